@@ -1,0 +1,42 @@
+package signature
+
+import (
+	"strings"
+	"unicode"
+)
+
+// envPrefix starts the name of every variable that carries a secret.
+const envPrefix = "SECRET_"
+
+// EnvName is the environment variable that carries the secret of the
+// parameter name: "api_token" gives "SECRET_API_TOKEN", "ibmToken" gives
+// "SECRET_IBM_TOKEN". Different parameters may share a variable ("apiKey" and
+// "api_key"); a [Signature] with two such secrets is refused.
+func EnvName(name string) string {
+	if isAllUpper(name) {
+		return envPrefix + name
+	}
+	var b strings.Builder
+	b.Grow(len(envPrefix) + len(name) + 4)
+	b.WriteString(envPrefix)
+	for i, r := range name {
+		if i > 0 && unicode.IsUpper(r) {
+			b.WriteByte('_')
+		}
+		b.WriteString(strings.ToUpper(string(r)))
+	}
+	return b.String()
+}
+
+// isAllUpper follows Python's str.isupper: at least one cased letter, and no
+// lower-case one.
+func isAllUpper(s string) bool {
+	upper := false
+	for _, r := range s {
+		if unicode.IsLower(r) || unicode.IsTitle(r) {
+			return false
+		}
+		upper = upper || unicode.IsUpper(r)
+	}
+	return upper
+}

@@ -1,0 +1,157 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+// bodyReader fills a Request from the members of one body and collects what is
+// wrong with them.
+type bodyReader struct {
+	validator *Validator
+	request   *Request
+	// given holds the names met, secrets as "$secrets.name", whether or not
+	// their values were any good: a bad value is not missing as well.
+	given map[string]bool
+	errs  Errors
+}
+
+func (b *bodyReader) fail(at path, format string, args ...any) {
+	b.errs = append(b.errs, FieldError{Path: at.String(), Message: fmt.Sprintf(format, args...)})
+}
+
+func (b *bodyReader) member(m member) {
+	at := path{}.key(m.key)
+	switch m.key {
+	case SecretsKey:
+		b.secrets(at, m.value)
+		clear(m.value)
+		return
+	case TagsKey:
+		b.tags(at, m.value)
+		return
+	}
+	b.given[m.key] = true
+	p, known := b.validator.signature.Lookup(m.key)
+	switch {
+	case !known:
+		b.fail(at, "there is no such parameter; %s", b.validator.choices("the service takes no input", Input, DataPool))
+	case p.Kind == Secret:
+		clear(m.value)
+		b.given[SecretsKey+"."+p.Name] = true
+		b.fail(at, "is a secret: send it as %s.%s", SecretsKey, p.Name)
+	case p.Kind == DataPool:
+		b.dataPool(at, p, m.value)
+	default:
+		b.errs = append(b.errs, b.validator.Input(p.Name, m.value)...)
+		b.request.Inputs[p.Name] = json.RawMessage(m.value)
+	}
+}
+
+func (b *bodyReader) secrets(at path, value jsontext.Value) {
+	if value.Kind() != '{' {
+		b.fail(at, "must be an object of secret names and strings")
+		return
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(value))
+	_, err := decoder.ReadToken()
+	for err == nil && decoder.PeekKind() != '}' {
+		var name jsontext.Token
+		if name, err = decoder.ReadToken(); err != nil {
+			break
+		}
+		key := name.String()
+		var raw jsontext.Value
+		if raw, err = decoder.ReadValue(); err == nil {
+			b.secret(at.key(key), key, raw)
+		}
+	}
+	if err != nil { // split has read all of it once, so this cannot be
+		b.fail(at, "cannot be read")
+	}
+}
+
+func (b *bodyReader) secret(at path, name string, raw jsontext.Value) {
+	b.given[SecretsKey+"."+name] = true
+	p, known := b.validator.signature.Lookup(name)
+	if !known || p.Kind != Secret {
+		b.fail(at, "there is no such secret; %s", b.validator.choices("the service takes none", Secret))
+		return
+	}
+	if raw.Kind() != '"' {
+		b.fail(at, "must be a string")
+		return
+	}
+	text, err := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
+	value := plaintext.New(text)
+	if err != nil || bytes.IndexByte(text, 0) >= 0 {
+		value.Clear()
+		b.fail(at, "holds a NUL character, which no process can be given")
+		return
+	}
+	b.request.Secrets[name] = value
+}
+
+func (b *bodyReader) tags(at path, value jsontext.Value) {
+	var tags []*string
+	if err := json.Unmarshal(value, &tags); err != nil || value.Kind() != '[' || slices.Contains(tags, nil) {
+		b.fail(at, "must be a list of strings")
+		return
+	}
+	if len(tags) > maxTags {
+		b.fail(at, "has more than %d tags", maxTags)
+		return
+	}
+	for _, tag := range tags {
+		b.request.Tags = append(b.request.Tags, *tag)
+	}
+}
+
+func (b *bodyReader) dataPool(at path, p Parameter, value jsontext.Value) {
+	if value.Kind() == 'n' && !p.Required {
+		return
+	}
+	errs := validate(dataPoolSchema(), value, at)
+	b.errs = append(b.errs, errs...)
+	if len(errs) > 0 {
+		return
+	}
+	var reference DataPoolReference
+	if err := json.Unmarshal(value, &reference); err != nil {
+		b.fail(at, "must be a reference to a data pool")
+		return
+	}
+	b.request.DataPools[p.Name] = reference
+}
+
+// missing adds what the service requires and the body does not have.
+func (b *bodyReader) missing() {
+	for _, p := range b.validator.signature.Parameters {
+		at, name := path{}.key(p.Name), p.Name
+		if p.Kind == Secret {
+			at, name = path{}.key(SecretsKey).key(p.Name), SecretsKey+"."+p.Name
+		}
+		if p.Required && !b.given[name] {
+			b.fail(at, "is required")
+		}
+	}
+}
+
+// choices lists the parameters of some kinds, for the end of an error.
+func (v *Validator) choices(none string, kinds ...Kind) string {
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, v.signature.Names(kind)...)
+	}
+	if len(names) == 0 {
+		return none
+	}
+	return "there are: " + strings.Join(names, ", ")
+}

@@ -1,0 +1,157 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+const (
+	// maxDepth bounds the nesting of a body: deeper ones serve only to
+	// exhaust the stack of a reader.
+	maxDepth = 200
+	maxTags  = 100
+)
+
+// A Request is a body that was accepted.
+type Request struct {
+	// Inputs are the JSON texts of the inputs given.
+	Inputs map[string]json.RawMessage
+	// Secrets by parameter name.
+	Secrets map[string]plaintext.Bytes
+	// DataPools by parameter name; a pool given as null is left out.
+	DataPools map[string]DataPoolReference
+	Tags      []string
+}
+
+// Clear wipes the secrets of the request.
+func (r *Request) Clear() {
+	for _, value := range r.Secrets {
+		value.Clear()
+	}
+}
+
+// A DataPoolReference names a data pool in a request.
+type DataPoolReference struct {
+	ID    string `json:"id"`
+	Ref   string `json:"ref"`
+	Grant string `json:"grant,omitempty"`
+}
+
+// Request validates a request body against the signature. It gives either a
+// Request or an [Errors] that lists all that is wrong; body may be wiped by
+// the caller afterwards.
+func (v *Validator) Request(body []byte) (*Request, error) {
+	if err := checkText(body); err != nil {
+		return nil, err
+	}
+	members, err := split(body)
+	if err != nil {
+		return nil, err
+	}
+	b := bodyReader{
+		validator: v,
+		given:     map[string]bool{},
+		request: &Request{
+			Inputs:    map[string]json.RawMessage{},
+			Secrets:   map[string]plaintext.Bytes{},
+			DataPools: map[string]DataPoolReference{},
+		},
+	}
+	for _, m := range members {
+		b.member(m)
+	}
+	b.missing()
+	if len(b.errs) > 0 {
+		b.request.Clear()
+		return nil, b.errs.sorted()
+	}
+	return b.request, nil
+}
+
+// member is one top-level key of a body with its raw text.
+type member struct {
+	key   string
+	value jsontext.Value
+}
+
+func split(body []byte) ([]member, error) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(body))
+	if decoder.PeekKind() != '{' {
+		if _, err := decoder.ReadValue(); err != nil {
+			return nil, syntaxError(err)
+		}
+		return nil, Errors{{Message: "the body must be a JSON object with a key for each parameter"}}
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, syntaxError(err)
+	}
+	var members []member
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, syntaxError(err)
+		}
+		key := name.String()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil, syntaxError(err)
+		}
+		members = append(members, member{key, value.Clone()})
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, syntaxError(err)
+	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, Errors{{Message: "there is text after the JSON object"}}
+	}
+	return members, nil
+}
+
+// syntaxError says what is wrong with the text of a body without repeating
+// any of it: the offending text may be a part of a secret.
+func syntaxError(err error) error {
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return Errors{{Message: "an object of the body has the same key twice"}}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return Errors{{Message: "the body is not JSON: it ends too early"}}
+	case errors.As(err, &syntactic):
+		return Errors{{Message: fmt.Sprintf("the body is not JSON: the error is at byte %d", syntactic.ByteOffset)}}
+	default:
+		return Errors{{Message: "the body is not JSON"}}
+	}
+}
+
+// checkText refuses bodies that are well-formed but would cost far more to
+// read than to send.
+func checkText(body []byte) error {
+	if !utf8.Valid(body) {
+		return Errors{{Message: "the body is not valid UTF-8"}}
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return Errors{{Message: fmt.Sprintf("the body is nested deeper than %d levels", maxDepth)}}
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}
