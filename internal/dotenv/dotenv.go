@@ -1,0 +1,255 @@
+// Package dotenv reads .env files, literally: a "$" in a value is a "$", since
+// passwords have them. Values may stand in quotes and then span lines, as
+// private keys do.
+//
+//	# a comment
+//	SECRET_API_TOKEN=p$ssw0rd           # a comment, after white space
+//	export SECRET_OTHER='as it is: \n $HOME'
+//	SECRET_KEY="-----BEGIN KEY-----
+//	...
+//	-----END KEY-----"
+//	SECRET_LINES="two\nlines"           # \n \r \t \" \\ in double quotes
+//
+// Errors name a line, never what stands on it.
+package dotenv
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"unicode/utf8"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+// A Variable of a file. Any value may be a secret.
+type Variable struct {
+	Name  string
+	Value plaintext.Bytes
+}
+
+// An Error says on which line a file is broken.
+type Error struct {
+	File    string // empty if the text came from elsewhere
+	Line    int
+	Message string
+}
+
+func (e *Error) Error() string {
+	file := e.File
+	if file == "" {
+		file = "line "
+	} else {
+		file += ":"
+	}
+	return fmt.Sprintf("%s%d: %s", file, e.Line, e.Message)
+}
+
+// ReadFile parses the file at path.
+func ReadFile(path string) ([]Variable, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	variables, err := Parse(text)
+	if broken, ok := err.(*Error); ok {
+		broken.File = path
+	}
+	return variables, err
+}
+
+// Parse reads the text of a file. A name that is set twice appears twice, and
+// the last one counts. Parse keeps no part of text.
+func Parse(text []byte) ([]Variable, error) {
+	p := parser{text: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), line: 1}
+	if !utf8.Valid(p.text) {
+		return nil, &Error{Line: 1, Message: "the file is not UTF-8 text"}
+	}
+	var variables []Variable
+	for {
+		p.skipBlank()
+		if p.done() {
+			return variables, nil
+		}
+		variable, err := p.variable()
+		if err != nil {
+			return nil, err
+		}
+		variables = append(variables, variable)
+	}
+}
+
+type parser struct {
+	text []byte
+	at   int
+	line int
+}
+
+func (p *parser) done() bool { return p.at >= len(p.text) }
+
+// peek gives 0 at the end; a NUL in the text is refused where it matters.
+func (p *parser) peek() byte {
+	if p.done() {
+		return 0
+	}
+	return p.text[p.at]
+}
+
+func (p *parser) next() byte {
+	c := p.peek()
+	p.at++
+	if c == '\n' {
+		p.line++
+	}
+	return c
+}
+
+func (p *parser) fail(line int, message string) error { return &Error{Line: line, Message: message} }
+
+// skipBlank passes white space, line ends and comments.
+func (p *parser) skipBlank() {
+	for !p.done() {
+		switch c := p.peek(); {
+		case isSpace(c) || c == '\n':
+			p.next()
+		case c == '#':
+			p.skipLine()
+		default:
+			return
+		}
+	}
+}
+
+func (p *parser) skipSpace() {
+	for isSpace(p.peek()) {
+		p.next()
+	}
+}
+
+func (p *parser) skipLine() {
+	for !p.done() && p.peek() != '\n' {
+		p.next()
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
+
+func isNameByte(c byte, first bool) bool {
+	return c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || !first && c >= '0' && c <= '9'
+}
+
+func (p *parser) name() string {
+	start := p.at
+	for isNameByte(p.peek(), p.at == start) {
+		p.next()
+	}
+	return string(p.text[start:p.at])
+}
+
+func (p *parser) variable() (Variable, error) {
+	name := p.name()
+	if name == "export" && isSpace(p.peek()) {
+		p.skipSpace()
+		name = p.name()
+	}
+	p.skipSpace()
+	if name == "" || p.peek() != '=' {
+		return Variable{}, p.fail(p.line, "expected NAME=value")
+	}
+	p.next()
+	p.skipSpace()
+	line := p.line
+	value, err := p.value()
+	if err != nil {
+		return Variable{}, err
+	}
+	if bytes.IndexByte(value, 0) >= 0 {
+		clear(value)
+		return Variable{}, p.fail(line, "the value holds a NUL character, which no process can be given")
+	}
+	return Variable{Name: name, Value: plaintext.New(value)}, nil
+}
+
+func (p *parser) value() ([]byte, error) {
+	switch p.peek() {
+	case '\'':
+		return p.quoted(false)
+	case '"':
+		return p.quoted(true)
+	default:
+		return p.bare(), nil
+	}
+}
+
+// bare reads to the end of the line or to a comment after white space.
+func (p *parser) bare() []byte {
+	start := p.at
+	end := start
+	for !p.done() && p.peek() != '\n' {
+		c := p.next()
+		if c == '#' && isSpace(p.text[max(p.at-2, 0)]) {
+			p.skipLine()
+			break
+		}
+		if !isSpace(c) {
+			end = p.at
+		}
+	}
+	return bytes.Clone(p.text[start:end])
+}
+
+func (p *parser) quoted(escapes bool) ([]byte, error) {
+	line, quote := p.line, p.next()
+	value := []byte{}
+	for {
+		if p.done() {
+			clear(value)
+			return nil, p.fail(line, "the quote that opens here is never closed")
+		}
+		c := p.next()
+		switch {
+		case c == quote:
+			return p.afterQuote(value)
+		case c == '\\' && escapes:
+			value = append(value, p.escape()...)
+		case c == '\r' && p.peek() == '\n': // the file's line ends are not the value's
+		default:
+			value = append(value, c)
+		}
+	}
+}
+
+// escape reads what follows a backslash in double quotes. Others than the
+// known escapes stay as they are, backslash included.
+func (p *parser) escape() []byte {
+	switch c := p.next(); c {
+	case 'n':
+		return []byte{'\n'}
+	case 'r':
+		return []byte{'\r'}
+	case 't':
+		return []byte{'\t'}
+	case '"', '\\':
+		return []byte{c}
+	case 0:
+		return []byte{'\\'}
+	default:
+		return []byte{'\\', c}
+	}
+}
+
+func (p *parser) afterQuote(value []byte) ([]byte, error) {
+	p.skipSpace()
+	switch p.peek() {
+	case '#':
+		p.skipLine()
+	case '\n':
+	default:
+		if !p.done() {
+			clear(value)
+			return nil, p.fail(p.line, "there is text after the closing quote")
+		}
+	}
+	return value, nil
+}
