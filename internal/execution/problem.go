@@ -1,0 +1,227 @@
+package execution
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A Problem is a problem document of RFC 9457: why something failed, for a
+// program by its Type and for a person by its Title and Detail.
+//
+// A problem never repeats the value of a secret. What a service says about its
+// own failure is masked before it becomes a Problem.
+type Problem struct {
+	Type     string // a URI reference; empty means about:blank
+	Status   int    // an HTTP status; zero is left out
+	Title    string // the same for every problem of this type
+	Detail   string // about this occurrence
+	Instance string // a URI reference that names this occurrence
+	// Extensions are further members of the document. The names of the
+	// fields above are not allowed.
+	Extensions map[string]any
+}
+
+// BlankType is the type of a problem that says no more than its status does.
+const BlankType = "about:blank"
+
+// The types of the problems that the engine itself knows. A client compares
+// them; they are names, not addresses to fetch.
+const (
+	TypeInterrupted = "urn:qhubctl:problem:interrupted"
+	TypeCancelled   = "urn:qhubctl:problem:cancelled"
+	TypeTimeout     = "urn:qhubctl:problem:timeout"
+	TypeLimit       = "urn:qhubctl:problem:limit-reached"
+	TypeQueueFull   = "urn:qhubctl:problem:queue-full"
+	TypeSecrets     = "urn:qhubctl:problem:secrets-unavailable"
+	TypeStart       = "urn:qhubctl:problem:start-failed"
+	TypeInternal    = "urn:qhubctl:problem:internal"
+)
+
+// Interrupted is the problem of an execution whose server died while it ran.
+func Interrupted() *Problem {
+	return &Problem{
+		Type: TypeInterrupted, Status: http.StatusInternalServerError, Title: "Interrupted",
+		Detail: "The server that ran this execution stopped before it ended. It is not run again by itself, " +
+			"as it may have had effects; start a new execution if that is safe.",
+	}
+}
+
+// CancelledByCaller is the problem of an execution that was cancelled.
+func CancelledByCaller() *Problem {
+	return &Problem{
+		Type: TypeCancelled, Status: http.StatusConflict, Title: "Cancelled",
+		Detail: "The execution was cancelled on request.",
+	}
+}
+
+// TimedOut is the problem of an execution that ran longer than it may.
+func TimedOut(limit time.Duration) *Problem {
+	return &Problem{
+		Type: TypeTimeout, Status: http.StatusGatewayTimeout, Title: "Timeout",
+		Detail:     fmt.Sprintf("The execution ran longer than the %s it may take and was stopped.", limit),
+		Extensions: map[string]any{"limitSeconds": limit.Seconds()},
+	}
+}
+
+// LimitReached is the problem of an execution that used more of something,
+// such as "bytes of output", than it may.
+func LimitReached(what string, limit int64) *Problem {
+	return &Problem{
+		Type: TypeLimit, Status: http.StatusInsufficientStorage, Title: "Limit reached",
+		Detail:     fmt.Sprintf("The execution was stopped as it reached its limit of %d %s.", limit, what),
+		Extensions: map[string]any{"limit": limit, "of": what},
+	}
+}
+
+// QueueFull is the problem of a request that found no place in the queue.
+func QueueFull(retryAfter time.Duration) *Problem {
+	return &Problem{
+		Type: TypeQueueFull, Status: http.StatusTooManyRequests, Title: "Too many waiting executions",
+		Detail:     "The queue is full and nothing was started. Try again later.",
+		Extensions: map[string]any{"retryAfterSeconds": int64(retryAfter.Seconds())},
+	}
+}
+
+// SecretsUnavailable is the problem of an execution whose sealed secrets
+// could not be opened. The reason is for the operator's log alone.
+func SecretsUnavailable() *Problem {
+	return &Problem{
+		Type: TypeSecrets, Status: http.StatusInternalServerError, Title: "Secrets unavailable",
+		Detail: "The secrets of this execution could not be opened, so the service was not started. " +
+			"The operator finds the reason in the server's log.",
+	}
+}
+
+// StartFailed is the problem of an execution whose process could not start.
+func StartFailed(detail string) *Problem {
+	return &Problem{
+		Type: TypeStart, Status: http.StatusInternalServerError, Title: "Start failed", Detail: detail,
+	}
+}
+
+// Internal is the problem of a defect of ours. It tells the caller nothing of
+// the inside; the cause belongs in the operator's log.
+func Internal() *Problem {
+	return &Problem{
+		Type: TypeInternal, Status: http.StatusInternalServerError, Title: "Internal error",
+		Detail: "Something went wrong in the server. The operator finds the reason in its log.",
+	}
+}
+
+// Error gives the title and the detail, so that a Problem can be returned as
+// an error.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Title + ": " + p.Detail
+}
+
+var reservedMembers = []string{"type", "status", "title", "detail", "instance"}
+
+// CheckExtensions reports an extension whose name belongs to the document.
+func (p *Problem) CheckExtensions() error {
+	for _, name := range slices.Sorted(maps.Keys(p.Extensions)) {
+		if slices.Contains(reservedMembers, name) {
+			return fmt.Errorf("a problem document has a member %q already; name the extension differently", name)
+		}
+	}
+	return nil
+}
+
+// MarshalJSON writes one flat object: the standard members in their usual
+// order, then the extensions by name. Empty members are left out, except for
+// type, status and title where they are known.
+func (p Problem) MarshalJSON() ([]byte, error) {
+	if err := p.CheckExtensions(); err != nil {
+		return nil, err
+	}
+	kind := p.Type
+	if kind == "" {
+		kind = BlankType
+	}
+	var out bytes.Buffer
+	out.WriteByte('{')
+	write := func(name string, value any) error {
+		key, err := json.Marshal(name)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("write member %q of a problem: %w", name, err)
+		}
+		if out.Len() > 1 {
+			out.WriteByte(',')
+		}
+		out.Write(key)
+		out.WriteByte(':')
+		out.Write(text)
+		return nil
+	}
+	if err := write("type", kind); err != nil {
+		return nil, err
+	}
+	if p.Status != 0 {
+		if err := write("status", p.Status); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range []struct{ name, text string }{
+		{"title", p.Title}, {"detail", p.Detail}, {"instance", p.Instance},
+	} {
+		if m.text == "" {
+			continue
+		}
+		if err := write(m.name, m.text); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Extensions)) {
+		if err := write(name, p.Extensions[name]); err != nil {
+			return nil, err
+		}
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// UnmarshalJSON reads a problem document. As RFC 9457 asks of readers, a
+// standard member of the wrong type is ignored; numbers among the extensions
+// keep their digits.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return fmt.Errorf("read a problem document: %w", err)
+	}
+	var read Problem
+	for name, into := range map[string]any{
+		"type": &read.Type, "status": &read.Status, "title": &read.Title,
+		"detail": &read.Detail, "instance": &read.Instance,
+	} {
+		if raw, ok := members[name]; ok {
+			// An error leaves the field zero, which is what ignoring means.
+			_ = json.Unmarshal(raw, into)
+			delete(members, name)
+		}
+	}
+	for name, raw := range members {
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.UseNumber()
+		var value any
+		if err := decoder.Decode(&value); err != nil {
+			return fmt.Errorf("read member %q of a problem document: %w", name, err)
+		}
+		if read.Extensions == nil {
+			read.Extensions = map[string]any{}
+		}
+		read.Extensions[name] = value
+	}
+	*p = read
+	return nil
+}
