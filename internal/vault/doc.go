@@ -1,0 +1,49 @@
+// Package vault keeps secrets unreadable wherever they are written down.
+//
+// # What protects what
+//
+// Every set of secrets that is sealed gets a random data key of its own
+// (AES-256-GCM). The data key encrypts the values, and is itself encrypted, or
+// wrapped, by a master key. The [Keyring] holds the master keys, in numbered
+// versions: the newest wraps, all of them unwrap. Rotating the master key
+// therefore rewrites 60 bytes per set ([Keyring.Rewrap]) and never touches a
+// value.
+//
+// A [Sealed] is bound to its owner, such as the id of an execution, and every
+// value in it to its parameter, by the associated data of the encryption. One
+// who can write to the database can destroy secrets, but cannot move a row to
+// another execution, swap two values or drop one: [Keyring.Open] then fails
+// with [ErrTampered].
+//
+// # Keys
+//
+// The master key lies in a file that only its owner may read, made at the
+// first start ([OpenFile]), or comes from an environment variable
+// ([FromText]). A header names version and fingerprint of the key that
+// wrapped it, so a lost or exchanged key is told apart from a manipulated
+// row: [ErrUnknownKey]. Nothing is ever destroyed because a key is missing;
+// putting the key back repairs everything.
+//
+// # Form
+//
+// A Sealed is, byte by byte:
+//
+//	magic      4  "qhs" and the version of this form, 1
+//	version    4  of the master key, big endian
+//	key id     8  fingerprint of the master key
+//	count      2  number of values
+//	wrapped   60  nonce 12, data key 32, tag 16; authenticates all above and the owner
+//	and for every value, in the order of the names:
+//	  length   2  of the name
+//	  name
+//	  length   4  of the ciphertext
+//	  ciphertext  nonce 12, value, tag 16; authenticates owner, position and name
+//
+// Lengths and names of secrets can be read from it, values cannot.
+//
+// # Plain text
+//
+// A value in the clear is a [Plaintext], which no printer or encoder shows.
+// Whoever gets [Secrets] from Open calls [Secrets.Clear] once they are handed
+// on.
+package vault

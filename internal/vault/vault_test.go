@@ -1,0 +1,310 @@
+package vault_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const owner = "8a9c2a5e-6a3f-4d0e-9c5f-0d8f4f3f1a11"
+
+// keyText gives keys made of one byte each, as a key file writes them.
+func keyText(versions map[int]byte) []byte {
+	var text strings.Builder
+	for _, v := range slices.Sorted(maps.Keys(versions)) {
+		key := bytes.Repeat([]byte{versions[v]}, 32)
+		fmt.Fprintf(&text, "%d:%s\n", v, base64.StdEncoding.EncodeToString(key))
+	}
+	return []byte(text.String())
+}
+
+func ring(t testing.TB, versions map[int]byte) *vault.Keyring {
+	t.Helper()
+	k, err := vault.FromText(keyText(versions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func secrets(pairs ...string) vault.Secrets {
+	s := vault.Secrets{}
+	for i := 0; i < len(pairs); i += 2 {
+		s[pairs[i]] = plaintext.FromString(pairs[i+1])
+	}
+	return s
+}
+
+func seal(t testing.TB, k *vault.Keyring, s vault.Secrets) vault.Sealed {
+	t.Helper()
+	sealed, err := k.Seal(owner, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func assertOpens(t *testing.T, k *vault.Keyring, sealed vault.Sealed, want vault.Secrets) {
+	t.Helper()
+	got, err := k.Open(owner, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := maps.EqualFunc(got, want, func(a, b vault.Plaintext) bool { return bytes.Equal(a.Reveal(), b.Reveal()) })
+	if !same {
+		t.Errorf("opened %d other values than were sealed", len(got))
+	}
+}
+
+func TestSealAndOpen(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 7})
+	rapid.Check(t, func(t *rapid.T) {
+		given := vault.Secrets{}
+		for name, value := range rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Byte())).Draw(t, "secrets") {
+			given[name] = plaintext.New(value)
+		}
+		of := rapid.String().Draw(t, "owner")
+		sealed, err := k.Seal(of, given)
+		if err != nil || !sealed.WellFormed() {
+			t.Fatalf("seal: %v, well-formed %v", err, sealed.WellFormed())
+		}
+		for name, value := range given {
+			if value.Len() >= 4 && bytes.Contains(sealed, value.Reveal()) && !strings.Contains(name, string(value.Reveal())) {
+				t.Fatalf("the value of %q stands in the sealed bytes", name)
+			}
+		}
+		opened, err := k.Open(of, sealed)
+		if err != nil || len(opened) != len(given) {
+			t.Fatalf("open: %v, %d values", err, len(opened))
+		}
+		for name, value := range given {
+			if !bytes.Equal(opened[name].Reveal(), value.Reveal()) {
+				t.Fatalf("%q changed", name)
+			}
+		}
+		if _, err := k.Open(of+"x", sealed); len(given) > 0 && !errors.Is(err, vault.ErrTampered) {
+			t.Fatalf("opened for another owner: %v", err)
+		}
+	})
+}
+
+func TestSealingTwiceDiffers(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 7})
+	if bytes.Equal(seal(t, k, secrets("a", "same")), seal(t, k, secrets("a", "same"))) {
+		t.Error("equal secrets look equal when sealed")
+	}
+}
+
+func TestEveryChangedBitIsNoticed(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 7, 2: 9})
+	sealed := seal(t, k, secrets("api_token", "value-1", "other", ""))
+	for i := range sealed {
+		for bit := range 8 {
+			changed := slices.Clone(sealed)
+			changed[i] ^= 1 << bit
+			_, err := k.Open(owner, changed)
+			// A changed key id is another key; all else is tampering.
+			if !errors.Is(err, vault.ErrTampered) && !errors.Is(err, vault.ErrUnknownKey) {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+			if _, _, err := k.Rewrap(owner, changed); err == nil && i < 78 {
+				t.Fatalf("byte %d, bit %d was wrapped again", i, bit)
+			}
+		}
+	}
+	for n := 1; n < len(sealed); n++ {
+		if _, err := k.Open(owner, sealed[:n]); !errors.Is(err, vault.ErrTampered) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if _, err := k.Open(owner, append(slices.Clone(sealed), 0)); !errors.Is(err, vault.ErrTampered) {
+		t.Errorf("a byte more: %v", err)
+	}
+}
+
+// Entries of one set have the same data key; still none may take the place of
+// another, and none may be dropped.
+func TestValuesCannotBeMoved(t *testing.T) {
+	t.Parallel()
+	const header = 78
+	const entry = 2 + 1 + 4 + 28 + 5
+	k := ring(t, map[int]byte{1: 7})
+	sealed := seal(t, k, secrets("a", "val-a", "b", "val-b"))
+	head, a, b := sealed[:header], sealed[header:header+entry], sealed[header+entry:]
+	if len(b) != entry {
+		t.Fatalf("the form has changed: %d bytes", len(b))
+	}
+	fewer := slices.Concat(head, a)
+	fewer[17] = 1
+	renamedA, renamedB := slices.Clone(a), slices.Clone(b)
+	renamedA[2], renamedB[2] = 'b', 'a'
+	for name, forged := range map[string][]byte{
+		"swapped":             slices.Concat(head, b, a),
+		"names exchanged":     slices.Concat(head, renamedA, renamedB),
+		"values exchanged":    slices.Concat(head, a[:3], b[3:], b[:3], a[3:]),
+		"one twice":           slices.Concat(head, a, a),
+		"one dropped":         slices.Concat(head, a),
+		"one dropped, count":  fewer,
+		"all dropped":         head,
+		"another set's value": slices.Concat(head, a, seal(t, k, secrets("a", "val-a", "b", "val-c"))[header+entry:]),
+	} {
+		if _, err := k.Open(owner, forged); !errors.Is(err, vault.ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	given := secrets("a", "one", "b", "two")
+	before := ring(t, map[int]byte{1: 7})
+	both := ring(t, map[int]byte{1: 7, 2: 9})
+	after := ring(t, map[int]byte{2: 9})
+	old := seal(t, before, given)
+
+	assertOpens(t, both, old, given)
+	wrapped, changed, err := both.Rewrap(owner, old)
+	if err != nil || !changed || wrapped.KeyVersion() != 2 || old.KeyVersion() != 1 {
+		t.Fatalf("%v, changed %v, version %d from %d", err, changed, wrapped.KeyVersion(), old.KeyVersion())
+	}
+	assertOpens(t, after, wrapped, given)
+	if again, changed, err := both.Rewrap(owner, wrapped); err != nil || changed || !bytes.Equal(again, wrapped) {
+		t.Errorf("wrapped again without need: %v", err)
+	}
+	if _, _, err := both.Rewrap("another", old); !errors.Is(err, vault.ErrTampered) {
+		t.Errorf("wrapped for another owner: %v", err)
+	}
+	_, err = after.Open(owner, old)
+	var missing *vault.KeyError
+	if !errors.Is(err, vault.ErrUnknownKey) || !errors.As(err, &missing) || missing.Version != 1 || missing.Replaced {
+		t.Errorf("the retired key: %v", err)
+	}
+}
+
+func TestAnotherKeyOfTheSameVersion(t *testing.T) {
+	t.Parallel()
+	sealed := seal(t, ring(t, map[int]byte{1: 7}), secrets("a", "x"))
+	kept := bytes.Clone(sealed)
+	_, err := ring(t, map[int]byte{1: 8}).Open(owner, sealed)
+	var missing *vault.KeyError
+	if !errors.As(err, &missing) || !missing.Replaced || !strings.Contains(err.Error(), "nothing is lost") {
+		t.Errorf("%v", err)
+	}
+	if !bytes.Equal(kept, sealed) {
+		t.Error("the sealed bytes were touched")
+	}
+}
+
+func TestNoSecrets(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 7})
+	sealed := seal(t, k, nil)
+	if len(sealed) != 0 || !sealed.WellFormed() || sealed.KeyVersion() != 0 {
+		t.Errorf("%d bytes", len(sealed))
+	}
+	assertOpens(t, k, sealed, nil)
+	if _, changed, err := k.Rewrap(owner, sealed); changed || err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 7})
+	for name, s := range map[string]vault.Secrets{
+		"name":  secrets(strings.Repeat("n", 1<<16), "v"),
+		"value": {"v": plaintext.New(make([]byte, 16<<20+1))},
+	} {
+		if _, err := k.Seal(owner, s); !errors.Is(err, vault.ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if vault.Sealed("a value in the clear, long enough to pass for sealed secrets by its length alone, 78").WellFormed() {
+		t.Error("plain text passes for sealed secrets")
+	}
+}
+
+func TestMACs(t *testing.T) {
+	t.Parallel()
+	mac := func(k *vault.Keyring, purpose, message string) [][]byte {
+		macs, err := k.MACs(purpose, []byte(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return macs
+	}
+	before, both := ring(t, map[int]byte{1: 7}), ring(t, map[int]byte{1: 7, 2: 9})
+	stored := mac(before, "idempotency", "body")[0]
+	now := mac(both, "idempotency", "body")
+	if len(now) != 2 || !bytes.Equal(now[1], stored) || bytes.Equal(now[0], stored) {
+		t.Error("a MAC stored before a rotation is not the second one after it")
+	}
+	if bytes.Equal(mac(before, "idempotency", "body2")[0], stored) || bytes.Equal(mac(before, "other", "body")[0], stored) {
+		t.Error("message or purpose do not matter")
+	}
+}
+
+func TestKeyringShowsNoKey(t *testing.T) {
+	t.Parallel()
+	k := ring(t, map[int]byte{1: 'K'})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		for _, v := range []any{k, struct{ K *vault.Keyring }{k}} {
+			printed := fmt.Sprintf(verb, v)
+			if strings.Contains(printed, "KKKK") || strings.Contains(printed, "4b4b") || strings.Contains(printed, "S0tL") {
+				t.Errorf("%s shows the key", verb)
+			}
+		}
+	}
+	k.Clear()
+	if len(k.Versions()) != 0 {
+		t.Error("still there after Clear")
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	k := ring(f, map[int]byte{1: 7, 2: 9})
+	sealed := seal(f, k, secrets("a", "one", "b", ""))
+	f.Add([]byte(sealed))
+	f.Add([]byte(sealed[:78]))
+	f.Add([]byte("qhs\x01"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		opened, err := k.Open(owner, data)
+		if err != nil {
+			if !errors.Is(err, vault.ErrTampered) && !errors.Is(err, vault.ErrUnknownKey) {
+				t.Fatalf("an error of another kind: %v", err)
+			}
+			return
+		}
+		// The seeds of a worker are sealed by another process, so what opens
+		// is told by what is in it.
+		if len(data) > 0 && (len(opened) != 2 || string(opened["a"].Reveal()) != "one") {
+			t.Fatalf("%d forged values opened", len(opened))
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	k, s := ring(b, map[int]byte{1: 7}), secrets("api_token", strings.Repeat("x", 40))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.Seal(owner, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
