@@ -1,0 +1,188 @@
+package redact
+
+import "slices"
+
+// automaton is an Aho–Corasick automaton: the slow way to search, whose time
+// does not depend on the text. A text that keeps the filter verifying in vain
+// is handed to it for a while.
+//
+// States are numbered breadth first, so the children of a state are
+// neighbours and the root is 0. One number is kept per state for matches: the
+// length of the longest pattern that ends there. Shorter ones end inside it
+// and add nothing to the union of covered bytes.
+type automaton struct {
+	// The trie: the children of state s are the states from
+	// children[s] up to but not including children[s+1].
+	children []uint32
+	label    []byte // by which the state is reached from its parent
+	fail     []uint32
+	longest  []uint32 // longest pattern ending here, 0 for none
+	open     []uint32 // longest proper prefix of a pattern ending here
+	root     [256]uint32
+
+	// dense holds all transitions, of row*classes+class, if they fit into
+	// maxDense numbers. An entry is the next row's offset and, in the top bit,
+	// whether a pattern ends there.
+	dense   []uint32
+	class   [256]uint8
+	classes uint32
+}
+
+const (
+	maxDense   = 2 << 20 // 8 MiB
+	endsBit    = 1 << 31
+	offsetMask = endsBit - 1
+)
+
+// trieNode is a state while the trie grows.
+type trieNode struct {
+	child, sibling uint32
+	pattern        uint32 // length of the pattern that ends here
+	label          byte
+}
+
+// newAutomaton builds the automaton of patterns, none of which is empty.
+func newAutomaton(patterns *formSet) *automaton {
+	nodes := growTrie(patterns)
+	a := &automaton{
+		children: make([]uint32, len(nodes)+1),
+		label:    make([]byte, len(nodes)),
+		fail:     make([]uint32, len(nodes)),
+		longest:  make([]uint32, len(nodes)),
+		open:     make([]uint32, len(nodes)),
+	}
+	// order[s] is the node that becomes state s; depth is known by layer.
+	order := make([]uint32, 1, len(nodes))
+	depth := make([]uint32, len(nodes))
+	for s := uint32(0); s < uint32(len(order)); s++ {
+		node := nodes[order[s]]
+		a.children[s] = uint32(len(order))
+		for c := node.child; c != 0; c = nodes[c].sibling {
+			t := uint32(len(order))
+			order = append(order, c)
+			depth[t] = depth[s] + 1
+			a.label[t] = nodes[c].label
+			if s == 0 {
+				a.root[nodes[c].label] = t
+			} else {
+				a.fail[t] = a.step(a.fail[s], nodes[c].label)
+			}
+		}
+		a.longest[s] = max(node.pattern, a.longest[a.fail[s]])
+		a.open[s] = depth[s]
+		if node.child == 0 {
+			a.open[s] = a.open[a.fail[s]]
+		}
+	}
+	a.children[len(order)] = uint32(len(order))
+	a.makeDense()
+	return a
+}
+
+func growTrie(patterns *formSet) []trieNode {
+	nodes := make([]trieNode, 1, len(patterns.arena)/2+1)
+	var first [256]uint32 // the root has the most children: no list walk there
+	for i := range patterns.len() {
+		pattern := patterns.at(i)
+		at := uint32(0)
+		for depth, c := range pattern {
+			var next uint32
+			if depth == 0 {
+				next = first[c]
+			} else {
+				for next = nodes[at].child; next != 0 && nodes[next].label != c; {
+					next = nodes[next].sibling
+				}
+			}
+			if next == 0 {
+				next = uint32(len(nodes))
+				nodes = append(nodes, trieNode{sibling: nodes[at].child, label: c})
+				nodes[at].child = next
+				if depth == 0 {
+					first[c] = next
+				}
+			}
+			at = next
+		}
+		nodes[at].pattern = uint32(len(pattern))
+	}
+	return nodes
+}
+
+// makeDense fills the table of all transitions, if it is small enough. Bytes
+// that occur in no pattern share one class.
+func (a *automaton) makeDense() {
+	var members []byte // members[i] has class i+1
+	for _, c := range a.label[1:] {
+		if a.class[c] == 0 {
+			members = append(members, c)
+			a.class[c] = 1
+			if len(members) == 255 {
+				break
+			}
+		}
+	}
+	slices.Sort(members)
+	for i, c := range members {
+		a.class[c] = uint8(i + 1)
+	}
+	states := len(a.fail)
+	a.classes = uint32(len(members) + 1)
+	if len(members) == 255 || states*int(a.classes) > maxDense {
+		return
+	}
+	a.dense = make([]uint32, states*int(a.classes))
+	entry := func(s uint32) uint32 {
+		if a.longest[s] > 0 {
+			return s*a.classes | endsBit
+		}
+		return s * a.classes
+	}
+	for s := range uint32(states) {
+		row := a.dense[s*a.classes:][:a.classes]
+		if s > 0 {
+			copy(row, a.dense[a.fail[s]*a.classes:])
+		}
+		for t := a.children[s]; t < a.children[s+1]; t++ {
+			row[a.class[a.label[t]]] = entry(t)
+		}
+	}
+}
+
+// step returns the state after s has read c.
+func (a *automaton) step(s uint32, c byte) uint32 {
+	for s != 0 {
+		low, high := a.children[s], a.children[s+1]
+		for t := low; t < high; t++ {
+			if a.label[t] == c {
+				return t
+			}
+		}
+		s = a.fail[s]
+	}
+	return a.root[c]
+}
+
+// run reads text from state s, adds the occurrences that end in it to found,
+// with base added to their positions, and returns the state reached.
+func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
+	if a.dense == nil {
+		for i, c := range text {
+			s = a.step(s, c)
+			if n := int(a.longest[s]); n > 0 {
+				found.add(base+i+1-n, base+i+1)
+			}
+		}
+		return s
+	}
+	row := s * a.classes
+	for i, c := range text {
+		next := a.dense[row+uint32(a.class[c])]
+		row = next & offsetMask
+		if next&endsBit != 0 {
+			n := int(a.longest[row/a.classes])
+			found.add(base+i+1-n, base+i+1)
+		}
+	}
+	return row / a.classes
+}

@@ -1,0 +1,190 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/maphash"
+	"slices"
+)
+
+// Forms returns every byte sequence that is searched for on behalf of one
+// secret value: the value itself, its parts (the trimmed value, each line of a
+// multi-line value, each string leaf of a JSON value) and the encodings of the
+// value and of each part. No form is shorter than [MinLength] and none occurs
+// twice. The value itself comes first.
+//
+// The result holds secrets in the clear. It is exported for tests that have to
+// prove the absence of a secret in all its forms.
+func Forms(value []byte) [][]byte {
+	var set formSet
+	set.addSecret(value)
+	forms := make([][]byte, set.len())
+	for i := range forms {
+		forms[i] = set.at(i)
+	}
+	return forms
+}
+
+// formSet collects distinct byte strings in one arena. Building a masker is on
+// the path of every execution, so a set costs a handful of allocations however
+// many forms it holds.
+type formSet struct {
+	arena   []byte
+	ends    []uint32 // form i is arena[ends[i-1]:ends[i]]
+	slots   []uint32 // open-addressing index of the forms, each 1 + its number
+	scratch []byte
+}
+
+// formSeed makes collisions of the index unpredictable to whoever chooses the
+// secrets. The order of the forms does not depend on it.
+var formSeed = maphash.MakeSeed()
+
+func (s *formSet) len() int { return len(s.ends) }
+
+func (s *formSet) at(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = s.ends[i-1]
+	}
+	return s.arena[start:s.ends[i]:s.ends[i]]
+}
+
+// add copies form into the set.
+func (s *formSet) add(form []byte) {
+	mark := len(s.arena)
+	s.arena = append(s.arena, form...)
+	s.commit(mark)
+}
+
+// commit makes arena[mark:], just appended, a form of the set, or takes it
+// back when it is too short to be searched for or there already.
+func (s *formSet) commit(mark int) {
+	form := s.arena[mark:]
+	if len(form) < MinLength {
+		s.arena = s.arena[:mark]
+		return
+	}
+	if 4*(len(s.ends)+1) > 3*len(s.slots) {
+		s.grow()
+	}
+	mask := uint64(len(s.slots) - 1)
+	slot := maphash.Bytes(formSeed, form) & mask
+	for ; s.slots[slot] != 0; slot = (slot + 1) & mask {
+		if bytes.Equal(s.at(int(s.slots[slot]-1)), form) {
+			s.arena = s.arena[:mark]
+			return
+		}
+	}
+	s.ends = append(s.ends, uint32(len(s.arena)))
+	s.slots[slot] = uint32(len(s.ends))
+}
+
+func (s *formSet) grow() {
+	s.slots = make([]uint32, max(64, 2*len(s.slots)))
+	mask := uint64(len(s.slots) - 1)
+	for i := range s.ends {
+		slot := maphash.Bytes(formSeed, s.at(i)) & mask
+		for s.slots[slot] != 0 {
+			slot = (slot + 1) & mask
+		}
+		s.slots[slot] = uint32(i + 1)
+	}
+}
+
+// addSecret adds all forms of value. The parts of a value are secrets of their
+// own and have parts and encodings of their own: the private key inside a
+// service account's JSON is printed line by line like any other key.
+func (s *formSet) addSecret(value []byte) {
+	if len(value) < MinLength {
+		return
+	}
+	s.addEncodings(value)
+	if inner := bytes.TrimSpace(value); len(inner) < len(value) {
+		s.addSecret(inner)
+		return // the lines and leaves of value are those of inner
+	}
+	if bytes.ContainsAny(value, "\r\n") {
+		for line := range bytes.FieldsFuncSeq(value, isLineBreak) {
+			s.addSecret(bytes.TrimSpace(line))
+		}
+	}
+	switch value[0] {
+	case '{', '[', '"':
+		s.addLeaves(value)
+	}
+}
+
+func isLineBreak(r rune) bool { return r == '\n' || r == '\r' }
+
+// addLeaves adds every string leaf of a JSON document. Names of members,
+// numbers and literals are structure rather than secret: masking each "name"
+// and 8080 of a log would make it unreadable.
+func (s *formSet) addLeaves(document []byte) {
+	var root any
+	if json.Unmarshal(document, &root) != nil {
+		return
+	}
+	var walk func(node any)
+	walk = func(node any) {
+		switch node := node.(type) {
+		case string:
+			s.addSecret([]byte(node))
+		case []any:
+			for _, element := range node {
+				walk(element)
+			}
+		case map[string]any:
+			// In order, so that one secret always has the same forms in
+			// the same order.
+			names := make([]string, 0, len(node))
+			for name := range node {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			for _, name := range names {
+				walk(node[name])
+			}
+		}
+	}
+	walk(root)
+}
+
+// addEncodings adds value as it is and in every encoding.
+func (s *formSet) addEncodings(value []byte) {
+	s.add(value)
+	s.addHex(value)
+	for shift := range 3 {
+		s.addBase64(value, shift)
+	}
+	if isPlain(value) {
+		return // every escape leaves it as it is
+	}
+	s.addLineEndings(value)
+	s.addPercent(value)
+	s.addEscapes(value)
+}
+
+// isPlain reports whether no escape of any language changes value.
+func isPlain(value []byte) bool {
+	for _, c := range value {
+		if !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// addLineEndings adds value with each LF as CRLF, as a terminal or a Windows
+// editor turns it, and the way back.
+func (s *formSet) addLineEndings(value []byte) {
+	if bytes.IndexByte(value, '\n') < 0 {
+		return
+	}
+	lf := bytes.ReplaceAll(value, []byte("\r\n"), []byte("\n"))
+	s.add(lf)
+	s.add(bytes.ReplaceAll(lf, []byte("\n"), []byte("\r\n")))
+}

@@ -1,0 +1,120 @@
+package redact
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// Mask stands for every run of masked bytes, whatever its length: the number
+// and length of secrets in a row are not shown.
+const Mask = "[redacted]"
+
+// MinLength is the length in bytes from which a value is searched for. Masking
+// shorter ones would leave no text readable and make their bytes guessable by
+// what is missing. Whoever stores or injects one should warn about it.
+const MinLength = 4
+
+// blockSize is how much text is searched at once: small enough that a second
+// search finds it in the first-level cache.
+const blockSize = 8 << 10
+
+// ErrCleared is returned for everything written to a stream after [Masker.Clear].
+var ErrCleared = errors.New("redact: the masker was cleared; make a new one for further output")
+
+// Masker holds the forms of a set of secrets. It is immutable and safe for
+// concurrent use by any number of streams.
+type Masker struct {
+	patterns formSet
+	longest  int // length of the longest pattern
+	block    int // size of a block: several times the longest pattern
+	cleared  atomic.Bool
+
+	lazy struct {
+		once sync.Once
+		*automaton
+	}
+}
+
+// New returns a masker for all forms of secrets. With none, or none of at
+// least [MinLength] bytes, it masks nothing.
+func New(secrets []Secret) *Masker {
+	m := new(Masker)
+	for _, secret := range secrets {
+		m.patterns.addSecret(secret.Value)
+	}
+	clear(m.patterns.scratch)
+	m.patterns.scratch, m.patterns.slots = nil, nil
+	for i := range m.patterns.len() {
+		m.longest = max(m.longest, len(m.patterns.at(i)))
+	}
+	m.block = max(blockSize, 4*m.longest)
+	return m
+}
+
+// automaton returns the automaton, which few maskers ever need.
+func (m *Masker) automaton() *automaton {
+	m.lazy.once.Do(func() { m.lazy.automaton = newAutomaton(&m.patterns) })
+	return m.lazy.automaton
+}
+
+func (m *Masker) empty() bool { return m.patterns.len() == 0 }
+
+// Bytes returns text with every occurrence of a form masked. It returns text
+// itself, not a copy, when there is none.
+func (m *Masker) Bytes(text []byte) []byte {
+	if m.cleared.Load() {
+		return []byte(Mask)
+	}
+	found := m.find(text)
+	if len(found) == 0 {
+		return text
+	}
+	masked := make([]byte, 0, len(text)+len(found)*len(Mask))
+	at := 0
+	for _, f := range found {
+		masked = append(masked, text[at:f.start]...)
+		masked = append(masked, Mask...)
+		at = f.end
+	}
+	return append(masked, text[at:]...)
+}
+
+// String is [Masker.Bytes] for strings.
+func (m *Masker) String(text string) string {
+	in := []byte(text)
+	out := m.Bytes(in)
+	if len(out) == len(in) && (len(in) == 0 || &out[0] == &in[0]) {
+		return text
+	}
+	return string(out)
+}
+
+// Contains reports whether any form occurs in data: whether a binary file,
+// which cannot be masked, has to be withheld.
+func (m *Masker) Contains(data []byte) bool {
+	return m.cleared.Load() || len(m.find(data)) > 0
+}
+
+// Clear overwrites the secrets held by the masker. Call it when no stream uses
+// the masker any more. What is masked afterwards is withheld altogether: Bytes
+// and String return the mask alone, Contains is true, writing and reading fail
+// with [ErrCleared].
+func (m *Masker) Clear() {
+	m.cleared.Store(true)
+	clear(m.patterns.arena)
+	m.lazy.once.Do(func() {})
+	if m.lazy.automaton != nil {
+		clear(m.lazy.label)
+	}
+}
+
+// find returns the bytes of text covered by occurrences of patterns.
+func (m *Masker) find(text []byte) spans {
+	if m.empty() {
+		return nil
+	}
+	var found spans
+	m.automaton().run(0, text, 0, &found)
+	return found
+}

@@ -1,0 +1,178 @@
+package redact
+
+import "io"
+
+// Writer masks a stream on its way to another writer. Make one per stream with
+// [Masker.Writer]; it must not be used by several goroutines at once.
+//
+// Bytes that no pattern may still claim are passed on before Write returns.
+// The longest suffix that is the beginning of a pattern is held back until
+// more bytes decide it, and never for longer: a prompt or a progress dot shows
+// at once.
+type Writer struct {
+	masker *Masker
+	out    io.Writer
+	err    error
+
+	// held[head:] is the text held back. The spans found refer to positions
+	// of held; those before found[passed] are passed on.
+	held   []byte
+	head   int
+	found  spans
+	passed int
+	inMask bool   // the byte before the text not passed on yet was masked
+	state  uint32 // of the automaton after the last byte of held
+	masked []byte // scratch for text with masks in it
+}
+
+// Writer returns a writer that masks what is written to it and passes it on to
+// w.
+func (m *Masker) Writer(w io.Writer) *Writer { return &Writer{masker: m, out: w} }
+
+// Reset discards what is held back and any error, and starts a new stream to
+// out. It keeps the buffers, so a Writer can serve many streams in turn.
+func (w *Writer) Reset(out io.Writer) {
+	w.wipe()
+	w.out, w.err = out, nil
+}
+
+// wipe forgets the text held back.
+func (w *Writer) wipe() {
+	clear(w.held[:cap(w.held)])
+	clear(w.masked[:cap(w.masked)])
+	w.held, w.head = w.held[:0], 0
+	w.found, w.passed = w.found[:0], 0
+	w.state, w.inMask = 0, false
+}
+
+// Write masks p and passes it on, but for a suffix that may be the beginning
+// of a secret. It neither changes nor keeps p. An error of the underlying
+// writer ends the stream: all further calls return it.
+func (w *Writer) Write(p []byte) (int, error) {
+	if err := w.check(); err != nil {
+		return 0, err
+	}
+	if w.masker.empty() {
+		return w.out.Write(p)
+	}
+	for rest := p; len(rest) > 0; {
+		rest = w.stepAutomaton(rest)
+		if w.err != nil {
+			return len(p) - len(rest), w.err
+		}
+	}
+	return len(p), nil
+}
+
+func (w *Writer) check() error {
+	if w.err == nil && w.masker.cleared.Load() {
+		w.wipe()
+		w.err = ErrCleared
+	}
+	return w.err
+}
+
+// Flush flushes the underlying writer if it has a Flush method. It does not
+// release bytes held back: they may be the first half of a secret.
+func (w *Writer) Flush() error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	switch out := w.out.(type) {
+	case interface{ Flush() error }:
+		w.err = out.Flush()
+	case interface{ Flush() }:
+		out.Flush()
+	}
+	return w.err
+}
+
+// Close ends the stream: what is held back has not become a secret and is
+// passed on. It does not close the underlying writer. After Close the Writer
+// is ready for a new stream to the same writer.
+func (w *Writer) Close() error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	w.release(w.held, len(w.held))
+	w.wipe()
+	return w.err
+}
+
+// stepAutomaton reads the next block of p by the automaton, passes on what is
+// decided and returns the rest of p.
+func (w *Writer) stepAutomaton(p []byte) []byte {
+	a := w.masker.automaton()
+	block := p[:min(len(p), w.masker.block)]
+	base := len(w.held)
+	w.held = append(w.held, block...)
+	w.state = a.run(w.state, block, base, &w.found)
+	decided := len(w.held) - int(a.open[w.state])
+	w.release(w.held, decided)
+	w.head = decided
+	if w.head > len(w.held)/2 {
+		w.compact()
+	}
+	return p[len(block):]
+}
+
+// compact moves the text held back to the front of its buffer. It is called
+// when at least as much can be dropped as has to be moved.
+func (w *Writer) compact() {
+	rest := copy(w.held, w.held[w.head:])
+	clear(w.held[rest:])
+	w.held = w.held[:rest]
+	kept := w.found[:0]
+	for _, f := range w.found[min(max(0, w.passed-1), len(w.found)):] {
+		kept = append(kept, span{f.start - w.head, f.end - w.head})
+	}
+	w.found, w.passed, w.head = kept, 0, 0
+}
+
+// release passes on text[head:decided] with the bytes in found masked. A mask
+// is written with the first byte of its run, so a run that touches or crosses
+// decided is continued by the next call without another one.
+func (w *Writer) release(text []byte, decided int) {
+	at, masked := w.head, w.masked[:0]
+	// A range found later may have merged with the last one passed on.
+	w.passed = max(0, w.passed-1)
+	for ; w.passed < len(w.found) && w.found[w.passed].start <= decided; w.passed++ {
+		f := w.found[w.passed]
+		if f.end <= at {
+			continue
+		}
+		if f.start > at || !w.inMask {
+			masked = append(masked, text[at:max(at, f.start)]...)
+			masked = append(masked, Mask...)
+			w.inMask = true
+		}
+		at = min(f.end, decided)
+		if f.end > decided {
+			break
+		}
+	}
+	if len(masked) == 0 {
+		if at < decided {
+			w.inMask = false
+			w.send(text[at:decided])
+		}
+		return
+	}
+	if at < decided {
+		w.inMask = false
+		masked = append(masked, text[at:decided]...)
+	}
+	w.masked = masked
+	w.send(masked)
+}
+
+func (w *Writer) send(text []byte) {
+	if w.err != nil {
+		return
+	}
+	n, err := w.out.Write(text)
+	if err == nil && n < len(text) {
+		err = io.ErrShortWrite
+	}
+	w.err = err
+}
