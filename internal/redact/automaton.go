@@ -42,8 +42,8 @@ type trieNode struct {
 }
 
 // newAutomaton builds the automaton of patterns, none of which is empty.
-func newAutomaton(patterns *formSet) *automaton {
-	nodes := growTrie(patterns)
+func newAutomaton(p *patterns) *automaton {
+	nodes := growTrie(p)
 	a := &automaton{
 		children: make([]uint32, len(nodes)+1),
 		label:    make([]byte, len(nodes)),
@@ -79,11 +79,11 @@ func newAutomaton(patterns *formSet) *automaton {
 	return a
 }
 
-func growTrie(patterns *formSet) []trieNode {
-	nodes := make([]trieNode, 1, len(patterns.arena)/2+1)
+func growTrie(p *patterns) []trieNode {
+	nodes := make([]trieNode, 1, len(p.text)/2+1)
 	var first [256]uint32 // the root has the most children: no list walk there
-	for i := range patterns.len() {
-		pattern := patterns.at(i)
+	for i := range p.len() {
+		pattern := p.at(i)
 		at := uint32(0)
 		for depth, c := range pattern {
 			var next uint32

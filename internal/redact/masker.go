@@ -19,15 +19,22 @@ const MinLength = 4
 // search finds it in the first-level cache.
 const blockSize = 8 << 10
 
+// spell is how much text the automaton reads before the filter is tried again,
+// the first time and at most.
+const (
+	spell    = 64 << 10
+	maxSpell = 256 << 10
+)
+
 // ErrCleared is returned for everything written to a stream after [Masker.Clear].
 var ErrCleared = errors.New("redact: the masker was cleared; make a new one for further output")
 
 // Masker holds the forms of a set of secrets. It is immutable and safe for
 // concurrent use by any number of streams.
 type Masker struct {
-	patterns formSet
-	longest  int // length of the longest pattern
-	block    int // size of a block: several times the longest pattern
+	patterns *patterns
+	filter   *filter // nil without patterns
+	block    int     // size of a block: several times the longest pattern
 	cleared  atomic.Bool
 
 	lazy struct {
@@ -39,26 +46,26 @@ type Masker struct {
 // New returns a masker for all forms of secrets. With none, or none of at
 // least [MinLength] bytes, it masks nothing.
 func New(secrets []Secret) *Masker {
-	m := new(Masker)
+	var set formSet
 	for _, secret := range secrets {
-		m.patterns.addSecret(secret.Value)
+		set.addSecret(secret.Value)
 	}
-	clear(m.patterns.scratch)
-	m.patterns.scratch, m.patterns.slots = nil, nil
-	for i := range m.patterns.len() {
-		m.longest = max(m.longest, len(m.patterns.at(i)))
+	m := &Masker{patterns: sortPatterns(&set)}
+	clear(set.arena)
+	if m.patterns.len() > 0 {
+		m.filter = newFilter(m.patterns)
 	}
-	m.block = max(blockSize, 4*m.longest)
+	m.block = max(blockSize, 4*m.patterns.longest)
 	return m
 }
 
 // automaton returns the automaton, which few maskers ever need.
 func (m *Masker) automaton() *automaton {
-	m.lazy.once.Do(func() { m.lazy.automaton = newAutomaton(&m.patterns) })
+	m.lazy.once.Do(func() { m.lazy.automaton = newAutomaton(m.patterns) })
 	return m.lazy.automaton
 }
 
-func (m *Masker) empty() bool { return m.patterns.len() == 0 }
+func (m *Masker) empty() bool { return m.filter == nil }
 
 // Bytes returns text with every occurrence of a form masked. It returns text
 // itself, not a copy, when there is none.
@@ -102,7 +109,8 @@ func (m *Masker) Contains(data []byte) bool {
 // with [ErrCleared].
 func (m *Masker) Clear() {
 	m.cleared.Store(true)
-	clear(m.patterns.arena)
+	clear(m.patterns.text)
+	clear(m.patterns.keys)
 	m.lazy.once.Do(func() {})
 	if m.lazy.automaton != nil {
 		clear(m.lazy.label)
@@ -114,7 +122,30 @@ func (m *Masker) find(text []byte) spans {
 	if m.empty() {
 		return nil
 	}
-	var found spans
-	m.automaton().run(0, text, 0, &found)
-	return found
+	var all spans
+	s := search{budget: startCredit}
+	for at := 0; at < len(text); {
+		block := text[at:min(len(text), at+m.block)]
+		s.found = s.found[:0]
+		s.earn(len(block))
+		hold, ok := m.filter.scan(m.patterns, block, &s)
+		if !ok {
+			block = text[at:min(len(text), at+max(spell, m.block))]
+			s.found, s.budget = s.found[:0], startCredit
+			a := m.automaton()
+			hold = len(block) - int(a.open[a.run(0, block, 0, &s.found)])
+		}
+		last := at+len(block) == len(text)
+		for _, f := range s.found {
+			// What lies within the text held is found again.
+			if f.start <= hold || last {
+				all.add(at+f.start, at+f.end)
+			}
+		}
+		if last {
+			break
+		}
+		at += hold
+	}
+	return all
 }

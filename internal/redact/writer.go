@@ -14,20 +14,28 @@ type Writer struct {
 	out    io.Writer
 	err    error
 
-	// held[head:] is the text held back. The spans found refer to positions
-	// of held; those before found[passed] are passed on.
-	held   []byte
-	head   int
-	found  spans
-	passed int
-	inMask bool   // the byte before the text not passed on yet was masked
-	state  uint32 // of the automaton after the last byte of held
-	masked []byte // scratch for text with masks in it
+	// held[head:] is the text held back. While the automaton reads, the
+	// spans found refer to positions of held, and those before found[passed]
+	// are passed on; between steps of the filter, head is 0 and all that is
+	// known of held is that its first covered bytes are masked already.
+	search
+	held    []byte
+	head    int
+	passed  int
+	covered int
+	inMask  bool   // the byte before the text not passed on yet was masked
+	masked  []byte // scratch for text with masks in it
+
+	reading int    // bytes the automaton is still to read, 0 for the filter
+	spell   int    // how many it was given last
+	state   uint32 // of the automaton after the last byte of held
 }
 
 // Writer returns a writer that masks what is written to it and passes it on to
 // w.
-func (m *Masker) Writer(w io.Writer) *Writer { return &Writer{masker: m, out: w} }
+func (m *Masker) Writer(w io.Writer) *Writer {
+	return &Writer{masker: m, out: w, search: search{budget: startCredit}}
+}
 
 // Reset discards what is held back and any error, and starts a new stream to
 // out. It keeps the buffers, so a Writer can serve many streams in turn.
@@ -40,9 +48,9 @@ func (w *Writer) Reset(out io.Writer) {
 func (w *Writer) wipe() {
 	clear(w.held[:cap(w.held)])
 	clear(w.masked[:cap(w.masked)])
-	w.held, w.head = w.held[:0], 0
-	w.found, w.passed = w.found[:0], 0
-	w.state, w.inMask = 0, false
+	w.held, w.head, w.covered, w.inMask = w.held[:0], 0, 0, false
+	w.search = search{found: w.found[:0], budget: startCredit}
+	w.passed, w.reading, w.spell, w.state = 0, 0, 0, 0
 }
 
 // Write masks p and passes it on, but for a suffix that may be the beginning
@@ -56,7 +64,11 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return w.out.Write(p)
 	}
 	for rest := p; len(rest) > 0; {
-		rest = w.stepAutomaton(rest)
+		if w.reading == 0 {
+			rest = w.stepFilter(rest)
+		} else {
+			rest = w.stepAutomaton(rest)
+		}
 		if w.err != nil {
 			return len(p) - len(rest), w.err
 		}
@@ -94,16 +106,89 @@ func (w *Writer) Close() error {
 	if err := w.check(); err != nil {
 		return err
 	}
+	if w.reading == 0 && len(w.held) > 0 {
+		w.startAutomaton() // which finds what there is, at any cost
+	}
 	w.release(w.held, len(w.held))
 	w.wipe()
 	return w.err
+}
+
+// joinSize is how much of a write is copied behind the text held back, so that
+// short writes are searched in one piece.
+const joinSize = 1 << 10
+
+// stepFilter searches the next block of p by the filter, passes on what is
+// decided and returns the rest of p. It works on p itself; only behind held
+// text it searches a copy, up to where p alone decides.
+func (w *Writer) stepFilter(p []byte) []byte {
+	m, before := w.masker, len(w.held)
+	text := p[:min(len(p), m.block)]
+	if before > 0 {
+		w.held = append(w.held, p[:min(len(p), max(joinSize, m.patterns.longest))]...)
+		text = w.held
+	}
+	w.found = w.found[:0]
+	if w.covered > 0 {
+		w.found.add(0, w.covered)
+	}
+	w.earn(len(text) - before)
+	w.budget -= before
+	hold, ok := m.filter.scan(m.patterns, text, &w.search)
+	if !ok {
+		w.held = w.held[:before]
+		w.startAutomaton()
+		return p
+	}
+	w.passed = 0
+	w.release(text, hold)
+	w.covered = 0
+	if w.passed < len(w.found) && w.found[w.passed].start <= hold {
+		w.covered = w.found[w.passed].end - hold
+	}
+	w.found, w.passed = w.found[:0], 0
+	if len(text)-before < len(p) {
+		// The join is longer than any pattern, so hold is behind before.
+		w.held = w.held[:0]
+		return p[hold-before:]
+	}
+	if before > 0 {
+		w.held = w.held[:copy(w.held, w.held[hold:])]
+	} else {
+		w.held = append(w.held, text[hold:]...)
+	}
+	return nil
+}
+
+// startAutomaton hands the stream to the automaton: for longer each time, if
+// the filter fails again at once.
+func (w *Writer) startAutomaton() {
+	w.spell = max(spell, min(2*w.spell, maxSpell))
+	w.reading = w.spell
+	w.found, w.passed = w.found[:0], 0
+	if w.covered > 0 {
+		w.found.add(0, w.covered)
+	}
+	w.state = w.masker.automaton().run(0, w.held, 0, &w.found)
+}
+
+// stopAutomaton gives the stream back to the filter.
+func (w *Writer) stopAutomaton() {
+	w.compact()
+	w.covered = 0
+	for _, f := range w.found {
+		if f.start <= 0 {
+			w.covered = max(w.covered, f.end)
+		}
+	}
+	w.reading, w.budget = 0, startCredit
 }
 
 // stepAutomaton reads the next block of p by the automaton, passes on what is
 // decided and returns the rest of p.
 func (w *Writer) stepAutomaton(p []byte) []byte {
 	a := w.masker.automaton()
-	block := p[:min(len(p), w.masker.block)]
+	block := p[:min(len(p), w.masker.block, w.reading)]
 	base := len(w.held)
 	w.held = append(w.held, block...)
 	w.state = a.run(w.state, block, base, &w.found)
@@ -112,6 +197,9 @@ func (w *Writer) stepAutomaton(p []byte) []byte {
 	w.head = decided
 	if w.head > len(w.held)/2 {
 		w.compact()
+	}
+	if w.reading -= len(block); w.reading == 0 {
+		w.stopAutomaton()
 	}
 	return p[len(block):]
 }

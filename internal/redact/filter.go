@@ -1,0 +1,272 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
+// filter is the fast way to search: it looks at one gram, a few bytes, at
+// every stride-th position of the text and goes on at once where no pattern
+// has that gram near its beginning.
+//
+// The window is the shortest pattern's length (64 at most), so every
+// occurrence begins with a window, and a window holds exactly one sampled gram
+// at one of its first stride offsets. A bitmap holds the hashes of the grams
+// at these offsets of all patterns. The rare text gram it knows is looked up
+// in a table that leads to the patterns and offsets to compare.
+type filter struct {
+	window, gram, stride int
+
+	align   uint     // shifts a load of eight bytes so that the gram remains
+	bitmap  []uint64 // indexed by the top bits of a gram's hash
+	toBit   uint
+	buckets []uint32 // entries of bucket i: entries[buckets[i]:buckets[i+1]]
+	toSlot  uint
+	entries []entry
+	heads   byteSet // bytes in the windows of all patterns
+}
+
+// entry says that patterns begin with a gram at an offset: those from pattern
+// on, of which there are count, that begin alike up to the end of that gram.
+type entry struct {
+	tag     uint16 // of the gram's hash, from bits that choose no bucket
+	count   uint16 // maxCount for that many or more
+	pattern uint32
+	offset  uint32
+}
+
+const maxCount = 1<<16 - 1
+
+// byteSet is a set of byte values.
+type byteSet [4]uint64
+
+func (b *byteSet) add(c byte)      { b[c>>6] |= 1 << (c & 63) }
+func (b *byteSet) has(c byte) bool { return b[c>>6]>>(c&63)&1 != 0 }
+
+// hashMultiplier spreads a gram over the top bits of a product (it is 2⁶⁴
+// divided by the golden ratio).
+const hashMultiplier = 0x9e3779b97f4a7c15
+
+func gramTag(hash uint64) uint16 { return uint16(hash >> 20) }
+
+// newFilter returns a filter for patterns, of which there is at least one.
+func newFilter(p *patterns) *filter {
+	f := &filter{window: min(p.shortest, 64)}
+	switch {
+	case f.window >= 16:
+		f.gram = 8
+	case f.window >= 12:
+		f.gram = 6
+	case f.window >= 8:
+		f.gram = 4
+	default:
+		f.gram = 3
+	}
+	f.stride = f.window - f.gram + 1
+	f.align = uint(64 - 8*f.gram)
+
+	hashes, entries := f.collect(p)
+	size := max(10, bits.Len(uint(len(entries)))+5)
+	size = min(size, 21)
+	f.toBit = uint(64 - size)
+	f.bitmap = make([]uint64, 1<<(size-6))
+	slots := max(4, min(bits.Len(uint(len(entries))), 18))
+	f.toSlot = uint(64 - slots)
+	f.buckets = make([]uint32, 1<<slots+1)
+	for _, hash := range hashes {
+		bit := hash >> f.toBit
+		f.bitmap[bit>>6] |= 1 << (bit & 63)
+		f.buckets[hash>>f.toSlot+1]++
+	}
+	for i := range f.buckets[1:] {
+		f.buckets[i+1] += f.buckets[i]
+	}
+	// Fill each bucket in order; its start moves to its end meanwhile.
+	f.entries = make([]entry, len(entries))
+	for i, hash := range hashes {
+		slot := hash >> f.toSlot
+		f.entries[f.buckets[slot]] = entries[i]
+		f.buckets[slot]++
+	}
+	copy(f.buckets[1:], f.buckets)
+	f.buckets[0] = 0
+	return f
+}
+
+// collect lists the grams of all windows with their hashes. Patterns that
+// begin alike up to the end of a gram are neighbours and share one entry.
+func (f *filter) collect(p *patterns) (hashes []uint64, entries []entry) {
+	hashes = make([]uint64, 0, p.len()*f.stride)
+	entries = make([]entry, 0, p.len()*f.stride)
+	var open [64]int // entry that the patterns at hand share, per offset
+	for i := range p.len() {
+		pattern := p.at(i)
+		fresh := 0 // first offset at which this pattern differs from the last
+		if i > 0 {
+			fresh = min(max(0, int(p.common[i])-f.gram+1), f.stride)
+		}
+		for offset := range fresh {
+			if e := &entries[open[offset]]; e.count < maxCount {
+				e.count++
+			}
+		}
+		for offset := fresh; offset < f.stride; offset++ {
+			hash := f.hash(loadAt(pattern, offset))
+			open[offset] = len(entries)
+			hashes = append(hashes, hash)
+			entries = append(entries, entry{gramTag(hash), 1, uint32(i), uint32(offset)})
+		}
+		for _, c := range pattern[:f.window] {
+			f.heads.add(c)
+		}
+	}
+	return hashes, entries
+}
+
+func (f *filter) hash(load uint64) uint64 { return load << (f.align & 63) * hashMultiplier }
+
+// loadAt returns the eight bytes at text[at], with zeros behind its end.
+func loadAt(text []byte, at int) uint64 {
+	if at+8 <= len(text) {
+		return binary.LittleEndian.Uint64(text[at:])
+	}
+	var padded [8]byte
+	copy(padded[:], text[at:])
+	return binary.LittleEndian.Uint64(padded[:])
+}
+
+// Costs of the filter's work in units of about a tenth of a nanosecond. They
+// are what keeps the worst case linear: a text may cost perByte units a byte,
+// a little more than the automaton takes, and is left to the automaton beyond.
+const (
+	costHit     = 30
+	costEntry   = 10
+	costCompare = 60
+	costEnd     = 40
+	perByte     = 12
+	maxCredit   = perByte * 64 << 10
+	startCredit = perByte * 4 << 10
+)
+
+// search is the state of one search by the filter.
+type search struct {
+	found  spans
+	hold   int // where a pattern begins that the text ends within
+	budget int // units that may still be spent
+}
+
+// earn adds the allowance for size more bytes of text.
+func (s *search) earn(size int) { s.budget = min(s.budget+perByte*size, maxCredit) }
+
+// scan adds all occurrences in text to s.found and returns where the longest
+// suffix begins that is a proper prefix of a pattern. It gives up, and returns
+// false, when the budget is spent.
+func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
+	s.hold = len(text)
+	at, stride := f.stride-1, f.stride
+	for last := len(text) - 3*stride - 8; at <= last; at += 4 * stride {
+		a := f.hash(binary.LittleEndian.Uint64(text[at:]))
+		b := f.hash(binary.LittleEndian.Uint64(text[at+stride:]))
+		c := f.hash(binary.LittleEndian.Uint64(text[at+2*stride:]))
+		d := f.hash(binary.LittleEndian.Uint64(text[at+3*stride:]))
+		if (f.known(a)|f.known(b)|f.known(c)|f.known(d))&1 == 0 {
+			continue
+		}
+		for i, hash := range [4]uint64{a, b, c, d} {
+			if f.known(hash)&1 != 0 {
+				f.verify(p, text, at+i*stride, hash, s)
+			}
+		}
+		if s.budget < 0 {
+			return 0, false
+		}
+	}
+	for ; at+f.gram <= len(text); at += stride {
+		if hash := f.hash(loadAt(text, at)); f.known(hash)&1 != 0 {
+			f.verify(p, text, at, hash, s)
+		}
+	}
+	if s.budget < 0 {
+		return 0, false
+	}
+	return f.end(p, text, s), true
+}
+
+// known returns the bit of a hash in the bitmap, with others above it.
+func (f *filter) known(hash uint64) uint64 {
+	bit := hash >> (f.toBit & 63)
+	return f.bitmap[bit>>6] >> (bit & 63)
+}
+
+// verify compares the text around a gram with the patterns that have it.
+func (f *filter) verify(p *patterns, text []byte, at int, hash uint64, s *search) {
+	slot := hash >> (f.toSlot & 63)
+	tag := gramTag(hash)
+	s.budget -= costHit
+	for i := f.buckets[slot]; i < f.buckets[slot+1]; i++ {
+		e := &f.entries[i]
+		s.budget -= costEntry
+		if e.tag != tag {
+			continue
+		}
+		// A window that is not complete is left to end.
+		start := at - int(e.offset)
+		if start < 0 || start+f.window > len(text) {
+			continue
+		}
+		low := int(e.pattern)
+		first := p.at(low)
+		if e.count == 1 && s.covered(start, start+len(first)) {
+			continue
+		}
+		s.budget -= costCompare + len(first)/4
+		alike := int(e.offset) + f.gram
+		if !bytes.Equal(first[:alike], text[start:start+alike]) {
+			continue
+		}
+		high := low + int(e.count)
+		if e.count == maxCount {
+			for high < p.len() && int(p.common[high]) >= alike {
+				high++
+			}
+		}
+		if e.count > 4 {
+			s.budget -= costCompare * bits.Len16(e.count)
+		}
+		length, begins := p.longestPrefix(low, high, text[start:])
+		if length > 0 {
+			s.found.add(start, start+length)
+		}
+		if begins {
+			s.hold = min(s.hold, start)
+		}
+	}
+}
+
+// covered reports whether the last range found includes [start, end).
+func (s *search) covered(start, end int) bool {
+	if len(s.found) == 0 {
+		return false
+	}
+	last := s.found[len(s.found)-1]
+	return last.start <= start && end <= last.end
+}
+
+// end returns where the text to be held back begins. Suffixes of at least a
+// window have a sampled gram and were seen by verify. The shorter ones, if
+// there is none of those, begin within the last few bytes, and behind the last
+// byte that is in no pattern's window.
+func (f *filter) end(p *patterns, text []byte, s *search) int {
+	shortest := len(text) - f.window + 1
+	if s.hold < shortest {
+		return s.hold
+	}
+	for at := len(text) - 1; at >= max(0, shortest) && f.heads.has(text[at]); at-- {
+		s.budget -= costEnd
+		if p.begin(text[at:]) {
+			s.hold = at
+		}
+	}
+	return s.hold
+}
