@@ -82,11 +82,6 @@ func TestSealAndOpen(t *testing.T) {
 		if err != nil || !sealed.WellFormed() {
 			t.Fatalf("seal: %v, well-formed %v", err, sealed.WellFormed())
 		}
-		for name, value := range given {
-			if value.Len() >= 4 && bytes.Contains(sealed, value.Reveal()) && !strings.Contains(name, string(value.Reveal())) {
-				t.Fatalf("the value of %q stands in the sealed bytes", name)
-			}
-		}
 		opened, err := k.Open(of, sealed)
 		if err != nil || len(opened) != len(given) {
 			t.Fatalf("open: %v, %d values", err, len(opened))
@@ -100,6 +95,17 @@ func TestSealAndOpen(t *testing.T) {
 			t.Fatalf("opened for another owner: %v", err)
 		}
 	})
+}
+
+func TestSealedShowsNoValue(t *testing.T) {
+	t.Parallel()
+	const value = "canary-value-4711"
+	sealed := seal(t, ring(t, map[int]byte{1: 7}), secrets("api_token", value, "empty", ""))
+	for i := range len(value) - 4 {
+		if bytes.Contains(sealed, []byte(value[i:i+4])) {
+			t.Errorf("4 bytes of the value from %d stand in the sealed bytes", i)
+		}
+	}
 }
 
 func TestSealingTwiceDiffers(t *testing.T) {

@@ -1,0 +1,44 @@
+// Package store keeps executions: what was accepted, what waits, who works on
+// what, how it ended. It holds the interface, [Store], and what all
+// implementations share; store/sqlite is the one for a single machine, and
+// store/storetest the suite that every implementation passes.
+//
+// # Promises
+//
+//   - What [Store.Accept] returned survives a crash of the process and a loss
+//     of power. So do [Store.Claim], [Store.Start] and [Store.Cancel]: a
+//     service never runs twice because a write was forgotten, and none runs
+//     after its cancellation was confirmed. Other writes survive a crash, and
+//     may be undone, latest first, by a loss of power.
+//   - An operation happens as a whole or not at all. An error of the kind
+//     [ErrFull] or [ErrIO] leaves nothing half-written.
+//   - Sealed secrets are destroyed in the transaction that ends their
+//     execution, and their bytes are gone from the files within seconds
+//     ([Store.Scrub]).
+//
+// # Leases
+//
+// A worker takes executions by [Store.Claim] or as they are accepted
+// ([Acceptance.Claim]). A claim is a lease: it names the worker as the owner
+// and ends by itself unless [Store.Heartbeat] extends it. [Store.Recover]
+// deals with ended leases: one that never reached [Store.Start] goes back to
+// the queue; one that did ends FAILED, "interrupted", since its service may
+// have had effects. Every worker calls it at its start and every few seconds,
+// so the work of a killed process is taken over by whichever is left.
+//
+//	              Claim           Start            Finish
+//	waiting ───────────▶ claimed ───────▶ RUNNING ────────▶ final
+//	   ▲   PENDING, no      │    PENDING,    │    owner
+//	   │   owner            │    owner       │
+//	   └── Release, Recover ┘                └─ Recover ──▶ FAILED
+//
+// An owner is a name that one process uses once, such as a random UUID made
+// at its start; a process that starts again takes a new one.
+//
+// # Waking up
+//
+// A worker that finds nothing to claim waits on [Store.WatchQueue], a reader
+// that follows an execution on [Store.WatchExecution]. Both tell of changes
+// made through the same Store value. Changes by other processes are not told,
+// so a waiting loop also looks by itself every few seconds.
+package store

@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Accept implements [store.Store].
+func (s *Store) Accept(ctx context.Context, a store.Acceptance) (accepted store.Accepted, err error) {
+	if err := a.Validate(); err != nil {
+		return store.Accepted{}, err
+	}
+	tags, err := encodeTags(a.Execution.Tags)
+	if err != nil {
+		return store.Accepted{}, fmt.Errorf("%w acceptance: write the tags: %w", store.ErrInvalid, err)
+	}
+	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+		accepted, err = accept(t, a, tags)
+		return err
+	})
+	if err != nil {
+		return store.Accepted{}, fmt.Errorf("accept an execution: %w", err)
+	}
+	return accepted, nil
+}
+
+func accept(t *tx, a store.Acceptance, tags string) (store.Accepted, error) {
+	if a.Idempotency != nil {
+		seen, err := replay(t, a.Execution.ServiceID, a.Idempotency)
+		if err == nil || !errors.Is(err, store.ErrNotFound) {
+			return seen, err
+		}
+	}
+	claim, err := place(t, a)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	e := a.Execution
+	e.Status = execution.Pending
+	e.CreatedAt = fromMicros(nullInt(micros(t.now)))
+	e.StartedAt, e.EndedAt, e.CancelRequested, e.Problem, e.Result = time.Time{}, time.Time{}, false, nil, nil
+	e.Tags = slices.Clone(e.Tags)
+	var owner, lease any
+	if claim {
+		owner, lease = a.Claim.Owner, micros(t.now.Add(a.Claim.Lease))
+	}
+	if err := insert(t, a, e, tags, owner, lease); err != nil {
+		return store.Accepted{}, err
+	}
+	t.queue = !claim
+	t.changed = append(t.changed, e.ID)
+	return store.Accepted{Execution: e, Claimed: claim}, nil
+}
+
+// replay finds the execution that was accepted with the same idempotency key.
+// store.ErrNotFound: the key is new.
+func replay(t *tx, serviceID string, i *store.Idempotency) (store.Accepted, error) {
+	var seq int64
+	var mac []byte
+	if err := t.row(selectIdempotencyKey, []any{serviceID, i.Key}, &seq, &mac); err != nil {
+		return store.Accepted{}, err
+	}
+	if !slices.ContainsFunc(i.MACs, func(given []byte) bool { return hmac.Equal(given, mac) }) {
+		return store.Accepted{}, store.ErrIdempotencyMismatch
+	}
+	e, err := t.execution(selectBySeq, seq)
+	return store.Accepted{Execution: e, Replayed: true}, err
+}
+
+// place decides whether a new execution is claimed at once, and if not, that
+// there is room for it to wait.
+func place(t *tx, a store.Acceptance) (claim bool, err error) {
+	if a.Claim == nil && a.Queue == (store.QueueLimit{}) {
+		return false, nil
+	}
+	var waiting, active int
+	err = t.row(selectServiceLoad, []any{a.Execution.ServiceID}, &waiting, &active)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	// What waits is older, so it goes first.
+	if a.Claim != nil && waiting == 0 && (a.Claim.Concurrency == 0 || active < a.Claim.Concurrency) {
+		return true, nil
+	}
+	if limit := a.Queue.PerService; limit > 0 && waiting >= limit {
+		return false, &store.QueueFullError{ServiceID: a.Execution.ServiceID, Limit: limit}
+	}
+	if limit := a.Queue.Total; limit > 0 {
+		var total int
+		if err := t.row(selectTotalWaiting, nil, &total); err != nil {
+			return false, err
+		}
+		if total >= limit {
+			return false, &store.QueueFullError{Limit: limit}
+		}
+	}
+	return false, nil
+}
+
+// insert writes an execution and all that comes with it.
+func insert(t *tx, a store.Acceptance, e execution.Execution, tags string, owner, lease any) error {
+	var seq int64
+	err := t.row(insertExecution, []any{
+		string(e.ID), e.ServiceID, e.ServiceRevision, string(e.Type), micros(t.now), tags,
+		e.ServiceDefinitionID, e.ApplicationID, owner, lease,
+	}, &seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.ErrExists // the conflict left nothing to return
+	}
+	if err != nil {
+		return err
+	}
+	if len(a.Request) > 0 {
+		if _, err := t.exec(insertRequest, seq, a.Request); err != nil {
+			return err
+		}
+	}
+	if len(a.Secrets) > 0 {
+		if _, err := t.exec(insertSecrets, seq, []byte(a.Secrets)); err != nil {
+			return err
+		}
+	}
+	for _, tag := range e.Tags {
+		if _, err := t.exec(insertTag, e.ServiceID, tag, seq); err != nil {
+			return err
+		}
+	}
+	if i := a.Idempotency; i != nil {
+		if _, err := t.exec(insertIdempotencyKey, e.ServiceID, i.Key, i.MACs[0], seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// The benchmarks run twice: on an empty store, and on one with 100,000
+// executions that have ended, which must make no difference.
+func onBoth(b *testing.B, run func(b *testing.B, s *sqlite.Store)) {
+	for _, ended := range []int{0, 100_000} {
+		b.Run(fmt.Sprintf("ended=%d", ended), func(b *testing.B) {
+			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "store.db"), sqlite.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					b.Error(err)
+				}
+			}()
+			fill(b, s, ended)
+			run(b, s)
+		})
+	}
+}
+
+// fill adds executions that have ended, as fast as groups allow.
+func fill(b *testing.B, s store.Store, n int) {
+	b.Helper()
+	inParallel(64, n, func() {
+		e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
+		_, err := s.Accept(b.Context(), store.Acceptance{Execution: e, Request: []byte(`{"data":1}`)})
+		if err == nil {
+			_, err = s.Cancel(b.Context(), e.ID)
+		}
+		if err != nil {
+			b.Error(err)
+		}
+	})
+	if err := s.Scrub(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// inParallel calls f n times from so many goroutines.
+func inParallel(callers, n int, f func()) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				f()
+			}
+		})
+	}
+	group.Wait()
+}
+
+func sealedSecrets(b testing.TB) vault.Sealed {
+	b.Helper()
+	ring, err := vault.OpenFile(filepath.Join(b.TempDir(), "master.key"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	sealed, err := ring.Seal("bench", vault.Secrets{"api_token": plaintext.New(bytes.Repeat([]byte("x"), 40))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return sealed
+}
+
+func BenchmarkAccept(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *sqlite.Store) {
+		request, sealed := bytes.Repeat([]byte("r"), 500), sealedSecrets(b)
+		for _, callers := range []int{1, 16} {
+			b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+				inParallel(callers, b.N, func() {
+					_, err := s.Accept(b.Context(), store.Acceptance{
+						Execution: execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed},
+						Request:   request, Secrets: sealed, Queue: store.QueueLimit{PerService: 10_000_000, Total: 10_000_000},
+					})
+					if err != nil {
+						b.Error(err)
+					}
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+			})
+		}
+	})
+}
+
+func BenchmarkClaim(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *sqlite.Store) {
+		inParallel(64, b.N, func() {
+			_, err := s.Accept(b.Context(), store.Acceptance{Execution: execution.Execution{
+				ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed,
+			}})
+			if err != nil {
+				b.Error(err)
+			}
+		})
+		b.ResetTimer()
+		inParallel(16, b.N, func() {
+			claimed, err := s.Claim(b.Context(), store.ClaimRequest{
+				Owner: "bench", Lease: time.Hour, Max: 1, Services: []store.ServiceLimit{{ServiceID: "bench"}},
+			})
+			if err != nil || len(claimed) != 1 {
+				b.Errorf("%v, %d claimed", err, len(claimed))
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	})
+}
+
+func BenchmarkGet(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *sqlite.Store) {
+		id := execution.NewID()
+		_, err := s.Accept(b.Context(), store.Acceptance{
+			Execution: execution.Execution{ID: id, ServiceID: "bench", Type: execution.Managed},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ResetTimer()
+		inParallel(16, b.N, func() {
+			if _, err := s.Get(b.Context(), id); err != nil {
+				b.Error(err)
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	})
+}
+
+// A page has 1,000 executions in both cases.
+func BenchmarkList(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *sqlite.Store) {
+		fill(b, s, 1000)
+		b.ResetTimer()
+		for b.Loop() {
+			page, err := s.List(b.Context(), store.ListQuery{ServiceID: "bench"})
+			if err != nil || len(page.Executions) != 1000 {
+				b.Fatalf("%v, %d executions", err, len(page.Executions))
+			}
+		}
+	})
+}

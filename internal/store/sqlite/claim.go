@@ -1,0 +1,195 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// Claim implements [store.Store].
+func (s *Store) Claim(ctx context.Context, c store.ClaimRequest) (claimed []store.Claimed, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Max <= 0 || len(c.Services) == 0 {
+		return nil, nil
+	}
+	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+		claimed, err = claim(t, c)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim executions: %w", err)
+	}
+	return claimed, nil
+}
+
+// claim takes the oldest of all executions that wait for a service with a
+// free slot.
+func claim(t *tx, c store.ClaimRequest) ([]store.Claimed, error) {
+	free, err := freeSlots(t, c)
+	if err != nil {
+		return nil, err
+	}
+	var oldest []int64
+	for serviceID, slots := range free {
+		err := t.rows(selectWaiting, []any{serviceID, min(slots, c.Max)}, func(row scanner) error {
+			var seq int64
+			err := row.Scan(&seq)
+			oldest = append(oldest, seq)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(oldest)
+	claimed := make([]store.Claimed, 0, min(len(oldest), c.Max))
+	for _, seq := range oldest[:min(len(oldest), c.Max)] {
+		one, err := take(t, seq, c.Owner, c.Lease)
+		if err != nil {
+			return nil, err
+		}
+		claimed = append(claimed, one)
+	}
+	return claimed, nil
+}
+
+// freeSlots gives the services of a request for which something waits, with
+// the number of executions that may be added.
+func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
+	limits := make(map[string]int, len(c.Services))
+	for _, s := range c.Services {
+		limits[s.ServiceID] = s.Concurrency
+	}
+	free := map[string]int{}
+	err := t.rows(selectLoads, nil, func(row scanner) error {
+		var serviceID string
+		var waiting, active int
+		if err := row.Scan(&serviceID, &waiting, &active); err != nil {
+			return err
+		}
+		limit, wanted := limits[serviceID]
+		if limit == 0 {
+			limit = math.MaxInt
+		}
+		if wanted && waiting > 0 && active < limit {
+			free[serviceID] = limit - active
+		}
+		return nil
+	})
+	return free, err
+}
+
+// take claims one execution and reads what is needed to run it.
+func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, error) {
+	e, err := t.execution(updateClaim, owner, micros(t.now.Add(lease)), seq)
+	if err != nil {
+		return store.Claimed{}, err
+	}
+	claimed := store.Claimed{Execution: e}
+	var sealed []byte
+	err = errors.Join(
+		optionalRow(t.row(selectRequestBySeq, []any{seq}, &claimed.Request)),
+		optionalRow(t.row(selectSecretsBySeq, []any{seq}, &sealed)),
+	)
+	claimed.Secrets = vault.Sealed(sealed)
+	t.changed = append(t.changed, e.ID)
+	return claimed, err
+}
+
+// optionalRow forgives that a row is not there.
+func optionalRow(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Start implements [store.Store].
+func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
+	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+		started, err = t.execution(updateStart, micros(t.now), string(id), owner)
+		if errors.Is(err, store.ErrNotFound) {
+			return missing(t, id)
+		}
+		t.changed = append(t.changed, id)
+		return err
+	})
+	if err != nil {
+		return execution.Execution{}, fmt.Errorf("start execution %s: %w", id, err)
+	}
+	return started, nil
+}
+
+// missing tells an execution that is not the caller's from one that is not.
+func missing(t *tx, id execution.ID) error {
+	var seq int64
+	if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
+		return err
+	}
+	return store.ErrLeaseLost
+}
+
+// Heartbeat implements [store.Store].
+func (s *Store) Heartbeat(
+	ctx context.Context, owner string, lease time.Duration, ids ...execution.ID,
+) (report store.HeartbeatReport, err error) {
+	if owner == "" || lease <= 0 {
+		return report, fmt.Errorf("%w heartbeat: it needs an owner and a lease", store.ErrInvalid)
+	}
+	if len(ids) == 0 {
+		return report, nil
+	}
+	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		report = store.HeartbeatReport{}
+		for _, id := range ids {
+			var cancelled bool
+			err := t.row(updateLease, []any{micros(t.now.Add(lease)), string(id), owner}, &cancelled)
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				report.Lost = append(report.Lost, id)
+			case err != nil:
+				return err
+			case cancelled:
+				report.Cancelled = append(report.Cancelled, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return store.HeartbeatReport{}, fmt.Errorf("extend leases: %w", err)
+	}
+	return report, nil
+}
+
+// Release implements [store.Store].
+func (s *Store) Release(ctx context.Context, owner string, ids ...execution.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	err := s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		for _, id := range ids {
+			n, err := t.exec(updateRelease, string(id), owner)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				t.queue = true
+				t.changed = append(t.changed, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("give claims back: %w", err)
+	}
+	return nil
+}

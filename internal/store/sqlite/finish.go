@@ -1,0 +1,149 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// recoverBatch bounds one transaction of Recover.
+const recoverBatch = 200
+
+// state is what has to be known of an execution before it is changed.
+type state struct {
+	seq    int64
+	status execution.Status
+	owner  sql.NullString
+}
+
+func (t *tx) state(id execution.ID) (st state, err error) {
+	err = t.row(selectState, []any{string(id)}, &st.seq, &st.status, &st.owner)
+	return st, err
+}
+
+// end moves an execution to a final state and destroys its secrets.
+func (t *tx) end(st state, to execution.Status, p *execution.Problem, result []byte) (execution.Execution, error) {
+	if err := execution.Transition(st.status, to); err != nil {
+		return execution.Execution{}, err
+	}
+	problem, err := encodeProblem(p)
+	if err != nil {
+		return execution.Execution{}, err
+	}
+	if err := t.destroySecrets(st.seq); err != nil {
+		return execution.Execution{}, err
+	}
+	note := sql.NullString{String: string(result), Valid: len(result) > 0}
+	e, err := t.execution(updateEnd, string(to), micros(t.now), problem, note, st.seq)
+	if err != nil {
+		return execution.Execution{}, err
+	}
+	t.changed = append(t.changed, e.ID)
+	// Its slot is free now.
+	t.queue = t.queue || st.owner.Valid
+	return e, nil
+}
+
+// Finish implements [store.Store].
+func (s *Store) Finish(ctx context.Context, c store.Completion) (finished execution.Execution, err error) {
+	if err := c.Validate(); err != nil {
+		return execution.Execution{}, err
+	}
+	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		st, err := t.state(c.ID)
+		if err != nil {
+			return err
+		}
+		if !st.owner.Valid || st.owner.String != c.Owner {
+			return store.ErrLeaseLost
+		}
+		finished, err = t.end(st, c.Status, c.Problem, c.Result)
+		return err
+	})
+	if err != nil {
+		return execution.Execution{}, fmt.Errorf("finish execution %s: %w", c.ID, err)
+	}
+	return finished, nil
+}
+
+// Cancel implements [store.Store].
+func (s *Store) Cancel(ctx context.Context, id execution.ID) (cancelled execution.Execution, err error) {
+	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
+		st, err := t.state(id)
+		if err != nil {
+			return err
+		}
+		if !st.status.Final() {
+			if _, err := t.exec(updateCancelRequested, st.seq); err != nil {
+				return err
+			}
+			t.changed = append(t.changed, id)
+		}
+		if st.status == execution.Pending {
+			cancelled, err = t.end(st, execution.Cancelled, nil, nil)
+			return err
+		}
+		cancelled, err = t.execution(selectBySeq, st.seq)
+		return err
+	})
+	if err != nil {
+		return execution.Execution{}, fmt.Errorf("cancel execution %s: %w", id, err)
+	}
+	return cancelled, nil
+}
+
+// Recover implements [store.Store].
+func (s *Store) Recover(ctx context.Context, self string) (all store.Recovery, err error) {
+	for {
+		var batch store.Recovery
+		err := s.writer.do(ctx, survivesCrash, func(t *tx) (err error) {
+			batch, err = recoverLeases(t, self)
+			return err
+		})
+		if err != nil {
+			return all, fmt.Errorf("recover executions: %w", err)
+		}
+		all.Requeued = append(all.Requeued, batch.Requeued...)
+		all.Interrupted = append(all.Interrupted, batch.Interrupted...)
+		if len(batch.Requeued)+len(batch.Interrupted) < recoverBatch {
+			return all, nil
+		}
+	}
+}
+
+// recoverLeases deals with a batch of leases that have ended.
+func recoverLeases(t *tx, self string) (done store.Recovery, err error) {
+	type lease struct {
+		state
+		id execution.ID
+	}
+	var ended []lease
+	err = t.rows(selectExpiredLeases, []any{micros(t.now), self, recoverBatch}, func(row scanner) error {
+		var l lease
+		err := row.Scan(&l.seq, &l.id, &l.status, &l.owner)
+		ended = append(ended, l)
+		return err
+	})
+	if err != nil {
+		return done, err
+	}
+	for _, l := range ended {
+		if l.status == execution.Pending {
+			if _, err := t.exec(updateRelease, string(l.id), l.owner.String); err != nil {
+				return done, err
+			}
+			done.Requeued = append(done.Requeued, l.id)
+			t.changed = append(t.changed, l.id)
+			t.queue = true
+			continue
+		}
+		if _, err := t.end(l.state, execution.Failed, execution.Interrupted(), nil); err != nil {
+			return done, err
+		}
+		done.Interrupted = append(done.Interrupted, l.id)
+	}
+	return done, nil
+}

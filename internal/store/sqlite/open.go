@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Options adjust a [Store]. The zero value is for production.
+type Options struct {
+	// Now is the clock for all times and leases. Nil: the system's.
+	Now func() time.Time
+	// ScrubAfter is how long the bytes of destroyed secrets may stay in the
+	// files. Zero: two seconds.
+	ScrubAfter time.Duration
+	// Readers is the number of connections that read. Zero: four.
+	Readers int
+}
+
+// Store is a [store.Store] in one SQLite database.
+type Store struct {
+	store.Signals
+	writer *writer
+	readDB *sql.DB
+
+	mu    sync.Mutex
+	reads map[string]*sql.Stmt
+}
+
+var _ store.Store = (*Store)(nil)
+
+const busyTimeout = 5 * time.Second
+
+// fdatasync is as durable as fsync for a database and spares the journal of
+// the file system a write per commit. The switch is one of the process.
+var useFdatasync = sync.OnceFunc(func() {
+	// Where there is no fdatasync, fsync it is.
+	_, _ = driver.Fdatasync(true)
+})
+
+// Open opens the database at path and makes it if there is none. The file and
+// its folder can be read by their owner only.
+func Open(ctx context.Context, path string, options Options) (*Store, error) {
+	useFdatasync()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
+	writeDB, err := sql.Open("sqlite", dsn(path,
+		"journal_mode(wal)", "synchronous(full)", "secure_delete(on)", "foreign_keys(on)",
+		// A checkpoint copies pages and syncs twice: every 16 MB, not every 4.
+		"wal_autocheckpoint(4000)", "cache_size(-16384)"))
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	writeDB.SetMaxOpenConns(1)
+	if err := migrate(ctx, writeDB); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
+	}
+	s := &Store{reads: map[string]*sql.Stmt{}}
+	s.writer, err = newWriter(ctx, writeDB, &s.Signals, options)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
+	}
+	s.readDB, err = sql.Open("sqlite", dsn(path, "query_only(on)", "cache_size(-4096)"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store: %w", err), s.writer.close())
+	}
+	readers := cmp.Or(options.Readers, 4)
+	s.readDB.SetMaxOpenConns(readers)
+	s.readDB.SetMaxIdleConns(readers)
+	return s, nil
+}
+
+func dsn(path string, pragmas ...string) string {
+	query := url.Values{
+		// IMMEDIATE takes the right to write at once: a transaction that
+		// reads first and writes then could not be repeated by a timeout.
+		"_txlock": {"immediate"},
+		"_pragma": append([]string{
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			// Nothing of a transaction goes to a temporary file.
+			"temp_store(memory)",
+		}, pragmas...),
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+}
+
+// createPrivate makes the file before SQLite does, which would let everyone
+// read it; the log and its index take over the mode.
+func createPrivate(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make the folder of the store: %w", err)
+	}
+	// Only ever a new file: closing one that SQLite has open elsewhere in
+	// this process would release its locks.
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the store: %w", err)
+	}
+	return file.Close()
+}
+
+// Close ends the writer after what it is doing, scrubs if that is due, and
+// closes the database.
+func (s *Store) Close() error {
+	return errors.Join(s.readDB.Close(), s.writer.close())
+}
+
+// prepared gives the statement for a query of the readers, prepared once.
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, ok := s.reads[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.readDB.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, classify(err)
+	}
+	s.reads[query] = stmt
+	return stmt, nil
+}
+
+// read runs a query and calls each for every row.
+func (s *Store) read(ctx context.Context, query string, args []any, each func(scanner) error) error {
+	stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return classify(err)
+	}
+	return drain(rows, each)
+}

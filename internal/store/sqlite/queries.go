@@ -1,0 +1,128 @@
+package sqlite
+
+// The queries are standard SQL, or close enough to be shared with another
+// engine: parameters are $N, upserts and RETURNING have their common form.
+// The words status = 'PENDING' AND owner IS NULL stand in full wherever the
+// partial index on waiting executions is to be used.
+
+// The columns of an execution, in the order of executionRow. Lists leave out
+// the two large ones.
+const (
+	listColumns = `id, service_id, service_revision, status, type, created_at, started_at, ended_at,
+	tags, service_definition_id, application_id, cancel_requested`
+	allColumns = listColumns + `, problem, result`
+)
+
+const (
+	selectExecution = `SELECT ` + allColumns + ` FROM executions WHERE id = $1`
+
+	selectBySeq = `SELECT ` + allColumns + ` FROM executions WHERE seq = $1`
+
+	selectState = `SELECT seq, status, owner FROM executions WHERE id = $1`
+
+	insertExecution = `INSERT INTO executions
+	(id, service_id, service_revision, status, type, created_at, tags,
+	 service_definition_id, application_id, owner, lease_expires_at)
+	VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10)
+	ON CONFLICT (id) DO NOTHING
+	RETURNING seq`
+
+	insertRequest = `INSERT INTO execution_requests (execution_seq, payload) VALUES ($1, $2)`
+
+	insertSecrets = `INSERT INTO execution_secrets (execution_seq, sealed) VALUES ($1, $2)`
+
+	insertTag = `INSERT INTO execution_tags (service_id, tag, execution_seq) VALUES ($1, $2, $3)
+	ON CONFLICT DO NOTHING`
+
+	insertIdempotencyKey = `INSERT INTO idempotency_keys (service_id, idempotency_key, mac, execution_seq)
+	VALUES ($1, $2, $3, $4)`
+
+	selectIdempotencyKey = `SELECT execution_seq, mac FROM idempotency_keys
+	WHERE service_id = $1 AND idempotency_key = $2`
+)
+
+const (
+	selectServiceLoad = `SELECT waiting, active FROM service_load WHERE service_id = $1`
+
+	selectTotalWaiting = `SELECT coalesce(sum(waiting), 0) FROM service_load`
+
+	selectLoads = `SELECT service_id, waiting, active FROM service_load WHERE waiting > 0 OR active > 0`
+
+	selectWaiting = `SELECT seq FROM executions
+	WHERE service_id = $1 AND status = 'PENDING' AND owner IS NULL
+	ORDER BY seq LIMIT $2`
+
+	updateClaim = `UPDATE executions SET owner = $1, lease_expires_at = $2
+	WHERE seq = $3 AND status = 'PENDING' AND owner IS NULL
+	RETURNING ` + allColumns
+
+	updateStart = `UPDATE executions SET status = 'RUNNING', started_at = $1
+	WHERE id = $2 AND owner = $3 AND status = 'PENDING'
+	RETURNING ` + allColumns
+
+	updateLease = `UPDATE executions SET lease_expires_at = $1
+	WHERE id = $2 AND owner = $3
+	RETURNING cancel_requested`
+
+	updateEnd = `UPDATE executions
+	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
+	WHERE seq = $5
+	RETURNING ` + allColumns
+
+	updateCancelRequested = `UPDATE executions SET cancel_requested = 1 WHERE seq = $1`
+
+	updateRelease = `UPDATE executions SET owner = NULL, lease_expires_at = NULL
+	WHERE id = $1 AND owner = $2 AND status = 'PENDING'`
+
+	selectExpiredLeases = `SELECT seq, id, status, owner FROM executions
+	WHERE owner IS NOT NULL AND lease_expires_at < $1 AND owner <> $2
+	ORDER BY lease_expires_at LIMIT $3`
+
+	deleteSecrets = `DELETE FROM execution_secrets WHERE execution_seq = $1`
+)
+
+const (
+	selectRequest = `SELECT r.payload FROM executions e
+	LEFT JOIN execution_requests r ON r.execution_seq = e.seq
+	WHERE e.id = $1`
+
+	selectRequestBySeq = `SELECT payload FROM execution_requests WHERE execution_seq = $1`
+
+	selectSecretsBySeq = `SELECT sealed FROM execution_secrets WHERE execution_seq = $1`
+
+	selectPage = `SELECT seq, ` + listColumns + ` FROM executions
+	WHERE service_id = $1 AND seq < $2
+	ORDER BY seq DESC LIMIT $3`
+
+	selectPageByTag = `SELECT seq, ` + listColumns + ` FROM executions
+	WHERE seq IN (
+		SELECT execution_seq FROM execution_tags
+		WHERE service_id = $1 AND tag = $4 AND execution_seq < $2
+		ORDER BY execution_seq DESC LIMIT $3)
+	ORDER BY seq DESC`
+
+	selectSeq = `SELECT seq FROM executions WHERE id = $1`
+
+	selectLastLog = `SELECT coalesce(max(sequence), 0) FROM execution_logs WHERE execution_seq = $1`
+
+	insertLog = `INSERT INTO execution_logs (execution_seq, sequence, severity, logged_at, message)
+	VALUES ($1, $2, $3, $4, $5)`
+
+	selectLog = `SELECT l.sequence, l.severity, l.logged_at, l.message
+	FROM executions e JOIN execution_logs l ON l.execution_seq = e.seq
+	WHERE e.id = $1 AND l.sequence > $2
+	ORDER BY l.sequence LIMIT $3`
+
+	selectEnded = `SELECT id FROM executions
+	WHERE ended_at IS NOT NULL AND ended_at < $1
+	ORDER BY ended_at LIMIT $2`
+
+	deleteExecution = `DELETE FROM executions WHERE id = $1 AND ended_at IS NOT NULL`
+
+	selectSecretsFrom = `SELECT s.execution_seq, e.id, s.sealed
+	FROM execution_secrets s JOIN executions e ON e.seq = s.execution_seq
+	WHERE s.execution_seq > $1
+	ORDER BY s.execution_seq LIMIT $2`
+
+	updateSecrets = `UPDATE execution_secrets SET sealed = $1 WHERE execution_seq = $2`
+)

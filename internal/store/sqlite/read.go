@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	var r executionRow
+	err := s.readOne(ctx, selectExecution, []any{string(id)}, r.all()...)
+	if err != nil {
+		return execution.Execution{}, fmt.Errorf("read execution %s: %w", id, err)
+	}
+	return r.execution()
+}
+
+// Request implements [store.Store].
+func (s *Store) Request(ctx context.Context, id execution.ID) ([]byte, error) {
+	var payload []byte
+	if err := s.readOne(ctx, selectRequest, []any{string(id)}, &payload); err != nil {
+		return nil, fmt.Errorf("read the request of execution %s: %w", id, err)
+	}
+	return payload, nil
+}
+
+// readOne runs a query for one row and scans it.
+func (s *Store) readOne(ctx context.Context, query string, args []any, into ...any) error {
+	found := false
+	err := s.read(ctx, query, args, func(row scanner) error {
+		found = true
+		return row.Scan(into...)
+	})
+	if err == nil && !found {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
+	if q.ServiceID == "" || q.Limit < 0 {
+		return store.Page{}, fmt.Errorf("%w list: it needs a service and a limit that is not negative", store.ErrInvalid)
+	}
+	before, err := parseCursor(q.After)
+	if err != nil {
+		return store.Page{}, err
+	}
+	limit := q.Limit
+	if limit == 0 {
+		limit = store.DefaultPage
+	}
+	// One more than asked for tells whether there is another page.
+	query, args := selectPage, []any{q.ServiceID, before, limit + 1}
+	if q.Tag != "" {
+		query, args = selectPageByTag, append(args, q.Tag)
+	}
+	var page store.Page
+	var last int64
+	err = s.read(ctx, query, args, func(row scanner) error {
+		if len(page.Executions) == limit {
+			page.Next = formatCursor(last)
+			return nil
+		}
+		var r executionRow
+		if err := row.Scan(append([]any{&last}, r.listed()...)...); err != nil {
+			return err
+		}
+		e, err := r.execution()
+		page.Executions = append(page.Executions, e)
+		return err
+	})
+	if err != nil {
+		return store.Page{}, fmt.Errorf("list executions: %w", err)
+	}
+	return page, nil
+}
+
+// A cursor is the place of the last execution of a page in the order of
+// acceptance.
+func formatCursor(seq int64) store.Cursor { return store.Cursor(strconv.FormatInt(seq, 36)) }
+
+func parseCursor(c store.Cursor) (int64, error) {
+	if c == "" {
+		return math.MaxInt64, nil
+	}
+	seq, err := strconv.ParseInt(string(c), 36, 64)
+	if err != nil || seq < 0 {
+		return 0, fmt.Errorf("%w cursor: take it from the page before as it is", store.ErrInvalid)
+	}
+	return seq, nil
+}
+
+// Load implements [store.Store].
+func (s *Store) Load(ctx context.Context) (store.Load, error) {
+	load := store.Load{Services: map[string]store.ServiceLoad{}}
+	err := s.read(ctx, selectLoads, nil, func(row scanner) error {
+		var serviceID string
+		var one store.ServiceLoad
+		if err := row.Scan(&serviceID, &one.Waiting, &one.Active); err != nil {
+			return err
+		}
+		load.Services[serviceID] = one
+		load.Waiting += one.Waiting
+		load.Active += one.Active
+		return nil
+	})
+	if err != nil {
+		return store.Load{}, fmt.Errorf("read the load: %w", err)
+	}
+	return load, nil
+}
+
+// AppendLog implements [store.Store].
+func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (last int64, err error) {
+	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		var seq int64
+		if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
+			return err
+		}
+		if err := t.row(selectLastLog, []any{seq}, &last); err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			last++
+			_, err := t.exec(insertLog, seq, last, string(entry.Severity), micros(entry.Timestamp), entry.Message)
+			if err != nil {
+				return err
+			}
+		}
+		if len(entries) > 0 {
+			t.changed = append(t.changed, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("write the log of execution %s: %w", id, err)
+	}
+	return last, nil
+}
+
+// ReadLog implements [store.Store].
+func (s *Store) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
+	var lines []store.LogLine
+	err := s.read(ctx, selectLog, []any{string(id), after, limit}, func(row scanner) error {
+		var line store.LogLine
+		var at int64
+		err := row.Scan(&line.Sequence, &line.Entry.Severity, &at, &line.Entry.Message)
+		line.Entry.Timestamp = time.UnixMicro(at).UTC()
+		lines = append(lines, line)
+		return err
+	})
+	if err == nil && len(lines) == 0 {
+		// An empty log is told from one that is not there.
+		var seq int64
+		err = s.readOne(ctx, selectSeq, []any{string(id)}, &seq)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log of execution %s: %w", id, err)
+	}
+	return lines, nil
+}
+
+func nullInt(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }

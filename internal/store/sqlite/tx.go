@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// A tx is the view that one operation has of the transaction it is part of.
+// It also collects what is to be told once that is committed.
+type tx struct {
+	w   *writer
+	now time.Time
+
+	queue     bool           // there may be something to claim
+	changed   []execution.ID // these executions have changed
+	destroyed bool           // sealed secrets were destroyed
+}
+
+// forget drops what was collected by an operation that failed.
+func (t *tx) forget() { t.queue, t.changed, t.destroyed = false, nil, false }
+
+// exec runs a statement and gives the number of rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	stmt, err := t.w.prepared(query)
+	if err != nil {
+		return 0, classify(err)
+	}
+	result, err := stmt.ExecContext(background, args...)
+	if err != nil {
+		return 0, classify(err)
+	}
+	return result.RowsAffected()
+}
+
+// row runs a query for one row and scans it. No row gives store.ErrNotFound.
+func (t *tx) row(query string, args []any, into ...any) error {
+	stmt, err := t.w.prepared(query)
+	if err != nil {
+		return classify(err)
+	}
+	err = stmt.QueryRowContext(background, args...).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return classify(err)
+}
+
+// rows runs a query and calls each for every row.
+func (t *tx) rows(query string, args []any, each func(scanner) error) error {
+	stmt, err := t.w.prepared(query)
+	if err != nil {
+		return classify(err)
+	}
+	rows, err := stmt.QueryContext(background, args...)
+	if err != nil {
+		return classify(err)
+	}
+	return drain(rows, each)
+}
+
+// execution runs a query for one execution with all its columns.
+func (t *tx) execution(query string, args ...any) (execution.Execution, error) {
+	var r executionRow
+	if err := t.row(query, args, r.all()...); err != nil {
+		return execution.Execution{}, err
+	}
+	return r.execution()
+}
+
+// destroySecrets deletes the sealed secrets of an execution.
+func (t *tx) destroySecrets(seq int64) error {
+	n, err := t.exec(deleteSecrets, seq)
+	t.destroyed = t.destroyed || n > 0
+	return err
+}
+
+// scanner is a row, or the current one of several.
+type scanner interface{ Scan(into ...any) error }
+
+// drain calls each for all rows and closes them.
+func drain(rows *sql.Rows, each func(scanner) error) (err error) {
+	defer func() {
+		if closeErr := classify(rows.Close()); err == nil {
+			err = closeErr
+		}
+	}()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return classify(err)
+		}
+	}
+	return classify(rows.Err())
+}
+
+// micros is the form of a time in the database.
+func micros(t time.Time) int64 { return t.UnixMicro() }

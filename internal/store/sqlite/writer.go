@@ -1,0 +1,350 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+const (
+	// maxGroup bounds the operations of one commit, so that the first of them
+	// does not wait for ever longer.
+	maxGroup = 128
+	// scrubPatience is how long the log may be held by readers when it is to
+	// be truncated. Nothing is written meanwhile, so it is short; a scrub
+	// that was delayed is tried again.
+	scrubPatience = 50 * time.Millisecond
+)
+
+// durability is what the commit of an operation has to survive.
+type durability bool
+
+const (
+	survivesCrash     durability = false // of the process
+	survivesPowerLoss durability = true
+)
+
+// A writer runs all operations that write, one group after the other.
+type writer struct {
+	db         *sql.DB
+	conn       *sql.Conn
+	now        func() time.Time
+	signals    *store.Signals
+	scrubAfter time.Duration
+
+	jobs    chan *job
+	stop    chan struct{} // closed by close
+	stopped chan struct{} // closed when the goroutine has ended
+
+	// What follows belongs to the goroutine alone.
+	stmts      map[string]*sql.Stmt
+	full       bool        // the current setting of synchronous
+	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
+	scrubDue   bool
+}
+
+// A job is one operation on its way through the writer.
+type job struct {
+	durability durability
+	run        func(*tx) error
+	// outside, instead of run, is called between transactions.
+	outside func() error
+
+	state atomic.Int32
+	tx    tx
+	err   error
+	done  chan struct{}
+}
+
+// The states of a job: its caller may withdraw it until the writer takes it.
+const (
+	jobWaiting int32 = iota
+	jobTaken
+	jobWithdrawn
+)
+
+func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options Options) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, classify(err)
+	}
+	w := &writer{
+		db: db, conn: conn, signals: signals, now: options.Now, full: true,
+		scrubAfter: cmp.Or(options.ScrubAfter, 2*time.Second),
+		jobs:       make(chan *job),
+		stop:       make(chan struct{}),
+		stopped:    make(chan struct{}),
+		stmts:      map[string]*sql.Stmt{},
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	w.scrubTimer = time.NewTimer(w.scrubAfter)
+	// A process that was killed may have left destroyed secrets in the log.
+	w.scrubDue = true
+	go w.loop()
+	return w, nil
+}
+
+// do runs an operation and returns once it is committed. The operation may be
+// run again after it failed, so it sets its results and does not add to them.
+func (w *writer) do(ctx context.Context, d durability, run func(*tx) error) error {
+	return w.submit(ctx, &job{durability: d, run: run, done: make(chan struct{})})
+}
+
+func (w *writer) submit(ctx context.Context, j *job) error {
+	select {
+	case w.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stop:
+		return store.ErrClosed
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		if j.state.CompareAndSwap(jobWaiting, jobWithdrawn) {
+			return ctx.Err()
+		}
+		// It is being written: only the outcome tells the truth, and it
+		// comes soon.
+		<-j.done
+	}
+	return j.err
+}
+
+func (w *writer) loop() {
+	defer close(w.stopped)
+	var next *job
+	for {
+		if next == nil {
+			select {
+			case next = <-w.jobs:
+			case <-w.scrubTimer.C:
+				if w.scrubDue {
+					// An error means that it is tried again.
+					_ = w.scrub()
+				}
+				continue
+			case <-w.stop:
+				return
+			}
+		}
+		next = w.group(next)
+	}
+}
+
+// group runs first and what else waits in one transaction. It returns a job
+// that must not be part of it, if it met one.
+func (w *writer) group(first *job) (next *job) {
+	if !first.state.CompareAndSwap(jobWaiting, jobTaken) {
+		return nil
+	}
+	if first.outside != nil {
+		first.err = first.outside()
+		close(first.done)
+		return nil
+	}
+	group, next, err := w.transaction(first)
+	w.report(group, err)
+	return next
+}
+
+// transaction runs jobs from first on until none waits, and commits.
+func (w *writer) transaction(first *job) (group []*job, next *job, err error) {
+	group = []*job{first}
+	if err := w.begin(bool(first.durability)); err != nil {
+		return group, nil, err
+	}
+	for j := first; ; {
+		if err := w.runJob(j); err != nil {
+			w.rollback()
+			return group, nil, err
+		}
+		if j, next = w.another(len(group)); j == nil {
+			break
+		}
+		group = append(group, j)
+	}
+	if err := w.exec("COMMIT"); err != nil {
+		w.rollback()
+		return group, next, classify(err)
+	}
+	return group, next, nil
+}
+
+// another takes a job that waits into a transaction of so many. A job that
+// may not be part of it is returned as next.
+func (w *writer) another(have int) (j, next *job) {
+	for have < maxGroup {
+		select {
+		case j = <-w.jobs:
+		default:
+			return nil, nil
+		}
+		if j.outside != nil || (j.durability == survivesPowerLoss && !w.full) {
+			return nil, j
+		}
+		if j.state.CompareAndSwap(jobWaiting, jobTaken) {
+			return j, nil
+		}
+	}
+	return nil, nil
+}
+
+// runJob runs one job under a savepoint. The error it returns is one that
+// ends the whole transaction; that of the job alone is kept in the job.
+func (w *writer) runJob(j *job) error {
+	if err := w.exec("SAVEPOINT job"); err != nil {
+		return classify(err)
+	}
+	j.tx = tx{w: w, now: w.now()}
+	if j.err = j.run(&j.tx); j.err != nil {
+		j.tx.forget()
+		if err := w.exec("ROLLBACK TO job"); err != nil {
+			// SQLite has ended the transaction itself, as it does when the
+			// disk is full: what the job met is the cause.
+			return j.err
+		}
+		if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
+			return j.err // nothing that was read or written can be relied on
+		}
+	}
+	return classify(w.exec("RELEASE job"))
+}
+
+// report tells the callers of a group how it ended, and those who watch what
+// has changed.
+func (w *writer) report(group []*job, err error) {
+	queue := false
+	for _, j := range group {
+		switch {
+		case err != nil:
+			j.err = err
+			// Pages of the group may stand in the log, sealed secrets among
+			// them.
+			w.scrubLater()
+		case j.err == nil:
+			queue = queue || j.tx.queue
+			for _, id := range j.tx.changed {
+				w.signals.ExecutionChanged(id)
+			}
+			if j.tx.destroyed {
+				w.scrubLater()
+			}
+		}
+		close(j.done)
+	}
+	if queue {
+		w.signals.QueueChanged()
+	}
+}
+
+// begin starts a transaction with the right to write.
+func (w *writer) begin(full bool) error {
+	if full != w.full {
+		setting := "PRAGMA synchronous=NORMAL"
+		if full {
+			setting = "PRAGMA synchronous=FULL"
+		}
+		if err := w.exec(setting); err != nil {
+			return classify(err)
+		}
+		w.full = full
+	}
+	return classify(w.exec("BEGIN IMMEDIATE"))
+}
+
+// rollback ends a transaction that cannot be committed. SQLite may have ended
+// it already, so an error means nothing.
+func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
+
+func (w *writer) exec(query string, args ...any) error {
+	stmt, err := w.prepared(query)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(background, args...)
+	return err
+}
+
+// background is the context of all statements of the writer. One that can
+// end would cost a goroutine each time, and a write is short.
+var background = context.Background()
+
+func (w *writer) prepared(query string) (*sql.Stmt, error) {
+	if stmt, ok := w.stmts[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(background, query)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = stmt
+	return stmt, nil
+}
+
+func (w *writer) scrubLater() {
+	if !w.scrubDue {
+		w.scrubDue = true
+		w.scrubTimer.Reset(w.scrubAfter)
+	}
+}
+
+// scrub moves all of the log into the database and truncates it.
+func (w *writer) scrub() (err error) {
+	w.scrubDue = false
+	defer func() {
+		if err != nil {
+			w.scrubLater()
+		}
+	}()
+	if err := w.setBusyTimeout(scrubPatience); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.setBusyTimeout(busyTimeout)) }()
+	var delayed, inLog, moved int
+	row := w.conn.QueryRowContext(background, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err := row.Scan(&delayed, &inLog, &moved); err != nil {
+		return fmt.Errorf("truncate the log of the store: %w", classify(err))
+	}
+	if delayed != 0 {
+		return fmt.Errorf("truncate the log of the store: %w: a reader holds it", store.ErrBusy)
+	}
+	return nil
+}
+
+func (w *writer) setBusyTimeout(d time.Duration) error {
+	// A pragma takes no parameters.
+	_, err := w.conn.ExecContext(background, fmt.Sprintf("PRAGMA busy_timeout=%d", d.Milliseconds()))
+	return classify(err)
+}
+
+// close ends the goroutine after the group it is at.
+func (w *writer) close() error {
+	select {
+	case <-w.stop:
+		return nil // closed before
+	default:
+		close(w.stop)
+	}
+	<-w.stopped
+	w.scrubTimer.Stop()
+	var errs []error
+	if w.scrubDue {
+		if err := w.scrub(); err != nil && !errors.Is(err, store.ErrBusy) {
+			errs = append(errs, err)
+		}
+		w.scrubTimer.Stop()
+	}
+	for _, stmt := range w.stmts {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// Store keeps executions. It is safe for concurrent use.
+//
+// Errors match those of this package; see errors.go. A context that ends
+// makes an operation return early only as long as it has not begun to write.
+type Store interface {
+	// Accept writes a new execution, PENDING, and returns once that is
+	// durable. A repeated idempotency key gives the execution accepted
+	// first; see [Idempotency]. If there is no room it fails with
+	// [ErrQueueFull].
+	Accept(ctx context.Context, a Acceptance) (Accepted, error)
+
+	// Claim takes waiting executions, the oldest first, and returns once
+	// that is durable. It may return fewer than asked for, or none.
+	Claim(ctx context.Context, c ClaimRequest) ([]Claimed, error)
+	// Start makes a claimed execution RUNNING, durably; the process may start
+	// only afterwards. [ErrLeaseLost]: it was cancelled, or the lease ended
+	// and another took it; the worker drops it.
+	Start(ctx context.Context, id execution.ID, owner string) (execution.Execution, error)
+	// Heartbeat extends the leases of an owner to lease from now.
+	Heartbeat(ctx context.Context, owner string, lease time.Duration, ids ...execution.ID) (HeartbeatReport, error)
+	// Finish ends an execution and destroys its sealed secrets, at most once
+	// and only for the owner of the lease: anyone else gets [ErrLeaseLost].
+	Finish(ctx context.Context, c Completion) (execution.Execution, error)
+	// Release gives claims back that were not started, so that others need
+	// not wait for the lease to end. Others of the ids are left as they are.
+	Release(ctx context.Context, owner string, ids ...execution.ID) error
+	// Cancel makes a PENDING execution CANCELLED and destroys its secrets;
+	// marks a RUNNING one, whose worker learns of it by WatchExecution and
+	// Heartbeat; and changes nothing about one that has ended.
+	Cancel(ctx context.Context, id execution.ID) (execution.Execution, error)
+	// Recover deals with leases that have ended, except those of self: who
+	// calls is alive, however long the machine was asleep.
+	Recover(ctx context.Context, self string) (Recovery, error)
+
+	// Get reads an execution.
+	Get(ctx context.Context, id execution.ID) (execution.Execution, error)
+	// Request reads the payload that was accepted.
+	Request(ctx context.Context, id execution.ID) ([]byte, error)
+	// List gives a page of the executions of a service, the newest first.
+	// Problem and Result are left out.
+	List(ctx context.Context, q ListQuery) (Page, error)
+	// Load tells how much waits and runs.
+	Load(ctx context.Context) (Load, error)
+
+	// AppendLog adds lines to the log of an execution and gives the sequence
+	// number of the last one. What the lines say is masked already.
+	AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (int64, error)
+	// ReadLog gives up to limit lines whose sequence number is greater than
+	// after, oldest first. Sequence numbers start at 1 and have no gaps.
+	ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]LogLine, error)
+
+	// Expired names up to limit executions that ended before a time, the
+	// oldest first. See [Purge], which most callers want.
+	Expired(ctx context.Context, endedBefore time.Time, limit int) ([]execution.ID, error)
+	// Delete removes executions with all that belongs to them and tells how
+	// many. Those that have not ended are left as they are.
+	Delete(ctx context.Context, ids ...execution.ID) (int, error)
+
+	// Reseal passes sealed secrets through rewrap, such as after a rotation
+	// of the master key, and tells how many changed. An error of rewrap ends
+	// it; what was changed by then stays, and a second call goes on.
+	Reseal(ctx context.Context, rewrap Rewrapper) (int, error)
+	// Scrub makes the bytes of destroyed secrets unreadable in the files. It
+	// runs by itself within seconds after secrets were destroyed. An error
+	// that matches [ErrBusy] means that a reader delays it.
+	Scrub(ctx context.Context) error
+
+	// WatchQueue tells when there may be something to claim.
+	WatchQueue() *Watch
+	// WatchExecution tells when an execution or its log may have changed.
+	WatchExecution(id execution.ID) *Watch
+
+	// Close ends all operations and releases the files.
+	Close() error
+}
+
+// An Acceptance is what Accept writes.
+type Acceptance struct {
+	// Execution as the caller describes it: id, service, revision, type,
+	// tags and so on. Status and times are set by the store.
+	Execution execution.Execution
+	// Request is the payload: what the service gets as input.
+	Request []byte
+	// Secrets are the secrets of the request, sealed for this execution.
+	Secrets vault.Sealed
+	// Idempotency is nil when the caller sent no key.
+	Idempotency *Idempotency
+	Queue       QueueLimit
+	// Claim takes the execution at once, in the same transaction, if a slot
+	// is free and nothing older of its service waits. Nil: leave it waiting.
+	Claim *ClaimTerms
+}
+
+// Idempotency recognises a request that is repeated.
+type Idempotency struct {
+	// Key is the caller's, unique within a service.
+	Key string
+	// MACs are those of the body ([vault.Keyring.MACs]). The first is kept;
+	// a repeated request is the same if any equals the one that was kept,
+	// and else fails with [ErrIdempotencyMismatch].
+	MACs [][]byte
+}
+
+// QueueLimit bounds the executions that wait. Zero means no bound. Those that
+// are claimed do not count, so an execution that starts at once needs no room.
+type QueueLimit struct {
+	PerService int
+	Total      int
+}
+
+// ClaimTerms say under which terms an owner takes an execution.
+type ClaimTerms struct {
+	Owner string
+	// Lease is how long the claim holds without a heartbeat.
+	Lease time.Duration
+	// Concurrency bounds the executions of the service that are claimed or
+	// running, by all owners together. Zero means no bound.
+	Concurrency int
+}
+
+// Accepted is what Accept did.
+type Accepted struct {
+	Execution execution.Execution
+	// Claimed says that the worker named in the acceptance has it now.
+	Claimed bool
+	// Replayed says that the idempotency key was seen before: nothing was
+	// written, and Execution is the one accepted then, as it is now.
+	Replayed bool
+}
+
+// A ClaimRequest asks for work.
+type ClaimRequest struct {
+	Owner string
+	Lease time.Duration
+	// Max is how many the worker can take.
+	Max int
+	// Services are those the worker can run. Others are left to others.
+	Services []ServiceLimit
+}
+
+// ServiceLimit bounds the concurrency of one service; see [ClaimTerms].
+type ServiceLimit struct {
+	ServiceID   string
+	Concurrency int
+}
+
+// A Claimed execution comes with all that is needed to run it.
+type Claimed struct {
+	Execution execution.Execution
+	Request   []byte
+	Secrets   vault.Sealed
+}
+
+// A HeartbeatReport is what a worker has to know about its executions.
+type HeartbeatReport struct {
+	// Lost are no longer the worker's: it stops them and reports nothing.
+	Lost []execution.ID
+	// Cancelled are to be stopped and finished as CANCELLED.
+	Cancelled []execution.ID
+}
+
+// A Completion ends an execution.
+type Completion struct {
+	ID    execution.ID
+	Owner string
+	// Status is final.
+	Status  execution.Status
+	Problem *execution.Problem
+	// Result is what the runner notes about the result, a JSON document.
+	Result []byte
+}
+
+// Recovery is what Recover did.
+type Recovery struct {
+	Requeued    []execution.ID // claimed, never started: they wait again
+	Interrupted []execution.ID // were running: they are FAILED now
+}
+
+// A ListQuery asks for a page of the executions of one service.
+type ListQuery struct {
+	ServiceID string
+	// Tag keeps only executions that have it. Empty: all.
+	Tag string
+	// Limit is the length of the page. Zero: [DefaultPage].
+	Limit int
+	// After is the Next of the page before. Empty: the first page.
+	After Cursor
+}
+
+// DefaultPage is the length of a page unless the caller asks for another.
+const DefaultPage = 1000
+
+// A Cursor is a place in a list. Callers pass it on without reading it; it
+// stays valid whatever is added or removed meanwhile.
+type Cursor string
+
+// A Page is a part of a list.
+type Page struct {
+	Executions []execution.Execution
+	// Next is where the next page begins, empty after the last.
+	Next Cursor
+}
+
+// Load is how much waits and runs.
+type Load struct {
+	Services map[string]ServiceLoad // those with something waiting or active
+	Waiting  int                    // of all services
+	Active   int
+}
+
+// ServiceLoad is the load of one service.
+type ServiceLoad struct {
+	Waiting int // PENDING and not claimed
+	Active  int // claimed or RUNNING
+}
+
+// A LogLine is an entry with its place in the log.
+type LogLine struct {
+	Sequence int64
+	Entry    execution.LogEntry
+}
+
+// A Rewrapper gives the same secrets under another key, and whether that
+// changed anything. [vault.Keyring.Rewrap] with the id as the owner is one.
+type Rewrapper func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error)
