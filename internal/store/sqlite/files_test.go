@@ -1,0 +1,201 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+)
+
+// holdSnapshot opens the database beside the store and reads, so that the
+// pages it may still need stay in the log until release is called.
+func holdSnapshot(t *testing.T, path string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRowContext(t.Context(), "SELECT count(*) FROM executions").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(release)
+	return release
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a folder #1?", "%41")
+	s := open(t, filepath.Join(dir, "store.db"), sqlite.Options{})
+	acceptOne(t, s, nil)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 2 {
+		t.Fatalf("%v, %d files", err, len(entries))
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, mode %v", entry.Name(), err, info.Mode())
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, mode %v", err, info.Mode())
+	}
+}
+
+func acceptOne(t *testing.T, s store.Store, request []byte) (execution.ID, error) {
+	t.Helper()
+	id := execution.NewID()
+	_, err := s.Accept(t.Context(), store.Acceptance{
+		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}, Request: request,
+	})
+	return id, err
+}
+
+func TestOpenedAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	first := open(t, path, sqlite.Options{})
+	id, err := acceptOne(t, first, []byte("kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	request, err := open(t, path, sqlite.Options{}).Request(t.Context(), id)
+	if err != nil || string(request) != "kept" {
+		t.Errorf("%v, %q", err, request)
+	}
+}
+
+func TestOpenedBySeveralAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 20 {
+				if _, err := acceptOne(t, s, nil); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	load, err := open(t, path, sqlite.Options{}).Load(t.Context())
+	if err != nil || load.Waiting != 80 {
+		t.Errorf("%v, %d wait", err, load.Waiting)
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := open(t, path, sqlite.Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); err == nil || !strings.Contains(err.Error(), "newer qhubctl") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestDamagedFileIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	content := []byte(strings.Repeat("this is not a database", 1000))
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+	if kept, err := os.ReadFile(path); err != nil || string(kept) != string(content) {
+		t.Errorf("the file was changed: %v", err)
+	}
+}
+
+// A disk that fills up refuses what does not fit, keeps what it has, and
+// accepts again once there is room.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
+		t.Skipf("no small disk can be made here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, filepath.Join(disk, "store.db"), sqlite.Options{ScrubAfter: time.Hour})
+	kept := map[execution.ID]bool{}
+	var refused execution.ID
+	for range 1000 {
+		id, err := acceptOne(t, s, make([]byte, 20_000))
+		if err != nil {
+			if !errors.Is(err, store.ErrFull) {
+				t.Fatalf("an error of another kind: %v", err)
+			}
+			refused = id
+			break
+		}
+		kept[id] = true
+	}
+	if refused == "" || len(kept) == 0 {
+		t.Fatalf("the disk did not fill up: %d accepted", len(kept))
+	}
+	if _, err := s.Get(t.Context(), refused); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what was refused is half there: %v", err)
+	}
+	load, err := s.Load(t.Context())
+	if err != nil || load.Waiting != len(kept) {
+		t.Errorf("%v, %d wait of %d accepted", err, load.Waiting, len(kept))
+	}
+	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT, "size=32m,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := acceptOne(t, s, make([]byte, 20_000)); err != nil {
+		t.Errorf("refused although there is room again: %v", err)
+	}
+	for id := range kept {
+		if request, err := s.Request(t.Context(), id); err != nil || len(request) != 20_000 {
+			t.Errorf("%v, %d bytes", err, len(request))
+		}
+	}
+}

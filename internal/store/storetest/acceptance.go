@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+func checkAccept(f *fixture) {
+	a := acceptance(service)
+	a.Execution = execution.Execution{
+		ID: a.Execution.ID, ServiceID: service, ServiceRevision: "r7", Type: execution.Workflow,
+		Tags: []string{"b", "a", "ü\"\\"}, ServiceDefinitionID: "definition", ApplicationID: "application",
+		// What the caller has no say in:
+		Status: execution.Succeeded, CreatedAt: time.Unix(1, 0), EndedAt: time.Unix(2, 0), CancelRequested: true,
+	}
+	a.Request = bytes.Repeat([]byte{0, 0xff, '\n', 'x'}, 300_000)
+	want := a.Execution
+	want.Status, want.CreatedAt, want.EndedAt, want.CancelRequested = execution.Pending, f.clock.Now(), time.Time{}, false
+
+	accepted := f.accept(a)
+	if !reflect.DeepEqual(accepted.Execution, want) || accepted.Claimed || accepted.Replayed {
+		f.Errorf("accepted %+v", accepted)
+	}
+	if got := f.get(a.Execution.ID); !reflect.DeepEqual(got, want) {
+		f.Errorf("got %+v\nwant %+v", got, want)
+	}
+	payload, err := f.Request(f.Context(), a.Execution.ID)
+	f.must(err)
+	equalPayload(f, payload, a.Request)
+	f.wantLoad(service, 1, 0)
+}
+
+func checkAcceptRefusesNonsense(f *fixture) {
+	for name, spoil := range map[string]func(*store.Acceptance){
+		"no id":               func(a *store.Acceptance) { a.Execution.ID = "" },
+		"an id of another":    func(a *store.Acceptance) { a.Execution.ID = "../x" },
+		"no service":          func(a *store.Acceptance) { a.Execution.ServiceID = "" },
+		"no type":             func(a *store.Acceptance) { a.Execution.Type = "" },
+		"secrets not sealed":  func(a *store.Acceptance) { a.Secrets = vault.Sealed("plain-value") },
+		"key without MAC":     func(a *store.Acceptance) { a.Idempotency = &store.Idempotency{Key: "k"} },
+		"claim without owner": func(a *store.Acceptance) { a.Claim = &store.ClaimTerms{Lease: lease} },
+		"claim without lease": func(a *store.Acceptance) { a.Claim = &store.ClaimTerms{Owner: worker} },
+	} {
+		a := acceptance(service)
+		spoil(&a)
+		if _, err := f.Accept(f.Context(), a); !errors.Is(err, store.ErrInvalid) {
+			f.Errorf("%s: %v", name, err)
+		}
+	}
+	f.wantLoad(service, 0, 0)
+}
+
+func checkAcceptSameIDTwice(f *fixture) {
+	a := acceptance(service)
+	f.accept(a)
+	a.Request = []byte("another")
+	_, err := f.Accept(f.Context(), a)
+	f.wants(store.ErrExists, err)
+	payload, err := f.Request(f.Context(), a.Execution.ID)
+	f.must(err)
+	equalPayload(f, payload, []byte(`{"data":1}`))
+	f.wantLoad(service, 1, 0)
+}
+
+func checkAcceptEndedContext(f *fixture) {
+	ctx, cancel := context.WithCancel(f.Context())
+	cancel()
+	a := acceptance(service)
+	// Either answer is right, as long as it is true.
+	if _, err := f.Accept(ctx, a); err != nil {
+		f.wants(context.Canceled, err)
+		_, err = f.Get(f.Context(), a.Execution.ID)
+		f.wants(store.ErrNotFound, err)
+	} else {
+		f.wantStatus(a.Execution.ID, execution.Pending)
+	}
+}
+
+func checkIdempotency(f *fixture) {
+	first := acceptance(service)
+	first.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
+	f.accept(first)
+
+	repeated := acceptance(service)
+	repeated.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
+	again := f.accept(repeated)
+	if !again.Replayed || again.Claimed || again.Execution.ID != first.Execution.ID {
+		f.Errorf("repeated: %+v", again)
+	}
+	_, err := f.Get(f.Context(), repeated.Execution.ID)
+	f.wants(store.ErrNotFound, err)
+
+	changed := acceptance(service)
+	changed.Idempotency = &store.Idempotency{Key: "k", MACs: mac("another body")}
+	_, err = f.Accept(f.Context(), changed)
+	f.wants(store.ErrIdempotencyMismatch, err)
+
+	// After a rotation the MAC that was kept is the second of two.
+	rotated := acceptance(service)
+	rotated.Idempotency = &store.Idempotency{Key: "k", MACs: append(mac("body, new key"), mac("body")...)}
+	if got := f.accept(rotated); !got.Replayed {
+		f.Error("not recognised after a rotation of the key")
+	}
+	elsewhere := acceptance(other)
+	elsewhere.Idempotency = &store.Idempotency{Key: "k", MACs: mac("another body")}
+	if got := f.accept(elsewhere); got.Replayed {
+		f.Error("a key is not the service's own")
+	}
+	// A replay shows the execution as it is now, and needs no room.
+	_, err = f.Cancel(f.Context(), first.Execution.ID)
+	f.must(err)
+	f.waiting(service, 1)
+	repeated.Queue.PerService = 1
+	if got := f.accept(repeated); got.Execution.Status != execution.Cancelled {
+		f.Errorf("replayed as %s", got.Execution.Status)
+	}
+}
+
+func checkIdempotencyInParallel(f *fixture) {
+	const callers = 20
+	accepted := make([]store.Accepted, callers)
+	errs := inParallel(callers, func(i int) (err error) {
+		a := acceptance(service)
+		a.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
+		accepted[i], err = f.Accept(f.Context(), a)
+		return err
+	})
+	f.must(errors.Join(errs...))
+	fresh := 0
+	for _, a := range accepted {
+		if !a.Replayed {
+			fresh++
+		}
+		if a.Execution.ID != accepted[0].Execution.ID {
+			f.Error("one key gave two executions")
+		}
+	}
+	if fresh != 1 {
+		f.Errorf("%d of the repeated requests were taken for the first", fresh)
+	}
+	f.wantLoad(service, 1, 0)
+}
+
+func checkQueueLimits(f *fixture) {
+	limit := store.QueueLimit{PerService: 2, Total: 3}
+	offer := func(serviceID string) error {
+		a := acceptance(serviceID)
+		a.Queue = limit
+		_, err := f.Accept(f.Context(), a)
+		return err
+	}
+	f.must(offer(service))
+	f.must(offer(service))
+	err := offer(service)
+	f.wants(store.ErrQueueFull, err)
+	var full *store.QueueFullError
+	if !errors.As(err, &full) || full.ServiceID != service || full.Limit != 2 {
+		f.Errorf("the bound of the service: %#v", full)
+	}
+	f.must(offer(other))
+	err = offer(other)
+	if !errors.As(err, &full) || full.ServiceID != "" || full.Limit != 3 {
+		f.Errorf("the bound of all: %v", err)
+	}
+	// What is claimed waits no longer.
+	f.claimAs(worker, 1)
+	f.must(offer(service))
+	f.wantLoad(service, 2, 1)
+}
+
+func checkQueueLimitInParallel(f *fixture) {
+	const callers, room = 30, 7
+	errs := inParallel(callers, func(int) error {
+		a := acceptance(service)
+		a.Queue.PerService = room
+		_, err := f.Accept(f.Context(), a)
+		return err
+	})
+	if n := count(errs, nil); n != room {
+		f.Errorf("%d accepted where there was room for %d", n, room)
+	}
+	if n := count(errs, store.ErrQueueFull); n != callers-room {
+		f.Errorf("%d refused: %v", n, errors.Join(errs...))
+	}
+	f.wantLoad(service, room, 0)
+}
+
+func checkClaimAtAcceptance(f *fixture) {
+	offer := func(concurrency int) store.Accepted {
+		a := acceptance(service)
+		a.Claim = &store.ClaimTerms{Owner: worker, Lease: lease, Concurrency: concurrency}
+		return f.accept(a)
+	}
+	first := offer(1)
+	if !first.Claimed || first.Execution.Status != execution.Pending {
+		f.Fatalf("a free slot was not taken: %+v", first)
+	}
+	second := offer(1)
+	if second.Claimed {
+		f.Fatal("claimed beyond the concurrency of the service")
+	}
+	// A slot would be free, but what waits is older.
+	if offer(3).Claimed {
+		f.Error("a new execution overtook one that waits")
+	}
+	f.wantLoad(service, 2, 1)
+	f.start(first.Execution.ID)
+	f.wants(store.ErrLeaseLost, func() error {
+		_, err := f.Start(f.Context(), second.Execution.ID, worker)
+		return err
+	}())
+}

@@ -1,0 +1,259 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// pages reads a whole list and checks the length of each page.
+func (f *fixture) pages(q store.ListQuery) (ids []execution.ID) {
+	f.Helper()
+	for {
+		page, err := f.List(f.Context(), q)
+		f.must(err)
+		if len(page.Executions) > q.Limit || (page.Next != "" && len(page.Executions) < q.Limit) {
+			f.Fatalf("a page of %d", len(page.Executions))
+		}
+		for _, e := range page.Executions {
+			ids = append(ids, e.ID)
+		}
+		if page.Next == "" {
+			return ids
+		}
+		q.After = page.Next
+	}
+}
+
+func checkListPages(f *fixture) {
+	var want []execution.ID
+	for range 5 {
+		want = append(want, f.waiting(service, 5)...)
+		f.waiting(other, 2)
+	}
+	slices.Reverse(want) // the newest first
+	for _, limit := range []int{1, 4, 5, 24, 25, 26} {
+		f.wantIDs(f.pages(store.ListQuery{ServiceID: service, Limit: limit}), want)
+	}
+	// A page stays where it is although executions come and go.
+	first, err := f.List(f.Context(), store.ListQuery{ServiceID: service, Limit: 10})
+	f.must(err)
+	f.waiting(service, 3)
+	last := first.Executions[9].ID
+	_, err = f.Cancel(f.Context(), last)
+	f.must(err)
+	_, err = f.Delete(f.Context(), last)
+	f.must(err)
+	f.wantIDs(f.pages(store.ListQuery{ServiceID: service, Limit: 10, After: first.Next}), want[10:])
+
+	empty, err := f.List(f.Context(), store.ListQuery{ServiceID: "unknown"})
+	f.must(err)
+	if len(empty.Executions) != 0 || empty.Next != "" {
+		f.Errorf("%+v", empty)
+	}
+	if got := first.Executions[0]; got.Status != execution.Pending || got.CreatedAt.IsZero() || got.ServiceID != service {
+		f.Errorf("listed as %+v", got)
+	}
+	errs := inParallel(store.DefaultPage, func(int) error {
+		_, err := f.Accept(f.Context(), acceptance("many"))
+		return err
+	})
+	f.must(errors.Join(errs...))
+	f.waiting("many", 1)
+	page, err := f.List(f.Context(), store.ListQuery{ServiceID: "many"})
+	f.must(err)
+	if len(page.Executions) != store.DefaultPage || page.Next == "" {
+		f.Errorf("a page of %d by default", len(page.Executions))
+	}
+}
+
+func checkListByTag(f *fixture) {
+	var red []execution.ID
+	for i := range 12 {
+		a := acceptance(service)
+		a.Execution.Tags = []string{"all", "all"} // twice is once
+		if i%3 == 0 {
+			a.Execution.Tags = append(a.Execution.Tags, "red")
+			red = append(red, a.Execution.ID)
+		}
+		f.accept(a)
+	}
+	elsewhere := acceptance(other)
+	elsewhere.Execution.Tags = []string{"red"}
+	f.accept(elsewhere)
+	slices.Reverse(red)
+	f.wantIDs(f.pages(store.ListQuery{ServiceID: service, Tag: "red", Limit: 3}), red)
+	if n := len(f.pages(store.ListQuery{ServiceID: service, Tag: "all", Limit: 5})); n != 12 {
+		f.Errorf("%d tagged all", n)
+	}
+	if ids := f.pages(store.ListQuery{ServiceID: service, Tag: "re%", Limit: 5}); len(ids) != 0 {
+		f.Errorf("a tag was taken for a pattern: %v", ids)
+	}
+}
+
+func checkListRefusesNonsense(f *fixture) {
+	for _, q := range []store.ListQuery{
+		{}, {ServiceID: service, Limit: -1}, {ServiceID: service, After: "no cursor"}, {ServiceID: service, After: "-1"},
+	} {
+		if _, err := f.List(f.Context(), q); !errors.Is(err, store.ErrInvalid) {
+			f.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
+func checkLog(f *fixture) {
+	id, quiet := f.running(), f.running()
+	want := []store.LogLine{}
+	for i := range 7 {
+		want = append(want, store.LogLine{Sequence: int64(i + 1), Entry: entry(i)})
+	}
+	want[6].Entry.Message, want[6].Entry.Severity = "naïve\x1b[0m \"x\"\n", execution.Error
+	last, err := f.AppendLog(f.Context(), id, want[0].Entry, want[1].Entry, want[2].Entry)
+	f.must(err)
+	if last != 3 {
+		f.Errorf("the last line is %d", last)
+	}
+	_, err = f.AppendLog(f.Context(), quiet, entry(99))
+	f.must(err)
+	_, err = f.AppendLog(f.Context(), id, want[3].Entry, want[4].Entry, want[5].Entry, want[6].Entry)
+	f.must(err)
+	last, err = f.AppendLog(f.Context(), id)
+	f.must(err)
+	if last != 7 {
+		f.Errorf("after nothing was added, the last line is %d", last)
+	}
+	for _, c := range []struct {
+		after int64
+		limit int
+		want  []store.LogLine
+	}{{0, 100, want}, {3, 100, want[3:]}, {2, 2, want[2:4]}, {7, 10, nil}, {99, 10, nil}} {
+		got, err := f.ReadLog(f.Context(), id, c.after, c.limit)
+		f.must(err)
+		if !reflect.DeepEqual(got, c.want) {
+			f.Errorf("after %d, up to %d: %+v", c.after, c.limit, got)
+		}
+	}
+}
+
+func checkLogInParallel(f *fixture) {
+	id := f.running()
+	errs := inParallel(20, func(i int) error {
+		_, err := f.AppendLog(f.Context(), id, entry(i), entry(i))
+		return err
+	})
+	f.must(errors.Join(errs...))
+	lines, err := f.ReadLog(f.Context(), id, 0, 100)
+	f.must(err)
+	for i, line := range lines {
+		if line.Sequence != int64(i+1) || line.Entry != lines[i&^1].Entry {
+			f.Fatalf("line %d has number %d, or stands apart from its batch", i, line.Sequence)
+		}
+	}
+	if len(lines) != 40 {
+		f.Errorf("%d lines", len(lines))
+	}
+}
+
+// signalled reports whether a watch holds a token. Tokens are there before
+// the operation returns, so nobody needs to wait for one.
+func signalled(w *store.Watch) bool {
+	select {
+	case <-w.C:
+		return true
+	default:
+		return false
+	}
+}
+
+func checkWatchQueue(f *fixture) {
+	w := f.WatchQueue()
+	defer w.Stop()
+	wants := func(want bool, after string) {
+		f.Helper()
+		if signalled(w) != want {
+			f.Errorf("after %s: signalled is not %v", after, want)
+		}
+	}
+	wants(false, "nothing")
+	ids := f.waiting(service, 3)
+	wants(true, "accepting")
+	wants(false, "looking")
+	f.claimAs(worker, 2)
+	wants(false, "claiming")
+	f.start(ids[0])
+	wants(false, "starting")
+	f.must(f.Release(f.Context(), worker, ids[1]))
+	wants(true, "giving back")
+	f.finish(ids[0], execution.Succeeded)
+	wants(true, "finishing, which frees a slot")
+	f.claimAs(worker, 2)
+	f.clock.Advance(2 * lease)
+	_, err := f.Recover(f.Context(), rival)
+	f.must(err)
+	wants(true, "recovering")
+	w.Stop()
+	f.waiting(service, 1)
+	wants(false, "stopping")
+}
+
+func checkWatchExecution(f *fixture) {
+	id := f.waiting(service, 1)[0]
+	w := f.WatchExecution(id)
+	defer w.Stop()
+	step := func(name string, do func() error) {
+		f.Helper()
+		f.must(do())
+		if !signalled(w) {
+			f.Errorf("%s was not told", name)
+		}
+	}
+	step("claim", func() error { f.claimAs(worker, 1); return nil })
+	step("start", func() error { f.start(id); return nil })
+	step("log", func() error { _, err := f.AppendLog(f.Context(), id, entry(1)); return err })
+	step("cancel", func() error { _, err := f.Cancel(f.Context(), id); return err })
+	step("finish", func() error { f.finish(id, execution.Cancelled); return nil })
+	f.running()
+	if signalled(w) {
+		f.Error("told of another execution")
+	}
+	step("delete", func() error { _, err := f.Delete(f.Context(), id); return err })
+}
+
+// operations calls everything that takes the id of an execution.
+func operations(ctx context.Context, s store.Store, id execution.ID) map[string]error {
+	errs := map[string]error{}
+	_, errs["get"] = s.Get(ctx, id)
+	_, errs["request"] = s.Request(ctx, id)
+	_, errs["start"] = s.Start(ctx, id, worker)
+	_, errs["finish"] = s.Finish(ctx, store.Completion{ID: id, Owner: worker, Status: execution.Failed})
+	_, errs["cancel"] = s.Cancel(ctx, id)
+	_, errs["append"] = s.AppendLog(ctx, id, entry(1))
+	_, errs["log"] = s.ReadLog(ctx, id, 0, 1)
+	return errs
+}
+
+func checkNotFound(f *fixture) {
+	for name, err := range operations(f.Context(), f.Store, execution.NewID()) {
+		if !errors.Is(err, store.ErrNotFound) {
+			f.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func checkClosed(f *fixture) {
+	id := f.waiting(service, 1)[0]
+	f.must(f.Close())
+	for name, err := range operations(f.Context(), f.Store, id) {
+		if !errors.Is(err, store.ErrClosed) {
+			f.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := f.Accept(f.Context(), acceptance(service))
+	f.wants(store.ErrClosed, err)
+	f.wants(store.ErrClosed, f.Scrub(f.Context()))
+	f.must(f.Close()) // twice does no harm
+}
