@@ -18,9 +18,9 @@ import (
 type filter struct {
 	window, gram, stride int
 
-	align   uint     // shifts a load of eight bytes so that the gram remains
-	bitmap  []uint64 // indexed by the top bits of a gram's hash
-	toBit   uint
+	mask    uint64   // leaves the gram of a load of eight bytes
+	bitmap  []uint64 // of hashes: bits 32 and up choose the word, the top six the bit
+	words   uint64   // len(bitmap) - 1
 	buckets []uint32 // entries of bucket i: entries[buckets[i]:buckets[i+1]]
 	toSlot  uint
 	entries []entry
@@ -64,19 +64,18 @@ func newFilter(p *patterns) *filter {
 		f.gram = 3
 	}
 	f.stride = f.window - f.gram + 1
-	f.align = uint(64 - 8*f.gram)
+	f.mask = 1<<(8*f.gram) - 1 // all ones for eight bytes
 
 	hashes, entries := f.collect(p)
-	size := max(10, bits.Len(uint(len(entries)))+5)
+	size := max(10, bits.Len(uint(len(entries)))+7)
 	size = min(size, 21)
-	f.toBit = uint(64 - size)
 	f.bitmap = make([]uint64, 1<<(size-6))
+	f.words = uint64(len(f.bitmap) - 1)
 	slots := max(4, min(bits.Len(uint(len(entries))), 18))
 	f.toSlot = uint(64 - slots)
 	f.buckets = make([]uint32, 1<<slots+1)
 	for _, hash := range hashes {
-		bit := hash >> f.toBit
-		f.bitmap[bit>>6] |= 1 << (bit & 63)
+		f.bitmap[hash>>32&f.words] |= 1 << (hash >> 58)
 		f.buckets[hash>>f.toSlot+1]++
 	}
 	for i := range f.buckets[1:] {
@@ -124,7 +123,7 @@ func (f *filter) collect(p *patterns) (hashes []uint64, entries []entry) {
 	return hashes, entries
 }
 
-func (f *filter) hash(load uint64) uint64 { return load << (f.align & 63) * hashMultiplier }
+func (f *filter) hash(load uint64) uint64 { return load & f.mask * hashMultiplier }
 
 // loadAt returns the eight bytes at text[at], with zeros behind its end.
 func loadAt(text []byte, at int) uint64 {
@@ -164,17 +163,21 @@ func (s *search) earn(size int) { s.budget = min(s.budget+perByte*size, maxCredi
 // false, when the budget is spent.
 func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 	s.hold = len(text)
+	// Locals, as the compiler would load fields anew for every sample. The
+	// four loads do not depend on each other or on a branch.
 	at, stride := f.stride-1, f.stride
+	bitmap, mask, words := f.bitmap, f.mask, f.words
 	for last := len(text) - 3*stride - 8; at <= last; at += 4 * stride {
-		a := f.hash(binary.LittleEndian.Uint64(text[at:]))
-		b := f.hash(binary.LittleEndian.Uint64(text[at+stride:]))
-		c := f.hash(binary.LittleEndian.Uint64(text[at+2*stride:]))
-		d := f.hash(binary.LittleEndian.Uint64(text[at+3*stride:]))
-		if (f.known(a)|f.known(b)|f.known(c)|f.known(d))&1 == 0 {
+		a := binary.LittleEndian.Uint64(text[at:]) & mask * hashMultiplier
+		b := binary.LittleEndian.Uint64(text[at+stride:]) & mask * hashMultiplier
+		c := binary.LittleEndian.Uint64(text[at+2*stride:]) & mask * hashMultiplier
+		d := binary.LittleEndian.Uint64(text[at+3*stride:]) & mask * hashMultiplier
+		if bitmap[a>>32&words]&(1<<(a>>58)) == 0 && bitmap[b>>32&words]&(1<<(b>>58)) == 0 &&
+			bitmap[c>>32&words]&(1<<(c>>58)) == 0 && bitmap[d>>32&words]&(1<<(d>>58)) == 0 {
 			continue
 		}
 		for i, hash := range [4]uint64{a, b, c, d} {
-			if f.known(hash)&1 != 0 {
+			if f.known(hash) {
 				f.verify(p, text, at+i*stride, hash, s)
 			}
 		}
@@ -183,7 +186,7 @@ func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 		}
 	}
 	for ; at+f.gram <= len(text); at += stride {
-		if hash := f.hash(loadAt(text, at)); f.known(hash)&1 != 0 {
+		if hash := f.hash(loadAt(text, at)); f.known(hash) {
 			f.verify(p, text, at, hash, s)
 		}
 	}
@@ -193,10 +196,9 @@ func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 	return f.end(p, text, s), true
 }
 
-// known returns the bit of a hash in the bitmap, with others above it.
-func (f *filter) known(hash uint64) uint64 {
-	bit := hash >> (f.toBit & 63)
-	return f.bitmap[bit>>6] >> (bit & 63)
+// known reports whether some pattern has a gram with this hash.
+func (f *filter) known(hash uint64) bool {
+	return f.bitmap[hash>>32&f.words]&(1<<(hash>>58)) != 0
 }
 
 // verify compares the text around a gram with the patterns that have it.
