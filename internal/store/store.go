@@ -53,7 +53,8 @@ type Store interface {
 	Load(ctx context.Context) (Load, error)
 
 	// AppendLog adds lines to the log of an execution and gives the sequence
-	// number of the last one. What the lines say is masked already.
+	// number of the last one. What the lines say is masked already, and valid
+	// UTF-8 without NUL.
 	AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (int64, error)
 	// ReadLog gives up to limit lines whose sequence number is greater than
 	// after, oldest first. Sequence numbers start at 1 and have no gaps.
@@ -68,7 +69,8 @@ type Store interface {
 
 	// Reseal passes sealed secrets through rewrap, such as after a rotation
 	// of the master key, and tells how many changed. An error of rewrap ends
-	// it; what was changed by then stays, and a second call goes on.
+	// it; what was changed by then stays, and a second call goes on. rewrap
+	// must not call the store.
 	Reseal(ctx context.Context, rewrap Rewrapper) (int, error)
 	// Scrub makes the bytes of destroyed secrets unreadable in the files. It
 	// runs by itself within seconds after secrets were destroyed. An error

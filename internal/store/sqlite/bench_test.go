@@ -125,6 +125,32 @@ func BenchmarkClaim(b *testing.B) {
 	})
 }
 
+// A whole life: accepted and claimed at once, started, finished, with secrets
+// that are destroyed and scrubbed.
+func BenchmarkLife(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *sqlite.Store) {
+		sealed := sealedSecrets(b)
+		b.ResetTimer()
+		inParallel(16, b.N, func() {
+			e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
+			_, err := s.Accept(b.Context(), store.Acceptance{
+				Execution: e, Request: []byte(`{"data":1}`), Secrets: sealed,
+				Claim: &store.ClaimTerms{Owner: "bench", Lease: time.Hour},
+			})
+			if err == nil {
+				_, err = s.Start(b.Context(), e.ID, "bench")
+			}
+			if err == nil {
+				_, err = s.Finish(b.Context(), store.Completion{ID: e.ID, Owner: "bench", Status: execution.Succeeded})
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	})
+}
+
 func BenchmarkGet(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *sqlite.Store) {
 		id := execution.NewID()

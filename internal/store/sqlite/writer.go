@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type writer struct {
 	scrubAfter time.Duration
 
 	jobs    chan *job
+	closing sync.Once
 	stop    chan struct{} // closed by close
 	stopped chan struct{} // closed when the goroutine has ended
 
@@ -92,8 +94,9 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 	return w, nil
 }
 
-// do runs an operation and returns once it is committed. The operation may be
-// run again after it failed, so it sets its results and does not add to them.
+// do runs an operation and returns once it is committed. An operation that
+// fails is undone, and with it only its own writes. Results that it has set
+// count only if do returns nil: the commit may fail after it.
 func (w *writer) do(ctx context.Context, d durability, run func(*tx) error) error {
 	return w.submit(ctx, &job{durability: d, run: run, done: make(chan struct{})})
 }
@@ -326,23 +329,26 @@ func (w *writer) setBusyTimeout(d time.Duration) error {
 	return classify(err)
 }
 
-// close ends the goroutine after the group it is at.
-func (w *writer) close() error {
-	select {
-	case <-w.stop:
-		return nil // closed before
-	default:
+// close ends the goroutine after the group it is at. Later calls do nothing.
+func (w *writer) close() (err error) {
+	w.closing.Do(func() {
 		close(w.stop)
-	}
-	<-w.stopped
-	w.scrubTimer.Stop()
+		<-w.stopped
+		err = w.release()
+	})
+	return err
+}
+
+// release gives up the connection, once the goroutine has ended.
+func (w *writer) release() error {
 	var errs []error
 	if w.scrubDue {
+		// A reader in another process may delay it; the next start catches up.
 		if err := w.scrub(); err != nil && !errors.Is(err, store.ErrBusy) {
 			errs = append(errs, err)
 		}
-		w.scrubTimer.Stop()
 	}
+	w.scrubTimer.Stop()
 	for _, stmt := range w.stmts {
 		errs = append(errs, stmt.Close())
 	}

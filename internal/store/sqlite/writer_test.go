@@ -1,0 +1,243 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+func openInside(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// insertTestExecution is an operation that writes one row.
+func insertTestExecution(t *tx, id execution.ID) error {
+	_, err := accept(t, store.Acceptance{
+		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed},
+	}, "")
+	return err
+}
+
+// runGroup runs jobs as one group, in order, without the goroutine in between.
+func runGroup(t *testing.T, w *writer, jobs ...*job) {
+	t.Helper()
+	for _, j := range jobs {
+		j.done = make(chan struct{})
+	}
+	outer := &job{outside: func() error {
+		// In the writer's own goroutine nothing else is at the connection.
+		if err := w.begin(bool(jobs[0].durability)); err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if err := w.runJob(j); err != nil {
+				w.rollback()
+				w.report(jobs, err)
+				return nil
+			}
+		}
+		w.report(jobs, w.exec("COMMIT"))
+		return nil
+	}, done: make(chan struct{})}
+	if err := w.submit(t.Context(), outer); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOneFailureLeavesTheGroupAlone(t *testing.T) {
+	t.Parallel()
+	s := openInside(t)
+	failure := errors.New("no")
+	before, failed, after := execution.NewID(), execution.NewID(), execution.NewID()
+	w := s.WatchExecution(failed)
+	defer w.Stop()
+	jobs := []*job{
+		{run: func(t *tx) error { return insertTestExecution(t, before) }},
+		{run: func(t *tx) error { return errors.Join(insertTestExecution(t, failed), failure) }},
+		{run: func(t *tx) error { return insertTestExecution(t, after) }},
+	}
+	runGroup(t, s.writer, jobs...)
+	if jobs[0].err != nil || !errors.Is(jobs[1].err, failure) || jobs[2].err != nil {
+		t.Errorf("%v, %v, %v", jobs[0].err, jobs[1].err, jobs[2].err)
+	}
+	for _, id := range []execution.ID{before, after} {
+		if _, err := s.Get(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Get(t.Context(), failed); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what failed was written: %v", err)
+	}
+	select {
+	case <-w.C:
+		t.Error("what failed was told")
+	default:
+	}
+}
+
+func TestAnUnreliableDiskFailsTheWholeGroup(t *testing.T) {
+	t.Parallel()
+	s := openInside(t)
+	id := execution.NewID()
+	jobs := []*job{
+		{run: func(t *tx) error { return insertTestExecution(t, id) }},
+		{run: func(*tx) error { return store.ErrIO }},
+	}
+	runGroup(t, s.writer, jobs...)
+	for i, j := range jobs {
+		if !errors.Is(j.err, store.ErrIO) {
+			t.Errorf("job %d: %v", i, j.err)
+		}
+	}
+	if _, err := s.Get(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("half a group was written: %v", err)
+	}
+	// The writer goes on.
+	if err := s.writer.do(t.Context(), survivesPowerLoss, func(t *tx) error { return insertTestExecution(t, id) }); err != nil {
+		t.Error(err)
+	}
+}
+
+// All that waits while the writer is busy shares one commit, except that a
+// durable operation never joins a group that began without its guarantee.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, others durability
+		shared        bool
+	}{
+		"durable ones share":           {survivesPowerLoss, survivesPowerLoss, true},
+		"others ride along":            {survivesPowerLoss, survivesCrash, true},
+		"none needs a guarantee":       {survivesCrash, survivesCrash, true},
+		"durable ones begin their own": {survivesCrash, survivesPowerLoss, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { checkGroup(t, c.first, c.others, c.shared) })
+		})
+	}
+}
+
+func checkGroup(t *testing.T, first, others durability, shared bool) {
+	const many = 10
+	s := openInside(t)
+	id, goOn := execution.NewID(), make(chan struct{})
+	var group sync.WaitGroup
+	submit := func(d durability, run func(*tx) error) {
+		group.Go(func() {
+			if err := s.writer.do(t.Context(), d, run); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait() // until it is taken, or waits for the writer
+	}
+	submit(first, func(t *tx) error {
+		<-goOn
+		return insertTestExecution(t, id)
+	})
+	for range many {
+		submit(others, func(tx *tx) error {
+			// Readers see what the first has written once it is committed.
+			_, err := s.Get(t.Context(), id)
+			if errors.Is(err, store.ErrNotFound) != shared {
+				t.Errorf("in the group of the first: not %v (%v)", shared, err)
+			}
+			if bool(others) && !tx.w.full {
+				t.Error("durable, and committed without a sync")
+			}
+			var setting int
+			err = tx.w.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&setting)
+			if (setting == 2) != tx.w.full {
+				t.Errorf("synchronous is %d, believed to be full: %v", setting, tx.w.full)
+			}
+			return err
+		})
+	}
+	close(goOn)
+	group.Wait()
+}
+
+func TestWithdrawnWhileItWaits(t *testing.T) {
+	t.Parallel()
+	s := openInside(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := false
+	busy, goOn := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		first <- s.writer.do(t.Context(), survivesCrash, func(*tx) error {
+			close(busy)
+			<-goOn
+			return nil
+		})
+	}()
+	<-busy
+	second := make(chan error, 1)
+	go func() {
+		second <- s.writer.do(ctx, survivesCrash, func(*tx) error {
+			ran = true
+			return nil
+		})
+	}()
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := s.Scrub(t.Context()); err != nil || ran {
+		t.Errorf("%v, ran %v", err, ran)
+	}
+}
+
+// No query walks over all executions: each finds its rows by an index, so
+// that those that have ended cost nothing.
+func TestQueriesUseIndexes(t *testing.T) {
+	t.Parallel()
+	s := openInside(t)
+	for _, query := range []string{
+		selectExecution, selectBySeq, selectState, insertExecution, insertRequest, insertSecrets, insertTag,
+		insertIdempotencyKey, selectIdempotencyKey, selectServiceLoad, selectWaiting, updateClaim, updateStart,
+		updateLease, updateEnd, updateCancelRequested, updateRelease, selectExpiredLeases, deleteSecrets,
+		selectRequest, selectRequestBySeq, selectSecretsBySeq, selectPage, selectPageByTag, selectSeq, selectLastLog,
+		insertLog, selectLog, selectEnded, deleteExecution, selectSecretsFrom, updateSecrets,
+	} {
+		parameters := make([]any, strings.Count(query, "$"))
+		rows, err := s.readDB.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, parameters...)
+		if err != nil {
+			t.Errorf("%v: %s", err, query)
+			continue
+		}
+		err = drain(rows, func(row scanner) error {
+			var id, parent, unused int
+			var detail string
+			err := row.Scan(&id, &parent, &unused, &detail)
+			if strings.HasPrefix(detail, "SCAN") && !strings.HasPrefix(detail, "SCAN CONSTANT ROW") {
+				t.Errorf("%s: %s", detail, query)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
