@@ -1,0 +1,157 @@
+// Package datapool gives a service the files of a data pool: a folder that the
+// platform provides beside the request, for data too large to travel in it.
+//
+// A service declares a pool as a field of its input, and finds the files by
+// name:
+//
+//	type Input struct {
+//		Models datapool.Pool  `json:"models"`
+//		Extra  *datapool.Pool `json:"extra"` // may be missing: nil
+//	}
+//
+//	file, err := in.Models.Open("weights.bin")
+//
+// In the contract's terms the pool of the field models is the folder
+// $DATAPOOL_DIRECTORY/models; for a run on one's own machine that is
+// ./input/models.
+//
+// Nothing leads out of a pool: neither "..", nor an absolute path, nor a
+// symbolic link inside it. A name that comes from the request can so be given
+// to [Pool.Open] as it is.
+package datapool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A Pool is a folder of files, for reading. Copies are the same pool. The zero
+// Pool has no files and opens none.
+type Pool struct{ folder *folder }
+
+type folder struct {
+	path string
+	root *os.Root
+}
+
+var errNoPool = errors.New("this data pool was not opened; declare it as a field of the service's input")
+
+// Open makes the folder at path a pool. It follows path where it is a link;
+// links inside the folder are followed only as far as they stay inside.
+func Open(path string) (Pool, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return Pool{}, fmt.Errorf("open data pool %q: %w", filepath.Base(path), err)
+	}
+	return Pool{&folder{path: path, root: root}}, nil
+}
+
+// Name is the name of the pool: that of its folder, and of the parameter.
+func (p Pool) Name() string {
+	if p.folder == nil {
+		return ""
+	}
+	return filepath.Base(p.folder.path)
+}
+
+// Path is the folder of the pool, for programs that want a path. Joining it
+// with a name from a request gives up what [Pool.Open] guards against.
+func (p Pool) Path() string {
+	if p.folder == nil {
+		return ""
+	}
+	return p.folder.path
+}
+
+// List returns the names of the files, sorted. Files of folders inside the
+// pool are not listed; [Pool.FS] reaches them.
+func (p Pool) List() ([]string, error) {
+	if p.folder == nil {
+		return nil, errNoPool
+	}
+	entries, err := fs.ReadDir(p.folder.root.FS(), ".")
+	if err != nil {
+		return nil, p.failed("list", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if p.isFile(entry) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
+
+// isFile takes a link for a file if it leads to one inside the pool.
+func (p Pool) isFile(entry fs.DirEntry) bool {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return entry.Type().IsRegular()
+	}
+	info, err := p.folder.root.Stat(entry.Name())
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Open opens a file for reading. The name may have slashes. An error for a
+// file that is not there matches fs.ErrNotExist.
+func (p Pool) Open(name string) (*os.File, error) {
+	if p.folder == nil {
+		return nil, errNoPool
+	}
+	file, err := p.folder.root.Open(filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &notFoundError{name, p.Name()}
+	}
+	if err != nil {
+		return nil, p.failed("open a file of", err)
+	}
+	return file, nil
+}
+
+// ReadFile reads all of a file.
+func (p Pool) ReadFile(name string) ([]byte, error) {
+	if p.folder == nil {
+		return nil, errNoPool
+	}
+	content, err := p.folder.root.ReadFile(filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &notFoundError{name, p.Name()}
+	}
+	if err != nil {
+		return nil, p.failed("read a file of", err)
+	}
+	return content, nil
+}
+
+// FS is the pool as a file system, folders included.
+func (p Pool) FS() fs.FS {
+	if p.folder == nil {
+		return closedFS{}
+	}
+	return p.folder.root.FS()
+}
+
+// String is the name of the pool.
+func (p Pool) String() string { return p.Name() }
+
+func (p Pool) failed(what string, err error) error {
+	return fmt.Errorf("%s data pool %q: %w", what, p.Name(), err)
+}
+
+// notFoundError leaves out the path of the folder, which tells a caller of the
+// service nothing.
+type notFoundError struct{ file, pool string }
+
+func (e *notFoundError) Error() string {
+	return fmt.Sprintf("file %q not found in data pool %q", e.file, e.pool)
+}
+
+func (e *notFoundError) Unwrap() error { return fs.ErrNotExist }
+
+type closedFS struct{}
+
+func (closedFS) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: errNoPool}
+}

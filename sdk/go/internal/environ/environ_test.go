@@ -1,0 +1,72 @@
+package environ
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+)
+
+const (
+	helper = "ENVIRON_TEST_HELPER"
+	plain  = "plain=text with = signs"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helper) != "" {
+		takeAndShow()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// takeAndShow is what the helper process does: what it prints must not hold
+// the value, and must hold all else.
+func takeAndShow() {
+	value, ok := Take("SECRET_X")
+	if !ok || value != plain {
+		os.Stdout.WriteString("not found")
+	}
+	if _, again := Take("SECRET_X"); again {
+		os.Stdout.WriteString("found again")
+	}
+	initial, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		os.Stdout.WriteString(err.Error())
+	}
+	os.Stdout.Write(initial)
+}
+
+func TestTakeWipesTheInitialEnvironment(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux shows, and lets a process change, its initial environment")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self)
+	command.Env = []string{"BEFORE=b", helper + "=1", "SECRET_XY=" + "other", "SECRET_X=" + plain, "AFTER=a"}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "BEFORE=b\x00" + helper + "=1\x00SECRET_XY=other\x00SECRET_X=" + string(bytes.Repeat([]byte{'*'}, len(plain))) + "\x00AFTER=a\x00"
+	if string(out) != want {
+		t.Errorf("the process shows\n%q, want\n%q", out, want)
+	}
+}
+
+func TestTake(t *testing.T) {
+	t.Setenv("SECRET_EMPTY", "")
+	if value, ok := Take("SECRET_EMPTY"); !ok || value != "" {
+		t.Error("an empty variable is a variable")
+	}
+	if _, ok := os.LookupEnv("SECRET_EMPTY"); ok {
+		t.Error("the variable is still there")
+	}
+	if _, ok := Take("SECRET_EMPTY"); ok {
+		t.Error("found a variable that is not set")
+	}
+}

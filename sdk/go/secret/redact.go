@@ -1,0 +1,56 @@
+package secret
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const (
+	mask   = "[redacted]"
+	goMask = "secret.Value(" + mask + ")"
+)
+
+// errDecode and errEncode say what to do instead, as their readers did not
+// mean to do what they did.
+var (
+	errDecode = errors.New("a secret is not read from data: declare it as a field of the service's input, and give it as an environment variable")
+	errEncode = errors.New("a secret is not encoded: unwrap it where it is used")
+)
+
+// Format writes the mask for every verb and flag.
+func (v Value) Format(f fmt.State, verb rune) {
+	text := mask
+	if verb == 'v' && f.Flag('#') {
+		text = goMask
+	}
+	_, _ = io.WriteString(f, text)
+}
+
+// String returns "[redacted]".
+func (v Value) String() string { return mask }
+
+// GoString returns "secret.Value([redacted])".
+func (v Value) GoString() string { return goMask }
+
+// LogValue makes package log/slog write the mask.
+func (v Value) LogValue() slog.Value { return slog.StringValue(mask) }
+
+// MarshalJSON gives the mask as a JSON string.
+func (v Value) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
+
+// MarshalText gives the mask; encoding/xml, YAML and TOML encoders use it.
+func (v Value) MarshalText() ([]byte, error) { return []byte(mask), nil }
+
+// GobEncode refuses.
+func (v Value) GobEncode() ([]byte, error) { return nil, errEncode }
+
+// UnmarshalJSON refuses: a secret never comes in a body.
+func (v *Value) UnmarshalJSON([]byte) error { return errDecode }
+
+// UnmarshalText refuses: a secret never comes in a body.
+func (v *Value) UnmarshalText([]byte) error { return errDecode }
+
+// GobDecode refuses.
+func (v *Value) GobDecode([]byte) error { return errDecode }

@@ -1,0 +1,252 @@
+package secret_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/gob"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/qhubctl/qhubctl/sdk/go/secret"
+)
+
+const plain = "s3cr3t/Value+Ümläut"
+
+// assertHidden fails if text holds plain in any form that a printer may give it.
+func assertHidden(t *testing.T, how, plain, text string) {
+	t.Helper()
+	decimal := strings.Trim(fmt.Sprint([]byte(plain)), "[]")
+	spaced, commaed := fmt.Sprintf("% x", plain), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(plain)), "[]byte{"), "}")
+	quoted := strings.Trim(fmt.Sprintf("%+q", plain), `"`)
+	for _, form := range []string{
+		plain, quoted, decimal, spaced, commaed, hex.EncodeToString([]byte(plain)),
+		strings.ToUpper(hex.EncodeToString([]byte(plain))), base64.StdEncoding.EncodeToString([]byte(plain)),
+	} {
+		if strings.Contains(text, form) {
+			t.Errorf("%s prints the secret", how)
+		}
+	}
+}
+
+type wrapper struct {
+	Exported  secret.Value
+	hidden    secret.Value
+	Pointer   *secret.Value
+	Slice     []secret.Value
+	Map       map[string]secret.Value
+	Interface any
+}
+
+func wrap(v secret.Value) []any {
+	w := wrapper{v, v, &v, []secret.Value{v}, map[string]secret.Value{"k": v}, v}
+	pointer := &v
+	return []any{v, &v, &pointer, []any{v}, [1]secret.Value{v}, map[secret.Value]int{v: 1}, w, &w, struct{ w wrapper }{w}}
+}
+
+func TestFormat(t *testing.T) {
+	v := secret.New(plain)
+	for format, want := range map[string]string{
+		"%v": "[redacted]", "%+v": "[redacted]", "%s": "[redacted]", "%x": "[redacted]", "%d": "[redacted]",
+		"%q": "[redacted]", "%#v": "secret.Value([redacted])", "%-30.1s|": "[redacted]|", "%T": "secret.Value",
+	} {
+		if got := fmt.Sprintf(format, v); got != want {
+			t.Errorf("%s gives %q, want %q", format, got, want)
+		}
+	}
+	if got := fmt.Sprint([]secret.Value{v}); got != "[[redacted]]" {
+		t.Errorf("in a slice: %q", got)
+	}
+	if got := fmt.Sprintf("%#v", &v); got != "secret.Value([redacted])" {
+		t.Errorf("behind a pointer: %q", got)
+	}
+}
+
+func TestEveryVerbHides(t *testing.T) {
+	for _, flags := range []string{"", "+", "-", "#", " ", "0", "+#", "# ", "-30", "030.3"} {
+		for verb := rune('A'); verb <= 'z'; verb++ {
+			v := secret.New(plain)
+			for i, wrapped := range wrap(v) {
+				format := "%" + flags + string(verb)
+				assertHidden(t, fmt.Sprintf("%s of wrapper %d", format, i), plain, fmt.Sprintf(format, wrapped))
+			}
+			if got, err := v.Unwrap(); err != nil || got != plain {
+				t.Fatal("printing locked or changed the secret")
+			}
+		}
+	}
+}
+
+func TestErrorsAndPanics(t *testing.T) {
+	v := secret.New(plain)
+	mistaken := "failed: %w" // a secret is no error; kept from go vet
+	for how, err := range map[string]error{
+		"%w": fmt.Errorf(mistaken, v),
+		"%v": fmt.Errorf("failed: %v", v),
+	} {
+		assertHidden(t, "an error of "+how, plain, err.Error())
+	}
+	defer func() { assertHidden(t, "a panic", plain, fmt.Sprint(recover())) }()
+	panic(v)
+}
+
+func TestEncoders(t *testing.T) {
+	v := secret.New(plain)
+	for i, wrapped := range wrap(v) {
+		text, err := json.Marshal(wrapped)
+		assertHidden(t, fmt.Sprintf("encoding/json of wrapper %d", i), plain, string(text)+fmt.Sprint(err))
+		text, err = xml.Marshal(wrapped)
+		assertHidden(t, fmt.Sprintf("encoding/xml of wrapper %d", i), plain, string(text)+fmt.Sprint(err))
+		var buffer bytes.Buffer
+		err = gob.NewEncoder(&buffer).Encode(wrapped)
+		assertHidden(t, fmt.Sprintf("encoding/gob of wrapper %d", i), plain, buffer.String()+fmt.Sprint(err))
+		buffer.Reset()
+		slog.New(slog.NewJSONHandler(&buffer, nil)).Info("m", "wrapped", wrapped)
+		slog.New(slog.NewTextHandler(&buffer, nil)).Info("m", "wrapped", wrapped)
+		assertHidden(t, fmt.Sprintf("log/slog of wrapper %d", i), plain, buffer.String())
+	}
+	if text, err := json.Marshal(struct{ V secret.Value }{v}); err != nil || string(text) != `{"V":"[redacted]"}` {
+		t.Errorf("encoding/json: %s, %v", text, err)
+	}
+	if err := gob.NewEncoder(&bytes.Buffer{}).Encode(v); err == nil {
+		t.Error("encoding/gob encodes a secret")
+	}
+}
+
+func TestDecodersRefuse(t *testing.T) {
+	var v secret.Value
+	if err := json.Unmarshal([]byte(`"`+plain+`"`), &v); err == nil || strings.Contains(err.Error(), plain) {
+		t.Error("encoding/json decodes into a secret, or repeats it")
+	}
+	if err := json.Unmarshal([]byte(`{"`+plain+`": 1}`), &map[secret.Value]int{}); err == nil {
+		t.Error("encoding/json decodes a key into a secret")
+	}
+	if err := xml.Unmarshal([]byte(`<a>`+plain+`</a>`), &v); err == nil {
+		t.Error("encoding/xml decodes into a secret")
+	}
+	if err := v.GobDecode([]byte(plain)); err == nil {
+		t.Error("encoding/gob decodes into a secret")
+	}
+	if !v.IsLocked() {
+		t.Error("a decoder filled a secret")
+	}
+}
+
+// walk visits everything reflection can reach, unexported fields and the
+// memory beyond the length of slices too, as the most curious printers do.
+func walk(v reflect.Value, depth int, visit func([]byte)) {
+	if depth > 12 || !v.IsValid() {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			walk(v.Elem(), depth+1, visit)
+		}
+	case reflect.Struct:
+		if !v.CanAddr() {
+			addressable := reflect.New(v.Type()).Elem()
+			addressable.Set(v)
+			v = addressable
+		}
+		for i := range v.NumField() {
+			field := v.Field(i)
+			walk(reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem(), depth+1, visit)
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			visit(v.Slice(0, v.Cap()).Bytes())
+			return
+		}
+		for i := range v.Len() {
+			walk(v.Index(i), depth+1, visit)
+		}
+	case reflect.Map:
+		for entry := v.MapRange(); entry.Next(); {
+			walk(entry.Key(), depth+1, visit)
+			walk(entry.Value(), depth+1, visit)
+		}
+	case reflect.String:
+		visit([]byte(v.String()))
+	case reflect.UnsafePointer: // what atomic.Pointer holds
+		if p := v.UnsafePointer(); p != nil {
+			// A printer cannot know the type; the first words are enough to
+			// reach a slice that lies there.
+			walk(reflect.NewAt(reflect.TypeFor[[]byte](), p).Elem(), depth+1, visit)
+		}
+	}
+}
+
+func TestReflectionFindsNoPlainText(t *testing.T) {
+	v := secret.New(plain)
+	visited := 0
+	for _, wrapped := range wrap(v) {
+		walk(reflect.ValueOf(wrapped), 0, func(found []byte) {
+			visited++
+			if bytes.Contains(found, []byte(plain)) {
+				t.Error("reflection reaches the plain text")
+			}
+		})
+	}
+	if visited == 0 {
+		t.Fatal("the walker found nothing at all, so it proves nothing")
+	}
+}
+
+func TestUnwrapWipes(t *testing.T) {
+	v := secret.New(plain)
+	var held [][]byte
+	walk(reflect.ValueOf(v), 0, func(found []byte) { held = append(held, found) })
+	if len(held) == 0 {
+		t.Fatal("found nothing that could be wiped")
+	}
+	if _, err := v.Unwrap(); err != nil {
+		t.Fatal(err)
+	}
+	for _, memory := range held {
+		if !bytes.Equal(memory, make([]byte, len(memory))) {
+			t.Error("memory of the secret is not wiped")
+		}
+	}
+	walk(reflect.ValueOf(v), 0, func([]byte) { t.Error("an unwrapped secret still holds something") })
+}
+
+func FuzzValueNeverPrints(f *testing.F) {
+	f.Add("tok-123456", "%v", uint8(0))
+	f.Add(plain, "%#v %+v %x %X %q %p %d", uint8(6))
+	f.Add("%!s(BAD)", "%[1]*.[1]*f", uint8(7))
+	f.Fuzz(func(t *testing.T, plain, format string, which uint8) {
+		render := func(v secret.Value) string {
+			wrappers := wrap(v)
+			wrapped := wrappers[int(which)%len(wrappers)]
+			text := fmt.Sprintf(format, wrapped)
+			encoded, err := json.Marshal(wrapped)
+			return text + string(encoded) + fmt.Sprint(err)
+		}
+		// A secret counts as shown only if it has a character that the same
+		// call does not print for another one.
+		other := render(secret.New(""))
+		if !strings.ContainsFunc(plain, func(r rune) bool { return r != utf8.RuneError && !strings.ContainsRune(other, r) }) {
+			return
+		}
+		if strings.Contains(render(secret.New(plain)), plain) {
+			t.Error("a formatted secret shows its text")
+		}
+	})
+}
+
+func TestErrLockedSaysWhy(t *testing.T) {
+	var v secret.Value
+	_, err := v.Unwrap()
+	if !errors.Is(err, secret.ErrLocked) || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("the error of a locked secret: %v", err)
+	}
+}

@@ -1,0 +1,77 @@
+package secret
+
+import (
+	"crypto/rand"
+	"errors"
+	"strings"
+	"sync/atomic"
+)
+
+// ErrLocked is what Unwrap returns from the second call on.
+var ErrLocked = errors.New("secret is locked and cannot be unwrapped: it was unwrapped before")
+
+// A Value is a secret. The zero Value is locked and empty. Copies share one
+// lock.
+type Value struct {
+	// A pointer, for the lock is shared by copies, and because fmt prints a
+	// pointer inside a struct as an address where it cannot call methods.
+	cell *cell
+}
+
+// cell is what the copies of a Value share: nil inside once unwrapped.
+type cell struct{ sealed atomic.Pointer[sealed] }
+
+// sealed is the plain text combined with a random pad of its length. The pad
+// is held by a function, as there is no way into a function by reflection.
+type sealed struct {
+	padded []byte
+	pad    func() []byte
+}
+
+// New makes a secret of plain text. It copies bytes; the caller may clear its
+// own afterwards.
+func New[Plain ~string | ~[]byte](plain Plain) Value {
+	padded := make([]byte, len(plain))
+	pad := make([]byte, len(plain))
+	rand.Read(pad) // never fails
+	shielded(func() {
+		for i := range len(plain) {
+			padded[i] = plain[i] ^ pad[i]
+		}
+	})
+	c := new(cell)
+	c.sealed.Store(&sealed{padded: padded, pad: func() []byte { return pad }})
+	return Value{c}
+}
+
+// Unwrap returns the plain text, once. Every other call, also on a copy and
+// at the same time, returns [ErrLocked].
+func (v Value) Unwrap() (string, error) {
+	if v.cell == nil {
+		return "", ErrLocked
+	}
+	s := v.cell.sealed.Swap(nil)
+	if s == nil {
+		return "", ErrLocked
+	}
+	return s.open(), nil
+}
+
+// IsLocked reports whether the secret was unwrapped before.
+func (v Value) IsLocked() bool { return v.cell == nil || v.cell.sealed.Load() == nil }
+
+// open builds the plain text in the memory of the string it returns, so that
+// no second copy is left behind, and wipes what it was built from.
+func (s *sealed) open() string {
+	var plain strings.Builder
+	shielded(func() {
+		pad := s.pad()
+		plain.Grow(len(pad))
+		for i := range pad {
+			plain.WriteByte(s.padded[i] ^ pad[i])
+		}
+		clear(pad)
+		clear(s.padded)
+	})
+	return plain.String()
+}

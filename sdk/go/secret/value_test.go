@@ -1,0 +1,131 @@
+package secret_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/sdk/go/secret"
+)
+
+func TestUnwrapOnce(t *testing.T) {
+	v := secret.New("tok-123456")
+	before := v
+	if v.IsLocked() {
+		t.Fatal("a new secret is locked")
+	}
+	if plain, err := v.Unwrap(); err != nil || plain != "tok-123456" {
+		t.Fatalf("Unwrap gave the wrong text, or %v", err)
+	}
+	after := v
+	for _, copied := range []secret.Value{v, before, after} {
+		if plain, err := copied.Unwrap(); !errors.Is(err, secret.ErrLocked) || plain != "" {
+			t.Errorf("a second Unwrap gives %d bytes and %v", len(plain), err)
+		}
+		if !copied.IsLocked() {
+			t.Error("a copy is not locked")
+		}
+	}
+}
+
+func TestZeroValue(t *testing.T) {
+	var v secret.Value
+	if !v.IsLocked() {
+		t.Error("the zero Value is not locked")
+	}
+	if plain, err := v.Unwrap(); !errors.Is(err, secret.ErrLocked) || plain != "" {
+		t.Errorf("Unwrap of the zero Value: %q, %v", plain, err)
+	}
+	if got := v.String(); got != "[redacted]" {
+		t.Errorf("String of the zero Value: %q", got)
+	}
+}
+
+func TestEmptySecret(t *testing.T) {
+	v := secret.New("")
+	if v.IsLocked() {
+		t.Error("an empty secret is locked")
+	}
+	if plain, err := v.Unwrap(); err != nil || plain != "" {
+		t.Errorf("Unwrap of an empty secret: %q, %v", plain, err)
+	}
+	if !v.IsLocked() {
+		t.Error("an empty secret is not locked after Unwrap")
+	}
+}
+
+func TestNewCopiesBytes(t *testing.T) {
+	plain := []byte("tok-123456")
+	v := secret.New(plain)
+	clear(plain)
+	if got, err := v.Unwrap(); err != nil || got != "tok-123456" {
+		t.Error("clearing the caller's bytes changed the secret")
+	}
+}
+
+func TestConcurrentUnwrap(t *testing.T) {
+	for range 50 {
+		v := secret.New("tok-123456")
+		var winners, losers atomic.Int32
+		var group sync.WaitGroup
+		begin := make(chan struct{})
+		for range 32 {
+			copied := v
+			group.Go(func() {
+				<-begin
+				switch plain, err := copied.Unwrap(); {
+				case err == nil && plain == "tok-123456":
+					winners.Add(1)
+				case errors.Is(err, secret.ErrLocked) && plain == "":
+					losers.Add(1)
+				}
+			})
+		}
+		close(begin)
+		group.Wait()
+		if winners.Load() != 1 || losers.Load() != 31 {
+			t.Fatalf("%d unwrapped it, %d were refused", winners.Load(), losers.Load())
+		}
+	}
+}
+
+func TestEnvName(t *testing.T) {
+	text, err := os.ReadFile(filepath.FromSlash("../../../conformance/env_names.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ Parameter, Env string }
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases) == 0 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for _, c := range cases {
+		if got := secret.EnvName(c.Parameter); got != c.Env {
+			t.Errorf("EnvName(%q) = %q, want %q", c.Parameter, got, c.Env)
+		}
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	t.Setenv("SECRET_IBM_TOKEN", "tok-123456")
+	t.Setenv("SECRET_OTHER", "stays")
+	v, ok := secret.FromEnv("ibmToken")
+	if !ok || v.IsLocked() {
+		t.Fatal("the secret was not found")
+	}
+	if _, there := os.LookupEnv("SECRET_IBM_TOKEN"); there {
+		t.Error("the variable is still in the environment")
+	}
+	if os.Getenv("SECRET_OTHER") != "stays" {
+		t.Error("a variable that was not asked for is gone")
+	}
+	if plain, err := v.Unwrap(); err != nil || plain != "tok-123456" {
+		t.Error("the secret has the wrong text")
+	}
+	if v, ok := secret.FromEnv("ibmToken"); ok || !v.IsLocked() {
+		t.Error("a secret was found that is not there")
+	}
+}
