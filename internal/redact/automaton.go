@@ -1,6 +1,9 @@
 package redact
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // automaton is an Aho–Corasick automaton: the slow way to search, whose time
 // does not depend on the text. A text that keeps the filter verifying in vain
@@ -20,12 +23,12 @@ type automaton struct {
 	open     []uint32 // longest proper prefix of a pattern ending here
 	root     [256]uint32
 
-	// dense holds all transitions, of row*classes+class, if they fit into
-	// maxDense numbers. An entry is the next row's offset and, in the top bit,
-	// whether a pattern ends there.
+	// dense holds all transitions if they fit into maxDense numbers: at
+	// state<<rowBits + class, the offset of the next state's row and, in the
+	// top bit, whether a pattern ends there.
 	dense   []uint32
 	class   [256]uint8
-	classes uint32
+	rowBits uint
 }
 
 const (
@@ -127,21 +130,21 @@ func (a *automaton) makeDense() {
 		a.class[c] = uint8(i + 1)
 	}
 	states := len(a.fail)
-	a.classes = uint32(len(members) + 1)
-	if len(members) == 255 || states*int(a.classes) > maxDense {
+	a.rowBits = uint(bits.Len(uint(len(members))))
+	if len(members) == 255 || states<<a.rowBits > maxDense {
 		return
 	}
-	a.dense = make([]uint32, states*int(a.classes))
+	a.dense = make([]uint32, states<<a.rowBits)
 	entry := func(s uint32) uint32 {
 		if a.longest[s] > 0 {
-			return s*a.classes | endsBit
+			return s<<a.rowBits | endsBit
 		}
-		return s * a.classes
+		return s << a.rowBits
 	}
 	for s := range uint32(states) {
-		row := a.dense[s*a.classes:][:a.classes]
+		row := a.dense[s<<a.rowBits : (s+1)<<a.rowBits]
 		if s > 0 {
-			copy(row, a.dense[a.fail[s]*a.classes:])
+			copy(row, a.dense[a.fail[s]<<a.rowBits:])
 		}
 		for t := a.children[s]; t < a.children[s+1]; t++ {
 			row[a.class[a.label[t]]] = entry(t)
@@ -175,14 +178,22 @@ func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
 		}
 		return s
 	}
-	row := s * a.classes
+	row, rowBits := s<<a.rowBits, a.rowBits&31
+	covered := span{end: -1} // the last range added
 	for i, c := range text {
 		next := a.dense[row+uint32(a.class[c])]
 		row = next & offsetMask
-		if next&endsBit != 0 {
-			n := int(a.longest[row/a.classes])
-			found.add(base+i+1-n, base+i+1)
+		if next != row {
+			end := base + i + 1
+			start := end - int(a.longest[row>>rowBits])
+			if covered.start <= start && start <= covered.end {
+				(*found)[len(*found)-1].end = end
+				covered.end = end
+				continue
+			}
+			found.add(start, end)
+			covered = (*found)[len(*found)-1]
 		}
 	}
-	return row / a.classes
+	return row >> rowBits
 }

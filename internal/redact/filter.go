@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -140,7 +139,7 @@ func loadAt(text []byte, at int) uint64 {
 // a little more than the automaton takes, and is left to the automaton beyond.
 const (
 	costHit     = 30
-	costEntry   = 10
+	costEntry   = 5
 	costCompare = 60
 	costEnd     = 40
 	perByte     = 12
@@ -204,55 +203,73 @@ func (f *filter) known(hash uint64) bool {
 // verify compares the text around a gram with the patterns that have it.
 func (f *filter) verify(p *patterns, text []byte, at int, hash uint64, s *search) {
 	slot := hash >> (f.toSlot & 63)
+	bucket := f.entries[f.buckets[slot]:f.buckets[slot+1]]
 	tag := gramTag(hash)
-	s.budget -= costHit
-	for i := f.buckets[slot]; i < f.buckets[slot+1]; i++ {
-		e := &f.entries[i]
-		s.budget -= costEntry
-		if e.tag != tag {
-			continue
-		}
-		// A window that is not complete is left to end.
+	cost := costHit + costEntry*len(bucket)
+	last := s.last()
+	for i := range bucket {
+		e := &bucket[i]
 		start := at - int(e.offset)
-		if start < 0 || start+f.window > len(text) {
+		// A window that is not complete is left to end.
+		if e.tag != tag || start < 0 || start+f.window > len(text) {
 			continue
 		}
-		low := int(e.pattern)
-		first := p.at(low)
-		if e.count == 1 && s.covered(start, start+len(first)) {
+		if e.count > 1 {
+			cost += f.verifyRange(p, text, start, e, s)
+			last = s.last()
 			continue
 		}
-		s.budget -= costCompare + len(first)/4
-		alike := int(e.offset) + f.gram
-		if !bytes.Equal(first[:alike], text[start:start+alike]) {
-			continue
+		pattern := p.at(int(e.pattern))
+		end := start + len(pattern)
+		if end <= last.end && last.start <= start {
+			continue // covered already
 		}
-		high := low + int(e.count)
-		if e.count == maxCount {
-			for high < p.len() && int(p.common[high]) >= alike {
-				high++
+		cost += costCompare + len(pattern)/4
+		switch {
+		case end > len(text):
+			if string(pattern[:len(text)-start]) == string(text[start:]) {
+				s.hold = min(s.hold, start)
 			}
-		}
-		if e.count > 4 {
-			s.budget -= costCompare * bits.Len16(e.count)
-		}
-		length, begins := p.longestPrefix(low, high, text[start:])
-		if length > 0 {
-			s.found.add(start, start+length)
-		}
-		if begins {
-			s.hold = min(s.hold, start)
+		case string(pattern) == string(text[start:end]):
+			s.found.add(start, end)
+			last = s.last()
 		}
 	}
+	s.budget -= cost
 }
 
-// covered reports whether the last range found includes [start, end).
-func (s *search) covered(start, end int) bool {
-	if len(s.found) == 0 {
-		return false
+// verifyRange compares the text at start with the patterns of an entry that
+// has several, and returns the cost.
+func (f *filter) verifyRange(p *patterns, text []byte, start int, e *entry, s *search) int {
+	low, alike := int(e.pattern), int(e.offset)+f.gram
+	first := p.at(low)
+	cost := costCompare + len(first)/4
+	if string(first[:alike]) != string(text[start:start+alike]) {
+		return cost
 	}
-	last := s.found[len(s.found)-1]
-	return last.start <= start && end <= last.end
+	high := low + int(e.count)
+	if e.count == maxCount {
+		for high < p.len() && int(p.common[high]) >= alike {
+			high++
+		}
+	}
+	cost += costCompare * bits.Len16(e.count)
+	length, begins := p.longestPrefix(low, high, text[start:])
+	if length > 0 {
+		s.found.add(start, start+length)
+	}
+	if begins {
+		s.hold = min(s.hold, start)
+	}
+	return cost
+}
+
+// last returns the last range found, or one that covers nothing.
+func (s *search) last() span {
+	if len(s.found) == 0 {
+		return span{}
+	}
+	return s.found[len(s.found)-1]
 }
 
 // end returns where the text to be held back begins. Suffixes of at least a
