@@ -1,0 +1,200 @@
+"""Text to typed values, by pydantic.
+
+A file is text without a type of its own, so it is read leniently: as JSON, then as a string. A file called `.txt` was
+a JSON string in the request, so for it the order is the other way round. No error repeats what it was given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from qhub.commons.describe import strip_annotated, union_members
+from qhub.commons.runtime.error import InputError, ServiceError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+__all__ = ["bind_file", "bind_text", "bind_value"]
+
+# More are not listed: nobody reads the ten-thousandth.
+_MAX_PROBLEMS = 50
+
+
+def bind_file(path: str, annotation: Any, name: str) -> Any:
+    """The content of an input file as a type. Raises InputError, with paths that begin with name."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise InputError([(name, f"its input file cannot be read: {error.strerror}")]) from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        if strip_annotated(annotation)[0] is bytes:
+            return bind_value(content, annotation, name)
+        raise InputError([(name, "its input file is not UTF-8 text")]) from None
+    return bind_text(text, annotation, name, is_string=path.endswith(".txt"))
+
+
+def bind_text(text: str, annotation: Any, name: str, is_string: bool = False) -> Any:
+    """Text as a type. `is_string` says that the text is known to be a string."""
+    members = [strip_annotated(member)[0] for member in union_members(strip_annotated(annotation)[0])]
+    if annotation is str or annotation is Any and is_string:
+        return text
+    adapter = _adapter(annotation, name)
+    plain = text.removeprefix("\ufeff")
+
+    def as_string() -> Any:
+        # The exact text if strings are welcome; numbers and dates may stand between blanks.
+        return adapter.validate_python(text if str in members else text.strip())
+
+    def as_json() -> Any:
+        value = adapter.validate_json(plain)
+        _refuse_booleans_as_numbers(adapter, plain)
+        return value
+
+    if members == [str]:
+        attempts: list[Callable[[], Any]] = [as_string]
+    elif is_string or {Decimal} == set(members) - {type(None)}:
+        # The text of a decimal keeps the digits that a JSON number loses.
+        attempts = [as_string, as_json]
+    else:
+        attempts = [as_json, as_string]
+    errors: list[ValidationError] = []
+    for attempt in attempts:
+        try:
+            return _attempt(attempt)
+        except _Rejected as rejected:
+            errors.append(rejected.error)
+    member = _enum_member(members, plain)
+    if member is not None:
+        return member
+    raise _input_error(_telling(errors, plain), name)
+
+
+def bind_value(value: Any, annotation: Any, name: str) -> Any:
+    """A value, such as an empty object, as a type."""
+    adapter = _adapter(annotation, name)
+    try:
+        return _attempt(lambda: adapter.validate_python(value))
+    except _Rejected as rejected:
+        error = rejected.error
+    raise _input_error(error, name)
+
+
+class _Rejected(Exception):
+    """pydantic's ValidationError, apart from one that a validator of the service leaves behind."""
+
+    def __init__(self, error: ValidationError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _attempt(validate: Callable[[], Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return validate()
+    except ValidationError as error:
+        raise _Rejected(error) from None
+
+
+def _adapter(annotation: Any, name: str) -> TypeAdapter[Any]:
+    from qhub.commons.describe import DescribeError, Parameter, make_adapter
+
+    try:
+        return make_adapter(Parameter(name, annotation, None))
+    except DescribeError as error:
+        raise ServiceError("UnsupportedAnnotation", str(error)) from error
+
+
+def _refuse_booleans_as_numbers(adapter: TypeAdapter[Any], text: str) -> None:
+    """A boolean is no number, which pydantic only says when it is strict."""
+    if "true" not in text and "false" not in text:
+        return
+    from pydantic import ValidationError
+
+    try:
+        adapter.validate_json(text, strict=True)
+    except ValidationError as error:
+        wrong = [
+            {"type": e["type"], "loc": e["loc"], "input": None}
+            for e in error.errors(include_url=False)
+            if e["type"] in ("int_type", "float_type", "decimal_type") and isinstance(e["input"], bool)
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(error.title, wrong) from None
+
+
+def _enum_member(members: list[Any], text: str) -> Enum | None:
+    try:
+        name = json.loads(text)
+    except ValueError:
+        name = text.strip()
+    for kind in members:
+        if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(name, str) and name in kind.__members__:
+            return kind[name]
+    return None
+
+
+def _telling(errors: list[ValidationError], text: str) -> ValidationError:
+    """Of the errors of the attempts the one that helps: that of the JSON, unless the text was never meant as such."""
+    as_json = [e for e in errors if e.errors(include_url=False)[0]["type"] != "json_invalid"]
+    return as_json[0] if as_json and not text.lstrip().startswith(("{", "[")) else errors[0]
+
+
+# What is wrong, in words that do not repeat the input.
+
+# These messages of pydantic quote what they were given.
+_QUOTING = {
+    "union_tag_invalid": "Input has an unknown tag",
+    "uuid_parsing": "Input should be a valid UUID",
+    "url_parsing": "Input should be a valid URL",
+}
+
+
+def _input_error(error: ValidationError, name: str) -> InputError:
+    found = error.errors(include_url=False)
+    problems = [(_path(name, e["loc"]), _message(e)) for e in found[:_MAX_PROBLEMS]]
+    if len(found) > _MAX_PROBLEMS:
+        problems.append((name, f"and {len(found) - _MAX_PROBLEMS} more errors"))
+    return InputError(problems)
+
+
+def _path(name: str, location: tuple[int | str, ...]) -> str:
+    return name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+
+
+def _message(error: Any) -> str:
+    message: str = error["msg"]
+    if error["type"] in _QUOTING:
+        return _QUOTING[error["type"]]
+    if error["type"] in _builtin_types():
+        return message
+    # What the service's own validators say is worth telling, and they may quote what they were given.
+    for leaf in sorted(set(_leaves(error.get("input"))), key=len, reverse=True):
+        message = message.replace(leaf, "…") if leaf else message
+    return message
+
+
+def _builtin_types() -> frozenset[str]:
+    from typing import get_args
+
+    from pydantic_core.core_schema import ErrorType
+
+    return frozenset(get_args(ErrorType)) - {"value_error", "assertion_error"}
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

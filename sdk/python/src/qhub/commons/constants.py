@@ -1,0 +1,26 @@
+"""Names that services, the runtime and the platform agree on."""
+
+LOG_LEVEL_ENV = "LOG_LEVEL"
+DEFAULT_LOG_LEVEL = "INFO"
+
+ENTRYPOINT_ENV = "ENTRYPOINT"
+DEFAULT_ENTRYPOINT = "user_code.src.program:run"
+
+INPUT_DIRECTORY_ENV = "INPUT_DIRECTORY"
+DEFAULT_INPUT_DIRECTORY = "/var/runtime/input"
+
+OUTPUT_DIRECTORY_ENV = "OUTPUT_DIRECTORY"
+DEFAULT_OUTPUT_DIRECTORY = "/var/runtime/output"
+
+DATAPOOL_DIRECTORY_ENV = "DATAPOOL_DIRECTORY"
+DEFAULT_DATAPOOL_DIRECTORY = "/var/runtime/datapool"
+
+WORKSPACE_ENV = "WORKSPACE"
+DEFAULT_WORKSPACE = "./user_code"
+
+# The variable of a secret is this prefix and the parameter's name in UPPER_SNAKE.
+SECRET_ENV_VAR_PREFIX = "SECRET_"
+
+# Keys of a request body that are no parameters.
+SECRETS_PROPERTY_NAME = "$secrets"
+TAGS_PROPERTY_NAME = "$tags"

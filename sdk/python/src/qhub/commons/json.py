@@ -1,0 +1,78 @@
+"""Results as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["any_to_json"]
+
+# Deeper values go to pydantic, which notices a value that contains itself.
+_PLAIN_DEPTH = 64
+
+
+def any_to_json(data: Any) -> str | None:
+    """The JSON text of any value, indented by two; None for None.
+
+    Values are written as pydantic writes them: models by field name, enums by value, sets and generators as lists,
+    NaN as null, dates by ISO 8601, secrets as "[redacted]". Objects unknown to it are written by their `__dict__`.
+    Raises ValueError where a value has no JSON form, such as a list that contains itself.
+    """
+    if data is None:
+        return None
+    if _is_plain(data, _PLAIN_DEPTH):
+        try:
+            return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            pass  # NaN, which pydantic knows to write
+    return _dump(data)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value consists of JSON's own types, so that importing pydantic_core would gain nothing."""
+    kind = type(value)
+    if kind in (str, int, float, bool, type(None)):
+        return True
+    if depth == 0:
+        return False
+    if kind is list:
+        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is dict:
+        return all(type(key) is str and _is_plain(item, depth - 1) for key, item in value.items())
+    return False
+
+
+def _dump(data: Any) -> str:
+    from pydantic_core import PydanticSerializationError, to_json
+
+    options: dict[str, Any] = {"indent": 2, "by_alias": False, "inf_nan_mode": "null", "fallback": _unknown}
+    try:
+        try:
+            return to_json(data, **options).decode()
+        except PydanticSerializationError as error:
+            if "invalid utf-8" not in str(error):
+                raise
+            return to_json(data, bytes_mode="base64", **options).decode()
+    except PydanticSerializationError as error:
+        reason = str(error).removeprefix("Error serializing to JSON: ").removeprefix("ValueError: ")
+        raise ValueError(f"the result has no JSON form: {reason}") from error
+    except RecursionError as error:
+        raise ValueError("the result has no JSON form: it is nested too deeply") from error
+
+
+def _unknown(value: Any) -> Any:
+    """What stands for an object that pydantic does not know."""
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    tolist = getattr(value, "tolist", None)  # arrays and scalars of numpy and its relatives
+    if callable(tolist):
+        return tolist()
+    attributes = getattr(value, "__dict__", None)
+    if attributes:
+        return attributes
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    return {} if attributes is not None else str(value)
