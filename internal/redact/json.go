@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sort"
 	"strconv"
 )
 
@@ -238,30 +239,28 @@ func replaceAround(doc []byte, left spans) []byte {
 
 // meet reports whether a range of u overlaps where.
 func (u spans) meet(where span) bool {
-	for _, f := range u {
-		if f.start < where.end && where.start < f.end {
-			return true
-		}
-	}
-	return false
+	return len(u.overlapping(where)) > 0
+}
+
+// overlapping returns the ranges of u that overlap where.
+func (u spans) overlapping(where span) spans {
+	low := sort.Search(len(u), func(i int) bool { return u[i].end > where.start })
+	high := sort.Search(len(u), func(i int) bool { return u[i].start >= where.end })
+	return u[low:max(low, high)]
 }
 
 // insideAny reports whether every range of u that overlaps node lies within
 // one of its names or elements.
 func (u spans) insideAny(node jsonNode) bool {
-	within := func(f span) bool {
-		for i, element := range node.elements {
-			if element.start <= f.start && f.end <= element.end {
-				return true
-			}
-			if node.names != nil && node.names[i].start <= f.start && f.end <= node.names[i].end {
-				return true
-			}
+	for _, f := range u.overlapping(node.span) {
+		// The first element that does not end before the range, and its name.
+		i := sort.Search(len(node.elements), func(i int) bool { return node.elements[i].end >= f.end })
+		if i == len(node.elements) {
+			return false
 		}
-		return false
-	}
-	for _, f := range u {
-		if f.start < node.end && node.start < f.end && !within(f) {
+		inElement := node.elements[i].start <= f.start
+		inName := node.names != nil && node.names[i].start <= f.start && f.end <= node.names[i].end
+		if !inElement && !inName {
 			return false
 		}
 	}
