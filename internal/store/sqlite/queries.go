@@ -90,16 +90,22 @@ const (
 
 	selectSecretsBySeq = `SELECT sealed FROM execution_secrets WHERE execution_seq = $1`
 
+	// Pages are read oldest first and turned round by the caller: SQLite finds
+	// the next row beside the last one then, whatever the size of the table,
+	// and searches for each from the root in the other direction.
 	selectPage = `SELECT seq, ` + listColumns + ` FROM executions
-	WHERE service_id = $1 AND seq < $2
-	ORDER BY seq DESC LIMIT $3`
+	WHERE seq IN (
+		SELECT seq FROM executions
+		WHERE service_id = $1 AND seq < $2
+		ORDER BY seq DESC LIMIT $3)
+	ORDER BY seq`
 
 	selectPageByTag = `SELECT seq, ` + listColumns + ` FROM executions
 	WHERE seq IN (
 		SELECT execution_seq FROM execution_tags
 		WHERE service_id = $1 AND tag = $4 AND execution_seq < $2
 		ORDER BY execution_seq DESC LIMIT $3)
-	ORDER BY seq DESC`
+	ORDER BY seq`
 
 	selectSeq = `SELECT seq FROM executions WHERE id = $1`
 

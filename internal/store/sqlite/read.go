@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -63,22 +64,24 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.Page, error)
 		query, args = selectPageByTag, append(args, q.Tag)
 	}
 	var page store.Page
-	var last int64
+	var places []int64
 	err = s.read(ctx, query, args, func(row scanner) error {
-		if len(page.Executions) == limit {
-			page.Next = formatCursor(last)
-			return nil
-		}
 		var r executionRow
-		if err := row.Scan(append([]any{&last}, r.listed()...)...); err != nil {
+		var seq int64
+		if err := row.Scan(append([]any{&seq}, r.listed()...)...); err != nil {
 			return err
 		}
 		e, err := r.execution()
-		page.Executions = append(page.Executions, e)
+		page.Executions, places = append(page.Executions, e), append(places, seq)
 		return err
 	})
 	if err != nil {
 		return store.Page{}, fmt.Errorf("list executions: %w", err)
+	}
+	slices.Reverse(page.Executions)
+	if len(page.Executions) > limit {
+		page.Executions = page.Executions[:limit]
+		page.Next = formatCursor(places[1]) // places[0] is the one too many
 	}
 	return page, nil
 }
