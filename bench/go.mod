@@ -1,0 +1,11 @@
+module github.com/qhubctl/qhubctl/bench
+
+go 1.26.0
+
+require (
+	github.com/BobuSumisu/aho-corasick v1.0.3
+	github.com/cloudflare/ahocorasick v0.0.0-20240916140611-054963ec9396
+	github.com/qhubctl/qhubctl v0.0.0-00010101000000-000000000000
+)
+
+replace github.com/qhubctl/qhubctl => ..
