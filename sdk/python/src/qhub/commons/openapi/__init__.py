@@ -1,0 +1,1 @@
+"""The OpenAPI description of a service."""
