@@ -162,24 +162,12 @@ func (s *search) earn(size int) { s.budget = min(s.budget+perByte*size, maxCredi
 // false, when the budget is spent.
 func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 	s.hold = len(text)
-	at, stride := f.stride-1, f.stride
-	for {
-		if at = f.skip(text, at); at+3*stride+8 > len(text) {
-			break
-		}
-		for range 4 {
-			if hash := f.hash(loadAt(text, at)); f.known(hash) {
-				f.verify(p, text, at, hash, s)
-			}
-			at += stride
-		}
-		if s.budget < 0 {
-			return 0, false
-		}
-	}
-	for ; at+f.gram <= len(text); at += stride {
+	for at := f.skip(text, f.stride-1); at+f.gram <= len(text); at = f.skip(text, at+f.stride) {
 		if hash := f.hash(loadAt(text, at)); f.known(hash) {
 			f.verify(p, text, at, hash, s)
+			if s.budget < 0 {
+				return 0, false
+			}
 		}
 	}
 	if s.budget < 0 {
@@ -188,25 +176,30 @@ func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 	return f.end(p, text, s), true
 }
 
-// skip passes over samples from at on, four at a time, as long as none of the
-// four is known. It ends where fewer than four are left, or some are known.
+// skip returns the first of the samples from at on that is known, or else the
+// first of the last few samples, which are fewer than four.
 //
-// This loop is what a text without secrets costs. It calls nothing and keeps
-// everything in registers, and the four loads depend neither on each other nor
-// on a branch.
+// This loop is what a text without secrets costs. It calls nothing, and the
+// four loads depend neither on each other nor on a branch.
 func (f *filter) skip(text []byte, at int) int {
 	stride, bitmap, mask, words := f.stride, f.bitmap, f.mask, f.words
-	for at+3*stride+8 <= len(text) {
-		four := text[at : at+3*stride+8]
-		a := binary.LittleEndian.Uint64(four) & mask * hashMultiplier
-		b := binary.LittleEndian.Uint64(four[stride:]) & mask * hashMultiplier
-		c := binary.LittleEndian.Uint64(four[2*stride:]) & mask * hashMultiplier
-		d := binary.LittleEndian.Uint64(four[3*stride:]) & mask * hashMultiplier
-		if bitmap[a>>32&words]&(1<<(a>>58)) != 0 || bitmap[b>>32&words]&(1<<(b>>58)) != 0 ||
-			bitmap[c>>32&words]&(1<<(c>>58)) != 0 || bitmap[d>>32&words]&(1<<(d>>58)) != 0 {
-			break
+	for last := len(text) - 3*stride - 8; at <= last; at += 4 * stride {
+		i, j, k := at+stride, at+2*stride, at+3*stride
+		// The third index spares the compiler a guard for empty slices.
+		a := binary.LittleEndian.Uint64(text[at:at+8:at+8]) & mask * hashMultiplier
+		b := binary.LittleEndian.Uint64(text[i:i+8:i+8]) & mask * hashMultiplier
+		c := binary.LittleEndian.Uint64(text[j:j+8:j+8]) & mask * hashMultiplier
+		d := binary.LittleEndian.Uint64(text[k:k+8:k+8]) & mask * hashMultiplier
+		switch {
+		case bitmap[a>>32&words]&(1<<(a>>58)) != 0:
+			return at
+		case bitmap[b>>32&words]&(1<<(b>>58)) != 0:
+			return i
+		case bitmap[c>>32&words]&(1<<(c>>58)) != 0:
+			return j
+		case bitmap[d>>32&words]&(1<<(d>>58)) != 0:
+			return k
 		}
-		at += 4 * stride
 	}
 	return at
 }
@@ -235,11 +228,11 @@ func (f *filter) verify(p *patterns, text []byte, at int, hash uint64, s *search
 			last = s.last()
 			continue
 		}
-		pattern := p.at(int(e.pattern))
-		end := start + len(pattern)
+		end := start + p.length(int(e.pattern))
 		if end <= last.end && last.start <= start {
 			continue // covered already
 		}
+		pattern := p.at(int(e.pattern))
 		cost += costCompare + len(pattern)/4
 		switch {
 		case end > len(text):
