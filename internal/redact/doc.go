@@ -42,7 +42,18 @@
 // A service that means to can send a secret out in a form nobody looks for:
 // reversed, encrypted, letter by letter. Base64 digits that mix bits of the
 // secret with bits of unknown neighbours stay: up to four bits of its first
-// and last byte. So does what a form does not reach: base64 of a longer text
-// that is broken into lines somewhere inside the secret, at a column the
-// secret alone does not determine, unless enough of it stands in one line.
+// and last byte. Base64 broken into lines is found where the secret begins in
+// the first three bytes of what was encoded, not where an unknown length of
+// other text decides at which of its bytes the line ends. Numbers and names of
+// members in a secret that is JSON are searched for as part of the whole only.
+//
+// # How the search works
+//
+// A filter samples the text: every form begins with a window, the length of
+// the shortest form, and of each window one gram is looked up in a bitmap.
+// Only where it is known is the text compared with the forms. The filter has a
+// budget of work per byte, kept across writes. A text that overdraws it, by
+// near misses or by forms that repeat themselves, is read by an Aho–Corasick
+// automaton for a while, whose time depends on nothing but the length; it is
+// built when first needed. So the time is linear whatever comes.
 package redact

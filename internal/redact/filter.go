@@ -70,7 +70,7 @@ func newFilter(p *patterns) *filter {
 	size = min(size, 21)
 	f.bitmap = make([]uint64, 1<<(size-6))
 	f.words = uint64(len(f.bitmap) - 1)
-	slots := max(4, min(bits.Len(uint(len(entries))), 18))
+	slots := max(4, min(bits.Len(uint(len(entries)))+1, 18))
 	f.toSlot = uint(64 - slots)
 	f.buckets = make([]uint32, 1<<slots+1)
 	for _, hash := range hashes {
@@ -139,7 +139,7 @@ func loadAt(text []byte, at int) uint64 {
 // a little more than the automaton takes, and is left to the automaton beyond.
 const (
 	costHit     = 30
-	costEntry   = 5
+	costEntry   = 10
 	costCompare = 60
 	costEnd     = 40
 	perByte     = 12
@@ -239,12 +239,19 @@ func (f *filter) verify(p *patterns, text []byte, at int, hash uint64, s *search
 			if string(pattern[:len(text)-start]) == string(text[start:]) {
 				s.hold = min(s.hold, start)
 			}
-		case string(pattern) == string(text[start:end]):
+		case sameEnd(pattern, text[start:end]) && string(pattern) == string(text[start:end]):
 			s.found.add(start, end)
 			last = s.last()
 		}
 	}
 	s.budget -= cost
+}
+
+// sameEnd compares the last eight bytes of two strings of the same length: the
+// gram at their beginning is known to be alike.
+func sameEnd(a, b []byte) bool {
+	i := len(a) - 8
+	return i < 0 || i+8 > len(b) || binary.LittleEndian.Uint64(a[i:]) == binary.LittleEndian.Uint64(b[i:])
 }
 
 // verifyRange compares the text at start with the patterns of an entry that
