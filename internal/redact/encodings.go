@@ -110,23 +110,37 @@ var percentSafe = [...]string{
 // addPercent adds value percent-encoded with digits of either case, and with a
 // space as "+".
 func (s *formSet) addPercent(value []byte) {
-	space := bytes.IndexByte(value, ' ') >= 0
-	for _, safe := range percentSafe {
+	var present byteSet
+	for _, c := range value {
+		present.add(c)
+	}
+	var done [len(percentSafe)]byteSet
+	for i, characters := range percentSafe {
+		// Most encoders differ in characters this value does not have.
+		var safe byteSet
+		for _, c := range []byte(characters) {
+			if present.has(c) {
+				safe.add(c)
+			}
+		}
+		done[i] = safe
+		if slices.Contains(done[:i], safe) {
+			continue
+		}
 		for _, digits := range [...]string{"0123456789ABCDEF", "0123456789abcdef"} {
-			s.addPercentAs(value, safe, digits, false)
-			if space {
-				s.addPercentAs(value, safe, digits, true)
+			s.addPercentAs(value, &safe, digits, false)
+			if present.has(' ') {
+				s.addPercentAs(value, &safe, digits, true)
 			}
 		}
 	}
 }
 
-func (s *formSet) addPercentAs(value []byte, safe, digits string, plus bool) {
+func (s *formSet) addPercentAs(value []byte, safe *byteSet, digits string, plus bool) {
 	mark := len(s.arena)
 	for _, c := range value {
 		switch {
-		case isAlphanumeric(c), c == '-', c == '_', c == '.',
-			c < 0x80 && bytes.IndexByte([]byte(safe), c) >= 0:
+		case isAlphanumeric(c), c == '-', c == '_', c == '.', safe.has(c):
 			s.arena = append(s.arena, c)
 		case c == ' ' && plus:
 			s.arena = append(s.arena, '+')

@@ -63,6 +63,8 @@ var jsonStyles = [...]jsonStyle{
 	{format: `\u%04X`, ascii: true, also: "\"<>&'+`\u007f"}, // .NET
 }
 
+const hexDigits = "0123456789abcdef"
+
 func (j jsonStyle) append(dst, value []byte) []byte {
 	for len(value) > 0 {
 		r, size := utf8.DecodeRune(value)
@@ -117,7 +119,7 @@ func appendPython(dst, value []byte, quote byte, charset pythonCharset) []byte {
 		case r >= 0x20 && r < 0x7f, charset == pythonText && size > 1 && unicode.IsPrint(r):
 			dst = append(dst, value[:size]...)
 		case r < 0x100:
-			dst = fmt.Appendf(dst, `\x%02x`, r)
+			dst = append(dst, '\\', 'x', hexDigits[r>>4], hexDigits[r&15])
 		case r < 0x10000:
 			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
