@@ -82,9 +82,6 @@ func FuzzJSON(f *testing.F) {
 		if !json.Valid(got) {
 			t.Fatalf("secret %q, document %q: %q is no JSON", secret, doc, got)
 		}
-		if len(m.find(doc)) == 0 && !bytes.Equal(got, doc) && !json.Valid(doc) {
-			t.Fatalf("changed %q to %q", doc, got)
-		}
 		// A secret made of what masks and JSON are made of may come back.
 		if bytes.ContainsAny(secret, "redact[]{}\":,-0123456789\\") {
 			return
