@@ -1,0 +1,153 @@
+// Package masking takes the secrets of an execution out of the texts that a
+// service writes about its own failure: the problem document and the stack.
+// What the service prints or returns itself is masked by whoever runs it, who
+// knows more forms of a secret than this package looks for.
+package masking
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Mask is what stands in the place of a secret.
+const Mask = "[redacted]"
+
+const (
+	// shortest secret that is searched for: masking shorter ones would mask
+	// everything.
+	shortest = 4
+	// shortestLine of a secret of several lines that is searched for by itself.
+	shortestLine = 8
+)
+
+// A Masker knows the secrets of one execution. The zero Masker masks nothing.
+type Masker struct{ forms []string }
+
+// Add makes the masker search for a secret, in the forms in which programs
+// commonly print one.
+func (m *Masker) Add(secret string) {
+	m.add(secret)
+	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= shortestLine {
+				m.add(line)
+			}
+		}
+	}
+}
+
+func (m *Masker) add(secret string) {
+	if len(secret) < shortest {
+		return
+	}
+	encoded, _ := json.Marshal(secret) // a string always encodes
+	forms := []string{
+		secret, unquoted(string(encoded)), unquoted(unescapeHTML(string(encoded))),
+		unquoted(strconv.Quote(secret)), unquoted(strconv.QuoteToASCII(secret)),
+		url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret),
+		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		strings.ReplaceAll(secret, "\n", "\r\n"),
+	}
+	forms = append(forms, inBase64(secret)...)
+	for _, form := range forms {
+		if len(form) >= shortest && !slices.Contains(m.forms, form) {
+			m.forms = append(m.forms, form)
+		}
+	}
+}
+
+func unquoted(s string) string { return s[1 : len(s)-1] }
+
+// unescapeHTML gives the JSON of an encoder that leaves <, > and & alone.
+func unescapeHTML(s string) string {
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(s)
+}
+
+// inBase64 gives the characters that depend on the secret alone, whatever
+// stands before and behind it in what was encoded: "user:" before a password
+// shifts it by any number of bytes.
+func inBase64(secret string) []string {
+	var forms []string
+	for shift := range 3 {
+		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + secret))
+		first := []int{0, 2, 3}[shift]
+		last := len(encoded)
+		if (shift+len(secret))%3 != 0 {
+			last-- // shares its bits with what follows
+		}
+		if last-first < shortest {
+			continue
+		}
+		form := encoded[first:last]
+		forms = append(forms, form, strings.NewReplacer("+", "-", "/", "_").Replace(form))
+	}
+	return forms
+}
+
+// Text masks every byte that belongs to a form of a secret, overlapping or
+// not: masking one after the other would leave the rest of the second.
+func (m *Masker) Text(s string) string {
+	var covered []bool
+	for _, form := range m.forms {
+		for from := 0; ; {
+			i := strings.Index(s[from:], form)
+			if i < 0 {
+				break
+			}
+			if covered == nil {
+				covered = make([]bool, len(s))
+			}
+			for j := range len(form) {
+				covered[from+i+j] = true
+			}
+			from += i + 1
+		}
+	}
+	if covered == nil {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		switch {
+		case !covered[i]:
+			b.WriteByte(s[i])
+		case i == 0 || !covered[i-1]:
+			b.WriteString(Mask)
+		}
+	}
+	return b.String()
+}
+
+// JSON masks the strings, the keys and the numbers of a decoded JSON value, so
+// that it stays JSON whatever the secrets are.
+func (m *Masker) JSON(v any) any {
+	switch v := v.(type) {
+	case string:
+		return m.Text(v)
+	case json.Number:
+		if masked := m.Text(string(v)); masked != string(v) {
+			return masked
+		}
+		return v
+	case []any:
+		masked := make([]any, len(v))
+		for i, element := range v {
+			masked[i] = m.JSON(element)
+		}
+		return masked
+	case map[string]any:
+		masked := make(map[string]any, len(v))
+		for name, value := range v {
+			masked[m.Text(name)] = m.JSON(value)
+		}
+		return masked
+	default:
+		return v
+	}
+}

@@ -1,0 +1,108 @@
+package masking
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const secret = `p@ss "w<o>rd"/+é` + "\tend"
+
+func TestFormsAreMasked(t *testing.T) {
+	var m Masker
+	m.Add(secret)
+	encoded, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{
+		secret, string(encoded), fmt.Sprintf("%q", secret), fmt.Sprintf("%+q", secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret),
+		url.QueryEscape(secret), url.PathEscape(secret),
+	} {
+		if got := m.Text("before " + form + " after"); strings.Contains(got, "rd") || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
+			t.Errorf("%d bytes of one form are left", len(got))
+		}
+	}
+}
+
+func TestBase64AtEveryAlignment(t *testing.T) {
+	var m Masker
+	m.Add(secret)
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		for before := range 4 {
+			for after := range 4 {
+				text := encoding.EncodeToString([]byte("user:"[:before] + secret + "later"[:after]))
+				got := m.Text(text)
+				if !strings.Contains(got, Mask) || len(got) > len(Mask)+12 {
+					t.Errorf("shifted by %d, %d behind: %d characters are left", before, after, len(got)-len(Mask))
+				}
+			}
+		}
+	}
+}
+
+func TestOverlappingSecrets(t *testing.T) {
+	var m Masker
+	m.Add("abcdef")
+	m.Add("defghi")
+	m.Add("ababab")
+	for text, want := range map[string]string{
+		"abcdefghi": Mask, "xabcdefx": "x" + Mask + "x", "abababab": Mask, "abcde": "abcde", "": "",
+	} {
+		if got := m.Text(text); got != want {
+			t.Errorf("%q is masked as %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	var m Masker
+	m.Add("-----BEGIN KEY-----\nMIIEvQIBADAN\nshort\n-----END KEY-----\n")
+	if got := m.Text("line MIIEvQIBADAN, short"); got != "line "+Mask+", short" {
+		t.Errorf("a line is masked as %q", got)
+	}
+	if got := m.Text("a -----BEGIN KEY-----\r\nMIIEvQIBADAN\r\nshort\r\n-----END KEY-----\r\n b"); got != "a "+Mask+" b" {
+		t.Errorf("with CRLF: %q", got)
+	}
+}
+
+func TestShortSecretsAreLeft(t *testing.T) {
+	var m Masker
+	m.Add("abc")
+	m.Add("")
+	if got := m.Text("abcabc"); got != "abcabc" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestJSONStaysJSON(t *testing.T) {
+	var m Masker
+	for _, s := range []string{`":{}`, "null", "12345", "abcdef"} {
+		m.Add(s)
+	}
+	got := m.JSON(map[string]any{"abcdef": []any{"x null", nil, true, json.Number("123456"), json.Number("7")}})
+	want := map[string]any{Mask: []any{"x " + Mask, nil, true, Mask + "6", json.Number("7")}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func FuzzNothingIsLeft(f *testing.F) {
+	f.Add("abcd", "defg", "xabcdefgx")
+	f.Add("[red", "acted]", "[redacted]")
+	f.Fuzz(func(t *testing.T, one, two, text string) {
+		var m Masker
+		m.Add(one)
+		m.Add(two)
+		rest := strings.ReplaceAll(m.Text(text), Mask, "\x00")
+		for _, s := range []string{one, two} {
+			if len(s) >= shortest && !strings.Contains(s, "\x00") && strings.Contains(rest, s) {
+				t.Error("a secret is left")
+			}
+		}
+	})
+}

@@ -1,0 +1,153 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"runtime/debug"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/sdk/go/internal/masking"
+)
+
+// Version of this package, as descriptions name it.
+const Version = "0.1.0"
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+)
+
+// Main runs the service and ends the program. It is all that main has to call.
+func Main[In, Out any](run func(ctx context.Context, in In) (Out, error)) {
+	ctx, stop := interruptible(context.Background())
+	code := Run(ctx, run, Options{Args: os.Args[1:]})
+	stop()
+	os.Exit(code)
+}
+
+// Options say what Run works with. The zero Options are the process's own
+// environment and streams, and no arguments.
+type Options struct {
+	// Args are the arguments of the program. --describe and --describe=FILE
+	// are understood, all others are left to the service.
+	Args []string
+	// Env is used in place of the environment of the process: the secrets, and
+	// INPUT_DIRECTORY, OUTPUT_DIRECTORY and DATAPOOL_DIRECTORY. The secrets
+	// that the service declares are deleted from it.
+	Env map[string]string
+	// Stdout receives a description, Stderr why a run has failed.
+	Stdout, Stderr io.Writer
+}
+
+// Run is Main without the process: it handles no signals, does not exit, and
+// returns the exit code. It is for tests.
+func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) (Out, error), o Options) int {
+	x := newExecution(o)
+	sig, problem := signatureOf(reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	if to, asked := describeArgument(o.Args); asked {
+		return x.describe(sig, problem, to)
+	}
+	if problem != nil {
+		return x.fail(ctx, problem)
+	}
+	var in In
+	if errs := sig.bind(reflect.ValueOf(&in).Elem(), x.env, &x.masker); len(errs) > 0 {
+		return x.fail(ctx, invalidInput(errs))
+	}
+	out, err := call(context.WithValue(ctx, filesKey{}, x.files), run, in)
+	if err != nil {
+		return x.fail(ctx, err)
+	}
+	if err := x.files.writeResult(out); err != nil {
+		return x.fail(ctx, err)
+	}
+	return exitOK
+}
+
+// execution is what all steps of one run share.
+type execution struct {
+	env            environment
+	stdout, stderr io.Writer
+	files          *Files
+	masker         masking.Masker
+}
+
+func newExecution(o Options) *execution {
+	x := &execution{env: environment{o.Env}, stdout: o.Stdout, stderr: o.Stderr}
+	if x.stdout == nil {
+		x.stdout = os.Stdout
+	}
+	if x.stderr == nil {
+		x.stderr = os.Stderr
+	}
+	x.files = &Files{path: x.env.get("OUTPUT_DIRECTORY", "/var/runtime/output")}
+	return x
+}
+
+// fail reports err as problem document and on standard error, and gives the
+// exit code.
+func (x *execution) fail(ctx context.Context, err error) int {
+	code := exitFailed
+	var p *Problem
+	if cause, cancelled := cancellation(ctx, err); cancelled {
+		p, code = cancelledProblem(cause), exitCancelled(cause)
+	} else {
+		p = problemOf(err)
+	}
+	text, masked := p.document(&x.masker)
+	fmt.Fprintf(x.stderr, "%s: %s\n", masked.Title, masked.Detail)
+	if panicked, ok := errors.AsType[*panicError](err); ok {
+		fmt.Fprintf(x.stderr, "\n%s", x.masker.Text(string(panicked.stack)))
+	}
+	if err := x.files.write(outputJSON, text); err != nil {
+		fmt.Fprintf(x.stderr, "the problem document cannot be written: %v\n", err)
+	}
+	return code
+}
+
+// call calls run in a goroutine of its own, so that runtime.Goexit ends run
+// and not the report of it.
+func call[In, Out any](ctx context.Context, run func(context.Context, In) (Out, error), in In) (out Out, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		returned := false
+		defer func() {
+			if returned {
+				return
+			}
+			if value := recover(); value != nil {
+				err = &panicError{text: fmt.Sprint(value), stack: debug.Stack()}
+				return
+			}
+			err = errors.New("the service ended its goroutine instead of returning")
+		}()
+		out, err = run(ctx, in)
+		returned = true
+	}()
+	<-done
+	return out, err
+}
+
+// panicError is a panic of run.
+type panicError struct {
+	text  string
+	stack []byte
+}
+
+func (e *panicError) Error() string { return e.text }
+
+// describeArgument finds --describe; to is empty for standard output.
+func describeArgument(args []string) (to string, asked bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	if file, ok := strings.CutPrefix(args[0], "--describe="); ok {
+		return file, true
+	}
+	return "", args[0] == "--describe"
+}
