@@ -19,7 +19,7 @@ class Outcome:
 
     def __init__(self, code, output, stdout, stderr):
         self.code, self.stdout, self.stderr = code, stdout, stderr
-        self.files = {path.name: path.read_bytes() for path in output.iterdir()} if output.exists() else {}
+        self.files = {path.name: path.read_bytes() for path in output.iterdir()} if output.is_dir() else {}
 
     @property
     def result(self):

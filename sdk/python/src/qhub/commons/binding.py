@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from qhub.commons.describe import strip_annotated, union_members
+from qhub.commons.describe import is_class, strip_annotated, union_members
 from qhub.commons.runtime.error import InputError, ServiceError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def bind_text(text: str, annotation: Any, name: str, is_string: bool = False) ->
 
     def as_string() -> Any:
         # The exact text if strings are welcome; numbers and dates may stand between blanks.
-        return adapter.validate_python(text if str in members else text.strip())
+        return adapter.validate_python(text if str in members or Any in members else text.strip())
 
     def as_json() -> Any:
         value = adapter.validate_json(plain)
@@ -136,7 +136,7 @@ def _enum_member(members: list[Any], text: str) -> Enum | None:
     except ValueError:
         name = text.strip()
     for kind in members:
-        if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(name, str) and name in kind.__members__:
+        if isinstance(name, str) and is_class(kind) and issubclass(kind, Enum) and name in kind.__members__:
             return kind[name]
     return None
 

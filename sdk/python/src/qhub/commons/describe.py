@@ -102,7 +102,7 @@ def all_defaults(annotation):
     """Whether a type is a model or dataclass that can be made of nothing."""
     if is_model(annotation):
         return not any(field.is_required() for field in annotation.model_fields.values())
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+    if is_class(annotation) and dataclasses.is_dataclass(annotation):
         missing = dataclasses.MISSING
         fields = [field for field in dataclasses.fields(annotation) if field.init]
         return all(field.default is not missing or field.default_factory is not missing for field in fields)
@@ -112,7 +112,12 @@ def all_defaults(annotation):
 def is_model(annotation):
     """Whether a type is a pydantic model. Does not import pydantic: there is no model where it is not imported."""
     pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+    return pydantic is not None and is_class(annotation) and issubclass(annotation, pydantic.BaseModel)
+
+
+def is_class(annotation):
+    """Whether a type is a class. Python 3.10 takes list[int] for one too, until issubclass fails."""
+    return isinstance(annotation, type) and typing.get_origin(annotation) is None
 
 
 def read_parameters(function):
@@ -176,7 +181,7 @@ def _paths_to_secrets(annotation, path, seen):
     annotation = getattr(annotation, "__supertype__", annotation)  # NewType
     if type(annotation).__name__ == "TypeAliasType":
         annotation = annotation.__value__
-    if isinstance(annotation, type) and issubclass(annotation, SecretValue):
+    if is_class(annotation) and issubclass(annotation, SecretValue):
         yield path
         return
     inner = "" if typing.get_origin(annotation) in (*UNION_ORIGINS, typing.Annotated) else "[]"
@@ -184,7 +189,7 @@ def _paths_to_secrets(annotation, path, seen):
         for argument in typing.get_args(annotation):
             yield from _paths_to_secrets(argument, path + inner, seen)
     annotation = typing.get_origin(annotation) or annotation
-    if isinstance(annotation, type) and annotation not in seen:
+    if is_class(annotation) and annotation not in seen:
         seen.add(annotation)
         for name, field in _fields(annotation).items():
             yield from _paths_to_secrets(field, f"{path}.{name}", seen)

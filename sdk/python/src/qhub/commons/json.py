@@ -23,10 +23,20 @@ def any_to_json(data: Any) -> str | None:
         return None
     if _is_plain(data, _PLAIN_DEPTH):
         try:
-            return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
         except ValueError:
-            pass  # NaN, which pydantic knows to write
+            return _dump(data)  # NaN, which pydantic knows to write
+        # Half of a surrogate pair has no UTF-8, but an escape.
+        return text if _is_unicode(text) else json.dumps(data, indent=2)
     return _dump(data)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_plain(value: Any, depth: int) -> bool:
@@ -44,21 +54,31 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _dump(data: Any) -> str:
-    from pydantic_core import PydanticSerializationError, to_json
+    from pydantic_core import PydanticSerializationError
 
-    options: dict[str, Any] = {"indent": 2, "by_alias": False, "inf_nan_mode": "null", "fallback": _unknown}
     try:
         try:
-            return to_json(data, **options).decode()
+            return _to_json(data)
         except PydanticSerializationError as error:
             if "invalid utf-8" not in str(error):
                 raise
-            return to_json(data, bytes_mode="base64", **options).decode()
+            return _to_json(data, bytes_mode="base64")
     except PydanticSerializationError as error:
         reason = str(error).removeprefix("Error serializing to JSON: ").removeprefix("ValueError: ")
         raise ValueError(f"the result has no JSON form: {reason}") from error
-    except RecursionError as error:
-        raise ValueError("the result has no JSON form: it is nested too deeply") from error
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(f"the result has no JSON form: {error}") from error
+
+
+def _to_json(data: Any, **options: Any) -> str:
+    from pydantic_core import to_json
+
+    text = to_json(data, indent=2, by_alias=False, fallback=_unknown, **options).decode()
+    if "NaN" in text or "Infinity" in text:
+        # Not every version of pydantic can be told to write null, so its constants are read as such.
+        value = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    return text
 
 
 def _unknown(value: Any) -> Any:
