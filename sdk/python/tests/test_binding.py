@@ -112,7 +112,9 @@ def test_bytes_need_not_be_text(tmp_path):
         bind_file(str(path), str, "p")
 
 
-@pytest.mark.parametrize("annotation", [int, float, list[int], dict[str, float], tuple[int, ...], Union[int, str], Data])
+@pytest.mark.parametrize(
+    "annotation", [int, float, list[int], dict[str, float], tuple[int, ...], Union[int, str], Data]
+)
 def test_a_boolean_is_no_number(annotation):
     text = {int: "true", float: "true", Union[int, str]: "true", Data: '{"n": true}'}.get(annotation, "[true]")
     text = '{"a": true}' if annotation == dict[str, float] else text
@@ -160,7 +162,7 @@ def test_an_unsupported_type_is_named():
     class Odd:
         pass
 
-    with pytest.raises(ServiceError, match="parameter 'p': nothing can be made of the type .*Odd"):
+    with pytest.raises(ServiceError, match=r"parameter 'p': nothing can be made of the type .*Odd"):
         bind_text("1", Odd, "p")
 
 

@@ -28,7 +28,9 @@ def expected(case, ours):
 
 
 def label(case):
-    return case.get("name") or f"{case.get('annotation') or case.get('parameter')}<-{case.get('input', case.get('env'))}"
+    return (
+        case.get("name") or f"{case.get('annotation') or case.get('parameter')}<-{case.get('input', case.get('env'))}"
+    )
 
 
 def answers(python, folder, published):

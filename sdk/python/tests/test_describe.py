@@ -179,7 +179,10 @@ def test_what_a_schema_accepts_is_what_binds(service, annotation, accepted, refu
         ("def run(a: Optional[List[Optional[SecretValue]]]): ...", "a[]"),
         ("class M(BaseModel):\n    s: SecretValue\ndef run(a: M): ...", "a.s"),
         ("class M(BaseModel):\n    s: SecretValue\ndef run(a: Optional[M] = None): ...", "a.s"),
-        ("class M(BaseModel):\n    s: 'list[SecretValue]' = []\nclass N(M):\n    m: List[M]\ndef run(a: N): ...", "a.s[]"),
+        (
+            "class M(BaseModel):\n    s: 'list[SecretValue]' = []\nclass N(M):\n    m: List[M]\ndef run(a: N): ...",
+            "a.s[]",
+        ),
         ("@dataclasses.dataclass\nclass D:\n    s: SecretValue\ndef run(a: list[D]): ...", "a[].s"),
         ("class T(typing_extensions.TypedDict):\n    s: SecretValue\ndef run(a: T): ...", "a.s"),
         ("class N(NamedTuple):\n    s: SecretValue\ndef run(a: N): ...", "a.s"),
@@ -196,7 +199,12 @@ def test_a_secret_inside_an_input_is_refused(described, text, path):
 @pytest.mark.parametrize(
     ("text", "kind", "parameter", "words"),
     [
-        ("def run(apiKey: SecretValue, api_key: SecretValue): ...", "collision", "api_key", ["'apiKey'", "SECRET_API_KEY"]),
+        (
+            "def run(apiKey: SecretValue, api_key: SecretValue): ...",
+            "collision",
+            "api_key",
+            ["'apiKey'", "SECRET_API_KEY"],
+        ),
         ("class C: ...\ndef run(x: C): ...", "annotation", "x", ["'x'", "C", "pydantic"]),
         ("def run(a: int, x: 'Unknown'): ...", "annotation", "x", ["'x'", "Unknown"]),
         ("def run(x: Callable[[], int]): ...", "annotation", "x", ["'x'"]),
@@ -239,7 +247,7 @@ def test_annotations_that_deceive():
     class Odd:
         __origin__ = 3
 
-    def run(a: Odd(), b: 5, c: "1 +"): ...
+    def run(a: Odd(), b: 5, c: "1 +"): ...  # noqa: F722
 
     with pytest.raises(qhub.commons.describe.DescribeError, match="parameter"):
         read_parameters(run)

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import urllib.parse
 
 import pytest
@@ -58,12 +59,10 @@ def test_short_values_are_left():
 def test_the_rest_is_untouched():
     draw = random.Random(4711)
     for _ in range(200):
-        text = "".join(draw.choices("abcdefghi -=[]\n", k=60))
+        text = "".join(draw.choices([*"adg -=[]\n", "abcdef", "defghi", "abcdefghi"], k=40))
         masked = mask(text)
         assert "abcdef" not in masked and "defghi" not in masked
-        kept = [part for part in text.replace("abcdefghi", "#").replace("abcdef", "#").replace("defghi", "#").split("#")]
-        if "#" not in text and len(kept) == 1:
-            assert masked == text
+        assert masked == re.sub("abc(?:def)ghi|abcdef|defghi", "[redacted]", text)
 
 
 def test_documents_are_masked_in_keys_and_values():

@@ -43,7 +43,7 @@ def bind_file(path: str, annotation: Any, name: str) -> Any:
 def bind_text(text: str, annotation: Any, name: str, is_string: bool = False) -> Any:
     """Text as a type. `is_string` says that the text is known to be a string."""
     members = [strip_annotated(member)[0] for member in union_members(strip_annotated(annotation)[0])]
-    if annotation is str or annotation is Any and is_string:
+    if annotation is str or (annotation is Any and is_string):
         return text
     adapter = _adapter(annotation, name)
     plain = text.removeprefix("\ufeff")

@@ -62,7 +62,7 @@ class Parameter:
         else:
             self.kind = "input"
         self.has_default = default is not inspect.Parameter.empty
-        self.required = not (self.has_default or self.nullable or self.kind == "input" and all_defaults(plain))
+        self.required = not (self.has_default or self.nullable or (self.kind == "input" and all_defaults(plain)))
 
     @property
     def env(self):
@@ -156,7 +156,7 @@ def _scope(function):
         function = function.func
     function = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
     if not hasattr(function, "__globals__"):
-        function = inspect.unwrap(getattr(type(function), "__call__", function))
+        function = inspect.unwrap(type(function).__call__)
     return getattr(function, "__globals__", {})
 
 
@@ -172,7 +172,7 @@ def _resolve(annotation, scope):
 
 def _refuse_inner_secrets(parameter):
     for path in _paths_to_secrets(parameter.annotation, parameter.name, set()):
-        message = f"parameter '{parameter.name}': {path} is a secret inside an input, which travels in the ordinary body"
+        message = f"parameter '{parameter.name}': {path} is a secret inside an input, and inputs travel in the open"
         raise DescribeError("annotation", message + "; make the secret a parameter of its own", parameter.name)
 
 

@@ -26,8 +26,7 @@ def list_directory_files(directory_path: str, strip_extension_from_key: bool = T
 
 
 def _rank(name: str) -> tuple[int, str]:
-    stem, dot, extension = name.partition(".")
-    extension = dot + extension
+    extension = name[len(name.partition(".")[0]) :]
     return (_PREFERRED.index(extension) if extension in _PREFERRED else len(_PREFERRED), name)
 
 

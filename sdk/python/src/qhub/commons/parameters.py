@@ -121,7 +121,9 @@ def map_default(parameter: inspect.Parameter) -> Any:
     described = Parameter(parameter.name, parameter.annotation, parameter.default)
     if described.required:
         raise TypeError(f"the parameter '{parameter.name}' has no default")
-    return _argument(described, {}) if described.kind == "input" else (described.default if described.has_default else None)
+    if described.kind == "input":
+        return _argument(described, {})
+    return described.default if described.has_default else None
 
 
 def str_to_parameter_type(data: str, parameter_type: Any) -> Any:

@@ -23,7 +23,9 @@ def service_api() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": _paths(),
         "components": {
-            "parameters": {"Id": _path_parameter("id", "The id of an execution.", {"type": "string", "format": "uuid"})},
+            "parameters": {
+                "Id": _path_parameter("id", "The id of an execution.", {"type": "string", "format": "uuid"})
+            },
             "responses": {
                 "Problem": {
                     "description": "What went wrong.",

@@ -6,12 +6,8 @@ for in the forms in which an error usually shows it. The mask is the same whatev
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from qhub.commons.secret import REDACTED
 
@@ -46,6 +42,11 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _encodings(text: str) -> Iterator[str]:
+    # Imported here, as most services do not fail.
+    import base64
+    import json
+    from urllib.parse import quote, quote_plus
+
     raw = text.encode("utf-8", "surrogateescape")
     yield text
     yield repr(text)[1:-1]
@@ -55,7 +56,7 @@ def _encodings(text: str) -> Iterator[str]:
     yield quote(raw, safe="")
     yield quote(raw)
     yield quote_plus(raw)
-    yield binascii.hexlify(raw).decode()
+    yield raw.hex()
     # Base64 at the three places where a value may begin in what is encoded ("user:token"), without the characters at
     # its ends that its neighbours have a share in.
     for shift, start in ((0, 0), (1, 2), (2, 3)):
