@@ -18,9 +18,9 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 )
 
-// bind fills the input of run. The secrets come first, so that the masker
+// bind fills the input of run; the error is a [*Problem]. The secrets come first, so that the masker
 // knows them, and the environment has them no longer, whatever else is wrong.
-func (s *signature) bind(in reflect.Value, env environment, masker *masking.Masker) shape.Errors {
+func (s *signature) bind(in reflect.Value, env environment, masker *masking.Masker) error {
 	b := binder{in: in, env: env, masker: masker}
 	for _, p := range s.parameters {
 		if p.kind == secretKind {
@@ -36,7 +36,10 @@ func (s *signature) bind(in reflect.Value, env environment, masker *masking.Mask
 			b.input(p)
 		}
 	}
-	return b.errs
+	if len(b.errs) > 0 {
+		return invalidInput(b.errs)
+	}
+	return nil
 }
 
 type binder struct {

@@ -61,8 +61,9 @@ func (p *Problem) check() error {
 // problemOf makes an error a problem.
 func problemOf(err error) *Problem {
 	p, ok := errors.AsType[*Problem](err)
-	if !ok {
-		p = &Problem{Title: titleOf(err), Detail: err.Error()}
+	if !ok || p == nil {
+		// Sprint survives an error that is a nil pointer.
+		p = &Problem{Title: titleOf(err), Detail: fmt.Sprint(err)}
 	} else if err := p.check(); err != nil {
 		p = &Problem{Title: titleOf(err), Detail: err.Error()}
 	}

@@ -47,22 +47,27 @@ type Options struct {
 // returns the exit code. It is for tests.
 func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) (Out, error), o Options) int {
 	x := newExecution(o)
-	sig, problem := signatureOf(reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	var sig *signature
+	err := protect(func() (err error) {
+		sig, err = signatureOf(reflect.TypeFor[In](), reflect.TypeFor[Out]())
+		return err
+	})
 	if to, asked := describeArgument(o.Args); asked {
-		return x.describe(sig, problem, to)
+		return x.describe(sig, err, to)
 	}
-	if problem != nil {
-		return x.fail(ctx, problem)
-	}
-	var in In
-	if errs := sig.bind(reflect.ValueOf(&in).Elem(), x.env, &x.masker); len(errs) > 0 {
-		return x.fail(ctx, invalidInput(errs))
-	}
-	out, err := call(context.WithValue(ctx, filesKey{}, x.files), run, in)
 	if err != nil {
 		return x.fail(ctx, err)
 	}
-	if err := x.files.writeResult(out); err != nil {
+	var in In
+	err = protect(func() error { return sig.bind(reflect.ValueOf(&in).Elem(), x.env, &x.masker) })
+	if err != nil {
+		return x.fail(ctx, err)
+	}
+	out, err := call(context.WithValue(ctx, filesKey{}, x.files), run, in)
+	if err == nil {
+		err = protect(func() error { return x.files.writeResult(out) })
+	}
+	if err != nil {
 		return x.fail(ctx, err)
 	}
 	return exitOK
@@ -112,25 +117,28 @@ func (x *execution) fail(ctx context.Context, err error) int {
 // call calls run in a goroutine of its own, so that runtime.Goexit ends run
 // and not the report of it.
 func call[In, Out any](ctx context.Context, run func(context.Context, In) (Out, error), in In) (out Out, err error) {
+	err = errors.New("the service ended its goroutine instead of returning")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		returned := false
-		defer func() {
-			if returned {
-				return
-			}
-			if value := recover(); value != nil {
-				err = &panicError{text: fmt.Sprint(value), stack: debug.Stack()}
-				return
-			}
-			err = errors.New("the service ended its goroutine instead of returning")
-		}()
-		out, err = run(ctx, in)
-		returned = true
+		err = protect(func() (err error) {
+			out, err = run(ctx, in)
+			return err
+		})
 	}()
 	<-done
 	return out, err
+}
+
+// protect makes a panic of the service's code an error. Methods of its types
+// are called from many places: to read, to describe and to write values.
+func protect(f func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{text: fmt.Sprint(value), stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // panicError is a panic of run.

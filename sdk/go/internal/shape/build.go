@@ -167,29 +167,42 @@ func (b *Builder) describe(s *Shape, at string) error {
 	if err := json.Unmarshal(schema, &members); err != nil {
 		return fmt.Errorf("%s: the schema that %s gives of itself is not a JSON object", at, s.typeName())
 	}
+	s.hook = schema
 	if s.kind == customKind {
-		s.hook = schema
 		return nil
 	}
+	err := s.enforce(members)
+	switch {
+	case err == nil:
+	case b.Output: // nothing is decoded
+		s.kind, s.rules = customKind, rules{}
+	default:
+		return fmt.Errorf("%s: the schema that %s gives of itself: %w", at, s.typeName(), err)
+	}
+	return nil
+}
+
+// enforce makes the schema that a type gives of itself limits of its values.
+func (s *Shape) enforce(schema map[string]json.RawMessage) error {
 	for _, limit := range limiting {
-		value, ok := members[limit.name]
+		value, ok := schema[limit.name]
 		if !ok {
 			continue
 		}
 		if err := s.rules.set(limit.name, value, s.kind); err != nil {
-			return fmt.Errorf("%s: the schema that %s gives of itself: %w", at, s.typeName(), err)
+			return err
 		}
-		delete(members, limit.name)
 	}
-	for name, value := range members {
+	for name, value := range schema {
+		_, known := s.rules.get(name)
 		switch {
+		case known:
 		case name == "description" && json.Unmarshal(value, &s.description) == nil:
 		case name == "type" || name == "title" || name == "examples" || name == "$comment" || name == "deprecated":
 		default:
-			return fmt.Errorf("%s: the schema that %s gives of itself has %q, which decoding would not enforce; give the type a method UnmarshalJSON that does", at, s.typeName(), name)
+			return fmt.Errorf("decoding would not enforce %q; give the type a method UnmarshalJSON that does", name)
 		}
 	}
-	s.hook = schema
 	return nil
 }
 

@@ -18,9 +18,6 @@ func checkText(text []byte) string {
 	if !utf8.Valid(text) {
 		return "is not valid UTF-8"
 	}
-	if !json.Valid(text) {
-		return "is not JSON" + syntaxAt(text)
-	}
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -36,6 +33,9 @@ func checkText(text []byte) string {
 		case c == '}' || c == ']':
 			depth--
 		}
+	}
+	if !json.Valid(text) {
+		return "is not JSON" + syntaxAt(text)
 	}
 	return ""
 }

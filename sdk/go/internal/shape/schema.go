@@ -73,6 +73,7 @@ func defName(name string) string {
 	if generic {
 		for argument := range strings.SplitSeq(strings.TrimSuffix(arguments, "]"), ",") {
 			b.WriteByte('_')
+			argument, _, _ = strings.Cut(argument, "·") // what tells types of functions apart
 			b.WriteString(argument[max(strings.LastIndexByte(argument, '/'), strings.LastIndexByte(argument, '.'))+1:])
 		}
 	}
