@@ -69,7 +69,8 @@ def test_a_whole_document(described):
         "description": "Does it.\n\nIn two lines.",
         "parameters": [
             {"name": "data", "kind": "input", "required": True, "schema": {"$ref": "#/$defs/Point"}},
-            {"name": "api_token", "kind": "secret", "required": True, "env": "SECRET_API_TOKEN", "description": "The key."},
+            {"name": "api_token", "kind": "secret", "required": True, "env": "SECRET_API_TOKEN",
+             "description": "The key."},
             {"name": "models", "kind": "datapool", "required": True},
             {"name": "spare", "kind": "secret", "required": False, "nullable": True, "env": "SECRET_SPARE"},
             {"name": "pool", "kind": "datapool", "required": False, "nullable": True},

@@ -62,7 +62,7 @@ def test_the_rest_is_untouched():
         text = "".join(draw.choices([*"adg -=[]\n", "abcdef", "defghi", "abcdefghi"], k=40))
         masked = mask(text)
         assert "abcdef" not in masked and "defghi" not in masked
-        assert masked == re.sub("abc(?:def)ghi|abcdef|defghi", "[redacted]", text)
+        assert masked == re.sub("(?:abcdefghi|abcdef|defghi)+", "[redacted]", text)
 
 
 def test_documents_are_masked_in_keys_and_values():

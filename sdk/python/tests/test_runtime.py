@@ -401,3 +401,26 @@ def test_as_a_process(tmp_path, environment):
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "log\n", "")
     assert json.loads((tmp_path / "out" / "output.json").read_text()) == {"n": "null"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks at a module of POSIX systems")
+def test_no_copy_of_the_environment_keeps_a_secret(tmp_path, environment):
+    (tmp_path / "program.py").write_text(
+        "import os, posix, subprocess\nfrom qhub.commons.secret import SecretValue\n"
+        "def run(api_token: SecretValue):\n"
+        "    print([os.environ.copy(), os.environb.copy(), posix.environ, os.getenv('SECRET_API_TOKEN')])\n"
+        "    print(subprocess.run('env', capture_output=True, text=True).stdout)\n"
+        "    return os.environ['OTHER']"
+    )
+    environment |= {
+        "ENTRYPOINT": "program:run",
+        "OUTPUT_DIRECTORY": "out",
+        "OTHER": "left",
+        "SECRET_API_TOKEN": "tok-4711",
+    }
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment.get("PYTHONPATH", "")])
+    script = "from qhub.commons.runtime.main import main; raise SystemExit(main())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "OTHER=left" in done.stdout
+    assert "tok-4711" not in done.stdout and "SECRET_API_TOKEN" not in done.stdout

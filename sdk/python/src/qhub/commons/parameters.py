@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from typing import Any
 
 from qhub.commons.constants import DATAPOOL_DIRECTORY_ENV, DEFAULT_DATAPOOL_DIRECTORY
@@ -185,5 +186,12 @@ def create_secret_instance(parameter_name: str) -> SecretValue:
     except KeyError:
         # A new one: the one of os.environ carries nothing useful.
         raise KeyError(f"Environment variable '{variable}' not found for parameter '{parameter_name}'") from None
+    _forget_at_start(variable)
     remember(value)
     return SecretValue(value=value)
+
+
+def _forget_at_start(variable: str) -> None:
+    """The module below os keeps the environment as it was when the interpreter started."""
+    initial = getattr(sys.modules.get(os.name), "environ", {})
+    initial.pop(variable if os.name == "nt" else os.fsencode(variable), None)

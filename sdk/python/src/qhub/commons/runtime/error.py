@@ -64,7 +64,7 @@ def build_problem_details(exc: BaseException) -> dict[str, Any]:
     else:
         problem["title"] = exc.title if isinstance(exc, ServiceError) else problem["title"]
         problem["detail"] = message_of(exc) or problem["title"]
-    return mask_document(problem)  # type: ignore[no-any-return]
+    return mask_document(problem)
 
 
 def message_of(exc: BaseException) -> str:
@@ -77,7 +77,7 @@ def message_of(exc: BaseException) -> str:
 
 def _as_json(extensions: dict[str, Any]) -> dict[str, Any]:
     try:
-        return json.loads(any_to_json(extensions) or "{}")  # type: ignore[no-any-return]
+        return json.loads(any_to_json(extensions) or "{}")
     except ValueError:
         return {str(key): str(value) for key, value in extensions.items()}
 
