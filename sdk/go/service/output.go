@@ -114,6 +114,11 @@ func (f *Files) writeResult(out any) error {
 	return f.write(outputJSON, text.Bytes())
 }
 
+// hasNothing: the type struct{}, and those like it that say nothing else.
+func hasNothing(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() == 0 && t.NumMethod() == 0
+}
+
 // isNothing: nil, and the struct without fields.
 func isNothing(out any) bool {
 	v := reflect.ValueOf(out)
@@ -122,9 +127,7 @@ func isNothing(out any) bool {
 		return true
 	case reflect.Pointer:
 		return v.IsNil()
-	case reflect.Struct:
-		return v.NumField() == 0
 	default:
-		return false
+		return hasNothing(v.Type())
 	}
 }

@@ -76,7 +76,7 @@ func signatureOf(in, out reflect.Type) (*signature, error) {
 	if err := s.collisions(); err != nil {
 		return nil, err
 	}
-	if out.Kind() == reflect.Struct && out.NumField() == 0 {
+	if hasNothing(out) {
 		return s, nil
 	}
 	if s.result, err = s.output.Type(out, "the result"); err != nil {

@@ -79,6 +79,9 @@ func (b *Builder) fill(s *Shape, at string) error {
 		return fmt.Errorf("%s: the type %s cannot be JSON", at, t)
 	}
 	s.kind = kind
+	if err := b.refuseFields(t, kind); err != nil {
+		return fmt.Errorf("%s%w", at, err)
+	}
 	if kind == structKind {
 		s.description = Description(t)
 	}
@@ -101,6 +104,25 @@ func (b *Builder) fill(s *Shape, at string) error {
 		err = b.members(s, at)
 	}
 	return err
+}
+
+// refuseFields looks for forbidden types in a struct that reads itself: it may
+// do so only because it embeds one.
+func (b *Builder) refuseFields(t reflect.Type, k kind) error {
+	if b.Refuse == nil || t.Kind() != reflect.Struct || k != customKind && k != textKind {
+		return nil
+	}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		elem := field.Type
+		if elem.Kind() == reflect.Pointer {
+			elem = elem.Elem()
+		}
+		if err := b.Refuse(elem); err != nil {
+			return fmt.Errorf(".%s: %w", field.Name, err)
+		}
+	}
+	return nil
 }
 
 // kindOf decides in the order of encoding/json: what a type does itself comes

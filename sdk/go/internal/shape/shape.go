@@ -68,7 +68,10 @@ func (s *Shape) typeName() string {
 }
 
 // TakesText reports that plain text is a value as it stands, whatever it says.
-func (s *Shape) TakesText() bool { return s.kind == stringKind }
+func (s *Shape) TakesText() bool {
+	_, limited := s.rules.get("enum")
+	return s.kind == stringKind && !limited
+}
 
 // ReadsText reports that a JSON string can be a value.
 func (s *Shape) ReadsText() bool {
