@@ -12,13 +12,13 @@ import (
 // The formats of the dates follow what pydantic reads rather than RFC 3339:
 // the offset may be missing, and a space may stand for the T.
 var (
-	datePattern     = `\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])`
-	timePattern     = `([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)([.,]\d+)?)?`
-	offsetPattern   = `\s?([Zz]|[+-]\d{2}(:?\d{2})?)?`
-	dateTimeFormat  = regexp.MustCompile(`^` + datePattern + `([Tt _]` + timePattern + offsetPattern + `)?$`)
-	timeFormat      = regexp.MustCompile(`^` + timePattern + offsetPattern + `$`)
-	uuidFormat      = regexp.MustCompile(`^(?i)(urn:uuid:)?\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?$`)
-	errNotOfFormat  = errors.New("does not match")
+	datePattern    = `\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])`
+	timePattern    = `([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)([.,]\d+)?)?`
+	offsetPattern  = `\s?([Zz]|[+-]\d{2}(:?\d{2})?)?`
+	dateTimeFormat = regexp.MustCompile(`^` + datePattern + `([Tt _]` + timePattern + offsetPattern + `)?$`)
+	timeFormat     = regexp.MustCompile(`^` + timePattern + offsetPattern + `$`)
+	uuidFormat     = regexp.MustCompile(`^(?i)(urn:uuid:)?\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?$`)
+	errNotOfFormat = errors.New("does not match")
 )
 
 // registerFormats replaces the formats that kits read more leniently than the

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+// checkMachine looks at what every service needs.
+func checkMachine(ctx context.Context) []finding {
+	findings := []finding{checkPlatform()}
+	if python, version, err := workspace.FindPython(ctx); err != nil {
+		findings = append(findings, finding{"python", isProblem, err.Error(), hintOf(err)})
+	} else {
+		findings = append(findings, finding{"python", isOK, version + " at " + python, ""})
+	}
+	if uv, err := exec.LookPath("uv"); err == nil {
+		findings = append(findings, finding{"uv", isOK, uv, ""})
+	} else {
+		findings = append(findings, finding{
+			"uv", isWarning, "not installed; environments are made with venv and pip, which takes longer",
+			"install uv: pip install uv",
+		})
+	}
+	return findings
+}
+
+func checkPlatform() finding {
+	f := finding{"platform", isOK, runtime.GOOS + "/" + runtime.GOARCH, ""}
+	switch runtime.GOOS {
+	case "linux":
+	case "darwin":
+		f.Status, f.Advice = isWarning, "on macOS, processes of a service that leave its process group are not ended with it; on Linux they are"
+	default:
+		f.Status, f.Advice = isWarning, "here, Ctrl-C ends a service at once and may leave its children; Linux ends the whole tree"
+	}
+	return f
+}
+
+func hintOf(err error) string {
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return strings.ReplaceAll(hinted.Hint(), "\n", "\n           ")
+	}
+	return ""
+}
+
+// checkWorkspace looks at the service in a folder, step by step: a step that
+// fails leaves nothing for the next.
+func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions) []finding {
+	w, err := o.locate()
+	if err != nil {
+		status := isProblem
+		if o.dir == "." { // maybe nobody meant this folder
+			status = isWarning
+		}
+		return []finding{{"workspace", status, err.Error(), hintOf(err)}}
+	}
+	findings := []finding{{"workspace", isOK, w.Name + " at " + w.Dir, ""}}
+	findings = append(findings, checkEnvFile(ctx, w)...)
+	s := &service{workspace: w}
+	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
+		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
+	}
+	state, env := w.EnvironmentState()
+	if o.python != "" {
+		if env, err = workspace.Given(o.python); err != nil {
+			return append(findings, finding{"environment", isProblem, err.Error(), hintOf(err)})
+		}
+		state = workspace.Foreign
+	}
+	findings = append(findings, checkEnvironment(state, env))
+	if state != workspace.Ready && state != workspace.Foreign {
+		return findings
+	}
+	s.env, s.key = env, w.SourceKey(env)
+	if s.program, err = w.Python(env); err != nil {
+		return append(findings, finding{"cache", isProblem, err.Error(), hintOf(err)})
+	}
+	described, err := s.signature(ctx, streams.Log())
+	if err != nil {
+		return append(findings, finding{"service", isProblem, err.Error(), hintOf(err)})
+	}
+	kit := described.SDK.Name + " " + described.SDK.Version
+	findings = append(findings, finding{
+		"service", isOK, fmt.Sprintf("%s with %d parameters; kit %s", w.Entrypoint, len(described.Parameters), kit), "",
+	})
+	return append(findings, checkSecrets(s, described)...)
+}
+
+func checkEnvironment(state workspace.State, env *workspace.Environment) finding {
+	switch state {
+	case workspace.Ready:
+		return finding{"environment", isOK, env.Dir + ", made by qhubctl, up to date", ""}
+	case workspace.Foreign:
+		return finding{"environment", isOK, env.Python + ", yours, used as it is", ""}
+	case workspace.Broken:
+		return finding{
+			"environment", isProblem, "there is no Python at " + env.Python,
+			"make it anew (uv venv && uv sync), or delete the folder .venv and let qhubctl make one",
+		}
+	default:
+		return finding{"environment", isWarning, "not made yet, or outdated; the next run makes it", "qhubctl run, or qhubctl describe"}
+	}
+}
+
+// checkEnvFile looks whether others could get hold of .env.
+func checkEnvFile(ctx context.Context, w *workspace.Workspace) []finding {
+	info, err := os.Stat(w.EnvFile())
+	if err != nil {
+		return nil
+	}
+	f := finding{"env file", isOK, w.EnvFile(), ""}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o044 != 0 {
+		f.Status, f.Advice = isWarning, "others on this machine can read it: chmod 600 "+w.EnvFile()
+	}
+	if git, err := exec.LookPath("git"); err == nil {
+		name := filepath.Base(w.EnvFile())
+		if exec.CommandContext(ctx, git, "-C", w.Dir, "ls-files", "--error-unmatch", name).Run() == nil {
+			f.Status = isProblem
+			f.Advice = "git has it: git rm --cached .env, add it to .gitignore, and replace the secrets it held"
+		} else if code := exitCode(exec.CommandContext(ctx, git, "-C", w.Dir, "check-ignore", "-q", name)); code == 1 {
+			f.Status, f.Advice = isProblem, "git would take it: add the line .env to .gitignore"
+		}
+	}
+	return []finding{f}
+}
+
+// exitCode runs a command; -1 if it does not start.
+func exitCode(cmd *exec.Cmd) int {
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		return -1
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+func checkSecrets(s *service, described *signature.Signature) []finding {
+	finder := localsecret.NewFinder(nil, s.files)
+	var findings []finding
+	for _, p := range described.Of(signature.Secret) {
+		f := finding{"secret " + p.Name, isOK, "", ""}
+		found, ok := finder.Find(p)
+		switch {
+		case ok:
+			f.Says = p.Env + " from " + found.Origin
+		case p.Required:
+			f.Status, f.Says = isWarning, p.Env+" is not given"
+			f.Advice = fmt.Sprintf("export %s=…, or a line in .env, or --secret %s", p.Env, p.Name)
+		default:
+			f.Says = p.Env + " is not given, and not needed"
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}

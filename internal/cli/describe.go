@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+type describeOptions struct {
+	serviceOptions
+	output string
+}
+
+func newDescribe(streams *term.Streams) *cobra.Command {
+	var o describeOptions
+	command := &cobra.Command{
+		Use:   "describe [DIR]",
+		Short: "Show what a service takes and returns",
+		Long: `Shows the parameters of the service in DIR: their kind, whether they are
+required, their type, and for secrets the environment variable they come from.
+With --output json it prints the whole description, schemas included.`,
+		Example: `  qhubctl describe
+  qhubctl describe my-service --output json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = dirArg(args)
+			if err := checkOutput(o.output); err != nil {
+				return err
+			}
+			return describeRun(cmd.Context(), streams, o)
+		},
+	}
+	o.flags(command)
+	outputFlag(command, &o.output)
+	return command
+}
+
+func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) error {
+	s, err := o.open(ctx, streams)
+	if err != nil {
+		return err
+	}
+	described, err := s.signature(ctx, streams.Err)
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		return printJSON(streams, described)
+	}
+	return writeAll(streams.Out, []byte(describeText(s, described)))
+}
+
+func describeText(s *service, described *signature.Signature) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", s.workspace.Name, described.Entrypoint)
+	if described.Description != "" {
+		fmt.Fprintf(&b, "%s\n", indent(described.Description))
+	}
+	b.WriteString("\n")
+	if len(described.Parameters) == 0 {
+		b.WriteString("It takes no parameters.\n")
+	} else {
+		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "PARAMETER\tKIND\tREQUIRED\tTYPE\tFROM")
+		for _, p := range described.Parameters {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.Kind, yesNo(p.Required), parameterType(p), origin(p))
+		}
+		_ = table.Flush() // into a strings.Builder
+	}
+	fmt.Fprintf(&b, "\nReturns: %s\nKit: %s %s\n", schemaType(described.Result), described.SDK.Name, described.SDK.Version)
+	return b.String()
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func parameterType(p signature.Parameter) string {
+	switch p.Kind {
+	case signature.Secret:
+		return "SecretValue"
+	case signature.DataPool:
+		return "DataPool"
+	default:
+		return schemaType(p.Schema)
+	}
+}
+
+func origin(p signature.Parameter) string {
+	switch p.Kind {
+	case signature.Secret:
+		return p.Env
+	case signature.DataPool:
+		return "input/" + p.Name + "/"
+	default:
+		return p.Name
+	}
+}
+
+// schemaType names the type of a schema in a word or two.
+func schemaType(raw json.RawMessage) string {
+	var schema struct {
+		Type  any               `json:"type"`
+		Ref   string            `json:"$ref"`
+		AnyOf []json.RawMessage `json:"anyOf"`
+		Enum  []any             `json:"enum"`
+		Items json.RawMessage   `json:"items"`
+	}
+	if len(raw) == 0 || json.Unmarshal(raw, &schema) != nil {
+		return "any"
+	}
+	switch {
+	case schema.Ref != "":
+		return schema.Ref[strings.LastIndex(schema.Ref, "/")+1:]
+	case len(schema.AnyOf) > 0:
+		names := make([]string, len(schema.AnyOf))
+		for i, alternative := range schema.AnyOf {
+			names[i] = schemaType(alternative)
+		}
+		return strings.Join(names, " | ")
+	case schema.Type == "array" && len(schema.Items) > 0:
+		return "array of " + schemaType(schema.Items)
+	case schema.Type != nil:
+		return fmt.Sprint(schema.Type)
+	case len(schema.Enum) > 0:
+		return "enum"
+	default:
+		return "any"
+	}
+}

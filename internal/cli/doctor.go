@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+// A finding is one thing that the doctor has looked at.
+type finding struct {
+	Check  string `json:"check"`
+	Status string `json:"status"` // ok, warning or problem
+	Says   string `json:"says"`
+	// Advice is what to do about it; empty where all is well.
+	Advice string `json:"advice,omitempty"`
+}
+
+const (
+	isOK      = "ok"
+	isWarning = "warning"
+	isProblem = "problem"
+)
+
+type doctorOptions struct {
+	serviceOptions
+	output string
+}
+
+func newDoctor(streams *term.Streams) *cobra.Command {
+	var o doctorOptions
+	command := &cobra.Command{
+		Use:   "doctor [DIR]",
+		Short: "Check this machine and a workspace",
+		Long: `Looks at what running services needs (Python, uv, the package index's proxy
+settings) and, where DIR holds a service, at its environment, its description,
+its secrets, and whether git could take them. It changes nothing and installs
+nothing. Values of secrets are never shown.
+
+Exit code 1 if there is a problem; a warning is none.`,
+		Example: `  qhubctl doctor
+  qhubctl doctor my-service --output json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = dirArg(args)
+			if err := checkOutput(o.output); err != nil {
+				return err
+			}
+			return doctorRun(cmd.Context(), streams, o)
+		},
+	}
+	o.flags(command)
+	outputFlag(command, &o.output)
+	return command
+}
+
+func doctorRun(ctx context.Context, streams *term.Streams, o doctorOptions) error {
+	findings := append(checkMachine(ctx), checkWorkspace(ctx, streams, o.serviceOptions)...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var err error
+	if o.output == "json" {
+		err = printJSON(streams, findings)
+	} else {
+		err = writeAll(streams.Out, []byte(findingsText(streams, findings)))
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Status == isProblem {
+			return &exitError{code: exitFailed}
+		}
+	}
+	return nil
+}
+
+func findingsText(streams *term.Streams, findings []finding) string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Status, f.Check, f.Says)
+	}
+	_ = table.Flush() // into a strings.Builder
+	lines := strings.SplitAfter(b.String(), "\n")
+	b.Reset()
+	for i, f := range findings {
+		// Coloured after the table is laid out, which would count the codes.
+		b.WriteString(strings.Replace(lines[i], f.Status, mark(streams, f.Status), 1))
+		if f.Advice != "" {
+			b.WriteString("         " + streams.Faint("→ "+f.Advice) + "\n")
+		}
+	}
+	return b.String()
+}
+
+func mark(streams *term.Streams, status string) string {
+	switch status {
+	case isOK:
+		return streams.Good(status)
+	case isProblem:
+		return streams.Bad(status)
+	default:
+		return streams.Note(status)
+	}
+}

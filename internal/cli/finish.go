@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// runReport is what `run --output json` prints.
+type runReport struct {
+	// Status is SUCCEEDED, FAILED or CANCELLED, as the Service API has it.
+	Status   string `json:"status"`
+	ExitCode int    `json:"exitCode"`
+	Signal   string `json:"signal,omitempty"`
+	// Result is what run returned; of a failed service its problem document.
+	Result  json.RawMessage `json:"result,omitempty"`
+	Problem json.RawMessage `json:"problem,omitempty"`
+	// Files are the paths of the result files.
+	Files []string `json:"files"`
+}
+
+// finish prints what the service has left, and gives the exit code.
+func (r *running) finish() error {
+	report := runReport{Status: "SUCCEEDED", ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
+	left, err := r.folder.ReadResult()
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	value := r.maskResult(left.Value)
+	switch {
+	case r.stopped:
+		report.Status = "CANCELLED"
+	case r.timedOut || r.outcome.ExitCode != 0:
+		report.Status, report.Problem = "FAILED", value
+	default:
+		report.Result = value
+	}
+	if !r.stopped {
+		if report.Files, err = r.exportFiles(left); err != nil {
+			return &exitError{exitFailed, err}
+		}
+	}
+	if r.options.output == "json" {
+		if err := printJSON(r.streams, report); err != nil {
+			return err
+		}
+	} else if len(report.Result) > 0 {
+		if err := writeAll(r.streams.Out, append(report.Result, '\n')); err != nil {
+			return err
+		}
+	}
+	return r.verdict(report)
+}
+
+// maskResult is the result without secrets. It stays JSON.
+func (r *running) maskResult(value []byte) json.RawMessage {
+	if len(value) == 0 {
+		return nil
+	}
+	masked, err := r.masker.JSON(value)
+	if err != nil { // no JSON: a service may write output.json itself
+		masked, _ = json.Marshal(r.masker.String(string(value))) // a string always encodes
+	}
+	return masked
+}
+
+// exportFiles copies the files the service has written to where the user
+// finds them.
+func (r *running) exportFiles(left runner.Result) ([]string, error) {
+	dir := r.options.outputDir
+	if dir == "" {
+		dir = filepath.Join(r.service.workspace.Dir, "out")
+	}
+	paths := []string{}
+	for _, name := range left.Files {
+		path, err := r.folder.Export(name, dir, r.masker)
+		if errors.Is(err, redact.ErrWithheld) {
+			r.streams.Warn("%v", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.streams.Say("result file: %s", path)
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// verdict turns the end of the service into ours.
+func (r *running) verdict(report runReport) error {
+	switch {
+	case r.stopped:
+		return errInterrupted
+	case r.timedOut:
+		return &exitError{exitFailed, fmt.Errorf("the service was ended: it ran longer than %s (--timeout)", r.options.timeout)}
+	case report.Status == "FAILED":
+		return &exitError{exitFailed, &failedError{report}}
+	}
+	return nil
+}
+
+// failedError is a service that has failed. Its log has the traceback.
+type failedError struct{ report runReport }
+
+func (e *failedError) Error() string {
+	var problem struct {
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+	}
+	_ = json.Unmarshal(e.report.Problem, &problem) // no document: an empty one
+	switch {
+	case problem.Title != "" && problem.Detail != "" && problem.Detail != problem.Title:
+		return fmt.Sprintf("the service failed: %s: %s", problem.Title, problem.Detail)
+	case problem.Title != "":
+		return "the service failed: " + problem.Title
+	case e.report.Signal != "":
+		return fmt.Sprintf("the service was ended by %s", e.report.Signal)
+	default:
+		return fmt.Sprintf("the service failed with exit code %d", e.report.ExitCode)
+	}
+}
+
+func (e *failedError) Hint() string {
+	if e.report.Signal == "SIGKILL" {
+		return "the system may have been short of memory"
+	}
+	return ""
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/openapi"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+type openapiOptions struct {
+	serviceOptions
+	file     string
+	format   string
+	document openapi.Options
+}
+
+func newOpenAPI(streams *term.Streams) *cobra.Command {
+	var o openapiOptions
+	command := &cobra.Command{
+		Use:   "openapi [DIR]",
+		Short: "Print the OpenAPI description of a service's API",
+		Long: `Prints the OpenAPI 3.1 description of the API by which the service in DIR is
+called: its request body from the parameters of run, secrets under $secrets,
+its result from what run returns.`,
+		Example: `  qhubctl openapi
+  qhubctl openapi my-service -o openapi.yaml
+  qhubctl openapi --format json | jq .paths`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = dirArg(args)
+			return openapiRun(cmd.Context(), streams, o)
+		},
+	}
+	o.flags(command)
+	flags := command.Flags()
+	flags.StringVarP(&o.file, "output-file", "o", "", "write to this file instead of standard output")
+	flags.StringVar(&o.format, "format", "", "yaml or json (default: by the name of the file, else yaml)")
+	flags.StringVar(&o.document.Title, "title", "", "the title (default: the project's name)")
+	flags.StringVar(&o.document.Version, "api-version", "", "the version (default: the project's)")
+	flags.StringVar(&o.document.ServerURL, "server-url", "", "where the API answers (default: where the document is read from)")
+	flags.StringVar(&o.document.TokenURL, "token-url", "", "where clients get their access token")
+	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return command
+}
+
+func openapiRun(ctx context.Context, streams *term.Streams, o openapiOptions) error {
+	switch {
+	case o.format == "" && filepath.Ext(o.file) == ".json":
+		o.format = "json"
+	case o.format == "":
+		o.format = "yaml"
+	case o.format != "yaml" && o.format != "json":
+		return usagef("--format is %q; it may be yaml or json", o.format)
+	}
+	s, err := o.open(ctx, streams)
+	if err != nil {
+		return err
+	}
+	described, err := s.signature(ctx, streams.Err)
+	if err != nil {
+		return err
+	}
+	if o.document.Title == "" {
+		o.document.Title = s.workspace.Name
+	}
+	if o.document.Version == "" {
+		o.document.Version = s.workspace.Version
+	}
+	o.document.Description = described.Description
+	document, err := openapi.New(described, o.document)
+	if err != nil {
+		return err
+	}
+	text, err := document.YAML()
+	if o.format == "json" {
+		if text, err = document.JSON(); err == nil {
+			text = append(text, '\n')
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if o.file == "" || o.file == "-" {
+		return writeAll(streams.Out, text)
+	}
+	if err := os.WriteFile(o.file, text, 0o644); err != nil {
+		return fmt.Errorf("cannot write the description: %w", err)
+	}
+	streams.Say("wrote %s", o.file)
+	return nil
+}

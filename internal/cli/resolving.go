@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// resolve checks all that the service needs and lays it out, so that nothing
+// runs unless everything is there.
+func (r *running) resolve(context.Context) error {
+	if err := r.checkNames(); err != nil {
+		return err
+	}
+	pools := map[string]string{}
+	for _, name := range r.signature.Names(signature.DataPool) {
+		dir, err := r.poolFolder(name)
+		if err != nil {
+			return err
+		}
+		if dir != "" {
+			pools[name] = dir
+		}
+	}
+	request, err := r.request(pools)
+	if err != nil {
+		return err
+	}
+	if err := r.findSecrets(request); err != nil {
+		return err
+	}
+	if missing := missingPools(r.signature, pools); len(missing) > 0 {
+		return &missingPoolError{missing}
+	}
+	for name, dir := range pools {
+		if err := r.folder.LinkDataPool(name, dir); err != nil {
+			return err
+		}
+	}
+	if request == nil {
+		return r.folder.LinkInputs(r.service.workspace.InputDir())
+	}
+	return r.folder.WriteInputs(request.Inputs)
+}
+
+// checkNames refuses secrets and data pools that the service does not have.
+func (r *running) checkNames() error {
+	for name := range r.given {
+		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.Secret {
+			return usagef("--secret %s: the service has no such secret%s", name, choices(r.signature, signature.Secret))
+		}
+	}
+	for _, pool := range r.options.dataPools {
+		name, _, _ := strings.Cut(pool, "=")
+		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.DataPool {
+			return usagef("--datapool %s: the service has no such data pool%s", name, choices(r.signature, signature.DataPool))
+		}
+	}
+	return nil
+}
+
+func choices(s *signature.Signature, kind signature.Kind) string {
+	names := s.Names(kind)
+	if len(names) == 0 {
+		return "; it has none"
+	}
+	return "; it has: " + strings.Join(names, ", ")
+}
+
+// bodyError is an input that the service does not accept.
+type bodyError struct{ err error }
+
+func (e bodyError) Error() string {
+	return "the input is not what the service takes:\n" + e.err.Error()
+}
+func (e bodyError) Unwrap() error { return e.err }
+func (e bodyError) Hint() string  { return "`qhubctl describe` shows what it takes" }
+
+// request validates the body; nil where the input is files. Secrets and data
+// pools are looked for in other places too, so the body need not have them.
+func (r *running) request(pools map[string]string) (*signature.Request, error) {
+	if r.body == nil {
+		return nil, r.checkInputFiles()
+	}
+	relaxed := r.signature.Supplied(func(p signature.Parameter) bool {
+		return p.Kind == signature.Secret || pools[p.Name] != ""
+	})
+	validator, err := relaxed.Compile()
+	if err != nil {
+		return nil, err
+	}
+	request, err := validator.Request(r.body)
+	if err != nil {
+		return nil, bodyError{err}
+	}
+	return request, nil
+}
+
+// checkInputFiles looks whether every required input has a file.
+func (r *running) checkInputFiles() error {
+	dir := r.service.workspace.InputDir()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot read the input files: %w", err)
+	}
+	var there []string
+	for _, entry := range entries {
+		stem, _, _ := strings.Cut(entry.Name(), ".")
+		there = append(there, stem)
+	}
+	var missing []string
+	for _, p := range r.signature.Of(signature.Input) {
+		if p.Required && !slices.Contains(there, p.Name) {
+			missing = append(missing, p.Name)
+		}
+	}
+	if len(missing) > 0 {
+		return &missingInputError{missing, filepath.Join(dir, missing[0]+".json")}
+	}
+	return nil
+}
+
+type missingInputError struct {
+	names []string
+	file  string
+}
+
+func (e *missingInputError) Error() string {
+	return "the service needs an input that is not given: " + strings.Join(e.names, ", ")
+}
+
+func (e *missingInputError) Hint() string {
+	return fmt.Sprintf("give it with -d '{\"%s\": …}', or put it into %s", e.names[0], e.file)
+}
+
+type missingPoolError struct{ names []string }
+
+func (e *missingPoolError) Error() string {
+	return "the service needs a data pool that is not there: " + strings.Join(e.names, ", ")
+}
+
+func (e *missingPoolError) Hint() string {
+	return fmt.Sprintf("put its files into input/%[1]s, or name its folder: --datapool %[1]s=DIR", e.names[0])
+}
+
+func missingPools(s *signature.Signature, pools map[string]string) []string {
+	var missing []string
+	for _, p := range s.Of(signature.DataPool) {
+		if p.Required && pools[p.Name] == "" {
+			missing = append(missing, p.Name)
+		}
+	}
+	return missing
+}
+
+// findSecrets collects the secrets that the service declares, and no others.
+func (r *running) findSecrets(request *signature.Request) error {
+	var missing []signature.Parameter
+	for _, p := range r.signature.Of(signature.Secret) {
+		found, ok := localsecret.Found{}, false
+		if request != nil {
+			found.Value, ok = request.Secrets[p.Name]
+		}
+		if !ok {
+			found, ok = r.finder.Find(p)
+		}
+		switch {
+		case ok:
+			r.secrets = append(r.secrets, process.Secret{Env: p.Env, Value: found.Value})
+			if n := found.Value.Len(); n > 0 && n < redact.MinLength {
+				r.streams.Warn("the secret %s is shorter than %d characters and cannot be masked in the log", p.Name, redact.MinLength)
+			}
+		case p.Required:
+			missing = append(missing, p)
+		}
+	}
+	if len(missing) > 0 {
+		return &localsecret.MissingError{Parameters: missing}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+// Package cli is the command line: a command a file, each an options struct,
+// its flags, and a run function that takes the options and can be called by
+// itself.
+//
+// What a command is asked for goes to standard output; everything said about
+// it (progress, logs, errors, hints) to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+// Exit codes. A service keeps its own code for itself: here it has failed or
+// it has not.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// exitError ends the program with a code of its choice. Without an error in it
+// all has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageError is wrong usage of a command, which its usage line helps against.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// errInterrupted is returned where the user has stopped a command.
+var errInterrupted = errors.New("interrupted")
+
+// Main runs the command that args name and returns the exit code.
+func Main(args []string) int {
+	return Run(context.Background(), args, term.System())
+}
+
+// Run is Main with streams and a context of the caller's choice.
+func Run(ctx context.Context, args []string, streams *term.Streams) int {
+	ctx, stop := signal.NotifyContext(ctx, interrupts...)
+	defer stop()
+	root := newRoot(streams)
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	command, err := root.ExecuteContextC(ctx)
+	return report(streams, command, err)
+}
+
+// report says what went wrong and returns the exit code for it.
+func report(streams *term.Streams, command *cobra.Command, err error) int {
+	var exit *exitError
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			streams.Error(exit.err)
+		}
+		return exit.code
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		streams.Say("interrupted")
+		return exitInterrupted
+	case errors.As(err, &usage):
+		streams.Error(err)
+		streams.Say("usage: %s\nMore: %s --help", command.UseLine(), command.CommandPath())
+		return exitUsage
+	default:
+		streams.Error(err)
+		return exitUsage
+	}
+}
+
+const about = `Write a service as a typed function, run it with its secrets, and keep them safe.
+
+A service is a function run(...). Its parameters say what it takes: inputs from
+the request, secrets (SecretValue) from the environment, data pools (DataPool)
+from a folder. Start with:
+
+  qhubctl init my-service
+  cd my-service
+  export SECRET_API_TOKEN=some-token
+  qhubctl run -d '{"data": {"message": "hello"}}'`
+
+func newRoot(streams *term.Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "qhubctl",
+		Short:         "Services with secrets",
+		Long:          about,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.PersistentFlags().BoolVarP(&streams.Quiet, "quiet", "q", false, "say nothing but errors and results")
+	root.AddCommand(
+		newInit(streams), newRun(streams), newDescribe(streams), newOpenAPI(streams),
+		newDoctor(streams), newVersion(streams),
+	)
+	for _, command := range root.Commands() {
+		wrapArgs(command)
+	}
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes a wrong number of arguments an error of usage.
+func wrapArgs(command *cobra.Command) {
+	check := command.Args
+	command.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+}
+
+// outputFlag adds --output.
+func outputFlag(command *cobra.Command, format *string) {
+	command.Flags().StringVar(format, "output", "text", "how to print: text or json")
+	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkOutput(format string) error {
+	if format != "text" && format != "json" {
+		return usagef("--output is %q; it may be text or json", format)
+	}
+	return nil
+}
+
+// dirArg is the folder a command works on: its only argument, or here.
+func dirArg(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+func writeAll(w io.Writer, b []byte) error {
+	if _, err := w.Write(b); err != nil {
+		return &exitError{exitFailed, fmt.Errorf("cannot write the output: %w", err)}
+	}
+	return nil
+}
+
+// notified is a channel of the signals that interrupt a command.
+func notified() (<-chan os.Signal, func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, interrupts...)
+	return signals, func() { signal.Stop(signals) }
+}

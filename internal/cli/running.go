@@ -1,0 +1,260 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+const (
+	maxBody = 256 << 20
+	// grace is how long a service may take to end when it is asked to.
+	grace = 10 * time.Second
+)
+
+// running is one `qhubctl run`, step by step.
+type running struct {
+	streams *term.Streams
+	options runOptions
+
+	given     map[string]localsecret.Found // by --secret
+	body      []byte                       // nil: the input is files
+	service   *service
+	finder    *localsecret.Finder
+	masker    *redact.Masker
+	log       []*redact.Writer
+	folder    *runner.Folder
+	execution process.Execution // started already, to describe itself
+	signature *signature.Signature
+	secrets   []process.Secret
+	outcome   process.Outcome
+	timedOut  bool
+	stopped   bool
+}
+
+func (r *running) close() {
+	if r.execution != nil {
+		r.execution.Stop(terminate, 0)
+		_, _ = r.execution.Wait()
+	}
+	for _, s := range r.secrets {
+		s.Value.Clear()
+	}
+	clear(r.body)
+	if r.folder != nil {
+		if err := r.folder.Remove(); err != nil {
+			r.streams.Warn("cannot remove the folder of the execution: %v", err)
+		}
+	}
+}
+
+// readSecrets reads what --secret names.
+func (r *running) readSecrets(ctx context.Context) error {
+	var sources []localsecret.Source
+	for _, argument := range r.options.secrets {
+		source, err := localsecret.ParseSource(argument)
+		if err != nil {
+			return &usageError{err}
+		}
+		sources = append(sources, source)
+	}
+	if uses := r.options.stdinUses(sources); len(uses) > 1 {
+		return usagef("%s cannot all read standard input", strings.Join(uses, " and "))
+	}
+	r.given = map[string]localsecret.Found{}
+	for _, source := range sources {
+		value, err := source.Value(r.streams.In, func(name string) (plaintext.Bytes, error) {
+			return r.streams.AskSecret(ctx, name)
+		})
+		if errors.Is(err, term.ErrNoTerminal) {
+			return usagef("--secret %[1]s: %[2]w; give it as %[1]s=@FILE, %[1]s=- or %[1]s=env:VAR", source.Name, err)
+		}
+		if err != nil {
+			return err
+		}
+		r.given[source.Name] = localsecret.Found{Value: value, Origin: "--secret"}
+	}
+	return nil
+}
+
+// readBody reads -d. Secrets may stand in a file or come by standard input,
+// but not on the command line.
+func (r *running) readBody(context.Context) error {
+	data := r.options.data
+	var err error
+	switch {
+	case !r.options.dataGiven:
+		return nil
+	case data == "-":
+		r.body, err = io.ReadAll(io.LimitReader(r.streams.In, maxBody+1))
+	case strings.HasPrefix(data, "@"):
+		r.body, err = os.ReadFile(data[1:])
+	default:
+		r.body = []byte(data)
+		if strings.Contains(data, signature.SecretsKey) && hasSecrets(r.body) {
+			return usagef("-d holds %s, which every user of this machine could read; put the request into a file and give -d @FILE, or use --secret", signature.SecretsKey)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the input: %w", err)
+	}
+	if len(r.body) > maxBody {
+		return fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
+	}
+	return nil
+}
+
+// hasSecrets reports whether the body has the key for secrets, however it is
+// escaped. A body that is not JSON is refused later.
+func hasSecrets(body []byte) bool {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return true // what looks like secrets in broken JSON is treated as such
+	}
+	_, ok := members[signature.SecretsKey]
+	return ok
+}
+
+// openService prepares the workspace, and the masker with all values that may
+// be secrets: they are known before the service is.
+func (r *running) openService(ctx context.Context) error {
+	var err error
+	if r.service, err = r.options.open(ctx, r.streams); err != nil {
+		return err
+	}
+	r.finder = localsecret.NewFinder(r.given, r.service.files)
+	known := r.finder.Candidates()
+	known = append(known, secretsOf(r.body)...)
+	secrets := make([]redact.Secret, len(known))
+	for i, value := range known {
+		secrets[i] = redact.Secret{Value: value.Reveal()}
+	}
+	r.masker = redact.New(secrets)
+	return nil
+}
+
+// secretsOf are the strings under $secrets of a body that has not been
+// validated yet.
+func secretsOf(body []byte) []plaintext.Bytes {
+	var request struct {
+		Secrets map[string]jsontext.Value `json:"$secrets"`
+	}
+	if len(body) == 0 || json.Unmarshal(body, &request) != nil {
+		return nil
+	}
+	var values []plaintext.Bytes
+	for _, raw := range request.Secrets {
+		if text, err := jsontext.AppendUnquote(nil, raw); err == nil {
+			values = append(values, plaintext.New(text))
+		}
+	}
+	return values
+}
+
+func (r *running) placeFolder(context.Context) error {
+	folder, err := runner.NewFolder("")
+	if err == nil {
+		r.folder = &folder
+	}
+	return err
+}
+
+// command starts nothing yet. Standard output of the service is a part of its
+// log: the result goes another way.
+func (r *running) command() process.Command {
+	r.log = []*redact.Writer{r.masker.Writer(r.streams.Log()), r.masker.Writer(r.streams.Log())}
+	return r.service.command(*r.folder, r.log[0], r.log[1])
+}
+
+// describe learns the signature: from the cache, or from the process that will
+// run the service.
+func (r *running) describe(ctx context.Context) error {
+	if described, ok := r.service.workspace.CachedSignature(r.service.key); ok {
+		r.signature = described
+		return nil
+	}
+	var err error
+	if r.execution, err = r.service.program.Start(r.command(), true); err != nil {
+		return err
+	}
+	r.signature, err = r.service.describe(ctx, r.execution)
+	return err
+}
+
+// execute runs the service to its end.
+func (r *running) execute(ctx context.Context) error {
+	if r.execution == nil {
+		var err error
+		if r.execution, err = r.service.program.Start(r.command(), false); err != nil {
+			return err
+		}
+	}
+	e := r.execution
+	ended := make(chan struct{})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		r.watch(ctx, e, ended)
+	}()
+	started := e.Run(r.secrets)
+	outcome, err := e.Wait()
+	if started != nil {
+		err = started
+	}
+	r.execution, r.outcome = nil, outcome
+	close(ended)
+	<-watching
+	for _, w := range r.log {
+		if closed := w.Close(); err == nil && closed != nil && !errors.Is(closed, os.ErrClosed) {
+			err = closed
+		}
+	}
+	return err
+}
+
+// watch ends the service when it takes too long or the user wants it: asked
+// once, killed when asked again.
+func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan struct{}) {
+	signals, stop := notified()
+	defer stop()
+	var timeout <-chan time.Time
+	if r.options.timeout > 0 {
+		timer := time.NewTimer(r.options.timeout)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	cancelled := ctx.Done()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-timeout:
+			r.timedOut = true
+			e.Stop(terminate, grace)
+		case s := <-signals:
+			r.stopped = true
+			e.Stop(s, grace)
+		case <-cancelled:
+			cancelled = nil
+			if !r.stopped {
+				r.stopped = true
+				e.Stop(os.Interrupt, grace)
+			}
+		}
+	}
+}

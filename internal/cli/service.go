@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+// serviceOptions say which service a command is about.
+type serviceOptions struct {
+	dir        string
+	entrypoint string
+	python     string
+	envFile    string
+}
+
+func (o *serviceOptions) flags(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&o.entrypoint, "entrypoint", "", "the function to run, as module:function (default "+workspace.DefaultEntrypoint+")")
+	flags.StringVar(&o.python, "python", "", "run with this Python as it is, instead of the workspace's .venv")
+	flags.StringVar(&o.envFile, "env-file", "", "read variables and secrets from this file too, before .env")
+	_ = command.MarkFlagFilename("python")
+	_ = command.MarkFlagFilename("env-file")
+}
+
+// service is a workspace with its environment, ready to run.
+type service struct {
+	workspace *workspace.Workspace
+	env       *workspace.Environment
+	program   process.Program
+	files     *localsecret.Files
+	key       string
+}
+
+// locate finds the workspace.
+func (o *serviceOptions) locate() (*workspace.Workspace, error) {
+	w, err := workspace.Open(o.dir)
+	if o.entrypoint != "" && w != nil {
+		return w.WithEntrypoint(o.entrypoint)
+	}
+	return w, err
+}
+
+// open finds the service and prepares its environment.
+func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*service, error) {
+	w, err := o.locate()
+	if err != nil {
+		return nil, err
+	}
+	s := &service{workspace: w}
+	// Before anything is installed: a broken file is found at once.
+	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
+		return nil, fmt.Errorf("cannot read the environment file: %w", err)
+	}
+	if o.python != "" {
+		s.env, err = workspace.Given(o.python)
+	} else {
+		s.env, err = w.Prepare(ctx, streams)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.key = w.SourceKey(s.env)
+	s.program, err = w.Python(s.env)
+	return s, err
+}
+
+// environment is what the process of the service sees, but for its secrets.
+func (s *service) environment(folder runner.Folder) runner.Environment {
+	env := runner.BaseEnvironment()
+	// On the user's own machine their home is the service's: packages keep
+	// models and settings there.
+	for _, name := range []string{"HOME", "USERPROFILE", "USER", "LOGNAME"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env[name] = value
+		}
+	}
+	maps.Copy(env, s.files.Plain())
+	env.Place(folder)
+	env["ENTRYPOINT"] = s.workspace.Entrypoint
+	env["WORKSPACE"] = s.workspace.Dir
+	env["PYTHONUNBUFFERED"] = "1" // a log line is seen when it is written
+	env.PrependPath(filepath.Dir(s.env.Python))
+	if s.env.Dir != "" {
+		env["VIRTUAL_ENV"] = s.env.Dir
+	}
+	return env
+}
+
+// command is how a process of the service is started.
+func (s *service) command(folder runner.Folder, stdout, stderr io.Writer) process.Command {
+	return process.Command{
+		Dir: s.workspace.Dir, Env: s.environment(folder).List(), Stdout: stdout, Stderr: stderr,
+	}
+}
+
+// describeError is a service that cannot be described.
+type describeError struct {
+	cause *signature.DescribeError
+	env   *workspace.Environment
+}
+
+func (e *describeError) Error() string   { return "the service cannot be described: " + e.cause.Message }
+func (e *describeError) Details() string { return e.cause.Traceback }
+func (e *describeError) Unwrap() error   { return e.cause }
+
+func (e *describeError) Hint() string {
+	switch e.cause.Kind {
+	case "import":
+		if e.env.Managed {
+			return "if a package is missing, add it to the dependencies in pyproject.toml or requirements.txt"
+		}
+		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's and is used as it is"
+	case "missing":
+		return "the service is a function: def run(data: InputData, api_token: SecretValue) -> dict"
+	case "collision":
+		return "each secret needs an environment variable of its own"
+	case "annotation":
+		return "types of parameters: str, int, float, bool, list, dict, pydantic models, SecretValue, DataPool"
+	default:
+		return ""
+	}
+}
+
+// describe takes the description from a process that was started for it.
+func (s *service) describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
+	document, err := e.Describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	described, err := signature.Parse(document)
+	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
+		return nil, &describeError{broken, s.env}
+	}
+	if err == nil {
+		s.workspace.CacheSignature(s.key, document)
+	}
+	return described, err
+}
+
+// signature describes the service, in a process only if it has changed. What
+// it prints while it is imported goes to log.
+func (s *service) signature(ctx context.Context, log io.Writer) (*signature.Signature, error) {
+	if described, ok := s.workspace.CachedSignature(s.key); ok {
+		return described, nil
+	}
+	folder, err := runner.NewFolder("")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = folder.Remove() }()
+	e, err := s.program.Start(s.command(folder, log, log), true)
+	if err != nil {
+		return nil, err
+	}
+	described, err := s.describe(ctx, e)
+	if err != nil {
+		e.Stop(terminate, 0)
+	}
+	e.Finish()
+	if _, waited := e.Wait(); err == nil {
+		err = waited
+	}
+	return described, err
+}

@@ -1,0 +1,7 @@
+package cli
+
+import "os"
+
+var interrupts = []os.Signal{os.Interrupt}
+
+var terminate os.Signal = os.Kill

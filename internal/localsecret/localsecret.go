@@ -1,0 +1,279 @@
+// Package localsecret finds the secrets of a service on the machine of the
+// person who runs it. They come, the first that has one, from
+//
+//  1. what the person says of a secret by name (--secret, see [ParseSource]),
+//  2. the environment of this process,
+//  3. the file given as --env-file,
+//  4. the file .env of the workspace.
+//
+// A value never comes from a command line: every user of a machine can read
+// those.
+package localsecret
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/dotenv"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// A Source says where the value of one secret is.
+type Source struct {
+	// Name of the parameter.
+	Name string
+	kind sourceKind
+	// where is a file or a variable.
+	where string
+}
+
+type sourceKind int
+
+const (
+	fromPrompt sourceKind = iota
+	fromFile
+	fromInput
+	fromVariable
+)
+
+// Ways are the forms that [ParseSource] reads, for help texts.
+const Ways = `NAME          asks for it on the terminal
+NAME=@FILE    the content of a file
+NAME=-        standard input
+NAME=env:VAR  the environment variable VAR`
+
+// literalError refuses a value without repeating it.
+type literalError struct{ name string }
+
+func (e literalError) Error() string {
+	return fmt.Sprintf("--secret %s=… holds the value itself, which every user of this machine could read", e.name)
+}
+
+func (e literalError) Hint() string {
+	return "give it in one of these ways:\n" + strings.ReplaceAll(Ways, "NAME", e.name)
+}
+
+// ParseSource reads the argument of --secret. Its errors do not repeat it.
+func ParseSource(argument string) (Source, error) {
+	name, value, given := strings.Cut(argument, "=")
+	if name == "" {
+		return Source{}, errors.New("--secret needs the name of a secret parameter first: NAME=@FILE")
+	}
+	switch {
+	case !given:
+		return Source{Name: name, kind: fromPrompt}, nil
+	case value == "-":
+		return Source{Name: name, kind: fromInput}, nil
+	case strings.HasPrefix(value, "@") && len(value) > 1:
+		return Source{Name: name, kind: fromFile, where: value[1:]}, nil
+	case strings.HasPrefix(value, "env:") && len(value) > 4:
+		return Source{Name: name, kind: fromVariable, where: value[4:]}, nil
+	default:
+		return Source{}, literalError{name}
+	}
+}
+
+// ReadsInput reports whether the source is standard input.
+func (s Source) ReadsInput() bool { return s.kind == fromInput }
+
+// maxSize bounds a secret: what is larger is a mistake.
+const maxSize = 1 << 20
+
+// Value reads the secret. One line end after it is dropped, as editors and
+// echo put one there. prompt asks on the terminal.
+func (s Source) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
+	switch s.kind {
+	case fromPrompt:
+		return prompt(s.Name)
+	case fromInput:
+		return read(input, "--secret "+s.Name+"=-")
+	case fromVariable:
+		value, ok := os.LookupEnv(s.where)
+		if !ok {
+			return plaintext.Bytes{}, fmt.Errorf("--secret %s: the environment variable %s is not set", s.Name, s.where)
+		}
+		return plaintext.FromString(value), nil
+	default:
+		file, err := os.Open(s.where)
+		if err != nil {
+			return plaintext.Bytes{}, fmt.Errorf("--secret %s: %w", s.Name, err)
+		}
+		defer func() { _ = file.Close() }()
+		return read(file, "--secret "+s.Name)
+	}
+}
+
+func read(r io.Reader, what string) (plaintext.Bytes, error) {
+	// One buffer of the full size: growing would leave copies behind.
+	buffer := make([]byte, maxSize+1)
+	n, err := io.ReadFull(r, buffer)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return plaintext.Bytes{}, fmt.Errorf("%s: %w", what, err)
+	}
+	value := plaintext.New(trimLineEnd(buffer[:n]))
+	switch {
+	case n > maxSize:
+		value.Clear()
+		return plaintext.Bytes{}, fmt.Errorf("%s: longer than %d bytes", what, maxSize)
+	case bytes.IndexByte(buffer[:n], 0) >= 0:
+		value.Clear()
+		return plaintext.Bytes{}, fmt.Errorf("%s: holds a NUL character, which no process can be given", what)
+	}
+	return value, nil
+}
+
+func trimLineEnd(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+		if n := len(b); n > 0 && b[n-1] == '\r' {
+			b = b[:n-1]
+		}
+	}
+	return b
+}
+
+// Files are the variables of the environment files of a run.
+type Files struct {
+	files []envFile
+}
+
+type envFile struct {
+	path      string
+	variables []dotenv.Variable
+}
+
+// ReadFiles reads the file given by the user, if any, and the workspace's own,
+// which may be missing.
+func ReadFiles(given, own string) (*Files, error) {
+	f := &Files{}
+	if given != "" {
+		if err := f.add(given); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.add(own); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Files) add(path string) error {
+	variables, err := dotenv.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	f.files = append(f.files, envFile{path, variables})
+	return nil
+}
+
+// lookup finds a variable and the file it stands in.
+func (f *Files) lookup(name string) (plaintext.Bytes, string, bool) {
+	for _, file := range f.files {
+		for i := len(file.variables) - 1; i >= 0; i-- {
+			if file.variables[i].Name == name {
+				return file.variables[i].Value, file.path, true
+			}
+		}
+	}
+	return plaintext.Bytes{}, "", false
+}
+
+// secretPrefix starts the variables of secrets, which a service gets only if
+// it declares them.
+const secretPrefix = "SECRET_"
+
+// Plain are the variables of the files that are no secrets, for the service's
+// environment.
+func (f *Files) Plain() map[string]string {
+	plain := map[string]string{}
+	for i := len(f.files) - 1; i >= 0; i-- {
+		for _, v := range f.files[i].variables {
+			if !strings.HasPrefix(v.Name, secretPrefix) {
+				plain[v.Name] = string(v.Value.Reveal())
+			}
+		}
+	}
+	return plain
+}
+
+// Found is a secret, and where it came from in words fit to print.
+type Found struct {
+	Value  plaintext.Bytes
+	Origin string
+}
+
+// A Finder looks in all the places.
+type Finder struct {
+	given map[string]Found
+	files *Files
+}
+
+// NewFinder takes what the user gave by name, and the files.
+func NewFinder(given map[string]Found, files *Files) *Finder { return &Finder{given, files} }
+
+// Find looks for the secret of a parameter.
+func (f *Finder) Find(p signature.Parameter) (Found, bool) {
+	if found, ok := f.given[p.Name]; ok {
+		return found, true
+	}
+	if value, ok := os.LookupEnv(p.Env); ok {
+		return Found{plaintext.FromString(value), "the environment"}, true
+	}
+	value, path, ok := f.files.lookup(p.Env)
+	return Found{value, path}, ok
+}
+
+// Candidates are all values that are secrets by the name of their variable or
+// were given as one, whether or not the service declares them: what a masker
+// has to know before the signature is known.
+func (f *Finder) Candidates() []plaintext.Bytes {
+	var all []plaintext.Bytes
+	for _, found := range f.given {
+		all = append(all, found.Value)
+	}
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, secretPrefix) {
+			all = append(all, plaintext.FromString(value))
+		}
+	}
+	for _, file := range f.files.files {
+		for _, v := range file.variables {
+			if strings.HasPrefix(v.Name, secretPrefix) {
+				all = append(all, v.Value)
+			}
+		}
+	}
+	return all
+}
+
+// MissingError lists secrets that nothing gives.
+type MissingError struct{ Parameters []signature.Parameter }
+
+func (e *MissingError) Error() string {
+	var b strings.Builder
+	b.WriteString("the service needs a secret that nothing gives:")
+	if len(e.Parameters) > 1 {
+		b.Reset()
+		b.WriteString("the service needs secrets that nothing gives:")
+	}
+	for _, p := range e.Parameters {
+		fmt.Fprintf(&b, "\n%s (environment variable %s)", p.Name, p.Env)
+	}
+	return b.String()
+}
+
+// Hint lists the ways to give the first of them.
+func (e *MissingError) Hint() string {
+	p := e.Parameters[0]
+	return fmt.Sprintf(`give it in one of these ways:
+export %[2]s=…           for this shell
+%[2]s=… in the file .env which git must ignore
+--secret %[1]s            asks for it
+--secret %[1]s=@FILE      reads a file (=- reads standard input, =env:VAR a variable)`, p.Name, p.Env)
+}

@@ -1,0 +1,84 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/qhubctl/qhubctl/internal/redact"
+)
+
+// LinkInputs makes the files of a folder the input files. A folder that does
+// not exist has none. A service may read more of them than it has parameters,
+// so all are linked.
+func (f Folder) LinkInputs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the input files: %w", err)
+	}
+	for _, entry := range entries {
+		source := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(source) // the user's own links are followed
+		if err != nil {
+			return fmt.Errorf("cannot read the input files: %w", err)
+		}
+		if !info.Mode().IsRegular() {
+			continue
+		}
+		if err := linkOrCopy(source, filepath.Join(f.Input(), entry.Name())); err != nil {
+			return fmt.Errorf("cannot provide the input file %s: %w", entry.Name(), err)
+		}
+	}
+	return nil
+}
+
+// linkOrCopy copies where links need a privilege, as on Windows.
+func linkOrCopy(source, target string) error {
+	if os.Symlink(source, target) == nil {
+		return nil
+	}
+	content, err := os.ReadFile(source)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(target, content, 0o600)
+}
+
+// Export copies a result file into dir, masked, under its own name, masked
+// too, and returns the path. An error of the kind [redact.ErrWithheld] is
+// about this file alone.
+func (f Folder) Export(name, dir string, masker *redact.Masker) (string, error) {
+	output, err := os.OpenRoot(f.Output())
+	if err != nil {
+		return "", fmt.Errorf("cannot read the result files: %w", err)
+	}
+	defer func() { _ = output.Close() }()
+	source, err := output.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("cannot read a result file: %w", err)
+	}
+	defer func() { _ = source.Close() }()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("cannot make the folder of the result files: %w", err)
+	}
+	// Complete or not there at all, and never through a link.
+	target := filepath.Join(dir, masker.String(name))
+	temporary, err := os.CreateTemp(dir, ".result-")
+	if err != nil {
+		return "", fmt.Errorf("cannot write a result file: %w", err)
+	}
+	err = masker.Copy(temporary, source)
+	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), target)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+		return "", fmt.Errorf("cannot write the result file %s: %w", masker.String(name), err)
+	}
+	return target, nil
+}

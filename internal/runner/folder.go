@@ -1,0 +1,141 @@
+// Package runner holds what all ways of running an execution share: the folder
+// that an execution works in, the environment it sees, and what it leaves.
+package runner
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Folder is the scratch space of one execution. Nothing in it outlives the
+// execution but what the caller takes out of Output.
+type Folder struct{ root string }
+
+// NewFolder makes the space below parent; an empty parent is the system's
+// temporary folder.
+func NewFolder(parent string) (Folder, error) {
+	root, err := os.MkdirTemp(parent, "qhubctl-run-")
+	if err != nil {
+		return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
+	}
+	f := Folder{root}
+	for _, dir := range []string{f.Input(), f.Output(), f.DataPools(), f.Temp()} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			_ = f.Remove()
+			return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// Input holds a file for each input parameter.
+func (f Folder) Input() string { return filepath.Join(f.root, "input") }
+
+// Output is where the service writes its result.
+func (f Folder) Output() string { return filepath.Join(f.root, "output") }
+
+// DataPools holds a folder, or a link to one, for each data pool.
+func (f Folder) DataPools() string { return filepath.Join(f.root, "datapool") }
+
+// Temp is the TMPDIR of the execution.
+func (f Folder) Temp() string { return filepath.Join(f.root, "tmp") }
+
+// Remove deletes all of it, folders that the service has made read-only too.
+func (f Folder) Remove() error {
+	if err := os.RemoveAll(f.root); err == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(f.root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(f.root)
+}
+
+// WriteInputs writes the inputs as the kits read them: a JSON string becomes a
+// text file with the plain text, so that it stays a string whatever it says;
+// anything else a JSON file.
+func (f Folder) WriteInputs(inputs map[string]json.RawMessage) error {
+	for name, value := range inputs {
+		file, content := name+".json", []byte(value)
+		if trimmed := bytes.TrimLeft(value, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '"' {
+			var text string
+			if err := json.Unmarshal(value, &text); err != nil {
+				return fmt.Errorf("the input %s: %w", name, err)
+			}
+			file, content = name+".txt", []byte(text)
+		}
+		if err := os.WriteFile(filepath.Join(f.Input(), file), content, 0o600); err != nil {
+			return fmt.Errorf("cannot write the input %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// LinkDataPool makes the folder target the data pool of a parameter.
+func (f Folder) LinkDataPool(parameter, target string) error {
+	absolute, err := filepath.Abs(target)
+	if err != nil {
+		return fmt.Errorf("the data pool %s: %w", parameter, err)
+	}
+	if err := os.Symlink(absolute, filepath.Join(f.DataPools(), parameter)); err != nil {
+		return fmt.Errorf("cannot provide the data pool %s: %w", parameter, err)
+	}
+	return nil
+}
+
+// The files in which a kit leaves the result.
+const (
+	outputJSON = "output.json"
+	outputText = "output.txt"
+)
+
+// A Result is what an execution has left in its output folder.
+type Result struct {
+	// Value is the JSON text of what run returned, or the problem document of
+	// a failure; nil if there is none.
+	Value []byte
+	// Files are the names of the files the service wrote itself, sorted.
+	// Only regular files count: a link could lead out of the folder.
+	Files []string
+}
+
+// ReadResult reads the output folder.
+func (f Folder) ReadResult() (Result, error) {
+	var result Result
+	entries, err := os.ReadDir(f.Output())
+	if errors.Is(err, fs.ErrNotExist) {
+		return result, nil // the service has removed it
+	}
+	if err != nil {
+		return result, fmt.Errorf("cannot read the result: %w", err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		if name != outputJSON && name != outputText {
+			result.Files = append(result.Files, name)
+			continue
+		}
+		value, err := os.ReadFile(filepath.Join(f.Output(), name))
+		if err != nil {
+			return result, fmt.Errorf("cannot read the result: %w", err)
+		}
+		if result.Value == nil || name == outputJSON {
+			result.Value = bytes.TrimSpace(value)
+		}
+	}
+	slices.SortFunc(result.Files, strings.Compare)
+	return result, nil
+}

@@ -1,0 +1,119 @@
+"""Starts a Python service in a fresh interpreter.
+
+The program that runs services writes orders to standard input, each one line of JSON. The first is
+
+    {"entrypoint": "src.program:run", "describe": "/path/to/describe.py" or null, "run": true or false, "secrets": {...}}
+
+With "describe" the service is described first: the document of docs/signature.md goes to standard output as one
+line, and a second order says whether to go on: {"run": true, "secrets": {...}}. End of input means: no more.
+
+So secrets come by a pipe. They are never in the environment block this process was started with, which others may
+read; they stand in os.environ only until the runtime has injected them.
+"""
+
+import os
+import sys
+
+
+def read_order():
+    """Reads one line from descriptor 0, no byte further; None at the end of input."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        # A pipe gives what is there, and the other side waits for an answer before it writes the next line.
+        chunk = os.read(0, 65536)
+        if not chunk:
+            return None
+        line += chunk
+    import json
+
+    try:
+        return json.loads(line)
+    finally:
+        line[:] = bytes(len(line))
+
+
+def close_input():
+    """A service reads no input of ours, nor what is left of an order."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def load_describer(path):
+    """The describer of the installed kit, or the one at path where the kit has none (the published package)."""
+    try:
+        from qhub.commons import describe
+    except ImportError:
+        import importlib.util
+
+        spec = importlib.util.spec_from_file_location("_qhubctl_describe", path)
+        describe = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(describe)
+    return describe
+
+
+def describe_service(entrypoint, path):
+    """Writes the description to standard output, where nothing else goes meanwhile: importing user code may print."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        document = load_describer(path).describe(entrypoint)
+    except BaseException as error:  # whatever the service's module raises while it is imported
+        document = {
+            "schemaVersion": 1,
+            "error": {"kind": "internal", "message": "describing failed: " + type(error).__name__},
+        }
+    sys.stdout.flush()
+    import json
+
+    with os.fdopen(answer, "wb") as out:
+        out.write(json.dumps(document).encode() + b"\n")
+        out.flush()
+        os.dup2(out.fileno(), 1)
+
+
+def scrub_after_injection():
+    """The published package leaves its secrets in os.environ, for every child to inherit: remove each once used."""
+    import qhub.commons
+
+    if os.path.exists(os.path.join(os.path.dirname(qhub.commons.__file__), "describe.py")):
+        return  # a kit of ours, which does so itself
+    from qhub.commons import parameters
+
+    create = getattr(parameters, "create_secret_instance", None)
+    variable = getattr(parameters, "parameter_name_to_env_var", None)
+    if create is None or variable is None:
+        return
+
+    def create_and_scrub(name):
+        secret = create(name)
+        os.environ.pop(variable(name), None)
+        return secret
+
+    parameters.create_secret_instance = create_and_scrub
+
+
+def main():
+    """Carries out the orders. Returns the exit code of the service."""
+    order = read_order()
+    if order is None:
+        return 2
+    sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
+    entrypoint = os.environ["ENTRYPOINT"] = order["entrypoint"]
+    sys.argv = [entrypoint]
+    if order.get("describe"):
+        describe_service(entrypoint, order["describe"])
+        order = read_order()
+    close_input()
+    if not order or not order.get("run"):
+        return 0
+    os.environ.update(order.pop("secrets", None) or {})
+    del order
+    from qhub.commons.runtime.main import main as run_service
+
+    scrub_after_injection()
+    return run_service()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+// Package process runs one execution of a service in a process of its own.
+//
+// A Python process is started first and told what to run afterwards
+// ([Process.Run]), so that one interpreter can describe its service and then
+// run it. Its secrets come by a pipe and never stand in the environment block
+// of a process. What the service prints goes to the writers of the [Command]
+// as it comes. When the execution ends, for whatever reason, all its processes
+// end, children it left behind too.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+// drainTime is how long output is read after the process has ended and its
+// tree is killed: a pipe may have been handed to a process out of our reach.
+const drainTime = 2 * time.Second
+
+// A Command says how to start a process.
+type Command struct {
+	Path string
+	Args []string
+	// Dir is the working folder.
+	Dir string
+	// Env is the whole environment, as NAME=value.
+	Env []string
+	// Stdout and Stderr get what the service prints, from one goroutine each.
+	Stdout, Stderr io.Writer
+}
+
+// A Secret is the value of one parameter and the variable that carries it.
+type Secret struct {
+	Env   string
+	Value plaintext.Bytes
+}
+
+// An Outcome is how a process ended.
+type Outcome struct {
+	// ExitCode is the code the process gave itself; -1 if a signal ended it.
+	ExitCode int
+	// Signal names the signal that ended it; empty if none did.
+	Signal string
+}
+
+// A Process that runs. Wait must be called, once; Stop may be called by any
+// goroutine.
+type Process struct {
+	cmd     *exec.Cmd
+	tree    tree
+	pipes   []*os.File // our ends of its output
+	copying sync.WaitGroup
+	exited  chan struct{}
+	stop    sync.Once
+
+	mu     sync.Mutex
+	reaped bool // the number of the process may be another's by now
+}
+
+// Start starts a program that takes its secrets from its environment.
+func Start(c Command, secrets []Secret) (*Process, error) {
+	p := newProcess(c)
+	for _, s := range secrets {
+		p.cmd.Env = append(p.cmd.Env, s.Env+"="+string(s.Value.Reveal()))
+	}
+	if err := p.start(c.Stdout, c.Stderr); err != nil {
+		return nil, err
+	}
+	p.cmd.Env = nil
+	return p, nil
+}
+
+func newProcess(c Command) *Process {
+	p := &Process{
+		cmd:    exec.Command(c.Path, c.Args...),
+		tree:   tree{marker: treeMarker + "=" + uuid.NewString()},
+		exited: make(chan struct{}),
+	}
+	p.cmd.Dir = c.Dir
+	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.marker)
+	p.cmd.SysProcAttr = ownGroup()
+	return p
+}
+
+func (p *Process) start(stdout, stderr io.Writer) error {
+	theirs := make([]*os.File, 0, 2)
+	defer func() {
+		for _, w := range theirs {
+			_ = w.Close()
+		}
+	}()
+	for range 2 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			p.closePipes()
+			return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
+		}
+		p.pipes, theirs = append(p.pipes, r), append(theirs, w)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1]
+	if err := startTied(p.cmd); err != nil {
+		p.closePipes()
+		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
+	}
+	p.tree.pid = p.cmd.Process.Pid
+	for i, sink := range []io.Writer{stdout, stderr} {
+		p.copying.Go(func() { drain(sink, p.pipes[i]) })
+	}
+	return nil
+}
+
+// drain reads a pipe to its end, even where the sink fails: a service must not
+// block, or die of a broken pipe, because nobody can take its log.
+func drain(sink io.Writer, pipe io.Reader) {
+	if f, ok := sink.(*firstLine); ok {
+		defer f.close()
+	}
+	if _, err := io.Copy(sink, pipe); err != nil {
+		_, _ = io.Copy(io.Discard, pipe)
+	}
+}
+
+func (p *Process) closePipes() {
+	for _, r := range p.pipes {
+		_ = r.Close()
+	}
+}
+
+// Pid of the process.
+func (p *Process) Pid() int { return p.tree.pid }
+
+// Stop asks the process and its children to end, with the signal given, and
+// ends them after the grace time. It returns at once; later calls kill at
+// once.
+func (p *Process) Stop(signal os.Signal, grace time.Duration) {
+	asked := false
+	p.stop.Do(func() {
+		asked = true
+		p.signal(signal)
+		go func() {
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+				p.signal(os.Kill)
+			case <-p.exited:
+			}
+		}()
+	})
+	if !asked {
+		p.signal(os.Kill)
+	}
+}
+
+func (p *Process) signal(signal os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		p.tree.signal(signal)
+	}
+}
+
+// reap waits for the process and ends its group, where the system allows it
+// before the number of the group is free for others.
+func (p *Process) reap() error {
+	var err error
+	held := awaitExit(p.tree.pid)
+	if !held {
+		err = p.cmd.Wait()
+	}
+	close(p.exited)
+	p.signal(os.Kill)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
+	if held {
+		err = p.cmd.Wait()
+	}
+	return err
+}
+
+// Wait waits for the end of the process, ends what is left of its tree, and
+// returns when all of its output has been written.
+func (p *Process) Wait() (Outcome, error) {
+	err := p.reap()
+	p.tree.killStrays()
+	deadline := time.Now().Add(drainTime)
+	for _, r := range p.pipes {
+		_ = r.SetReadDeadline(deadline)
+	}
+	p.copying.Wait()
+	p.closePipes()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		return Outcome{ExitCode: -1}, fmt.Errorf("cannot wait for the service: %w", err)
+	}
+	return Outcome{ExitCode: p.cmd.ProcessState.ExitCode(), Signal: signalName(p.cmd.ProcessState)}, nil
+}

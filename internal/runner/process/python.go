@@ -1,0 +1,159 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// LauncherSource is the text of the program that a Python process runs first.
+// It lies in a file beside the interpreter's caches (see package workspace).
+//
+//go:embed launcher.py
+var LauncherSource []byte
+
+// maxDescription bounds what a describing process may write.
+const maxDescription = 16 << 20
+
+// Python says how to run a Python service.
+type Python struct {
+	// Interpreter and Launcher are files, the latter with LauncherSource.
+	Interpreter, Launcher string
+	// Entrypoint is module:function.
+	Entrypoint string
+	// Describer is the file of the module that describes services, for
+	// environments whose kit cannot.
+	Describer string
+}
+
+// pythonProcess is an interpreter that has been started and waits for orders.
+type pythonProcess struct {
+	*Process
+	python Python
+	orders io.WriteCloser
+	answer *firstLine // nil unless it was started to describe
+}
+
+// Start starts an interpreter, which waits for its orders.
+func (python Python) Start(c Command, describe bool) (Execution, error) {
+	c.Path = python.Interpreter
+	c.Args = []string{python.Launcher}
+	p := &pythonProcess{Process: newProcess(c), python: python}
+	stdout := c.Stdout
+	if describe {
+		p.answer = &firstLine{line: make(chan []byte, 1), rest: c.Stdout}
+		stdout = p.answer
+	}
+	orders, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", c.Path, err)
+	}
+	p.orders = orders
+	if err := p.start(stdout, c.Stderr); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Describe imports the service and returns its description document.
+func (p *pythonProcess) Describe(ctx context.Context) ([]byte, error) {
+	p.send(order{Entrypoint: p.python.Entrypoint, Describe: p.python.Describer}, nil)
+	select {
+	case line, ok := <-p.answer.line:
+		if !ok {
+			return nil, ErrNotDescribed
+		}
+		return line, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Run tells the process to run its service with these secrets.
+func (p *pythonProcess) Run(secrets []Secret) error {
+	p.send(order{Entrypoint: p.python.Entrypoint, Run: true}, secrets)
+	_ = p.orders.Close()
+	return nil
+}
+
+// Finish tells a process that has described its service to end.
+func (p *pythonProcess) Finish() { _ = p.orders.Close() }
+
+type order struct {
+	Entrypoint string `json:"entrypoint"`
+	Describe   string `json:"describe,omitempty"`
+	Run        bool   `json:"run,omitempty"`
+}
+
+// send writes one order. A process that is gone takes none, which Wait tells.
+func (p *pythonProcess) send(o order, secrets []Secret) {
+	head, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // strings and booleans
+	}
+	size := len(head) + 32
+	for _, s := range secrets {
+		size += len(s.Env) + 8 + 6*s.Value.Len() // \u0000 is six bytes for one
+	}
+	// Room for all at once: growing would leave copies of secrets behind.
+	line := append(make([]byte, 0, size), head[:len(head)-1]...)
+	line = append(line, `,"secrets":{`...)
+	for i, s := range secrets {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line, _ = jsontext.AppendQuote(line, s.Env)
+		line = append(line, ':')
+		line, _ = jsontext.AppendQuote(line, s.Value.Reveal()) // replaces what is not UTF-8
+	}
+	line = append(line, "}}\n"...)
+	_, _ = p.orders.Write(line)
+	clear(line[:cap(line)])
+}
+
+// firstLine keeps the first line that is written to it, and passes the rest
+// on. The channel is closed without a line where the stream ends before that.
+type firstLine struct {
+	line chan []byte
+	rest io.Writer
+	got  []byte
+	done bool
+}
+
+func (f *firstLine) Write(b []byte) (int, error) {
+	if f.done {
+		return f.rest.Write(b)
+	}
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		if len(f.got)+len(b) > maxDescription {
+			return 0, errors.New("the description of the service is too long")
+		}
+		f.got = append(f.got, b...)
+		return len(b), nil
+	}
+	f.done = true
+	f.line <- slices.Concat(f.got, b[:end])
+	f.got = nil
+	if len(b) > end+1 {
+		if n, err := f.rest.Write(b[end+1:]); err != nil {
+			return end + 1 + n, err
+		}
+	}
+	return len(b), nil
+}
+
+// close says that the stream has ended.
+func (f *firstLine) close() {
+	if !f.done {
+		f.done = true
+		close(f.line)
+	}
+}

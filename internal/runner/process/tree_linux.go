@@ -1,0 +1,98 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownGroup makes the process the leader of a group of its own, so that a
+// Ctrl-C at the terminal reaches it through us alone, and ties its life to
+// ours: not even a kill -9 of this program leaves services behind.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// starts carries the commands to start to one OS thread that lives as long as
+// the program: the kernel sends a death signal when the thread that forked
+// ends, not when the program does.
+var starts = sync.OnceValue(func() chan<- func() {
+	queue := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for start := range queue {
+			start()
+		}
+	}()
+	return queue
+})
+
+func startTied(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	starts() <- func() { done <- cmd.Start() }
+	return <-done
+}
+
+// awaitExit returns when the process has ended, and leaves it to be reaped;
+// false if it cannot.
+func awaitExit(pid int) bool {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil
+		}
+	}
+}
+
+// killStrays ends processes of the tree that have left its group. They carry
+// the marker in the environment block they were started with, wherever in the
+// tree of processes they are now. A process that hides from this on purpose
+// is a matter for a sandbox.
+func (t tree) killStrays() {
+	for range 10 { // a stray may fork while it is looked for
+		if !t.killStraysOnce() {
+			return
+		}
+	}
+}
+
+func (t tree) killStraysOnce() (found bool) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return false
+	}
+	marker := []byte(t.marker)
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if environ, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ")); err == nil && bytes.Contains(environ, marker) {
+			found = t.killMarked(pid) || found
+		}
+	}
+	return found
+}
+
+// killMarked kills through a descriptor of the process, and only after another
+// look: its number may have gone to another process meanwhile.
+func (t tree) killMarked(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err != nil || !bytes.Contains(environ, []byte(t.marker)) {
+		return false
+	}
+	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+}

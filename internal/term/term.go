@@ -1,0 +1,115 @@
+// Package term is how the program talks to people: errors with hints, notes,
+// and progress. Its rules:
+//
+//   - Results go to Out, everything else to Err.
+//   - Colours and moving lines only where Err is a terminal and NO_COLOR is not
+//     set; elsewhere each step is one plain line.
+//   - An error is one line that says what is wrong, what another program said
+//     about it, and one hint at what to do.
+package term
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+)
+
+// Streams are the standard streams of a command. Its methods are safe for
+// concurrent use.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+	// Quiet leaves out all but errors.
+	Quiet bool
+	// Interactive: a person can be asked.
+	Interactive bool
+	// Animate: Err is a terminal that understands colours and moving lines.
+	Animate bool
+
+	mu   sync.Mutex
+	live *spinner
+}
+
+// System are the streams of this process.
+func System() *Streams {
+	terminal := term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"
+	return &Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		Interactive: terminal && term.IsTerminal(int(os.Stdin.Fd())),
+		Animate:     terminal && os.Getenv("NO_COLOR") == "",
+	}
+}
+
+var (
+	bad   = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
+	note  = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
+	good  = lipgloss.NewStyle().Foreground(lipgloss.Green)
+	faint = lipgloss.NewStyle().Faint(true)
+)
+
+func (s *Streams) paint(style lipgloss.Style, text string) string {
+	if !s.Animate {
+		return text
+	}
+	return style.Render(text)
+}
+
+// Say prints a note about what is done.
+func (s *Streams) Say(format string, args ...any) {
+	if !s.Quiet {
+		s.print(fmt.Sprintf(format, args...) + "\n")
+	}
+}
+
+// Warn prints a note that stands out.
+func (s *Streams) Warn(format string, args ...any) {
+	if !s.Quiet {
+		s.print(s.paint(note, "warning:") + " " + fmt.Sprintf(format, args...) + "\n")
+	}
+}
+
+// Error prints an error, with its details and its hint if it has any.
+func (s *Streams) Error(err error) {
+	var b strings.Builder
+	message := err.Error()
+	if strings.Contains(message, "\n") {
+		message = strings.ReplaceAll(message, "\n", "\n  ")
+	}
+	fmt.Fprintf(&b, "%s %s\n", s.paint(bad, "error:"), message)
+	if detailed, ok := errors.AsType[interface {
+		error
+		Details() string
+	}](err); ok && detailed.Details() != "" {
+		for line := range strings.Lines(detailed.Details()) {
+			b.WriteString("  " + s.paint(faint, strings.TrimRight(line, "\n")) + "\n")
+		}
+	}
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok && hinted.Hint() != "" {
+		fmt.Fprintf(&b, "%s %s\n", s.paint(note, "hint:"), strings.ReplaceAll(hinted.Hint(), "\n", "\n  "))
+	}
+	s.print(b.String())
+}
+
+// print writes around a live progress line.
+func (s *Streams) print(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clearLine()
+	_, _ = io.WriteString(s.Err, text)
+}
+
+// Good, Note and Bad mark a word of a list; Faint what matters less.
+func (s *Streams) Good(text string) string  { return s.paint(good, text) }
+func (s *Streams) Note(text string) string  { return s.paint(note, text) }
+func (s *Streams) Bad(text string) string   { return s.paint(bad, text) }
+func (s *Streams) Faint(text string) string { return s.paint(faint, text) }

@@ -1,0 +1,152 @@
+package workspace
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// maxSources bounds how many files are looked at to see whether a service has
+// changed; a larger workspace is described anew each time.
+const maxSources = 20_000
+
+// described is the cached description of a service.
+type described struct {
+	Key      string          `json:"key"`
+	Document json.RawMessage `json:"document"`
+}
+
+// SourceKey is a hash of what a description depends on: the entrypoint, the
+// files of the workspace, and the packages of the environment. It is empty
+// where the workspace is too large to tell.
+func (w *Workspace) SourceKey(env *Environment) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
+	if err := w.hashSources(h); err != nil {
+		return ""
+	}
+	hashPackages(h, env)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// CachedSignature is the signature of the service as it is now, if it has been
+// described before; otherwise ok is false.
+func (w *Workspace) CachedSignature(key string) (s *signature.Signature, ok bool) {
+	text, err := os.ReadFile(w.path(stateDir, "signature.json"))
+	var cached described
+	if err != nil || key == "" || json.Unmarshal(text, &cached) != nil || cached.Key != key {
+		return nil, false
+	}
+	s, err = signature.Parse(cached.Document)
+	return s, err == nil
+}
+
+// CacheSignature keeps the description of a service. That it cannot be kept
+// (a read-only folder) makes the next start slower, and is no error.
+func (w *Workspace) CacheSignature(key string, document []byte) {
+	if key == "" {
+		return
+	}
+	path, err := w.state("signature.json")
+	if err != nil {
+		return
+	}
+	text, err := json.Marshal(described{key, document})
+	if err != nil {
+		return
+	}
+	// Another process may read it at the same time.
+	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if os.WriteFile(temporary, text, 0o600) != nil || os.Rename(temporary, path) != nil {
+		_ = os.Remove(temporary)
+	}
+}
+
+// hashSources takes the text of Python files, and size and time of all others,
+// which a module may read while it is imported. Data and what tools keep for
+// themselves is left out.
+func (w *Workspace) hashSources(h hash.Hash) error {
+	files := 0
+	return filepath.WalkDir(w.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if path != w.Dir && w.skipped(path, entry.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if files++; files > maxSources {
+			return fs.ErrInvalid
+		}
+		return w.hashSource(h, path, entry)
+	})
+}
+
+func (w *Workspace) hashSource(h hash.Hash, path string, entry fs.DirEntry) error {
+	relative, err := filepath.Rel(w.Dir, path)
+	if err != nil {
+		return err
+	}
+	if filepath.Ext(path) == ".py" {
+		sum, err := hashFile(path)
+		fmt.Fprintf(h, "%q %s\n", relative, sum)
+		return err
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(h, "%q %d %d\n", relative, info.Size(), info.ModTime().UnixNano())
+	return nil
+}
+
+func (w *Workspace) skipped(path, name string) bool {
+	if strings.HasPrefix(name, ".") || name == "__pycache__" || name == "node_modules" || exists(filepath.Join(path, "pyvenv.cfg")) {
+		return true
+	}
+	if filepath.Dir(path) != w.Dir {
+		return false
+	}
+	switch name {
+	case "input", "datapool", "out", "output", "vendor":
+		return true
+	}
+	return false
+}
+
+// hashPackages takes the names of what is installed: a dist-info folder
+// carries name and version.
+func hashPackages(h hash.Hash, env *Environment) {
+	if env.Dir == "" {
+		info, err := os.Stat(env.Python)
+		if err == nil {
+			fmt.Fprintf(h, "%d %d\n", info.Size(), info.ModTime().UnixNano())
+		}
+		return
+	}
+	for _, pattern := range []string{"lib/python*/site-packages", "Lib/site-packages"} {
+		folders, err := filepath.Glob(filepath.Join(env.Dir, filepath.FromSlash(pattern)))
+		if err != nil {
+			continue
+		}
+		for _, folder := range folders {
+			entries, err := os.ReadDir(folder)
+			if err != nil {
+				continue
+			}
+			for _, entry := range entries {
+				fmt.Fprintf(h, "%q\n", entry.Name())
+			}
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package workspace
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/qhubctl/qhubctl/sdk"
+)
+
+// An Environment is a Python that has what the service needs.
+type Environment struct {
+	// Python is the interpreter.
+	Python string
+	// Dir is the virtual environment; empty if Python is not in one.
+	Dir string
+	// Managed: qhubctl has made it and keeps it up to date.
+	Managed bool
+}
+
+// Progress shows that something takes its time. Step is called when a step
+// begins; the function it returns when the step has ended.
+type Progress interface {
+	Step(what string) (done func(error))
+}
+
+// stamp is kept beside the environment and says what it was made from.
+type stamp struct {
+	// Key is a hash of all that the environment is made from; empty while it
+	// is being made.
+	Key string `json:"key"`
+	// Config is a hash of the environment's pyvenv.cfg, by which one that
+	// somebody else has put in its place is told.
+	Config string `json:"config"`
+}
+
+// Prepare makes sure that the workspace has an environment. One that the user
+// has made is taken as it is; otherwise one is made, and made anew when
+// pyproject.toml, requirements.txt or the lock file change. An environment
+// that is up to date costs two small files to read and no process.
+func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environment, error) {
+	env := w.environment()
+	if w.isForeign(env) {
+		return env, checkPython(env.Python)
+	}
+	env.Managed = true
+	key, err := w.environmentKey()
+	if err != nil {
+		return nil, err
+	}
+	if w.upToDate(env, key) {
+		return env, nil
+	}
+	lock, err := w.state("lock")
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockedfile.MutexAt(lock).Lock()
+	if err != nil {
+		return nil, &Error{Message: "cannot lock the workspace", Err: err}
+	}
+	defer unlock()
+	if w.upToDate(env, key) { // another process has just made it
+		return env, nil
+	}
+	return env, w.makeEnvironment(ctx, env, key, progress)
+}
+
+// A State says whether an environment can be used.
+type State int
+
+const (
+	// Unmade: there is none, or one of ours that is out of date.
+	Unmade State = iota
+	// Ready: of our making and up to date.
+	Ready
+	// Foreign: of the user's making, used as it is.
+	Foreign
+	// Broken: of the user's making, and without an interpreter.
+	Broken
+)
+
+// EnvironmentState looks at the environment without changing anything.
+func (w *Workspace) EnvironmentState() (State, *Environment) {
+	env := w.environment()
+	if w.isForeign(env) {
+		if checkPython(env.Python) != nil {
+			return Broken, env
+		}
+		return Foreign, env
+	}
+	env.Managed = true
+	if key, err := w.environmentKey(); err != nil || !w.upToDate(env, key) {
+		return Unmade, env
+	}
+	return Ready, env
+}
+
+func (w *Workspace) environment() *Environment {
+	return &Environment{Dir: w.path(".venv"), Python: w.path(".venv", venvPython())}
+}
+
+// Given is an environment that the user names; it is taken as it is.
+func Given(python string) (*Environment, error) {
+	absolute, err := filepath.Abs(python)
+	if err != nil {
+		return nil, &Error{Message: "cannot find " + python, Err: err}
+	}
+	return &Environment{Python: absolute}, checkPython(absolute)
+}
+
+func checkPython(python string) error {
+	if _, err := os.Stat(python); err != nil {
+		return &Error{
+			Message: "there is no Python at " + python,
+			Advice:  "make the environment anew (`uv venv && uv sync`), or delete the folder .venv and let qhubctl make one",
+		}
+	}
+	return nil
+}
+
+func venvPython() string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join("Scripts", "python.exe")
+	}
+	return filepath.Join("bin", "python")
+}
+
+// isForeign reports whether .venv exists and is not of our making.
+func (w *Workspace) isForeign(env *Environment) bool {
+	config, err := hashFile(filepath.Join(env.Dir, "pyvenv.cfg"))
+	if err != nil {
+		return false // none, or one that was never finished
+	}
+	made, err := w.readStamp()
+	return err != nil || made.Key != "" && made.Config != config
+}
+
+func (w *Workspace) upToDate(env *Environment, key string) bool {
+	made, err := w.readStamp()
+	if err != nil || made.Key != key {
+		return false
+	}
+	config, err := hashFile(filepath.Join(env.Dir, "pyvenv.cfg"))
+	return err == nil && config == made.Config && checkPython(env.Python) == nil
+}
+
+func (w *Workspace) readStamp() (stamp, error) {
+	var s stamp
+	text, err := os.ReadFile(w.path(stateDir, "environment.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	return s, err
+}
+
+func (w *Workspace) writeStamp(s stamp) error {
+	path, err := w.state("environment.json")
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		return &Error{Message: "cannot note the state of the environment", Err: err}
+	}
+	return nil
+}
+
+// environmentKey is a hash of all that an environment is made from.
+func (w *Workspace) environmentKey() (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.Published)
+	if !w.Published {
+		wheel, err := sdk.PythonWheel()
+		if err != nil {
+			return "", err
+		}
+		sum := sha256.Sum256(wheel.Content)
+		fmt.Fprintf(h, "%s %x\n", wheel.Name, sum)
+	}
+	for _, name := range []string{"pyproject.toml", "requirements.txt", "uv.lock", ".python-version"} {
+		sum, err := hashFile(w.path(name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", &Error{Message: "cannot read " + w.path(name), Err: err}
+		}
+		fmt.Fprintf(h, "%s %s\n", name, sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hashFile(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:]), nil
+}

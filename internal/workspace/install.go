@@ -1,0 +1,238 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/sdk"
+)
+
+// makeEnvironment makes .venv from nothing. The stamp says "being made" until
+// all is done, so that a half-made environment is never used.
+func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, key string, progress Progress) error {
+	if err := w.writeStamp(stamp{}); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(env.Dir); err != nil {
+		return &Error{Message: "cannot remove the outdated " + env.Dir, Err: err}
+	}
+	wheel, err := w.placeWheel()
+	if err != nil {
+		return err
+	}
+	install := installer{workspace: w, env: env, wheel: wheel}
+	if install.uv, err = exec.LookPath("uv"); err != nil {
+		install.uv = ""
+	}
+	if err := install.run(ctx, progress); err != nil {
+		return err
+	}
+	config, err := hashFile(filepath.Join(env.Dir, "pyvenv.cfg"))
+	if err != nil {
+		return &Error{Message: "the new environment is not complete", Err: err}
+	}
+	return w.writeStamp(stamp{Key: key, Config: config})
+}
+
+// placeWheel writes our kit where an installer can take it from; empty if the
+// workspace wants the published one.
+func (w *Workspace) placeWheel() (string, error) {
+	if w.Published {
+		return "", nil
+	}
+	wheel, err := sdk.PythonWheel()
+	if err != nil {
+		return "", err
+	}
+	path, err := w.state(wheel.Name)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, wheel.Content, 0o600); err != nil {
+		return "", &Error{Message: "cannot place the Python kit", Err: err}
+	}
+	return path, nil
+}
+
+// installer fills one environment, with uv where it is installed and with
+// Python's own tools otherwise.
+type installer struct {
+	workspace *Workspace
+	env       *Environment
+	wheel     string
+	uv        string
+}
+
+func (i installer) run(ctx context.Context, progress Progress) error {
+	steps := []struct {
+		what string
+		do   func(context.Context) error
+	}{{"Making .venv with venv", i.venvWithPython}, {"Installing packages with pip", i.installWithPip}}
+	if i.uv != "" {
+		steps[0].what, steps[0].do = "Making .venv with uv", i.venvWithUV
+		steps[1].what, steps[1].do = "Installing packages with uv", i.installWithUV
+	}
+	for _, step := range steps {
+		done := progress.Step(step.what)
+		err := step.do(ctx)
+		done(err)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i installer) venvWithUV(ctx context.Context) error {
+	args := []string{"venv", "--quiet", "--allow-existing"}
+	if !exists(i.workspace.path("pyproject.toml")) {
+		args = append(args, "--no-project") // not one of a folder above either
+	}
+	return i.command(ctx, i.uv, append(args, i.env.Dir)...)
+}
+
+func (i installer) venvWithPython(ctx context.Context) error {
+	python, _, err := FindPython(ctx)
+	if err != nil {
+		return err
+	}
+	return i.command(ctx, python, "-m", "venv", i.env.Dir)
+}
+
+// installWithUV gives our wheel twice: as a requirement, and as an override,
+// which wins over whatever the project's own sources say.
+func (i installer) installWithUV(ctx context.Context) error {
+	args := []string{"pip", "install", "--quiet", "--python", i.env.Python}
+	requirements, err := i.requirements(ctx)
+	if err != nil {
+		return err
+	}
+	args = append(args, requirements...)
+	if i.wheel != "" {
+		overrides, err := i.workspace.state("overrides.txt")
+		if err != nil {
+			return err
+		}
+		line := "qhub-commons @ file://" + filepath.ToSlash(i.wheel) + "\n"
+		if err := os.WriteFile(overrides, []byte(line), 0o600); err != nil {
+			return &Error{Message: "cannot note where the Python kit is", Err: err}
+		}
+		args = append(args, "--override", overrides, i.wheel)
+	}
+	return i.command(ctx, i.uv, args...)
+}
+
+// requirements are the arguments that name what the project needs. A lock file
+// is kept to.
+func (i installer) requirements(ctx context.Context) ([]string, error) {
+	w := i.workspace
+	switch {
+	case exists(w.path("uv.lock")) && exists(w.path("pyproject.toml")):
+		locked, err := w.state("locked.txt")
+		if err != nil {
+			return nil, err
+		}
+		args := []string{"export", "--quiet", "--frozen", "--no-hashes", "--no-dev", "--no-emit-project", "--output-file", locked}
+		if i.wheel != "" {
+			args = append(args, "--no-emit-package", "qhub-commons")
+		}
+		return []string{"-r", locked}, i.command(ctx, i.uv, args...)
+	case exists(w.path("pyproject.toml")):
+		return []string{"-r", "pyproject.toml"}, nil
+	case exists(w.path("requirements.txt")):
+		return []string{"-r", "requirements.txt"}, nil
+	case i.wheel == "":
+		return []string{"qhub-commons"}, nil
+	default:
+		return nil, nil
+	}
+}
+
+// installWithPip names each dependency, as pip does not read pyproject.toml
+// without building the project.
+func (i installer) installWithPip(ctx context.Context) error {
+	w := i.workspace
+	args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"}
+	switch {
+	case i.wheel != "":
+		args = append(args, i.wheel)
+	case !exists(w.path("pyproject.toml")) && !exists(w.path("requirements.txt")):
+		args = append(args, "qhub-commons")
+	}
+	args = append(args, w.project.Project.Dependencies...)
+	if !exists(w.path("pyproject.toml")) && exists(w.path("requirements.txt")) {
+		args = append(args, "-r", "requirements.txt")
+	}
+	return i.command(ctx, i.env.Python, args...)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// command runs an installer. It sees no secrets: the build scripts of other
+// people's packages run in it.
+func (i installer) command(ctx context.Context, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = i.workspace.Dir
+	cmd.Env = withoutSecrets(os.Environ())
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &Error{
+		Message: "cannot prepare the environment: " + filepath.Base(program) + " failed",
+		Detail:  lastLines(output.String(), 12),
+		Advice:  adviceFor(output.String()),
+		Err:     err,
+	}
+}
+
+func withoutSecrets(environ []string) []string {
+	var kept []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "SECRET_") && name != "PYTHONPATH" && name != "VIRTUAL_ENV" {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+var advice = []struct {
+	sign *regexp.Regexp
+	text string
+}{
+	{regexp.MustCompile(`(?i)no space left|ENOSPC`), "the disk is full: free some space and run the command again"},
+	{regexp.MustCompile(`(?i)conflict|incompatible|unsatisfiable`), "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
+	{regexp.MustCompile(`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`), "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
+	{regexp.MustCompile(`(?i)no module named (venv|ensurepip)|ensurepip is not`), "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
+	{regexp.MustCompile(`(?i)no (matching distribution|solution found)|requires-python|not supported`), "check the names, versions and requires-python in pyproject.toml or requirements.txt"},
+}
+
+func adviceFor(output string) string {
+	for _, a := range advice {
+		if a.sign.MatchString(output) {
+			return a.text
+		}
+	}
+	return "run the command again once the cause above is mended"
+}

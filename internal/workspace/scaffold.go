@@ -1,0 +1,120 @@
+package workspace
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/template"
+
+	"github.com/qhubctl/qhubctl/sdk"
+)
+
+//go:embed all:scaffold
+var scaffolds embed.FS
+
+// Scaffold writes a new service into dir, which may exist. It never overwrites
+// a file: if one is in the way, nothing is written. It returns the names of
+// the files it has written.
+func Scaffold(dir, language string) ([]string, error) {
+	files, err := scaffoldFiles(dir, language)
+	if err != nil {
+		return nil, err
+	}
+	var inTheWay, names []string
+	for _, f := range files {
+		names = append(names, f.name)
+		if _, err := os.Lstat(filepath.Join(dir, f.name)); !errors.Is(err, fs.ErrNotExist) {
+			inTheWay = append(inTheWay, f.name)
+		}
+	}
+	if len(inTheWay) > 0 {
+		return nil, &Error{
+			Message: fmt.Sprintf("%s already has %s; nothing was written", dir, strings.Join(inTheWay, ", ")),
+			Advice:  "choose another folder, or move these files away",
+		}
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.name)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = writeNew(path, f.content)
+		}
+		if err != nil {
+			return nil, &Error{Message: "cannot write the new service", Err: err}
+		}
+	}
+	return names, nil
+}
+
+// writeNew fails if the file exists by now.
+func writeNew(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+type scaffoldFile struct {
+	name    string
+	content []byte
+}
+
+func scaffoldFiles(dir, language string) ([]scaffoldFile, error) {
+	root := "scaffold/" + language
+	if _, err := fs.Stat(scaffolds, root); err != nil {
+		return nil, &Error{Message: fmt.Sprintf("there is no scaffold for the language %q", language), Advice: "known languages: python"}
+	}
+	wheel, err := sdk.PythonWheel()
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{"Name": projectName(dir), "Wheel": wheel.Name}
+	files := []scaffoldFile{{filepath.Join("vendor", wheel.Name), wheel.Content}}
+	err = fs.WalkDir(scaffolds, root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fillIn(path, values)
+		name := strings.ReplaceAll(strings.TrimPrefix(path, root+"/"), "dot_", ".")
+		files = append(files, scaffoldFile{filepath.FromSlash(name), content})
+		return err
+	})
+	return files, err
+}
+
+func fillIn(path string, values map[string]string) ([]byte, error) {
+	text, err := scaffolds.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := template.New(path).Option("missingkey=error").Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = parsed.Execute(&b, values)
+	return b.Bytes(), err
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// projectName makes the name of a folder fit for a package.
+func projectName(dir string) string {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		absolute = dir
+	}
+	name := strings.Trim(notInName.ReplaceAllString(filepath.Base(absolute), "-"), "-")
+	if name == "" {
+		return "service"
+	}
+	return strings.ToLower(name)
+}
