@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"strings"
@@ -117,9 +118,15 @@ func archive(files map[string][]byte, info string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
 	for _, name := range names {
-		header := &zip.FileHeader{Name: name, Method: zip.Store, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
+		size := uint64(len(files[name]))
+		header := &zip.FileHeader{
+			Name: name, Method: zip.Store, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+			// Known beforehand, so that they stand before the content: uv
+			// reads a wheel as a stream.
+			CRC32: crc32.ChecksumIEEE(files[name]), CompressedSize64: size, UncompressedSize64: size,
+		}
 		header.SetMode(0o644)
-		f, err := w.CreateHeader(header)
+		f, err := w.CreateRaw(header)
 		if err == nil {
 			_, err = f.Write(files[name])
 		}

@@ -58,11 +58,12 @@ def describe_service(entrypoint, path):
     os.dup2(2, 1)
     try:
         document = load_describer(path).describe(entrypoint)
+    except ModuleNotFoundError as error:  # not of the service's, whose errors are in the document
+        message = "the module {} is not installed; services need the package qhub-commons".format(error.name)
+        document = {"schemaVersion": 1, "error": {"kind": "import", "message": message}}
     except BaseException as error:  # whatever the service's module raises while it is imported
-        document = {
-            "schemaVersion": 1,
-            "error": {"kind": "internal", "message": "describing failed: " + type(error).__name__},
-        }
+        message = "describing failed: " + type(error).__name__
+        document = {"schemaVersion": 1, "error": {"kind": "internal", "message": message}}
     sys.stdout.flush()
     import json
 
