@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,7 @@ const (
 	TypeQueueFull   = "urn:qhubctl:problem:queue-full"
 	TypeSecrets     = "urn:qhubctl:problem:secrets-unavailable"
 	TypeStart       = "urn:qhubctl:problem:start-failed"
+	TypeChanged     = "urn:qhubctl:problem:service-changed"
 	TypeInternal    = "urn:qhubctl:problem:internal"
 )
 
@@ -94,6 +96,50 @@ func SecretsUnavailable() *Problem {
 		Type: TypeSecrets, Status: http.StatusInternalServerError, Title: "Secrets unavailable",
 		Detail: "The secrets of this execution could not be opened, so the service was not started. " +
 			"The operator finds the reason in the server's log.",
+	}
+}
+
+// SecretsMissing is the problem of an execution that needs secrets which
+// neither its request nor the server gives.
+func SecretsMissing(names ...string) *Problem {
+	return &Problem{
+		Type: TypeSecrets, Status: http.StatusFailedDependency, Title: "Secrets missing",
+		Detail: "The service needs secrets that neither the request nor the server gives: " +
+			strings.Join(names, ", ") + ".",
+		Extensions: map[string]any{"secrets": names},
+	}
+}
+
+// ServiceChanged is the problem of an execution whose service was replaced
+// while it waited, by one that does not accept its request; errors say why.
+func ServiceChanged(errors any) *Problem {
+	return &Problem{
+		Type: TypeChanged, Status: http.StatusConflict, Title: "Service changed",
+		Detail: "The service was changed while this execution waited, and does not accept its request any more. " +
+			"The service was not started.",
+		Extensions: map[string]any{"errors": errors},
+	}
+}
+
+// ServiceFailed is the problem of an execution whose service ended with an
+// exit code, or by a signal, and said nothing about why.
+func ServiceFailed(exitCode int, signal string) *Problem {
+	p := &Problem{
+		Status: http.StatusInternalServerError, Title: "Service failed",
+		Detail: fmt.Sprintf("The service ended with exit code %d and left no problem document; its log may say why.", exitCode),
+	}
+	if signal != "" {
+		p.Detail = fmt.Sprintf("The service was ended by the signal %s.", signal)
+	}
+	return p
+}
+
+// ResultLost is the problem of an execution whose service ended, but whose
+// result could not be kept.
+func ResultLost() *Problem {
+	return &Problem{
+		Type: TypeInternal, Status: http.StatusInternalServerError, Title: "Result lost",
+		Detail: "The service ended, but its result could not be stored. The operator finds the reason in the server's log.",
 	}
 }
 

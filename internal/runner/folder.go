@@ -1,5 +1,6 @@
-// Package runner holds what all ways of running an execution share: the folder
-// that an execution works in, the environment it sees, and what it leaves.
+// Package runner holds what all ways of running an execution share: the
+// interface [Runner], the folder that an execution works in, the environment
+// it sees, and what it leaves.
 package runner
 
 import (
@@ -26,7 +27,7 @@ func NewFolder(parent string) (Folder, error) {
 		return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 	}
 	f := Folder{root}
-	for _, dir := range []string{f.Input(), f.Output(), f.DataPools(), f.Temp()} {
+	for _, dir := range []string{f.Input(), f.Output(), f.DataPools(), f.Temp(), f.Home()} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			_ = f.Remove()
 			return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
@@ -47,18 +48,24 @@ func (f Folder) DataPools() string { return filepath.Join(f.root, "datapool") }
 // Temp is the TMPDIR of the execution.
 func (f Folder) Temp() string { return filepath.Join(f.root, "tmp") }
 
+// Home is a home of the execution's own, empty at its start.
+func (f Folder) Home() string { return filepath.Join(f.root, "home") }
+
 // Remove deletes all of it, folders that the service has made read-only too.
-func (f Folder) Remove() error {
-	if err := os.RemoveAll(f.root); err == nil {
+func (f Folder) Remove() error { return RemoveAll(f.root) }
+
+// RemoveAll deletes a folder that services have written to.
+func RemoveAll(dir string) error {
+	if err := os.RemoveAll(dir); err == nil {
 		return nil
 	}
-	_ = filepath.WalkDir(f.root, func(path string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			_ = os.Chmod(path, 0o700)
 		}
 		return nil
 	})
-	return os.RemoveAll(f.root)
+	return os.RemoveAll(dir)
 }
 
 // WriteInputs writes the inputs as the kits read them: a JSON string becomes a
@@ -93,12 +100,6 @@ func (f Folder) LinkDataPool(parameter, target string) error {
 	return nil
 }
 
-// The files in which a kit leaves the result.
-const (
-	outputJSON = "output.json"
-	outputText = "output.txt"
-)
-
 // A Result is what an execution has left in its output folder.
 type Result struct {
 	// Value is the JSON text of what run returned, or the problem document of
@@ -124,7 +125,7 @@ func (f Folder) ReadResult() (Result, error) {
 		if !entry.Type().IsRegular() {
 			continue
 		}
-		if name != outputJSON && name != outputText {
+		if name != ResultJSON && name != ResultText {
 			result.Files = append(result.Files, name)
 			continue
 		}
@@ -132,7 +133,7 @@ func (f Folder) ReadResult() (Result, error) {
 		if err != nil {
 			return result, fmt.Errorf("cannot read the result: %w", err)
 		}
-		if result.Value == nil || name == outputJSON {
+		if result.Value == nil || name == ResultJSON {
 			result.Value = bytes.TrimSpace(value)
 		}
 	}

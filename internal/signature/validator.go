@@ -62,6 +62,12 @@ func (s *Signature) Compile() (*Validator, error) {
 // Signature is what the validator was made of.
 func (v *Validator) Signature() *Signature { return v.signature }
 
+// Supplied is the validator of [Signature.Supplied], without another look at
+// the schemas.
+func (v *Validator) Supplied(given func(Parameter) bool) *Validator {
+	return &Validator{signature: v.signature.Supplied(given), inputs: v.inputs}
+}
+
 // Input checks one JSON text against the schema of the input name.
 func (v *Validator) Input(name string, value []byte) Errors {
 	schema, ok := v.inputs[name]

@@ -9,6 +9,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
 // drainTime is how long output is read after the process has ended and its
@@ -36,13 +37,13 @@ type Command struct {
 	Env []string
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	Stdout, Stderr io.Writer
+	// Mark is what the processes of this execution are recognised by; empty
+	// takes one at random. See [EndStrays].
+	Mark string
 }
 
 // A Secret is the value of one parameter and the variable that carries it.
-type Secret struct {
-	Env   string
-	Value plaintext.Bytes
-}
+type Secret = runner.Secret
 
 // An Outcome is how a process ended.
 type Outcome struct {
@@ -79,10 +80,21 @@ func Start(c Command, secrets []Secret) (*Process, error) {
 	return p, nil
 }
 
+// EndStrays ends the processes that executions with these marks have left
+// behind, such as when the program that started them was killed. Where the
+// system does not show the environment of a process, it ends none.
+func EndStrays(marks ...string) {
+	markers := make([]string, len(marks))
+	for i, mark := range marks {
+		markers[i] = treeMarker + "=" + mark
+	}
+	killMarked(markers...)
+}
+
 func newProcess(c Command) *Process {
 	p := &Process{
 		cmd:    exec.Command(c.Path, c.Args...),
-		tree:   tree{marker: treeMarker + "=" + uuid.NewString()},
+		tree:   tree{marker: treeMarker + "=" + cmp.Or(c.Mark, uuid.NewString())},
 		exited: make(chan struct{}),
 	}
 	p.cmd.Dir = c.Dir

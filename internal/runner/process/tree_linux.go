@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -56,43 +57,56 @@ func awaitExit(pid int) bool {
 // the marker in the environment block they were started with, wherever in the
 // tree of processes they are now. A process that hides from this on purpose
 // is a matter for a sandbox.
-func (t tree) killStrays() {
+func (t tree) killStrays() { killMarked(t.marker) }
+
+// killMarked ends all processes that carry one of the markers.
+func killMarked(markers ...string) {
 	for range 10 { // a stray may fork while it is looked for
-		if !t.killStraysOnce() {
+		if !killMarkedOnce(markers) {
 			return
 		}
 	}
 }
 
-func (t tree) killStraysOnce() (found bool) {
+func killMarkedOnce(markers []string) (found bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return false
 	}
-	marker := []byte(t.marker)
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if environ, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ")); err == nil && bytes.Contains(environ, marker) {
-			found = t.killMarked(pid) || found
+		if isMarked(pid, markers) {
+			found = kill(pid, markers) || found
 		}
 	}
 	return found
 }
 
-// killMarked kills through a descriptor of the process, and only after another
-// look: its number may have gone to another process meanwhile.
-func (t tree) killMarked(pid int) bool {
+// isMarked looks at the environment block of a process, whose entries end
+// with NUL.
+func isMarked(pid int, markers []string) bool {
+	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err != nil {
+		return false
+	}
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if bytes.HasPrefix(entry, []byte(treeMarker+"=")) {
+			return slices.Contains(markers, string(entry))
+		}
+	}
+	return false
+}
+
+// kill kills through a descriptor of the process, and only after another look:
+// its number may have gone to another process meanwhile.
+func kill(pid int, markers []string) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil || !bytes.Contains(environ, []byte(t.marker)) {
-		return false
-	}
-	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	return isMarked(pid, markers) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
 }

@@ -1,0 +1,262 @@
+package platform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+const (
+	// maxValue is how large a result may be to be read as a whole; a larger
+	// one is a file.
+	maxValue = 64 << 20
+	// maxInline is how large a result may be to be kept with the execution.
+	maxInline = 16 << 10
+	// maxProblem bounds the problem document of a service.
+	maxProblem = 256 << 10
+	// maxFiles bounds the result files that are kept.
+	maxFiles = 5000
+)
+
+// collect takes what the execution has left, and says how it ended.
+func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Masker, j *journal) ending {
+	failed := ending{status: execution.Failed}
+	switch {
+	case outcome.Stopped:
+		return w.endedBy(failed)
+	case outcome.Limit == runner.OutputLimit:
+		failed.problem = withExit(execution.LimitReached("bytes of output", w.revision.Limits.Output), outcome)
+		return failed
+	}
+	c := &collector{
+		id: w.id, masker: masker, journal: j,
+		dir: w.engine.folders.results(w.id), failed: outcome.Limit != runner.NoLimit || outcome.ExitCode != 0,
+	}
+	if err := c.collect(run); err != nil {
+		w.engine.log.Error("cannot store the result of an execution", "execution", w.id, "error", masker.String(err.Error()))
+		failed.problem = withExit(execution.ResultLost(), outcome)
+		if err := w.engine.folders.removeResults(w.id); err != nil {
+			w.engine.log.Warn("cannot remove results", "execution", w.id, "error", err)
+		}
+		return failed
+	}
+	note, err := json.Marshal(c.note)
+	if err != nil {
+		w.engine.log.Error("cannot note the result of an execution", "execution", w.id, "error", err)
+		note = nil
+	}
+	if !c.failed {
+		return ending{status: execution.Succeeded, result: note}
+	}
+	failed.result, failed.problem = note, c.problem
+	switch {
+	case outcome.Limit == runner.TimeLimit:
+		failed.problem = execution.TimedOut(w.revision.Limits.Time)
+	case failed.problem == nil:
+		failed.problem = execution.ServiceFailed(outcome.ExitCode, outcome.Signal)
+	}
+	failed.problem = withExit(failed.problem, outcome)
+	return failed
+}
+
+// withExit adds how the process ended, unless the problem says so already.
+func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
+	if p.Extensions == nil {
+		p.Extensions = map[string]any{}
+	}
+	name, value := "exitCode", any(outcome.ExitCode)
+	if outcome.Signal != "" {
+		name, value = "signal", outcome.Signal
+	}
+	if _, said := p.Extensions[name]; !said {
+		p.Extensions[name] = value
+	}
+	return p
+}
+
+// note is what an execution keeps about its result.
+type note struct {
+	Kind Kind `json:"kind,omitempty"`
+	// Text is a small result; a large one is in a file.
+	Text  string     `json:"text,omitempty"`
+	Value string     `json:"value,omitempty"` // name of that file
+	Files []noteFile `json:"files,omitempty"`
+}
+
+// A noteFile is a result file and the name of the file that holds it here: the
+// names that services give need not be names of files on this machine.
+type noteFile struct {
+	ResultFile
+	At string `json:"at,omitempty"` // empty: it is the value
+}
+
+// collector moves what an execution has left out of its folder, masked.
+type collector struct {
+	id      execution.ID
+	masker  *redact.Masker
+	journal *journal
+	dir     string
+	failed  bool
+
+	note    note
+	problem *execution.Problem
+	made    bool // dir
+	names   map[string]bool
+}
+
+func (c *collector) collect(run runner.Run) error {
+	output, err := run.Output()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = output.Close() }()
+	files, err := output.Files()
+	if err != nil {
+		return err
+	}
+	c.names = map[string]bool{}
+	for _, file := range files {
+		if len(c.note.Files) == maxFiles {
+			c.journal.say(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
+			break
+		}
+		taken, err := c.takeResult(output, file)
+		if err == nil && !taken {
+			err = c.takeFile(output, file)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c.made {
+		return syncDir(c.dir)
+	}
+	return nil
+}
+
+// takeResult reads the file if it is the result, or the problem of a failure.
+func (c *collector) takeResult(output *runner.Output, file runner.File) (taken bool, err error) {
+	if file.Name != runner.ResultJSON && file.Name != runner.ResultText ||
+		c.note.Kind != None || c.problem != nil || file.Size > maxValue {
+		return false, nil
+	}
+	text, err := readFile(output, file.Name)
+	if err != nil {
+		return false, err
+	}
+	masked, err := c.masker.JSON(text)
+	if err != nil || !json.Valid(masked) || !utf8.Valid(masked) {
+		return false, nil //nolint:nilerr // a service may write what it likes: then it is a file
+	}
+	if c.failed {
+		c.problem = readProblem(masked)
+		return c.problem != nil, nil
+	}
+	c.note.Kind = Other
+	if trimmed := strings.TrimLeft(string(masked[:min(len(masked), 64)]), " \t\r\n"); strings.HasPrefix(trimmed, "{") {
+		c.note.Kind = Object
+	} else {
+		c.addFile(file.Name, int64(len(masked)), "")
+	}
+	if len(masked) <= maxInline {
+		c.note.Text = string(masked)
+		return true, nil
+	}
+	c.note.Value = "value"
+	return true, c.store(c.note.Value, func(to io.Writer) error {
+		_, err := to.Write(masked)
+		return err
+	})
+}
+
+func readFile(output *runner.Output, name string) ([]byte, error) {
+	file, err := output.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxValue+1))
+}
+
+// readProblem reads the problem document of a service; nil if it is none.
+func readProblem(text []byte) *execution.Problem {
+	var p execution.Problem
+	if len(text) > maxProblem || json.Unmarshal(text, &p) != nil || p.Title == "" && p.Type == "" {
+		return nil
+	}
+	return &p
+}
+
+// takeFile copies a result file.
+func (c *collector) takeFile(output *runner.Output, file runner.File) error {
+	name := strings.ToValidUTF8(c.masker.String(file.Name), "\uFFFD")
+	source, err := output.Open(file.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	at := "file-" + strconv.Itoa(len(c.note.Files))
+	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
+	if errors.Is(err, redact.ErrWithheld) {
+		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", name))
+		return os.Remove(filepath.Join(c.dir, at))
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(c.dir, at))
+	if err != nil {
+		return err
+	}
+	c.addFile(name, info.Size(), at)
+	return nil
+}
+
+// addFile notes a file. Masking can make names equal.
+func (c *collector) addFile(name string, size int64, at string) {
+	unique := name
+	for n := 2; c.names[unique]; n++ {
+		unique = fmt.Sprintf("%s-%d", name, n)
+	}
+	c.names[unique] = true
+	c.note.Files = append(c.note.Files, noteFile{ResultFile{unique, size}, at})
+}
+
+// store writes a file that lasts.
+func (c *collector) store(name string, write func(io.Writer) error) (err error) {
+	if !c.made {
+		if err := os.MkdirAll(c.dir, 0o700); err != nil {
+			return err
+		}
+		c.made = true
+	}
+	file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := write(file); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// syncDir makes the names of new files last, where the system can.
+func syncDir(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = folder.Sync() // some systems cannot; the files themselves are written
+	return folder.Close()
+}

@@ -1,0 +1,157 @@
+package platform
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
+)
+
+const (
+	// defaultLog is how much is kept of a log where the service sets no bound.
+	defaultLog = 16 << 20
+	// lineCost is what a line counts beside its text: empty lines take room
+	// too.
+	lineCost = 32
+	// maxPending is how much of a log may wait to be written. A service that
+	// prints faster waits.
+	maxPending = 1 << 20
+	// linger is how long lines are gathered after those before were written.
+	linger = 50 * time.Millisecond
+)
+
+// A journal writes the log of one execution: masked, in batches, and so much
+// of it as is allowed. The first line is written at once, what follows within
+// a moment, so that the log is live and no line has a commit of its own.
+type journal struct {
+	masker *redact.Masker
+	write  func([]execution.LogEntry) error
+	failed func(lost int, err error)
+	limit  int64
+
+	wake   chan struct{} // a token: something is pending
+	ending chan struct{} // closed: nothing more will come
+	done   chan struct{}
+
+	mu      sync.Mutex
+	room    sync.Cond // pending was taken
+	pending []execution.LogEntry
+	size    int   // of pending
+	taken   int64 // of all so far
+	full    bool
+
+	// Of the loop alone: what could not be written, and why.
+	lost  int
+	cause error
+}
+
+// openJournal begins the log of an execution. It must be closed.
+func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64) *journal {
+	j := newJournal(masker, limit)
+	j.write = func(entries []execution.LogEntry) error {
+		_, err := e.store.AppendLog(e.ctx, id, entries...)
+		return err
+	}
+	j.failed = func(lost int, err error) {
+		e.log.Error("cannot write the log of an execution", "execution", id, "lines", lost, "error", err)
+	}
+	go j.loop()
+	return j
+}
+
+func newJournal(masker *redact.Masker, limit int64) *journal {
+	j := &journal{
+		masker: masker, limit: cmp.Or(limit, defaultLog),
+		wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}),
+	}
+	j.room.L = &j.mu
+	return j
+}
+
+// close writes what is pending and ends the journal. Its streams are closed
+// before.
+func (j *journal) close() {
+	close(j.ending)
+	<-j.done
+	if j.cause != nil {
+		j.failed(j.lost, j.cause)
+	}
+}
+
+func (j *journal) notify() {
+	select {
+	case j.wake <- struct{}{}:
+	default: // a token is there already
+	}
+}
+
+// say adds a line of the engine's own.
+func (j *journal) say(severity execution.Severity, text string) {
+	j.add([]execution.LogEntry{{Message: j.masker.String(text), Severity: severity, Timestamp: time.Now()}})
+}
+
+// add takes masked lines, and waits while too much is pending.
+func (j *journal) add(entries []execution.LogEntry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, entry := range entries {
+		for j.size >= maxPending {
+			j.room.Wait()
+		}
+		if j.full {
+			return
+		}
+		cost := len(entry.Message) + lineCost
+		if j.taken += int64(cost); j.taken > j.limit {
+			j.full = true
+			entry.Message = fmt.Sprintf("the log has reached its limit of %d bytes: further lines are not kept", j.limit)
+			entry.Severity = execution.Notice
+		}
+		j.pending = append(j.pending, entry)
+		j.size += cost
+		if len(j.pending) == 1 {
+			j.notify()
+		}
+	}
+}
+
+func (j *journal) loop() {
+	defer close(j.done)
+	defer j.flush()
+	for {
+		select {
+		case <-j.wake:
+		case <-j.ending:
+			return
+		}
+		j.flush()
+		select {
+		case <-time.After(linger):
+		case <-j.ending:
+			return
+		}
+	}
+}
+
+// flush writes what is pending. What the store refuses is lost: a service must
+// not stand still because its log cannot be kept.
+func (j *journal) flush() {
+	j.mu.Lock()
+	entries := j.pending
+	j.pending, j.size = nil, 0
+	j.mu.Unlock()
+	j.room.Broadcast()
+	if len(entries) == 0 {
+		return
+	}
+	if err := j.write(entries); err != nil {
+		j.lost += len(entries)
+		if j.cause == nil { // it would be the same again and again
+			j.cause = err
+			j.failed(j.lost, err)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Get reads an execution of a service. The id of another service's execution
+// is not found.
+func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+	found, err := e.store.Get(ctx, id)
+	if err == nil && found.ServiceID != serviceID {
+		return execution.Execution{}, store.ErrNotFound
+	}
+	return found, err
+}
+
+// Wait reads an execution once it has ended, or as it is when ctx ends.
+func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+	watch := e.store.WatchExecution(id)
+	defer watch.Stop()
+	// Changes by other engines are not told.
+	ticker := time.NewTicker(e.config.Poll)
+	defer ticker.Stop()
+	var last execution.Execution
+	for {
+		found, err := e.Get(ctx, serviceID, id)
+		switch {
+		case err == nil:
+			last = found
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			// The caller no longer waits, and still wants to know.
+			if last.ID != "" {
+				return last, nil
+			}
+			return e.Get(context.WithoutCancel(ctx), serviceID, id)
+		default:
+			return found, err
+		}
+		if last.Status.Final() {
+			return last, nil
+		}
+		select {
+		case <-watch.C:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return e.Get(context.WithoutCancel(ctx), serviceID, id)
+		}
+	}
+}
+
+// List gives a page of the executions of a service, the newest first.
+func (e *Engine) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
+	return e.store.List(ctx, q)
+}
+
+// ReadLog gives up to limit lines of a log after a sequence number.
+func (e *Engine) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
+	return e.store.ReadLog(ctx, id, after, limit)
+}
+
+// Watch tells when an execution or its log may have changed, by this engine.
+func (e *Engine) Watch(id execution.ID) *store.Watch { return e.store.WatchExecution(id) }
+
+// Load tells how much waits and runs.
+func (e *Engine) Load(ctx context.Context) (store.Load, error) { return e.store.Load(ctx) }
+
+// Cancel cancels an execution: one that waits never starts, one that runs is
+// asked to end and ended after its grace time, one that has ended stays as it
+// is. It does not wait for the end.
+func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+	if _, err := e.Get(ctx, serviceID, id); err != nil {
+		return execution.Execution{}, err
+	}
+	cancelled, err := e.store.Cancel(ctx, id)
+	if err != nil {
+		return cancelled, err
+	}
+	if w := e.work(id); w != nil && !cancelled.Status.Final() {
+		w.stop(cancelledByCaller)
+	}
+	return cancelled, nil
+}

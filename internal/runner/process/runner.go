@@ -1,0 +1,176 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// outputInterval is how often the size of an output folder is looked at. A
+// service can exceed its limit by what it writes in between.
+const outputInterval = 500 * time.Millisecond
+
+// Runner runs every execution in a fresh process. It is safe for concurrent
+// use, and holds nothing.
+type Runner struct {
+	Program Program
+	// Dir is the working folder of the service.
+	Dir string
+	// Environment is what every execution sees. Its folders, its home among
+	// them, and its secrets are added.
+	Environment runner.Environment
+}
+
+// Close has nothing to give back.
+func (r *Runner) Close() error { return nil }
+
+// Start implements [runner.Runner].
+func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) {
+	folder, err := prepare(job)
+	if err != nil {
+		return nil, err
+	}
+	e, err := r.Program.Start(r.command(job, folder), false)
+	if err != nil {
+		return nil, errors.Join(err, folder.Remove())
+	}
+	x := &run{execution: e, folder: folder, limits: job.Limits}
+	x.watch()
+	// A program that takes no orders would keep this waiting.
+	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
+	err = e.Run(job.Secrets)
+	if !release() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		e.Stop(os.Kill, 0)
+		_, waited := x.Wait()
+		return nil, errors.Join(err, waited, folder.Remove())
+	}
+	return x, nil
+}
+
+// prepare lays out all that the service finds when it starts.
+func prepare(job runner.Job) (runner.Folder, error) {
+	folder, err := runner.NewFolder(job.Scratch)
+	if err != nil {
+		return folder, err
+	}
+	err = folder.WriteInputs(job.Inputs)
+	for parameter, dir := range job.DataPools {
+		if err == nil {
+			err = folder.LinkDataPool(parameter, dir)
+		}
+	}
+	if err != nil {
+		return folder, errors.Join(err, folder.Remove())
+	}
+	return folder, nil
+}
+
+func (r *Runner) command(job runner.Job, folder runner.Folder) Command {
+	env := make(runner.Environment, len(r.Environment)+8)
+	maps.Copy(env, r.Environment)
+	env.Place(folder)
+	env["HOME"] = folder.Home()
+	if runtime.GOOS == "windows" {
+		env["USERPROFILE"] = folder.Home()
+	}
+	return Command{
+		Dir: r.Dir, Env: env.List(), Stdout: job.Stdout, Stderr: job.Stderr, Mark: string(job.ID),
+	}
+}
+
+// run is an execution with its folder and its limits.
+type run struct {
+	execution Execution
+	folder    runner.Folder
+	limits    runner.Limits
+
+	mu      sync.Mutex
+	outcome runner.Outcome // but for the exit
+	ended   bool
+	timeout *time.Timer
+	measure *time.Timer
+}
+
+// watch ends the execution when it reaches a limit.
+func (x *run) watch() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.limits.Time > 0 {
+		x.timeout = time.AfterFunc(x.limits.Time, func() { x.reach(runner.TimeLimit) })
+	}
+	if x.limits.Output > 0 {
+		x.measure = time.AfterFunc(outputInterval, x.measureOutput)
+	}
+}
+
+// measureOutput looks at the output, and again later.
+func (x *run) measureOutput() {
+	if x.folder.ExceedsOutput(x.limits.Output) {
+		x.reach(runner.OutputLimit)
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.ended {
+		x.measure.Reset(outputInterval)
+	}
+}
+
+func (x *run) reach(limit runner.Limit) {
+	x.mu.Lock()
+	first := x.outcome.Limit == runner.NoLimit && !x.outcome.Stopped && !x.ended
+	if first {
+		x.outcome.Limit = limit
+	}
+	x.mu.Unlock()
+	if first {
+		x.execution.Stop(syscall.SIGTERM, x.limits.Grace)
+	}
+}
+
+// Stop implements [runner.Run].
+func (x *run) Stop() {
+	x.mu.Lock()
+	x.outcome.Stopped = x.outcome.Stopped || !x.ended
+	x.mu.Unlock()
+	x.execution.Stop(syscall.SIGTERM, x.limits.Grace)
+}
+
+// Wait implements [runner.Run].
+func (x *run) Wait() (runner.Outcome, error) {
+	exit, err := x.execution.Wait()
+	x.mu.Lock()
+	x.ended = true
+	for _, timer := range []*time.Timer{x.timeout, x.measure} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	outcome := x.outcome
+	x.mu.Unlock()
+	outcome.ExitCode, outcome.Signal = exit.ExitCode, exit.Signal
+	if err != nil {
+		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
+	}
+	if outcome.Limit == runner.NoLimit && x.folder.ExceedsOutput(x.limits.Output) {
+		outcome.Limit = runner.OutputLimit
+	}
+	return outcome, nil
+}
+
+// Output implements [runner.Run].
+func (x *run) Output() (*runner.Output, error) { return x.folder.OpenOutput() }
+
+// Close implements [runner.Run].
+func (x *run) Close() error { return x.folder.Remove() }

@@ -1,0 +1,99 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+// A Runner starts executions of one revision of a service. How is its own
+// business: a fresh process, a fork of one that is ready, another machine.
+// Package runnertest holds the suite that each of them passes.
+type Runner interface {
+	// Start begins an execution and returns once its service may run. Should
+	// ctx end before, Start ends what it has begun and returns an error;
+	// later the end of ctx has no effect.
+	Start(ctx context.Context, job Job) (Run, error)
+	// Close gives back what the runner holds for itself, such as processes
+	// kept ready. Executions that were started go on.
+	Close() error
+}
+
+// A Job is one execution to start.
+type Job struct {
+	// ID marks the processes of the execution, and names it to the service.
+	ID execution.ID
+	// Inputs are JSON texts by parameter, as [Folder.WriteInputs] takes them.
+	Inputs map[string]json.RawMessage
+	// DataPools are folders by parameter.
+	DataPools map[string]string
+	// Secrets are given to this execution alone. They are the caller's again,
+	// to be wiped, when Start has returned.
+	Secrets []Secret
+	Limits  Limits
+	// Scratch is the folder below which the execution gets its own; empty is
+	// the system's temporary folder.
+	Scratch string
+	// Stdout and Stderr get what the service prints, from one goroutine each.
+	// A writer that fails loses the rest, and does not stop the service.
+	Stdout, Stderr io.Writer
+}
+
+// A Secret is the value of one parameter and the variable that carries it.
+type Secret struct {
+	Env   string
+	Value plaintext.Bytes
+}
+
+// Limits bound one execution. The length of its log is bounded by whoever
+// takes it. Zero means no bound.
+type Limits struct {
+	// Time is how long the execution may take.
+	Time time.Duration
+	// Output is how many bytes it may leave in its output folder.
+	Output int64
+	// Grace is how long it may take to end when it is asked to. Zero means
+	// that it is not asked.
+	Grace time.Duration
+}
+
+// A Limit names what an execution has used too much of.
+type Limit string
+
+// The limits that end an execution.
+const (
+	NoLimit     Limit = ""
+	TimeLimit   Limit = "time"
+	OutputLimit Limit = "output"
+)
+
+// An Outcome is how an execution ended.
+type Outcome struct {
+	// ExitCode is the code the process gave itself; -1 if a signal ended it.
+	ExitCode int
+	// Signal names the signal that ended it; empty if none did.
+	Signal string
+	// Limit is the limit that ended it.
+	Limit Limit
+	// Stopped says that Stop was called before it ended by itself.
+	Stopped bool
+}
+
+// A Run is an execution that was started: Wait, once, then Output, then Close.
+// Stop may be called at any time, by any goroutine.
+type Run interface {
+	// Stop asks the processes of the execution to end, and ends them after
+	// the grace time. It returns at once; a second call ends them at once.
+	Stop()
+	// Wait returns when the service and all its processes have ended and all
+	// that they printed has been written.
+	Wait() (Outcome, error)
+	// Output opens what the execution has left.
+	Output() (*Output, error)
+	// Close removes the execution's folders.
+	Close() error
+}
