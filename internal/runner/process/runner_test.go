@@ -1,0 +1,47 @@
+//go:build unix
+
+package process_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The thread that starts processes lives as long as the program.
+		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"))
+}
+
+func TestPython(t *testing.T) {
+	for name, program := range map[string]func(testing.TB) process.Python{
+		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+	} {
+		t.Run(name, func(t *testing.T) {
+			runnertest.Exercise(t, func(t *testing.T) runner.Runner {
+				return &process.Runner{
+					Program: program(t), Dir: runnertest.PythonProbe(), Environment: base(),
+				}
+			})
+		})
+	}
+}
+
+func TestBinary(t *testing.T) {
+	probe := runnertest.BinaryProbe(t)
+	runnertest.Exercise(t, func(t *testing.T) runner.Runner {
+		return &process.Runner{Program: process.Binary{Path: probe}, Dir: t.TempDir(), Environment: base()}
+	})
+}
+
+func base() runner.Environment {
+	env := runner.BaseEnvironment()
+	env["PYTHONUNBUFFERED"] = "1"
+	env["PYTHONDONTWRITEBYTECODE"] = "1"
+	return env
+}

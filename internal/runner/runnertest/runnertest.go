@@ -1,0 +1,254 @@
+// Package runnertest is the suite that every [runner.Runner] passes, so that
+// all ways of running a service are alike in what a service and its caller can
+// see. A runner's test runs it for each kind of service it can run:
+//
+//	runnertest.Exercise(t, func(t *testing.T) runner.Runner { … })
+//
+// The function gives a runner of the probe, a service that does what the suite
+// asks of it: in Python in [PythonProbe], as a program by [BinaryProbe].
+package runnertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// patience is how long a step may take on a busy machine.
+const patience = time.Minute
+
+// PythonProbe is the folder of the probe in Python; its entrypoint is
+// src.program:run.
+func PythonProbe() string { return filepath.Join(here(), "probe", "python") }
+
+// BinaryProbe builds the probe as a program, and gives its path.
+func BinaryProbe(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "probe")
+	build := exec.Command("go", "build", "-o", path, "./probe/binary")
+	build.Dir = here()
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the probe: %v\n%s", err, out)
+	}
+	return path
+}
+
+func here() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(file)
+}
+
+// Exercise checks a way of running.
+func Exercise(t *testing.T, open func(t *testing.T) runner.Runner) {
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *subject)
+	}{
+		{"a string stays as it is", testText},
+		{"secrets", testSecrets},
+		{"a secret that was not given", testNoSecret},
+		{"environment", testEnvironment},
+		{"data pools", testDataPools},
+		{"exit codes", testExitCodes},
+		{"signals", testSignals},
+		{"stopped when asked", testStop},
+		{"stopped although it refuses", testStubborn},
+		{"stopped twice", testStopTwice},
+		{"a tree is stopped", testTree},
+		{"children left behind", testLeave},
+		{"time limit", testTimeLimit},
+		{"output limit", testOutputLimit},
+		{"flood of output", testFlood},
+		{"a line without end", testLongLine},
+		{"result files", testFiles},
+		{"start cancelled", testStartCancelled},
+		{"many at once", testMany},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			r := open(t)
+			s := &subject{runner: r, scratch: t.TempDir()}
+			part.run(t, s)
+			if err := r.Close(); err != nil {
+				t.Errorf("closing the runner: %v", err)
+			}
+			if left, err := os.ReadDir(s.scratch); err != nil || len(left) > 0 {
+				t.Errorf("%v, left behind: %v", err, left)
+			}
+		})
+	}
+}
+
+// subject is what is tested.
+type subject struct {
+	runner  runner.Runner
+	scratch string
+}
+
+// job is a job for the probe, completed by the options.
+func (s *subject) job(action string, options ...func(*runner.Job)) runner.Job {
+	name, _ := json.Marshal(action)
+	job := runner.Job{
+		ID: execution.NewID(), Inputs: map[string]json.RawMessage{"action": name}, Scratch: s.scratch,
+		Limits: runner.Limits{Grace: patience}, Stdout: &sink{}, Stderr: &sink{},
+	}
+	for _, option := range options {
+		option(&job)
+	}
+	return job
+}
+
+func number(n string) func(*runner.Job) {
+	return func(job *runner.Job) { job.Inputs["number"] = json.RawMessage(n) }
+}
+
+func text(s string) func(*runner.Job) {
+	return func(job *runner.Job) { job.Inputs["text"], _ = json.Marshal(s) }
+}
+
+func token(value string) func(*runner.Job) {
+	return func(job *runner.Job) {
+		job.Secrets = append(job.Secrets, runner.Secret{Env: "SECRET_API_TOKEN", Value: plaintext.FromString(value)})
+	}
+}
+
+func limits(l runner.Limits) func(*runner.Job) {
+	return func(job *runner.Job) { job.Limits = l }
+}
+
+// start starts a job and promises its end.
+func (s *subject) start(t *testing.T, job runner.Job) runner.Run {
+	t.Helper()
+	run, err := s.runner.Start(t.Context(), job)
+	if err != nil {
+		t.Fatalf("starting: %v", err)
+	}
+	for _, secret := range job.Secrets {
+		secret.Value.Clear()
+	}
+	return run
+}
+
+// ended is how a run has ended, and what it left.
+type ended struct {
+	runner.Outcome
+	value json.RawMessage
+	files []string
+}
+
+// end waits for the end of a run and removes it.
+func end(t *testing.T, run runner.Run) ended {
+	t.Helper()
+	timer := time.AfterFunc(patience, run.Stop)
+	outcome, err := run.Wait()
+	if !timer.Stop() {
+		t.Error("it did not end by itself")
+	}
+	if err != nil {
+		t.Errorf("waiting: %v", err)
+	}
+	e := ended{Outcome: outcome}
+	output, err := run.Output()
+	if err != nil {
+		t.Fatalf("opening the output: %v", err)
+	}
+	files, err := output.Files()
+	if err != nil {
+		t.Errorf("reading the output: %v", err)
+	}
+	for _, file := range files {
+		if file.Name != runner.ResultJSON {
+			e.files = append(e.files, file.Name)
+			continue
+		}
+		opened, err := output.Open(file.Name)
+		if err != nil {
+			t.Fatalf("opening the result: %v", err)
+		}
+		var text bytes.Buffer
+		_, err = text.ReadFrom(opened)
+		if closed := opened.Close(); err != nil || closed != nil {
+			t.Errorf("reading the result: %v, %v", err, closed)
+		}
+		e.value = text.Bytes()
+	}
+	if err := output.Close(); err != nil {
+		t.Errorf("closing the output: %v", err)
+	}
+	if err := run.Close(); err != nil {
+		t.Errorf("closing the run: %v", err)
+	}
+	return e
+}
+
+// result is what a job has returned, which must have succeeded.
+func (s *subject) result(t *testing.T, job runner.Job) map[string]any {
+	t.Helper()
+	e := end(t, s.start(t, job))
+	if e.Outcome != (runner.Outcome{}) {
+		t.Fatalf("it failed: %+v\n%s\n%s", e.Outcome, e.value, job.Stderr)
+	}
+	var result map[string]any
+	if err := json.Unmarshal(e.value, &result); err != nil {
+		t.Fatalf("%v: %s", err, e.value)
+	}
+	return result
+}
+
+// sink keeps the first of what is written to it, counts all, and tells when
+// the probe says that it is ready.
+type sink struct {
+	mu      sync.Mutex
+	head    []byte
+	count   int
+	waiting []chan struct{}
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count += len(p)
+	s.head = append(s.head, p[:min(len(p), max(0, 1<<16-len(s.head)))]...)
+	if bytes.Contains(s.head, []byte("ready")) {
+		for _, waiter := range s.waiting {
+			close(waiter)
+		}
+		s.waiting = nil
+	}
+	return len(p), nil
+}
+
+func (s *sink) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.head)
+}
+
+// awaitReady waits until the probe has said so.
+func awaitReady(t *testing.T, job runner.Job) {
+	t.Helper()
+	s := job.Stdout.(*sink)
+	ready := make(chan struct{})
+	s.mu.Lock()
+	s.waiting = append(s.waiting, ready)
+	s.mu.Unlock()
+	_, _ = s.Write(nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		t.Fatalf("the probe is not ready: %s\n%s", job.Stdout, job.Stderr)
+	}
+}
