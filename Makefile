@@ -1,0 +1,99 @@
+# What can be done here: `make` lists it. Needs Go and Python (3.10 or newer),
+# nothing else; tools are pinned and kept in the user's cache folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+PYTHON ?= python3
+
+MODULE := github.com/qhubctl/qhubctl
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(MODULE)/internal/cli.version=$(VERSION)'
+
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/qhubctl-tools
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+RUFF_VERSION := 0.17.5
+RUFF := $(TOOLS)/ruff-$(RUFF_VERSION)/bin/ruff
+PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runner docs
+
+# The race detector needs a C compiler.
+RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+# How long each target is fuzzed, and how long each benchmark runs.
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+COUNT ?= 1
+
+.PHONY: help
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/qhubctl
+	$(BUILD) -o bin/qhubctl ./cmd/qhubctl
+
+.PHONY: demo
+demo: ## run an example service with a secret, from nothing
+	@MAKE='$(MAKE)' scripts/demo
+
+.PHONY: test
+test: test-go test-python ## run all tests
+
+.PHONY: test-go
+test-go:
+	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
+	$(GO) vet ./... && $(GO) test $(RACE) -timeout 15m ./...
+	cd bench && $(GO) vet ./...
+
+.PHONY: test-python
+test-python:
+	$(PYTHON) sdk/python/run_tests.py
+
+.PHONY: bench
+bench: build ## measure: start-up, masking, store, Python kit (BENCHTIME=1s COUNT=1)
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... ./sdk/...
+	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for a while (FUZZTIME=20s each)
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: cover
+cover: ## show which statements the Go tests reach
+	$(GO) test -coverprofile coverage.out -coverpkg ./internal/...,./sdk/... ./...
+	$(GO) tool cover -func coverage.out | tail -1
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers and common mistakes
+	$(GOLANGCI_LINT) run ./...
+	cd bench && $(GOLANGCI_LINT) run ./...
+	$(RUFF) check --config sdk/python/pyproject.toml $(PYTHON_SOURCES)
+
+# Built from source by the module proxy, so that no program is fetched that
+# nobody has checked the sum of.
+$(GOLANGCI_LINT):
+	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(RUFF):
+	$(PYTHON) -m venv $(TOOLS)/ruff-$(RUFF_VERSION)
+	$(TOOLS)/ruff-$(RUFF_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check ruff==$(RUFF_VERSION)
+
+.PHONY: docs
+docs: ## write the documents that are made from the program
+	$(GO) generate ./...
+
+.PHONY: cross
+cross: ## build for every supported system, into dist/
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
+		out=dist/qhubctl-$${target/\//-}; \
+		if [[ $$target == windows/* ]]; then out+=.exe; fi; \
+		echo "$$out"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o $$out ./cmd/qhubctl; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin dist coverage.out
