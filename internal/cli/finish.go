@@ -119,7 +119,7 @@ func (e *failedError) Error() string {
 	case problem.Title != "":
 		return "the service failed: " + problem.Title
 	case e.report.Signal != "":
-		return fmt.Sprintf("the service was ended by %s", e.report.Signal)
+		return "the service was ended by " + e.report.Signal
 	default:
 		return fmt.Sprintf("the service failed with exit code %d", e.report.ExitCode)
 	}

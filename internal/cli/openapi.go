@@ -88,7 +88,7 @@ func openapiRun(ctx context.Context, streams *term.Streams, o openapiOptions) er
 	if o.file == "" || o.file == "-" {
 		return writeAll(streams.Out, text)
 	}
-	if err := os.WriteFile(o.file, text, 0o644); err != nil {
+	if err := os.WriteFile(o.file, text, 0o644); err != nil { //nolint:gosec // holds no secret; the user's umask decides
 		return fmt.Errorf("cannot write the description: %w", err)
 	}
 	streams.Say("wrote %s", o.file)

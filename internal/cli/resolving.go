@@ -139,7 +139,7 @@ func (e *missingInputError) Error() string {
 }
 
 func (e *missingInputError) Hint() string {
-	return fmt.Sprintf("give it with -d '{\"%s\": …}', or put it into %s", e.names[0], e.file)
+	return fmt.Sprintf("give it with -d '{%q: …}', or put it into %s", e.names[0], e.file)
 }
 
 type missingPoolError struct{ names []string }

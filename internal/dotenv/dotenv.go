@@ -15,6 +15,7 @@ package dotenv
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"unicode/utf8"
@@ -53,7 +54,7 @@ func ReadFile(path string) ([]Variable, error) {
 	}
 	defer clear(text)
 	variables, err := Parse(text)
-	if broken, ok := err.(*Error); ok {
+	if broken, ok := errors.AsType[*Error](err); ok {
 		broken.File = path
 	}
 	return variables, err

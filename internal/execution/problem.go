@@ -16,7 +16,7 @@ import (
 //
 // A problem never repeats the value of a secret. What a service says about its
 // own failure is masked before it becomes a Problem.
-type Problem struct {
+type Problem struct { //nolint:errname,recvcheck // the name that RFC 9457 gives it; a value must encode as a pointer does
 	Type     string // a URI reference; empty means about:blank
 	Status   int    // an HTTP status; zero is left out
 	Title    string // the same for every problem of this type

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
@@ -20,7 +21,7 @@ func text(value string) *yaml.Node {
 }
 
 func boolean(value bool) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(value)}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(value)}
 }
 
 func sequence(elements ...*yaml.Node) *yaml.Node {
@@ -31,7 +32,7 @@ func sequence(elements ...*yaml.Node) *yaml.Node {
 func mapping(pairs ...any) *yaml.Node {
 	m := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		set(m, pairs[i].(string), pairs[i+1].(*yaml.Node))
+		set(m, pairs[i].(string), pairs[i+1].(*yaml.Node)) //nolint:forcetypeassert // another type is a mistake in this package, and every test would fail
 	}
 	return m
 }

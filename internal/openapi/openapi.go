@@ -54,7 +54,10 @@ func New(s *signature.Signature, options Options) (*Document, error) {
 	if get(body, "required") == nil {
 		set(request, "required", boolean(false))
 	}
-	return d, d.addResult(s, names)
+	if err := d.addResult(s, names); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // YAML of the document.

@@ -57,7 +57,7 @@ func newAutomaton(p *patterns) *automaton {
 	// order[s] is the node that becomes state s; depth is known by layer.
 	order := make([]uint32, 1, len(nodes))
 	depth := make([]uint32, len(nodes))
-	for s := uint32(0); s < uint32(len(order)); s++ {
+	for s := uint32(0); s < uint32(len(order)); s++ { //nolint:intrange // order grows
 		node := nodes[order[s]]
 		a.children[s] = uint32(len(order))
 		for c := node.child; c != 0; c = nodes[c].sibling {

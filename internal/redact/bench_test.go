@@ -29,8 +29,8 @@ func cpuTime() time.Duration {
 }
 
 // reportThroughput reports megabytes per CPU-second since start.
-func reportThroughput(b *testing.B, start time.Duration, bytes int) {
-	b.ReportMetric(float64(bytes)/1e6/(cpuTime()-start).Seconds(), "MB/cpu-s")
+func reportThroughput(b *testing.B, start time.Duration, size int) {
+	b.ReportMetric(float64(size)/1e6/(cpuTime()-start).Seconds(), "MB/cpu-s")
 	b.ReportMetric(0, "ns/op")
 }
 

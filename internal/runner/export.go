@@ -62,7 +62,7 @@ func (f Folder) Export(name, dir string, masker *redact.Masker) (string, error) 
 		return "", fmt.Errorf("cannot read a result file: %w", err)
 	}
 	defer func() { _ = source.Close() }()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // holds no secret; the user's umask decides
 		return "", fmt.Errorf("cannot make the folder of the result files: %w", err)
 	}
 	// Complete or not there at all, and never through a link.

@@ -53,7 +53,7 @@ func meantBranch(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 			continue
 		}
 		if meant != nil {
-			return nil
+			return nil //nolint:nilerr // the errors are what it looks through
 		}
 		meant = branch
 	}

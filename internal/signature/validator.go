@@ -181,7 +181,7 @@ func pointerEscape(s string) string {
 var dataPoolSchema = sync.OnceValue(func() *jsonschema.Schema {
 	compiler, err := newCompiler(DataPoolSchema)
 	if err != nil {
-		panic(err) // the schema is a constant
+		panic(err) //nolint:forbidigo // the schema is a constant
 	}
 	return compiler.MustCompile(documentURL)
 })

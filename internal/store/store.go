@@ -12,7 +12,7 @@ import (
 //
 // Errors match those of this package; see errors.go. A context that ends
 // makes an operation return early only as long as it has not begun to write.
-type Store interface {
+type Store interface { //nolint:interfacebloat // one transaction spans them, so they cannot be parted
 	// Accept writes a new execution, PENDING, and returns once that is
 	// durable. A repeated idempotency key gives the execution accepted
 	// first; see [Idempotency]. If there is no room it fails with

@@ -28,7 +28,7 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 	if err != nil {
 		return plaintext.Bytes{}, fmt.Errorf("cannot use the terminal: %w", err)
 	}
-	s.print(fmt.Sprintf("%s (not shown): ", name))
+	s.print(name + " (not shown): ")
 	type answer struct {
 		value []byte
 		err   error

@@ -108,8 +108,14 @@ func (s *Streams) print(text string) {
 	_, _ = io.WriteString(s.Err, text)
 }
 
-// Good, Note and Bad mark a word of a list; Faint what matters less.
-func (s *Streams) Good(text string) string  { return s.paint(good, text) }
-func (s *Streams) Note(text string) string  { return s.paint(note, text) }
-func (s *Streams) Bad(text string) string   { return s.paint(bad, text) }
+// Good marks a word that says that all is well.
+func (s *Streams) Good(text string) string { return s.paint(good, text) }
+
+// Note marks a word that asks for a look.
+func (s *Streams) Note(text string) string { return s.paint(note, text) }
+
+// Bad marks a word that says what is wrong.
+func (s *Streams) Bad(text string) string { return s.paint(bad, text) }
+
+// Faint shows what matters less.
 func (s *Streams) Faint(text string) string { return s.paint(faint, text) }

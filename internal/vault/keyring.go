@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,7 +124,7 @@ func (k *Keyring) Clear() {
 func (k *Keyring) find(version uint32, id keyID) (*masterKey, error) {
 	m, ok := k.keys[version]
 	if !ok || m.id != id {
-		return nil, &KeyError{Version: version, ID: fmt.Sprintf("%x", id[:]), Replaced: ok}
+		return nil, &KeyError{Version: version, ID: hex.EncodeToString(id[:]), Replaced: ok}
 	}
 	return m, nil
 }

@@ -29,7 +29,7 @@ type described struct {
 // where the workspace is too large to tell.
 func (w *Workspace) SourceKey(env *Environment) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
+	_, _ = fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
 	if err := w.hashSources(h); err != nil {
 		return ""
 	}
@@ -99,14 +99,14 @@ func (w *Workspace) hashSource(h hash.Hash, path string, entry fs.DirEntry) erro
 	}
 	if filepath.Ext(path) == ".py" {
 		sum, err := hashFile(path)
-		fmt.Fprintf(h, "%q %s\n", relative, sum)
+		_, _ = fmt.Fprintf(h, "%q %s\n", relative, sum)
 		return err
 	}
 	info, err := entry.Info()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(h, "%q %d %d\n", relative, info.Size(), info.ModTime().UnixNano())
+	_, _ = fmt.Fprintf(h, "%q %d %d\n", relative, info.Size(), info.ModTime().UnixNano())
 	return nil
 }
 
@@ -130,7 +130,7 @@ func hashPackages(h hash.Hash, env *Environment) {
 	if env.Dir == "" {
 		info, err := os.Stat(env.Python)
 		if err == nil {
-			fmt.Fprintf(h, "%d %d\n", info.Size(), info.ModTime().UnixNano())
+			_, _ = fmt.Fprintf(h, "%d %d\n", info.Size(), info.ModTime().UnixNano())
 		}
 		return
 	}
@@ -145,7 +145,7 @@ func hashPackages(h hash.Hash, env *Environment) {
 				continue
 			}
 			for _, entry := range entries {
-				fmt.Fprintf(h, "%q\n", entry.Name())
+				_, _ = fmt.Fprintf(h, "%q\n", entry.Name())
 			}
 		}
 	}

@@ -79,13 +79,13 @@ func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environmen
 type State int
 
 const (
-	// Unmade: there is none, or one of ours that is out of date.
+	// Unmade says that there is none, or one of ours that is out of date.
 	Unmade State = iota
-	// Ready: of our making and up to date.
+	// Ready environments are of our making and up to date.
 	Ready
-	// Foreign: of the user's making, used as it is.
+	// Foreign ones are of the user's making and used as they are.
 	Foreign
-	// Broken: of the user's making, and without an interpreter.
+	// Broken ones are of the user's making, and without an interpreter.
 	Broken
 )
 
@@ -181,21 +181,21 @@ func (w *Workspace) writeStamp(s stamp) error {
 // environmentKey is a hash of all that an environment is made from.
 func (w *Workspace) environmentKey() (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.Published)
+	_, _ = fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.Published)
 	if !w.Published {
 		wheel, err := sdk.PythonWheel()
 		if err != nil {
 			return "", err
 		}
 		sum := sha256.Sum256(wheel.Content)
-		fmt.Fprintf(h, "%s %x\n", wheel.Name, sum)
+		_, _ = fmt.Fprintf(h, "%s %x\n", wheel.Name, sum)
 	}
 	for _, name := range []string{"pyproject.toml", "requirements.txt", "uv.lock", ".python-version"} {
 		sum, err := hashFile(w.path(name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", &Error{Message: "cannot read " + w.path(name), Err: err}
 		}
-		fmt.Fprintf(h, "%s %s\n", name, sum)
+		_, _ = fmt.Fprintf(h, "%s %s\n", name, sum)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"strings"
 )
@@ -27,7 +26,7 @@ func FindPython(ctx context.Context) (path, version string, err error) {
 	}
 	e := &Error{Message: "there is no Python on this machine", Advice: "install Python 3.10 or newer, or uv, which brings one"}
 	if found != "" {
-		e.Message = fmt.Sprintf("%s is older than Python 3.10, or does not start", found)
+		e.Message = found + " is older than Python 3.10, or does not start"
 	}
 	return "", "", e
 }

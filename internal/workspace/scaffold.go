@@ -41,7 +41,7 @@ func Scaffold(dir, language string) ([]string, error) {
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.name)
-		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		err := os.MkdirAll(filepath.Dir(path), 0o755) //nolint:gosec // holds no secret; the user's umask decides
 		if err == nil {
 			err = writeNew(path, f.content)
 		}
@@ -54,7 +54,7 @@ func Scaffold(dir, language string) ([]string, error) {
 
 // writeNew fails if the file exists by now.
 func writeNew(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // holds no secret; the user's umask decides
 	if err != nil {
 		return err
 	}

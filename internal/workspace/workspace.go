@@ -101,7 +101,8 @@ func Open(dir string) (*Workspace, error) {
 	if err := w.readProject(); err != nil {
 		return nil, err
 	}
-	return w, w.checkEntrypoint(dir)
+	err = w.checkEntrypoint(dir)
+	return w, err
 }
 
 // WithEntrypoint is the same workspace with another function to run.

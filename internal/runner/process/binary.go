@@ -64,7 +64,7 @@ func (e *binaryExecution) Describe(ctx context.Context) ([]byte, error) {
 	select {
 	case <-ctx.Done():
 		p.Stop(os.Kill, 0)
-		<-done
+		<-done //nolint:errcheck // it was killed
 		e.forget()
 		return nil, ctx.Err()
 	case err := <-done:

@@ -93,7 +93,7 @@ func EndStrays(marks ...string) {
 
 func newProcess(c Command) *Process {
 	p := &Process{
-		cmd:    exec.Command(c.Path, c.Args...),
+		cmd:    exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
 		tree:   tree{marker: treeMarker + "=" + cmp.Or(c.Mark, uuid.NewString())},
 		exited: make(chan struct{}),
 	}

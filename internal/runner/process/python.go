@@ -96,7 +96,7 @@ type order struct {
 func (p *pythonProcess) send(o order, secrets []Secret) {
 	head, err := json.Marshal(o)
 	if err != nil {
-		panic(err) // strings and booleans
+		panic(err) //nolint:forbidigo // strings and booleans always encode
 	}
 	size := len(head) + 32
 	for _, s := range secrets {

@@ -76,7 +76,7 @@ func work(ctx context.Context, s store.Store) error {
 // and gives the last step that it named of each execution.
 func runVictim(t *testing.T, path string, lines int) map[execution.ID]string {
 	t.Helper()
-	victim := exec.Command(os.Args[0])
+	victim := exec.CommandContext(t.Context(), os.Args[0])
 	victim.Env = []string{victimVariable + "=" + path, "TMPDIR=" + t.TempDir()}
 	victim.Stderr = os.Stderr
 	out, err := victim.StdoutPipe()

@@ -43,7 +43,9 @@ func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a folder #1?", "%41")
 	s := open(t, filepath.Join(dir, "store.db"), sqlite.Options{})
-	acceptOne(t, s, nil)
+	if _, err := acceptOne(t, s, nil); err != nil {
+		t.Fatal(err)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) < 2 {
 		t.Fatalf("%v, %d files", err, len(entries))

@@ -268,12 +268,12 @@ func (w *writer) begin(full bool) error {
 // it already, so an error means nothing.
 func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
 
-func (w *writer) exec(query string, args ...any) error {
+func (w *writer) exec(query string) error {
 	stmt, err := w.prepared(query)
 	if err != nil {
 		return err
 	}
-	_, err = stmt.ExecContext(background, args...)
+	_, err = stmt.ExecContext(background)
 	return err
 }
 

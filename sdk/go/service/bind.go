@@ -34,6 +34,8 @@ func (s *signature) bind(in reflect.Value, env environment, masker *masking.Mask
 			b.pool(p)
 		case inputKind:
 			b.input(p)
+		case secretKind:
+			// From the environment, before the files.
 		}
 	}
 	if len(b.errs) > 0 {

@@ -134,7 +134,7 @@ var services = map[string]program{
 	"redacted_str": of(func(_ context.Context, in oneSecret) (object, error) {
 		v := in.APIToken
 		return object{
-			"str": v.String(), "repr": fmt.Sprintf("%#v", v), "fmt": fmt.Sprint(v), "pct": fmt.Sprintf("%s %#v", v, v),
+			"str": v.String(), "repr": fmt.Sprintf("%#v", v), "fmt": fmt.Sprint(v), "pct": fmt.Sprintf("%s %#v", v, v), //nolint:gocritic // what Sprint prints is the case
 			"in_list": fmt.Sprint([]secret.Value{v}), "itself": v, "locked": v.IsLocked(),
 		}, nil
 	}),

@@ -16,12 +16,13 @@ const schemaVersion = 1
 // describe writes the description, or why there is none, to a file or
 // standard output.
 func (x *execution) describe(s *signature, problem error, to string) int {
-	code, document := exitOK, shape.Object{}
+	code := exitOK
+	var document shape.Object
 	if problem == nil {
 		document = s.document()
 	} else {
 		code, document = exitFailed, errorDocument(problem)
-		fmt.Fprintf(x.stderr, "the service cannot be described: %v\n", problem)
+		_, _ = fmt.Fprintf(x.stderr, "the service cannot be described: %v\n", problem)
 	}
 	text, err := indented(document)
 	switch {
@@ -32,7 +33,7 @@ func (x *execution) describe(s *signature, problem error, to string) int {
 		err = os.WriteFile(to, text, 0o600)
 	}
 	if err != nil {
-		fmt.Fprintf(x.stderr, "the description cannot be written: %v\n", err)
+		_, _ = fmt.Fprintf(x.stderr, "the description cannot be written: %v\n", err)
 		return exitFailed
 	}
 	return code

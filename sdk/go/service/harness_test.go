@@ -90,10 +90,10 @@ func of[In, Out any](run func(context.Context, In) (Out, error)) program {
 
 func (p program) in(t testing.TB, w world) outcome {
 	t.Helper()
-	return p.with(t, t.Context(), w)
+	return p.with(t.Context(), t, w)
 }
 
-func (p program) with(t testing.TB, ctx context.Context, w world) outcome {
+func (p program) with(ctx context.Context, t testing.TB, w world) outcome {
 	t.Helper()
 	env := w.lay(t)
 	var stdout, stderr bytes.Buffer

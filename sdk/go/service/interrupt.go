@@ -36,7 +36,7 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 
 // cancellation reports that err is no more than the end of the context, and
 // what ended it.
-func cancellation(ctx context.Context, err error) (cause error, cancelled bool) {
+func cancellation(ctx context.Context, err error) (cause error, cancelled bool) { //nolint:revive // cause is what it looks for, not how it fails
 	if ctx.Err() == nil {
 		return nil, false
 	}

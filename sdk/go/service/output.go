@@ -76,7 +76,7 @@ func checkFileName(name string) error {
 // create opens the folder when the first file is made.
 func (f *Files) create(name string) (*os.File, error) {
 	f.once.Do(func() {
-		if f.err = os.MkdirAll(f.path, 0o755); f.err == nil {
+		if f.err = os.MkdirAll(f.path, 0o755); f.err == nil { //nolint:gosec // holds no secret; the user's umask decides
 			f.root, f.err = os.OpenRoot(f.path)
 		}
 	})

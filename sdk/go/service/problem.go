@@ -21,7 +21,7 @@ import (
 //
 // Other errors are reported with status 500, the name of their type as title
 // ("Error" if it has no exported one) and their text as detail.
-type Problem struct {
+type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	// Title is the same for every problem of this kind.
 	Title string
 	// Detail is about this occurrence; the title, if empty.

@@ -26,7 +26,7 @@ func Main[In, Out any](run func(ctx context.Context, in In) (Out, error)) {
 	ctx, stop := interruptible(context.Background())
 	code := Run(ctx, run, Options{Args: os.Args[1:]})
 	stop()
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // this is the main of a service
 }
 
 // Options say what Run works with. The zero Options are the process's own
@@ -104,12 +104,12 @@ func (x *execution) fail(ctx context.Context, err error) int {
 		p = problemOf(err)
 	}
 	text, masked := p.document(&x.masker)
-	fmt.Fprintf(x.stderr, "%s: %s\n", masked.Title, masked.Detail)
+	_, _ = fmt.Fprintf(x.stderr, "%s: %s\n", masked.Title, masked.Detail)
 	if panicked, ok := errors.AsType[*panicError](err); ok {
-		fmt.Fprintf(x.stderr, "\n%s", x.masker.Text(string(panicked.stack)))
+		_, _ = fmt.Fprintf(x.stderr, "\n%s", x.masker.Text(string(panicked.stack)))
 	}
 	if err := x.files.write(outputJSON, text); err != nil {
-		fmt.Fprintf(x.stderr, "the problem document cannot be written: %v\n", err)
+		_, _ = fmt.Fprintf(x.stderr, "the problem document cannot be written: %v\n", err)
 	}
 	return code
 }

@@ -306,15 +306,15 @@ func TestCancellation(t *testing.T) {
 		<-ctx.Done()
 		return nil, fmt.Errorf("waiting: %w", ctx.Err())
 	})
-	o := p.with(t, ctx, world{})
+	o := p.with(ctx, t, world{})
 	if got := o.problem(t); o.exit != 130 || got.Title != "Cancelled" || got.Type != "urn:qhubctl:problem:cancelled" || got.Status != 409 {
 		t.Errorf("exit %d, %+v", o.exit, got)
 	}
 	// The context of the test is cancelled by now, and the run is done.
-	if o := returns(1).with(t, ctx, world{}); o.exit != 0 || o.files["output.txt"] != "1" {
+	if o := returns(1).with(ctx, t, world{}); o.exit != 0 || o.files["output.txt"] != "1" {
 		t.Errorf("a result in spite of the cancellation is one: exit %d", o.exit)
 	}
-	if o := fails(errors.New("no")).with(t, ctx, world{}); o.exit != 1 || o.problem(t).Title != "Error" {
+	if o := fails(errors.New("no")).with(ctx, t, world{}); o.exit != 1 || o.problem(t).Title != "Error" {
 		t.Errorf("another error is not the cancellation: exit %d", o.exit)
 	}
 	own := of(func(ctx context.Context, _ none) (any, error) {

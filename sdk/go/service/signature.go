@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"unicode"
@@ -91,9 +92,9 @@ func isParameter(t reflect.Type) bool { return t == secretType || t == poolType 
 func refuseInside(t reflect.Type) error {
 	switch t {
 	case secretType:
-		return fmt.Errorf("a secret cannot be a part of an input, which travels in the ordinary request: make it a field of the input of run")
+		return errors.New("a secret cannot be a part of an input, which travels in the ordinary request: make it a field of the input of run")
 	case poolType:
-		return fmt.Errorf("a data pool cannot be a part of an input: make it a field of the input of run")
+		return errors.New("a data pool cannot be a part of an input: make it a field of the input of run")
 	default:
 		return nil
 	}

@@ -26,16 +26,16 @@ func TestMain(m *testing.M) {
 func takeAndShow() {
 	value, ok := Take("SECRET_X")
 	if !ok || value != plain {
-		os.Stdout.WriteString("not found")
+		_, _ = os.Stdout.WriteString("not found")
 	}
 	if _, again := Take("SECRET_X"); again {
-		os.Stdout.WriteString("found again")
+		_, _ = os.Stdout.WriteString("found again")
 	}
 	initial, err := os.ReadFile("/proc/self/environ")
 	if err != nil {
-		os.Stdout.WriteString(err.Error())
+		_, _ = os.Stdout.WriteString(err.Error())
 	}
-	os.Stdout.Write(initial)
+	_, _ = os.Stdout.Write(initial)
 }
 
 func TestTakeWipesTheInitialEnvironment(t *testing.T) {
@@ -46,7 +46,7 @@ func TestTakeWipesTheInitialEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(self)
+	command := exec.CommandContext(t.Context(), self)
 	command.Env = []string{"BEFORE=b", helper + "=1", "SECRET_XY=" + "other", "SECRET_X=" + plain, "AFTER=a"}
 	out, err := command.CombinedOutput()
 	if err != nil {

@@ -41,7 +41,7 @@ func overwrite(address int64, entry []byte, n int) {
 	if err != nil {
 		return
 	}
-	defer memory.Close()
+	defer func() { _ = memory.Close() }()
 	found := make([]byte, len(entry))
 	defer clear(found)
 	if _, err := memory.ReadAt(found, address); err != nil || !bytes.Equal(found, entry) {

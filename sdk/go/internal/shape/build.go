@@ -184,7 +184,7 @@ func (b *Builder) describe(s *Shape, at string) error {
 	if !isDescriber(s.typ) {
 		return nil
 	}
-	schema := reflect.New(s.typ).Interface().(Describer).JSONSchema()
+	schema := reflect.New(s.typ).Interface().(Describer).JSONSchema() //nolint:forcetypeassert // isDescriber
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(schema, &members); err != nil {
 		return fmt.Errorf("%s: the schema that %s gives of itself is not a JSON object", at, s.typeName())

@@ -29,7 +29,7 @@ func (s *Shape) Decode(text []byte, dst reflect.Value, at string) Errors {
 func (f *Field) Default(v reflect.Value) {
 	switch {
 	case f.fallback != nil:
-		f.Shape.Decode(f.fallback, f.in(v), f.Name) // was checked when f was made
+		_ = f.Shape.Decode(f.fallback, f.in(v), f.Name) // was checked when f was made
 	case f.Shape.allOptional() && len(f.index) == 1:
 		for _, inner := range f.Shape.fields {
 			inner.Default(f.in(v))
@@ -163,7 +163,7 @@ func (s *Shape) setText(text string, dst reflect.Value) string {
 			return message
 		}
 		// The error of the type may repeat the value, so it is not passed on.
-		if dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) != nil {
+		if reader, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); !ok || reader.UnmarshalText([]byte(text)) != nil {
 			return "is not a valid " + s.typeName()
 		}
 	case bytesKind:
@@ -277,7 +277,7 @@ func (d *decoder) free(s *Shape, dst reflect.Value, at *place) {
 		dst.Set(reflect.ValueOf(value))
 	case customKind:
 		// The error of the type may repeat the value, so it is not passed on.
-		if dst.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(append([]byte(nil), raw...)) != nil {
+		if reader, ok := dst.Addr().Interface().(json.Unmarshaler); !ok || reader.UnmarshalJSON(append([]byte(nil), raw...)) != nil {
 			d.fail(at, "is not a valid %s", s.typeName())
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/qhubctl/qhubctl/sdk/go/internal/shape"
 	"pgregory.net/rapid"
+
+	"github.com/qhubctl/qhubctl/sdk/go/internal/shape"
 )
 
 type byPointer struct{ n int }

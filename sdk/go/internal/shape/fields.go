@@ -74,20 +74,25 @@ func (w *memberWalk) walk(t reflect.Type, index []int, optional bool) error {
 		if name == "" {
 			m.Name = field.Name
 		}
-		for option := range strings.SplitSeq(options, ",") {
-			switch option {
-			case "omitempty":
-				m.OmitEmpty = true
-			case "omitzero":
-				m.OmitZero = true
-			case "string":
-				m.Quoted = true
-			}
-		}
+		m.readOptions(options)
 		m.Optional = optional || m.OmitEmpty || m.OmitZero
 		w.found = append(w.found, m)
 	}
 	return nil
+}
+
+// readOptions reads what follows the name in a json tag.
+func (m *Member) readOptions(options string) {
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "omitempty":
+			m.OmitEmpty = true
+		case "omitzero":
+			m.OmitZero = true
+		case "string":
+			m.Quoted = true
+		}
+	}
 }
 
 // dominant keeps, of members with one name, the one that Go's rules for

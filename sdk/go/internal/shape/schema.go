@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -202,10 +203,10 @@ func (s *Shape) boundInteger(schema Object) Object {
 	least, most := json.Number("0"), json.Number("")
 	switch {
 	case s.kind == uintKind && bits < 64:
-		most = json.Number(fmt.Sprint(uint64(1)<<bits - 1))
+		most = json.Number(strconv.FormatUint(1<<bits-1, 10))
 	case s.kind == intKind && bits < 64:
-		least = json.Number(fmt.Sprint(-(int64(1) << (bits - 1))))
-		most = json.Number(fmt.Sprint(int64(1)<<(bits-1) - 1))
+		least = json.Number(strconv.FormatInt(-1<<(bits-1), 10))
+		most = json.Number(strconv.FormatInt(1<<(bits-1)-1, 10))
 	case s.kind == intKind:
 		least = ""
 	}
