@@ -2,7 +2,7 @@
 
 The program that runs services writes orders to standard input, each one line of JSON. The first is
 
-    {"entrypoint": "src.program:run", "describe": "/path/to/describe.py" or null, "run": true or false, "secrets": {...}}
+    {"entrypoint": "src.program:run", "describe": "/path/to/describe.py" or null, "run": true/false, "secrets": {...}}
 
 With "describe" the service is described first: the document of docs/signature.md goes to standard output as one
 line, and a second order says whether to go on: {"run": true, "secrets": {...}}. End of input means: no more.

@@ -13,7 +13,7 @@ os.environ.setdefault("INPUT_DIRECTORY", "./input")
 os.environ.setdefault("DATAPOOL_DIRECTORY", "./input")
 os.environ.setdefault("OUTPUT_DIRECTORY", "./out")
 
-from qhub.commons.runtime.main import main  # noqa: E402  the runtime reads these variables
+from qhub.commons.runtime.main import main  # after them: the runtime reads these variables
 
 
 def run() -> int:
