@@ -1,0 +1,161 @@
+// Package testenv gives tests what they need of a machine and is expensive to
+// make: a Python, environments with packages, uv, the program itself. What it
+// makes is kept in the user's cache folder, from one run to the next and for
+// all packages whose tests run beside each other.
+package testenv
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// uvVersion is pinned, so that a run today is a run tomorrow.
+const uvVersion = "0.13.8"
+
+// Python is an interpreter that really runs, by its own path: the shim of a
+// version manager needs the HOME that tests take away.
+var Python = sync.OnceValues(func() (string, error) {
+	const probe = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 10))"
+	for _, name := range []string{"python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"} {
+		if out, err := exec.Command(name, "-c", probe).Output(); err == nil { //nolint:noctx // ends by itself
+			return strings.TrimSpace(string(out)), nil
+		}
+	}
+	return "", errors.New("these tests need Python 3.10 or newer in PATH")
+})
+
+// UV is a folder that holds uv and nothing else.
+var UV = sync.OnceValues(func() (string, error) {
+	venv, err := Venv("uv", "uv=="+uvVersion)
+	if err != nil {
+		return "", err
+	}
+	only := filepath.Join(venv, "only")
+	if err := os.MkdirAll(only, 0o700); err != nil {
+		return "", err
+	}
+	program := Program(venv, "uv")
+	err = os.Symlink(program, filepath.Join(only, filepath.Base(program)))
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	return only, nil
+})
+
+// CacheDir is where all this is kept.
+func CacheDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "qhubctl-test")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// Venv is the folder of a virtual environment with what pip is told to
+// install, made once for each such list. A file in the list is made anew when
+// its content changes.
+func Venv(label string, install ...string) (string, error) {
+	python, err := Python()
+	if err != nil {
+		return "", err
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, _ = io.WriteString(h, python+"\x00"+strings.Join(install, "\x00"))
+	for _, file := range install {
+		if content, err := os.ReadFile(file); err == nil {
+			_, _ = h.Write(content)
+		}
+	}
+	dir := filepath.Join(cache, label+"-"+hex.EncodeToString(h.Sum(nil)[:6]))
+	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	complete := filepath.Join(dir, "complete")
+	if _, err := os.Stat(complete); err == nil {
+		return dir, nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	pip := append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, install...)
+	for _, step := range [][]string{{python, "-m", "venv", dir}, append([]string{Program(dir, "python")}, pip...)} {
+		if err := run(step); err != nil {
+			return "", err
+		}
+	}
+	return dir, os.WriteFile(complete, nil, 0o600)
+}
+
+// Program is the path of a program of an environment.
+func Program(venv, name string) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(venv, "Scripts", name+".exe")
+	}
+	return filepath.Join(venv, "bin", name)
+}
+
+// PythonFolder makes a folder below dir that holds a python3 and nothing else.
+func PythonFolder(dir string) (string, error) {
+	python, err := Python()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(dir, "python")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return "", err
+	}
+	return folder, os.Symlink(python, filepath.Join(folder, "python3"))
+}
+
+// Build builds qhubctl into a folder below dir and returns that folder.
+func Build(dir string) (string, error) {
+	folder := filepath.Join(dir, "bin")
+	return folder, run([]string{"go", "build", "-o", folder + string(filepath.Separator), "github.com/qhubctl/qhubctl/cmd/qhubctl"})
+}
+
+// Installers are the variables, as NAME=value, by which pip and uv reach their
+// index as this machine is set up to, and keep what they download.
+func Installers() ([]string, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	env := []string{
+		"PIP_CACHE_DIR=" + filepath.Join(cache, "pip"), "UV_CACHE_DIR=" + filepath.Join(cache, "uv-cache"),
+		"UV_PYTHON_DOWNLOADS=never",
+	}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		upper := strings.ToUpper(name)
+		if strings.HasPrefix(upper, "PIP_") || strings.HasPrefix(upper, "UV_") || strings.HasPrefix(upper, "SSL_CERT_") || strings.HasSuffix(upper, "_PROXY") {
+			env = append(env, entry)
+		}
+	}
+	return env, nil
+}
+
+func run(command []string) error {
+	out, err := exec.Command(command[0], command[1:]...).CombinedOutput() //nolint:noctx // ends by itself
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+	}
+	return nil
+}
