@@ -83,7 +83,7 @@ type block struct {
 	remark   string // the HTML comment before it
 }
 
-var blockPattern = regexp.MustCompile("(?ms)^(?:<!-- ([^\n]*) -->\n)?```([a-z]*)\n(.*?)^```$")
+var blockPattern = regexp.MustCompile("(?ms)^(<!-- [^\n]* -->\n)?```([a-z]*)\n(.*?)^```$")
 
 func readBlocks(t *testing.T, path string) []block {
 	t.Helper()
@@ -95,7 +95,7 @@ func readBlocks(t *testing.T, path string) []block {
 	for _, m := range blockPattern.FindAllSubmatchIndex(text, -1) {
 		b := block{line: 1 + strings.Count(string(text[:m[0]]), "\n"), language: string(text[m[4]:m[5]]), text: string(text[m[6]:m[7]])}
 		if m[2] >= 0 {
-			b.remark = string(text[m[2]:m[3]])
+			b.remark = strings.Trim(string(text[m[2]:m[3]]), "<!-> \n")
 		}
 		blocks = append(blocks, b)
 	}

@@ -33,7 +33,7 @@ func TestPublishedGuide(t *testing.T) {
 	shell.must("cd user_code\nuv venv\nsource .venv/bin/activate\nuv sync")
 	shell.must("mkdir input/models\nprintf weights > input/models/demand.bin")
 
-	one := fmt.Sprintf("export SECRET_API_TOKEN=%s", guideToken)
+	one := "export SECRET_API_TOKEN=" + guideToken
 	cases := map[string]struct{ input, secrets, want string }{
 		"data api_token": {
 			fmt.Sprintf(`{"endpoint": "%s/data"}`, api.URL), one,
@@ -45,7 +45,7 @@ func TestPublishedGuide(t *testing.T) {
 			`{"weather": {"status": "success"}, "stocks": {"status": "success"}}`,
 		},
 		"data api_token models": {
-			fmt.Sprintf(`{"model_name": "demand.bin", "endpoint": "%s"}`, api.URL), one,
+			fmt.Sprintf(`{"model_name": "demand.bin", "endpoint": %q}`, api.URL), one,
 			`{"status": "success", "model": "demand.bin"}`,
 		},
 	}

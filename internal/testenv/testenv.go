@@ -28,7 +28,7 @@ const uvVersion = "0.13.8"
 var Python = sync.OnceValues(func() (string, error) {
 	const probe = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 10))"
 	for _, name := range []string{"python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"} {
-		if out, err := exec.Command(name, "-c", probe).Output(); err == nil { //nolint:noctx // ends by itself
+		if out, err := exec.Command(name, "-c", probe).Output(); err == nil {
 			return strings.TrimSpace(string(out)), nil
 		}
 	}
