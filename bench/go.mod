@@ -8,4 +8,6 @@ require (
 	github.com/qhubctl/qhubctl v0.0.0-00010101000000-000000000000
 )
 
+require github.com/rogpeppe/go-internal v1.16.0 // indirect
+
 replace github.com/qhubctl/qhubctl => ..

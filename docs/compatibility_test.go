@@ -47,7 +47,7 @@ func differences(t *testing.T) map[string]difference {
 	readCases(t, "bind.json", &texts)
 	for _, c := range texts {
 		if c.Ours != nil {
-			found[fmt.Sprintf("`%s` of `%s`", c.Annotation, shown(c.Input))] = difference{c.outcome.text(), c.Ours.text(), ""}
+			found[fmt.Sprintf("`%s` of `%s`", c.Annotation, shown(c.Input))] = difference{c.text(), c.Ours.text(), ""}
 		}
 	}
 	var services []struct {
@@ -58,7 +58,7 @@ func differences(t *testing.T) map[string]difference {
 	readCases(t, "run.json", &services)
 	for _, c := range services {
 		if c.Ours != nil {
-			found["`"+c.Name+"`"] = difference{c.ending.text(), c.Ours.text(), ""}
+			found["`"+c.Name+"`"] = difference{c.text(), c.Ours.text(), ""}
 		}
 	}
 	if len(found) == 0 {

@@ -83,7 +83,7 @@ type block struct {
 	remark   string // the HTML comment before it
 }
 
-var blockPattern = regexp.MustCompile("(?ms)^(<!-- [^\n]* -->\n)?```([a-z]*)\n(.*?)^```$")
+var blockPattern = regexp.MustCompile("(?ms)^(<!-- [^\n]* -->\n)?```([a-z]*)\n(.*?)^```$") //nolint:gocritic // ^ is the start of a line
 
 func readBlocks(t *testing.T, path string) []block {
 	t.Helper()
