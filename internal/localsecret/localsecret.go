@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/qhubctl/qhubctl/internal/dotenv"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -271,9 +272,20 @@ func (e *MissingError) Error() string {
 // Hint lists the ways to give the first of them.
 func (e *MissingError) Hint() string {
 	p := e.Parameters[0]
-	return fmt.Sprintf(`give it in one of these ways:
-export %[2]s=…           for this shell
-%[2]s=… in the file .env which git must ignore
---secret %[1]s            asks for it
---secret %[1]s=@FILE      reads a file (=- reads standard input, =env:VAR a variable)`, p.Name, p.Env)
+	ways := [][2]string{
+		{"export " + p.Env + "=…", "for this shell"},
+		{p.Env + "=…", "in the file .env, which git must ignore"},
+		{"--secret " + p.Name, "asks for it"},
+		{"--secret " + p.Name + "=@FILE", "reads a file (=- reads standard input, =env:VAR a variable)"},
+	}
+	width := 0
+	for _, way := range ways {
+		width = max(width, utf8.RuneCountInString(way[0]))
+	}
+	var b strings.Builder
+	b.WriteString("give it in one of these ways:")
+	for _, way := range ways {
+		fmt.Fprintf(&b, "\n%-*s  %s", width, way[0], way[1])
+	}
+	return b.String()
 }
