@@ -31,7 +31,7 @@ func (r *running) resolve(context.Context) error {
 			pools[name] = dir
 		}
 	}
-	request, err := r.request(pools)
+	request, err := r.request()
 	if err != nil {
 		return err
 	}
@@ -87,12 +87,12 @@ func (e bodyError) Hint() string  { return "`qhubctl describe` shows what it tak
 
 // request validates the body; nil where the input is files. Secrets and data
 // pools are looked for in other places too, so the body need not have them.
-func (r *running) request(pools map[string]string) (*signature.Request, error) {
+func (r *running) request() (*signature.Request, error) {
 	if r.body == nil {
 		return nil, r.checkInputFiles()
 	}
 	relaxed := r.signature.Supplied(func(p signature.Parameter) bool {
-		return p.Kind == signature.Secret || pools[p.Name] != ""
+		return p.Kind != signature.Input
 	})
 	validator, err := relaxed.Compile()
 	if err != nil {
@@ -166,8 +166,8 @@ func missingPools(s *signature.Signature, pools map[string]string) []string {
 func (r *running) findSecrets(request *signature.Request) error {
 	var missing []signature.Parameter
 	for _, p := range r.signature.Of(signature.Secret) {
-		found, ok := localsecret.Found{}, false
-		if request != nil {
+		found, ok := r.given[p.Name] // what is said by name counts before the request
+		if !ok && request != nil {
 			found.Value, ok = request.Secrets[p.Name]
 		}
 		if !ok {

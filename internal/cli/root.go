@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +60,7 @@ func Main(args []string) int {
 
 // Run is Main with streams and a context of the caller's choice.
 func Run(ctx context.Context, args []string, streams *term.Streams) int {
-	ctx, stop := signal.NotifyContext(ctx, interrupts...)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	root := newRoot(streams)
 	root.SetArgs(args)
@@ -127,7 +125,11 @@ func newRoot(streams *term.Streams) *cobra.Command {
 		newInit(streams), newRun(streams), newDescribe(streams), newOpenAPI(streams),
 		newDoctor(streams), newVersion(streams),
 	)
+	root.InitDefaultCompletionCmd("completion") // now, so that the next lines see it
 	for _, command := range root.Commands() {
+		if command.HasSubCommands() {
+			command.Args, command.RunE = cobra.NoArgs, root.RunE
+		}
 		wrapArgs(command)
 	}
 	wrapArgs(root)
@@ -171,11 +173,4 @@ func writeAll(w io.Writer, b []byte) error {
 		return &exitError{exitFailed, fmt.Errorf("cannot write the output: %w", err)}
 	}
 	return nil
-}
-
-// notified is a channel of the signals that interrupt a command.
-func notified() (<-chan os.Signal, func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, interrupts...)
-	return signals, func() { signal.Stop(signals) }
 }

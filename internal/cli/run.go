@@ -42,8 +42,9 @@ Input is one JSON object with a key for each parameter. Without -d it is read
 from the files in input/, data.json for the parameter data. Data pools are the
 folders input/NAME or datapool/NAME, or given with --datapool.
 
-Secrets come, the first that has one, from --secret, the environment, the file
-of --env-file, and .env, whose values are taken literally:
+Secrets come, the first that has one, from --secret, "$secrets" of the request,
+the environment, the file of --env-file, and .env, whose values are taken
+literally. The ways of --secret:
 
 ` + indent(localsecret.Ways) + `
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,9 @@ func (r *running) close() {
 	if r.execution != nil {
 		r.execution.Stop(terminate, 0)
 		_, _ = r.execution.Wait()
+		for _, w := range r.log {
+			_ = w.Close() // shows what it holds back; what is wrong is said already
+		}
 	}
 	for _, s := range r.secrets {
 		s.Value.Clear()
@@ -106,7 +110,7 @@ func (r *running) readBody(context.Context) error {
 		r.body, err = os.ReadFile(data[1:])
 	default:
 		r.body = []byte(data)
-		if strings.Contains(data, signature.SecretsKey) && hasSecrets(r.body) {
+		if hasSecrets(r.body) {
 			return usagef("-d holds %s, which every user of this machine could read; put the request into a file and give -d @FILE, or use --secret", signature.SecretsKey)
 		}
 	}
@@ -120,11 +124,12 @@ func (r *running) readBody(context.Context) error {
 }
 
 // hasSecrets reports whether the body has the key for secrets, however it is
-// escaped. A body that is not JSON is refused later.
+// escaped. In what is no JSON object, which is refused later, what looks like
+// the key is taken for it.
 func hasSecrets(body []byte) bool {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil {
-		return true // what looks like secrets in broken JSON is treated as such
+		return bytes.Contains(body, []byte(signature.SecretsKey))
 	}
 	_, ok := members[signature.SecretsKey]
 	return ok
@@ -230,8 +235,7 @@ func (r *running) execute(ctx context.Context) error {
 // watch ends the service when it takes too long or the user wants it: asked
 // once, killed when asked again.
 func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan struct{}) {
-	signals, stop := notified()
-	defer stop()
+	var again <-chan os.Signal
 	var timeout <-chan time.Time
 	if r.options.timeout > 0 {
 		timer := time.NewTimer(r.options.timeout)
@@ -246,15 +250,16 @@ func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan s
 		case <-timeout:
 			r.timedOut = true
 			e.Stop(terminate, grace)
-		case s := <-signals:
-			r.stopped = true
-			e.Stop(s, grace)
 		case <-cancelled:
-			cancelled = nil
-			if !r.stopped {
-				r.stopped = true
-				e.Stop(os.Interrupt, grace)
+			cancelled, r.stopped = nil, true
+			asked := terminate
+			var by *interruption
+			if errors.As(context.Cause(ctx), &by) {
+				asked, again = by.signal, by.again
 			}
+			e.Stop(asked, grace)
+		case s := <-again:
+			e.Stop(s, grace)
 		}
 	}
 }

@@ -25,11 +25,12 @@ import (
 //	                            left margin
 //	noleak VALUE [PATH...]      neither the last output nor a file below the
 //	                            paths holds the value in any form
+//	gone FILE                   no process runs that a line of the file numbers
 //	with-published              PYTHON is one with the published kit
 //	with-uv                     uv is in PATH
 //	without-path                PATH holds qhubctl alone
 //
-// and these variables: PYTHON has our kit; PATH finds a python3 without it.
+// and these variables: PYTHON has our kit; BARE, which PATH finds, has not.
 func TestScripts(t *testing.T) {
 	python, pythonDir := kitPython(t), pythonFolder(t)
 	qhubctl, err := exec.LookPath("qhubctl")
@@ -42,6 +43,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PYTHON", python)
+			e.Setenv("BARE", filepath.Join(pythonDir, "python3"))
+			e.Setenv("BARE_DIR", pythonDir)
 			e.Setenv("BIN", filepath.Dir(qhubctl))
 			e.Setenv("PATH", strings.Join([]string{filepath.Dir(qhubctl), pythonDir, "/usr/bin", "/bin"}, string(filepath.ListSeparator)))
 			for _, name := range []string{"HOME", "XDG_CACHE_HOME"} {
@@ -56,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":          cmdExits,
 			"noleak":         cmdNoLeak,
+			"gone":           cmdGone,
 			"with-published": cmdWithPublished,
 			"with-uv":        cmdWithUV,
 			"without-path":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("PATH", ts.Getenv("BIN")) },
@@ -172,4 +176,25 @@ func cmdWithUV(ts *testscript.TestScript, _ bool, _ []string) {
 	dir, err := uv()
 	ts.Check(err)
 	ts.Setenv("PATH", dir+string(filepath.ListSeparator)+ts.Getenv("PATH"))
+}
+
+func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
+	for _, line := range strings.Fields(ts.ReadFile(args[0])) {
+		pid, err := strconv.Atoi(line)
+		ts.Check(err)
+		if runs(pid) {
+			ts.Fatalf("process %d still runs", pid)
+		}
+	}
+}
+
+// runs reports whether a process is there. One that has ended and that nobody
+// has asked about is not.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return !bytes.HasPrefix(state, []byte("Z")) && !bytes.HasPrefix(state, []byte("X"))
 }

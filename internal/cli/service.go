@@ -3,11 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +55,18 @@ func (o *serviceOptions) locate() (*workspace.Workspace, error) {
 	return w, err
 }
 
+// envFileError is a file of variables that cannot be read.
+type envFileError struct{ err error }
+
+func (e *envFileError) Error() string { return "cannot read the environment file: " + e.err.Error() }
+func (e *envFileError) Unwrap() error { return e.err }
+func (e *envFileError) Hint() string {
+	if errors.Is(e.err, fs.ErrNotExist) {
+		return "name a file that exists, or leave --env-file out"
+	}
+	return "a line is NAME=value; put quotes around a value that spans lines"
+}
+
 // open finds the service and prepares its environment.
 func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*service, error) {
 	w, err := o.locate()
@@ -63,7 +76,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	s := &service{workspace: w}
 	// Before anything is installed: a broken file is found at once.
 	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
-		return nil, fmt.Errorf("cannot read the environment file: %w", err)
+		return nil, &envFileError{err}
 	}
 	if o.python != "" {
 		s.env, err = workspace.Given(o.python)
@@ -120,10 +133,9 @@ func (e *describeError) Unwrap() error   { return e.cause }
 func (e *describeError) Hint() string {
 	switch e.cause.Kind {
 	case "import":
-		if e.env.Managed {
-			return "if a package is missing, add it to the dependencies in pyproject.toml or requirements.txt"
-		}
-		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's and is used as it is"
+		return e.importHint()
+	case "syntax":
+		return "mend the line that is named above"
 	case "missing":
 		return "the service is a function: def run(data: InputData, api_token: SecretValue) -> dict"
 	case "collision":
@@ -135,9 +147,32 @@ func (e *describeError) Hint() string {
 	}
 }
 
+func (e *describeError) importHint() string {
+	switch {
+	case !strings.Contains(e.cause.Message, "ModuleNotFoundError"):
+		return "the module is imported before its secrets and its input are there; what needs them belongs into the function"
+	case e.env.Managed:
+		return "if a package is missing, add it to the dependencies in pyproject.toml or requirements.txt"
+	default:
+		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's and is used as it is"
+	}
+}
+
+// silentError is a service whose process ended while it was imported.
+type silentError struct{ err error }
+
+func (e *silentError) Error() string { return e.err.Error() }
+func (e *silentError) Unwrap() error { return e.err }
+func (e *silentError) Hint() string {
+	return "its log is above; if there is none, look for what ends the process or crashes it while the module is imported"
+}
+
 // describe takes the description from a process that was started for it.
 func (s *service) describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
 	document, err := e.Describe(ctx)
+	if errors.Is(err, process.ErrNotDescribed) {
+		return nil, &silentError{err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -64,15 +64,43 @@ func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environmen
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockedfile.MutexAt(lock).Lock()
+	unlock, err := lockWorkspace(ctx, lock)
 	if err != nil {
-		return nil, &Error{Message: "cannot lock the workspace", Err: err}
+		return nil, err
 	}
 	defer unlock()
 	if w.upToDate(env, key) { // another process has just made it
 		return env, nil
 	}
 	return env, w.makeEnvironment(ctx, env, key, progress)
+}
+
+// lockWorkspace waits for its turn, which may take as long as an installer of
+// another process, or until ctx ends.
+func lockWorkspace(ctx context.Context, path string) (unlock func(), err error) {
+	type turn struct {
+		unlock func()
+		err    error
+	}
+	turns := make(chan turn, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(path).Lock()
+		turns <- turn{unlock, err}
+	}()
+	select {
+	case t := <-turns:
+		if t.err != nil {
+			return nil, &Error{Message: "cannot lock the workspace", Err: t.err}
+		}
+		return t.unlock, nil
+	case <-ctx.Done():
+		go func() { // a lock that comes too late is given back
+			if t := <-turns; t.err == nil {
+				t.unlock()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // A State says whether an environment can be used.
@@ -115,17 +143,32 @@ func Given(python string) (*Environment, error) {
 	if err != nil {
 		return nil, &Error{Message: "cannot find " + python, Err: err}
 	}
-	return &Environment{Python: absolute}, checkPython(absolute)
+	if !isFile(absolute) {
+		return nil, &Error{
+			Message: "there is no Python at " + python,
+			Advice:  "name the interpreter of an environment that has qhub-commons, such as .venv/bin/python",
+		}
+	}
+	env := &Environment{Python: absolute}
+	if dir := filepath.Dir(filepath.Dir(absolute)); exists(filepath.Join(dir, "pyvenv.cfg")) {
+		env.Dir = dir
+	}
+	return env, nil
 }
 
 func checkPython(python string) error {
-	if _, err := os.Stat(python); err != nil {
+	if !isFile(python) {
 		return &Error{
 			Message: "there is no Python at " + python,
 			Advice:  "make the environment anew (`uv venv && uv sync`), or delete the folder .venv and let qhubctl make one",
 		}
 	}
 	return nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 func venvPython() string {
@@ -135,14 +178,19 @@ func venvPython() string {
 	return filepath.Join("bin", "python")
 }
 
-// isForeign reports whether .venv exists and is not of our making.
+// isForeign reports whether .venv exists and is not of our making, which goes
+// for all but what our own stamp is about: others make environments without a
+// pyvenv.cfg, and what is theirs is never removed.
 func (w *Workspace) isForeign(env *Environment) bool {
-	config, err := hashFile(filepath.Join(env.Dir, "pyvenv.cfg"))
-	if err != nil {
-		return false // none, or one that was never finished
+	if !exists(env.Dir) {
+		return false
 	}
 	made, err := w.readStamp()
-	return err != nil || made.Key != "" && made.Config != config
+	if err == nil && made.Key == "" {
+		return false // we were not done with it
+	}
+	config, _ := hashFile(filepath.Join(env.Dir, "pyvenv.cfg")) // none has no hash
+	return err != nil || made.Config != config
 }
 
 func (w *Workspace) upToDate(env *Environment, key string) bool {

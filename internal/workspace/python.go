@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -19,8 +20,13 @@ func FindPython(ctx context.Context) (path, version string, err error) {
 		if err != nil {
 			continue
 		}
-		if version, err := exec.CommandContext(ctx, path, "-c", probe).Output(); err == nil {
+		cmd := exec.CommandContext(ctx, path, "-I", "-c", probe)
+		cmd.Env = withoutSecrets(os.Environ())
+		if version, err := cmd.Output(); err == nil {
 			return path, "Python " + strings.TrimSpace(string(version)), nil
+		}
+		if ctx.Err() != nil {
+			return "", "", ctx.Err()
 		}
 		found = path
 	}

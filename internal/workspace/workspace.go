@@ -121,7 +121,7 @@ func (w *Workspace) readProject() error {
 		err = toml.Unmarshal(text, &w.project)
 	}
 	if err != nil {
-		return &Error{Message: "cannot read " + w.path("pyproject.toml"), Err: err}
+		return &Error{Message: "cannot read " + w.path("pyproject.toml"), Advice: "mend the file; a service needs none", Err: err}
 	}
 	p := w.project
 	if p.Project.Name != "" {

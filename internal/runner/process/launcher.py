@@ -56,14 +56,22 @@ def describe_service(entrypoint, path):
     """Writes the description to standard output, where nothing else goes meanwhile: importing user code may print."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    try:
-        document = load_describer(path).describe(entrypoint)
-    except ModuleNotFoundError as error:  # not of the service's, whose errors are in the document
-        message = "the module {} is not installed; services need the package qhub-commons".format(error.name)
-        document = {"schemaVersion": 1, "error": {"kind": "import", "message": message}}
-    except BaseException as error:  # whatever the service's module raises while it is imported
-        message = "describing failed: " + type(error).__name__
-        document = {"schemaVersion": 1, "error": {"kind": "internal", "message": message}}
+    failure = None
+    if sys.version_info < (3, 10):
+        version = ".".join(map(str, sys.version_info[:2]))
+        failure = ("internal", "%s is Python %s; services need 3.10 or newer" % (sys.executable, version))
+    else:
+        try:
+            describer = load_describer(path)
+        except ImportError as error:
+            failure = ("import", "the kit qhub-commons cannot be imported: %s: %s" % (type(error).__name__, error))
+    if failure is None:
+        try:
+            document = describer.describe(entrypoint)
+        except BaseException as error:  # whatever the service's module raises while it is imported
+            failure = ("internal", "describing failed: " + type(error).__name__)
+    if failure is not None:
+        document = {"schemaVersion": 1, "error": {"kind": failure[0], "message": failure[1]}}
     sys.stdout.flush()
     import json
 

@@ -134,6 +134,7 @@ func (f *firstLine) Write(b []byte) (int, error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		if len(f.got)+len(b) > maxDescription {
+			f.close() // the process waits for an answer, and whoever describes it must not
 			return 0, errors.New("the description of the service is too long")
 		}
 		f.got = append(f.got, b...)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,5 +109,24 @@ func kill(pid int, markers []string) bool {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	return isMarked(pid, markers) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	if !isMarked(pid, markers) || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		return false
+	}
+	awaitKilled(fd)
+	return true
+}
+
+// killTime is how long a killed process may take to end.
+const killTime = 2 * time.Second
+
+// awaitKilled returns when the process of the descriptor has ended, which then
+// reads as ready.
+func awaitKilled(pidfd int) {
+	deadline := time.Now().Add(killTime)
+	for left := killTime; left > 0; left = time.Until(deadline) {
+		ready := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(ready, int(left.Milliseconds())); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
