@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -103,8 +102,8 @@ func record(files map[string][]byte, self string) []byte {
 }
 
 // archive zips the files, uncompressed since compressors change between
-// toolchains, and those of the dist-info folder last, as PEP 427
-// recommends.
+// toolchains, with their sizes before them since uv reads an archive as a
+// stream, and those of the dist-info folder last, as PEP 427 recommends.
 func archive(files map[string][]byte, info string) ([]byte, error) {
 	names := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
 		if last := strings.HasPrefix(a, info); last != strings.HasPrefix(b, info) {
@@ -120,9 +119,8 @@ func archive(files map[string][]byte, info string) ([]byte, error) {
 	for _, name := range names {
 		size := uint64(len(files[name]))
 		header := &zip.FileHeader{
-			Name: name, Method: zip.Store, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
-			// Known beforehand, so that they stand before the content: uv
-			// reads a wheel as a stream.
+			Name: name, Method: zip.Store,
+			ModifiedDate: 40<<9 | 1<<5 | 1, //nolint:staticcheck // 1 January 2020; CreateRaw looks at no other field
 			CRC32: crc32.ChecksumIEEE(files[name]), CompressedSize64: size, UncompressedSize64: size,
 		}
 		header.SetMode(0o644)

@@ -225,6 +225,7 @@ var advice = []struct {
 	{regexp.MustCompile(`(?i)conflict|incompatible|unsatisfiable`), "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
 	{regexp.MustCompile(`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`), "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
 	{regexp.MustCompile(`(?i)no module named (venv|ensurepip)|ensurepip is not`), "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
+	{regexp.MustCompile(`\(from versions: none\)`), "check the name of the package, and whether the package index can be reached and has it"},
 	{regexp.MustCompile(`(?i)no (matching distribution|solution found)|requires-python|not supported`), "check the names, versions and requires-python in pyproject.toml or requirements.txt"},
 }
 
