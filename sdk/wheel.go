@@ -121,7 +121,7 @@ func archive(files map[string][]byte, info string) ([]byte, error) {
 		header := &zip.FileHeader{
 			Name: name, Method: zip.Store,
 			ModifiedDate: 40<<9 | 1<<5 | 1, //nolint:staticcheck // 1 January 2020; CreateRaw looks at no other field
-			CRC32: crc32.ChecksumIEEE(files[name]), CompressedSize64: size, UncompressedSize64: size,
+			CRC32:        crc32.ChecksumIEEE(files[name]), CompressedSize64: size, UncompressedSize64: size,
 		}
 		header.SetMode(0o644)
 		f, err := w.CreateRaw(header)

@@ -62,54 +62,87 @@ func (t tree) killStrays() { killMarked(t.marker) }
 
 // killMarked ends all processes that carry one of the markers.
 func killMarked(markers ...string) {
-	for range 10 { // a stray may fork while it is looked for
-		if !killMarkedOnce(markers) {
+	for range 20 { // a stray may fork while it is looked for
+		found, unsure := killMarkedOnce(markers)
+		switch {
+		case found:
+		case unsure:
+			time.Sleep(time.Millisecond)
+		default:
 			return
 		}
 	}
 }
 
-func killMarkedOnce(markers []string) (found bool) {
+// killMarkedOnce reports whether it has killed any, and whether there were
+// processes in the middle of an exec: those show no environment for a moment,
+// when whoever started them may think that they run.
+func killMarkedOnce(markers []string) (found, unsure bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return false
+		return false, false
 	}
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if isMarked(pid, markers) {
+		switch marked, empty := isMarked(pid, markers); {
+		case marked:
 			found = kill(pid, markers) || found
+		case empty:
+			unsure = unsure || isNew(pid)
 		}
 	}
-	return found
+	return found, unsure
 }
 
 // isMarked looks at the environment block of a process, whose entries end
 // with NUL.
-func isMarked(pid int, markers []string) bool {
+func isMarked(pid int, markers []string) (marked, empty bool) {
 	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {
-		return false
+		return false, false
 	}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		if bytes.HasPrefix(entry, []byte(treeMarker+"=")) {
-			return slices.Contains(markers, string(entry))
+			return slices.Contains(markers, string(entry)), false
 		}
 	}
-	return false
+	return false, len(environ) == 0
+}
+
+// isNew reports whether a process runs a program and has been there for less
+// than a second.
+func isNew(pid int) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
+		return false // of the kernel, or it has ended
+	}
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	var now unix.Timespec
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return false
+	}
+	const ticks, startField = 100, 19 // a second in this file; the field's number after the name
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= startField {
+		return false
+	}
+	started, err := strconv.ParseInt(string(fields[startField]), 10, 64)
+	return err == nil && now.Nano()/int64(time.Second/ticks)-started < ticks
 }
 
 // kill kills through a descriptor of the process, and only after another look:
-// its number may have gone to another process meanwhile.
+// its number may have gone to another process meanwhile. It returns when the
+// process has ended.
 func kill(pid int, markers []string) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if !isMarked(pid, markers) || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+	if marked, _ := isMarked(pid, markers); !marked || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
 		return false
 	}
 	awaitKilled(fd)
