@@ -248,7 +248,7 @@ def run():
         print("cleaned up", flush=True)
 `
 	t.Parallel()
-	for range 10 {
+	for range 5 {
 		s := begin(t, program, nil, "-d", "{}")
 		s.awaitReady(t)
 		s.signal(t, os.Interrupt)
