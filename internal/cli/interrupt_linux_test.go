@@ -45,16 +45,25 @@ type started struct {
 }
 
 // begin starts `qhubctl run` on a service in a folder of its own, with a fifo
-// beside it on which the service says that it is ready.
+// beside it on which the service says that it is ready, and another on which
+// it may wait.
 func begin(t *testing.T, program string, env []string, args ...string) *started {
 	t.Helper()
-	s := &started{dir: service(t, program), ended: make(chan struct{})}
-	if err := unix.Mkfifo(filepath.Join(s.dir, "ready"), 0o600); err != nil {
-		t.Fatal(err)
+	return beginIn(t, service(t, program), append(plainEnv(t), env...), args...)
+}
+
+// beginIn is begin for a workspace that is there.
+func beginIn(t *testing.T, dir string, env []string, args ...string) *started {
+	t.Helper()
+	s := &started{dir: dir, ended: make(chan struct{})}
+	for _, fifo := range []string{"ready", "go"} {
+		if err := unix.Mkfifo(filepath.Join(s.dir, fifo), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Cmd = exec.Command("qhubctl", append([]string{"run", "--python", kitPython(t)}, args...)...)
 	s.Dir, s.Stdout, s.Stderr = s.dir, &s.out, &s.log
-	s.Env = append(plainEnv(t), env...)
+	s.Env = env
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +158,10 @@ const family = `
 import os, signal, subprocess, sys, time
 
 def sleeper(**options):
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], **options).pid
+    program = "import time; print('up', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, **options)
+    child.stdout.readline()
+    return child.pid
 
 def doubly_forked():
     "A process whose parent is gone and that has left the session and the group."

@@ -82,8 +82,7 @@ func pythonFolder(t testing.TB) string {
 func passInstallers(e *testscript.Env) error {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		upper := strings.ToUpper(name)
-		if strings.HasPrefix(upper, "PIP_") || strings.HasPrefix(upper, "UV_") || strings.HasPrefix(upper, "SSL_CERT_") || strings.HasSuffix(upper, "_PROXY") {
+		if isInstallers(name) {
 			e.Setenv(name, value)
 		}
 	}
@@ -95,6 +94,13 @@ func passInstallers(e *testscript.Env) error {
 	e.Setenv("UV_CACHE_DIR", filepath.Join(cache, "uv-cache"))
 	e.Setenv("UV_PYTHON_DOWNLOADS", "never")
 	return nil
+}
+
+// isInstallers reports whether a variable tells an installer how to reach its
+// index.
+func isInstallers(name string) bool {
+	name = strings.ToUpper(name)
+	return strings.HasPrefix(name, "PIP_") || strings.HasPrefix(name, "UV_") || strings.HasPrefix(name, "SSL_CERT_") || strings.HasSuffix(name, "_PROXY")
 }
 
 var crash = regexp.MustCompile(`(?m)^(panic:|goroutine \d+|fatal error:|Traceback \(most recent call last\))`)

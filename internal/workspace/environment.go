@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
@@ -64,7 +65,7 @@ func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environmen
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockWorkspace(ctx, lock)
+	unlock, err := lockWorkspace(ctx, lock, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environmen
 
 // lockWorkspace waits for its turn, which may take as long as an installer of
 // another process, or until ctx ends.
-func lockWorkspace(ctx context.Context, path string) (unlock func(), err error) {
+func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock func(), err error) {
 	type turn struct {
 		unlock func()
 		err    error
@@ -87,21 +88,32 @@ func lockWorkspace(ctx context.Context, path string) (unlock func(), err error) 
 		unlock, err := lockedfile.MutexAt(path).Lock()
 		turns <- turn{unlock, err}
 	}()
-	select {
-	case t := <-turns:
-		if t.err != nil {
-			return nil, &Error{Message: "cannot lock the workspace", Err: t.err}
-		}
-		return t.unlock, nil
-	case <-ctx.Done():
-		go func() { // a lock that comes too late is given back
-			if t := <-turns; t.err == nil {
-				t.unlock()
+	slow := time.NewTimer(noticeable)
+	defer slow.Stop()
+	done := func(error) {}
+	defer func() { done(err) }()
+	for {
+		select {
+		case <-slow.C:
+			done = progress.Step("Waiting for another qhubctl that prepares this workspace")
+		case t := <-turns:
+			if t.err != nil {
+				return nil, &Error{Message: "cannot lock the workspace", Err: t.err}
 			}
-		}()
-		return nil, ctx.Err()
+			return t.unlock, nil
+		case <-ctx.Done():
+			go func() { // a lock that comes too late is given back
+				if t := <-turns; t.err == nil {
+					t.unlock()
+				}
+			}()
+			return nil, ctx.Err()
+		}
 	}
 }
+
+// noticeable is how long people wait before they wonder what for.
+const noticeable = 200 * time.Millisecond
 
 // A State says whether an environment can be used.
 type State int

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
@@ -178,20 +182,32 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// cancelTime is how long an installer may take to end when it is asked to.
+const cancelTime = 5 * time.Second
+
 // command runs an installer. It sees no secrets: the build scripts of other
-// people's packages run in it.
+// people's packages run in it. Ctrl-C at the terminal reaches it, and all that
+// it has started, by way of us.
 func (i installer) command(ctx context.Context, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = i.workspace.Dir
-	cmd.Env = withoutSecrets(os.Environ())
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	var output sharedBuffer
+	p, err := process.Start(process.Command{
+		Path: program, Args: args, Dir: i.workspace.Dir, Env: withoutSecrets(os.Environ()), Stdout: &output, Stderr: &output,
+	}, nil)
+	var outcome process.Outcome
 	if err == nil {
-		return nil
+		left := context.AfterFunc(ctx, func() { p.Stop(os.Interrupt, cancelTime) })
+		outcome, err = p.Wait()
+		left()
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case err == nil && outcome == process.Outcome{}:
+		return nil
+	case err == nil && outcome.Signal != "":
+		err = fmt.Errorf("ended by %s", outcome.Signal)
+	case err == nil:
+		err = fmt.Errorf("exit status %d", outcome.ExitCode)
 	}
 	return &Error{
 		Message: "cannot prepare the environment: " + filepath.Base(program) + " failed",
@@ -200,6 +216,21 @@ func (i installer) command(ctx context.Context, program string, args ...string) 
 		Err:     err,
 	}
 }
+
+// sharedBuffer takes both outputs of a process.
+type sharedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// String is for when the process has ended.
+func (b *sharedBuffer) String() string { return b.text.String() }
 
 func withoutSecrets(environ []string) []string {
 	var kept []string
