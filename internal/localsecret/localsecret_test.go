@@ -1,0 +1,207 @@
+package localsecret_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+const canary = "canary-4711-value"
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func noPrompt(string) (plaintext.Bytes, error) { return plaintext.Bytes{}, errors.New("no terminal") }
+
+// A value on a command line is refused, and never repeated.
+func TestLiteralsAreRefused(t *testing.T) {
+	for _, argument := range []string{
+		"token=" + canary, "token=@", "token=env:", "token=", "=" + canary, "token==" + canary, "token= " + canary, "token=-" + canary, "token=ENV:" + canary,
+	} {
+		_, err := localsecret.ParseSource(argument)
+		if err == nil {
+			t.Errorf("%q was taken", argument)
+			continue
+		}
+		text := err.Error()
+		if hinted, ok := err.(interface{ Hint() string }); ok {
+			text += hinted.Hint()
+		}
+		if strings.Contains(text, "canary") {
+			t.Errorf("%q is repeated: %s", argument, text)
+		}
+		if text += fmt.Sprintf("%+v %#v", err, err); strings.Contains(text, "canary") {
+			t.Errorf("%q is in the error: %s", argument, text)
+		}
+	}
+}
+
+func TestSources(t *testing.T) {
+	t.Setenv("QHUBCTL_TEST_TOKEN", "from a variable\n")
+	t.Setenv("QHUBCTL_TEST_EMPTY", "")
+	for _, test := range []struct {
+		argument, input, want string
+	}{
+		{"token=@" + write(t, "one line\n"), "", "one line"},
+		{"token=@" + write(t, "windows\r\n"), "", "windows"},
+		{"token=@" + write(t, "two\nlines\n\n"), "", "two\nlines\n"},
+		{"token=@" + write(t, "no end"), "", "no end"},
+		{"token=@" + write(t, ""), "", ""},
+		{"token=@" + write(t, strings.Repeat("x", 1<<20)), "", strings.Repeat("x", 1<<20)},
+		{"token=-", "from input\n", "from input"},
+		{"token=env:QHUBCTL_TEST_TOKEN", "", "from a variable\n"}, // as it is: nobody's editor has put it there
+		{"token=env:QHUBCTL_TEST_EMPTY", "", ""},
+		{"token", "", "asked for token"},
+	} {
+		source, err := localsecret.ParseSource(test.argument)
+		if err != nil || source.Name != "token" {
+			t.Errorf("%s: %+v, %v", test.argument, source, err)
+			continue
+		}
+		if source.ReadsInput() != (test.argument == "token=-") {
+			t.Errorf("%s: reads input: %t", test.argument, source.ReadsInput())
+		}
+		got, err := source.Value(strings.NewReader(test.input), func(name string) (plaintext.Bytes, error) {
+			return plaintext.FromString("asked for " + name), nil
+		})
+		if err != nil || string(got.Reveal()) != test.want {
+			t.Errorf("%s: %.40q, %v; want %.40q", test.argument, got.Reveal(), err, test.want)
+		}
+	}
+}
+
+func TestSourcesThatFail(t *testing.T) {
+	for argument, want := range map[string]string{
+		"token=@" + write(t, canary+"\x00"):                     "NUL character",
+		"token=@" + write(t, canary+strings.Repeat("x", 1<<20)): "longer than 1048576 bytes",
+		"token=@/nowhere/file":                                  "/nowhere/file",
+		"token=@" + t.TempDir():                                 "directory",
+		"token=env:QHUBCTL_TEST_NOT_SET":                        "QHUBCTL_TEST_NOT_SET is not set",
+		"token":                                                 "no terminal",
+	} {
+		source, err := localsecret.ParseSource(argument)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := source.Value(strings.NewReader(""), noPrompt)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") || len(got.Reveal()) > 0 {
+			t.Errorf("%.60s: %v, %d bytes; want %q", argument, err, got.Len(), want)
+		}
+	}
+	source, err := localsecret.ParseSource("token=-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := source.Value(io.MultiReader(strings.NewReader(canary), failing{}), noPrompt); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("input that breaks off: %v", err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
+
+// The places are looked at in order, and within a file the last line counts.
+func TestOrder(t *testing.T) {
+	given := map[string]localsecret.Found{"flag": {Value: plaintext.FromString("from flag"), Origin: "--secret"}}
+	one := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=first\nSECRET_ONE=from one\nPLAIN=one\n")
+	two := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=x\nSECRET_TWO=from two\nPLAIN=two\nOTHER=two\n")
+	t.Setenv("SECRET_FLAG", "x")
+	t.Setenv("SECRET_VAR", "from variable")
+	files, err := localsecret.ReadFiles(one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finder := localsecret.NewFinder(given, files)
+	for name, want := range map[string][2]string{
+		"flag": {"from flag", "--secret"}, "var": {"from variable", "the environment"}, "one": {"from one", one}, "two": {"from two", two},
+	} {
+		found, ok := finder.Find(parameter(name))
+		if !ok || string(found.Value.Reveal()) != want[0] || found.Origin != want[1] {
+			t.Errorf("%s: %q from %q, %t; want %q", name, found.Value.Reveal(), found.Origin, ok, want)
+		}
+	}
+	if _, ok := finder.Find(parameter("none")); ok {
+		t.Error("a secret was found that nothing gives")
+	}
+	if plain := files.Plain(); len(plain) != 2 || plain["PLAIN"] != "one" || plain["OTHER"] != "two" {
+		t.Errorf("the variables that are no secrets: %v", plain)
+	}
+	// What may be a secret is masked, declared or not, whoever would win.
+	var all []string
+	for _, value := range finder.Candidates() {
+		all = append(all, string(value.Reveal()))
+	}
+	for _, want := range []string{"from flag", "x", "from variable", "first", "from one", "from two"} {
+		if !slices.Contains(all, want) {
+			t.Errorf("%q would not be masked", want)
+		}
+	}
+}
+
+func parameter(name string) signature.Parameter {
+	return signature.Parameter{Name: name, Kind: signature.Secret, Required: true, Env: "SECRET_" + strings.ToUpper(name)}
+}
+
+func TestFiles(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), ".env")
+	if _, err := localsecret.ReadFiles("", missing); err != nil {
+		t.Errorf("the workspace's own file may be missing: %v", err)
+	}
+	if _, err := localsecret.ReadFiles(missing, missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file that was named may not: %v", err)
+	}
+	broken := write(t, "A=1\n"+canary+"\n")
+	_, err := localsecret.ReadFiles("", broken)
+	if err == nil || !strings.Contains(err.Error(), broken+":2: ") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a broken file: %v", err)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	err := &localsecret.MissingError{Parameters: []signature.Parameter{parameter("one")}}
+	if want := "the service needs a secret that nothing gives:\none (environment variable SECRET_ONE)"; err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+	err.Parameters = append(err.Parameters, parameter("two"))
+	if text := err.Error(); !strings.HasPrefix(text, "the service needs secrets") || !strings.HasSuffix(text, "\ntwo (environment variable SECRET_TWO)") {
+		t.Errorf("%q", text)
+	}
+	for _, way := range []string{"export SECRET_ONE=", ".env", "--secret one ", "--secret one=@FILE"} {
+		if !strings.Contains(err.Hint(), way) {
+			t.Errorf("the hint lacks %q:\n%s", way, err.Hint())
+		}
+	}
+}
+
+// Printing what holds a secret shows none.
+func TestNothingPrints(t *testing.T) {
+	files, err := localsecret.ReadFiles("", write(t, "SECRET_A="+canary+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := localsecret.Found{Value: plaintext.FromString(canary), Origin: "x"}
+	finder := localsecret.NewFinder(map[string]localsecret.Found{"a": found}, files)
+	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", found, found, found, finder, finder, *finder, finder.Candidates())
+	for _, form := range redact.Forms([]byte(canary)) {
+		if strings.Contains(text, string(form)) {
+			t.Errorf("printed as %s", form)
+		}
+	}
+}
