@@ -74,6 +74,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
+	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
 		if env, err = workspace.Given(o.python); err != nil {

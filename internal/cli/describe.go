@@ -47,7 +47,7 @@ func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) 
 	if err != nil {
 		return err
 	}
-	described, err := s.signature(ctx, streams.Err)
+	described, err := s.signature(ctx, streams.Log())
 	if err != nil {
 		return err
 	}

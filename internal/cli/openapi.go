@@ -61,7 +61,7 @@ func openapiRun(ctx context.Context, streams *term.Streams, o openapiOptions) er
 	if err != nil {
 		return err
 	}
-	described, err := s.signature(ctx, streams.Err)
+	described, err := s.signature(ctx, streams.Log())
 	if err != nil {
 		return err
 	}

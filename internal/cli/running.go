@@ -145,11 +145,8 @@ func (r *running) openService(ctx context.Context) error {
 	r.finder = localsecret.NewFinder(r.given, r.service.files)
 	known := r.finder.Candidates()
 	known = append(known, secretsOf(r.body)...)
-	secrets := make([]redact.Secret, len(known))
-	for i, value := range known {
-		secrets[i] = redact.Secret{Value: value.Reveal()}
-	}
-	r.masker = redact.New(secrets)
+	r.masker = newMasker(known)
+	r.service.masker = r.masker
 	return nil
 }
 

@@ -56,6 +56,12 @@ func TestScripts(t *testing.T) {
 			}
 			return passInstallers(e)
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, errors.New("unknown condition " + name)
+			}
+			return os.Getuid() == 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":          cmdExits,
 			"noleak":         cmdNoLeak,

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -44,6 +46,17 @@ type service struct {
 	program   process.Program
 	files     *localsecret.Files
 	key       string
+	// masker knows all that may be a secret before the service is described: a
+	// module may read .env by itself while it is imported.
+	masker *redact.Masker
+}
+
+func newMasker(known []plaintext.Bytes) *redact.Masker {
+	secrets := make([]redact.Secret, len(known))
+	for i, value := range known {
+		secrets[i] = redact.Secret{Value: value.Reveal()}
+	}
+	return redact.New(secrets)
 }
 
 // locate finds the workspace.
@@ -78,6 +91,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return nil, &envFileError{err}
 	}
+	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
 	if o.python != "" {
 		s.env, err = workspace.Given(o.python)
 	} else {
@@ -178,6 +192,7 @@ func (s *service) describe(ctx context.Context, e process.Execution) (*signature
 	}
 	described, err := signature.Parse(document)
 	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
+		broken.Message, broken.Traceback = s.masker.String(broken.Message), s.masker.String(broken.Traceback)
 		return nil, &describeError{broken, s.env}
 	}
 	if err == nil {
@@ -197,7 +212,9 @@ func (s *service) signature(ctx context.Context, log io.Writer) (*signature.Sign
 		return nil, err
 	}
 	defer func() { _ = folder.Remove() }()
-	e, err := s.program.Start(s.command(folder, log, log), true)
+	stdout, stderr := s.masker.Writer(log), s.masker.Writer(log)
+	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the description is what counts
+	e, err := s.program.Start(s.command(folder, stdout, stderr), true)
 	if err != nil {
 		return nil, err
 	}
