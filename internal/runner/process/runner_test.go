@@ -5,18 +5,10 @@ package process_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The thread that starts processes lives as long as the program.
-		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"))
-}
 
 func TestPython(t *testing.T) {
 	for name, program := range map[string]func(testing.TB) process.Python{
