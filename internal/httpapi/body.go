@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// firstPiece is how much memory a body gets before any of it is there,
+// whatever it claims to be.
+const firstPiece = 64 << 10
+
+// body is what a client has sent. Its memory counts against that of all bodies
+// until it is freed, which wipes it.
+type body struct {
+	api  *API
+	text []byte
+}
+
+// free wipes the body. The engine may have done so before.
+func (b *body) free() {
+	clear(b.text[:cap(b.text)])
+	b.api.bodies.Add(-int64(cap(b.text)))
+	b.text = nil
+}
+
+// grow makes room for more, up to one byte above the limit. What it leaves is
+// wiped.
+func (b *body) grow() error {
+	return b.move(min(max(2*cap(b.text), 4<<10), int(b.api.Limits.Body)+1))
+}
+
+func (b *body) move(size int) error {
+	if b.api.bodies.Add(int64(size)) > b.api.Limits.Bodies {
+		b.api.bodies.Add(-int64(size))
+		return problem(http.StatusServiceUnavailable, "Too many requests are being sent at once. Try again later.")
+	}
+	bigger := make([]byte, len(b.text), size)
+	copy(bigger, b.text)
+	clear(b.text)
+	b.api.bodies.Add(-int64(cap(b.text)))
+	b.text = bigger
+	return nil
+}
+
+// readBody reads a body within the limits. The caller frees it, after an error
+// too.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	b := &body{api: a}
+	if r.ContentLength > a.Limits.Body {
+		return b, a.tooLarge()
+	}
+	if err := b.move(int(min(max(r.ContentLength, 0)+1, firstPiece))); err != nil {
+		return b, err
+	}
+	for {
+		if len(b.text) == cap(b.text) {
+			if err := b.grow(); err != nil {
+				return b, err
+			}
+		}
+		n, err := r.Body.Read(b.text[len(b.text):cap(b.text)])
+		b.text = b.text[:len(b.text)+n]
+		switch {
+		case int64(len(b.text)) > a.Limits.Body:
+			return b, a.tooLarge()
+		case errors.Is(err, io.EOF):
+			// It is there: from here on nothing but silence is expected.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return b, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return b, problem(http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %s.", a.Limits.BodyTimeout))
+		case err != nil:
+			return b, problem(http.StatusBadRequest, "The body ended before it was complete.")
+		}
+	}
+}
+
+func (a *API) tooLarge() error {
+	return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes; nothing was started.", a.Limits.Body))
+}

@@ -1,0 +1,173 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+)
+
+// lookEvery is how often a stream looks by itself: it is not told of what
+// another process does.
+const lookEvery = 2 * time.Second
+
+// reconnectAfter is when a browser asks again after a stream was cut off.
+const reconnectAfter = time.Second
+
+// eventStream follows one execution for one client. It sends
+//
+//	event: log      a line, with its number as the id
+//	event: status   the execution, at first and whenever its state changes
+//
+// and ends after the state that is final. A client that was cut off says in
+// Last-Event-ID which line it had.
+type eventStream struct {
+	api  *API
+	w    http.ResponseWriter
+	r    *http.Request
+	id   execution.ID
+	sent int64 // the number of the last line
+	told execution.Status
+}
+
+// events streams the log and the state of an execution until it has ended.
+func (a *API) events(w http.ResponseWriter, r *http.Request, e execution.Execution) error {
+	after, err := lastEventID(r)
+	if err != nil {
+		return err
+	}
+	// Before the first look, so that nothing is missed after it.
+	watch := a.Engine.Watch(e.ID)
+	defer watch.Stop()
+	if done, err := a.nothingToAdd(r, e, after); err != nil || done {
+		if done {
+			w.WriteHeader(http.StatusNoContent) // a browser does not ask again
+		}
+		return err
+	}
+	w.Header().Set("Content-Type", typeEvents.String())
+	w.Header().Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	s := &eventStream{api: a, w: w, r: r, id: e.ID, sent: after}
+	if err := s.run(watch.C); err != nil {
+		panic(http.ErrAbortHandler) // cut off, which makes a client ask again
+	}
+	return nil
+}
+
+func lastEventID(r *http.Request) (int64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		return 0, nil
+	}
+	after, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || after < 0 {
+		return 0, problem(http.StatusBadRequest, "Last-Event-ID must be the id of an event.")
+	}
+	return after, nil
+}
+
+// nothingToAdd reports whether a client that asks again has had everything.
+func (a *API) nothingToAdd(r *http.Request, e execution.Execution, after int64) (bool, error) {
+	if after == 0 || !e.Status.Final() {
+		return false, nil
+	}
+	more, err := a.Engine.ReadLog(r.Context(), e.ID, after, 1)
+	return err == nil && len(more) == 0, err
+}
+
+func (s *eventStream) run(changed <-chan struct{}) error {
+	beat := time.NewTicker(s.api.Limits.Beat)
+	defer beat.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	if err := s.send(fmt.Appendf(nil, "retry: %d\n\n", reconnectAfter.Milliseconds())); err != nil {
+		return err
+	}
+	for {
+		ended, err := s.catchUp()
+		if ended || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-beat.C:
+			if err := s.send([]byte(": still here\n\n")); err != nil {
+				return err
+			}
+		case <-s.api.draining.Done():
+			return nil
+		case <-s.r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// catchUp sends what is new. The state is read before the log: when it is
+// final, the log that follows is whole.
+func (s *eventStream) catchUp() (ended bool, err error) {
+	e, err := s.api.Engine.Get(s.r.Context(), s.api.Service, s.id)
+	if err != nil {
+		return false, err
+	}
+	if s.told == "" && !e.Status.Final() {
+		if err := s.sendStatus(e); err != nil {
+			return false, err
+		}
+	}
+	for {
+		lines, err := s.api.Engine.ReadLog(s.r.Context(), s.id, s.sent, logPage)
+		if err != nil {
+			return false, err
+		}
+		var out bytes.Buffer
+		for _, line := range lines {
+			text, err := json.Marshal(line.Entry)
+			if err != nil {
+				return false, err
+			}
+			// JSON holds no line breaks, so it is one data line.
+			fmt.Fprintf(&out, "id: %d\nevent: log\ndata: %s\n\n", line.Sequence, text)
+			s.sent = line.Sequence
+		}
+		if err := s.send(out.Bytes()); err != nil {
+			return false, err
+		}
+		if len(lines) < logPage {
+			break
+		}
+	}
+	if e.Status != s.told {
+		if err := s.sendStatus(e); err != nil {
+			return false, err
+		}
+	}
+	return e.Status.Final(), nil
+}
+
+func (s *eventStream) sendStatus(e execution.Execution) error {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	s.told = e.Status
+	return s.send(fmt.Appendf(nil, "event: status\ndata: %s\n\n", text))
+}
+
+func (s *eventStream) send(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	return http.NewResponseController(s.w).Flush()
+}

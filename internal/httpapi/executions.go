@@ -1,0 +1,177 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/elnormous/contenttype"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// list answers with a page of the executions. The Link header leads to the
+// next.
+func (a *API) list(w http.ResponseWriter, r *http.Request) error {
+	offers := []contenttype.MediaType{typeJSON}
+	if a.Home != "" {
+		offers = append(offers, typeHTML)
+	}
+	picked, err := negotiate(w, r, offers...)
+	if err != nil {
+		return err
+	}
+	if picked.Equal(typeHTML) { // a person with a browser
+		http.Redirect(w, r, a.Home, http.StatusSeeOther)
+		return nil
+	}
+	query := r.URL.Query()
+	q := store.ListQuery{ServiceID: a.Service, Tag: query.Get("tag"), After: store.Cursor(query.Get("after"))}
+	if text := query.Get("limit"); text != "" {
+		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > store.DefaultPage {
+			return problem(http.StatusBadRequest, fmt.Sprintf("limit must be a number from 1 to %d.", store.DefaultPage))
+		}
+	}
+	page, err := a.Engine.List(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	if page.Next != "" {
+		query.Set("after", string(page.Next))
+		w.Header().Set("Link", fmt.Sprintf("</?%s>; rel=\"next\"", query.Encode()))
+	}
+	if page.Executions == nil {
+		page.Executions = []execution.Execution{} // [] rather than null
+	}
+	return writeJSON(w, http.StatusOK, page.Executions)
+}
+
+// start accepts an execution.
+func (a *API) start(w http.ResponseWriter, r *http.Request) error {
+	if _, err := negotiate(w, r, typeJSON); err != nil {
+		return err
+	}
+	if err := checkJSON(r); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	body, err := a.readBody(w, r)
+	defer body.free()
+	if err != nil {
+		return err
+	}
+	accepted, err := a.Engine.Submit(r.Context(), platform.Submission{
+		ServiceID: a.Service, Body: body.text, IdempotencyKey: key,
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", address(accepted.Execution.ID))
+	if accepted.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	return writeJSON(w, http.StatusCreated, accepted.Execution)
+}
+
+// maxKey bounds an idempotency key, which is kept with the execution.
+const maxKey = 255
+
+func idempotencyKey(r *http.Request) (string, error) {
+	values := r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", nil
+	}
+	key := values[0]
+	if len(values) > 1 || key == "" || len(key) > maxKey || !printable(key) {
+		return "", problem(http.StatusBadRequest, fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters.", maxKey))
+	}
+	return key, nil
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// status answers with the state of an execution, at once or when it has ended.
+func (a *API) status(w http.ResponseWriter, r *http.Request) error {
+	if _, err := negotiate(w, r, typeJSON); err != nil {
+		return err
+	}
+	id, err := requestID(r)
+	if err != nil {
+		return err
+	}
+	wait, err := a.waitTime(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	var e execution.Execution
+	if wait == 0 {
+		e, err = a.Engine.Get(r.Context(), a.Service, id)
+	} else {
+		ctx, stop := a.patience(r.Context(), wait)
+		defer stop()
+		e, err = a.Engine.Wait(ctx, a.Service, id)
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, e)
+}
+
+// waitTime reads ?wait=30s, or seconds as a number. More than the limit is the
+// limit: a client that asks again loses nothing.
+func (a *API) waitTime(query url.Values) (time.Duration, error) {
+	text := query.Get("wait")
+	if text == "" {
+		return 0, nil
+	}
+	wait, err := time.ParseDuration(text)
+	if seconds, numeric := strconv.ParseUint(text, 10, 31); numeric == nil {
+		wait, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || wait < 0 {
+		return 0, problem(http.StatusBadRequest, "wait must be a time such as 30s, or a number of seconds.")
+	}
+	return min(wait, a.Limits.Wait), nil
+}
+
+// patience is a context that ends after a time, or when the server is about
+// to.
+func (a *API) patience(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	stop := context.AfterFunc(a.draining, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// cancel ends an execution, or leaves one that has ended.
+func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
+	id, err := requestID(r)
+	if err != nil {
+		return err
+	}
+	if _, err := a.Engine.Cancel(r.Context(), a.Service, id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// address is where an execution is asked for.
+func address(id execution.ID) string { return "/" + id.String() }

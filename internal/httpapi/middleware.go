@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+)
+
+// observe is around everything: deadlines, headers, the access log, and what
+// becomes of a panic.
+func (a *API) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		w := newResponse(raw, a.Limits.WriteTimeout)
+		if r.ContentLength != 0 {
+			// For handlers that do not read the body too: the server reads
+			// what they leave.
+			_ = w.control.SetReadDeadline(begun.Add(a.Limits.BodyTimeout))
+		}
+		secure(w.Header())
+		defer func() {
+			whole := true
+			if cause := recover(); cause != nil {
+				whole = a.recovered(w, r, cause)
+			}
+			a.logAccess(w, r, time.Since(begun))
+			if !whole {
+				panic(http.ErrAbortHandler) // net/http cuts the connection
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// secure sets the headers of every answer. Nothing here is a page, and nothing
+// may be kept.
+func secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+}
+
+// recovered answers for a handler that has panicked, and reports whether it
+// could: a client must not take half an answer for a whole one. The value of a
+// panic may hold anything, so only its type is logged, except for errors of the
+// Go runtime; a stack holds addresses alone.
+func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool) {
+	if cause == http.ErrAbortHandler {
+		return false
+	}
+	what := fmt.Sprintf("%T", cause)
+	if known, ok := cause.(runtime.Error); ok {
+		what = known.Error()
+	}
+	a.Log.Error("a request caused a panic", "route", r.Pattern, "panic", what, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		return false
+	}
+	a.fail(w, r, execution.Internal())
+	return true
+}
+
+// logAccess tells of a request by its route: an address may hold what a caller
+// has put there by mistake. Looking is told at a lower level than doing.
+func (a *API) logAccess(w *response, r *http.Request, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case w.status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case w.status < http.StatusBadRequest && r.Method == http.MethodGet, r.Method == http.MethodHead:
+		level = slog.LevelDebug
+	}
+	if !a.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", method(r)), slog.String("route", r.Pattern), slog.Int("status", w.status),
+		slog.Int64("bytes", w.written), slog.Duration("took", took),
+	}
+	if id, err := execution.ParseID(r.PathValue("id")); err == nil {
+		attrs = append(attrs, slog.String("execution", id.String()))
+	}
+	if w.err != nil || errors.Is(r.Context().Err(), context.Canceled) {
+		attrs = append(attrs, slog.Bool("clientGone", true))
+	}
+	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// method is that of the request, unless it is of the caller's invention.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return r.Method
+	default:
+		return "other"
+	}
+}

@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/elnormous/contenttype"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+)
+
+// The media types that the API speaks.
+var (
+	typeJSON   = contenttype.NewMediaType("application/json")
+	typeHTML   = contenttype.NewMediaType("text/html")
+	typePlain  = contenttype.NewMediaType("text/plain")
+	typeEvents = contenttype.NewMediaType("text/event-stream")
+	typeBinary = contenttype.NewMediaType("application/octet-stream")
+)
+
+// negotiate picks what the client likes best of what there is; the first of
+// offers if it does not care. A header that makes no sense asks for nothing.
+func negotiate(w http.ResponseWriter, r *http.Request, offers ...contenttype.MediaType) (contenttype.MediaType, error) {
+	if len(offers) > 1 {
+		w.Header().Add("Vary", "Accept")
+	}
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	picked, _, err := contenttype.GetAcceptableMediaTypeFromHeader(accept, offers)
+	if err == nil {
+		return picked, nil
+	}
+	if !errors.Is(err, contenttype.ErrNoAcceptableTypeFound) {
+		return offers[0], nil
+	}
+	names := make([]string, len(offers))
+	for i, offer := range offers {
+		names[i] = offer.MIME()
+	}
+	return picked, problem(http.StatusNotAcceptable, "This address has "+strings.Join(names, ", ")+"; Accept asks for none of them.")
+}
+
+// checkJSON refuses a body that does not claim to be JSON. A form of another
+// site cannot claim it.
+func checkJSON(r *http.Request) error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return unsupported("The body is encoded; send it as it is.")
+	}
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return nil
+	}
+	given, err := contenttype.ParseMediaType(header)
+	if err != nil {
+		return unsupported("The Content-Type cannot be read; send application/json.")
+	}
+	if given.MIME() != typeJSON.MIME() && !(given.Type == "application" && strings.HasSuffix(given.Subtype, "+json")) {
+		return unsupported("The body must be JSON: send Content-Type: application/json.")
+	}
+	if charset := given.Parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return unsupported("The body must be UTF-8.")
+	}
+	return nil
+}
+
+func unsupported(detail string) *execution.Problem {
+	return problem(http.StatusUnsupportedMediaType, detail)
+}

@@ -1,0 +1,46 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/qhubctl/qhubctl/internal/openapi"
+)
+
+var errNoService = errors.New("the service that this API is for is not there")
+
+// openapi answers with the description of the service as it is now: what a
+// request must bring changes with what the server itself has.
+func (a *API) openapi(w http.ResponseWriter, r *http.Request) error {
+	if _, err := negotiate(w, r, typeJSON); err != nil {
+		return err
+	}
+	service, ok := a.Engine.Service(a.Service)
+	if !ok {
+		return errNoService
+	}
+	document, err := openapi.New(service.RequestSignature(), openapi.Options{
+		Title: service.Name, Version: service.Version, Description: service.Description, ServerURL: a.url(r),
+	})
+	if err != nil {
+		return err
+	}
+	text, err := document.JSON()
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", text)
+	return nil
+}
+
+// url is where the API answers: where the caller has found it, unless we know
+// better.
+func (a *API) url(r *http.Request) string {
+	if a.URL != "" {
+		return a.URL
+	}
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}

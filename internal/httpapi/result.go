@@ -1,0 +1,225 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platform"
+)
+
+// The members that the API adds to a result. A result's own of these names
+// give way.
+const (
+	embeddedKey = "_embedded"
+	linksKey    = "_links"
+)
+
+// statusLink is the link to the execution, beside those to its files.
+const statusLink = "status"
+
+// result answers with what an execution has returned: the members of its
+// object, or of the problem it failed with, and where everything else is.
+func (a *API) result(w http.ResponseWriter, r *http.Request) error {
+	if _, err := negotiate(w, r, typeJSON); err != nil {
+		return err
+	}
+	id, err := requestID(r)
+	if err != nil {
+		return err
+	}
+	e, err := a.Engine.Get(r.Context(), a.Service, id)
+	if err != nil {
+		return err
+	}
+	if !e.Status.Final() {
+		return &execution.Problem{
+			Type: TypeUnfinished, Status: http.StatusNotFound, Title: "Not finished",
+			Detail:     fmt.Sprintf("The execution is %s; there is a result when it has ended.", e.Status),
+			Extensions: map[string]any{"executionStatus": e.Status},
+		}
+	}
+	var left platform.Result
+	if e.Status != execution.Cancelled {
+		if left, err = a.Engine.Result(r.Context(), id); err != nil {
+			return err
+		}
+	}
+	document, err := resultDocument(e, left)
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", document)
+	return nil
+}
+
+// resultDocument puts members and envelope together. Members keep their text,
+// so that numbers keep their digits.
+func resultDocument(e execution.Execution, left platform.Result) ([]byte, error) {
+	members := left.Value
+	if e.Status == execution.Failed && e.Problem != nil {
+		text, err := json.Marshal(e.Problem)
+		if err != nil {
+			return nil, err
+		}
+		members = text
+	}
+	var out bytes.Buffer
+	out.WriteByte('{')
+	if err := copyMembers(&out, members); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		key   string
+		value any
+	}{
+		{embeddedKey, map[string]any{statusLink: e}},
+		{linksKey, links(e.ID, left.Files)},
+	} {
+		text, err := json.Marshal(part.value)
+		if err != nil {
+			return nil, err
+		}
+		member(&out, []byte(`"`+part.key+`"`), text)
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+func member(out *bytes.Buffer, key, value []byte) {
+	if out.Len() > 1 {
+		out.WriteByte(',')
+	}
+	out.Write(key)
+	out.WriteByte(':')
+	out.Write(value)
+}
+
+// copyMembers copies those of an object; anything else has none.
+func copyMembers(out *bytes.Buffer, document []byte) error {
+	// The service may have written a member twice: that is its text.
+	decoder := jsontext.NewDecoder(bytes.NewReader(document), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if decoder.PeekKind() != '{' {
+		return nil
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return fmt.Errorf("read a result: %w", err)
+	}
+	for decoder.PeekKind() == '"' {
+		key, err := decoder.ReadValue()
+		if err != nil {
+			return fmt.Errorf("read a result: %w", err)
+		}
+		key = key.Clone()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return fmt.Errorf("read a result: %w", err)
+		}
+		name, err := jsontext.AppendUnquote(nil, key)
+		if err != nil || string(name) == embeddedKey || string(name) == linksKey {
+			continue
+		}
+		member(out, key, value)
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return fmt.Errorf("read a result: %w", err)
+	}
+	return nil
+}
+
+type link struct {
+	Href string `json:"href"`
+}
+
+func links(id execution.ID, files []platform.ResultFile) map[string]link {
+	all := map[string]link{}
+	for _, file := range files {
+		all[file.Name] = link{address(id) + "/result/" + url.PathEscape(file.Name)}
+	}
+	all[statusLink] = link{address(id)} // a file of that name is found by its address
+	return all
+}
+
+// file answers with the content of a result file, or a part of it.
+func (a *API) file(w http.ResponseWriter, r *http.Request) error {
+	id, err := requestID(r)
+	if err != nil {
+		return err
+	}
+	if _, err := a.Engine.Get(r.Context(), a.Service, id); err != nil {
+		return err
+	}
+	name := r.PathValue("file")
+	if !plainName(name) {
+		return notFound("There is no such file.")
+	}
+	content, info, err := a.Engine.OpenFile(r.Context(), id, name)
+	if err != nil {
+		if p := asProblem(err); p.Status == http.StatusNotFound {
+			return notFound("There is no such file.")
+		}
+		return err
+	}
+	defer func() { _ = content.Close() }()
+	if _, err := negotiate(w, r, typeBinary); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", typeBinary.String())
+	w.Header().Set("Content-Disposition", disposition(info.Name))
+	w.Header().Set("Etag", `"`+id.String()+`"`) // a file of an ended execution never changes
+	http.ServeContent(&rangeErrors{ResponseWriter: w}, r, "", time.Time{}, content)
+	return nil
+}
+
+// plainName reports whether a name can be one of a file in one folder,
+// whatever the system. The engine looks it up in a list besides.
+func plainName(name string) bool {
+	return filepath.IsLocal(name) && !strings.ContainsAny(name, "/\\\x00") && name != "."
+}
+
+// disposition makes a browser save the file instead of showing it.
+func disposition(name string) string {
+	if header := mime.FormatMediaType("attachment", map[string]string{"filename": name}); header != "" {
+		return header
+	}
+	return "attachment"
+}
+
+// rangeErrors makes problem documents of the errors that ServeContent writes as
+// text.
+type rangeErrors struct {
+	http.ResponseWriter
+	failed bool
+}
+
+func (w *rangeErrors) WriteHeader(status int) {
+	if status < http.StatusBadRequest {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.failed = true
+	w.Header().Del("Content-Disposition")
+	p := problem(status, "")
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		p.Detail = "The file has no such range."
+	}
+	text, _ := json.Marshal(p) // without extensions it always encodes
+	write(w.ResponseWriter, status, "application/problem+json", text)
+}
+
+func (w *rangeErrors) Write(b []byte) (int, error) {
+	if w.failed {
+		return len(b), nil // the text is replaced
+	}
+	return w.ResponseWriter.Write(b)
+}
+
