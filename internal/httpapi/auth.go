@@ -50,7 +50,9 @@ func (t Token) Authenticate(r *http.Request) bool {
 }
 
 // Challenge asks programs for a token, and browsers for a password.
-func (Token) Challenge() string { return `Bearer realm="qhubctl", Basic realm="qhubctl", charset="UTF-8"` }
+func (Token) Challenge() string {
+	return `Bearer realm="qhubctl", Basic realm="qhubctl", charset="UTF-8"`
+}
 
 // guard lets no one pass who may not.
 func (a *API) guard(next http.Handler) http.Handler {

@@ -68,7 +68,10 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 		case int64(len(b.text)) > a.Limits.Body:
 			return b, a.tooLarge()
 		case errors.Is(err, io.EOF):
-			// It is there: from here on nothing but silence is expected.
+			if answer, ok := w.(*response); ok {
+				answer.unread = false
+			}
+			// From here on nothing but silence is expected.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return b, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -20,8 +20,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 		begun := time.Now()
 		w := newResponse(raw, a.Limits.WriteTimeout)
 		if r.ContentLength != 0 {
-			// For handlers that do not read the body too: the server reads
-			// what they leave.
+			w.unread = true
 			_ = w.control.SetReadDeadline(begun.Add(a.Limits.BodyTimeout))
 		}
 		secure(w.Header())

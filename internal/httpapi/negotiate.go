@@ -26,6 +26,9 @@ func negotiate(w http.ResponseWriter, r *http.Request, offers ...contenttype.Med
 		w.Header().Add("Vary", "Accept")
 	}
 	accept := strings.Join(r.Header.Values("Accept"), ",")
+	if strings.TrimSpace(accept) == "" {
+		return offers[0], nil
+	}
 	picked, _, err := contenttype.GetAcceptableMediaTypeFromHeader(accept, offers)
 	if err == nil {
 		return picked, nil

@@ -93,11 +93,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.Instance = "urn:uuid:" + uuid.NewString()
 		a.Log.Error("request failed", "instance", p.Instance, "route", r.Pattern, "error", err)
 	}
-	switch p.Status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
-		w.Header().Set("Connection", "close") // rather than read the rest
 	}
 	text, marshalErr := json.Marshal(p)
 	if marshalErr != nil { // an extension of ours that is none

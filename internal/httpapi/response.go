@@ -12,6 +12,9 @@ type response struct {
 	control *http.ResponseController
 	timeout time.Duration
 
+	// unread: the request has a body, and not all of it was read.
+	unread bool
+
 	status  int
 	written int64
 	err     error
@@ -26,9 +29,16 @@ func newResponse(w http.ResponseWriter, timeout time.Duration) *response {
 // extend renews the deadline. A writer that has none, as in tests, needs none.
 func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
+// lastLook is how long the rest of a body that nobody wants may take.
+const lastLook = time.Second
+
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		if w.unread { // net/http would wait for the rest before it answers
+			w.Header().Set("Connection", "close")
+			_ = w.control.SetReadDeadline(time.Now().Add(lastLook))
+		}
 		w.extend()
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -39,7 +49,7 @@ const piece = 64 << 10
 
 func (w *response) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	total := 0
 	for {

@@ -222,4 +222,3 @@ func (w *rangeErrors) Write(b []byte) (int, error) {
 	}
 	return w.ResponseWriter.Write(b)
 }
-

@@ -1,0 +1,247 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+const serviceID = "0b9d7a1e-6c2b-4f55-9f0e-2f6f7a9b1c11"
+
+const described = `{"schemaVersion":1,"sdk":{"language":"python","name":"qhub-commons","version":"1"},
+	"entrypoint":"src.program:run","parameters":[
+	{"name":"n","kind":"input","required":true,"schema":{"type":"integer"}},
+	{"name":"note","kind":"input","required":false,"schema":{"type":"string"}},
+	{"name":"api_token","kind":"secret","required":true,"env":"SECRET_API_TOKEN"}]}`
+
+// fakeEngine keeps executions in memory and runs nothing: tests say what
+// becomes of them.
+type fakeEngine struct {
+	service   *platform.Service
+	validator *signature.Validator
+	signals   store.Signals
+
+	mu         sync.Mutex
+	executions []execution.Execution
+	bodies     [][]byte // as they came, shared with the caller
+	copies     []string // what they said
+	keys       map[string]execution.ID
+	logs       map[execution.ID][]store.LogLine
+	results    map[execution.ID]platform.Result
+	files      map[string][]byte // by id/name
+	// err is what every call fails with.
+	err error
+	// panics is what Get panics with.
+	panics any
+}
+
+func newFake(t testing.TB) *fakeEngine {
+	t.Helper()
+	s, err := signature.Parse([]byte(described))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fakeEngine{
+		service:   &platform.Service{ID: serviceID, Name: "adder", Version: "1.2", Signature: s},
+		validator: v, keys: map[string]execution.ID{},
+		logs: map[execution.ID][]store.LogLine{}, results: map[execution.ID]platform.Result{}, files: map[string][]byte{},
+	}
+}
+
+func (f *fakeEngine) Service(id string) (*platform.Service, bool) { return f.service, id == serviceID }
+
+func (f *fakeEngine) Submit(_ context.Context, s platform.Submission) (store.Accepted, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return store.Accepted{}, f.err
+	}
+	f.bodies = append(f.bodies, s.Body)
+	f.copies = append(f.copies, string(s.Body))
+	request, err := f.validator.Request(s.Body)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	defer request.Clear()
+	if id, ok := f.keys[s.IdempotencyKey]; ok {
+		return store.Accepted{Execution: *f.find(id), Replayed: true}, nil
+	}
+	e := f.add(execution.Pending, request.Tags...)
+	if s.IdempotencyKey != "" {
+		f.keys[s.IdempotencyKey] = e.ID
+	}
+	return store.Accepted{Execution: e}, nil
+}
+
+func (f *fakeEngine) add(status execution.Status, tags ...string) execution.Execution {
+	e := execution.Execution{
+		ID: execution.NewID(), ServiceID: serviceID, Status: status, Type: execution.Managed,
+		CreatedAt: time.Date(2026, 1, 31, 22, 38, 8, 0, time.UTC), Tags: tags,
+	}
+	f.executions = append(f.executions, e)
+	return e
+}
+
+func (f *fakeEngine) find(id execution.ID) *execution.Execution {
+	for i := range f.executions {
+		if f.executions[i].ID == id {
+			return &f.executions[i]
+		}
+	}
+	return nil
+}
+
+// with changes the engine as a test wants it.
+func (f *fakeEngine) with(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// set changes the state of an execution.
+func (f *fakeEngine) set(id execution.ID, status execution.Status) {
+	f.with(func() { f.find(id).Status = status })
+	f.signals.ExecutionChanged(id)
+}
+
+func (f *fakeEngine) write(id execution.ID, messages ...string) {
+	f.with(func() {
+		for _, m := range messages {
+			f.logs[id] = append(f.logs[id], store.LogLine{
+				Sequence: int64(len(f.logs[id]) + 1),
+				Entry:    execution.LogEntry{Message: m, Severity: execution.Info, Timestamp: time.Date(2026, 1, 31, 22, 38, 9, 0, time.UTC)},
+			})
+		}
+	})
+	f.signals.ExecutionChanged(id)
+}
+
+func (f *fakeEngine) Get(_ context.Context, service string, id execution.ID) (execution.Execution, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.panics != nil {
+		panic(f.panics)
+	}
+	if f.err != nil {
+		return execution.Execution{}, f.err
+	}
+	e := f.find(id)
+	if e == nil || service != serviceID {
+		return execution.Execution{}, store.ErrNotFound
+	}
+	return *e, nil
+}
+
+func (f *fakeEngine) Wait(ctx context.Context, service string, id execution.ID) (execution.Execution, error) {
+	watch := f.Watch(id)
+	defer watch.Stop()
+	for {
+		e, err := f.Get(ctx, service, id)
+		if err != nil || e.Status.Final() {
+			return e, err
+		}
+		select {
+		case <-watch.C:
+		case <-ctx.Done():
+			return e, nil
+		}
+	}
+}
+
+// List pages by index.
+func (f *fakeEngine) List(_ context.Context, q store.ListQuery) (store.Page, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return store.Page{}, f.err
+	}
+	var all []execution.Execution
+	for _, e := range slices.Backward(f.executions) {
+		if q.Tag == "" || slices.Contains(e.Tags, q.Tag) {
+			all = append(all, e)
+		}
+	}
+	from, _ := strconv.Atoi(string(q.After))
+	limit := q.Limit
+	if limit == 0 {
+		limit = store.DefaultPage
+	}
+	page := store.Page{Executions: all[min(from, len(all)):min(from+limit, len(all))]}
+	if from+limit < len(all) {
+		page.Next = store.Cursor(strconv.Itoa(from + limit))
+	}
+	return page, nil
+}
+
+func (f *fakeEngine) Cancel(ctx context.Context, service string, id execution.ID) (execution.Execution, error) {
+	e, err := f.Get(ctx, service, id)
+	if err == nil && !e.Status.Final() {
+		f.set(id, execution.Cancelled)
+	}
+	return e, err
+}
+
+func (f *fakeEngine) ReadLog(_ context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
+	}
+	lines := f.logs[id]
+	lines = lines[min(int(after), len(lines)):]
+	return slices.Clone(lines[:min(limit, len(lines))]), nil
+}
+
+func (f *fakeEngine) Watch(id execution.ID) *store.Watch { return f.signals.WatchExecution(id) }
+
+func (f *fakeEngine) Result(_ context.Context, id execution.ID) (platform.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.results[id], f.err
+}
+
+type content struct{ *bytes.Reader }
+
+func (content) Close() error { return nil }
+
+func (f *fakeEngine) OpenFile(_ context.Context, id execution.ID, name string) (io.ReadSeekCloser, platform.ResultFile, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, ok := f.files[id.String()+"/"+name]
+	if !ok {
+		return nil, platform.ResultFile{}, store.ErrNotFound
+	}
+	return content{bytes.NewReader(b)}, platform.ResultFile{Name: name, Size: int64(len(b))}, nil
+}
+
+// finished adds an execution that has ended with a result and files.
+func (f *fakeEngine) finished(status execution.Status, value string, files map[string]string) execution.Execution {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.add(status)
+	result := platform.Result{}
+	if value != "" {
+		result.Value = json.RawMessage(value)
+	}
+	for name, text := range files {
+		result.Files = append(result.Files, platform.ResultFile{Name: name, Size: int64(len(text))})
+		f.files[e.ID.String()+"/"+name] = []byte(text)
+	}
+	f.results[e.ID] = result
+	return e
+}

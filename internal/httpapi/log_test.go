@@ -1,0 +1,242 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/httpapi"
+)
+
+func TestLog(t *testing.T) {
+	t.Parallel()
+	f, api := newAPI(t)
+	id := f.add(execution.Running).ID
+	target := "/" + id.String() + "/log"
+	for _, accept := range []string{"", "text/plain"} {
+		if w := ask(api, "GET", target, "", "Accept", accept); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
+			t.Errorf("empty, %q: %d %q", accept, w.Code, w.Body)
+		}
+	}
+	f.write(id, "one", "t<w>o")
+	w := ask(api, "GET", target, "")
+	want := `[{"message":"one","severity":"INFO","timestamp":"2026-01-31T22:38:09Z"},` +
+		`{"message":"t\u003cw\u003eo","severity":"INFO","timestamp":"2026-01-31T22:38:09Z"}]`
+	if w.Code != 200 || w.Body.String() != want || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	w = ask(api, "GET", target, "", "Accept", "text/plain, application/json;q=0.5")
+	if w.Body.String() != "2026-01-31T22:38:09Z INFO one\n2026-01-31T22:38:09Z INFO t<w>o\n" || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("%v %q", w.Header(), w.Body)
+	}
+}
+
+func TestLongLogIsWhole(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{999, 1000, 1001, 2000, 3500} {
+		f, api := newAPI(t)
+		id := f.add(execution.Running).ID
+		for i := range n {
+			f.write(id, fmt.Sprint(i))
+		}
+		var entries []execution.LogEntry
+		if err := json.Unmarshal(ask(api, "GET", "/"+id.String()+"/log", "").Body.Bytes(), &entries); err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != n || entries[n-1].Message != fmt.Sprint(n-1) {
+			t.Errorf("%d lines of %d", len(entries), n)
+		}
+	}
+}
+
+// event is one of an event stream.
+type event struct{ id, kind, data string }
+
+func (e event) String() string {
+	if e.kind == "status" {
+		var x execution.Execution
+		_ = json.Unmarshal([]byte(e.data), &x)
+		return string(x.Status)
+	}
+	var entry execution.LogEntry
+	_ = json.Unmarshal([]byte(e.data), &entry)
+	return e.id + " " + entry.Message
+}
+
+// stream opens an event stream; what it gives comes from next, and nil when
+// the stream has ended.
+func stream(t *testing.T, server *httptest.Server, target, last string) (next func() *event) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	if response.StatusCode == http.StatusNoContent {
+		return func() *event { return nil }
+	}
+	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
+		t.Fatalf("the content type is %q", got)
+	}
+	lines := bufio.NewScanner(response.Body)
+	return func() *event {
+		var e event
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "id":
+				e.id = value
+			case "event":
+				e.kind = value
+			case "data":
+				e.data = value
+			case "":
+				if e.kind != "" {
+					return &e
+				}
+			}
+		}
+		return nil
+	}
+}
+
+func newServer(t *testing.T, change func(*httpapi.Options)) (*fakeEngine, *httpapi.API, *httptest.Server) {
+	t.Helper()
+	f := newFake(t)
+	o := httpapi.Options{Engine: f, Service: serviceID, Local: true}
+	if change != nil {
+		change(&o)
+	}
+	api := httpapi.New(o)
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	return f, api, server
+}
+
+func all(next func() *event) []string {
+	var got []string
+	for e := next(); e != nil; e = next() {
+		got = append(got, e.String())
+	}
+	return got
+}
+
+func TestEventsAreLiveAndEnd(t *testing.T) {
+	t.Parallel()
+	f, _, server := newServer(t, nil)
+	id := f.add(execution.Pending).ID
+	next := stream(t, server, "/"+id.String()+"/log", "")
+	step := func(want string) {
+		t.Helper()
+		if e := next(); e == nil || e.String() != want {
+			t.Fatalf("got %v, want %s", e, want)
+		}
+	}
+	step("PENDING")
+	f.set(id, execution.Running)
+	step("RUNNING")
+	f.write(id, "a dot")
+	step("1 a dot")
+	f.write(id, "two", "three")
+	step("2 two")
+	step("3 three")
+	f.set(id, execution.Succeeded)
+	step("SUCCEEDED")
+	if e := next(); e != nil {
+		t.Errorf("more after the end: %v", e)
+	}
+}
+
+func TestEventsGoOnWhereTheyWereCutOff(t *testing.T) {
+	t.Parallel()
+	f, _, server := newServer(t, nil)
+	id := f.add(execution.Succeeded).ID
+	target := "/" + id.String() + "/log"
+	if got := all(stream(t, server, target, "")); !slices.Equal(got, []string{"SUCCEEDED"}) {
+		t.Errorf("no log: %v", got)
+	}
+	f.write(id, "one", "two", "three")
+	for last, want := range map[string][]string{
+		"":  {"1 one", "2 two", "3 three", "SUCCEEDED"},
+		"1": {"2 two", "3 three", "SUCCEEDED"},
+		"3": nil, // 204: a browser asks no more
+	} {
+		if got := all(stream(t, server, target, last)); !slices.Equal(got, want) {
+			t.Errorf("after %q: %v, want %v", last, got, want)
+		}
+	}
+}
+
+func TestDrainEndsWhatWaits(t *testing.T) {
+	t.Parallel()
+	f, api, server := newServer(t, nil)
+	id := f.add(execution.Running).ID
+	next := stream(t, server, "/"+id.String()+"/log", "")
+	if e := next(); e == nil || e.String() != "RUNNING" {
+		t.Fatalf("got %v", e)
+	}
+	polled := make(chan string)
+	go func() {
+		response, err := server.Client().Get(server.URL + "/" + id.String() + "?wait=1h")
+		if err != nil {
+			polled <- err.Error()
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		var e execution.Execution
+		if err := json.NewDecoder(response.Body).Decode(&e); err != nil {
+			polled <- err.Error()
+			return
+		}
+		polled <- fmt.Sprint(response.StatusCode, " ", e.Status)
+	}()
+	api.Drain()
+	if e := next(); e != nil {
+		t.Errorf("the stream goes on: %v", e)
+	}
+	if got := <-polled; got != "200 RUNNING" {
+		t.Errorf("the long poll answered %s", got)
+	}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	f, _, server := newServer(t, nil)
+	id := f.add(execution.Running).ID
+	for _, wait := range []string{"1ms", "0", "0s"} {
+		w := ask(httpapi.New(httpapi.Options{Engine: f, Service: serviceID}), "GET", "/"+id.String()+"?wait="+wait, "")
+		if members(t, w.Body.Bytes())["status"] != "RUNNING" {
+			t.Errorf("wait=%s: %s", wait, w.Body)
+		}
+	}
+	polled := make(chan execution.Status)
+	go func() {
+		response, err := server.Client().Get(server.URL + "/" + id.String() + "?wait=60")
+		if err != nil {
+			polled <- execution.Unknown
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		var e execution.Execution
+		_ = json.NewDecoder(response.Body).Decode(&e)
+		polled <- e.Status
+	}()
+	f.set(id, execution.Failed)
+	if got := <-polled; got != execution.Failed {
+		t.Errorf("the long poll answered %s", got)
+	}
+}
