@@ -48,7 +48,12 @@ type fakeEngine struct {
 
 func newFake(t testing.TB) *fakeEngine {
 	t.Helper()
-	s, err := signature.Parse([]byte(described))
+	return newFakeOf(t, described)
+}
+
+func newFakeOf(t testing.TB, description string) *fakeEngine {
+	t.Helper()
+	s, err := signature.Parse([]byte(description))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,102 @@
+// The page: the form on one side, an execution on the other.
+
+import { Unreadable, body, clearErrors, forget, showErrors, takeFiles } from "./form.js";
+import { current, follow, local, stateOf } from "./execution.js";
+
+const $ = (id) => document.getElementById(id);
+const form = $("form");
+const json = { Accept: "application/json" };
+
+const problem = async (response) => {
+  try {
+    return await response.json();
+  } catch {
+    return { title: `The server answered ${response.status}.` };
+  }
+};
+
+function refuse(text) {
+  $("refused").textContent = text;
+  $("refused").hidden = !text;
+}
+
+async function start() {
+  clearErrors(form);
+  refuse("");
+  let text;
+  try {
+    text = body(form);
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    showErrors(form, [{ path: error.field.dataset.path, message: error.message }]);
+    return;
+  }
+  const response = await fetch("/", { method: "POST", headers: { ...json, "Content-Type": "application/json" }, body: text });
+  if (response.status !== 201) {
+    const { title, detail, errors = [] } = await problem(response);
+    const rest = showErrors(form, errors);
+    if (rest.length || !errors.length) {
+      refuse([detail ?? title, ...rest.map(({ path, message }) => (path ? `${path}: ${message}` : message))].join("\n"));
+    }
+    return;
+  }
+  forget(form);
+  open(await response.json());
+  $("execution").focus({ preventScroll: true });
+  $("execution").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
+function open(execution) {
+  history.replaceState(null, "", "#" + execution.id);
+  follow(execution, list);
+  list();
+}
+
+async function openId(id) {
+  const response = await fetch(`/${encodeURIComponent(id)}`, { headers: json });
+  if (response.ok) open(await response.json());
+}
+
+async function list() {
+  const response = await fetch("/?limit=8", { headers: json });
+  if (!response.ok) return;
+  $("recent").replaceChildren(...(await response.json()).map((execution) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    if (execution.id === current()) button.setAttribute("aria-current", "true");
+    const name = document.createElement("code");
+    name.textContent = execution.id.slice(0, 8);
+    const tags = document.createElement("span");
+    tags.className = "quiet";
+    tags.textContent = execution.tags.join(", ");
+    const when = document.createElement("span");
+    when.className = "quiet when";
+    when.textContent = local(execution.createdAt);
+    button.append(stateOf(execution.status), name, tags, when);
+    button.addEventListener("click", () => openId(execution.id));
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  }));
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("start").disabled = true;
+  try {
+    await start();
+  } catch {
+    refuse("The server cannot be reached.");
+  } finally {
+    $("start").disabled = false;
+  }
+});
+$("cancel").addEventListener("click", async () => {
+  $("cancel").disabled = true;
+  await fetch(`/${current()}/cancel`, { method: "PUT" });
+});
+// A page that is left and shown again by "back" has no secrets any more.
+addEventListener("pagehide", () => forget(form));
+takeFiles(form);
+list();
+if (location.hash.length > 1) openId(location.hash.slice(1));

@@ -1,0 +1,153 @@
+// Package web has the pages of a service: a form that starts an execution and
+// follows it (/docs), and the reference of its API (/docs/reference). All that
+// they need is in the binary; a browser loads nothing from elsewhere.
+//
+// The form is made of the signature, on the server. What is typed into it goes
+// into one POST, from where secrets are cleared once they are accepted; it
+// never is a part of the document, the address, or anything that is stored.
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// The addresses of the pages.
+const (
+	Home      = "/docs"
+	Reference = "/docs/reference"
+	assetsDir = "/docs/assets/"
+)
+
+//go:embed assets/*
+var assets embed.FS
+
+//go:embed docs.html reference.html
+var templates embed.FS
+
+var pages = template.Must(template.ParseFS(templates, "*.html"))
+
+// A Service is what the pages are about.
+type Service struct {
+	Name, Version, Description string
+	// Signature is the service's own, Request what a request has to bring:
+	// some of it the server may have itself.
+	Signature, Request *signature.Signature
+}
+
+// Pages are the handlers by their paths. service is asked for every page, as
+// it may change; false: there is none now.
+func Pages(service func() (Service, bool)) map[string]http.Handler {
+	handlers := map[string]http.Handler{
+		Home:      page("docs.html", formPolicy, service),
+		Reference: page("reference.html", referencePolicy, service),
+	}
+	entries, err := assets.ReadDir("assets")
+	if err != nil {
+		panic(err) // they are in the binary
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		content, err := assets.ReadFile("assets/" + name)
+		if err != nil {
+			panic(err)
+		}
+		handlers[assetsDir+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
+	}
+	return handlers
+}
+
+const (
+	ownPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+	// The page with the secrets takes no text for a script or a style.
+	formPolicy = ownPolicy + "style-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	// RapiDoc styles its elements one by one.
+	referencePolicy = ownPolicy + "style-src 'self' 'unsafe-inline'"
+)
+
+func page(name, policy string, service func() (Service, bool)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s, ok := service()
+		if !ok {
+			http.Error(w, "The service is not ready. Try again in a moment.", http.StatusServiceUnavailable)
+			return
+		}
+		var out bytes.Buffer
+		if err := pages.ExecuteTemplate(&out, name, newView(s)); err != nil {
+			http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		_, _ = w.Write(out.Bytes()) // the browser is gone
+	})
+}
+
+// asset is a file that belongs to the pages.
+type asset struct {
+	content     []byte
+	zipped      bool
+	contentType string
+	tag         string
+}
+
+func newAsset(name string, content []byte) asset {
+	sum := sha256.Sum256(content)
+	plain := strings.TrimSuffix(name, ".gz")
+	types := map[string]string{
+		".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+		".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+	}
+	contentType, ok := types[path.Ext(plain)]
+	if !ok {
+		panic(fmt.Sprintf("web: what is %s?", name))
+	}
+	return asset{content, plain != name, contentType, `"` + hex.EncodeToString(sum[:16]) + `"`}
+}
+
+func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", a.contentType)
+	w.Header().Set("Cache-Control", "no-cache") // kept, and asked for by its tag
+	content := io.ReadSeeker(bytes.NewReader(a.content))
+	if a.zipped {
+		w.Header().Set("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+		} else {
+			plain, err := unzip(a.content)
+			if err != nil {
+				http.Error(w, "The file cannot be read.", http.StatusInternalServerError)
+				return
+			}
+			content = bytes.NewReader(plain)
+		}
+	}
+	w.Header().Set("Etag", a.tag)
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+func unzip(content []byte) ([]byte, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	return plain, nil
+}
