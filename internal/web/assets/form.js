@@ -98,7 +98,6 @@ export function takeFiles(form) {
 export function showErrors(form, errors) {
   clearErrors(form);
   const rest = [];
-  let first;
   for (const { path, message } of errors) {
     const field = closest(form, path);
     if (!field) {
@@ -111,9 +110,8 @@ export function showErrors(form, errors) {
     place.hidden = false;
     const input = control(field);
     if (field.dataset.widget !== "group") input?.setAttribute("aria-invalid", "true");
-    first ??= input;
   }
-  first?.focus();
+  form.querySelector("[aria-invalid]")?.focus();
   return rest;
 }
 
