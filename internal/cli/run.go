@@ -17,9 +17,7 @@ import (
 
 type runOptions struct {
 	serviceOptions
-	data      string
-	dataGiven bool
-	secrets   []string
+	input
 	dataPools []string
 	outputDir string
 	timeout   time.Duration
@@ -64,10 +62,9 @@ cannot be used, 130 interrupted.`,
 			return runRun(cmd.Context(), streams, o)
 		},
 	}
-	o.flags(command)
+	o.serviceOptions.flags(command)
+	o.input.flags(command)
 	flags := command.Flags()
-	flags.StringVarP(&o.data, "data", "d", "", "the input: JSON, @FILE, or - for standard input")
-	flags.StringArrayVar(&o.secrets, "secret", nil, "where a secret is: NAME, NAME=@FILE, NAME=- or NAME=env:VAR")
 	flags.StringArrayVar(&o.dataPools, "datapool", nil, "the folder of a data pool, as NAME=DIR")
 	flags.StringVar(&o.outputDir, "output-dir", "", "put the files that the service writes here (default: out/ in DIR)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end the service after this time, such as 30s or 5m")
@@ -83,8 +80,8 @@ func (o *runOptions) check() error {
 	if o.timeout < 0 {
 		return usagef("--timeout is negative")
 	}
-	if o.dataGiven && o.data == "" {
-		return usagef("-d is empty; give a JSON object, @FILE, or - for standard input")
+	if err := o.input.check(); err != nil {
+		return err
 	}
 	for _, pool := range o.dataPools {
 		if name, dir, ok := strings.Cut(pool, "="); !ok || name == "" || dir == "" {
@@ -99,27 +96,13 @@ func (o *runOptions) check() error {
 func runRun(ctx context.Context, streams *term.Streams, o runOptions) error {
 	r := &running{streams: streams, options: o}
 	defer r.close()
-	steps := []func(context.Context) error{r.readSecrets, r.readBody, r.openService, r.placeFolder, r.describe, r.resolve, r.execute}
+	steps := []func(context.Context) error{r.readInput, r.openService, r.placeFolder, r.describe, r.resolve, r.execute}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	return r.finish()
-}
-
-// stdinUses lists what wants to read standard input: only one can.
-func (o *runOptions) stdinUses(sources []localsecret.Source) []string {
-	var uses []string
-	if o.data == "-" {
-		uses = append(uses, "-d -")
-	}
-	for _, s := range sources {
-		if s.ReadsInput() {
-			uses = append(uses, "--secret "+s.Name+"=-")
-		}
-	}
-	return uses
 }
 
 // poolFolder is the folder of a data pool on this machine; empty if none.

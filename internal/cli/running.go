@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,11 +18,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
-const (
-	maxBody = 256 << 20
-	// grace is how long a service may take to end when it is asked to.
-	grace = 10 * time.Second
-)
+// grace is how long a service may take to end when it is asked to.
+const grace = 10 * time.Second
 
 // running is one `qhubctl run`, step by step.
 type running struct {
@@ -67,72 +60,11 @@ func (r *running) close() {
 	}
 }
 
-// readSecrets reads what --secret names.
-func (r *running) readSecrets(ctx context.Context) error {
-	var sources []localsecret.Source
-	for _, argument := range r.options.secrets {
-		source, err := localsecret.ParseSource(argument)
-		if err != nil {
-			return &usageError{err}
-		}
-		sources = append(sources, source)
-	}
-	if uses := r.options.stdinUses(sources); len(uses) > 1 {
-		return usagef("%s cannot all read standard input", strings.Join(uses, " and "))
-	}
-	r.given = map[string]localsecret.Found{}
-	for _, source := range sources {
-		value, err := source.Value(r.streams.In, func(name string) (plaintext.Bytes, error) {
-			return r.streams.AskSecret(ctx, name)
-		})
-		if errors.Is(err, term.ErrNoTerminal) {
-			return usagef("--secret %[1]s: %[2]w; give it as %[1]s=@FILE, %[1]s=- or %[1]s=env:VAR", source.Name, err)
-		}
-		if err != nil {
-			return err
-		}
-		r.given[source.Name] = localsecret.Found{Value: value, Origin: "--secret"}
-	}
-	return nil
-}
-
-// readBody reads -d. Secrets may stand in a file or come by standard input,
-// but not on the command line.
-func (r *running) readBody(context.Context) error {
-	data := r.options.data
+// readInput reads what -d and --secret name.
+func (r *running) readInput(ctx context.Context) error {
 	var err error
-	switch {
-	case !r.options.dataGiven:
-		return nil
-	case data == "-":
-		r.body, err = io.ReadAll(io.LimitReader(r.streams.In, maxBody+1))
-	case strings.HasPrefix(data, "@"):
-		r.body, err = os.ReadFile(data[1:])
-	default:
-		r.body = []byte(data)
-		if hasSecrets(r.body) {
-			return usagef("-d holds %s, which every user of this machine could read; put the request into a file and give -d @FILE, or use --secret", signature.SecretsKey)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read the input: %w", err)
-	}
-	if len(r.body) > maxBody {
-		return fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
-	}
-	return nil
-}
-
-// hasSecrets reports whether the body has the key for secrets, however it is
-// escaped. In what is no JSON object, which is refused later, what looks like
-// the key is taken for it.
-func hasSecrets(body []byte) bool {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) != nil {
-		return bytes.Contains(body, []byte(signature.SecretsKey))
-	}
-	_, ok := members[signature.SecretsKey]
-	return ok
+	r.body, r.given, err = r.options.input.read(ctx, r.streams)
+	return err
 }
 
 // openService prepares the workspace, and the masker with all values that may

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/client"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+const (
+	defaultURL    = "http://127.0.0.1:8000"
+	urlVariable   = "QHUBCTL_URL"
+	tokenVariable = "QHUBCTL_TOKEN"
+)
+
+// remote says which server a command calls.
+type remote struct {
+	url   string
+	token string
+	// output is text or json.
+	output string
+}
+
+func newExecutions(streams *term.Streams) *cobra.Command {
+	o := &remote{}
+	command := &cobra.Command{
+		Use:     "executions",
+		Aliases: []string{"execution", "exec"},
+		Short:   "Start and follow executions on a server",
+		Long: `Starts executions of a service on a server, such as one that ` + "`qhubctl serve`" + ` runs,
+and follows them to their results.
+
+The server is the one at --url, else at $` + urlVariable + `, else ` + defaultURL + `.
+If it asks for a token, that comes from $` + tokenVariable + ` or a file: --token @FILE.
+
+Exit codes: 0 success, 1 the execution failed or was cancelled, 2 wrong usage or
+a request that was refused or not answered, 130 interrupted.`,
+		Example: `  qhubctl executions start -d '{"n": 4}' --secret api_token=@token.txt --wait
+  qhubctl executions list --tag nightly
+  qhubctl executions log -f 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := command.PersistentFlags()
+	flags.StringVar(&o.url, "url", "", "where the service is (default: $"+urlVariable+", else "+defaultURL+")")
+	flags.StringVar(&o.token, "token", "", "the file with the server's token, as @FILE (default: $"+tokenVariable+")")
+	flags.StringVar(&o.output, "output", "text", "how to print: text or json")
+	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	command.PersistentPreRunE = func(*cobra.Command, []string) error { return checkOutput(o.output) }
+	command.AddCommand(
+		newExecutionsStart(streams, o), newExecutionsList(streams, o), newExecutionsGet(streams, o), newExecutionsLog(streams, o),
+		newExecutionsResult(streams, o), newExecutionsFiles(streams, o), newExecutionsCancel(streams, o),
+	)
+	for _, child := range command.Commands() {
+		wrapArgs(child)
+	}
+	return command
+}
+
+// client is the one for the server that was asked for.
+func (o *remote) client(streams *term.Streams) (*client.Client, error) {
+	address := o.url
+	if address == "" {
+		address = os.Getenv(urlVariable)
+	}
+	if address == "" {
+		address = defaultURL
+	}
+	token, err := o.readToken()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(address, token)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	if token.Len() > 0 && c.Exposed() {
+		streams.Warn("the token goes to %s unencrypted; use https", address)
+	}
+	return c, nil
+}
+
+// maxToken bounds what is read as a token.
+const maxToken = 64 << 10
+
+// readToken reads the token. Like a secret it never comes from the command
+// line, and the error does not repeat it.
+func (o *remote) readToken() (plaintext.Bytes, error) {
+	if o.token == "" {
+		return plaintext.FromString(strings.TrimSpace(os.Getenv(tokenVariable))), nil
+	}
+	path, ok := strings.CutPrefix(o.token, "@")
+	if !ok || path == "" {
+		return plaintext.Bytes{}, usagef("--token takes @FILE, not the token itself, which every user of this machine could read; or set %s", tokenVariable)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return plaintext.Bytes{}, usagef("--token: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxToken))
+	if err != nil {
+		return plaintext.Bytes{}, fmt.Errorf("--token: %w", err)
+	}
+	return plaintext.FromString(strings.TrimSpace(string(text))), nil
+}
+
+// idArg reads the id of an execution.
+func idArg(argument string) (execution.ID, error) {
+	id, err := execution.ParseID(argument)
+	if err != nil {
+		return "", &unknownIDError{argument, err}
+	}
+	return id, nil
+}
+
+type unknownIDError struct {
+	argument string
+	err      error
+}
+
+func (e *unknownIDError) Error() string { return fmt.Sprintf("%q: %v", e.argument, e.err) }
+func (e *unknownIDError) Hint() string  { return "`qhubctl executions list` shows the ids" }
+
+// verdictOf is the error by which a command ends whose execution has not
+// succeeded.
+func verdictOf(e execution.Execution, problem json.RawMessage) error {
+	switch e.Status {
+	case execution.Succeeded:
+		return nil
+	case execution.Cancelled:
+		return &exitError{exitFailed, errors.New("the execution was cancelled")}
+	default:
+		var p execution.Problem
+		if json.Unmarshal(problem, &p) != nil || p.Title == "" {
+			return &exitError{exitFailed, errors.New("the execution failed")}
+		}
+		return &exitError{exitFailed, fmt.Errorf("the execution failed: %s", visible(p.Error()))}
+	}
+}
+
+// visible is text of others made fit for a terminal, which would take some of
+// it for orders.
+func visible(text string) string {
+	isOrder := func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 }
+	if strings.IndexFunc(text, isOrder) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if isOrder(r) {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

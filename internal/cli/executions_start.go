@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/client"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+type startOptions struct {
+	*remote
+	input
+	tags []string
+	key  string
+	wait bool
+}
+
+func newExecutionsStart(streams *term.Streams, r *remote) *cobra.Command {
+	o := startOptions{remote: r}
+	command := &cobra.Command{
+		Use:   "start",
+		Short: "Start an execution",
+		Long: `Starts an execution and prints its id. With --wait it shows the log as it
+comes, on standard error, and prints the result.
+
+Secrets are given to this one execution. They come from
+
+` + indent(localsecret.Ways) + `
+
+or stand in the request under $secrets, if that is a file or standard input.
+With an idempotency key the same request can be sent again, after a lost
+connection say, without starting anything twice.`,
+		Example: `  qhubctl executions start -d '{"data": {"message": "hello"}}' --secret api_token=@token.txt
+  qhubctl executions start -d @request.json --tag nightly --wait`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.dataGiven = cmd.Flags().Changed("data")
+			if err := o.input.check(); err != nil {
+				return err
+			}
+			return startRun(cmd.Context(), streams, o)
+		},
+	}
+	o.input.flags(command)
+	flags := command.Flags()
+	flags.StringArrayVar(&o.tags, "tag", nil, "a tag to find the execution by; may be repeated")
+	flags.StringVar(&o.key, "idempotency-key", "", "do not start what was started with this key before")
+	flags.BoolVar(&o.wait, "wait", false, "show the log, wait for the end, and print the result")
+	return command
+}
+
+func startRun(ctx context.Context, streams *term.Streams, o startOptions) error {
+	body, secrets, err := o.input.read(ctx, streams)
+	defer clear(body)
+	defer func() {
+		for _, found := range secrets {
+			found.Value.Clear()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	request, err := buildRequest(body, secrets, o.tags)
+	defer clear(request)
+	if err != nil {
+		return err
+	}
+	c, err := o.client(streams)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	started, err := c.Start(ctx, request, o.key)
+	if err != nil {
+		return err
+	}
+	if started.Replayed {
+		streams.Say("nothing new was started: this key was used before")
+	}
+	if o.wait {
+		return o.follow(ctx, streams, c, started.Execution)
+	}
+	if o.output == "json" {
+		return printJSON(streams, started.Execution)
+	}
+	if err := writeAll(streams.Out, []byte(started.Execution.ID.String()+"\n")); err != nil {
+		return err
+	}
+	streams.Say("follow it: qhubctl executions log -f %s", started.Execution.ID)
+	return nil
+}
+
+// follow shows the log and prints the result. Who interrupts it stops
+// watching, not the execution.
+func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *client.Client, e execution.Execution) error {
+	streams.Say("execution %s", e.ID)
+	_, err := c.Follow(ctx, e.ID, func(entry execution.LogEntry) error {
+		return writeAll(streams.Log(), []byte(visible(entry.Message)+"\n"))
+	})
+	if errors.Is(err, context.Canceled) {
+		streams.Say("it goes on; cancel it: qhubctl executions cancel %s", e.ID)
+	}
+	if err != nil {
+		return err
+	}
+	return printResult(ctx, streams, c, e.ID, o.output)
+}
+
+// buildRequest puts the body, the secrets and the tags together. Members keep
+// their text; that there are no others by the names is checked here, as the
+// server would not know which are meant.
+func buildRequest(body []byte, secrets map[string]localsecret.Found, tags []string) ([]byte, error) {
+	if body == nil {
+		body = []byte("{}")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return nil, usagef("-d is not a JSON object with a key for each parameter")
+	}
+	if _, ok := members[signature.SecretsKey]; ok && len(secrets) > 0 {
+		return nil, usagef("the request has %s, so --secret cannot be used; give all secrets in one way", signature.SecretsKey)
+	}
+	if _, ok := members[signature.TagsKey]; ok && len(tags) > 0 {
+		return nil, usagef("the request has %s, so --tag cannot be used; give all tags in one way", signature.TagsKey)
+	}
+	// One buffer of the full size: growing would leave copies of the secrets.
+	size := len(body) + 64
+	for name, found := range secrets {
+		size += 6*(len(name)+found.Value.Len()) + 8
+	}
+	request := append(make([]byte, 0, size), bytes.TrimSuffix(bytes.TrimSpace(body), []byte("}"))...)
+	empty := len(members) == 0
+	add := func(key string) {
+		if !empty {
+			request = append(request, ',')
+		}
+		empty = false
+		request = append(request, `"`+key+`":`...)
+	}
+	if len(secrets) > 0 {
+		add(signature.SecretsKey)
+		opening := byte('{')
+		for _, name := range slices.Sorted(maps.Keys(secrets)) {
+			request = append(request, opening)
+			opening = ','
+			var err error
+			if request, err = jsontext.AppendQuote(request, []byte(name)); err != nil {
+				return request, usagef("--secret: the name is not valid UTF-8")
+			}
+			request = append(request, ':')
+			if request, err = jsontext.AppendQuote(request, secrets[name].Value.Reveal()); err != nil {
+				return request, usagef("--secret %s: the value is not valid UTF-8, so it cannot be sent as JSON; encode it, as base64 say", name)
+			}
+		}
+		request = append(request, '}')
+	}
+	if len(tags) > 0 {
+		list, err := json.Marshal(tags)
+		if err != nil {
+			return request, err
+		}
+		add(signature.TagsKey)
+		request = append(request, list...)
+	}
+	return append(request, '}'), nil
+}

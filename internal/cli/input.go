@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+const maxBody = 256 << 20
+
+// input is what a command is told to give to a service, by -d and --secret.
+type input struct {
+	data      string
+	dataGiven bool
+	secrets   []string
+}
+
+func (i *input) flags(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVarP(&i.data, "data", "d", "", "the input: JSON, @FILE, or - for standard input")
+	flags.StringArrayVar(&i.secrets, "secret", nil, "where a secret is: NAME, NAME=@FILE, NAME=- or NAME=env:VAR")
+}
+
+func (i *input) check() error {
+	if i.dataGiven && i.data == "" {
+		return usagef("-d is empty; give a JSON object, @FILE, or - for standard input")
+	}
+	return nil
+}
+
+// read reads the secrets, and the body: nil without -d.
+func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[string]localsecret.Found, error) {
+	secrets, err := i.readSecrets(ctx, streams)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := i.readBody(streams)
+	return body, secrets, err
+}
+
+func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[string]localsecret.Found, error) {
+	var sources []localsecret.Source
+	for _, argument := range i.secrets {
+		source, err := localsecret.ParseSource(argument)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		sources = append(sources, source)
+	}
+	if uses := i.stdinUses(sources); len(uses) > 1 {
+		return nil, usagef("%s cannot all read standard input", strings.Join(uses, " and "))
+	}
+	given := map[string]localsecret.Found{}
+	for _, source := range sources {
+		value, err := source.Value(streams.In, func(name string) (plaintext.Bytes, error) {
+			return streams.AskSecret(ctx, name)
+		})
+		if errors.Is(err, term.ErrNoTerminal) {
+			return nil, usagef("--secret %[1]s: %[2]w; give it as %[1]s=@FILE, %[1]s=- or %[1]s=env:VAR", source.Name, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		given[source.Name] = localsecret.Found{Value: value, Origin: "--secret"}
+	}
+	return given, nil
+}
+
+// stdinUses lists what wants to read standard input: only one can.
+func (i *input) stdinUses(sources []localsecret.Source) []string {
+	var uses []string
+	if i.data == "-" {
+		uses = append(uses, "-d -")
+	}
+	for _, s := range sources {
+		if s.ReadsInput() {
+			uses = append(uses, "--secret "+s.Name+"=-")
+		}
+	}
+	return uses
+}
+
+// readBody reads -d. Secrets may stand in a file or come by standard input,
+// but not on the command line.
+func (i *input) readBody(streams *term.Streams) ([]byte, error) {
+	var body []byte
+	var err error
+	switch {
+	case !i.dataGiven:
+		return nil, nil
+	case i.data == "-":
+		body, err = io.ReadAll(io.LimitReader(streams.In, maxBody+1))
+	case strings.HasPrefix(i.data, "@"):
+		body, err = os.ReadFile(i.data[1:])
+	default:
+		body = []byte(i.data)
+		if hasSecrets(body) {
+			return nil, usagef("-d holds %s, which every user of this machine could read; put the request into a file and give -d @FILE, or use --secret", signature.SecretsKey)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the input: %w", err)
+	}
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
+	}
+	return body, nil
+}
+
+// hasSecrets reports whether the body has the key for secrets, however it is
+// escaped. In what is no JSON object, which is refused later, what looks like
+// the key is taken for it.
+func hasSecrets(body []byte) bool {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return bytes.Contains(body, []byte(signature.SecretsKey))
+	}
+	_, ok := members[signature.SecretsKey]
+	return ok
+}
