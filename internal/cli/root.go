@@ -122,7 +122,7 @@ func newRoot(streams *term.Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().BoolVarP(&streams.Quiet, "quiet", "q", false, "say nothing but errors and results")
 	root.AddCommand(
-		newInit(streams), newRun(streams), newDescribe(streams), newOpenAPI(streams),
+		newInit(streams), newRun(streams), newServe(streams), newDescribe(streams), newOpenAPI(streams),
 		newExecutions(streams), newDoctor(streams), newVersion(streams),
 	)
 	root.InitDefaultCompletionCmd("completion") // now, so that the next lines see it

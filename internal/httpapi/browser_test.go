@@ -256,4 +256,3 @@ func TestReferencePage(t *testing.T) {
 	}
 	checkBrowser(t, said(), server.URL)
 }
-

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+const (
+	defaultPort = 8000
+	// tokenKept is --auth without a value.
+	tokenKept = "kept"
+)
+
+type serveOptions struct {
+	serviceOptions
+	host        string
+	port        int
+	auth        string
+	concurrency int
+	timeout     time.Duration
+	noReload    bool
+	verbose     bool
+}
+
+func newServe(streams *term.Streams) *cobra.Command {
+	var o serveOptions
+	command := &cobra.Command{
+		Use:   "serve [DIR]",
+		Short: "Serve a service over HTTP",
+		Long: `Serves the service in DIR (default: this folder) over HTTP: executions are
+started, followed and read through its API, by any client of the Service API,
+by ` + "`qhubctl executions`" + `, or on the page /docs.
+
+Each execution is a process of its own. What is accepted is kept in .qhub/serve
+and survives a crash: what waited then starts with the next serve. A change of
+the service's files counts for executions that start after it.
+
+Secrets that a request leaves out come from the environment, the file of
+--env-file, and .env; data pools from input/NAME or datapool/NAME.
+
+On this machine alone no token is asked for, and any is accepted. To serve
+others give --auth: callers then have to send a token, which is made and kept
+in .qhub/serve/token, or read with --auth=@FILE or --auth=env:VAR.
+
+The address is printed on standard output, all else on standard error.`,
+		Example: `  qhubctl serve
+  qhubctl serve my-service --port 0
+  qhubctl serve my-service --host 0.0.0.0 --auth=env:SERVICE_TOKEN`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = dirArg(args)
+			if err := o.check(); err != nil {
+				return err
+			}
+			return serveRun(cmd.Context(), streams, o)
+		},
+	}
+	o.flags(command)
+	flags := command.Flags()
+	flags.StringVar(&o.host, "host", "127.0.0.1", "the address to listen at")
+	flags.IntVar(&o.port, "port", defaultPort, "the port to listen at; 0 takes a free one")
+	flags.StringVar(&o.auth, "auth", "", "ask callers for a token: one that is made, or =@FILE, or =env:VAR")
+	flags.Lookup("auth").NoOptDefVal = tokenKept
+	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: four for each processor)")
+	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
+	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
+	return command
+}
+
+func (o *serveOptions) check() error {
+	switch {
+	case o.port < 0 || o.port > 65535:
+		return usagef("--port is %d; it may be 0 to 65535", o.port)
+	case o.timeout < 0:
+		return usagef("--timeout is negative")
+	case o.concurrency < 0:
+		return usagef("--concurrency is negative")
+	case o.auth == "" && !loopback(o.host):
+		return usagef("--host %s lets others call the service; give --auth too, so that they need a token", o.host)
+	}
+	return nil
+}
+
+// loopback reports whether only this machine reaches a host.
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
+// authenticator decides who may call; file is where the token stands if it was
+// made.
+func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file string, err error) {
+	var token []byte
+	switch {
+	case o.auth == "":
+		return httpapi.Anyone{}, "", nil
+	case o.auth == tokenKept:
+		file = filepath.Join(dir, "token")
+		token, err = keptToken(file)
+	case strings.HasPrefix(o.auth, "@"):
+		token, err = os.ReadFile(o.auth[1:])
+	case strings.HasPrefix(o.auth, "env:"):
+		token = []byte(os.Getenv(o.auth[len("env:"):]))
+	default:
+		return nil, "", usagef("--auth takes @FILE or env:VAR, not the token itself, which every user of this machine could read")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot read the token: %w", err)
+	}
+	value := plaintext.New([]byte(strings.TrimSpace(string(token))))
+	defer value.Clear()
+	clear(token)
+	if value.Len() < minToken {
+		return nil, "", usagef("--auth: the token is shorter than %d characters, so it could be guessed", minToken)
+	}
+	return httpapi.NewToken(value), file, nil
+}
+
+// minToken is the length below which a token can be found by trying.
+const minToken = 16
+
+// keptToken reads the token that was made before, or makes one.
+func keptToken(path string) ([]byte, error) {
+	token, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return token, err
+	}
+	token = []byte(rand.Text() + rand.Text())
+	return token, os.WriteFile(path, append(token, '\n'), 0o600)
+}
+
+// listen takes the port.
+func (o *serveOptions) listen(ctx context.Context) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	if err != nil {
+		return nil, &listenError{o.port, err}
+	}
+	return listener, nil
+}
+
+type listenError struct {
+	port int
+	err  error
+}
+
+func (e *listenError) Error() string { return fmt.Sprintf("cannot listen: %v", e.err) }
+func (e *listenError) Unwrap() error { return e.err }
+func (e *listenError) Hint() string {
+	return fmt.Sprintf("something else may use port %d; take another, or a free one with --port 0", e.port)
+}

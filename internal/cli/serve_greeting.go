@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// greet tells what is served, what each parameter comes from, and how to call
+// it.
+func (s *serving) greet(described *signature.Signature, url string) {
+	w := s.current.workspace
+	name := strings.TrimSpace(w.Name + " " + w.Version)
+	s.streams.Say("%s  %s", s.streams.Good(name), s.streams.Faint(described.SDK.Name+" "+described.SDK.Version))
+	if len(described.Parameters) > 0 {
+		s.streams.Say("\n%s", indentLines(s.parameterTable(described)))
+	}
+	lines := []string{"API   " + url, "Docs  " + url + "/docs"}
+	if s.token != "" {
+		lines = append(lines, "Token "+s.token)
+	}
+	s.streams.Say("\n  %s\n\n%s\n", strings.Join(lines, "\n  "), indentLines(s.curl(described, url)))
+}
+
+func indentLines(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}
+
+func (s *serving) parameterTable(described *signature.Signature) string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "PARAMETER\tKIND\tTYPE\tFROM")
+	for _, p := range described.Parameters {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Name, p.Kind, parameterType(p), s.source(p))
+	}
+	_ = table.Flush() // into a strings.Builder
+	return b.String()
+}
+
+// source says where a parameter comes from if a request does not bring it.
+func (s *serving) source(p signature.Parameter) string {
+	otherwise := "the request"
+	if !p.Required {
+		otherwise = "the request, or nothing"
+	}
+	switch p.Kind {
+	case signature.Secret:
+		if found, ok := localsecret.NewFinder(nil, s.current.files).Find(p); ok {
+			return fmt.Sprintf("%s from %s, or the request", p.Env, s.relative(found.Origin))
+		}
+	case signature.DataPool:
+		if dir := s.current.workspace.DataPool(p.Name); dir != "" {
+			return s.relative(dir) + ", or the request"
+		}
+	}
+	return otherwise
+}
+
+// relative is a path as it is seen from the workspace.
+func (s *serving) relative(path string) string {
+	if inside, err := filepath.Rel(s.current.workspace.Dir, path); err == nil && filepath.IsLocal(inside) {
+		return inside
+	}
+	return path
+}
+
+// curl is a command that starts an execution as it stands. Secrets come from
+// the shell's environment by standard input: an argument could be read by
+// everyone on the machine.
+func (s *serving) curl(described *signature.Signature, url string) string {
+	body := map[string]json.RawMessage{}
+	secrets := map[string]string{}
+	for _, p := range described.Parameters {
+		switch p.Kind {
+		case signature.Secret:
+			if _, ok := localsecret.NewFinder(nil, s.current.files).Find(p); !ok && p.Required {
+				secrets[p.Name] = "$" + p.Env
+			}
+		case signature.Input:
+			if p.Required {
+				body[p.Name] = s.example(p, described)
+			}
+		}
+	}
+	head := "curl " + url + "/ -H 'Content-Type: application/json'"
+	if s.options.auth != "" {
+		head += ` -H @<(echo "Authorization: Bearer $(cat ` + s.tokenFile() + `)")`
+	}
+	if len(secrets) == 0 {
+		return head + " -d '" + strings.ReplaceAll(plainJSON(body), "'", `'\''`) + "'"
+	}
+	text := strings.TrimSuffix(plainJSON(body), "}")
+	if len(body) > 0 {
+		text += ","
+	}
+	// In such a text the shell puts in variables, but for those it is told to
+	// leave.
+	text = strings.NewReplacer(`\`, `\\`, "$", `\$`, "`", "\\`").Replace(text)
+	return head + " -d @- <<END\n" + text + `"\$secrets":` + plainJSON(secrets) + "}\nEND"
+}
+
+func (s *serving) tokenFile() string {
+	if s.token != "" {
+		return s.token
+	}
+	return "TOKEN-FILE"
+}
+
+// maxExample is how long an example may be.
+const maxExample = 300
+
+// example is a value for an input: that of the file it has for `qhubctl run`,
+// or one made of its schema.
+func (s *serving) example(p signature.Parameter, described *signature.Signature) json.RawMessage {
+	text, err := os.ReadFile(filepath.Join(s.current.workspace.InputDir(), p.Name+".json"))
+	if err == nil && len(text) <= maxExample {
+		var out bytes.Buffer
+		if json.Compact(&out, text) == nil {
+			return out.Bytes()
+		}
+	}
+	return signature.Example(p, described)
+}
+
+// plainJSON writes JSON without the escapes that only HTML needs.
+func plainJSON(value any) string {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(value) != nil {
+		return "{}"
+	}
+	return strings.TrimSpace(out.String())
+}

@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lmittmann/tint"
+
+	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/vault"
+	"github.com/qhubctl/qhubctl/internal/web"
+)
+
+const (
+	// keepFor is how long executions are kept after their end.
+	keepFor = 30 * 24 * time.Hour
+	// farewell is how long executions may go on when the server is to end.
+	farewell = 10 * time.Second
+)
+
+// serving is one `qhubctl serve`.
+type serving struct {
+	streams *term.Streams
+	options serveOptions
+	log     *slog.Logger
+	// ways to give back what was opened, the last first
+	closers []func() error
+
+	dir     string // of its own state
+	id      string // of the service
+	keyring *vault.Keyring
+	engine  *platform.Engine
+	current *service
+	api     *httpapi.API
+	token   string // the file of a token that was made
+}
+
+// serveRun serves until it is interrupted.
+func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
+	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose)}
+	defer func() {
+		for i := len(s.closers) - 1; i >= 0; i-- {
+			if closed := s.closers[i](); err == nil {
+				err = closed
+			}
+		}
+	}()
+	listener, err := o.listen(ctx) // first: it fails most often, and costs least
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	described, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.openEngine(ctx); err != nil {
+		return err
+	}
+	if err := s.engine.SetService(s.platformService(described)); err != nil {
+		return err
+	}
+	if err := s.newAPI(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	watching := s.reloadOnChange(ctx)
+	defer func() {
+		stop()
+		<-watching
+	}()
+	url := addressOf(listener)
+	s.greet(described, url)
+	if err := writeAll(streams.Out, []byte(url+"\n")); err != nil {
+		return err
+	}
+	err = s.api.Serve(ctx, listener)
+	if err == nil {
+		streams.Say("%s", "stopped answering")
+	}
+	return err
+}
+
+func addressOf(listener net.Listener) string { return "http://" + listener.Addr().String() }
+
+// newServerLog writes for the person at the terminal.
+func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case streams.Quiet:
+		level = slog.LevelError
+	case verbose:
+		level = slog.LevelDebug
+	}
+	return slog.New(tint.NewHandler(streams.Log(), &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !streams.Animate}))
+}
+
+// load prepares the workspace and learns the signature of the service.
+func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
+	opened, err := s.options.open(ctx, s.streams)
+	if err != nil {
+		return nil, err
+	}
+	described, err := opened.signature(ctx, s.streams.Log())
+	if err != nil {
+		return nil, err
+	}
+	s.current = opened
+	return described, nil
+}
+
+func (s *serving) openEngine(ctx context.Context) error {
+	var err error
+	if s.dir, err = s.current.workspace.ServeDir(); err != nil {
+		return err
+	}
+	if s.id, err = keptID(filepath.Join(s.dir, "service-id")); err != nil {
+		return err
+	}
+	if s.keyring, err = s.openKeyring(); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
+	executions, err := sqlite.Open(ctx, filepath.Join(s.dir, "executions.db"), sqlite.Options{})
+	if err != nil {
+		return fmt.Errorf("cannot open the executions in %s: %w", s.dir, err)
+	}
+	s.closers = append(s.closers, executions.Close)
+	s.engine, err = platform.Open(ctx, platform.Config{
+		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.closeEngine)
+	return nil
+}
+
+func (s *serving) openKeyring() (*vault.Keyring, error) {
+	if text := os.Getenv(vault.EnvironmentVariable); text != "" {
+		return vault.FromText([]byte(text))
+	}
+	return vault.OpenFile(filepath.Join(s.dir, "master.key"))
+}
+
+// keptID reads the id of the service, or makes one: its executions are found
+// by it.
+func keptID(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		id := uuid.NewString()
+		return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// closeEngine lets what runs end, for a moment. Another Ctrl-C ends it now.
+func (s *serving) closeEngine() error {
+	patience, stop := context.WithTimeout(context.Background(), farewell)
+	defer stop()
+	signals, forget := notified()
+	defer forget()
+	closed := make(chan struct{})
+	defer close(closed)
+	load, err := s.engine.Load(patience)
+	if err == nil && load.Active > 0 {
+		s.streams.Say("waiting for %d that run; Ctrl-C again ends them", load.Active)
+	}
+	go func() {
+		for {
+			select {
+			case <-signals:
+				stop()
+			case <-closed:
+				return
+			}
+		}
+	}()
+	return s.engine.Close(patience)
+}
+
+// platformService is the service as the engine runs it.
+func (s *serving) platformService(described *signature.Signature) *platform.Service {
+	opened := s.current
+	w := opened.workspace
+	revision := opened.key
+	if revision == "" {
+		revision = uuid.NewString()
+	}
+	finder := localsecret.NewFinder(nil, opened.files)
+	description := w.Description
+	if described.Description != "" {
+		description = described.Description
+	}
+	return &platform.Service{
+		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
+		// The runner places the folders anew for each execution.
+		Runner: &process.Runner{Program: opened.program, Dir: w.Dir, Environment: opened.environment(runner.Folder{})},
+		Limits: platform.Limits{Concurrency: s.options.concurrency, Time: s.options.timeout, Grace: grace},
+		Defaults: platform.Defaults{
+			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
+				found, ok := finder.Find(p)
+				return found.Value, found.Origin, ok
+			},
+			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
+				dir := w.DataPool(p.Name)
+				return dir, dir != ""
+			},
+		},
+	}
+}
+
+func (s *serving) newAPI() error {
+	auth, file, err := s.options.authenticator(s.dir)
+	if err != nil {
+		return err
+	}
+	s.token = file
+	pages := web.Pages(func() (web.Service, bool) {
+		p, ok := s.engine.Service(s.id)
+		if !ok {
+			return web.Service{}, false
+		}
+		return web.Service{
+			Name: p.Name, Version: p.Version, Description: p.Description, Signature: p.Signature, Request: p.RequestSignature(),
+		}, true
+	})
+	s.api = httpapi.New(httpapi.Options{
+		Engine: s.engine, Service: s.id, Auth: auth, Local: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
+	})
+	return nil
+}
+
+// reloadOnChange takes changes of the service over until ctx ends; then the
+// channel is closed. A change that cannot be taken over leaves what is.
+func (s *serving) reloadOnChange(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if s.options.noReload {
+		close(ended)
+		return ended
+	}
+	changed, err := s.current.workspace.Watch(ctx)
+	if err != nil {
+		s.streams.Warn("changes of the service are not noticed: %v", err)
+		close(ended)
+		return ended
+	}
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				s.reload(ctx)
+			}
+		}
+	}()
+	return ended
+}
+
+func (s *serving) reload(ctx context.Context) {
+	before := s.current
+	if key := before.workspace.SourceKey(before.env); key != "" && key == before.key {
+		return
+	}
+	described, err := s.load(ctx)
+	if err == nil {
+		err = s.engine.SetService(s.platformService(described))
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.streams.Error(err)
+		s.streams.Say("the service as it was before goes on")
+	default:
+		s.streams.Say("reloaded %s", s.current.workspace.Name)
+	}
+}

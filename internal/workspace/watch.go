@@ -1,0 +1,102 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settle is how long nothing must happen before a change counts: an editor
+// writes a file in several steps.
+const settle = 150 * time.Millisecond
+
+// maxWatched bounds the folders that are watched, which the system has few of.
+const maxWatched = 2000
+
+// Watch tells when files that the service is made of may have changed, until
+// ctx ends. Several changes at once are told once. Data, and what tools keep
+// for themselves, does not count.
+func (w *Workspace) Watch(ctx context.Context) (<-chan struct{}, error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
+	}
+	if err := w.watchBelow(watcher, w.Dir); err != nil {
+		_ = watcher.Close()
+		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
+	}
+	changed := make(chan struct{}, 1)
+	go w.watch(ctx, watcher, changed)
+	return changed, nil
+}
+
+func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, changed chan<- struct{}) {
+	defer func() { _ = watcher.Close() }()
+	quiet := time.NewTimer(0)
+	<-quiet.C
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case event, ok := <-watcher.Events:
+			if !ok {
+				return
+			}
+			if event.Op == fsnotify.Chmod || w.skipped(event.Name, filepath.Base(event.Name)) && event.Name != w.EnvFile() {
+				continue
+			}
+			if event.Has(fsnotify.Create) {
+				_ = w.watchBelow(watcher, event.Name) // what cannot be watched is not
+			}
+			quiet.Reset(settle)
+		case _, ok := <-watcher.Errors:
+			if !ok {
+				return
+			}
+			quiet.Reset(settle) // events were lost: look
+		case <-quiet.C:
+			select {
+			case changed <- struct{}{}:
+			default: // one is told already
+			}
+		}
+	}
+}
+
+// watchBelow watches a folder and those in it. A file is watched with its
+// folder.
+func (w *Workspace) watchBelow(watcher *fsnotify.Watcher, dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return nil // it is gone again, or may not be read
+		}
+		if path != w.Dir && w.skipped(path, entry.Name()) {
+			return fs.SkipDir
+		}
+		if len(watcher.WatchList()) >= maxWatched {
+			return fs.SkipAll
+		}
+		return watcher.Add(path)
+	})
+}
+
+// ServeDir is the folder that `qhubctl serve` keeps its executions in.
+func (w *Workspace) ServeDir() (string, error) {
+	dir, err := w.state("serve")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", &Error{Message: "cannot keep anything in " + dir, Err: err}
+	}
+	return dir, nil
+}
