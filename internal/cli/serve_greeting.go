@@ -26,7 +26,8 @@ func (s *serving) greet(described *signature.Signature, url string) {
 	if s.token != "" {
 		lines = append(lines, "Token "+s.token)
 	}
-	s.streams.Say("\n  %s\n\n%s\n", strings.Join(lines, "\n  "), indentLines(s.curl(described, url)))
+	// The command begins at the margin: END must.
+	s.streams.Say("\n  %s\n\n%s\n", strings.Join(lines, "\n  "), s.curl(described, url))
 }
 
 func indentLines(text string) string {

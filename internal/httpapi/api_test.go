@@ -415,7 +415,7 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("a value is in the log:\n%s", log.String())
 	}
 	first := members(t, []byte(lines[0]))
-	if first["method"] != "POST" || first["status"] != float64(201) || first["route"] != "/{$}" {
+	if first["method"] != "POST" || first["status"] != float64(201) || first["route"] != "/" {
 		t.Errorf("the line is %v", first)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
@@ -82,7 +83,7 @@ func (a *API) logAccess(w *response, r *http.Request, took time.Duration) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", method(r)), slog.String("route", r.Pattern), slog.Int("status", w.status),
+		slog.String("method", method(r)), slog.String("route", strings.TrimSuffix(r.Pattern, "{$}")), slog.Int("status", w.status),
 		slog.Int64("bytes", w.written), slog.Duration("took", took),
 	}
 	if id, err := execution.ParseID(r.PathValue("id")); err == nil {

@@ -1,0 +1,503 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/cli"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = time.Minute
+
+const theSecret = "s3cr3t-of-the-tests"
+
+// safeBuffer is written by a server while a test reads it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// served is a running `qhubctl serve`.
+type served struct {
+	t    *testing.T
+	url  string
+	dir  string
+	said *safeBuffer
+	stop func() int
+}
+
+// workspaceDir is a folder with the service of these tests.
+func workspaceDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	program, err := os.ReadFile(filepath.Join("testdata", "serve", "program.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		"src/__init__.py": "", "src/program.py": string(program), "datapool/models/small.bin": "x",
+		"pyproject.toml": "[project]\nname = \"tested\"\nversion = \"3.1\"\n",
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// serve runs the command until the test ends.
+func serve(t *testing.T, dir string, flags ...string) *served {
+	t.Helper()
+	args := slices.Concat([]string{"serve", dir, "--port", "0", "--python", runnertest.KitPython(t).Interpreter}, flags)
+	ctx, cancel := context.WithCancel(context.Background())
+	out, write := io.Pipe()
+	s := &served{t: t, dir: dir, said: &safeBuffer{}}
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Run(ctx, args, &term.Streams{In: strings.NewReader(""), Out: write, Err: s.said})
+		_ = write.Close()
+	}()
+	s.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-code
+	})
+	t.Cleanup(func() { s.stop() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server did not start: exit code %d\n%s", s.stop(), s.said)
+	}
+	s.url = strings.TrimSpace(line)
+	return s
+}
+
+// qhubctl runs a command against the server, in this process.
+func (s *served) qhubctl(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	return command(s.t, append(args, "--url", s.url)...)
+}
+
+func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errs safeBuffer
+	code = cli.Run(ctx, args, &term.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	return out.String(), errs.String(), code
+}
+
+func fileOf(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantNoSecret looks for the secret in what was said and in all files of the
+// workspace.
+func (s *served) wantNoSecret(texts ...string) {
+	s.t.Helper()
+	for _, text := range append(texts, s.said.String()) {
+		if strings.Contains(text, theSecret) {
+			s.t.Errorf("the secret is in:\n%s", text)
+		}
+	}
+	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return nil // an execution has just ended, and its folder with it
+		}
+		text, err := os.ReadFile(path)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if bytes.Contains(text, []byte(theSecret)) {
+			s.t.Errorf("the secret is in the file %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+}
+
+// clientReport is what published_client.py prints.
+type clientReport struct {
+	Echo, Files, List, Fail, Quiet, Cancelled reportedExecution
+	Stream                                    string
+	All                                       []reportedExecution
+	Refused, Missing                          struct {
+		Status int
+		Body   struct {
+			Errors []struct{ Path, Message string }
+		}
+	}
+}
+
+type reportedExecution struct {
+	ReadableAtOnce          bool
+	ID, Status              string
+	Finished                bool
+	Created, Started, Ended *string
+	Data                    map[string]any
+	Files, ResultFiles      []string
+	Metadata                *struct {
+		ID, Status string
+		Tags       []string
+	}
+	Logs      [][]string
+	LogIsNone bool
+}
+
+func TestPublishedClientCallsEveryMethod(t *testing.T) {
+	t.Parallel()
+	s := serve(t, workspaceDir(t))
+	folder := t.TempDir()
+	script := exec.CommandContext(t.Context(), runnertest.Interpreter(t, "qhub-service==2.0.0"), "-B", "testdata/serve/published_client.py", s.url, folder)
+	script.Env = append(os.Environ(), "TEST_SECRET="+theSecret, "HOME="+t.TempDir())
+	var stderr bytes.Buffer
+	script.Stderr = &stderr
+	text, err := script.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stderr.String(), s.said)
+	}
+	var r clientReport
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	checkClientExecutions(t, r)
+	plan, err := os.ReadFile(filepath.Join(folder, "plan.txt"))
+	if err != nil || string(plan) != "the plan with [redacted]" {
+		t.Errorf("the downloaded file says %q, %v", plan, err)
+	}
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	if r.Stream != hex.EncodeToString(all) {
+		t.Errorf("the streamed file is %s", r.Stream)
+	}
+	if len(r.All) != 6 || r.All[0].ID != r.Cancelled.ID || r.All[5].ID != r.Echo.ID {
+		t.Errorf("the list has %d executions", len(r.All))
+	}
+	if r.Refused.Status != 400 || len(r.Refused.Body.Errors) != 2 || r.Missing.Status != 400 {
+		t.Errorf("refused: %+v, missing: %+v", r.Refused, r.Missing)
+	}
+	s.wantNoSecret(string(text))
+}
+
+var apiTime = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$`)
+
+func checkClientExecutions(t *testing.T, r clientReport) {
+	t.Helper()
+	for name, e := range map[string]reportedExecution{"echo": r.Echo, "files": r.Files, "list": r.List, "fail": r.Fail, "quiet": r.Quiet} {
+		want := "SUCCEEDED"
+		if name == "fail" {
+			want = "FAILED"
+		}
+		if e.Status != want || !e.Finished || !e.ReadableAtOnce {
+			t.Errorf("%s: %+v", name, e)
+		}
+		for _, at := range []*string{e.Created, e.Started, e.Ended} {
+			if at == nil || !apiTime.MatchString(*at) {
+				t.Errorf("%s: a time is %v", name, at)
+			}
+		}
+		if e.Metadata == nil || e.Metadata.ID != e.ID || e.Metadata.Status != want || !slices.Equal(e.Metadata.Tags, []string{"published"}) {
+			t.Errorf("%s: metadata is %+v", name, e.Metadata)
+		}
+		if name != "quiet" && !slices.ContainsFunc(e.Logs, func(line []string) bool { return slices.Equal(line, []string{"the token is [redacted]", "INFO"}) }) {
+			t.Errorf("%s: the log is %v", name, e.Logs)
+		}
+	}
+	sum := sha256.Sum256([]byte(theSecret))
+	if d := r.Echo.Data; d["hash"] != hex.EncodeToString(sum[:]) || d["token"] != "[redacted]" || d["text"] != "hello" || fmt.Sprint(d["models"]) != "[small.bin]" {
+		t.Errorf("echo returned %v", d)
+	}
+	if got := r.Files.Files; !slices.Equal(sorted(got), []string{"odd name ä.bin", "plan.txt"}) || !slices.Equal(got, r.Files.ResultFiles) {
+		t.Errorf("files are %v and %v", got, r.Files.ResultFiles)
+	}
+	if len(r.List.Data) != 0 || !slices.Equal(r.List.Files, []string{"output.json"}) {
+		t.Errorf("list returned %v, files %v", r.List.Data, r.List.Files)
+	}
+	if d := r.Fail.Data; d["title"] != "No luck" || d["detail"] != "with [redacted]" || d["code"] != float64(7) {
+		t.Errorf("fail returned %v", d)
+	}
+	if !r.Quiet.LogIsNone || len(r.Quiet.Data) != 0 || len(r.Quiet.Files) != 0 {
+		t.Errorf("quiet: %+v", r.Quiet)
+	}
+	if c := r.Cancelled; c.Status != "CANCELLED" || len(c.Data) != 0 || len(c.Files) != 0 {
+		t.Errorf("cancelled: %+v", c)
+	}
+}
+
+func sorted(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return names
+}
+
+func TestExecutionsCommands(t *testing.T) {
+	t.Parallel()
+	s := serve(t, workspaceDir(t))
+	token := fileOf(t, theSecret+"\n")
+	out, errs, code := s.qhubctl("executions", "start", "-d", `{"data": {"text": "abc"}}`, "--secret", "api_token=@"+token, "--tag", "a", "--tag", "b", "--wait")
+	var result map[string]any
+	if err := json.Unmarshal([]byte(out), &result); err != nil || code != 0 || result["text"] != "abc" || result["note"] != "none" {
+		t.Fatalf("start --wait: %d %s %s", code, out, errs)
+	}
+	if !strings.Contains(errs, "the token is [redacted]") {
+		t.Errorf("the log was not shown: %s", errs)
+	}
+	// The same request under one key starts once.
+	var ids []string
+	for range 2 {
+		out, errs, code = s.qhubctl("executions", "start", "-d", "@"+fileOf(t, `{"$secrets": {"api_token": "`+theSecret+`"}, "data": {"action": "files"}}`), "--idempotency-key", "k")
+		if code != 0 {
+			t.Fatalf("start: %d %s", code, errs)
+		}
+		ids = append(ids, strings.TrimSpace(out))
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("the key was not heeded: %v", ids)
+	}
+	out, _, code = s.qhubctl("executions", "get", ids[0], "--wait", "--output", "json")
+	if !strings.Contains(out, `"SUCCEEDED"`) || code != 0 {
+		t.Errorf("get: %d %s", code, out)
+	}
+	if out, _, _ = s.qhubctl("executions", "get", ids[0]); !strings.Contains(out, "SUCCEEDED") {
+		t.Errorf("get: %s", out)
+	}
+	if out, _, _ = s.qhubctl("executions", "list", "--tag", "b"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "a, b") {
+		t.Errorf("list --tag: %s", out)
+	}
+	for _, flag := range []string{"-f", "--follow=false"} {
+		if out, errs, code = s.qhubctl("executions", "log", ids[0], flag); code != 0 || !strings.Contains(out, "INFO    the token is [redacted]") || !strings.Contains(out, "WARNING careful") {
+			t.Errorf("log %s: %d %s %s", flag, code, out, errs)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "new")
+	if out, errs, code = s.qhubctl("executions", "files", ids[0], "plan.txt", "--download", dir); code != 0 || strings.TrimSpace(out) != filepath.Join(dir, "plan.txt") {
+		t.Errorf("files: %d %s %s", code, out, errs)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "plan.txt")); err != nil || string(text) != "the plan with [redacted]" {
+		t.Errorf("the file says %q, %v", text, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+	s.wantNoSecret(out, errs)
+}
+
+func TestExecutionsThatDoNotSucceed(t *testing.T) {
+	t.Parallel()
+	dir := workspaceDir(t)
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("SECRET_API_TOKEN="+theSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, dir)
+	_, errs, code := s.qhubctl("executions", "start", "-d", `{"data": {"action": "fail"}}`, "--wait")
+	if code != 1 || !strings.Contains(errs, "the execution failed: No luck: with [redacted]") {
+		t.Errorf("failed: %d %s", code, errs)
+	}
+	out, _, code := s.qhubctl("executions", "start", "-d", `{"data": {"action": "list"}}`, "--wait", "-q")
+	if code != 0 || strings.Join(strings.Fields(out), "") != `[1,2,"[redacted]"]` {
+		t.Errorf("a list: %d %s", code, out)
+	}
+	out, _, _ = s.qhubctl("executions", "start", "-d", `{"data": {"action": "sleep"}}`)
+	id := strings.TrimSpace(out)
+	if _, errs, code = s.qhubctl("executions", "result", id); code != 2 || !strings.Contains(errs, "Not finished") {
+		t.Errorf("too early: %d %s", code, errs)
+	}
+	if _, errs, code = s.qhubctl("executions", "cancel", id); code != 0 {
+		t.Errorf("cancel: %d %s", code, errs)
+	}
+	if out, _, _ = s.qhubctl("executions", "get", id, "--wait"); !strings.Contains(out, "CANCELLED") {
+		t.Errorf("cancelled: %s", out)
+	}
+	if _, errs, code = s.qhubctl("executions", "result", id); code != 1 || !strings.Contains(errs, "was cancelled") {
+		t.Errorf("its result: %d %s", code, errs)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"start", "-d", `{"data": {"action": 1}, "x": 2}`}, "data.action: must be a string\n  x: "},
+		{[]string{"start", "-d", `{"$secrets": {"api_token": "` + theSecret + `"}}`}, "-d holds $secrets"},
+		{[]string{"start", "-d", `[1]`}, "not a JSON object"},
+		{[]string{"start", "--secret", "api_token=" + theSecret}, "holds the value itself"},
+		{[]string{"list", "--limit", "0"}, "at least 1"},
+		{[]string{"list", "--token", theSecret}, "not the token itself"},
+		{[]string{"list", "--output", "xml"}, "may be text or json"},
+		{[]string{"get", "x"}, "executions list` shows the ids"},
+		{[]string{"get", "00000000-0000-4000-8000-000000000000"}, "no such execution"},
+		{[]string{"files", id, "nothing.txt"}, "no result file"},
+	} {
+		out, errs, code := s.qhubctl(append([]string{"executions"}, c.args...)...)
+		if code != 2 || !strings.Contains(errs, c.says) || out != "" {
+			t.Errorf("%v: %d %s %s", c.args, code, out, errs)
+		}
+		s.wantNoSecretSaid(errs)
+	}
+}
+
+func (s *served) wantNoSecretSaid(texts ...string) {
+	s.t.Helper()
+	for _, text := range append(texts, s.said.String()) {
+		if strings.Contains(text, theSecret) {
+			s.t.Errorf("the secret is in:\n%s", text)
+		}
+	}
+}
+
+func TestServeTakesChangesOver(t *testing.T) {
+	t.Parallel()
+	s := serve(t, workspaceDir(t))
+	token := "api_token=@" + fileOf(t, theSecret)
+	out, errs, code := s.qhubctl("executions", "start", "-d", `{"data": {"action": "sleep"}}`, "--secret", token)
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	running := strings.TrimSpace(out)
+	path := filepath.Join(s.dir, "src", "program.py")
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A broken one leaves what is; a mended one counts.
+	for _, change := range []struct{ old, text, says string }{
+		{"def run", "def run(", "the service as it was before goes on"},
+		{`text: str = "hello"`, `text: str = "changed"`, "reloaded tested"},
+	} {
+		text := bytes.Replace(program, []byte(change.old), []byte(change.text), 1)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(patience); !strings.Contains(s.said.String(), change.says); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no %q in:\n%s", change.says, s.said)
+			}
+		}
+	}
+	if out, _, _ := s.qhubctl("executions", "start", "--secret", token, "--wait", "-d", `{"data":{}}`); !strings.Contains(out, `"changed"`) {
+		t.Errorf("the new service returned %s", out)
+	}
+	if out, _, _ := s.qhubctl("executions", "get", running); !strings.Contains(out, "RUNNING") {
+		t.Errorf("the running execution was dropped: %s", out)
+	}
+	if _, errs, code := s.qhubctl("executions", "cancel", running); code != 0 {
+		t.Error(errs)
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("it ended with %d: %s", code, s.said)
+	}
+}
+
+func TestServeSaysWhatItFound(t *testing.T) {
+	t.Parallel()
+	dir := workspaceDir(t)
+	s := serve(t, dir)
+	for _, want := range []string{"tested 3.1", "api_token  secret", "datapool/models", s.url + "/docs"} {
+		if !strings.Contains(s.said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, s.said)
+		}
+	}
+	// The command it shows runs as it is, and its secret is in no argument.
+	_, line, ok := strings.Cut(s.said.String(), "curl ")
+	if !ok {
+		t.Fatalf("no command in:\n%s", s.said)
+	}
+	line, _, _ = strings.Cut(line, "\nEND")
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl, so the command it shows is not run")
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-c", "curl -sS -f "+line+"\nEND")
+	shell.Env = append(os.Environ(), "SECRET_API_TOKEN="+theSecret)
+	if out, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(out), `"status":"PENDING"`) {
+		t.Errorf("%v\n%s\n%s", err, line, out)
+	}
+}
+
+func TestServeWithToken(t *testing.T) {
+	t.Parallel()
+	s := serve(t, workspaceDir(t), "--auth")
+	if response, err := http.Get(s.url); err != nil || response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %v, %v", response, err)
+	} else {
+		_ = response.Body.Close()
+	}
+	if _, errs, code := s.qhubctl("executions", "list"); code != 2 || !strings.Contains(errs, "QHUBCTL_TOKEN") {
+		t.Errorf("without a token: %d %s", code, errs)
+	}
+	path := filepath.Join(s.dir, ".qhub", "serve", "token")
+	if out, errs, code := s.qhubctl("executions", "list", "--token", "@"+path); code != 0 {
+		t.Errorf("with the token: %d %s %s", code, out, errs)
+	}
+	token, err := os.ReadFile(path)
+	if err != nil || strings.Contains(s.said.String(), strings.TrimSpace(string(token))) {
+		t.Errorf("the token is shown, or there is none: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of the token: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestServeRefuses(t *testing.T) {
+	t.Parallel()
+	dir := workspaceDir(t)
+	for _, c := range []struct {
+		flags []string
+		says  string
+	}{
+		{[]string{"--host", "0.0.0.0"}, "give --auth too"},
+		{[]string{"--host", "::"}, "give --auth too"},
+		{[]string{"--host", "localhost.evil.example"}, "give --auth too"},
+		{[]string{"--auth=" + theSecret, "--port", "0"}, "not the token itself"},
+		{[]string{"--auth=@" + fileOf(t, "short"), "--port", "0"}, "could be guessed"},
+		{[]string{"--port", "70000"}, "0 to 65535"},
+		{[]string{"--timeout", "-1s"}, "negative"},
+	} {
+		_, errs, code := command(t, slices.Concat([]string{"serve", dir, "--python", runnertest.KitPython(t).Interpreter}, c.flags)...)
+		if code != 2 || !strings.Contains(errs, c.says) || strings.Contains(errs, theSecret) {
+			t.Errorf("%v: %d %s", c.flags, code, errs)
+		}
+	}
+}
