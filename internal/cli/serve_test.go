@@ -388,6 +388,16 @@ func (s *served) wantNoSecretSaid(texts ...string) {
 	}
 }
 
+// until waits for a text.
+func until(t *testing.T, text string, look func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(look(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in:\n%s", text, look())
+		}
+	}
+}
+
 func TestServeTakesChangesOver(t *testing.T) {
 	t.Parallel()
 	s := serve(t, workspaceDir(t))
@@ -397,6 +407,10 @@ func TestServeTakesChangesOver(t *testing.T) {
 		t.Fatal(errs)
 	}
 	running := strings.TrimSpace(out)
+	until(t, "the token is", func() string { // it has read its files
+		out, _, _ := s.qhubctl("executions", "log", running)
+		return out
+	})
 	path := filepath.Join(s.dir, "src", "program.py")
 	program, err := os.ReadFile(path)
 	if err != nil {
@@ -411,11 +425,7 @@ func TestServeTakesChangesOver(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(patience); !strings.Contains(s.said.String(), change.says); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("no %q in:\n%s", change.says, s.said)
-			}
-		}
+		until(t, change.says, s.said.String)
 	}
 	if out, _, _ := s.qhubctl("executions", "start", "--secret", token, "--wait", "-d", `{"data":{}}`); !strings.Contains(out, `"changed"`) {
 		t.Errorf("the new service returned %s", out)

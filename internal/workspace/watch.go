@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -48,7 +49,7 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 			if !ok {
 				return
 			}
-			if event.Op == fsnotify.Chmod || w.skipped(event.Name, filepath.Base(event.Name)) && event.Name != w.EnvFile() {
+			if event.Op == fsnotify.Chmod || !w.counts(event.Name) {
 				continue
 			}
 			if event.Has(fsnotify.Create) {
@@ -67,6 +68,15 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 			}
 		}
 	}
+}
+
+// counts reports whether a change of a path may change the service.
+func (w *Workspace) counts(path string) bool {
+	name := filepath.Base(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return !w.skipped(path, name)
+	}
+	return !strings.HasPrefix(name, ".") || path == w.EnvFile()
 }
 
 // watchBelow watches a folder and those in it. A file is watched with its

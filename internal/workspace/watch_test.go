@@ -1,0 +1,59 @@
+package workspace_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+func TestWatchTellsOfChangesOfTheService(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("src/program.py", "def run(): pass\n")
+	write("input/data.json", "{}")
+	w, err := workspace.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := w.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What does not count comes before what does: two tokens would show.
+	for _, c := range [][2]string{
+		{"src/program.py", "def run(): return 1\n"},
+		{"src/new/deep/module.py", "x = 1\n"},
+		{"src/new/deep/module.py", "x = 2\n"},
+		{".env", "A=1\n"},
+		{"pyproject.toml", "[project]\n"},
+	} {
+		for _, other := range []string{"input/data.json", ".qhub/serve/executions.db", "src/__pycache__/program.pyc", "out/result.txt"} {
+			write(other, c[1])
+		}
+		write(c[0], c[1])
+		select {
+		case <-changed:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("a change of %s was not told", c[0])
+		}
+	}
+	write("src/__pycache__/program.pyc", "again")
+	select {
+	case <-changed:
+		t.Error("a change was told that does not count")
+	case <-time.After(time.Second):
+	}
+}
