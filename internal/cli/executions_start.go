@@ -46,13 +46,13 @@ connection say, without starting anything twice.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.dataGiven = cmd.Flags().Changed("data")
-			if err := o.input.check(); err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
 			return startRun(cmd.Context(), streams, o)
 		},
 	}
-	o.input.flags(command)
+	o.flags(command)
 	flags := command.Flags()
 	flags.StringArrayVar(&o.tags, "tag", nil, "a tag to find the execution by; may be repeated")
 	flags.StringVar(&o.key, "idempotency-key", "", "do not start what was started with this key before")
@@ -61,7 +61,7 @@ connection say, without starting anything twice.`,
 }
 
 func startRun(ctx context.Context, streams *term.Streams, o startOptions) error {
-	body, secrets, err := o.input.read(ctx, streams)
+	body, secrets, err := o.read(ctx, streams)
 	defer clear(body)
 	defer func() {
 		for _, found := range secrets {

@@ -63,7 +63,7 @@ func (r *running) close() {
 // readInput reads what -d and --secret name.
 func (r *running) readInput(ctx context.Context) error {
 	var err error
-	r.body, r.given, err = r.options.input.read(ctx, r.streams)
+	r.body, r.given, err = r.options.read(ctx, r.streams)
 	return err
 }
 

@@ -109,7 +109,7 @@ func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {
 	case verbose:
 		level = slog.LevelDebug
 	}
-	return slog.New(tint.NewHandler(streams.Log(), &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !streams.Animate}))
+	return slog.New(tint.NewTextHandler(streams.Log(), &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !streams.Animate}))
 }
 
 // load prepares the workspace and learns the signature of the service.

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,12 +48,11 @@ func New(address string, token plaintext.Bytes) (*Client, error) {
 	case u.User != nil:
 		return nil, errors.New("the address of the service holds a password; give the token apart from it")
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("the address of the service must begin with http:// or https://, as in http://127.0.0.1:8000")
+		return nil, errors.New("the address of the service must begin with http:// or https://, as in http://127.0.0.1:8000")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the address of the service must end with its path")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = headerTimeout
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: headerTimeout, ForceAttemptHTTP2: true}
 	return &Client{
 		base: strings.TrimRight(u.String(), "/"), token: token,
 		http: &http.Client{
@@ -87,13 +87,15 @@ func (c *Client) Start(ctx context.Context, body []byte, key string) (Started, e
 	defer closeBody(response)
 	var started Started
 	started.Replayed = response.Header.Get("Idempotency-Replayed") == "true"
-	return started, decode(response, &started.Execution)
+	err = decode(response, &started.Execution)
+	return started, err
 }
 
 // Get reads an execution.
 func (c *Client) Get(ctx context.Context, id execution.ID) (execution.Execution, error) {
 	var e execution.Execution
-	return e, c.read(ctx, "/"+id.String(), &e)
+	err := c.read(ctx, "/"+id.String(), &e)
+	return e, err
 }
 
 // Wait reads an execution once it has ended.
@@ -110,7 +112,7 @@ func (c *Client) Wait(ctx context.Context, id execution.ID) (execution.Execution
 // List reads the executions of the service, the newest first, up to limit. An
 // empty tag means all.
 func (c *Client) List(ctx context.Context, tag string, limit int) ([]execution.Execution, error) {
-	query := url.Values{"limit": {fmt.Sprint(min(limit, 1000))}}
+	query := url.Values{"limit": {strconv.Itoa(min(limit, 1000))}}
 	if tag != "" {
 		query.Set("tag", tag)
 	}
@@ -163,7 +165,8 @@ func (c *Client) Log(ctx context.Context, id execution.ID) ([]execution.LogEntry
 	if response.StatusCode == http.StatusNoContent {
 		return entries, nil
 	}
-	return entries, decode(response, &entries)
+	err = decode(response, &entries)
+	return entries, err
 }
 
 func acceptJSON() http.Header { return http.Header{"Accept": {"application/json"}} }

@@ -150,7 +150,9 @@ func TestFollowGoesOnAfterACut(t *testing.T) {
 	status := func(s execution.Status) string { return "event: status\ndata: " + document(s) + "\n\n" }
 	var last []string
 	answers := []func(http.ResponseWriter){
-		func(w http.ResponseWriter) { _, _ = io.WriteString(w, "retry: 1\n\n"+status("RUNNING")+line(1)+line(2)) }, // ends early
+		func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, "retry: 1\n\n"+status("RUNNING")+line(1)+line(2))
+		}, // ends early
 		func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 		func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
 		func(w http.ResponseWriter) { _, _ = io.WriteString(w, ": beat\n\n"+line(3)+status("FAILED")+line(4)) },

@@ -90,7 +90,7 @@ type API struct {
 	bodies atomic.Int64
 	// draining ends when the server is about to: what would wait longer
 	// answers now.
-	draining context.Context
+	draining context.Context //nolint:containedctx // the server's life, not a request's
 	drain    context.CancelFunc
 }
 
@@ -138,8 +138,8 @@ func (a *API) routes() map[string]route {
 		"/openapi.json":       {http.MethodGet: a.openapi},
 		"/":                   nil,
 	}
-	for path, page := range a.Pages {
-		routes[path] = route{http.MethodGet: func(w http.ResponseWriter, r *http.Request) error {
+	for address, page := range a.Pages {
+		routes[address] = route{http.MethodGet: func(w http.ResponseWriter, r *http.Request) error {
 			page.ServeHTTP(w, r)
 			return nil
 		}}

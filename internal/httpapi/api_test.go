@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ const accepted = `{"n": 4, "$secrets": {"api_token": "s3cr3t-value"}, "$tags": [
 
 // ask makes a request without a network.
 func ask(api http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "http://localhost:8000"+target, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), method, "http://localhost:8000"+target, strings.NewReader(body))
 	if body == "" {
 		r.Body, r.ContentLength = http.NoBody, 0
 	} else {
@@ -358,7 +359,7 @@ func TestToken(t *testing.T) {
 	f := newFake(t)
 	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Auth: httpapi.NewToken(secret("t0ken-value"))})
 	basic := func(password string) string {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 		r.SetBasicAuth("any one", password)
 		return r.Header.Get("Authorization")
 	}
@@ -387,7 +388,7 @@ func TestPanicTellsNoValue(t *testing.T) {
 	api := httpapi.New(httpapi.Options{
 		Engine: f, Service: serviceID, Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	f.panics = fmt.Errorf("a value: s3cr3t-value")
+	f.panics = errors.New("a value: s3cr3t-value")
 	w := ask(api, "GET", "/"+execution.NewID().String()+"?q=s3cr3t-value", "")
 	wantProblem(t, w, http.StatusInternalServerError)
 	if strings.Contains(w.Body.String()+log.String(), "s3cr3t") {

@@ -57,7 +57,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, e execution.Executi
 	}
 	s := &eventStream{api: a, w: w, r: r, id: e.ID, sent: after}
 	if err := s.run(watch.C); err != nil {
-		panic(http.ErrAbortHandler) // cut off, which makes a client ask again
+		abort() // which makes a client ask again
 	}
 	return nil
 }

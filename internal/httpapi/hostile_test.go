@@ -29,7 +29,7 @@ func impatient() httpapi.Limits {
 func serve(t *testing.T, limits httpapi.Limits) (*fakeEngine, string) {
 	t.Helper()
 	f := newFake(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func serve(t *testing.T, limits httpapi.Limits) (*fakeEngine, string) {
 
 func dial(t *testing.T, address string) *net.TCPConn {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

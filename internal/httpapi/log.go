@@ -50,7 +50,7 @@ func (a *API) log(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		a.Log.Warn("the answer with a log was cut off", "execution", id.String(), "error", err)
-		panic(http.ErrAbortHandler)
+		abort()
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,13 +44,13 @@ func TestLongLogIsWhole(t *testing.T) {
 		f, api := newAPI(t)
 		id := f.add(execution.Running).ID
 		for i := range n {
-			f.write(id, fmt.Sprint(i))
+			f.write(id, strconv.Itoa(i))
 		}
 		var entries []execution.LogEntry
 		if err := json.Unmarshal(ask(api, "GET", "/"+id.String()+"/log", "").Body.Bytes(), &entries); err != nil {
 			t.Fatal(err)
 		}
-		if len(entries) != n || entries[n-1].Message != fmt.Sprint(n-1) {
+		if len(entries) != n || entries[n-1].Message != strconv.Itoa(n-1) {
 			t.Errorf("%d lines of %d", len(entries), n)
 		}
 	}
@@ -73,7 +74,7 @@ func (e event) String() string {
 // the stream has ended.
 func stream(t *testing.T, server *httptest.Server, target, last string) (next func() *event) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+target, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+target, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +182,15 @@ func TestEventsGoOnWhereTheyWereCutOff(t *testing.T) {
 	}
 }
 
+// poll asks for an execution when it has ended.
+func poll(t *testing.T, server *httptest.Server, id execution.ID, wait string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/"+id.String()+"?wait="+wait, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	return server.Client().Do(r)
+}
+
 func TestDrainEndsWhatWaits(t *testing.T) {
 	t.Parallel()
 	f, api, server := newServer(t, nil)
@@ -191,7 +201,7 @@ func TestDrainEndsWhatWaits(t *testing.T) {
 	}
 	polled := make(chan string)
 	go func() {
-		response, err := server.Client().Get(server.URL + "/" + id.String() + "?wait=1h")
+		response, err := poll(t, server, id, "1h")
 		if err != nil {
 			polled <- err.Error()
 			return
@@ -225,7 +235,7 @@ func TestWait(t *testing.T) {
 	}
 	polled := make(chan execution.Status)
 	go func() {
-		response, err := server.Client().Get(server.URL + "/" + id.String() + "?wait=60")
+		response, err := poll(t, server, id, "60")
 		if err != nil {
 			polled <- execution.Unknown
 			return

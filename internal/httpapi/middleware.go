@@ -32,11 +32,17 @@ func (a *API) observe(next http.Handler) http.Handler {
 			}
 			a.logAccess(w, r, time.Since(begun))
 			if !whole {
-				panic(http.ErrAbortHandler) // net/http cuts the connection
+				abort()
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// abort cuts the connection, so that a client does not take half an answer for
+// a whole one. It does not return.
+func abort() {
+	panic(http.ErrAbortHandler) //nolint:forbidigo // this is how net/http is told
 }
 
 // secure sets the headers of every answer. Nothing here is a page, and nothing
@@ -54,7 +60,7 @@ func secure(h http.Header) {
 // panic may hold anything, so only its type is logged, except for errors of the
 // Go runtime; a stack holds addresses alone.
 func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool) {
-	if cause == http.ErrAbortHandler {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return false
 	}
 	what := fmt.Sprintf("%T", cause)

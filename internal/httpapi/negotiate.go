@@ -57,7 +57,8 @@ func checkJSON(r *http.Request) error {
 	if err != nil {
 		return unsupported("The Content-Type cannot be read; send application/json.")
 	}
-	if given.MIME() != typeJSON.MIME() && !(given.Type == "application" && strings.HasSuffix(given.Subtype, "+json")) {
+	isJSON := given.Subtype == typeJSON.Subtype || strings.HasSuffix(given.Subtype, "+json")
+	if given.Type != typeJSON.Type || !isJSON {
 		return unsupported("The body must be JSON: send Content-Type: application/json.")
 	}
 	if charset := given.Parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {

@@ -118,5 +118,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone, which the access log tells
+	_, _ = w.Write(body) //nolint:gosec // no page: see contentType. That a client is gone, the access log tells
 }

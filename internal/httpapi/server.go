@@ -37,6 +37,8 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // whoever is left has been slow
 	}
-	<-ended
+	if ending := <-ended; err == nil && !errors.Is(ending, http.ErrServerClosed) {
+		err = ending
+	}
 	return err
 }

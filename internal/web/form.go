@@ -95,29 +95,29 @@ func (d definitions) field(raw json.RawMessage, f field, depth int) field {
 	}
 	switch kind := s.kind(); {
 	case len(s.Enum) > 0:
-		f.choice(s.Enum)
+		fillChoice(&f, s.Enum)
 	case s.Const != nil:
-		f.choice([]json.RawMessage{s.Const})
+		fillChoice(&f, []json.RawMessage{s.Const})
 	case len(s.AnyOf) > 0 || len(s.OneOf) > 0 || len(s.AllOf) > 0:
-		f.json(s)
+		fillJSON(&f, s)
 	case kind == "boolean" && f.Required:
 		f.Widget = "checkbox"
 	case kind == "boolean":
-		f.choice([]json.RawMessage{[]byte("true"), []byte("false")})
+		fillChoice(&f, []json.RawMessage{[]byte("true"), []byte("false")})
 	case kind == "integer" || kind == "number":
 		f.Widget, f.Integer = "number", kind == "integer"
 		f.Minimum, f.Maximum = s.Minimum.String(), s.Maximum.String()
 	case kind == "string":
-		f.text(s)
+		fillText(&f, s)
 	case kind == "object" && len(s.Properties) > 0 && depth <= maxDepth:
 		d.group(s, &f, depth)
 	default:
-		f.json(s)
+		fillJSON(&f, s)
 	}
 	return f
 }
 
-func (f *field) text(s schema) {
+func fillText(f *field, s schema) {
 	f.Widget, f.InputType, f.MaxLength = "text", "text", s.MaxLength.String()
 	switch s.Format {
 	case "date", "email", "time":
@@ -131,7 +131,7 @@ func (f *field) text(s schema) {
 	}
 }
 
-func (f *field) choice(values []json.RawMessage) {
+func fillChoice(f *field, values []json.RawMessage) {
 	f.Widget = "choice"
 	for _, raw := range values {
 		value := compact(raw)
@@ -149,7 +149,7 @@ func (f *field) choice(values []json.RawMessage) {
 }
 
 // json is a field for what no other field is made for.
-func (f *field) json(s schema) {
+func fillJSON(f *field, s schema) {
 	f.Widget = "json"
 	if f.Required && len(s.Examples) > 0 {
 		var out bytes.Buffer

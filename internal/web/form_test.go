@@ -47,18 +47,18 @@ func TestFields(t *testing.T) {
 	const defs = `"M":{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer","default":3},"m":{"$ref":"#/$defs/M"}},"required":["z"]},
 		"Colour":{"enum":["red",2,null]},"Self":{"$ref":"#/$defs/Self"}`
 	for schema, want := range map[string]string{
-		`{"type":"string"}`:                                   "p text required",
-		`{"type":"string","default":"a \"b\""}`:               `p text required default=a "b"`,
-		`{"type":"integer"}`:                                  "p number required",
-		`{"type":"number","default":1.50}`:                    "p number required default=1.50",
-		`{"type":"boolean"}`:                                  "p checkbox required",
-		`{"enum":["a","b"]}`:                                  `p choice required ("a", "b")`,
-		`{"$ref":"#/$defs/Colour"}`:                           `p choice required ("red", 2, null)`,
-		`{"const":5}`:                                         "p choice required (5)",
-		`{"type":"array","items":{"type":"string"}}`:          "p json required",
-		`{"type":"object"}`:                                   "p json required",
-		`{}`:                                                  "p json required",
-		`true`:                                                "p json required",
+		`{"type":"string"}`:                          "p text required",
+		`{"type":"string","default":"a \"b\""}`:      `p text required default=a "b"`,
+		`{"type":"integer"}`:                         "p number required",
+		`{"type":"number","default":1.50}`:           "p number required default=1.50",
+		`{"type":"boolean"}`:                         "p checkbox required",
+		`{"enum":["a","b"]}`:                         `p choice required ("a", "b")`,
+		`{"$ref":"#/$defs/Colour"}`:                  `p choice required ("red", 2, null)`,
+		`{"const":5}`:                                "p choice required (5)",
+		`{"type":"array","items":{"type":"string"}}`: "p json required",
+		`{"type":"object"}`:                          "p json required",
+		`{}`:                                         "p json required",
+		`true`:                                       "p json required",
 		`{"anyOf":[{"type":"integer"},{"type":"null"}]}`:      "p number required",
 		`{"type":["integer","null"]}`:                         "p number required",
 		`{"type":["integer","string"]}`:                       "p json required",
@@ -107,7 +107,7 @@ func get(t *testing.T, pages map[string]http.Handler, path string, headers ...st
 	if !ok {
 		t.Fatalf("there is no %s", path)
 	}
-	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)
+	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

@@ -56,13 +56,13 @@ func Pages(service func() (Service, bool)) map[string]http.Handler {
 	}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
-		panic(err) // they are in the binary
+		panic(err) //nolint:forbidigo // they are in the binary
 	}
 	for _, entry := range entries {
 		name := entry.Name()
 		content, err := assets.ReadFile("assets/" + name)
 		if err != nil {
-			panic(err)
+			panic(err) //nolint:forbidigo // the same
 		}
 		handlers[assetsDir+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
 	}
@@ -114,7 +114,7 @@ func newAsset(name string, content []byte) asset {
 	}
 	contentType, ok := types[path.Ext(plain)]
 	if !ok {
-		panic(fmt.Sprintf("web: what is %s?", name))
+		panic("web: what is " + name + "?") //nolint:forbidigo // only a change of this package can do it
 	}
 	return asset{content, plain != name, contentType, `"` + hex.EncodeToString(sum[:16]) + `"`}
 }

@@ -87,7 +87,7 @@ func (w *Workspace) watchBelow(watcher *fsnotify.Watcher, dir string) error {
 	}
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
-			return nil // it is gone again, or may not be read
+			return nil //nolint:nilerr // it is gone again, or may not be read
 		}
 		if path != w.Dir && w.skipped(path, entry.Name()) {
 			return fs.SkipDir
