@@ -36,7 +36,7 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 	for _, name := range []string{"../x", "/etc/x", "a/b", `..\x`, "..", ".", "", "C:x"} {
 		outer := t.TempDir()
 		dir := filepath.Join(outer, "inner")
-		_, errs, code := command(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, name, content).URL)
+		_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, name, content).URL)
 		if code != 1 || !strings.Contains(errs, "which is not written here") {
 			t.Errorf("%q: %d %s", name, code, errs)
 		}
@@ -49,7 +49,7 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "x")); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := command(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, "x", content).URL); code != 0 {
+	if _, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, "x", content).URL); code != 0 {
 		t.Errorf("%d %s", code, errs)
 	}
 	if _, err := os.Stat(outside); err == nil {
@@ -66,7 +66,7 @@ func TestDownloadLeavesNothingHalf(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	dir := t.TempDir()
-	_, errs, code := command(t, "executions", "files", someID, "--download", dir, "--url", server.URL)
+	_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", server.URL)
 	if code != 1 || !strings.Contains(errs, "cannot write x") {
 		t.Errorf("%d %s", code, errs)
 	}
@@ -81,7 +81,7 @@ func TestWhatAServerSaysGivesTheTerminalNoOrders(t *testing.T) {
 		_, _ = io.WriteString(w, `[{"message":"a\u001b[2Jb\u009bc\td","severity":"INFO","timestamp":"2026-01-31T22:38:09Z"}]`)
 	})
 	for _, arguments := range [][]string{{"log", someID}, {"files", someID}, {"result", someID}} {
-		out, errs, _ := command(t, append([]string{"executions", "--url", server.URL}, arguments...)...)
+		out, errs, _ := call(t, append([]string{"executions", "--url", server.URL}, arguments...)...)
 		if strings.ContainsAny(out+errs, "\x1b\u009b\x07") {
 			t.Errorf("%v: %q %q", arguments, out, errs)
 		}
@@ -92,11 +92,11 @@ func TestExecutionsWithoutAServer(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close() // its port is free now
 	t.Setenv("QHUBCTL_URL", server.URL)
-	_, errs, code := command(t, "executions", "list")
+	_, errs, code := call(t, "executions", "list")
 	if code != 2 || !strings.Contains(errs, "does not answer") || !strings.Contains(errs, "qhubctl serve") {
 		t.Errorf("%d %s", code, errs)
 	}
-	_, errs, code = command(t, "executions", "list", "--url", (&url.URL{Scheme: "http", User: url.UserPassword("u", "pass-w0rd"), Host: "h"}).String())
+	_, errs, code = call(t, "executions", "list", "--url", (&url.URL{Scheme: "http", User: url.UserPassword("u", "pass-w0rd"), Host: "h"}).String())
 	if code != 2 || strings.Contains(errs, "w0rd") {
 		t.Errorf("%d %s", code, errs)
 	}

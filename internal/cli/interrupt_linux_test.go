@@ -15,9 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long something may take that has to happen.
-const patience = 60 * time.Second
-
 // buffer may be written and read at once.
 type buffer struct {
 	mu   sync.Mutex

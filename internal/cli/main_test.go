@@ -3,11 +3,15 @@ package cli_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/qhubctl/qhubctl/internal/cli"
 )
+
+// patience is how long something may take that has to happen.
+const patience = time.Minute
 
 // TestMain makes the test binary the program too, under the program's name: it
 // is what the scripts and tests find in PATH.

@@ -28,9 +28,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
-// patience is how long anything may take on a busy machine.
-const patience = time.Minute
-
 const theSecret = "s3cr3t-of-the-tests"
 
 // safeBuffer is written by a server while a test reads it.
@@ -111,10 +108,10 @@ func serve(t *testing.T, dir string, flags ...string) *served {
 // qhubctl runs a command against the server, in this process.
 func (s *served) qhubctl(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	return command(s.t, append(args, "--url", s.url)...)
+	return call(s.t, append(args, "--url", s.url)...)
 }
 
-func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -405,7 +402,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--port", "70000"}, "0 to 65535"},
 		{[]string{"--timeout", "-1s"}, "negative"},
 	} {
-		_, errs, code := command(t, slices.Concat([]string{"serve", dir, "--python", runnertest.KitPython(t).Interpreter}, c.flags)...)
+		_, errs, code := call(t, slices.Concat([]string{"serve", dir, "--python", runnertest.KitPython(t).Interpreter}, c.flags)...)
 		if code != 2 || !strings.Contains(errs, c.says) || strings.Contains(errs, theSecret) {
 			t.Errorf("%v: %d %s", c.flags, code, errs)
 		}

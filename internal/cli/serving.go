@@ -149,7 +149,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.closeEngine)
+	s.closers = append(s.closers, func() error { return s.closeEngine(ctx) })
 	return nil
 }
 
@@ -171,26 +171,26 @@ func keptID(path string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// closeEngine lets what runs end, for a moment. Another Ctrl-C ends it now.
-func (s *serving) closeEngine() error {
+// closeEngine lets what runs end, for a moment. Another Ctrl-C, after the one
+// that has ended ctx, ends it now.
+func (s *serving) closeEngine(ctx context.Context) error {
 	patience, stop := context.WithTimeout(context.Background(), farewell)
 	defer stop()
-	signals, forget := notified()
-	defer forget()
-	closed := make(chan struct{})
-	defer close(closed)
-	load, err := s.engine.Load(patience)
-	if err == nil && load.Active > 0 {
+	if load, err := s.engine.Load(patience); err == nil && load.Active > 0 {
 		s.streams.Say("waiting for %d that run; Ctrl-C again ends them", load.Active)
 	}
+	var again <-chan os.Signal
+	var by *interruption
+	if errors.As(context.Cause(ctx), &by) {
+		again = by.again
+	}
+	closed := make(chan struct{})
+	defer close(closed)
 	go func() {
-		for {
-			select {
-			case <-signals:
-				stop()
-			case <-closed:
-				return
-			}
+		select {
+		case <-again:
+			stop()
+		case <-closed:
 		}
 	}()
 	return s.engine.Close(patience)
