@@ -16,22 +16,31 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// checkMachine looks at what every service needs.
-func checkMachine(ctx context.Context) []finding {
+// checkMachine looks at what every service needs. What only services in another
+// language need is no problem.
+func checkMachine(ctx context.Context, language workspace.Language) []finding {
 	findings := []finding{checkPlatform()}
-	if python, version, err := workspace.FindPython(ctx); err != nil {
-		findings = append(findings, finding{"python", isProblem, err.Error(), hintOf(err)})
-	} else {
-		findings = append(findings, finding{"python", isOK, version + " at " + python, ""})
+	tool := func(check string, needed bool, find func(context.Context) (path, version string, err error)) {
+		path, version, err := find(ctx)
+		switch {
+		case err == nil:
+			findings = append(findings, finding{check, isOK, version + " at " + path, ""})
+		case needed:
+			findings = append(findings, finding{check, isProblem, err.Error(), hintOf(err)})
+		default:
+			findings = append(findings, finding{check, isWarning, err.Error() + "; only services in it need it", hintOf(err)})
+		}
 	}
+	tool("python", language == workspace.Python || language == "", workspace.FindPython)
 	if uv, err := exec.LookPath("uv"); err == nil {
 		findings = append(findings, finding{"uv", isOK, uv, ""})
-	} else {
+	} else if language == workspace.Python || language == "" {
 		findings = append(findings, finding{
 			"uv", isWarning, "not installed; environments are made with venv and pip, which takes longer",
 			"install uv: pip install uv",
 		})
 	}
+	tool("go", language == workspace.Go, workspace.FindGo)
 	return findings
 }
 
@@ -77,7 +86,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
-		if env, err = workspace.Given(o.python); err != nil {
+		if env, err = w.Given(o.python); err != nil {
 			return append(findings, finding{"environment", isProblem, err.Error(), hintOf(err)})
 		}
 		state = workspace.Foreign
@@ -87,7 +96,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 		return findings
 	}
 	s.env, s.key = env, w.SourceKey(env)
-	if s.program, err = w.Python(env); err != nil {
+	if s.program, err = w.Program(env); err != nil {
 		return append(findings, finding{"cache", isProblem, err.Error(), hintOf(err)})
 	}
 	described, err := s.signature(ctx, streams.Log())
@@ -104,9 +113,9 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 func checkEnvironment(state workspace.State, env *workspace.Environment) finding {
 	switch state {
 	case workspace.Ready:
-		return finding{"environment", isOK, env.Dir + ", made by qhubctl, up to date", ""}
+		return finding{"environment", isOK, env.Path() + ", made by qhubctl, up to date", ""}
 	case workspace.Foreign:
-		return finding{"environment", isOK, env.Python + ", yours, used as it is", ""}
+		return finding{"environment", isOK, env.Path() + ", yours, used as it is", ""}
 	case workspace.Broken:
 		return finding{
 			"environment", isProblem, "there is no Python at " + env.Python,

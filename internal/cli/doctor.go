@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 // A finding is one thing that the doctor has looked at.
@@ -36,10 +37,10 @@ func newDoctor(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor [DIR]",
 		Short: "Check this machine and a workspace",
-		Long: `Looks at what running services needs (Python, uv, the package index's proxy
-settings) and, where DIR holds a service, at its environment, its description,
-its secrets, and whether git could take them. It changes nothing and installs
-nothing. Values of secrets are never shown.
+		Long: `Looks at what running services needs (Python and uv, Go) and, where DIR holds a
+service, at its environment, its description, its secrets, and whether git could
+take them. It changes nothing and installs nothing. Values of secrets are never
+shown.
 
 Exit code 1 if there is a problem; a warning is none.`,
 		Example: `  qhubctl doctor
@@ -59,7 +60,11 @@ Exit code 1 if there is a problem; a warning is none.`,
 }
 
 func doctorRun(ctx context.Context, streams *term.Streams, o doctorOptions) error {
-	findings := append(checkMachine(ctx), checkWorkspace(ctx, streams, o.serviceOptions)...)
+	var language workspace.Language
+	if w, err := o.locate(); err == nil {
+		language = w.Language
+	}
+	findings := append(checkMachine(ctx, language), checkWorkspace(ctx, streams, o.serviceOptions)...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

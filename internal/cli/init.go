@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"charm.land/huh/v2"
 	"github.com/spf13/cobra"
@@ -17,8 +18,8 @@ const defaultDir = "user_code"
 type initOptions struct {
 	dir      string
 	language string
-	// ask for what the command line does not say.
-	ask bool
+	// Ask for what the command line does not say.
+	askDir, askLanguage bool
 }
 
 func newInit(streams *term.Streams) *cobra.Command {
@@ -26,15 +27,17 @@ func newInit(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Make a new service",
-		Long: `Writes a new service into DIR (default ` + defaultDir + `): its function, its project
-file, an input to try it with, a test, and the kit it needs, so that nothing
+		Long: `Writes a new service into DIR (default ` + defaultDir + `): its function in Python or
+Go, its project file, an input to try it with, a test, and the kit it needs, so that nothing
 has to be published anywhere. On a terminal it asks for what is not given.
 Files that exist are never overwritten.`,
 		Example: `  qhubctl init
-  qhubctl init my-service --lang python`,
+  qhubctl init my-service --lang python
+  qhubctl init my-service --lang go`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.ask = streams.Interactive && len(args) == 0 && !cmd.Flags().Changed("lang")
+			o.askDir = streams.Interactive && len(args) == 0
+			o.askLanguage = streams.Interactive && !cmd.Flags().Changed("lang")
 			o.dir = defaultDir
 			if len(args) > 0 {
 				o.dir = args[0]
@@ -42,18 +45,27 @@ Files that exist are never overwritten.`,
 			return initRun(cmd.Context(), streams, o)
 		},
 	}
-	command.Flags().StringVar(&o.language, "lang", "python", "the language: python")
-	_ = command.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions([]string{"python"}, cobra.ShellCompDirectiveNoFileComp))
+	names := languageNames()
+	command.Flags().StringVar(&o.language, "lang", names[0], "the language: "+strings.Join(names, " or "))
+	_ = command.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 
+func languageNames() []string {
+	names := make([]string, len(workspace.Languages))
+	for i, language := range workspace.Languages {
+		names[i] = string(language)
+	}
+	return names
+}
+
 func initRun(ctx context.Context, streams *term.Streams, o initOptions) error {
-	if o.ask {
+	if o.askDir || o.askLanguage {
 		if err := askInit(ctx, streams, &o); err != nil {
 			return err
 		}
 	}
-	files, err := workspace.Scaffold(o.dir, o.language)
+	files, err := workspace.Scaffold(o.dir, workspace.Language(o.language))
 	if err != nil {
 		return err
 	}
@@ -70,14 +82,19 @@ A new service is in %[1]s. Run it:
 }
 
 func askInit(ctx context.Context, streams *term.Streams, o *initOptions) error {
-	form := huh.NewForm(huh.NewGroup(
-		huh.NewInput().Title("Folder of the new service").Value(&o.dir).Validate(func(dir string) error {
+	var fields []huh.Field
+	if o.askDir {
+		fields = append(fields, huh.NewInput().Title("Folder of the new service").Value(&o.dir).Validate(func(dir string) error {
 			if dir == "" {
 				return errors.New("name a folder")
 			}
 			return nil
-		}),
-	)).WithInput(streams.In).WithOutput(streams.Err)
+		}))
+	}
+	if o.askLanguage {
+		fields = append(fields, huh.NewSelect[string]().Title("Language").Options(huh.NewOptions(languageNames()...)...).Value(&o.language))
+	}
+	form := huh.NewForm(huh.NewGroup(fields...)).WithInput(streams.In).WithOutput(streams.Err)
 	if err := form.RunWithContext(ctx); err != nil {
 		if errors.Is(err, huh.ErrUserAborted) {
 			return errInterrupted

@@ -98,9 +98,9 @@ func report(streams *term.Streams, command *cobra.Command, err error) int {
 
 const about = `Write a service as a typed function, run it with its secrets, and keep them safe.
 
-A service is a function run(...). Its parameters say what it takes: inputs from
-the request, secrets (SecretValue) from the environment, data pools (DataPool)
-from a folder. Start with:
+A service is a function run(...) in Python or Go. Its parameters say what it
+takes: inputs from the request, secrets from the environment, data pools from a
+folder. Start with:
 
   qhubctl init my-service
   cd my-service

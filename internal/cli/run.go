@@ -32,9 +32,11 @@ func newRun(streams *term.Streams) *cobra.Command {
 		Long: `Runs the service in DIR (default: this folder) once. Its result goes to
 standard output, its log to standard error as it comes, with secrets masked.
 
-The environment is prepared first: with uv if it is installed, else with venv
-and pip, once per change of pyproject.toml or requirements.txt. A .venv of your
-own is used as it is.
+A service in Python gets its environment first: with uv if it is installed, else
+with venv and pip, once per change of pyproject.toml or requirements.txt. A .venv
+of your own is used as it is. A service in Go is built first, once per change of
+its sources. DIR may also be a service that is built already, a program; then
+input/, .env and out/ are those of the current folder.
 
 Input is one JSON object with a key for each parameter. Without -d it is read
 from the files in input/, data.json for the parameter data. Data pools are the

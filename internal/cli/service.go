@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,14 +30,15 @@ type serviceOptions struct {
 
 func (o *serviceOptions) flags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&o.entrypoint, "entrypoint", "", "the function to run, as module:function (default "+workspace.DefaultEntrypoint+")")
+	flags.StringVar(&o.entrypoint, "entrypoint", "", "the function to run of a service in Python, as module:function (default "+workspace.DefaultEntrypoint+")")
 	flags.StringVar(&o.python, "python", "", "run with this Python as it is, instead of the workspace's .venv")
 	flags.StringVar(&o.envFile, "env-file", "", "read variables and secrets from this file too, before .env")
 	_ = command.MarkFlagFilename("python")
 	_ = command.MarkFlagFilename("env-file")
 }
 
-// service is a workspace with its environment, ready to run.
+// service is a workspace with its environment, ready to run. What it is
+// written in is known to these two alone.
 type service struct {
 	workspace *workspace.Workspace
 	env       *workspace.Environment
@@ -93,7 +92,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	}
 	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
 	if o.python != "" {
-		s.env, err = workspace.Given(o.python)
+		s.env, err = w.Given(o.python)
 	} else {
 		s.env, err = w.Prepare(ctx, streams)
 	}
@@ -101,7 +100,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 		return nil, err
 	}
 	s.key = w.SourceKey(s.env)
-	s.program, err = w.Python(s.env)
+	s.program, err = w.Program(s.env)
 	return s, err
 }
 
@@ -119,11 +118,7 @@ func (s *service) environment(folder runner.Folder) runner.Environment {
 	env.Place(folder)
 	env["ENTRYPOINT"] = s.workspace.Entrypoint
 	env["WORKSPACE"] = s.workspace.Dir
-	env["PYTHONUNBUFFERED"] = "1" // a log line is seen when it is written
-	env.PrependPath(filepath.Dir(s.env.Python))
-	if s.env.Dir != "" {
-		env["VIRTUAL_ENV"] = s.env.Dir
-	}
+	s.env.Activate(env)
 	return env
 }
 
@@ -134,58 +129,11 @@ func (s *service) command(folder runner.Folder, stdout, stderr io.Writer) proces
 	}
 }
 
-// describeError is a service that cannot be described.
-type describeError struct {
-	cause *signature.DescribeError
-	env   *workspace.Environment
-}
-
-func (e *describeError) Error() string   { return "the service cannot be described: " + e.cause.Message }
-func (e *describeError) Details() string { return e.cause.Traceback }
-func (e *describeError) Unwrap() error   { return e.cause }
-
-func (e *describeError) Hint() string {
-	switch e.cause.Kind {
-	case "import":
-		return e.importHint()
-	case "syntax":
-		return "mend the line that is named above"
-	case "missing":
-		return "the service is a function: def run(data: InputData, api_token: SecretValue) -> dict"
-	case "collision":
-		return "each secret needs an environment variable of its own"
-	case "annotation":
-		return "types of parameters: str, int, float, bool, list, dict, pydantic models, SecretValue, DataPool"
-	default:
-		return ""
-	}
-}
-
-func (e *describeError) importHint() string {
-	switch {
-	case !strings.Contains(e.cause.Message, "ModuleNotFoundError"):
-		return "the module is imported before its secrets and its input are there; what needs them belongs into the function"
-	case e.env.Managed:
-		return "if a package is missing, add it to the dependencies in pyproject.toml or requirements.txt"
-	default:
-		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's and is used as it is"
-	}
-}
-
-// silentError is a service whose process ended while it was imported.
-type silentError struct{ err error }
-
-func (e *silentError) Error() string { return e.err.Error() }
-func (e *silentError) Unwrap() error { return e.err }
-func (e *silentError) Hint() string {
-	return "its log is above; if there is none, look for what ends the process or crashes it while the module is imported"
-}
-
 // describe takes the description from a process that was started for it.
 func (s *service) describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
 	document, err := e.Describe(ctx)
 	if errors.Is(err, process.ErrNotDescribed) {
-		return nil, &silentError{err}
+		return nil, &undescribedError{err, s.workspace.Language}
 	}
 	if err != nil {
 		return nil, err
@@ -193,12 +141,13 @@ func (s *service) describe(ctx context.Context, e process.Execution) (*signature
 	described, err := signature.Parse(document)
 	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
 		broken.Message, broken.Traceback = s.masker.String(broken.Message), s.masker.String(broken.Traceback)
-		return nil, &describeError{broken, s.env}
+		return nil, &describeError{broken, s.workspace.Language, s.env}
 	}
-	if err == nil {
-		s.workspace.CacheSignature(s.key, document)
+	if err != nil {
+		return nil, &undescribedError{err, s.workspace.Language}
 	}
-	return described, err
+	s.workspace.CacheSignature(s.key, document)
+	return described, nil
 }
 
 // signature describes the service, in a process only if it has changed. What

@@ -21,6 +21,7 @@ type versionInfo struct {
 	Go        string `json:"go"`
 	Platform  string `json:"platform"`
 	PythonSDK string `json:"pythonSDK"`
+	GoSDK     string `json:"goSDK"`
 }
 
 func newVersion(streams *term.Streams) *cobra.Command {
@@ -48,7 +49,7 @@ func versionRun(streams *term.Streams, output string) error {
 	if output == "json" {
 		return printJSON(streams, info)
 	}
-	text := fmt.Sprintf("qhubctl %s (%s, %s)\nPython kit qhub-commons %s\n", info.Version, info.Go, info.Platform, info.PythonSDK)
+	text := fmt.Sprintf("qhubctl %s (%s, %s)\nPython kit qhub-commons %s\nGo kit %s\n", info.Version, info.Go, info.Platform, info.PythonSDK, info.GoSDK)
 	return writeAll(streams.Out, []byte(text))
 }
 
@@ -57,7 +58,7 @@ func readVersion() (versionInfo, error) {
 	if err != nil {
 		return versionInfo{}, err
 	}
-	info := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, PythonSDK: kit}
+	info := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, PythonSDK: kit, GoSDK: sdk.GoVersion}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		if info.Version == "" {
 			info.Version = build.Main.Version

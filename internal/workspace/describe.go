@@ -24,11 +24,20 @@ type described struct {
 	Document json.RawMessage `json:"document"`
 }
 
-// SourceKey is a hash of what a description depends on: the entrypoint, the
-// files of the workspace, and the packages of the environment. It is empty
-// where the workspace is too large to tell.
+// SourceKey is a hash of what a description depends on: the program that has
+// been built here, or the entrypoint, the files of the workspace, and the
+// packages of the environment. It is empty where the workspace is too large to
+// tell, and for programs of others: they describe themselves in no time, and
+// their user's folder is not the place for notes about them.
 func (w *Workspace) SourceKey(env *Environment) string {
 	h := sha256.New()
+	if w.Language == Prebuilt {
+		return ""
+	}
+	if env.Binary != "" {
+		_, _ = fmt.Fprintf(h, "1 %q %s\n", env.Binary, stamped(env.Binary))
+		return hex.EncodeToString(h.Sum(nil))
+	}
 	_, _ = fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
 	if err := w.hashSources(h); err != nil {
 		return ""

@@ -18,12 +18,15 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// An Environment is a Python that has what the service needs.
+// An Environment is what a service is run with: a Python that has what the
+// service needs, or a program that is built.
 type Environment struct {
-	// Python is the interpreter.
+	// Python is the interpreter; empty if the service is a program.
 	Python string
 	// Dir is the virtual environment; empty if Python is not in one.
 	Dir string
+	// Binary is the program of a service that is one.
+	Binary string
 	// Managed: qhubctl has made it and keeps it up to date.
 	Managed bool
 }
@@ -45,10 +48,22 @@ type stamp struct {
 }
 
 // Prepare makes sure that the workspace has an environment. One that the user
-// has made is taken as it is; otherwise one is made, and made anew when
-// pyproject.toml, requirements.txt or the lock file change. An environment
-// that is up to date costs two small files to read and no process.
+// has made is taken as it is; otherwise one is made, and made anew when what it
+// is made from changes: pyproject.toml, requirements.txt or the lock file, or
+// the sources of a service in Go. An environment that is up to date costs some
+// small files to read and no process.
 func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environment, error) {
+	switch w.Language {
+	case Prebuilt:
+		return &Environment{Binary: w.binary}, nil
+	case Go:
+		return w.prepareGo(ctx, progress)
+	default:
+		return w.preparePython(ctx, progress)
+	}
+}
+
+func (w *Workspace) preparePython(ctx context.Context, progress Progress) (*Environment, error) {
 	env := w.environment()
 	if w.isForeign(env) {
 		return env, checkPython(env.Python)
@@ -131,6 +146,16 @@ const (
 
 // EnvironmentState looks at the environment without changing anything.
 func (w *Workspace) EnvironmentState() (State, *Environment) {
+	switch w.Language {
+	case Prebuilt:
+		return Foreign, &Environment{Binary: w.binary}
+	case Go:
+		env := w.goEnvironment()
+		if !w.built(env) {
+			return Unmade, env
+		}
+		return Ready, env
+	}
 	env := w.environment()
 	if w.isForeign(env) {
 		if checkPython(env.Python) != nil {
@@ -147,25 +172,6 @@ func (w *Workspace) EnvironmentState() (State, *Environment) {
 
 func (w *Workspace) environment() *Environment {
 	return &Environment{Dir: w.path(".venv"), Python: w.path(".venv", venvPython())}
-}
-
-// Given is an environment that the user names; it is taken as it is.
-func Given(python string) (*Environment, error) {
-	absolute, err := filepath.Abs(python)
-	if err != nil {
-		return nil, &Error{Message: "cannot find " + python, Err: err}
-	}
-	if !isFile(absolute) {
-		return nil, &Error{
-			Message: "there is no Python at " + python,
-			Advice:  "name the interpreter of an environment that has qhub-commons, such as .venv/bin/python",
-		}
-	}
-	env := &Environment{Python: absolute}
-	if dir := filepath.Dir(filepath.Dir(absolute)); exists(filepath.Join(dir, "pyvenv.cfg")) {
-		env.Dir = dir
-	}
-	return env, nil
 }
 
 func checkPython(python string) error {

@@ -212,7 +212,7 @@ func (i installer) command(ctx context.Context, program string, args ...string) 
 	return &Error{
 		Message: "cannot prepare the environment: " + filepath.Base(program) + " failed",
 		Detail:  lastLines(output.String(), 12),
-		Advice:  adviceFor(output.String()),
+		Advice:  installHints.about(output.String(), "run the command again once the cause above is mended"),
 		Err:     err,
 	}
 }
@@ -248,23 +248,26 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-var advice = []struct {
+// hints say what to do about what another program has said.
+type hints []struct {
 	sign *regexp.Regexp
 	text string
-}{
+}
+
+func (all hints) about(output, otherwise string) string {
+	for _, h := range all {
+		if h.sign.MatchString(output) {
+			return h.text
+		}
+	}
+	return otherwise
+}
+
+var installHints = hints{
 	{regexp.MustCompile(`(?i)no space left|ENOSPC`), "the disk is full: free some space and run the command again"},
 	{regexp.MustCompile(`(?i)conflict|incompatible|unsatisfiable`), "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
 	{regexp.MustCompile(`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`), "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
 	{regexp.MustCompile(`(?i)no module named (venv|ensurepip)|ensurepip is not`), "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
 	{regexp.MustCompile(`\(from versions: none\)`), "check the name of the package, and whether the package index can be reached and has it"},
 	{regexp.MustCompile(`(?i)no (matching distribution|solution found)|requires-python|not supported`), "check the names, versions and requires-python in pyproject.toml or requirements.txt"},
-}
-
-func adviceFor(output string) string {
-	for _, a := range advice {
-		if a.sign.MatchString(output) {
-			return a.text
-		}
-	}
-	return "run the command again once the cause above is mended"
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -18,17 +20,24 @@ import (
 //go:embed all:scaffold
 var scaffolds embed.FS
 
+// kitDir is the folder of a service in Go that holds the kit.
+const kitDir = "qhubctl-sdk"
+
 // Scaffold writes a new service into dir, which may exist. It never overwrites
 // a file: if one is in the way, nothing is written. It returns the names of
-// the files it has written.
-func Scaffold(dir, language string) ([]string, error) {
+// the files it has written, where the folder of the kit counts as one.
+func Scaffold(dir string, language Language) ([]string, error) {
 	files, err := scaffoldFiles(dir, language)
 	if err != nil {
 		return nil, err
 	}
 	var inTheWay, names []string
 	for _, f := range files {
-		names = append(names, f.name)
+		if !strings.HasPrefix(f.name, kitDir+string(filepath.Separator)) {
+			names = append(names, f.name)
+		} else if kit := kitDir + string(filepath.Separator); !slices.Contains(names, kit) {
+			names = append(names, kit)
+		}
 		if _, err := os.Lstat(filepath.Join(dir, f.name)); !errors.Is(err, fs.ErrNotExist) {
 			inTheWay = append(inTheWay, f.name)
 		}
@@ -67,26 +76,41 @@ type scaffoldFile struct {
 	content []byte
 }
 
-func scaffoldFiles(dir, language string) ([]scaffoldFile, error) {
-	root := "scaffold/" + language
-	if _, err := fs.Stat(scaffolds, root); err != nil {
-		return nil, &Error{Message: fmt.Sprintf("there is no scaffold for the language %q", language), Advice: "known languages: python"}
+func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
+	if !slices.Contains(Languages, language) {
+		return nil, &Error{Message: fmt.Sprintf("there is no scaffold for the language %q", language), Advice: fmt.Sprintf("known languages: %s, %s", Python, Go)}
 	}
-	wheel, err := sdk.PythonWheel()
+	values := map[string]string{"Name": projectName(dir), "Kit": kitDir, "KitModule": sdk.GoModulePath, "Go": sdk.GoOldest}
+	files, err := kitFiles(language, values)
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]string{"Name": projectName(dir), "Wheel": wheel.Name}
-	files := []scaffoldFile{{filepath.Join("vendor", wheel.Name), wheel.Content}}
+	root := "scaffold/" + string(language)
 	err = fs.WalkDir(scaffolds, root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		content, err := fillIn(path, values)
 		name := strings.ReplaceAll(strings.TrimPrefix(path, root+"/"), "dot_", ".")
-		files = append(files, scaffoldFile{filepath.FromSlash(name), content})
+		files = append(files, scaffoldFile{filepath.FromSlash(strings.TrimSuffix(name, ".tmpl")), content})
 		return err
 	})
+	return files, err
+}
+
+// kitFiles are the files by which a service finds its kit where no package
+// index knows us.
+func kitFiles(language Language, values map[string]string) ([]scaffoldFile, error) {
+	if language == Python {
+		wheel, err := sdk.PythonWheel()
+		values["Wheel"] = wheel.Name
+		return []scaffoldFile{{filepath.Join("vendor", wheel.Name), wheel.Content}}, err
+	}
+	module, err := sdk.GoModule()
+	var files []scaffoldFile
+	for _, name := range slices.Sorted(maps.Keys(module)) {
+		files = append(files, scaffoldFile{filepath.Join(kitDir, filepath.FromSlash(name)), module[name]})
+	}
 	return files, err
 }
 

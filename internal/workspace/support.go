@@ -11,9 +11,9 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// Python says how the service is run in the environment. It places the files
-// that this needs into the user's cache.
-func (w *Workspace) Python(env *Environment) (process.Python, error) {
+// python says how a service in Python is run. It places the files that this
+// needs into the user's cache.
+func (w *Workspace) python(env *Environment) (process.Python, error) {
 	describer, err := sdk.Describer()
 	if err != nil {
 		return process.Python{}, err

@@ -1,7 +1,10 @@
 // Package workspace is the folder in which someone writes a service: finding
 // out what it holds ([Open]), making a new one ([Scaffold]), setting up what
-// it needs to run ([Workspace.Prepare]), and the description of its service
+// it needs to run ([Workspace.Prepare]), the program to run
+// ([Workspace.Program]), and the description of its service
 // ([Workspace.CachedSignature]).
+//
+// Only this package knows what the languages of services differ in.
 //
 // What the program keeps for a workspace lies in its folder ".qhub", which
 // ignores itself for git and may be deleted at any time. No secret is ever
@@ -29,7 +32,9 @@ const stateDir = ".qhub"
 type Workspace struct {
 	// Dir is absolute.
 	Dir string
-	// Entrypoint is module:function.
+	// Language that the service is written in.
+	Language Language
+	// Entrypoint is module:function of a service in Python, "main" of others.
 	Entrypoint string
 	// Name, Version and Description are the project's own words; the name of
 	// the folder stands for a missing name.
@@ -38,6 +43,7 @@ type Workspace struct {
 	Published bool
 
 	project project
+	binary  string // of a service that is built already
 }
 
 // project is the part of a pyproject.toml that matters here.
@@ -82,7 +88,8 @@ func (e *Error) Hint() string { return e.Advice }
 // Details is what another program said.
 func (e *Error) Details() string { return e.Detail }
 
-// Open finds out what the folder dir holds.
+// Open finds out what the folder dir holds. The name of a program file stands
+// for a service that is built already, in the current folder.
 func Open(dir string) (*Workspace, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
@@ -95,11 +102,14 @@ func Open(dir string) (*Workspace, error) {
 	case err != nil:
 		return nil, &Error{Message: "cannot open " + dir, Err: err}
 	case !info.IsDir():
-		return nil, &Error{Message: dir + " is not a folder", Advice: "name the folder that holds the service, the one with src/program.py"}
+		return openBinary(dir, absolute, info)
 	}
-	w := &Workspace{Dir: absolute, Entrypoint: DefaultEntrypoint, Name: filepath.Base(absolute)}
+	w := &Workspace{Dir: absolute, Language: Python, Entrypoint: DefaultEntrypoint, Name: filepath.Base(absolute)}
 	if err := w.readProject(); err != nil {
 		return nil, err
+	}
+	if w.entryFile() == "" && w.looksLikeGo() {
+		return w.asGo(dir)
 	}
 	err = w.checkEntrypoint(dir)
 	return w, err
@@ -108,7 +118,13 @@ func Open(dir string) (*Workspace, error) {
 // WithEntrypoint is the same workspace with another function to run.
 func (w *Workspace) WithEntrypoint(entrypoint string) (*Workspace, error) {
 	other := *w
-	other.Entrypoint = entrypoint
+	other.Language, other.Entrypoint = Python, entrypoint
+	if w.Language != Python && other.entryFile() == "" {
+		return nil, &Error{
+			Message: "an entrypoint is a function of a service in Python, and this one is not",
+			Advice:  "leave out --entrypoint: a service in Go is the main package of its folder",
+		}
+	}
 	return &other, other.checkEntrypoint(w.Dir)
 }
 
@@ -154,33 +170,43 @@ func (w *Workspace) checkEntrypoint(given string) error {
 			Advice:  "the default is " + DefaultEntrypoint,
 		}
 	}
-	file := filepath.Join(strings.Split(module, ".")...)
-	for _, candidate := range []string{file + ".py", filepath.Join(file, "__init__.py")} {
-		if _, err := os.Stat(w.path(candidate)); err == nil {
-			return nil
-		}
+	if w.entryFile() != "" {
+		return nil
 	}
+	file := filepath.Join(strings.Split(module, ".")...) + ".py"
 	e := &Error{
-		Message: fmt.Sprintf("%s holds no service: there is no %s", given, file+".py"),
+		Message: fmt.Sprintf("%s holds no service: there is no %s, and no main package in Go", given, file),
 		Advice:  "make a service with `qhubctl init`, or name the folder that holds one",
 	}
-	if inner := w.innerService(file + ".py"); inner != "" {
+	if inner := w.innerService("*", file); inner != "" {
 		e.Advice = "did you mean the folder " + filepath.Join(given, inner) + "?"
 	}
 	return e
 }
 
-// innerService is a folder one level down that holds the file.
-func (w *Workspace) innerService(file string) string {
-	found, err := filepath.Glob(w.path("*", file))
+// entryFile is the file of the entry module; empty if there is none.
+func (w *Workspace) entryFile() string {
+	module, _, _ := strings.Cut(w.Entrypoint, ":")
+	file := filepath.Join(strings.Split(module, ".")...)
+	for _, candidate := range []string{w.path(file + ".py"), w.path(file, "__init__.py")} {
+		if _, err := os.Stat(candidate); err == nil {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// innerService is the one folder below that has such a file.
+func (w *Workspace) innerService(folder, file string) string {
+	found, err := filepath.Glob(w.path(folder, file))
 	if err != nil || len(found) != 1 {
 		return ""
 	}
-	relative, err := filepath.Rel(w.Dir, found[0])
+	relative, err := filepath.Rel(w.Dir, strings.TrimSuffix(found[0], file))
 	if err != nil {
 		return ""
 	}
-	return strings.Split(relative, string(filepath.Separator))[0]
+	return relative
 }
 
 func (w *Workspace) path(elements ...string) string {

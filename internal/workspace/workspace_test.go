@@ -87,7 +87,7 @@ func TestDataPool(t *testing.T) {
 // with nothing else: not with input and results.
 func TestSourceKey(t *testing.T) {
 	dir := newService(t)
-	env, err := workspace.Given(os.Args[0]) // any file will do
+	env, err := open(t, dir).Given(os.Args[0]) // any file will do
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSourceKey(t *testing.T) {
 		{"a file that may be read", func() { write(t, "[]", dir, "src", "schema.json") }, true},
 		{"a folder named as the input, further down", func() { write(t, "", dir, "src", "input", "a.py") }, true},
 		{"the environment", func() {
-			env, err = workspace.Given(filepath.Join(dir, "src", "program.py"))
+			env, err = open(t, dir).Given(filepath.Join(dir, "src", "program.py"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,16 +260,17 @@ func TestProjectNames(t *testing.T) {
 }
 
 func TestGiven(t *testing.T) {
+	w := open(t, newService(t))
 	for _, bad := range []string{"nowhere/python", t.TempDir()} {
 		var refused *workspace.Error
-		if _, err := workspace.Given(bad); !errors.As(err, &refused) || refused.Hint() == "" {
+		if _, err := w.Given(bad); !errors.As(err, &refused) || refused.Hint() == "" {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
 	dir := t.TempDir()
 	write(t, "", dir, "pyvenv.cfg")
 	write(t, "", dir, "bin", "python")
-	if env, err := workspace.Given(filepath.Join(dir, "bin", "python")); err != nil || env.Dir != dir || env.Managed {
+	if env, err := w.Given(filepath.Join(dir, "bin", "python")); err != nil || env.Dir != dir || env.Managed {
 		t.Errorf("%+v, %v", env, err)
 	}
 }

@@ -1,0 +1,219 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"go/build"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/qhubctl/qhubctl/sdk"
+)
+
+// looksLikeGo: there is a module, or Go files.
+func (w *Workspace) looksLikeGo() bool {
+	if exists(w.path("go.mod")) {
+		return true
+	}
+	found, err := filepath.Glob(w.path("*.go"))
+	return err == nil && len(found) > 0
+}
+
+// asGo checks as much as can be seen without the go tool. A folder inside a
+// larger module is as good as a module of its own.
+func (w *Workspace) asGo(given string) (*Workspace, error) {
+	w.Language, w.Entrypoint = Go, mainEntrypoint
+	found, err := build.ImportDir(w.Dir, 0)
+	if several, ok := errors.AsType[*build.MultiplePackageError](err); ok {
+		return w, &Error{
+			Message: fmt.Sprintf("%s holds files of two packages, %s and %s", given, several.Packages[0], several.Packages[1]),
+			Advice:  "a service is one package main",
+		}
+	}
+	// Other errors are in the files themselves; the compiler tells them better.
+	if found != nil && found.Name == "main" {
+		if moduleDir(w.Dir) == "" {
+			return w, &Error{Message: given + " is in no Go module: there is no go.mod in it or above", Advice: "make a service with: qhubctl init --lang go"}
+		}
+		return w, nil
+	}
+	e := &Error{
+		Message: fmt.Sprintf("%s holds no service: there is no package main in it", given),
+		Advice:  "a service in Go is a program: func main() { service.Main(run) }; `qhubctl init --lang go` makes one",
+	}
+	for _, folder := range []string{filepath.Join("cmd", "*"), "*"} {
+		if inner := w.innerService(folder, "main.go"); inner != "" {
+			e.Advice = "did you mean the folder " + filepath.Join(given, inner) + "?"
+			break
+		}
+	}
+	return w, e
+}
+
+// moduleDir is the folder of the module that dir is in; empty if in none.
+func moduleDir(dir string) string { return folderAbove(dir, "go.mod") }
+
+// folderAbove is the nearest folder, dir itself or above, that has the file.
+func folderAbove(dir, file string) string {
+	for {
+		if info, err := os.Stat(filepath.Join(dir, file)); err == nil && info.Mode().IsRegular() {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
+
+// goEnvironment is the environment of a service in Go: the program.
+func (w *Workspace) goEnvironment() *Environment {
+	name := "service"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return &Environment{Binary: w.path(stateDir, name), Managed: true}
+}
+
+// prepareGo builds the service, unless it has been built from what is there.
+func (w *Workspace) prepareGo(ctx context.Context, progress Progress) (*Environment, error) {
+	env := w.goEnvironment()
+	if w.built(env) {
+		return env, nil
+	}
+	lock, err := w.state("lock")
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockedfile.MutexAt(lock).Lock()
+	if err != nil {
+		return nil, &Error{Message: "cannot lock the workspace", Err: err}
+	}
+	defer unlock()
+	if w.built(env) { // another process has just built it
+		return env, nil
+	}
+	gotool, err := exec.LookPath("go")
+	if err != nil {
+		return nil, noGo()
+	}
+	done := progress.Step("Building the service with go build")
+	err = w.build(ctx, gotool, env)
+	done(err)
+	return env, err
+}
+
+func noGo() *Error {
+	return &Error{Message: "there is no Go on this machine", Advice: "install Go " + sdk.GoOldest + " or newer (https://go.dev/dl), and put its bin folder into PATH"}
+}
+
+// build builds the service. What it is built from is noted before the compiler
+// reads it, so that a change in between is seen by the next run.
+func (w *Workspace) build(ctx context.Context, gotool string, env *Environment) error {
+	sources, err := w.listSources(ctx, gotool)
+	if err != nil {
+		return err
+	}
+	key, err := sources.key(gotool)
+	if err != nil {
+		return err
+	}
+	temporary, err := w.state("build-" + filepath.Base(env.Binary))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary) }()
+	// Without a stamp of version control: it costs time, and fails in a folder
+	// that git does not trust.
+	if _, err := w.gotool(ctx, gotool, "build", "-buildvcs=false", "-o", temporary, "."); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, env.Binary); err != nil {
+		return &Error{Message: "cannot put the new program in its place", Err: err}
+	}
+	return w.noteBuild(sources, key, env)
+}
+
+// gotool runs the go command, and returns what it prints.
+func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, gotool, args...)
+	cmd.Dir = w.Dir
+	cmd.Env = goEnviron(os.Environ())
+	// Interrupted, go takes its own children and temporary files with it.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return out.Bytes(), nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		return nil, &Error{
+			Message: "the service cannot be built: go " + args[0] + " failed",
+			Detail:  firstLines(said.String(), 20),
+			Advice:  goHints.about(said.String(), "mend what the compiler says above; lines are those of files in "+w.Dir),
+			Err:     err,
+		}
+	}
+}
+
+// goEnviron is what the go command sees. There are no secrets in it, as tools
+// of the workspace may run; the program is one for this machine; and no other
+// toolchain is loaded behind the user's back unless their environment says so.
+func goEnviron(environ []string) []string {
+	kept := slices.DeleteFunc(withoutSecrets(environ), func(entry string) bool {
+		return strings.HasPrefix(entry, "GOOS=") || strings.HasPrefix(entry, "GOARCH=")
+	})
+	if os.Getenv("GOTOOLCHAIN") == "" {
+		kept = append(kept, "GOTOOLCHAIN=local")
+	}
+	return kept
+}
+
+// firstLines: with compilers the first error is the one that matters.
+func firstLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) <= n {
+		return strings.Join(lines, "\n")
+	}
+	return strings.Join(lines[:n], "\n") + "\n..."
+}
+
+var goHints = hints{
+	{regexp.MustCompile(`(?i)no space left|ENOSPC`), "the disk is full: free some space and run the command again"},
+	{regexp.MustCompile(`requires go >= |GOTOOLCHAIN|toolchain not available`), "install a Go as new as go.mod asks for (the kit needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
+	{regexp.MustCompile(`replacement directory .* does not exist|reading .*qhubctl-sdk`), "the folder with the kit is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
+	{regexp.MustCompile(`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`), "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the kit itself needs no network"},
+	{regexp.MustCompile(`no required module provides package|missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|cannot find module providing`), "the modules that the code imports and go.mod do not agree: run `go mod tidy` in the folder of go.mod"},
+	{regexp.MustCompile(`(?m)^go: .*(build cache|GOCACHE|HOME)`), "go needs a folder for its cache: set GOCACHE or HOME"},
+}
+
+// FindGo finds the go command and its version.
+func FindGo(ctx context.Context) (path, version string, err error) {
+	path, err = exec.LookPath("go")
+	if err != nil {
+		return "", "", noGo()
+	}
+	cmd := exec.CommandContext(ctx, path, "env", "GOVERSION")
+	cmd.Dir = os.TempDir() // where no go.mod asks for another
+	cmd.Env = append(withoutSecrets(os.Environ()), "GOTOOLCHAIN=local")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", "", &Error{Message: path + " does not work", Advice: noGo().Advice, Err: err}
+	}
+	return path, strings.TrimSpace(string(out)), nil
+}

@@ -1,0 +1,267 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/sdk"
+)
+
+// goSources are where the text of a service in Go lies on this machine: the
+// folders of its packages, the service's own and those of modules that are
+// replaced by a folder. Packages of other modules never change: go.sum pins
+// them.
+type goSources struct {
+	Folders []goFolder `json:"folders"`
+	// Files say which modules are used, whether they are there or not.
+	Files []string `json:"files"`
+}
+
+type goFolder struct {
+	Path string `json:"path"`
+	// Embeds: files of any kind below the folder may be a part of the program.
+	Embeds bool `json:"embeds,omitempty"`
+}
+
+// goBuild is the note about the last build.
+type goBuild struct {
+	// Key is a hash of all that the program was built from.
+	Key     string    `json:"key"`
+	Sources goSources `json:"sources"`
+	// Program is size and time of the program that was built.
+	Program string `json:"program"`
+}
+
+// goPackage is what of the answer of go list matters.
+type goPackage struct {
+	ImportPath    string
+	Dir           string
+	Standard      bool
+	EmbedPatterns []string
+	Module        *goModule
+}
+
+type goModule struct {
+	Version string
+	GoMod   string
+	Main    bool
+	Replace *goModule
+}
+
+// local is the module if its files may change.
+func (m *goModule) local() bool {
+	return m == nil || m.Main || m.Replace != nil && m.Replace.Version == ""
+}
+
+// listSources asks the go command which packages the service consists of, and
+// makes sure that the kit is one of them: any other program would not know
+// what it is asked for.
+func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, error) {
+	var s goSources
+	list, err := w.gotool(ctx, gotool, "list", "-deps", "-json=ImportPath,Dir,Standard,EmbedPatterns,Module", ".")
+	if err != nil {
+		return s, err
+	}
+	isService := false
+	files := map[string]bool{}
+	for decoder := json.NewDecoder(bytes.NewReader(list)); ; {
+		var p goPackage
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return s, &Error{Message: "cannot read what go list says", Err: err}
+		}
+		isService = isService || p.ImportPath == sdk.GoServicePackage
+		if p.Standard || !p.Module.local() {
+			continue
+		}
+		s.Folders = append(s.Folders, goFolder{p.Dir, len(p.EmbedPatterns) > 0})
+		if p.Module != nil && p.Module.GoMod != "" {
+			files[p.Module.GoMod] = true
+		}
+	}
+	if !isService {
+		return s, &Error{
+			Message: w.Dir + " holds a program, but no service: it does not use " + sdk.GoServicePackage,
+			Advice:  "call service.Main(run) in main; `qhubctl init --lang go` makes a service to start from",
+		}
+	}
+	module := moduleDir(w.Dir)
+	for _, name := range []string{"go.mod", "go.sum", filepath.Join("vendor", "modules.txt")} {
+		files[filepath.Join(module, name)] = true
+	}
+	if dir := folderAbove(w.Dir, "go.work"); dir != "" {
+		files[filepath.Join(dir, "go.work")], files[filepath.Join(dir, "go.work.sum")] = true, true
+	}
+	for file := range files {
+		s.Files = append(s.Files, file)
+	}
+	slices.Sort(s.Files)
+	return s, nil
+}
+
+// built reports whether the program is what go build would make now. It reads
+// the sources and starts no process. Where there is no go command, one that
+// was built earlier from these sources will do.
+func (w *Workspace) built(env *Environment) bool {
+	var note goBuild
+	text, err := os.ReadFile(w.path(stateDir, "build.json"))
+	if err != nil || json.Unmarshal(text, &note) != nil || note.Key == "" || note.Program != stamped(env.Binary) {
+		return false
+	}
+	gotool, err := exec.LookPath("go")
+	if err != nil {
+		gotool = ""
+	}
+	key, err := note.Sources.key(gotool)
+	if err != nil {
+		return false
+	}
+	if gotool == "" {
+		sources, _, _ := strings.Cut(note.Key, " ")
+		return key == sources
+	}
+	return key == note.Key
+}
+
+func (w *Workspace) noteBuild(sources goSources, key string, env *Environment) error {
+	path, err := w.state("build.json")
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(goBuild{Key: key, Sources: sources, Program: stamped(env.Binary)})
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		return &Error{Message: "cannot note what the service was built from", Err: err}
+	}
+	return nil
+}
+
+// goVariables change what go build makes.
+var goVariables = []string{
+	"GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOTOOLCHAIN", "GOWORK", "GODEBUG", "GOENV",
+	"CGO_ENABLED", "CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_LDFLAGS", "CC", "CXX", "PKG_CONFIG_PATH",
+}
+
+// key is a hash of the sources and, after a space, one of the toolchain; the
+// latter is missing if gotool is empty. A new go.work above counts too.
+func (s goSources) key(gotool string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "1\n")
+	for _, folder := range s.Folders {
+		if err := folder.hash(h); err != nil {
+			return "", &Error{Message: "cannot read the sources", Err: err}
+		}
+	}
+	for _, file := range s.Files {
+		sum, err := hashFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", &Error{Message: "cannot read " + file, Err: err}
+		}
+		fmt.Fprintf(h, "%q %s\n", file, sum)
+	}
+	if len(s.Folders) > 0 {
+		fmt.Fprintf(h, "%q\n", folderAbove(s.Folders[len(s.Folders)-1].Path, "go.work"))
+	}
+	sources := hex.EncodeToString(h.Sum(nil))
+	if gotool == "" {
+		return sources, nil
+	}
+	h.Reset()
+	hashToolchain(h, gotool)
+	return sources + " " + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashToolchain takes the go command for its version: asking it would cost
+// more than all else together.
+func hashToolchain(h hash.Hash, gotool string) {
+	if target, err := filepath.EvalSymlinks(gotool); err == nil {
+		gotool = target
+	}
+	root := filepath.Dir(filepath.Dir(gotool))
+	version, _ := hashFile(filepath.Join(root, "VERSION")) // missing in some distributions
+	fmt.Fprintf(h, "%q %s %s\n", gotool, stamped(gotool), version)
+	if config, err := os.UserConfigDir(); err == nil { // what `go env -w` has set
+		settings, _ := hashFile(filepath.Join(config, "go", "env"))
+		fmt.Fprintf(h, "%s\n", settings)
+	}
+	for _, name := range goVariables {
+		fmt.Fprintf(h, "%s=%q\n", name, os.Getenv(name))
+	}
+}
+
+// hash takes the text of the files that a compiler reads, and size and time of
+// all files below the folder where some of them are embedded.
+func (f goFolder) hash(h hash.Hash) error {
+	fmt.Fprintf(h, "%q %t\n", f.Path, f.Embeds)
+	entries, err := os.ReadDir(f.Path)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !entry.IsDir() && isSource(entry.Name()) {
+			sum, err := hashFile(filepath.Join(f.Path, entry.Name()))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%q %s\n", entry.Name(), sum)
+		}
+	}
+	if !f.Embeds {
+		return nil
+	}
+	files := 0
+	return filepath.WalkDir(f.Path, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && entry.Name() == stateDir:
+			return fs.SkipDir
+		case !entry.IsDir():
+			fmt.Fprintf(h, "%q %s\n", path, stamped(path))
+		}
+		if files++; files > maxSources {
+			return fs.ErrInvalid
+		}
+		return nil
+	})
+}
+
+// isSource: the kinds of files that go build reads; tests are none of it.
+func isSource(name string) bool {
+	switch filepath.Ext(name) {
+	case ".go":
+		return !strings.HasSuffix(name, "_test.go")
+	case ".s", ".S", ".sx", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90", ".swig", ".swigcxx", ".syso":
+		return true
+	default:
+		return false
+	}
+}
+
+// stamped tells one state of a file from others by size and time; empty if it
+// is not there.
+func stamped(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
+}
