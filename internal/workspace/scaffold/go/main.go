@@ -13,11 +13,15 @@ import (
 
 // InputData is what a caller sends as data.
 type InputData struct {
+	_ struct{} `description:"What a caller sends as data."`
+
 	Message string `json:"message" description:"The text to sign."`
 }
 
 // Signed is what the caller gets back.
 type Signed struct {
+	_ struct{} `description:"What the caller gets back."`
+
 	Message   string `json:"message"`
 	Signature string `json:"signature"`
 }
