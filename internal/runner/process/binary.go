@@ -2,11 +2,13 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -16,17 +18,23 @@ import (
 type Binary struct {
 	// Path of the program.
 	Path string
+	// patience is for tests; zero is describeTime.
+	patience time.Duration
 }
+
+// describeTime is how long a program may take to describe itself. One that is
+// no service may go on for good.
+const describeTime = 30 * time.Second
 
 // Start only notes the command, unless the program is to describe itself: a
 // binary takes its secrets when it starts.
 func (b Binary) Start(c Command, describe bool) (Execution, error) {
 	c.Path = b.Path
-	e := &binaryExecution{command: c}
+	e := &binaryExecution{command: c, patience: cmp.Or(b.patience, describeTime)}
 	if !describe {
 		return e, nil
 	}
-	e.document = &limitedBuffer{}
+	e.document = &limitedBuffer{full: make(chan struct{})}
 	c.Args = []string{"--describe"}
 	c.Stdout = e.document
 	var err error
@@ -42,6 +50,7 @@ func (b Binary) Start(c Command, describe bool) (Execution, error) {
 type binaryExecution struct {
 	command  Command
 	document *limitedBuffer
+	patience time.Duration
 
 	mu      sync.Mutex
 	current *Process
@@ -56,42 +65,50 @@ func (e *binaryExecution) process() *Process {
 
 func (e *binaryExecution) Describe(ctx context.Context) ([]byte, error) {
 	p := e.process()
-	done := make(chan error, 1)
+	limited, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	waited := make(chan struct{})
 	go func() {
-		_, err := p.Wait()
-		done <- err
-	}()
-	select {
-	case <-ctx.Done():
-		p.Stop(os.Kill, 0)
-		<-done //nolint:errcheck // it was killed
-		e.forget()
-		return nil, ctx.Err()
-	case err := <-done:
-		e.forget()
-		if err != nil {
-			return nil, err
+		select {
+		case <-limited.Done():
+		case <-e.document.full:
+		case <-waited:
+			return
 		}
-	}
-	if len(e.document.text) == 0 {
+		p.Stop(os.Kill, 0)
+	}()
+	_, err := p.Wait()
+	close(waited)
+	e.mu.Lock()
+	e.current = nil
+	e.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case e.document.overfull:
+		return nil, fmt.Errorf("%w: what it printed instead is longer than %d MiB", ErrNotDescribed, maxDescription>>20)
+	case limited.Err() != nil:
+		return nil, fmt.Errorf("%w: it was ended after %s", ErrNotDescribed, e.patience)
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(e.document.text)) == 0:
 		return nil, ErrNotDescribed
 	}
 	return bytes.TrimSpace(e.document.text), nil
 }
 
-func (e *binaryExecution) forget() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.current = nil
-}
-
+// Run starts the process that runs, unless the execution was stopped: one that
+// is cancelled before it starts never starts.
 func (e *binaryExecution) Run(secrets []Secret) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
-		return errors.New("the execution was stopped before it began")
+		return nil
 	}
 	p, err := Start(e.command, secrets)
+	if errors.Is(err, syscall.E2BIG) {
+		return fmt.Errorf("cannot start %s: its environment is larger than this system allows; a secret may be too long to be given in a variable", e.command.Path)
+	}
 	if err != nil {
 		return err
 	}
@@ -111,20 +128,30 @@ func (e *binaryExecution) Stop(signal os.Signal, grace time.Duration) {
 	}
 }
 
+// Wait has no outcome to tell but a failure where nothing has run.
 func (e *binaryExecution) Wait() (Outcome, error) {
 	p := e.process()
 	if p == nil {
-		return Outcome{}, nil
+		return Outcome{ExitCode: -1}, nil
 	}
 	return p.Wait()
 }
 
-// limitedBuffer keeps what is written to it, up to the size of a description.
-type limitedBuffer struct{ text []byte }
+// limitedBuffer keeps what is written to it, up to the size of a description,
+// and fails from then on.
+type limitedBuffer struct {
+	text     []byte
+	overfull bool
+	full     chan struct{} // closed when it is
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if len(b.text)+len(p) > maxDescription {
-		return 0, fmt.Errorf("the description of the service is longer than %d MiB", maxDescription>>20)
+		if !b.overfull {
+			b.overfull, b.text = true, nil
+			close(b.full)
+		}
+		return 0, errors.New("the description of the service is too long")
 	}
 	b.text = append(b.text, p...)
 	return len(p), nil
