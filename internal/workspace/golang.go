@@ -156,18 +156,20 @@ func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) (
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
-	switch {
-	case err == nil:
+	if err == nil {
 		return out.Bytes(), nil
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	default:
-		return nil, &Error{
-			Message: "the service cannot be built: go " + args[0] + " failed",
-			Detail:  firstLines(said.String(), 20),
-			Advice:  goHints.about(said.String(), "mend what the compiler says above; lines are those of files in "+w.Dir),
-			Err:     err,
-		}
+	}
+	if _, exited := errors.AsType[*exec.ExitError](err); exited {
+		err = nil // what it has said says more
+	}
+	return nil, &Error{
+		Message: "the service cannot be built: go " + args[0] + " failed",
+		Detail:  firstLines(said.String(), 20),
+		Advice:  goHints.about(said.String(), "mend what the compiler says above; its files are named from "+w.Dir),
+		Err:     err,
 	}
 }
 

@@ -1,0 +1,18 @@
+package workspace
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestTheCompilerSeesNoSecrets(t *testing.T) {
+	t.Setenv("GOTOOLCHAIN", "")
+	got := goEnviron([]string{"PATH=/bin", "SECRET_API_TOKEN=not-a-real-token", "GOOS=plan9", "GOARCH=mips", "GOPROXY=off"})
+	if want := []string{"PATH=/bin", "GOPROXY=off", "GOTOOLCHAIN=local"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	t.Setenv("GOTOOLCHAIN", "auto")
+	if got := goEnviron([]string{"GOTOOLCHAIN=auto"}); !slices.Equal(got, []string{"GOTOOLCHAIN=auto"}) {
+		t.Errorf("the user's own choice became %q", got)
+	}
+}
