@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/build"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,15 +33,7 @@ func (w *Workspace) looksLikeGo() bool {
 // larger module is as good as a module of its own.
 func (w *Workspace) asGo(given string) (*Workspace, error) {
 	w.Language, w.Entrypoint = Go, mainEntrypoint
-	found, err := build.ImportDir(w.Dir, 0)
-	if several, ok := errors.AsType[*build.MultiplePackageError](err); ok {
-		return w, &Error{
-			Message: fmt.Sprintf("%s holds files of two packages, %s and %s", given, several.Packages[0], several.Packages[1]),
-			Advice:  "a service is one package main",
-		}
-	}
-	// Other errors are in the files themselves; the compiler tells them better.
-	if found != nil && found.Name == "main" {
+	if w.hasMain() {
 		if moduleDir(w.Dir) == "" {
 			return w, &Error{Message: given + " is in no Go module: there is no go.mod in it or above", Advice: "make a service with: qhubctl init --lang go"}
 		}
@@ -58,6 +50,29 @@ func (w *Workspace) asGo(given string) (*Workspace, error) {
 		}
 	}
 	return w, e
+}
+
+// hasMain reports whether a file of the folder is a part of package main, as
+// far as that can be said without all that decides which files are compiled.
+// Package go/build knows it, but takes longer to load than all else together.
+func (w *Workspace) hasMain() bool {
+	names, err := filepath.Glob(w.path("*.go"))
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if file == nil || file.Name == nil || file.Name.Name != "main" || err != nil {
+			continue
+		}
+		if len(file.Comments) == 0 || file.Comments[0].List[0].Text != "//go:build ignore" {
+			return true
+		}
+	}
+	return false
 }
 
 // moduleDir is the folder of the module that dir is in; empty if in none.
@@ -196,12 +211,13 @@ func firstLines(text string, n int) string {
 }
 
 var goHints = hints{
-	{regexp.MustCompile(`(?i)no space left|ENOSPC`), "the disk is full: free some space and run the command again"},
-	{regexp.MustCompile(`requires go >= |GOTOOLCHAIN|toolchain not available`), "install a Go as new as go.mod asks for (the kit needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
-	{regexp.MustCompile(`replacement directory .* does not exist|reading .*qhubctl-sdk`), "the folder with the kit is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
-	{regexp.MustCompile(`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`), "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the kit itself needs no network"},
-	{regexp.MustCompile(`no required module provides package|missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|cannot find module providing`), "the modules that the code imports and go.mod do not agree: run `go mod tidy` in the folder of go.mod"},
-	{regexp.MustCompile(`(?m)^go: .*(build cache|GOCACHE|HOME)`), "go needs a folder for its cache: set GOCACHE or HOME"},
+	{`(?i)no space left|ENOSPC`, "the disk is full: free some space and run the command again"},
+	{`requires go >= |GOTOOLCHAIN|toolchain not available`, "install a Go as new as go.mod asks for (the kit needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
+	{`replacement directory .* does not exist|reading .*qhubctl-sdk`, "the folder with the kit is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
+	{`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`, "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the kit itself needs no network"},
+	{`found packages `, "a service is one package main: move the other files into a folder of their own"},
+	{`no required module provides package|missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|cannot find module providing`, "the modules that the code imports and go.mod do not agree: run `go mod tidy` in the folder of go.mod"},
+	{`(?m)^go: .*(build cache|GOCACHE|HOME)`, "go needs a folder for its cache: set GOCACHE or HOME"},
 }
 
 // FindGo finds the go command and its version.

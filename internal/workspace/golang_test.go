@@ -65,7 +65,8 @@ func TestOpenFindsTheLanguage(t *testing.T) {
 		"no main package":          {files: map[string]string{"go.mod": module, "svc.go": "package svc\n"}, says: "no package main", hint: "init"},
 		"main is a folder below":   {files: map[string]string{"go.mod": module, "cmd/svc/main.go": goMain}, says: "no package main", hint: filepath.Join("cmd", "svc") + "?"},
 		"no module":                {files: map[string]string{"main.go": goMain}, says: "go.mod", hint: "init --lang go"},
-		"two packages":             {files: map[string]string{"go.mod": module, "a.go": "package main", "b.go": "package other"}, says: "two packages", hint: "one package main"},
+		"a program that generates": {files: map[string]string{"go.mod": module, "svc.go": "package svc\n", "gen.go": "//go:build ignore\n\npackage main\n"}, says: "no package main", hint: "init"},
+		"a test":                   {files: map[string]string{"go.mod": module, "svc_test.go": "package main\n"}, says: "no package main", hint: "init"},
 		"nothing":                  {files: map[string]string{"notes.txt": ""}, says: "holds no service", hint: "init"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -302,6 +303,10 @@ func TestBuildsThatFail(t *testing.T) {
 		"a Go that is too old": {
 			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.999\n\n" + kit},
 			says:  "go >= 1.999", hint: "GOTOOLCHAIN=auto",
+		},
+		"two packages": {
+			files: map[string]string{"other.go": "package other\n"},
+			says:  "found packages main (main.go) and other", hint: "one package main",
 		},
 		"the kit is gone": {
 			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.26\n\n" + strings.ReplaceAll(kit, "./qhubctl-sdk", "./elsewhere")},

@@ -156,7 +156,7 @@ func (w *Workspace) noteBuild(sources goSources, key string, env *Environment) e
 
 // goVariables change what go build makes.
 var goVariables = []string{
-	"GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOTOOLCHAIN", "GOWORK", "GODEBUG", "GOENV",
+	"GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOTOOLCHAIN", "GOWORK", "GOENV",
 	"CGO_ENABLED", "CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_LDFLAGS", "CC", "CXX", "PKG_CONFIG_PATH",
 }
 

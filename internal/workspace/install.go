@@ -248,15 +248,13 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// hints say what to do about what another program has said.
-type hints []struct {
-	sign *regexp.Regexp
-	text string
-}
+// hints say what to do about what another program has said. The signs are
+// regular expressions, compiled only where something has failed.
+type hints []struct{ sign, text string }
 
 func (all hints) about(output, otherwise string) string {
 	for _, h := range all {
-		if h.sign.MatchString(output) {
+		if regexp.MustCompile(h.sign).MatchString(output) {
 			return h.text
 		}
 	}
@@ -264,10 +262,10 @@ func (all hints) about(output, otherwise string) string {
 }
 
 var installHints = hints{
-	{regexp.MustCompile(`(?i)no space left|ENOSPC`), "the disk is full: free some space and run the command again"},
-	{regexp.MustCompile(`(?i)conflict|incompatible|unsatisfiable`), "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
-	{regexp.MustCompile(`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`), "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
-	{regexp.MustCompile(`(?i)no module named (venv|ensurepip)|ensurepip is not`), "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
-	{regexp.MustCompile(`\(from versions: none\)`), "check the name of the package, and whether the package index can be reached and has it"},
-	{regexp.MustCompile(`(?i)no (matching distribution|solution found)|requires-python|not supported`), "check the names, versions and requires-python in pyproject.toml or requirements.txt"},
+	{`(?i)no space left|ENOSPC`, "the disk is full: free some space and run the command again"},
+	{`(?i)conflict|incompatible|unsatisfiable`, "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
+	{`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`, "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
+	{`(?i)no module named (venv|ensurepip)|ensurepip is not`, "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
+	{`\(from versions: none\)`, "check the name of the package, and whether the package index can be reached and has it"},
+	{`(?i)no (matching distribution|solution found)|requires-python|not supported`, "check the names, versions and requires-python in pyproject.toml or requirements.txt"},
 }
