@@ -76,7 +76,7 @@ func goMedian(times []time.Duration) (milliseconds float64) {
 
 func goWrite(b *testing.B, path, content string) {
 	b.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		b.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

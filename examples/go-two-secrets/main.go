@@ -75,7 +75,8 @@ func load(pool datapool.Pool, name string) (model, error) {
 	if err != nil {
 		return m, err
 	}
-	return m, json.Unmarshal(text, &m)
+	err = json.Unmarshal(text, &m)
+	return m, err
 }
 
 // sign is what an API would check: here nothing is sent anywhere.

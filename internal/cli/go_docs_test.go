@@ -16,7 +16,7 @@ import (
 // bash is run, and text is what the bash before it prints: each line is a part
 // of a line, in order. A block may end with another exit code than 0 if a
 // comment before it says so.
-var goDocBlock = regexp.MustCompile("(?ms)^(?:<!-- exits ([0-9]+) -->\n)?```([a-z]+)\n(.*?)\n```$") //nolint:gocritic // ^ is the start of a line
+var goDocBlock = regexp.MustCompile("(?ms)^(?:<!-- exits ([0-9]+) -->\n)?```([a-z]+)\n(.*?)\n```$")
 
 // TestGoDocs does what a reader of docs/go.md does.
 func TestGoDocs(t *testing.T) {

@@ -58,7 +58,7 @@ func setupGo(e *testscript.Env) error {
 		return err
 	}
 	e.Setenv("BIN", filepath.Dir(qhubctl))
-	e.Setenv("PATH", strings.Join([]string{filepath.Dir(qhubctl), tools}, string(filepath.ListSeparator)))
+	e.Setenv("PATH", filepath.Dir(qhubctl)+string(filepath.ListSeparator)+tools)
 	e.Setenv("HOME", home)
 	e.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
 	e.Setenv("GOPROXY", "off")

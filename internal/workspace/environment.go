@@ -147,6 +147,7 @@ const (
 // EnvironmentState looks at the environment without changing anything.
 func (w *Workspace) EnvironmentState() (State, *Environment) {
 	switch w.Language {
+	case Python:
 	case Prebuilt:
 		return Foreign, &Environment{Binary: w.binary}
 	case Go:

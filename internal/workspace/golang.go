@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
@@ -40,7 +39,7 @@ func (w *Workspace) asGo(given string) (*Workspace, error) {
 		return w, nil
 	}
 	e := &Error{
-		Message: fmt.Sprintf("%s holds no service: there is no package main in it", given),
+		Message: given + " holds no service: there is no package main in it",
 		Advice:  "a service in Go is a program: func main() { service.Main(run) }; `qhubctl init --lang go` makes one",
 	}
 	for _, folder := range []string{filepath.Join("cmd", "*"), "*"} {

@@ -35,13 +35,13 @@ func lay(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if strings.HasSuffix(name, "/") {
 			continue
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestOpenAProgram(t *testing.T) {
 	}
 	dir, here := t.TempDir(), t.TempDir()
 	lay(t, dir, map[string]string{"signer": "", "notes": ""})
-	if err := os.Chmod(filepath.Join(dir, "signer"), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "signer"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(here)

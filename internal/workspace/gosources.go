@@ -164,7 +164,7 @@ var goVariables = []string{
 // latter is missing if gotool is empty. A new go.work above counts too.
 func (s goSources) key(gotool string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "1\n")
+	_, _ = fmt.Fprintf(h, "1\n")
 	for _, folder := range s.Folders {
 		if err := folder.hash(h); err != nil {
 			return "", &Error{Message: "cannot read the sources", Err: err}
@@ -175,10 +175,10 @@ func (s goSources) key(gotool string) (string, error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", &Error{Message: "cannot read " + file, Err: err}
 		}
-		fmt.Fprintf(h, "%q %s\n", file, sum)
+		_, _ = fmt.Fprintf(h, "%q %s\n", file, sum)
 	}
 	if len(s.Folders) > 0 {
-		fmt.Fprintf(h, "%q\n", folderAbove(s.Folders[len(s.Folders)-1].Path, "go.work"))
+		_, _ = fmt.Fprintf(h, "%q\n", folderAbove(s.Folders[len(s.Folders)-1].Path, "go.work"))
 	}
 	sources := hex.EncodeToString(h.Sum(nil))
 	if gotool == "" {
@@ -197,20 +197,20 @@ func hashToolchain(h hash.Hash, gotool string) {
 	}
 	root := filepath.Dir(filepath.Dir(gotool))
 	version, _ := hashFile(filepath.Join(root, "VERSION")) // missing in some distributions
-	fmt.Fprintf(h, "%q %s %s\n", gotool, stamped(gotool), version)
+	_, _ = fmt.Fprintf(h, "%q %s %s\n", gotool, stamped(gotool), version)
 	if config, err := os.UserConfigDir(); err == nil { // what `go env -w` has set
 		settings, _ := hashFile(filepath.Join(config, "go", "env"))
-		fmt.Fprintf(h, "%s\n", settings)
+		_, _ = fmt.Fprintf(h, "%s\n", settings)
 	}
 	for _, name := range goVariables {
-		fmt.Fprintf(h, "%s=%q\n", name, os.Getenv(name))
+		_, _ = fmt.Fprintf(h, "%s=%q\n", name, os.Getenv(name))
 	}
 }
 
 // hash takes the text of the files that a compiler reads, and size and time of
 // all files below the folder where some of them are embedded.
 func (f goFolder) hash(h hash.Hash) error {
-	fmt.Fprintf(h, "%q %t\n", f.Path, f.Embeds)
+	_, _ = fmt.Fprintf(h, "%q %t\n", f.Path, f.Embeds)
 	entries, err := os.ReadDir(f.Path)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (f goFolder) hash(h hash.Hash) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(h, "%q %s\n", entry.Name(), sum)
+			_, _ = fmt.Fprintf(h, "%q %s\n", entry.Name(), sum)
 		}
 	}
 	if !f.Embeds {
@@ -235,7 +235,7 @@ func (f goFolder) hash(h hash.Hash) error {
 		case entry.IsDir() && entry.Name() == stateDir:
 			return fs.SkipDir
 		case !entry.IsDir():
-			fmt.Fprintf(h, "%q %s\n", path, stamped(path))
+			_, _ = fmt.Fprintf(h, "%q %s\n", path, stamped(path))
 		}
 		if files++; files > maxSources {
 			return fs.ErrInvalid

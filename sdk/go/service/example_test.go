@@ -20,7 +20,7 @@ func serve[In, Out any](run func(context.Context, In) (Out, error), env map[stri
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	for name, text := range inputs {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			panic(err)
