@@ -128,6 +128,10 @@ func (b block) file(text string) (name, content string) {
 		if name, ok := strings.CutPrefix(first, "# "); ok {
 			return name, text
 		}
+	case "go":
+		if name, ok := strings.CutPrefix(first, "// "); ok {
+			return name, text
+		}
 	case "json":
 		if name, ok := strings.CutPrefix(first, "// "); ok {
 			return name, rest

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 	"github.com/qhubctl/qhubctl/sdk/go/service"
@@ -35,7 +36,8 @@ type Input struct {
 }
 
 func run(_ context.Context, in Input) (Signed, error) {
-	key, err := in.APIToken.Unwrap() // can be done once; printing in.APIToken shows [redacted]
+	fmt.Printf("signing %q with the key %s\n", in.Data.Message, in.APIToken) // the log shows [redacted]
+	key, err := in.APIToken.Unwrap()                                         // can be done once
 	if err != nil {
 		return Signed{}, err
 	}

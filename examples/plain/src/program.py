@@ -7,13 +7,13 @@ from pydantic import BaseModel, Field
 from qhub.commons.secret import SecretValue
 
 
-class InputData(BaseModel):
+class InputData(BaseModel, extra="forbid"):
     """What a caller sends as `data`."""
 
     message: str = Field(description="The text to sign.")
 
 
-class Signed(BaseModel):
+class Signed(BaseModel, extra="forbid"):
     """What the caller gets back."""
 
     message: str

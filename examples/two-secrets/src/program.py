@@ -9,7 +9,7 @@ from qhub.commons.datapool import DataPool
 from qhub.commons.secret import SecretValue
 
 
-class InputData(BaseModel):
+class InputData(BaseModel, extra="forbid"):
     """What a caller sends as `data`."""
 
     fetch_weather: bool = Field(description="Whether to ask for the weather.")
