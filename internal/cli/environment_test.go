@@ -143,3 +143,23 @@ func need(t testing.TB, made func() (string, error)) string {
 
 // kitPython is the interpreter of the environment with our kit.
 func kitPython(t testing.TB) string { return inVenv(need(t, kit), "python") }
+
+// service writes a workspace with this program.
+func service(t testing.TB, program string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "src", "program.py"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// plainEnv is an environment without secrets, with a home of its own.
+func plainEnv(t testing.TB) []string {
+	t.Helper()
+	home := t.TempDir()
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CACHE_HOME=" + home, "TMPDIR=" + t.TempDir()}
+}

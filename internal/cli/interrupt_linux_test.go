@@ -75,26 +75,6 @@ func beginIn(t *testing.T, dir string, env []string, args ...string) *started {
 	return s
 }
 
-// service writes a workspace with this program.
-func service(t testing.TB, program string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "src", "program.py"), []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// plainEnv is an environment without secrets, with a home of its own.
-func plainEnv(t testing.TB) []string {
-	t.Helper()
-	home := t.TempDir()
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CACHE_HOME=" + home, "TMPDIR=" + t.TempDir()}
-}
-
 // awaitReady returns what the service says on its fifo.
 func (s *started) awaitReady(t *testing.T) []string {
 	t.Helper()

@@ -1,9 +1,11 @@
 package term
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/term"
@@ -28,6 +30,11 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 	if err != nil {
 		return plaintext.Bytes{}, fmt.Errorf("cannot use the terminal: %w", err)
 	}
+	// Before the prompt: who sees that may type, or paste, at once.
+	if err := hideInput(fd); err != nil {
+		return plaintext.Bytes{}, fmt.Errorf("cannot use the terminal: %w", err)
+	}
+	defer func() { _ = term.Restore(fd, before) }()
 	s.print(name + " (not shown): ")
 	type answer struct {
 		value []byte
@@ -35,7 +42,7 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		value, err := term.ReadPassword(fd)
+		value, err := readLine(file)
 		answered <- answer{value, err}
 	}()
 	select {
@@ -46,9 +53,29 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 		}
 		return plaintext.New(a.value), nil
 	case <-ctx.Done():
-		// The reading goroutine ends with the program; echo must not.
-		_ = term.Restore(fd, before)
+		// The reading goroutine ends with the program.
 		s.print("\n")
 		return plaintext.Bytes{}, ctx.Err()
+	}
+}
+
+// readLine reads to the end of a line, and no byte further. term.ReadPassword
+// would change the terminal at a time of its own, maybe after it was restored.
+func readLine(r io.Reader) ([]byte, error) {
+	// Room for all that a terminal takes at once: growing would leave copies.
+	line := make([]byte, 0, 4096)
+	for next := make([]byte, 1); ; {
+		n, err := r.Read(next)
+		switch {
+		case n > 0 && next[0] == '\n':
+			return bytes.TrimSuffix(line, []byte("\r")), nil
+		case n > 0:
+			line = append(line, next[0])
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return line, nil
+		case err != nil:
+			clear(line)
+			return nil, err
+		}
 	}
 }

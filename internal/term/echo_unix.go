@@ -1,0 +1,17 @@
+//go:build unix
+
+package term
+
+import "golang.org/x/sys/unix"
+
+// hideInput makes a terminal take lines and show nothing of what is typed.
+func hideInput(fd int) error {
+	state, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return err
+	}
+	state.Lflag &^= unix.ECHO
+	state.Lflag |= unix.ICANON | unix.ISIG
+	state.Iflag |= unix.ICRNL
+	return unix.IoctlSetTermios(fd, setTermios, state)
+}
