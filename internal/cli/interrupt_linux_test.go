@@ -1,13 +1,11 @@
 package cli_test
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,28 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// buffer may be written and read at once.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // started is a qhubctl that runs.
 type started struct {
 	*exec.Cmd
-	out, log buffer
+	out, log safeBuffer
 	ended    chan struct{} // closed when it has ended
 	dir      string
 }

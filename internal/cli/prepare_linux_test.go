@@ -31,7 +31,7 @@ func installerEnv(t *testing.T) []string {
 	return append(env, "PATH="+path)
 }
 
-func command(dir string, env []string, args ...string) *exec.Cmd {
+func programIn(dir string, env []string, args ...string) *exec.Cmd {
 	c := exec.Command("qhubctl", args...)
 	c.Dir, c.Env = dir, env
 	return c
@@ -41,11 +41,11 @@ func command(dir string, env []string, args ...string) *exec.Cmd {
 func TestConcurrentRunsPrepareOnce(t *testing.T) {
 	t.Parallel()
 	dir, env := service(t, "def run(): return 'fine'\n"), installerEnv(t)
-	logs := make([]buffer, 4)
+	logs := make([]safeBuffer, 4)
 	var wait sync.WaitGroup
 	for i := range logs {
 		wait.Go(func() {
-			c := command(dir, env, "run", "-d", "{}")
+			c := programIn(dir, env, "run", "-d", "{}")
 			c.Stderr = &logs[i]
 			if out, err := c.Output(); err != nil || string(out) != "\"fine\"\n" {
 				t.Errorf("%v, %q\n%s", err, out, logs[i].String())
@@ -95,7 +95,7 @@ func TestInterruptWhileInstalling(t *testing.T) {
 	term.await(t, "Making .venv with uv")
 	term.enter(t, "\x03")
 	term.awaitEnd(t, 130)
-	c := command(dir, installerEnv(t), "run", "-d", "{}")
+	c := programIn(dir, installerEnv(t), "run", "-d", "{}")
 	if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "Making .venv") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -150,26 +150,26 @@ def run(size: int):
 		wants string
 	}{
 		{"scratch space", func(t *testing.T, disk string) *exec.Cmd {
-			return command(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", big)
 		}, 1, "No space left on device"},
 		{"no room for a scratch folder", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return command(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", "@"+bigBody(t))
+			return programIn(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", "@"+bigBody(t))
 		}, 2, "cannot write the input size: "},
 		{"result files", func(t *testing.T, disk string) *exec.Cmd {
-			return command(service(t, writes), plainEnv(t), "run", "--python", kitPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
+			return programIn(service(t, writes), plainEnv(t), "run", "--python", kitPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
 		}, 1, "cannot write the result file big.bin: "},
 		{"cache", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return command(service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", kitPython(t), "-d", big)
 		}, 2, "no space left on device"},
 		{"environment", func(t *testing.T, disk string) *exec.Cmd {
 			copyService(t, disk, writes)
-			return command(disk, installerEnv(t), "run", "-d", big)
+			return programIn(disk, installerEnv(t), "run", "-d", big)
 		}, 2, "the disk is full: free some space"},
 		{"new service", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return command(disk, plainEnv(t), "init", "new")
+			return programIn(disk, plainEnv(t), "init", "new")
 		}, 2, "cannot write the new service: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 type terminal struct {
 	*exec.Cmd
 	master, tty *os.File
-	shown       buffer
+	shown       safeBuffer
 	read        chan struct{} // gets a value whenever more is shown
 	ended       chan struct{}
 }
