@@ -22,6 +22,9 @@ func newExecutionsFiles(streams *term.Streams, o *remote) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "files ID [NAME...]",
 		Short: "List or download the result files of an execution",
+		Long: `Lists the names of the files that the execution ID has left, one a line. With
+--download it puts them into a folder, those that are named or all, and prints
+where they are.`,
 		Example: `  qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c
   qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c plan.pdf --download results`,
 		Args: cobra.MinimumNArgs(1),

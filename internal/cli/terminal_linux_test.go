@@ -124,6 +124,8 @@ func TestInitAsks(t *testing.T) {
 	term := onTerminal(t, dir, nil, "init")
 	term.await(t, "Folder of the new service")
 	term.enter(t, "\x15my-service\r") // from an empty line
+	term.await(t, "submit")           // of the last question, the language
+	term.enter(t, "\r")
 	term.awaitEnd(t, 0)
 	if _, err := os.Stat(filepath.Join(dir, "my-service", "src", "program.py")); err != nil {
 		t.Errorf("%v; there is:\n%s", err, term.shown.String())
