@@ -111,6 +111,21 @@ func (s *served) qhubctl(args ...string) (stdout, stderr string, code int) {
 	return call(s.t, append(args, "--url", s.url)...)
 }
 
+// get asks for a path, without a token, and gives the status.
+func (s *served) get(path string) int {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -211,6 +226,12 @@ func TestPublishedClientCallsEveryMethod(t *testing.T) {
 	}
 	if r.Stream != hex.EncodeToString(all) {
 		t.Errorf("the streamed file is %s", r.Stream)
+	}
+	// A link that the service has made leads nowhere.
+	for _, name := range []string{"link.txt", "..%2f..%2fexecutions.db", "%2fetc%2fpasswd"} {
+		if got := s.get("/" + r.Files.ID + "/result/" + name); got != http.StatusNotFound {
+			t.Errorf("%s: %d", name, got)
+		}
 	}
 	if len(r.All) != 6 || r.All[0].ID != r.Cancelled.ID || r.All[5].ID != r.Echo.ID {
 		t.Errorf("the list has %d executions", len(r.All))
@@ -362,14 +383,10 @@ func TestServeSaysWhatItFound(t *testing.T) {
 func TestServeWithToken(t *testing.T) {
 	t.Parallel()
 	s := serve(t, workspaceDir(t), "--auth")
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response, err := http.DefaultClient.Do(request); err != nil || response.StatusCode != http.StatusUnauthorized {
-		t.Errorf("without a token: %v, %v", response, err)
-	} else {
-		_ = response.Body.Close()
+	for _, path := range []string{"/", "/docs", "/openapi.json", "/docs/assets/docs.js", "/nothing"} {
+		if got := s.get(path); got != http.StatusUnauthorized {
+			t.Errorf("%s without a token: %d", path, got)
+		}
 	}
 	if _, errs, code := s.qhubctl("executions", "list"); code != 2 || !strings.Contains(errs, "QHUBCTL_TOKEN") {
 		t.Errorf("without a token: %d %s", code, errs)

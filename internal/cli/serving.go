@@ -98,7 +98,14 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	return err
 }
 
-func addressOf(listener net.Listener) string { return "http://" + listener.Addr().String() }
+// addressOf is where this machine finds the API.
+func addressOf(listener net.Listener) string {
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
 
 // newServerLog writes for the person at the terminal.
 func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {

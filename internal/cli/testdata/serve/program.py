@@ -1,6 +1,7 @@
 """The service of the tests of `qhubctl serve`."""
 
 import hashlib
+import os
 import sys
 import time
 from typing import Optional
@@ -27,6 +28,7 @@ def run(data: InputData, api_token: SecretValue, models: Optional[DataPool] = No
         case "files":
             write_string_output("plan.txt", "the plan with " + token)
             write_binary_output("odd name ä.bin", bytes(range(256)))
+            os.symlink("/etc/passwd", os.path.join(os.environ["OUTPUT_DIRECTORY"], "link.txt"))
         case "list":
             return [1, 2, token]
         case "quiet":
