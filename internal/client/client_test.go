@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,7 +30,12 @@ const (
 // serve answers by a handler, and gives a client for it.
 func serve(t *testing.T, handler http.HandlerFunc) (*client.Client, *httptest.Server) {
 	t.Helper()
-	server := httptest.NewServer(handler)
+	var mu sync.Mutex // handlers keep what they were asked
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		handler(w, r)
+	}))
 	t.Cleanup(server.Close)
 	c, err := client.New(server.URL+"/", plaintext.FromString(token))
 	if err != nil {
