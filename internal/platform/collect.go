@@ -110,8 +110,10 @@ type collector struct {
 
 	note    note
 	problem *execution.Problem
-	made    bool // dir
-	names   map[string]bool
+	// hasResult says that the result, or the problem, was found.
+	hasResult bool
+	made      bool // dir
+	names     map[string]bool
 }
 
 func (c *collector) collect(run runner.Run) error {
@@ -144,24 +146,27 @@ func (c *collector) collect(run runner.Run) error {
 	return nil
 }
 
-// takeResult reads the file if it is the result, or the problem of a failure.
-func (c *collector) takeResult(output *runner.Output, file runner.File) (taken bool, err error) {
-	if file.Name != runner.ResultJSON && file.Name != runner.ResultText ||
-		c.note.Kind != None || c.problem != nil || file.Size > maxValue {
+// takeResult reads the file if it is the result, or the problem of a failure,
+// and tells whether it is.
+func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, error) {
+	named := file.Name == runner.ResultJSON || file.Name == runner.ResultText
+	if !named || c.hasResult || file.Size > maxValue {
 		return false, nil
 	}
 	text, err := readFile(output, file.Name)
 	if err != nil {
 		return false, err
 	}
-	masked, err := c.masker.JSON(text)
-	if err != nil || !json.Valid(masked) || !utf8.Valid(masked) {
-		return false, nil //nolint:nilerr // a service may write what it likes: then it is a file
+	masked, ok := c.maskJSON(text)
+	if !ok {
+		return false, nil // a service may write what it likes: then it is a file
 	}
 	if c.failed {
 		c.problem = readProblem(masked)
-		return c.problem != nil, nil
+		c.hasResult = c.problem != nil
+		return c.hasResult, nil
 	}
+	c.hasResult = true
 	c.note.Kind = Other
 	if trimmed := strings.TrimLeft(string(masked[:min(len(masked), 64)]), " \t\r\n"); strings.HasPrefix(trimmed, "{") {
 		c.note.Kind = Object
@@ -179,6 +184,12 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (taken b
 	})
 }
 
+// maskJSON masks a text, if it is JSON that can be passed on as it is.
+func (c *collector) maskJSON(text []byte) ([]byte, bool) {
+	masked, err := c.masker.JSON(text)
+	return masked, err == nil && json.Valid(masked) && utf8.Valid(masked)
+}
+
 func readFile(output *runner.Output, name string) ([]byte, error) {
 	file, err := output.Open(name)
 	if err != nil {
@@ -191,10 +202,10 @@ func readFile(output *runner.Output, name string) ([]byte, error) {
 // readProblem reads the problem document of a service; nil if it is none.
 func readProblem(text []byte) *execution.Problem {
 	var p execution.Problem
-	if len(text) > maxProblem || json.Unmarshal(text, &p) != nil || p.Title == "" && p.Type == "" {
-		return nil
+	if len(text) <= maxProblem && json.Unmarshal(text, &p) == nil && (p.Title != "" || p.Type != "") {
+		return &p
 	}
-	return &p
+	return nil
 }
 
 // takeFile copies a result file.

@@ -69,7 +69,7 @@ func notesOf(dir string) string { return filepath.Join(dir, "notes") }
 // ids that it has accepted.
 func runVictim(t *testing.T, dir string, requests int) []execution.ID {
 	t.Helper()
-	victim := exec.Command(os.Args[0], dir)
+	victim := exec.CommandContext(t.Context(), os.Args[0], dir)
 	victim.Env = append(os.Environ(), roleVariable+"="+asVictim)
 	victim.Stderr = os.Stderr
 	out, err := victim.StdoutPipe()
@@ -180,9 +180,9 @@ func (s *server) recoveredFolders(t *testing.T) {
 func TestStraysOfKilledServer(t *testing.T) {
 	t.Parallel()
 	id := execution.NewID()
-	stray := exec.Command("sleep", "600")
+	stray := exec.CommandContext(t.Context(), "sleep", "600")
 	stray.Env = []string{"QHUBCTL_EXECUTION=" + string(id)}
-	other := exec.Command("sleep", "600")
+	other := exec.CommandContext(t.Context(), "sleep", "600")
 	other.Env = []string{"QHUBCTL_EXECUTION=" + string(id) + "-not"}
 	for _, c := range []*exec.Cmd{stray, other} {
 		if err := c.Start(); err != nil {

@@ -76,7 +76,7 @@ type Engine struct {
 	// ctx is that of writes which have to happen whatever a caller or a
 	// shutdown wants; begin ends when nothing is to be begun any more, beat
 	// when nothing runs any more.
-	ctx, begin, beat  context.Context
+	ctx, begin, beat  context.Context //nolint:containedctx // they are the engine's own, not a caller's
 	endBegin, endBeat context.CancelFunc
 	loops             sync.WaitGroup // the loops of the engine
 	requests          sync.WaitGroup // calls of Submit

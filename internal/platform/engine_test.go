@@ -124,11 +124,12 @@ func sameElements(a, b []string) bool {
 func noneHolds(t *testing.T, dir, value string) {
 	t.Helper()
 	read := 0
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	files := os.DirFS(dir)
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(files, path)
 		if bytes.Contains(content, []byte(value)) {
 			t.Errorf("%s holds the secret", path)
 		}

@@ -104,7 +104,7 @@ func probe(ctx context.Context, in probeInput) (any, error) {
 		fmt.Fprintln(os.Stderr, in.Text)
 		return nil, nil
 	case "child":
-		child := exec.Command("sleep", "600")
+		child := exec.CommandContext(context.WithoutCancel(ctx), "sleep", "600")
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := child.Start(); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
@@ -35,10 +36,13 @@ var severities = map[string]execution.Severity{
 	"ERROR": execution.Error, "CRITICAL": execution.Error, "FATAL": execution.Error,
 }
 
+// beginnings are the first letters of the prefixes: most lines have none.
+const beginnings = "0123456789[{tlTDISNWECF"
+
 // severityOf is the severity that a line of a log names, or otherwise.
 func severityOf(line string, otherwise execution.Severity) execution.Severity {
 	head := line[:min(len(line), headLength)]
-	if head == "" || !(head[0] >= '0' && head[0] <= '9' || head[0] >= 'A' && head[0] <= 'W' || head[0] == '[' || head[0] == '{' || head[0] == 't' || head[0] == 'l') {
+	if !strings.ContainsAny(head[:min(len(head), 1)], beginnings) {
 		return otherwise
 	}
 	for _, prefix := range prefixes {

@@ -130,7 +130,7 @@ func TestJournal(t *testing.T) {
 	j := newJournal(redact.New(nil), 1<<40)
 	first, release := make(chan struct{}, 1), make(chan struct{})
 	writes, lost := 0, 0
-	j.write = func(entries []execution.LogEntry) error {
+	j.write = func([]execution.LogEntry) error {
 		if writes++; writes == 1 {
 			first <- struct{}{}
 			<-release

@@ -32,7 +32,7 @@ type work struct {
 	id       execution.ID
 	claimed  store.Claimed
 	// ctx ends when the execution is to stop.
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // it lives as long as the execution
 	cancel context.CancelFunc
 
 	mu  sync.Mutex

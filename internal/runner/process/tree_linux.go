@@ -67,7 +67,7 @@ func killMarked(markers ...string) {
 		switch {
 		case found:
 		case unsure:
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells that an exec is over
 		default:
 			return
 		}

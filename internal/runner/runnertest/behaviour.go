@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func testSecrets(t *testing.T, s *subject) {
 }
 
 func testNoSecret(t *testing.T, s *subject) {
-	if seen := s.result(t, s.job("secret")); seen["given"] != false {
+	if seen := s.result(t, s.job("secret")); fmt.Sprint(seen["given"]) != "false" {
 		t.Errorf("a secret came from nowhere: %v", seen)
 	}
 }
@@ -83,7 +84,7 @@ func testDataPools(t *testing.T, s *subject) {
 
 func testExitCodes(t *testing.T, s *subject) {
 	for _, code := range []int{0, 1, 3, 255} {
-		e := end(t, s.start(t, s.job("exit", number(fmt.Sprint(code)))))
+		e := end(t, s.start(t, s.job("exit", number(strconv.Itoa(code)))))
 		if want := (runner.Outcome{ExitCode: code}); e.Outcome != want {
 			t.Errorf("exit %d is %+v", code, e.Outcome)
 		}
@@ -189,15 +190,15 @@ func testOutputLimit(t *testing.T, s *subject) {
 
 func testFlood(t *testing.T, s *subject) {
 	const size = 20_000_000
-	job := s.job("flood", number(fmt.Sprint(size)))
+	job := s.job("flood", number(strconv.Itoa(size)))
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
 		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
 	}
-	if got := job.Stdout.(*sink).count; got < size {
+	if got := stdout(t, job).count; got < size {
 		t.Errorf("%d bytes of %d arrived", got, size)
 	}
 	// A log that nobody can take does not stop a service.
-	job = s.job("flood", number(fmt.Sprint(size)), func(job *runner.Job) { job.Stdout = broken{} })
+	job = s.job("flood", number(strconv.Itoa(size)), func(job *runner.Job) { job.Stdout = broken{} })
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
 		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
 	}
@@ -209,11 +210,11 @@ func (broken) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func testLongLine(t *testing.T, s *subject) {
 	const size = 5_000_000
-	job := s.job("long", number(fmt.Sprint(size)))
+	job := s.job("long", number(strconv.Itoa(size)))
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
 		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
 	}
-	if got := job.Stdout.(*sink).count; got != size {
+	if got := stdout(t, job).count; got != size {
 		t.Errorf("%d bytes of %d arrived", got, size)
 	}
 }

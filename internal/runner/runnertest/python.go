@@ -1,8 +1,10 @@
 package runnertest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -98,7 +100,7 @@ func makeEnvironment(label string, requirement string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(base))
 	dir := filepath.Join(cache, "qhubctl-test", label+"-"+hex.EncodeToString(sum[:4]))
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return "", err
 	}
 	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
@@ -113,9 +115,10 @@ func makeEnvironment(label string, requirement string) (string, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
+	ctx := context.Background() // other tests will use it too
 	for _, step := range []*exec.Cmd{
-		exec.Command(base, "-m", "venv", dir),
-		exec.Command(inEnvironment(dir, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement),
+		exec.CommandContext(ctx, base, "-m", "venv", dir),
+		exec.CommandContext(ctx, inEnvironment(dir, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement),
 	} {
 		if out, err := step.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
@@ -129,9 +132,9 @@ func makeEnvironment(label string, requirement string) (string, error) {
 var interpreter = sync.OnceValues(func() (string, error) {
 	const probe = "import sys; print(sys.executable); sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 	for _, name := range []string{"python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"} {
-		if out, err := exec.Command(name, "-c", probe).Output(); err == nil {
+		if out, err := exec.CommandContext(context.Background(), name, "-c", probe).Output(); err == nil {
 			return strings.TrimSpace(string(out)), nil
 		}
 	}
-	return "", fmt.Errorf("these tests need a Python from 3.10 to 3.13 in PATH")
+	return "", errors.New("these tests need a Python from 3.10 to 3.13 in PATH")
 })

@@ -36,7 +36,7 @@ func PythonProbe() string { return filepath.Join(here(), "probe", "python") }
 func BinaryProbe(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "probe")
-	build := exec.Command("go", "build", "-o", path, "./probe/binary")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./probe/binary")
 	build.Dir = here()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the probe: %v\n%s", err, out)
@@ -235,10 +235,20 @@ func (s *sink) String() string {
 	return string(s.head)
 }
 
+// stdout is the sink that a job got for it.
+func stdout(t *testing.T, job runner.Job) *sink {
+	t.Helper()
+	s, ok := job.Stdout.(*sink)
+	if !ok {
+		t.Fatalf("standard output goes to a %T", job.Stdout)
+	}
+	return s
+}
+
 // awaitReady waits until the probe has said so.
 func awaitReady(t *testing.T, job runner.Job) {
 	t.Helper()
-	s := job.Stdout.(*sink)
+	s := stdout(t, job)
 	ready := make(chan struct{})
 	s.mu.Lock()
 	s.waiting = append(s.waiting, ready)
