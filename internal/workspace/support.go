@@ -4,45 +4,75 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
 // python says how a service in Python is run. It places the files that this
 // needs into the user's cache.
 func (w *Workspace) python(env *Environment) (process.Python, error) {
-	describer, err := sdk.Describer()
+	files, err := supportFiles()
 	if err != nil {
 		return process.Python{}, err
 	}
-	dir, err := supportDir(process.LauncherSource, describer)
+	dir, err := supportDir(files)
 	if err != nil {
 		return process.Python{}, err
 	}
-	p := process.Python{
+	for _, f := range files {
+		if err := place(filepath.Join(dir, f.name), f.content); err != nil {
+			return process.Python{}, err
+		}
+	}
+	return process.Python{
 		Interpreter: env.Python,
 		Launcher:    filepath.Join(dir, "launcher.py"),
 		Describer:   filepath.Join(dir, "describe.py"),
 		Entrypoint:  w.Entrypoint,
+	}, nil
+}
+
+type supportFile struct {
+	name    string
+	content []byte
+}
+
+// supportFiles are the programs that start Python services.
+func supportFiles() ([]supportFile, error) {
+	describer, err := sdk.Describer()
+	if err != nil {
+		return nil, err
 	}
-	if err := place(p.Launcher, process.LauncherSource); err != nil {
-		return process.Python{}, err
-	}
-	return p, place(p.Describer, describer)
+	files := []supportFile{{"launcher.py", process.LauncherSource}, {"describe.py", describer}}
+	err = fs.WalkDir(warm.Files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := warm.Files.ReadFile(path)
+		files = append(files, supportFile{entry.Name(), content})
+		return err
+	})
+	return files, err
 }
 
 // supportDir is a folder whose name changes with the texts, so that programs
 // of different versions do not get in each other's way.
-func supportDir(texts ...[]byte) (string, error) {
+func supportDir(files []supportFile) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
-	sum := sha256.Sum256(bytes.Join(texts, []byte{0}))
-	dir := filepath.Join(cache, "qhubctl", "python-"+hex.EncodeToString(sum[:8]))
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%s %d\n%s", f.name, len(f.content), f.content)
+	}
+	dir := filepath.Join(cache, "qhubctl", "python-"+hex.EncodeToString(h.Sum(nil)[:8]))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", &Error{Message: "cannot keep files in the cache folder", Advice: "set XDG_CACHE_HOME to a folder that can be written", Err: err}
 	}

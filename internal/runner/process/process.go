@@ -23,10 +23,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// drainTime is how long output is read after the process has ended and its
-// tree is killed: a pipe may have been handed to a process out of our reach.
-const drainTime = 2 * time.Second
-
 // A Command says how to start a process.
 type Command struct {
 	Path string
@@ -37,6 +33,8 @@ type Command struct {
 	Env []string
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	Stdout, Stderr io.Writer
+	// Files are open in the process from descriptor 3 on.
+	Files []*os.File
 	// Mark is what the processes of this execution are recognised by; empty
 	// takes one at random. See [EndStrays].
 	Mark string
@@ -56,12 +54,11 @@ type Outcome struct {
 // A Process that runs. Wait must be called, once; Stop may be called by any
 // goroutine.
 type Process struct {
-	cmd     *exec.Cmd
-	tree    tree
-	pipes   []*os.File // our ends of its output
-	copying sync.WaitGroup
-	exited  chan struct{}
-	stop    sync.Once
+	cmd    *exec.Cmd
+	tree   Tree
+	pipes  *Pipes
+	exited chan struct{}
+	stop   sync.Once
 
 	mu     sync.Mutex
 	reaped bool // the number of the process may be another's by now
@@ -86,69 +83,49 @@ func Start(c Command, secrets []Secret) (*Process, error) {
 func EndStrays(marks ...string) {
 	markers := make([]string, len(marks))
 	for i, mark := range marks {
-		markers[i] = treeMarker + "=" + mark
+		markers[i] = Marker(mark)
 	}
 	killMarked(markers...)
 }
 
+// treeMarker is a variable that every process of a tree inherits.
+const treeMarker = "QHUBCTL_EXECUTION"
+
+// Marker is the variable, as NAME=value, that marks the processes of an
+// execution.
+func Marker(mark string) string { return treeMarker + "=" + mark }
+
 func newProcess(c Command) *Process {
 	p := &Process{
 		cmd:    exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
-		tree:   tree{marker: treeMarker + "=" + cmp.Or(c.Mark, uuid.NewString())},
+		tree:   Tree{Marker: Marker(cmp.Or(c.Mark, uuid.NewString()))},
 		exited: make(chan struct{}),
 	}
 	p.cmd.Dir = c.Dir
-	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.marker)
+	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.Marker)
+	p.cmd.ExtraFiles = c.Files
 	p.cmd.SysProcAttr = ownGroup()
 	return p
 }
 
 func (p *Process) start(stdout, stderr io.Writer) error {
-	theirs := make([]*os.File, 0, 2)
-	defer func() {
-		for _, w := range theirs {
-			_ = w.Close()
-		}
-	}()
-	for range 2 {
-		r, w, err := os.Pipe()
-		if err != nil {
-			p.closePipes()
-			return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
-		}
-		p.pipes, theirs = append(p.pipes, r), append(theirs, w)
-	}
-	p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1]
-	if err := startTied(p.cmd); err != nil {
-		p.closePipes()
+	pipes, err := OpenPipes(stdout, stderr)
+	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
 	}
-	p.tree.pid = p.cmd.Process.Pid
-	for i, sink := range []io.Writer{stdout, stderr} {
-		p.copying.Go(func() { drain(sink, p.pipes[i]) })
+	p.cmd.Stdout, p.cmd.Stderr = pipes.Stdout, pipes.Stderr
+	if err := startTied(p.cmd); err != nil {
+		pipes.Abandon()
+		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
 	}
+	p.tree.Pid = p.cmd.Process.Pid
+	p.pipes = pipes
+	pipes.Drain()
 	return nil
 }
 
-// drain reads a pipe to its end, even where the sink fails: a service must not
-// block, or die of a broken pipe, because nobody can take its log.
-func drain(sink io.Writer, pipe io.Reader) {
-	if f, ok := sink.(*firstLine); ok {
-		defer f.close()
-	}
-	if _, err := io.Copy(sink, pipe); err != nil {
-		_, _ = io.Copy(io.Discard, pipe)
-	}
-}
-
-func (p *Process) closePipes() {
-	for _, r := range p.pipes {
-		_ = r.Close()
-	}
-}
-
 // Pid of the process.
-func (p *Process) Pid() int { return p.tree.pid }
+func (p *Process) Pid() int { return p.tree.Pid }
 
 // Stop asks the process and its children to end, with the signal given, and
 // ends them after the grace time. It returns at once; later calls kill at
@@ -177,7 +154,7 @@ func (p *Process) signal(signal os.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		p.tree.signal(signal)
+		p.tree.Signal(signal)
 	}
 }
 
@@ -185,7 +162,7 @@ func (p *Process) signal(signal os.Signal) {
 // before the number of the group is free for others.
 func (p *Process) reap() error {
 	var err error
-	held := awaitExit(p.tree.pid)
+	held := awaitExit(p.tree.Pid)
 	if !held {
 		err = p.cmd.Wait()
 	}
@@ -204,13 +181,8 @@ func (p *Process) reap() error {
 // returns when all of its output has been written.
 func (p *Process) Wait() (Outcome, error) {
 	err := p.reap()
-	p.tree.killStrays()
-	deadline := time.Now().Add(drainTime)
-	for _, r := range p.pipes {
-		_ = r.SetReadDeadline(deadline)
-	}
-	p.copying.Wait()
-	p.closePipes()
+	p.tree.KillStrays()
+	p.pipes.Finish()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {
 		return Outcome{ExitCode: -1}, fmt.Errorf("cannot wait for the service: %w", err)

@@ -98,24 +98,30 @@ func (p *pythonProcess) send(o order, secrets []Secret) {
 	if err != nil {
 		panic(err) //nolint:forbidigo // strings and booleans always encode
 	}
-	size := len(head) + 32
+	line := append(AppendSecrets(head, secrets), '\n')
+	_, _ = p.orders.Write(line)
+	clear(line[:cap(line)])
+}
+
+// AppendSecrets adds secrets to the text of a JSON object, as its last member
+// "secrets": variables and values. The caller wipes the result.
+func AppendSecrets(object []byte, secrets []Secret) []byte {
+	size := len(object) + 32
 	for _, s := range secrets {
 		size += len(s.Env) + 8 + 6*s.Value.Len() // \u0000 is six bytes for one
 	}
 	// Room for all at once: growing would leave copies of secrets behind.
-	line := append(make([]byte, 0, size), head[:len(head)-1]...)
-	line = append(line, `,"secrets":{`...)
+	text := append(make([]byte, 0, size), object[:len(object)-1]...)
+	text = append(text, `,"secrets":{`...)
 	for i, s := range secrets {
 		if i > 0 {
-			line = append(line, ',')
+			text = append(text, ',')
 		}
-		line, _ = jsontext.AppendQuote(line, s.Env)
-		line = append(line, ':')
-		line, _ = jsontext.AppendQuote(line, s.Value.Reveal()) // replaces what is not UTF-8
+		text, _ = jsontext.AppendQuote(text, s.Env)
+		text = append(text, ':')
+		text, _ = jsontext.AppendQuote(text, s.Value.Reveal()) // replaces what is not UTF-8
 	}
-	line = append(line, "}}\n"...)
-	_, _ = p.orders.Write(line)
-	clear(line[:cap(line)])
+	return append(text, "}}"...)
 }
 
 // firstLine keeps the first line that is written to it, and passes the rest

@@ -9,9 +9,9 @@ func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true
 
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 
-// killStrays does nothing: macOS shows the environment of a process to none
+// KillStrays does nothing: macOS shows the environment of a process to none
 // but its debugger. Children that leave the group survive here.
-func (t tree) killStrays() {}
+func (t Tree) KillStrays() {}
 
 // awaitExit cannot wait without reaping here.
 func awaitExit(int) bool { return false }

@@ -54,11 +54,11 @@ func awaitExit(pid int) bool {
 	}
 }
 
-// killStrays ends processes of the tree that have left its group. They carry
+// KillStrays ends processes of the tree that have left its group. They carry
 // the marker in the environment block they were started with, wherever in the
 // tree of processes they are now. A process that hides from this on purpose
 // is a matter for a sandbox.
-func (t tree) killStrays() { killMarked(t.marker) }
+func (t Tree) KillStrays() { killMarked(t.Marker) }
 
 // killMarked ends all processes that carry one of the markers.
 func killMarked(markers ...string) {
@@ -72,6 +72,15 @@ func killMarked(markers ...string) {
 			return
 		}
 	}
+}
+
+// KillStraysAmong is KillStrays for where they can only be some processes. It
+// reports whether it has ended any.
+func (t Tree) KillStraysAmong(pids []int) (found bool) {
+	for _, pid := range pids {
+		found = kill(pid, []string{t.Marker}) || found
+	}
+	return found
 }
 
 // killMarkedOnce reports whether it has killed any, and whether there were

@@ -9,19 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// treeMarker is a variable that every process of a tree inherits.
-const treeMarker = "QHUBCTL_EXECUTION"
-
-// tree is the processes of one execution: the group that pid leads, and what
+// A Tree is the processes of one execution: the group that pid leads, and what
 // has left the group but carries the marker.
-type tree struct {
-	pid    int
-	marker string
+type Tree struct {
+	Pid    int
+	Marker string
 }
 
-func (t tree) signal(signal os.Signal) {
+// Signal reaches the group.
+func (t Tree) Signal(signal os.Signal) {
 	if s, ok := signal.(syscall.Signal); ok {
-		_ = syscall.Kill(-t.pid, s) // gone already: fine
+		_ = syscall.Kill(-t.Pid, s) // gone already: fine
 	}
 }
 

@@ -6,12 +6,10 @@ import (
 	"syscall"
 )
 
-const treeMarker = "QHUBCTL_EXECUTION"
-
-// tree is the process alone: Windows has no groups that a signal reaches.
-type tree struct {
-	pid    int
-	marker string
+// A Tree is the process alone: Windows has no groups that a signal reaches.
+type Tree struct {
+	Pid    int
+	Marker string
 }
 
 func ownGroup() *syscall.SysProcAttr {
@@ -20,15 +18,16 @@ func ownGroup() *syscall.SysProcAttr {
 
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 
-// signal ends the process: there is no gentler way that works for all.
-func (t tree) signal(os.Signal) {
-	if p, err := os.FindProcess(t.pid); err == nil {
+// Signal ends the process: there is no gentler way that works for all.
+func (t Tree) Signal(os.Signal) {
+	if p, err := os.FindProcess(t.Pid); err == nil {
 		_ = p.Kill()
 		_ = p.Release()
 	}
 }
 
-func (t tree) killStrays() {}
+// KillStrays does nothing: there is no way to find them here.
+func (t Tree) KillStrays() {}
 
 func signalName(*os.ProcessState) string { return "" }
 

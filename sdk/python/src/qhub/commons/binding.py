@@ -18,7 +18,9 @@ from qhub.commons.runtime.error import InputError, ServiceError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-__all__ = ["bind_file", "bind_text", "bind_value"]
+    from qhub.commons.describe import Parameter
+
+__all__ = ["bind_file", "bind_text", "bind_value", "prepare"]
 
 # More are not listed: nobody reads the ten-thousandth.
 _MAX_PROBLEMS = 50
@@ -103,7 +105,21 @@ def _attempt(validate: Callable[[], Any]) -> Any:
         raise _Rejected(error) from None
 
 
+# Built ahead by prepare, by the identity of the annotation, which is kept: not every annotation can be hashed.
+_prepared: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
+
+
+def prepare(parameters: Iterable[Parameter]) -> None:
+    """Builds ahead what binding the inputs among the parameters needs."""
+    for parameter in parameters:
+        if parameter.kind == "input":
+            annotation = parameter.annotation
+            _prepared[id(annotation)] = (annotation, _adapter(annotation, parameter.name))
+
+
 def _adapter(annotation: Any, name: str) -> TypeAdapter[Any]:
+    if id(annotation) in _prepared:
+        return _prepared[id(annotation)][1]
     from qhub.commons.describe import DescribeError, Parameter, make_adapter
 
     try:

@@ -24,7 +24,7 @@ from qhub.commons.parameters import gather_arguments, is_simple_type
 from qhub.commons.runtime.error import InputError, ServiceError, build_problem_details, write_problem_details
 from qhub.commons.runtime.masking import mask, remember
 
-__all__ = ["main"]
+__all__ = ["main", "prepare"]
 
 INTERRUPTED = 130
 
@@ -46,6 +46,20 @@ def main() -> int:
     except BaseException as error:
         return _failed(output, error, 1)
     return 0
+
+
+def prepare(entrypoint: str) -> None:
+    """Imports and builds what every run of the service needs, so that forks of this process need not.
+
+    Raises DescribeError where the service cannot be run.
+    """
+    # Imported where they are needed otherwise, as not every run does.
+    import traceback  # noqa: F401
+
+    import qhub.commons.datapool  # noqa: F401
+    from qhub.commons.binding import prepare as prepare_binding
+
+    prepare_binding(read_parameters(load(entrypoint)))
 
 
 def _run() -> Any:

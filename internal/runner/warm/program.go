@@ -1,0 +1,245 @@
+package warm
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+)
+
+// Options say which service is kept ready, and how.
+type Options struct {
+	// Python is how the service is started cold.
+	Python process.Python
+	// Dir is the working folder of the service.
+	Dir string
+	// Environment is what the template sees: what all executions share.
+	Environment runner.Environment
+	// Log gets what the service prints while it is imported. It may be
+	// written to by two goroutines.
+	Log io.Writer
+	// Standby is how many forks are kept ready. Zero means none: each is made
+	// when it is needed.
+	Standby int
+	// Idle is how long a template is kept without executions. Zero: for good.
+	Idle time.Duration
+	// Finalize takes the interpreter of each execution down as a cold one is,
+	// instead of doing only what others can see of that. It costs 10 to 60 ms.
+	Finalize bool
+	// Logger is told of templates that end and of cold starts, at debug level.
+	Logger *slog.Logger
+}
+
+// maxFailures is how often in a row a template may end by itself before its
+// service is started cold for good.
+const maxFailures = 3
+
+// A State is how a service is started at the moment.
+type State struct {
+	// Warm: a template is ready.
+	Warm bool
+	// Reason says why not; empty while a template is being made.
+	Reason string
+	// Pid of the template, if there is one.
+	Pid int
+	// Import is how long importing the service took.
+	Import time.Duration
+}
+
+// Program starts a service warm where that is possible, and cold otherwise. It
+// implements [process.Program] and is safe for concurrent use.
+type Program struct {
+	options Options
+
+	mu       sync.Mutex
+	current  *template
+	making   chan struct{} // closed when the one being made is ready, or is not
+	cold     string        // why there will be no template
+	failures int
+	closed   bool
+	active   int // executions
+	idle     *time.Timer
+	retired  sync.WaitGroup
+}
+
+// New is a program without a template yet: Prepare makes one, and so does the
+// first Start.
+func New(options Options) *Program {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Log == nil {
+		options.Log = io.Discard
+	}
+	return &Program{options: options}
+}
+
+// Prepare makes a template ahead and returns when it is ready, or when it is
+// known that there will be none: State tells.
+func (p *Program) Prepare(ctx context.Context) error {
+	p.mu.Lock()
+	making := p.make()
+	p.mu.Unlock()
+	select {
+	case <-making:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// State tells how the service would be started now.
+func (p *Program) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		return State{Reason: p.cold}
+	}
+	return State{Warm: true, Pid: p.current.process.Pid(), Import: p.current.imported}
+}
+
+// Start implements [process.Program]. Describing is done cold: it is needed
+// once, and a template has nothing to say about it.
+func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
+	if !describe {
+		if t := p.template(); t != nil {
+			if f, err := t.take(); err == nil {
+				return newExecution(p, t, f, c), nil
+			}
+			p.release()
+		}
+	}
+	return p.options.Python.Start(c, describe)
+}
+
+// template is the one that is ready, in use until release; nil if there is
+// none, which will be mended for the next time.
+func (p *Program) template() *template {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		p.make()
+		return nil
+	}
+	p.active++
+	if p.idle != nil {
+		p.idle.Stop()
+	}
+	return p.current
+}
+
+// release is called when an execution of a template has ended.
+func (p *Program) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.active--
+	if p.active == 0 && p.options.Idle > 0 && p.current != nil {
+		current := p.current
+		p.idle = time.AfterFunc(p.options.Idle, func() { p.endIdle(current) })
+	}
+}
+
+func (p *Program) endIdle(t *template) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == 0 && p.current == t {
+		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
+		p.retire()
+	}
+}
+
+// make begins to make a template unless there is one, one is being made, or
+// there cannot be one. p.mu is held.
+func (p *Program) make() <-chan struct{} {
+	if p.making != nil {
+		return p.making
+	}
+	making := make(chan struct{})
+	if p.current != nil || p.cold != "" || p.closed {
+		close(making)
+		return making
+	}
+	p.making = making
+	p.retired.Go(func() {
+		defer close(making)
+		t, err := startTemplate(p.options)
+		p.made(t, err)
+	})
+	return making
+}
+
+func (p *Program) made(t *template, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.making = nil
+	var cold *coldError
+	switch {
+	case errors.As(err, &cold):
+		p.cold = cold.reason
+	case err != nil:
+		p.failed(err.Error())
+	default:
+		p.current = t
+		p.retired.Go(func() { p.watch(t) })
+		if p.closed {
+			p.retire()
+		}
+		return
+	}
+	p.options.Logger.Debug("no template", "dir", p.options.Dir, "reason", err)
+}
+
+// failed counts. p.mu is held.
+func (p *Program) failed(reason string) {
+	if p.failures++; p.failures >= maxFailures {
+		p.cold = reason
+	}
+}
+
+// watch waits for the end of a template, and gives up on templates that keep
+// ending by themselves.
+func (p *Program) watch(t *template) {
+	<-t.gone
+	t.end()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == t {
+		p.current = nil
+		p.options.Logger.Debug("a template ended by itself", "dir", p.options.Dir)
+		p.failed("the process that is forked for each execution keeps ending by itself")
+	}
+}
+
+// succeeded is called when a fork has run to an end of its own.
+func (p *Program) succeeded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = 0
+}
+
+// retire ends the template once its executions have ended. p.mu is held.
+func (p *Program) retire() {
+	if p.current != nil {
+		p.current.retire()
+		p.current = nil
+	}
+}
+
+// Close ends the template, at once where none of its executions run, else with
+// the last of them, for which it waits.
+func (p *Program) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	if p.idle != nil {
+		p.idle.Stop()
+	}
+	p.retire()
+	p.mu.Unlock()
+	p.retired.Wait()
+	return nil
+}
