@@ -16,10 +16,12 @@ type Tree struct {
 	Marker string
 }
 
-// Signal reaches the group.
+// Signal reaches the group, or the process alone that has not made it yet.
 func (t Tree) Signal(signal os.Signal) {
 	if s, ok := signal.(syscall.Signal); ok {
-		_ = syscall.Kill(-t.Pid, s) // gone already: fine
+		if syscall.Kill(-t.Pid, s) != nil {
+			_ = syscall.Kill(t.Pid, s) // gone already: fine
+		}
 	}
 }
 

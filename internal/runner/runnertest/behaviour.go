@@ -136,25 +136,26 @@ func testTree(t *testing.T, s *subject) {
 	job := s.job("tree")
 	run := s.start(t, job)
 	awaitReady(t, job)
-	if n := len(processesOf(t, s)); n < 3 {
+	if n := len(processesOf(t, job)); n < 3 {
 		t.Fatalf("the tree has %d processes", n)
 	}
 	run.Stop()
 	end(t, run)
-	if left := processesOf(t, s); len(left) > 0 {
+	if left := processesOf(t, job); len(left) > 0 {
 		t.Errorf("still running: %v", left)
 	}
 }
 
 func testLeave(t *testing.T, s *subject) {
-	s.result(t, s.job("leave"))
-	if left := processesOf(t, s); len(left) > 0 {
+	job := s.job("leave")
+	s.result(t, job)
+	if left := processesOf(t, job); len(left) > 0 {
 		t.Errorf("still running: %v", left)
 	}
 }
 
-// processesOf are the processes whose environment names the scratch folder.
-func processesOf(t *testing.T, s *subject) []string {
+// processesOf are the processes whose environment names the execution.
+func processesOf(t *testing.T, job runner.Job) []string {
 	t.Helper()
 	blocks, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil || len(blocks) == 0 {
@@ -162,7 +163,7 @@ func processesOf(t *testing.T, s *subject) []string {
 	}
 	var found []string
 	for _, block := range blocks {
-		if environ, err := os.ReadFile(block); err == nil && strings.Contains(string(environ), s.scratch) {
+		if environ, err := os.ReadFile(block); err == nil && strings.Contains(string(environ), string(job.ID)) {
 			found = append(found, filepath.Dir(block))
 		}
 	}
