@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -118,7 +119,11 @@ func (e *execution) send(secrets []process.Secret, pipes *process.Pipes) error {
 	if _, _, err := e.fork.orders.WriteMsgUnix(header, rights, nil); err != nil {
 		return err
 	}
-	_, err = e.fork.orders.Write(text)
+	if _, err := e.fork.orders.Write(text); err != nil {
+		return err
+	}
+	// Its answer: without one, it has not begun and will not.
+	_, err = io.ReadFull(e.fork.orders, header[:1])
 	return err
 }
 

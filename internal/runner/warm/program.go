@@ -55,6 +55,9 @@ type State struct {
 // implements [process.Program] and is safe for concurrent use.
 type Program struct {
 	options Options
+	// making a template is given up when the program is closed.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	current  *template
@@ -76,7 +79,8 @@ func New(options Options) *Program {
 	if options.Log == nil {
 		options.Log = io.Discard
 	}
-	return &Program{options: options}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Program{options: options, ctx: ctx, cancel: cancel}
 }
 
 // Prepare makes a template ahead and returns when it is ready, or when it is
@@ -167,7 +171,7 @@ func (p *Program) make() <-chan struct{} {
 	p.making = making
 	p.retired.Go(func() {
 		defer close(making)
-		t, err := startTemplate(p.options)
+		t, err := startTemplate(p.ctx, p.options)
 		p.made(t, err)
 	})
 	return making
@@ -233,6 +237,7 @@ func (p *Program) retire() {
 // Close ends the template, at once where none of its executions run, else with
 // the last of them, for which it waits.
 func (p *Program) Close() error {
+	p.cancel()
 	p.mu.Lock()
 	p.closed = true
 	if p.idle != nil {

@@ -1,6 +1,7 @@
 package warm
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,18 +57,19 @@ type message struct {
 	Status uint32 `json:"status"`
 }
 
-// startTemplate returns when the service is imported, or cannot be.
-func startTemplate(o Options) (*template, error) {
+// startTemplate returns when the service is imported, or cannot be, or ctx
+// ends.
+func startTemplate(ctx context.Context, o Options) (*template, error) {
 	ours, theirs, err := socketPair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = theirs.Close() }()
 	program := filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)
 	p, err := process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{program}, Dir: o.Dir, Env: o.Environment.List(),
 		Stdout: o.Log, Stderr: o.Log, Files: []*os.File{theirs},
 	}, nil)
+	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
@@ -75,7 +77,11 @@ func startTemplate(o Options) (*template, error) {
 		process: p, control: ours, standby: make(chan *fork, o.Standby), gone: make(chan struct{}),
 		forks: map[int]*fork{}, asked: map[int]*fork{},
 	}
+	release := context.AfterFunc(ctx, func() { p.Stop(os.Kill, 0) })
 	first, err := t.load(o.Python.Entrypoint)
+	if !release() && err == nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		t.end()
 		return nil, err
@@ -248,15 +254,25 @@ func (t *template) refill() {
 	}
 	go func() {
 		<-f.ready
-		if f.failure == nil {
-			select {
-			case t.standby <- f:
-				return
-			default:
-			}
+		if f.failure != nil || !t.stand(f) {
+			f.discard()
 		}
-		f.discard()
 	}()
+}
+
+// stand has a fork stand by, unless nobody will take it.
+func (t *template) stand(f *fork) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.retiring {
+		return false
+	}
+	select {
+	case t.standby <- f:
+		return true
+	default:
+		return false
+	}
 }
 
 // retire lets the template end when the executions have.

@@ -11,8 +11,9 @@ The program that runs services speaks to the template by the Unix socket of desc
     -> {"retire": true}                          end when no fork is left
 
 End of input means: end now. A fork waits on its own socket for {"dir", "env", "secrets", "marker", "finalize"} (eight
-bytes of length, then JSON), with the descriptors of its standard output and error, and becomes the service. So a fork
-can stand by, made ahead of its execution, and secrets are in no template and in no process's initial environment.
+bytes of length, then JSON), with the descriptors of its standard output and error, answers with one byte and becomes
+the service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no process's
+initial environment.
 
 See ending.py for how a fork ends, randomness.py for what must differ between forks. Nothing of these files is left
 where a service would find it, or miss its own module of the same name.
@@ -192,6 +193,8 @@ def await_order(orders):
         if n == 0:
             return None
         got += n
+    # From here on it counts as started: nobody starts another in its place.
+    orders.send(b"\1")
     orders.close()
     null = os.open(os.devnull, os.O_RDONLY)
     for target, source in enumerate([null, *descriptors]):

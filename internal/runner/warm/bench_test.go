@@ -1,0 +1,57 @@
+//go:build linux
+
+package warm_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
+)
+
+// BenchmarkExecution is one execution from its start to its end, cold and warm.
+func BenchmarkExecution(b *testing.B) {
+	python := complete(b, runnertest.KitPython(b))
+	cold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base()}
+	options := warm.Options{Python: python, Dir: runnertest.PythonProbe(), Environment: base()}
+	forked := prepared(b, options)
+	options.Standby = 4
+	standby := prepared(b, options)
+	for _, bench := range []struct {
+		name   string
+		runner runner.Runner
+	}{{"cold", cold}, {"forked", forked}, {"standby", standby}} {
+		b.Run(bench.name, func(b *testing.B) { benchmarkExecution(b, bench.runner) })
+	}
+	for _, r := range []runner.Runner{cold, forked, standby} {
+		if err := r.Close(); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+func benchmarkExecution(b *testing.B, r runner.Runner) {
+	scratch := b.TempDir()
+	for b.Loop() {
+		run, err := r.Start(context.Background(), runner.Job{
+			ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard,
+			Inputs: map[string]json.RawMessage{"action": json.RawMessage(`"echo"`), "text": json.RawMessage(`"hello"`)},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		outcome, err := run.Wait()
+		if err != nil || outcome != (runner.Outcome{}) {
+			b.Fatalf("%v %+v", err, outcome)
+		}
+		if err := run.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
