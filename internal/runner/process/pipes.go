@@ -44,11 +44,17 @@ func (p *Pipes) Abandon() {
 	}
 }
 
-// Drain closes the ends of the process here, and begins to read.
-func (p *Pipes) Drain() {
+// Drain closes the ends of the process here, and begins to read. Each writer
+// gets a text first that was printed before.
+func (p *Pipes) Drain(stdout, stderr []byte) {
 	_, _ = p.Stdout.Close(), p.Stderr.Close()
-	for i, sink := range p.sinks {
-		p.copying.Go(func() { drain(sink, p.ours[i]) })
+	for i, before := range [2][]byte{stdout, stderr} {
+		p.copying.Go(func() {
+			if len(before) > 0 {
+				_, _ = p.sinks[i].Write(before) // one that fails takes nothing later, too
+			}
+			drain(p.sinks[i], p.ours[i])
+		})
 	}
 }
 

@@ -120,7 +120,7 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 	}
 	p.tree.Pid = p.cmd.Process.Pid
 	p.pipes = pipes
-	pipes.Drain()
+	pipes.Drain(nil, nil)
 	return nil
 }
 

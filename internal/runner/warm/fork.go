@@ -95,7 +95,7 @@ func (e *execution) Run(secrets []process.Secret) error {
 	err = e.send(secrets, pipes)
 	e.fork.discard()
 	if err == nil {
-		pipes.Drain()
+		pipes.Drain(e.template.printed[0].text, e.template.printed[1].text)
 		e.pipes = pipes
 		return nil
 	}

@@ -238,3 +238,15 @@ func TestServicesWorkInAFork(t *testing.T) {
 		t.Errorf("os._exit(7) gives %d", code)
 	}
 }
+
+func TestWhatTheImportPrintsIsInEveryLog(t *testing.T) {
+	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n")
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	want := do(t, cold(o), "here")
+	for range 2 {
+		if got := do(t, r, "here"); got.stdout != want.stdout || got.stderr != want.stderr || want.stdout != "out\nhere\n" {
+			t.Errorf("%q, %q; cold: %q, %q", got.stdout, got.stderr, want.stdout, want.stderr)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package warm
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,9 +19,6 @@ type Options struct {
 	Dir string
 	// Environment is what the template sees: what all executions share.
 	Environment runner.Environment
-	// Log gets what the service prints while it is imported. It may be
-	// written to by two goroutines.
-	Log io.Writer
 	// Standby is how many forks are kept ready. Zero means none: each is made
 	// when it is needed.
 	Standby int
@@ -75,9 +71,6 @@ type Program struct {
 func New(options Options) *Program {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
-	}
-	if options.Log == nil {
-		options.Log = io.Discard
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Program{options: options, ctx: ctx, cancel: cancel}

@@ -33,6 +33,7 @@ type template struct {
 	process  *process.Process
 	control  *net.UnixConn
 	imported time.Duration
+	printed  [2]*recorder // while it was imported
 	standby  chan *fork
 	gone     chan struct{} // closed when it says nothing more
 
@@ -64,17 +65,18 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	if err != nil {
 		return nil, err
 	}
+	printed := [2]*recorder{newRecorder(), newRecorder()}
 	program := filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)
 	p, err := process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{program}, Dir: o.Dir, Env: o.Environment.List(),
-		Stdout: o.Log, Stderr: o.Log, Files: []*os.File{theirs},
+		Stdout: printed[0], Stderr: printed[1], Files: []*os.File{theirs},
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
 	t := &template{
-		process: p, control: ours, standby: make(chan *fork, o.Standby), gone: make(chan struct{}),
+		process: p, control: ours, printed: printed, standby: make(chan *fork, o.Standby), gone: make(chan struct{}),
 		forks: map[int]*fork{}, asked: map[int]*fork{},
 	}
 	release := context.AfterFunc(ctx, func() { p.Stop(os.Kill, 0) })
@@ -105,7 +107,13 @@ func (t *template) load(entrypoint string) (message, error) {
 	case first.Cold != "":
 		return first, &coldError{first.Cold}
 	case first.Ready == nil:
-		return first, fmt.Errorf("a template did not answer as it should")
+		return first, errors.New("a template did not answer as it should")
+	}
+	for _, r := range t.printed {
+		<-r.complete
+		if r.tooMuch {
+			return first, &coldError{"importing the service prints too much to be repeated in the log of each execution"}
+		}
 	}
 	return first, nil
 }

@@ -41,7 +41,6 @@ func TestWarm(t *testing.T) {
 // prepared is a runner whose template is ready.
 func prepared(t testing.TB, o warm.Options) *warm.Runner {
 	t.Helper()
-	o.Log = t.Output()
 	r := warm.NewRunner(o)
 	if err := r.Program().Prepare(t.Context()); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ import time
 
 CONTROL = 3
 MAX_PACKET = 65536
+# Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
+IMPORTED = b"\0qhubctl:imported\0"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -81,6 +83,8 @@ class Template:
         refuse_what_forks_break(self.control.fileno())
         self.blas = blas_libraries()
         flush_streams()
+        for stream in (1, 2):
+            os.write(stream, IMPORTED)
         gc.collect()
         self.survivors = self.ending.survivors()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
