@@ -54,7 +54,11 @@ func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) 
 	if o.output == "json" {
 		return printJSON(streams, described)
 	}
-	return writeAll(streams.Out, []byte(describeText(s, described)))
+	start, err := s.start(ctx, streams)
+	if err != nil {
+		return err
+	}
+	return writeAll(streams.Out, []byte(describeText(s, described)+"Starts: "+startText(start)+"\n"))
 }
 
 func describeText(s *service, described *signature.Signature) string {

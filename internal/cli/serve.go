@@ -47,7 +47,10 @@ func newServe(streams *term.Streams) *cobra.Command {
 started, followed and read through its API, by any client of the Service API,
 by ` + "`qhubctl executions`" + `, or on the page /docs.
 
-Each execution is a process of its own. What is accepted is kept in .qhub/serve
+Each execution is a process of its own. One in Python is a fork of a process
+that has imported the service and never runs it, where that is possible:
+` + "`qhubctl describe`" + ` tells, and start = "cold" under [tool.qhubctl] in
+pyproject.toml has each start anew. What is accepted is kept in .qhub/serve
 and survives a crash: what waited then starts with the next serve. A change of
 the service's files counts for executions that start after it.
 

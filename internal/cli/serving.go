@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +21,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -48,6 +48,7 @@ type serving struct {
 	keyring *vault.Keyring
 	engine  *platform.Engine
 	current *service
+	warming sync.WaitGroup
 	api     *httpapi.API
 	token   string // the file of a token that was made
 }
@@ -55,6 +56,7 @@ type serving struct {
 // serveRun serves until it is interrupted.
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
 	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose)}
+	defer s.warming.Wait()
 	defer func() {
 		for i := len(s.closers) - 1; i >= 0; i-- {
 			if closed := s.closers[i](); err == nil {
@@ -74,7 +76,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if err := s.openEngine(ctx); err != nil {
 		return err
 	}
-	if err := s.engine.SetService(s.platformService(described)); err != nil {
+	if err := s.setService(ctx, described, s.warming.Go); err != nil {
 		return err
 	}
 	if err := s.newAPI(); err != nil {
@@ -203,9 +205,23 @@ func (s *serving) closeEngine(ctx context.Context) error {
 	return s.engine.Close(patience)
 }
 
-// platformService is the service as the engine runs it.
-func (s *serving) platformService(described *signature.Signature) *platform.Service {
+// setService gives the engine the service as it is now. Importing it ahead is
+// left to prepare, which runs its argument.
+func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
+	run, program := opened.runner(s.log, standby)
+	if program != nil {
+		prepare(func() {
+			if program.Prepare(ctx) == nil {
+				s.log.Debug("the service starts " + startText(opened.learnStart(program)))
+			}
+		})
+	}
+	return s.engine.SetService(s.platformService(opened, run, described))
+}
+
+// platformService is the service as the engine runs it.
+func (s *serving) platformService(opened *service, run runner.Runner, described *signature.Signature) *platform.Service {
 	w := opened.workspace
 	revision := opened.key
 	if revision == "" {
@@ -218,8 +234,7 @@ func (s *serving) platformService(described *signature.Signature) *platform.Serv
 	}
 	return &platform.Service{
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
-		// The runner places the folders anew for each execution.
-		Runner: &process.Runner{Program: opened.program, Dir: w.Dir, Environment: opened.environment(runner.Folder{})},
+		Runner: run,
 		Limits: platform.Limits{Concurrency: s.options.concurrency, Time: s.options.timeout, Grace: grace},
 		Defaults: platform.Defaults{
 			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
@@ -290,7 +305,8 @@ func (s *serving) reload(ctx context.Context) {
 	}
 	described, err := s.load(ctx)
 	if err == nil {
-		err = s.engine.SetService(s.platformService(described))
+		// The new process is ready when it takes the old one's place.
+		err = s.setService(ctx, described, func(prepare func()) { prepare() })
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -45,6 +46,16 @@ func (e Environment) Place(f Folder) {
 	if runtime.GOOS == "windows" {
 		e["TEMP"], e["TMP"] = f.Temp(), f.Temp()
 	}
+}
+
+// Unplaced is the environment without what Place sets: that of a process which
+// has no folder of its own.
+func (e Environment) Unplaced() Environment {
+	other := maps.Clone(e)
+	for _, name := range []string{"INPUT_DIRECTORY", "OUTPUT_DIRECTORY", "DATAPOOL_DIRECTORY", "TMPDIR"} {
+		delete(other, name)
+	}
+	return other
 }
 
 // PrependPath puts a folder first in PATH.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
@@ -46,6 +47,39 @@ func (w *Workspace) SourceKey(env *Environment) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// A Start is how executions of a service start when it is served.
+type Start struct {
+	// Warm: as forks of a process that has imported it.
+	Warm bool `json:"warm"`
+	// Reason says why not.
+	Reason string `json:"reason,omitempty"`
+	// Import is how long importing the service takes.
+	Import time.Duration `json:"import,omitempty"`
+}
+
+type cachedStart struct {
+	Key   string `json:"key"`
+	Start Start  `json:"start"`
+}
+
+// CachedStart is how the service as it is now starts, if that was found out
+// before.
+func (w *Workspace) CachedStart(key string) (s Start, ok bool) {
+	text, err := os.ReadFile(w.path(stateDir, "start.json"))
+	var cached cachedStart
+	if err != nil || key == "" || json.Unmarshal(text, &cached) != nil || cached.Key != key {
+		return Start{}, false
+	}
+	return cached.Start, true
+}
+
+// CacheStart keeps how a service starts.
+func (w *Workspace) CacheStart(key string, s Start) {
+	if key != "" {
+		w.cache("start.json", cachedStart{key, s})
+	}
+}
+
 // CachedSignature is the signature of the service as it is now, if it has been
 // described before; otherwise ok is false.
 func (w *Workspace) CachedSignature(key string) (s *signature.Signature, ok bool) {
@@ -64,11 +98,16 @@ func (w *Workspace) CacheSignature(key string, document []byte) {
 	if key == "" {
 		return
 	}
-	path, err := w.state("signature.json")
+	w.cache("signature.json", described{key, document})
+}
+
+// cache keeps something that can be found out again.
+func (w *Workspace) cache(name string, value any) {
+	path, err := w.state(name)
 	if err != nil {
 		return
 	}
-	text, err := json.Marshal(described{key, document})
+	text, err := json.Marshal(value)
 	if err != nil {
 		return
 	}

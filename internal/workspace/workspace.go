@@ -41,6 +41,9 @@ type Workspace struct {
 	Name, Version, Description string
 	// Published: the workspace wants the published kit instead of ours.
 	Published bool
+	// Cold: each execution starts a fresh interpreter, never a fork of one
+	// that has imported the service.
+	Cold bool
 
 	project project
 	binary  string // of a service that is built already
@@ -59,6 +62,7 @@ type project struct {
 		Qhubctl struct {
 			SDK        string `toml:"sdk"`
 			Entrypoint string `toml:"entrypoint"`
+			Start      string `toml:"start"`
 		} `toml:"qhubctl"`
 	}
 }
@@ -155,6 +159,16 @@ func (w *Workspace) readProject() error {
 		return &Error{
 			Message: fmt.Sprintf("%s: [tool.qhubctl] sdk is %q", w.path("pyproject.toml"), p.Tool.Qhubctl.SDK),
 			Advice:  `it may be "embedded" (the default) or "published"`,
+		}
+	}
+	switch p.Tool.Qhubctl.Start {
+	case "", "warm":
+	case "cold":
+		w.Cold = true
+	default:
+		return &Error{
+			Message: fmt.Sprintf("%s: [tool.qhubctl] start is %q", w.path("pyproject.toml"), p.Tool.Qhubctl.Start),
+			Advice:  `it may be "warm" (the default) or "cold"`,
 		}
 	}
 	return nil

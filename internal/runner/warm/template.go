@@ -68,7 +68,7 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	printed := [2]*recorder{newRecorder(), newRecorder()}
 	program := filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)
 	p, err := process.Start(process.Command{
-		Path: o.Python.Interpreter, Args: []string{program}, Dir: o.Dir, Env: o.Environment.List(),
+		Path: o.Python.Interpreter, Args: []string{program}, Dir: o.Dir, Env: o.Environment.Unplaced().List(),
 		Stdout: printed[0], Stderr: printed[1], Files: []*os.File{theirs},
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here

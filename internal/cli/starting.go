@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+const (
+	// standby is how many forks wait for the next requests. More would start
+	// no sooner: a request takes one, and another is made meanwhile.
+	standby = 2
+	// keepIdle is how long a process that is forked is kept without requests.
+	keepIdle = 30 * time.Minute
+)
+
+// whyCold says why the service is not started warm; empty if it may be.
+func (s *service) whyCold() string {
+	_, python := s.program.(process.Python)
+	switch {
+	case !python:
+		return "the service is a program of its own, which starts fast by itself"
+	case runtime.GOOS != "linux":
+		return "warm starts need Linux"
+	case s.workspace.Cold:
+		return "the workspace says so"
+	}
+	return ""
+}
+
+// runner runs the executions of the service, each in a process of its own. The
+// folders are placed anew for each. The first ones start cold until the
+// returned runner, if it is a warm one, is prepared.
+func (s *service) runner(log *slog.Logger, standby int) (runner.Runner, *warm.Program) {
+	env := s.environment(runner.Folder{})
+	if s.whyCold() != "" {
+		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env}, nil
+	}
+	r := warm.NewRunner(warm.Options{
+		Python: s.program.(process.Python), Dir: s.workspace.Dir, Environment: env,
+		Standby: standby, Idle: keepIdle, Logger: log,
+	})
+	return r, r.Program()
+}
+
+// learnStart notes how the service turned out to start.
+func (s *service) learnStart(program *warm.Program) workspace.Start {
+	state := program.State()
+	start := workspace.Start{Warm: state.Warm, Reason: s.masker.String(state.Reason), Import: state.Import}
+	s.workspace.CacheStart(s.key, start)
+	return start
+}
+
+// start tells how the service starts when it is served: by what is known, or
+// by a try.
+func (s *service) start(ctx context.Context, streams *term.Streams) (workspace.Start, error) {
+	if reason := s.whyCold(); reason != "" {
+		return workspace.Start{Reason: reason}, nil
+	}
+	if known, ok := s.workspace.CachedStart(s.key); ok {
+		return known, nil
+	}
+	_, program := s.runner(slog.New(slog.DiscardHandler), 0)
+	defer func() { _ = program.Close() }() // it never fails
+	done := streams.Step("Importing the service ahead, as serve does")
+	err := program.Prepare(ctx)
+	done(err)
+	if err != nil {
+		return workspace.Start{}, err
+	}
+	return s.learnStart(program), nil
+}
+
+// startText says it in a line.
+func startText(s workspace.Start) string {
+	if s.Warm {
+		return fmt.Sprintf("warm, as forks of a process that has imported it (in %s)", s.Import.Round(10*time.Millisecond))
+	}
+	return "cold, in a fresh process: " + s.Reason
+}
