@@ -424,3 +424,40 @@ def test_no_copy_of_the_environment_keeps_a_secret(tmp_path, environment):
     assert (done.returncode, done.stderr) == (0, "")
     assert "OTHER=left" in done.stdout
     assert "tok-4711" not in done.stdout and "SECRET_API_TOKEN" not in done.stdout
+
+
+# Ahead of a fork.
+
+PREPARED = """
+import os, sys
+from qhub.commons.runtime.main import main, prepare
+
+prepare(os.environ["ENTRYPOINT"])
+imported = set(sys.modules)
+code = main()
+print(sorted(sys.modules.keys() - imported), code)
+"""
+
+
+def test_a_prepared_run_imports_nothing_more(service):
+    text = program("""
+        class Data(BaseModel):
+            n: int
+
+        def run(data: Data, text: str, api_token: SecretValue, pool: Optional[DataPool] = None):
+            return {"n": data.n, "text": text}
+        """)
+    entrypoint = service.write(text)
+    (service.input / "data.json").write_text('{"n": 1}')
+    (service.input / "text.txt").write_text("a")
+    environment = {
+        **os.environ,
+        **SECRET,
+        "ENTRYPOINT": entrypoint,
+        "INPUT_DIRECTORY": str(service.input),
+        "OUTPUT_DIRECTORY": str(service.output),
+        "PYTHONPATH": str(service.folder),
+    }
+    done = subprocess.run([sys.executable, "-c", PREPARED], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[] 0\n", "")
+    assert json.loads((service.output / "output.json").read_text()) == {"n": 1, "text": "a"}

@@ -7,7 +7,7 @@ a JSON string in the request, so for it the order is the other way round. No err
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from qhub.commons.runtime.error import InputError, ServiceError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
-
     from qhub.commons.describe import Parameter
 
 __all__ = ["bind_file", "bind_text", "bind_value", "prepare"]
