@@ -26,7 +26,7 @@ var built = sync.OnceValues(func() (string, error) {
 // measure is how long a command takes.
 func measure(b *testing.B, dir string, env []string, args ...string) time.Duration {
 	b.Helper()
-	c := exec.Command(args[0], args[1:]...)
+	c := exec.CommandContext(b.Context(), args[0], args[1:]...)
 	c.Dir, c.Env = dir, env
 	began := time.Now()
 	if out, err := c.CombinedOutput(); err != nil {

@@ -1,8 +1,10 @@
 package cli_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +29,7 @@ var interpreter = sync.OnceValues(func() (string, error) {
 			return strings.TrimSpace(string(out)), nil
 		}
 	}
-	return "", fmt.Errorf("these tests need Python 3.10 or newer in PATH")
+	return "", errors.New("these tests need Python 3.10 or newer in PATH")
 })
 
 // cacheDir keeps what is expensive to make from one test run to the next.
@@ -58,7 +60,7 @@ func environment(label string, install ...string) (string, error) {
 		}
 	}
 	dir := filepath.Join(cache, label+"-"+hex.EncodeToString(h.Sum(nil)[:6]))
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(cache, 0o750); err != nil {
 		return "", err
 	}
 	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
@@ -74,8 +76,8 @@ func environment(label string, install ...string) (string, error) {
 		return "", err
 	}
 	pip := append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, install...)
-	for _, step := range []*exec.Cmd{exec.Command(python, "-m", "venv", dir), exec.Command(inVenv(dir, "python"), pip...)} {
-		if out, err := step.CombinedOutput(); err != nil {
+	for _, step := range [][]string{{python, "-m", "venv", dir}, append([]string{inVenv(dir, "python")}, pip...)} {
+		if out, err := exec.CommandContext(context.Background(), step[0], step[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
 		}
 	}
@@ -102,10 +104,10 @@ var kit = sync.OnceValues(func() (string, error) {
 	}
 	sum := sha256.Sum256(wheel.Content)
 	file := filepath.Join(cache, hex.EncodeToString(sum[:6]), wheel.Name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(file, wheel.Content, 0o644); err != nil {
+	if err := os.WriteFile(file, wheel.Content, 0o600); err != nil {
 		return "", err
 	}
 	return environment("kit", file)
@@ -121,7 +123,7 @@ var uv = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	only := filepath.Join(dir, "only")
-	if err := os.MkdirAll(only, 0o755); err != nil {
+	if err := os.MkdirAll(only, 0o750); err != nil {
 		return "", err
 	}
 	link := filepath.Join(only, filepath.Base(inVenv(dir, "uv")))
@@ -148,7 +150,7 @@ func kitPython(t testing.TB) string { return inVenv(need(t, kit), "python") }
 func service(t testing.TB, program string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "src"), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "src", "program.py"), []byte(program), 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ def run(api_token: SecretValue) -> dict:
 					way.args[i] = strings.Replace(way.args[i], "given", given, 1)
 				}
 			}
-			env := append(way.env, plainEnv(t)...)
+			env := slices.Concat(way.env, plainEnv(t))
 			s := beginIn(t, dir, env, way.args...)
 			pids := s.awaitReady(t)
 			for _, pid := range append(pids, strconv.Itoa(s.Process.Pid)) {
@@ -91,7 +92,7 @@ func noLeakOf(t *testing.T, pid string, forms [][]byte, environment bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if form := holds(text, forms); form != nil && !(environment && name == "environ") {
+		if form := holds(text, forms); form != nil && (!environment || name != "environ") {
 			t.Errorf("%s of process %s holds the secret as %q", name, pid, form)
 		}
 		if name == "cmdline" && !bytes.Contains(text, []byte("python")) && !bytes.Contains(text, []byte("qhubctl")) {

@@ -31,8 +31,9 @@ func installerEnv(t *testing.T) []string {
 	return append(env, "PATH="+path)
 }
 
-func programIn(dir string, env []string, args ...string) *exec.Cmd {
-	c := exec.Command("qhubctl", args...)
+func programIn(t *testing.T, dir string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "qhubctl", args...)
 	c.Dir, c.Env = dir, env
 	return c
 }
@@ -45,7 +46,7 @@ func TestConcurrentRunsPrepareOnce(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range logs {
 		wait.Go(func() {
-			c := programIn(dir, env, "run", "-d", "{}")
+			c := programIn(t, dir, env, "run", "-d", "{}")
 			c.Stderr = &logs[i]
 			if out, err := c.Output(); err != nil || string(out) != "\"fine\"\n" {
 				t.Errorf("%v, %q\n%s", err, out, logs[i].String())
@@ -87,7 +88,7 @@ func TestInterruptWhileInstalling(t *testing.T) {
 	dir := service(t, "def run(): return 'fine'\n")
 	bin := t.TempDir()
 	slow := "#!/bin/sh\nmkdir -p .venv/bin\ntouch .venv/pyvenv.cfg .venv/bin/python\nexec sleep 600\n"
-	if err := os.WriteFile(filepath.Join(bin, "uv"), []byte(slow), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "uv"), []byte(slow), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
 	env := append(installerEnv(t), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
@@ -95,7 +96,7 @@ func TestInterruptWhileInstalling(t *testing.T) {
 	term.await(t, "Making .venv with uv")
 	term.enter(t, "\x03")
 	term.awaitEnd(t, 130)
-	c := programIn(dir, installerEnv(t), "run", "-d", "{}")
+	c := programIn(t, dir, installerEnv(t), "run", "-d", "{}")
 	if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "Making .venv") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -150,26 +151,26 @@ def run(size: int):
 		wants string
 	}{
 		{"scratch space", func(t *testing.T, disk string) *exec.Cmd {
-			return programIn(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", big)
 		}, 1, "No space left on device"},
 		{"no room for a scratch folder", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return programIn(service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", "@"+bigBody(t))
+			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", "@"+bigBody(t))
 		}, 2, "cannot write the input size: "},
 		{"result files", func(t *testing.T, disk string) *exec.Cmd {
-			return programIn(service(t, writes), plainEnv(t), "run", "--python", kitPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
+			return programIn(t, service(t, writes), plainEnv(t), "run", "--python", kitPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
 		}, 1, "cannot write the result file big.bin: "},
 		{"cache", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return programIn(service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(t, service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", kitPython(t), "-d", big)
 		}, 2, "no space left on device"},
 		{"environment", func(t *testing.T, disk string) *exec.Cmd {
 			copyService(t, disk, writes)
-			return programIn(disk, installerEnv(t), "run", "-d", big)
+			return programIn(t, disk, installerEnv(t), "run", "-d", big)
 		}, 2, "the disk is full: free some space"},
 		{"new service", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return programIn(disk, plainEnv(t), "init", "new")
+			return programIn(t, disk, plainEnv(t), "init", "new")
 		}, 2, "cannot write the new service: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {

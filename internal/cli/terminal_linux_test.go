@@ -33,7 +33,7 @@ func onTerminal(t *testing.T, dir string, env []string, args ...string) *termina
 		t.Fatal(err)
 	}
 	term := &terminal{
-		Cmd: exec.Command("qhubctl", args...), master: master, tty: tty,
+		Cmd: exec.CommandContext(t.Context(), "qhubctl", args...), master: master, tty: tty,
 		read: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	term.Dir, term.Stdin, term.Stdout, term.Stderr = dir, tty, tty, tty

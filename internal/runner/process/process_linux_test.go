@@ -60,7 +60,8 @@ func (l *lines) await(t *testing.T) string {
 // awaitLine passes over what a shell says of its children.
 func (l *lines) awaitLine(t *testing.T, want string) {
 	t.Helper()
-	for l.await(t) != want {
+	for line := ""; line != want; {
+		line = l.await(t)
 	}
 }
 
@@ -269,7 +270,7 @@ func descriptors(t *testing.T) int {
 // Not even a kill -9 of the program leaves a service behind.
 func TestParentIsKilled(t *testing.T) {
 	t.Parallel()
-	parent := exec.Command(os.Args[0])
+	parent := exec.CommandContext(t.Context(), os.Args[0])
 	parent.Env = []string{role + "=parent"}
 	out, err := parent.StdoutPipe()
 	if err != nil {
@@ -321,7 +322,7 @@ func fakePython(t *testing.T, script string, out *lines) (process.Execution, err
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "python")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
 	python := process.Python{Interpreter: name, Launcher: "launcher.py", Entrypoint: "src.program:run", Describer: "describe.py"}
