@@ -83,7 +83,13 @@ func workspaceDir(t *testing.T) string {
 // serve runs the command until the test ends.
 func serve(t *testing.T, dir string, flags ...string) *served {
 	t.Helper()
-	args := slices.Concat([]string{"serve", dir, "--port", "0", "--python", runnertest.KitPython(t).Interpreter}, flags)
+	return serveAny(t, dir, append(flags, "--python", runnertest.KitPython(t).Interpreter)...)
+}
+
+// serveAny is serve for a service in any language.
+func serveAny(t *testing.T, dir string, flags ...string) *served {
+	t.Helper()
+	args := slices.Concat([]string{"serve", dir, "--port", "0"}, flags)
 	ctx, cancel := context.WithCancel(context.Background())
 	out, write := io.Pipe()
 	s := &served{t: t, dir: dir, said: &safeBuffer{}}

@@ -300,7 +300,7 @@ func (s *serving) reloadOnChange(ctx context.Context) <-chan struct{} {
 
 func (s *serving) reload(ctx context.Context) {
 	before := s.current
-	if key := before.workspace.SourceKey(before.env); key != "" && key == before.key {
+	if !before.workspace.Changed(before.env, before.key) {
 		return
 	}
 	described, err := s.load(ctx)

@@ -36,7 +36,7 @@ func (w *Workspace) SourceKey(env *Environment) string {
 		return ""
 	}
 	if env.Binary != "" {
-		_, _ = fmt.Fprintf(h, "1 %q %s\n", env.Binary, stamped(env.Binary))
+		_, _ = fmt.Fprintf(h, "1 %q %s %s\n", env.Binary, stamped(env.Binary), stamped(w.EnvFile()))
 		return hex.EncodeToString(h.Sum(nil))
 	}
 	_, _ = fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
@@ -78,6 +78,16 @@ func (w *Workspace) CacheStart(key string, s Start) {
 	if key != "" {
 		w.cache("start.json", cachedStart{key, s})
 	}
+}
+
+// Changed reports whether the service may be another than the one that had
+// this key: its sources, or the variables it is given.
+func (w *Workspace) Changed(env *Environment, key string) bool {
+	if w.Language == Go && !w.built(env) {
+		return true
+	}
+	now := w.SourceKey(env)
+	return now == "" || now != key
 }
 
 // CachedSignature is the signature of the service as it is now, if it has been

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -352,5 +353,67 @@ func TestTheDescriptionGoesWithTheProgram(t *testing.T) {
 	}
 	if len(keys) != 2 {
 		t.Errorf("two programs have the keys %q", slices.Collect(maps.Keys(keys)))
+	}
+}
+
+// What is served is looked at again when it has changed, before it is built.
+func TestAServiceInGoThatChanged(t *testing.T) {
+	w := newGoService(t)
+	env, err := w.Prepare(t.Context(), new(steps))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := w.SourceKey(env)
+	for _, c := range []struct {
+		file string
+		want bool
+	}{{"main_test.go", false}, {"README.md", false}, {".env", true}} {
+		lay(t, w.Dir, map[string]string{c.file: "package main\n"})
+		if got := w.Changed(env, key); got != c.want {
+			t.Errorf("with another %s: %t, want %t", c.file, got, c.want)
+		}
+	}
+	remove(t, w.Dir, ".env")
+	lay(t, w.Dir, map[string]string{"more.go": "package main\n"})
+	if !w.Changed(env, key) {
+		t.Error("a new source is no change")
+	}
+}
+
+// A program is watched by itself: the folder that its user is in may hold
+// anything.
+func TestWatchAProgram(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no executable bit here")
+	}
+	dir, here := t.TempDir(), t.TempDir()
+	signer := filepath.Join(dir, "signer")
+	lay(t, dir, map[string]string{"signer": ""})
+	if err := os.Chmod(signer, 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+	t.Chdir(here)
+	w, err := workspace.Open(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := w.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What does not count comes before what does: two tokens would show.
+	lay(t, w.Dir, map[string]string{"notes.txt": "", "below/notes.txt": ""})
+	for _, path := range []string{signer, w.EnvFile()} {
+		lay(t, filepath.Dir(path), map[string]string{filepath.Base(path): "A=1"})
+		select {
+		case <-changed:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("a change of %s was not told", path)
+		}
+	}
+	select {
+	case <-changed:
+		t.Error("a change was told twice, or one that does not count")
+	case <-time.After(time.Second):
 	}
 }

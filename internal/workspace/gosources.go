@@ -119,9 +119,8 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 // the sources and starts no process. Where there is no go command, one that
 // was built earlier from these sources will do.
 func (w *Workspace) built(env *Environment) bool {
-	var note goBuild
-	text, err := os.ReadFile(w.path(stateDir, "build.json"))
-	if err != nil || json.Unmarshal(text, &note) != nil || note.Key == "" || note.Program != stamped(env.Binary) {
+	note := w.lastBuild()
+	if note.Key == "" || note.Program != stamped(env.Binary) {
 		return false
 	}
 	gotool, err := exec.LookPath("go")
@@ -137,6 +136,26 @@ func (w *Workspace) built(env *Environment) bool {
 		return key == sources
 	}
 	return key == note.Key
+}
+
+// lastBuild is the note about it; empty if there is none that can be read.
+func (w *Workspace) lastBuild() goBuild {
+	var note goBuild
+	text, err := os.ReadFile(w.path(stateDir, "build.json"))
+	if err != nil || json.Unmarshal(text, &note) != nil {
+		return goBuild{}
+	}
+	return note
+}
+
+// sourceFolders are the folders that the program was last built from.
+func (w *Workspace) sourceFolders() []string {
+	folders := w.lastBuild().Sources.Folders
+	paths := make([]string, len(folders))
+	for i, folder := range folders {
+		paths[i] = folder.Path
+	}
+	return paths
 }
 
 func (w *Workspace) noteBuild(sources goSources, key string, env *Environment) error {

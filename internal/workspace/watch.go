@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -27,7 +28,7 @@ func (w *Workspace) Watch(ctx context.Context) (<-chan struct{}, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
 	}
-	if err := w.watchBelow(watcher, w.Dir); err != nil {
+	if err := w.watchAll(watcher); err != nil {
 		_ = watcher.Close()
 		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
 	}
@@ -52,7 +53,7 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 			if event.Op == fsnotify.Chmod || !w.counts(event.Name) {
 				continue
 			}
-			if event.Has(fsnotify.Create) {
+			if event.Has(fsnotify.Create) && w.Language != Prebuilt {
 				_ = w.watchBelow(watcher, event.Name) // what cannot be watched is not
 			}
 			quiet.Reset(settle)
@@ -70,8 +71,26 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 	}
 }
 
+// watchAll watches all folders that hold what the service is made of. Of a
+// program that is built already that is its own: where its user happens to be
+// may be a folder without end.
+func (w *Workspace) watchAll(watcher *fsnotify.Watcher) error {
+	if w.Language == Prebuilt {
+		return errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
+	}
+	if w.Language == Go {
+		for _, folder := range w.sourceFolders() {
+			_ = watcher.Add(folder) // one that is gone is noticed by the next build
+		}
+	}
+	return w.watchBelow(watcher, w.Dir)
+}
+
 // counts reports whether a change of a path may change the service.
 func (w *Workspace) counts(path string) bool {
+	if w.Language == Prebuilt {
+		return path == w.binary || path == w.EnvFile()
+	}
 	name := filepath.Base(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return !w.skipped(path, name)
