@@ -161,8 +161,13 @@ func BenchmarkExecutions(b *testing.B) {
 		s.set(probeService(b))
 		b.ResetTimer()
 		inParallel(16, b.N, func() {
-			if e := s.run(action("nothing").token("a-token-of-forty-characters-in-all-000000")); e.Status != execution.Succeeded {
-				b.Errorf("%s: %v", e.Status, e.Problem)
+			id, err := s.trySubmit(action("nothing").token("a-token-of-forty-characters-in-all-000000"))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if e, err := s.Wait(b.Context(), serviceID, id); err != nil || e.Status != execution.Succeeded {
+				b.Errorf("%v, %s: %v", err, e.Status, e.Problem)
 			}
 		})
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")

@@ -81,16 +81,24 @@ func (j *journal) close() {
 	}
 }
 
-func (j *journal) notify() {
+// say adds a line of the engine's own, whatever the limit.
+func (j *journal) say(severity execution.Severity, text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.append(execution.LogEntry{Message: j.masker.String(text), Severity: severity, Timestamp: time.Now()})
+}
+
+// append takes one line. The caller holds the lock.
+func (j *journal) append(entry execution.LogEntry) {
+	j.pending = append(j.pending, entry)
+	j.size += len(entry.Message) + lineCost
+	if len(j.pending) > 1 {
+		return
+	}
 	select {
 	case j.wake <- struct{}{}:
 	default: // a token is there already
 	}
-}
-
-// say adds a line of the engine's own.
-func (j *journal) say(severity execution.Severity, text string) {
-	j.add([]execution.LogEntry{{Message: j.masker.String(text), Severity: severity, Timestamp: time.Now()}})
 }
 
 // add takes masked lines, and waits while too much is pending.
@@ -104,17 +112,12 @@ func (j *journal) add(entries []execution.LogEntry) {
 		if j.full {
 			return
 		}
-		cost := len(entry.Message) + lineCost
-		if j.taken += int64(cost); j.taken > j.limit {
+		if j.taken += int64(len(entry.Message) + lineCost); j.taken > j.limit {
 			j.full = true
 			entry.Message = fmt.Sprintf("the log has reached its limit of %d bytes: further lines are not kept", j.limit)
 			entry.Severity = execution.Notice
 		}
-		j.pending = append(j.pending, entry)
-		j.size += cost
-		if len(j.pending) == 1 {
-			j.notify()
-		}
+		j.append(entry)
 	}
 }
 

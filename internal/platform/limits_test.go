@@ -57,7 +57,7 @@ func TestLogLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 10_000
 	s := limited(t, platform.Limits{Log: limit})
-	e := s.run(action("print").with("number", 100_000))
+	e := s.run(action("print").with("number", 100_000).token(secretValue))
 	if e.Status != execution.Succeeded {
 		t.Errorf("%s: %+v", e.Status, e.Problem)
 	}

@@ -113,6 +113,7 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 		w.engine.log.Error("cannot open the secrets of an execution", "execution", w.id, "error", err)
 		return execution.SecretsUnavailable()
 	}
+	defer func() { given.Clear() }() // what is left of them
 	var missing []string
 	var known []redact.Secret
 	for _, parameter := range w.revision.Signature.Of(signature.Secret) {
@@ -140,6 +141,7 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 // secret is a value that the caller wipes.
 func (w *work) secret(given vault.Secrets, p signature.Parameter) (plaintext.Bytes, bool) {
 	if value, ok := given[p.Name]; ok {
+		delete(given, p.Name) // it is the caller's now
 		return value, true
 	}
 	if w.revision.Defaults.Secret == nil {
