@@ -45,7 +45,16 @@ func beVictim(dir string) {
 		failed <- err
 	}
 	request := action("note").with("text", notesOf(dir)).token(secretValue).json()
+	if len(os.Args) > 2 {
+		request = action(os.Args[2]).json()
+		if _, err := s.Submit(ctx, platform.Submission{ServiceID: serviceID, Body: request}); err != nil {
+			failed <- err
+		}
+	}
 	for range 4 {
+		if len(os.Args) > 2 {
+			break
+		}
 		go func() {
 			for {
 				accepted, err := s.Submit(ctx, platform.Submission{ServiceID: serviceID, Body: append([]byte(nil), request...)})
@@ -176,8 +185,65 @@ func (s *server) recoveredFolders(t *testing.T) {
 }
 
 // A child that a service of a killed server has started, and that has left the
-// service's group, ends when another server takes over.
+// service's group, ends when another server takes over; so does its folder.
 func TestStraysOfKilledServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	heir := serve(t, dir, shortLease) // without the service: it runs nothing itself
+	victim := exec.CommandContext(t.Context(), os.Args[0], dir, "child")
+	victim.Env = append(os.Environ(), roleVariable+"="+asVictim)
+	victim.Stderr = os.Stderr
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id, child := heir.awaitChild()
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = victim.Wait()
+	if e := heir.wait(id); e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
+		t.Errorf("%s: %v", e.Status, e.Problem)
+	}
+	heir.recoveredFolders(t)
+	deadline := time.Now().Add(patience)
+	for runsMarked(child, id) { // the end is known a moment before
+		if time.Now().After(deadline) {
+			t.Fatalf("process %s still runs", child)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// runsMarked reports whether a process of an execution runs. One that has
+// ended and waits to be reaped shows no environment.
+func runsMarked(pid string, id execution.ID) bool {
+	environ, err := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	return err == nil && strings.Contains(string(environ), string(id))
+}
+
+// awaitChild waits until an execution that another server runs has started a
+// child.
+func (s *server) awaitChild() (execution.ID, string) {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		page, err := s.List(s.t.Context(), store.ListQuery{ServiceID: serviceID})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range page.Executions {
+			if _, child, ok := strings.Cut(s.text(e.ID), "ready "); ok {
+				return e.ID, strings.TrimSpace(child)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.t.Fatal("no child was started")
+	return "", ""
+}
+
+// Strays are known by their mark, all of it.
+func TestMarksOfStrays(t *testing.T) {
 	t.Parallel()
 	id := execution.NewID()
 	stray := exec.CommandContext(t.Context(), "sleep", "600")
