@@ -120,18 +120,26 @@ func (term *terminal) echoes(t *testing.T) bool {
 
 func TestInitAsks(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	term := onTerminal(t, dir, nil, "init")
-	term.await(t, "Folder of the new service")
-	term.enter(t, "\x15my-service\r") // from an empty line
-	term.await(t, "submit")           // of the last question, the language
-	term.enter(t, "\r")
-	term.awaitEnd(t, 0)
-	if _, err := os.Stat(filepath.Join(dir, "my-service", "src", "program.py")); err != nil {
-		t.Errorf("%v; there is:\n%s", err, term.shown.String())
-	}
-	if !term.echoes(t) {
-		t.Error("the terminal was left without echo")
+	for _, test := range []struct{ language, keys, file string }{
+		{"python", "\r", filepath.Join("src", "program.py")},
+		{"go", "\x1b[B\r", "main.go"}, // one down
+	} {
+		t.Run(test.language, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			term := onTerminal(t, dir, nil, "init")
+			term.await(t, "Folder of the new service")
+			term.enter(t, "\x15my-service\r") // from an empty line
+			term.await(t, "submit")           // of the last question, the language
+			term.enter(t, test.keys)
+			term.awaitEnd(t, 0)
+			if _, err := os.Stat(filepath.Join(dir, "my-service", test.file)); err != nil {
+				t.Errorf("%v; there is:\n%s", err, term.shown.String())
+			}
+			if !term.echoes(t) {
+				t.Error("the terminal was left without echo")
+			}
+		})
 	}
 }
 
