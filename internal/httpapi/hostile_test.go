@@ -20,7 +20,7 @@ import (
 // impatient limits make a test with a slow client short.
 func impatient() httpapi.Limits {
 	l := httpapi.DefaultLimits()
-	l.HeaderTimeout, l.BodyTimeout, l.WriteTimeout, l.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond, time.Minute
+	l.HeaderTimeout, l.BodyTimeout, l.WriteTimeout, l.IdleTimeout = 700*time.Millisecond, 700*time.Millisecond, 700*time.Millisecond, time.Minute
 	l.Shutdown = time.Second
 	return l
 }
@@ -247,7 +247,7 @@ func TestClientThatTakesNothingIsGivenUp(t *testing.T) {
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	// Nothing is read until the server must have given up; what then comes is
 	// what the system had buffered.
-	time.Sleep(time.Second)
+	time.Sleep(2 * time.Second)
 	n, err := io.Copy(io.Discard, c)
 	if errors.Is(err, os.ErrDeadlineExceeded) || n >= 64<<20 {
 		t.Errorf("the server went on: %d bytes, %v", n, err)
@@ -258,11 +258,11 @@ func TestSlowReaderGetsAll(t *testing.T) {
 	t.Parallel()
 	limits := impatient()
 	f, address := serve(t, limits)
-	const size = 8 << 20
+	const size = 16 << 20
 	id := f.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
 	c := dial(t, address)
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-	buffer, total := make([]byte, 256<<10), 0
+	buffer, total := make([]byte, 64<<10), 0
 	for begun := time.Now(); ; {
 		n, err := c.Read(buffer)
 		total += n
@@ -282,7 +282,7 @@ func TestSlowReaderGetsAll(t *testing.T) {
 func TestStreamsOutliveTheDeadlines(t *testing.T) {
 	t.Parallel()
 	limits := impatient()
-	limits.Beat = 50 * time.Millisecond
+	limits.Beat = 150 * time.Millisecond
 	f, address := serve(t, limits)
 	id := f.add(execution.Running).ID
 	c := dial(t, address)
