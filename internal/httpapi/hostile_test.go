@@ -261,6 +261,11 @@ func TestSlowReaderGetsAll(t *testing.T) {
 	const size = 16 << 20
 	id := f.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
 	c := dial(t, address)
+	// With a large buffer the system lets the sender wait until much of it is
+	// free.
+	if err := c.SetReadBuffer(128 << 10); err != nil {
+		t.Fatal(err)
+	}
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	buffer, total := make([]byte, 64<<10), 0
 	for begun := time.Now(); ; {
