@@ -105,7 +105,7 @@ func TestOpenAProgram(t *testing.T) {
 	}
 	dir, here := t.TempDir(), t.TempDir()
 	lay(t, dir, map[string]string{"signer": "", "notes": ""})
-	if err := os.Chmod(filepath.Join(dir, "signer"), 0o700); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "signer"), 0o700); err != nil { //nolint:gosec // it is a program
 		t.Fatal(err)
 	}
 	t.Chdir(here)
