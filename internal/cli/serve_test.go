@@ -163,7 +163,7 @@ func (s *served) wantNoSecret(texts ...string) {
 		if err != nil || !entry.Type().IsRegular() {
 			return nil //nolint:nilerr // an execution has just ended, and its folder with it
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // the test has made the folder
+		text, err := os.ReadFile(path)
 		if os.IsNotExist(err) {
 			return nil
 		}

@@ -23,7 +23,7 @@ func script(t *testing.T, lines string) Binary {
 		t.Skip("the programs of this test are shell scripts")
 	}
 	path := filepath.Join(t.TempDir(), "service")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return Binary{Path: path}
