@@ -105,8 +105,8 @@ func (p *Program) State() State {
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
 	if !describe {
 		if t := p.template(); t != nil {
-			if f, err := t.take(); err == nil {
-				return newExecution(p, t, f, c), nil
+			if e, err := t.execution(p, c); err == nil {
+				return e, nil
 			}
 			p.release()
 		}

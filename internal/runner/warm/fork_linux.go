@@ -68,11 +68,16 @@ type execution struct {
 	stopped bool
 }
 
-func newExecution(p *Program, t *template, f *fork, c process.Command) *execution {
+// execution takes a fork for a command.
+func (t *template) execution(p *Program, c process.Command) (process.Execution, error) {
+	f, err := t.take()
+	if err != nil {
+		return nil, err
+	}
 	return &execution{
 		program: p, template: t, fork: f, command: c,
 		tree: process.Tree{Pid: f.pid, Marker: process.Marker(c.Mark)},
-	}
+	}, nil
 }
 
 func (e *execution) Describe(context.Context) ([]byte, error) {
