@@ -88,7 +88,7 @@ func TestInterruptWhileInstalling(t *testing.T) {
 	dir := service(t, "def run(): return 'fine'\n")
 	bin := t.TempDir()
 	slow := "#!/bin/sh\nmkdir -p .venv/bin\ntouch .venv/pyvenv.cfg .venv/bin/python\nexec sleep 600\n"
-	if err := os.WriteFile(filepath.Join(bin, "uv"), []byte(slow), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(bin, "uv"), []byte(slow), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	env := append(installerEnv(t), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))

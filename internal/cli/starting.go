@@ -22,18 +22,19 @@ const (
 	keepIdle = 30 * time.Minute
 )
 
-// whyCold says why the service is not started warm; empty if it may be.
-func (s *service) whyCold() string {
-	_, python := s.program.(process.Python)
+// forkable is the service as a process that can be forked runs it, or why
+// there cannot be one.
+func (s *service) forkable() (python process.Python, whyNot string) {
+	python, ok := s.program.(process.Python)
 	switch {
-	case !python:
-		return "the service is a program of its own, which starts fast by itself"
+	case !ok:
+		return python, "the service is a program of its own, which starts fast by itself"
 	case runtime.GOOS != "linux":
-		return "warm starts need Linux"
+		return python, "warm starts need Linux"
 	case s.workspace.Cold:
-		return "the workspace says so"
+		return python, "the workspace says so"
 	}
-	return ""
+	return python, ""
 }
 
 // runner runs the executions of the service, each in a process of its own. The
@@ -41,14 +42,16 @@ func (s *service) whyCold() string {
 // returned runner, if it is a warm one, is prepared.
 func (s *service) runner(log *slog.Logger, standby int) (runner.Runner, *warm.Program) {
 	env := s.environment(runner.Folder{})
-	if s.whyCold() != "" {
+	python, whyNot := s.forkable()
+	if whyNot != "" {
 		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env}, nil
 	}
 	r := warm.NewRunner(warm.Options{
-		Python: s.program.(process.Python), Dir: s.workspace.Dir, Environment: env,
+		Python: python, Dir: s.workspace.Dir, Environment: env,
 		Standby: standby, Idle: keepIdle, Logger: log,
 	})
-	return r, r.Program()
+	program := r.Program()
+	return r, program
 }
 
 // learnStart notes how the service turned out to start.
@@ -62,7 +65,7 @@ func (s *service) learnStart(program *warm.Program) workspace.Start {
 // start tells how the service starts when it is served: by what is known, or
 // by a try.
 func (s *service) start(ctx context.Context, streams *term.Streams) (workspace.Start, error) {
-	if reason := s.whyCold(); reason != "" {
+	if _, reason := s.forkable(); reason != "" {
 		return workspace.Start{Reason: reason}, nil
 	}
 	if known, ok := s.workspace.CachedStart(s.key); ok {

@@ -105,7 +105,7 @@ func TestOpenAProgram(t *testing.T) {
 	}
 	dir, here := t.TempDir(), t.TempDir()
 	lay(t, dir, map[string]string{"signer": "", "notes": ""})
-	if err := os.Chmod(filepath.Join(dir, "signer"), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(filepath.Join(dir, "signer"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(here)
@@ -389,7 +389,7 @@ func TestWatchAProgram(t *testing.T) {
 	dir, here := t.TempDir(), t.TempDir()
 	signer := filepath.Join(dir, "signer")
 	lay(t, dir, map[string]string{"signer": ""})
-	if err := os.Chmod(signer, 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(signer, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(here)

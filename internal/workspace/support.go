@@ -70,7 +70,7 @@ func supportDir(files []supportFile) (string, error) {
 	}
 	h := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(h, "%s %d\n%s", f.name, len(f.content), f.content)
+		_, _ = fmt.Fprintf(h, "%s %d\n%s", f.name, len(f.content), f.content)
 	}
 	dir := filepath.Join(cache, "qhubctl", "python-"+hex.EncodeToString(h.Sum(nil)[:8]))
 	if err := os.MkdirAll(dir, 0o700); err != nil {

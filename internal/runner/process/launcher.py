@@ -57,14 +57,10 @@ def describe_service(entrypoint, path):
     answer = os.dup(1)
     os.dup2(2, 1)
     failure = None
-    if sys.version_info < (3, 10):
-        version = ".".join(map(str, sys.version_info[:2]))
-        failure = ("internal", "%s is Python %s; services need 3.10 or newer" % (sys.executable, version))
-    else:
-        try:
-            describer = load_describer(path)
-        except ImportError as error:
-            failure = ("import", "the kit qhub-commons cannot be imported: %s: %s" % (type(error).__name__, error))
+    try:
+        describer = load_describer(path)
+    except ImportError as error:
+        failure = ("import", f"the kit qhub-commons cannot be imported: {type(error).__name__}: {error}")
     if failure is None:
         try:
             document = describer.describe(entrypoint)

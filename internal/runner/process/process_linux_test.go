@@ -322,7 +322,7 @@ func fakePython(t *testing.T, script string, out *lines) (process.Execution, err
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "python")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	python := process.Python{Interpreter: name, Launcher: "launcher.py", Entrypoint: "src.program:run", Describer: "describe.py"}

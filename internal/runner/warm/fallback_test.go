@@ -122,8 +122,8 @@ func TestCloseWaitsForExecutions(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- r.Close() }()
 	select {
-	case <-closed:
-		t.Error("closed while an execution runs")
+	case err := <-closed:
+		t.Errorf("closed while an execution runs: %v", err)
 	default:
 	}
 	for _, child := range children(t, pid) {

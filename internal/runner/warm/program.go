@@ -52,7 +52,7 @@ type State struct {
 type Program struct {
 	options Options
 	// making a template is given up when the program is closed.
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // it lives as long as the program
 	cancel context.CancelFunc
 
 	mu       sync.Mutex

@@ -340,8 +340,9 @@ func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 	defer func() { _ = file.Close() }() // FileConn has a copy of it
 	theirs = os.NewFile(uintptr(pair[1]), "template")
 	conn, err := net.FileConn(file)
-	if err != nil {
+	ours, ok := conn.(*net.UnixConn)
+	if err != nil || !ok {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
-	return conn.(*net.UnixConn), theirs, nil
+	return ours, theirs, nil
 }
