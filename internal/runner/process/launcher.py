@@ -11,6 +11,9 @@ So secrets come by a pipe. They are never in the environment block this process 
 read; they stand in os.environ only until the runtime has injected them.
 """
 
+# It says so itself where it is started by a Python that is too old for f-strings and the rest.
+# ruff: noqa: UP031, UP036
+
 import os
 import sys
 
@@ -57,10 +60,14 @@ def describe_service(entrypoint, path):
     answer = os.dup(1)
     os.dup2(2, 1)
     failure = None
-    try:
-        describer = load_describer(path)
-    except ImportError as error:
-        failure = ("import", f"the kit qhub-commons cannot be imported: {type(error).__name__}: {error}")
+    if sys.version_info < (3, 10):
+        version = ".".join(map(str, sys.version_info[:2]))
+        failure = ("internal", "%s is Python %s; services need 3.10 or newer" % (sys.executable, version))
+    else:
+        try:
+            describer = load_describer(path)
+        except ImportError as error:
+            failure = ("import", "the kit qhub-commons cannot be imported: %s: %s" % (type(error).__name__, error))
     if failure is None:
         try:
             document = describer.describe(entrypoint)
