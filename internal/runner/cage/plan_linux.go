@@ -1,0 +1,138 @@
+package cage
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner/cage/shim"
+)
+
+// A layer is a wall of the cage. A step of a shim that fails is of one of them.
+type layer uint8
+
+const (
+	layerPrivileges layer = iota
+	layerUser
+	layerOwners
+	layerProcesses
+	layerFilesystem
+	layerProc
+	layerIPC
+	layerLandlock
+	layerSyscalls
+	layerNetwork
+	layerMemory
+	layerCount
+	layerCPU
+	layerServer
+	layers // how many
+)
+
+// A builder puts the program of a shim together.
+type builder struct {
+	machine *Machine
+	policy  Policy
+	program shim.Program
+	flags   uintptr // of clone
+	files   []*os.File
+}
+
+func (b *builder) add(l layer, s shim.Step) {
+	s.Layer = uint8(l)
+	b.program.Steps = append(b.program.Steps, s)
+}
+
+// pass hands a file to the shim and returns its descriptor there.
+func (b *builder) pass(f *os.File) uint64 {
+	b.files = append(b.files, f)
+	return uint64(shim.ControlFD + len(b.files)) //nolint:gosec // a handful
+}
+
+// build lists the steps in their order: what needs privileges before they are
+// given up, mounts before Landlock, which forbids them, and the filter last.
+func (b *builder) build(g *group) error {
+	has := b.machine.has
+	if g != nil {
+		for _, tasks := range g.tasks {
+			b.add(layerMemory, shim.Step{Op: shim.OpJoin, N: b.pass(tasks)})
+		}
+	}
+	b.namespaces()
+	if b.policy.Network == NetworkLoopback && has(layerNetwork) {
+		b.add(layerNetwork, shim.Step{Op: shim.OpLoopback})
+	}
+	list, err := places(b.machine.system, b.policy)
+	if err != nil {
+		return err
+	}
+	if has(layerFilesystem) {
+		if err := b.filesystem(list); err != nil {
+			return err
+		}
+	} else if b.program.UID != 0 {
+		for _, dir := range b.policy.Writable {
+			if err := own(dir, b.program.UID); err != nil {
+				return err
+			}
+		}
+	}
+	b.limits()
+	if !has(layerProcesses) {
+		b.add(layerProcesses, shim.Step{Op: shim.OpSubreaper})
+	}
+	b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	b.add(layerPrivileges, shim.Step{Op: shim.OpNoPrivileges})
+	if has(layerLandlock) {
+		b.landlock(list, has(layerFilesystem))
+	}
+	if has(layerSyscalls) {
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, A: b.machine.filters[b.policy.Network]})
+	}
+	return nil
+}
+
+func (b *builder) namespaces() {
+	for _, space := range []struct {
+		layer layer
+		flag  uintptr
+	}{
+		{layerProcesses, unix.CLONE_NEWPID},
+		{layerFilesystem, unix.CLONE_NEWNS},
+		{layerIPC, unix.CLONE_NEWIPC | unix.CLONE_NEWUTS},
+	} {
+		if b.machine.has(space.layer) {
+			b.flags |= space.flag
+		}
+	}
+	if b.policy.Network != NetworkFull && b.machine.has(layerNetwork) {
+		b.flags |= unix.CLONE_NEWNET
+	}
+	if b.flags != 0 && !b.machine.root {
+		b.flags |= unix.CLONE_NEWUSER
+	}
+}
+
+// limits adds limits of each process. What the cgroups of this machine do not
+// bound as a whole is bounded as far as these can.
+func (b *builder) limits() {
+	l := b.policy.Limits
+	limit := func(layer layer, resource int, value uint64) {
+		b.add(layer, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value}) //nolint:gosec // a small number
+	}
+	limit(layerPrivileges, unix.RLIMIT_CORE, 0)
+	if l.OpenFiles > 0 {
+		limit(layerPrivileges, unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
+	}
+	if l.FileSize > 0 {
+		limit(layerPrivileges, unix.RLIMIT_FSIZE, uint64(l.FileSize))
+	}
+	if l.Memory > 0 && !b.machine.has(layerMemory) {
+		limit(layerPrivileges, unix.RLIMIT_DATA, uint64(l.Memory))
+	}
+	// Counted by user: a limit for this execution alone if the user is its own
+	// or at least counted apart, in a user namespace.
+	if l.Processes > 0 && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
+		limit(layerPrivileges, unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks)) //nolint:gosec // positive
+	}
+}

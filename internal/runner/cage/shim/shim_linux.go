@@ -1,0 +1,185 @@
+package shim
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The exit code of a shim that could not do its work; the report says why.
+const exitFailed = 125
+
+func init() {
+	if len(os.Args) == 0 || os.Args[0] != Name {
+		return
+	}
+	// The main goroutine stays on the main thread during initialisation.
+	if len(os.Args) > 1 && os.Args[1] == holdArgument {
+		hold()
+	}
+	os.Exit(run())
+}
+
+const holdArgument = "hold"
+
+// HoldArgs are the arguments of a shim that does nothing until the other end
+// of its standard input is closed: it keeps a user namespace alive.
+func HoldArgs() []string { return []string{Name, holdArgument} }
+
+func hold() {
+	var b [1]byte
+	for {
+		if n, err := unix.Read(0, b[:]); n == 0 || (err != nil && err != unix.EINTR) {
+			os.Exit(0)
+		}
+	}
+}
+
+// control is the socket, read and written without the poller of the runtime.
+type control struct{}
+
+func (control) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(ControlFD, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, errGone
+		}
+		return n, nil
+	}
+}
+
+var errGone = errors.New("the server is gone")
+
+func tell(r Report) { _, _ = unix.Write(ControlFD, r.encode()) }
+
+func run() int {
+	// Nothing that was open here reaches the service but 0, 1 and 2.
+	if err := unix.CloseRange(ControlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		closeOnExec()
+	}
+	// A signal to the group is for the service. Caught, not ignored: that
+	// would be inherited.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
+	p, err := ReadProgram(control{})
+	if err != nil {
+		return exitFailed
+	}
+	subreaper := false
+	var w walker
+	for i := range p.Steps {
+		if err := w.do(&p.Steps[i]); err != nil {
+			tell(failure(i, err))
+			return exitFailed
+		}
+		subreaper = subreaper || p.Steps[i].Op == OpSubreaper
+	}
+	if p.Path == "" {
+		tell(Report{Kind: Ended})
+		return 0
+	}
+	pid, handle, err := start(p)
+	if err != nil {
+		tell(failure(NotStarted, err))
+		return exitFailed
+	}
+	*p = Program{} // its environment
+	tell(Report{Kind: Started})
+	if subreaper {
+		go endWithServer(handle)
+	}
+	status := wait(pid)
+	if subreaper {
+		endDescendants()
+	}
+	tell(Report{Kind: Ended, Status: uint32(status)})
+	return 0 // and, in a pid namespace, all others with it
+}
+
+func failure(step int, err error) Report {
+	errno := unix.EINVAL
+	_ = errors.As(err, &errno)
+	return Report{Kind: Failed, Step: uint16(step), Errno: uint32(errno)} //nolint:gosec // small
+}
+
+func closeOnExec() {
+	for fd := ControlFD; fd < 1024; fd++ {
+		unix.CloseOnExec(fd)
+	}
+}
+
+// start returns the number of the service, and a descriptor of its process.
+func start(p *Program) (pid, handle int, err error) {
+	handle = -1
+	attr := &syscall.ProcAttr{Dir: p.Dir, Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{PidFD: &handle}}
+	if p.UID != 0 {
+		attr.Sys.Credential = &syscall.Credential{Uid: p.UID, Gid: p.GID}
+	}
+	pid, err = syscall.ForkExec(p.Path, p.Args, attr)
+	return pid, handle, err
+}
+
+// wait reaps all children until the service has ended.
+func wait(service int) syscall.WaitStatus {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || (pid == service && (status.Exited() || status.Signaled())) {
+			return status
+		}
+	}
+}
+
+// endWithServer ends the execution when the server asks for it by closing the
+// socket, or is gone.
+func endWithServer(handle int) {
+	_, _ = (control{}).Read(make([]byte, 1))
+	_ = unix.PidfdSendSignal(handle, unix.SIGKILL, nil, 0) // ended already: the rest is being ended
+}
+
+// endDescendants kills and reaps until there is nobody left: the children of
+// who is killed become ours.
+func endDescendants() {
+	for {
+		for _, pid := range children() {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		_, err := syscall.Wait4(-1, nil, 0, nil)
+		if err != nil && err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// children are those of all threads: orphans go to any of them.
+func children() []int {
+	var pids []int
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil
+	}
+	for _, task := range tasks {
+		list, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		if err != nil {
+			continue
+		}
+		for field := range strings.FieldsSeq(string(list)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

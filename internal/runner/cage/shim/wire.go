@@ -1,0 +1,257 @@
+package shim
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// An Op is what a step does; the comments tell the members of [Step] it uses.
+type Op uint8
+
+// The operations.
+const (
+	// OpMount is mount(2): source A, target B, type C, data D, flags N.
+	OpMount Op = iota + 1
+	// OpMkdir makes the folder A, and those above it, with mode N; one that is
+	// there is fine.
+	OpMkdir
+	// OpTouch makes the empty file A, and the folders above it.
+	OpTouch
+	// OpSymlink makes the link B with the target A.
+	OpSymlink
+	// OpBind shows A, with what is mounted in it, at B, with the mount
+	// attributes N, owned as the user namespace at descriptor M says (0: as it
+	// is).
+	OpBind
+	// OpAttr sets the mount attributes N of A and what is mounted in it.
+	OpAttr
+	// OpChdir goes to A.
+	OpChdir
+	// OpRoot makes the folder it is in the root, and leaves the old one.
+	OpRoot
+	// OpJoin makes this process a member of the cgroup whose list of tasks is
+	// open at descriptor N.
+	OpJoin
+	// OpLimit sets the resource limit N to M.
+	OpLimit
+	// OpLoopback brings the loopback interface up.
+	OpLoopback
+	// OpRuleset begins a Landlock ruleset: file accesses N, network M, scope L.
+	OpRuleset
+	// OpAllow adds accesses N below A to the ruleset; a missing A is fine.
+	OpAllow
+	// OpRestrict puts the ruleset in force.
+	OpRestrict
+	// OpNoPrivileges gives up, for whatever is executed from now on, all
+	// capabilities and the ways to get some.
+	OpNoPrivileges
+	// OpFilter installs the seccomp filter A, an array of struct sock_filter.
+	OpFilter
+	// OpSubreaper makes the shim the parent of orphans, without a pid namespace.
+	OpSubreaper
+	// OpUndumpable keeps others from reading the memory of the shim.
+	OpUndumpable
+)
+
+// A Step is one call on the way into the cage.
+type Step struct {
+	Op         Op
+	Layer      uint8 // what it belongs to, for the report of a failure
+	A, B, C, D string
+	N, M, L    uint64
+}
+
+// A Program is what a shim is to do.
+type Program struct {
+	Steps []Step
+	// Path, Args and Env are the service, Dir where it starts. With an empty
+	// path, the shim ends when it is shut in: a trial.
+	Path string
+	Args []string
+	Env  []string
+	Dir  string
+	// UID and GID are whom the service runs as; 0 is as the shim.
+	UID, GID uint32
+}
+
+// maxProgram bounds a program: it holds the environment of a service.
+const maxProgram = 64 << 20
+
+var errMalformed = errors.New("malformed message")
+
+// Append encodes a program behind b, length first.
+func (p *Program) Append(b []byte) []byte {
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = binary.AppendUvarint(b, uint64(len(p.Steps)))
+	for _, s := range p.Steps {
+		b = append(b, byte(s.Op), s.Layer)
+		for _, text := range []string{s.A, s.B, s.C, s.D} {
+			b = appendString(b, text)
+		}
+		for _, n := range []uint64{s.N, s.M, s.L} {
+			b = binary.AppendUvarint(b, n)
+		}
+	}
+	b = appendString(b, p.Path)
+	b = appendStrings(b, p.Args)
+	b = appendStrings(b, p.Env)
+	b = appendString(b, p.Dir)
+	b = binary.AppendUvarint(b, uint64(p.UID))
+	b = binary.AppendUvarint(b, uint64(p.GID))
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4)) //nolint:gosec // far below the limit of 64 MiB
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+// ReadProgram reads what Append wrote, and not a byte more.
+func ReadProgram(r io.Reader) (*Program, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > maxProgram {
+		return nil, errMalformed
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, err
+	}
+	p, err := decode(body)
+	clear(body) // it holds the environment
+	return p, err
+}
+
+func decode(body []byte) (*Program, error) {
+	d := decoder{rest: body}
+	p := &Program{Steps: make([]Step, 0, 64)}
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		var s Step
+		s.Op, s.Layer = Op(d.byte()), d.byte()
+		s.A, s.B, s.C, s.D = d.string(), d.string(), d.string(), d.string()
+		s.N, s.M, s.L = d.number(), d.number(), d.number()
+		p.Steps = append(p.Steps, s)
+	}
+	p.Path, p.Args, p.Env, p.Dir = d.string(), d.strings(), d.strings(), d.string()
+	p.UID, p.GID = uint32(d.number()), uint32(d.number()) //nolint:gosec // encoded from uint32
+	if d.bad || len(d.rest) > 0 {
+		return nil, errMalformed
+	}
+	return p, nil
+}
+
+type decoder struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *decoder) number() uint64 {
+	n, size := binary.Uvarint(d.rest)
+	if size <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+// count is a number of things that take a byte at least.
+func (d *decoder) count() uint64 {
+	n := d.number()
+	if n > uint64(len(d.rest)) {
+		d.bad = true
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) byte() byte {
+	if len(d.rest) == 0 {
+		d.bad = true
+		return 0
+	}
+	b := d.rest[0]
+	d.rest = d.rest[1:]
+	return b
+}
+
+func (d *decoder) string() string {
+	n := d.count()
+	s := string(d.rest[:n])
+	d.rest = d.rest[n:]
+	return s
+}
+
+func (d *decoder) strings() []string {
+	n := d.count()
+	if n == 0 {
+		return nil
+	}
+	list := make([]string, 0, n)
+	for ; n > 0 && !d.bad; n-- {
+		list = append(list, d.string())
+	}
+	return list
+}
+
+// A ReportKind is what a report tells.
+type ReportKind uint8
+
+// The kinds of reports.
+const (
+	// Started: the service runs. The shim sends it once.
+	Started ReportKind = iota + 1
+	// Failed: step Step failed with Errno, or, where Step is NotStarted, the
+	// service could not be started. It is the last report.
+	Failed
+	// Ended: the service ended with the wait status Status. It is the last report.
+	Ended
+)
+
+// NotStarted is the step of a service that could not be executed.
+const NotStarted = 1<<16 - 1
+
+// A Report is what a shim tells.
+type Report struct {
+	Kind   ReportKind
+	Step   uint16
+	Errno  uint32
+	Status uint32
+}
+
+const reportSize = 11
+
+func (r Report) encode() []byte {
+	b := make([]byte, 0, reportSize)
+	b = append(b, byte(r.Kind))
+	b = binary.LittleEndian.AppendUint16(b, r.Step)
+	b = binary.LittleEndian.AppendUint32(b, r.Errno)
+	return binary.LittleEndian.AppendUint32(b, r.Status)
+}
+
+// ReadReport reads one report; io.EOF where the shim is gone.
+func ReadReport(r io.Reader) (Report, error) {
+	var b [reportSize]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return Report{}, err
+	}
+	return Report{
+		Kind:   ReportKind(b[0]),
+		Step:   binary.LittleEndian.Uint16(b[1:]),
+		Errno:  binary.LittleEndian.Uint32(b[3:]),
+		Status: binary.LittleEndian.Uint32(b[7:]),
+	}, nil
+}

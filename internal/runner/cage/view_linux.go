@@ -1,0 +1,282 @@
+package cage
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner/cage/shim"
+)
+
+// systemFolders are what programs of the system need, and hold nothing of the
+// platform's or of people's.
+var systemFolders = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
+	// Certificates, on some systems.
+	"/var/lib/ca-certificates",
+	// How names are resolved.
+	"/run/systemd/resolve",
+}
+
+// systemFiles are in /etc, but often links to elsewhere.
+var systemFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/hostname"}
+
+var devices = []string{"null", "zero", "full", "random", "urandom"}
+
+// A placeKind says what is to be seen at a path. Where several say something
+// of the same path, the later one here counts.
+type placeKind int
+
+const (
+	placeSystem placeKind = iota
+	placeTemp
+	placeReadable
+	placeWritable
+	placeHidden
+)
+
+// A place is a path and what is to be seen there.
+type place struct {
+	path   string
+	kind   placeKind
+	file   bool
+	parent *place
+	// late places are mounted when what was mounted until then is read-only.
+	late bool
+}
+
+// A system is what every cage on this machine shows, found out once.
+type system struct {
+	folders []string          // and files
+	links   map[string]string // such as /bin → usr/bin
+}
+
+func findSystem() system {
+	s := system{links: map[string]string{}}
+	for _, dir := range systemFolders {
+		info, err := os.Lstat(dir)
+		if err != nil {
+			continue
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			s.folders = append(s.folders, dir)
+		} else if target, err := os.Readlink(dir); err == nil {
+			s.links[dir] = target
+		}
+	}
+	for _, file := range systemFiles {
+		real, err := filepath.EvalSymlinks(file)
+		if err == nil && !slices.ContainsFunc(s.folders, func(dir string) bool { return within(real, dir) }) {
+			s.folders = append(s.folders, real)
+		}
+	}
+	return s
+}
+
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
+
+// places lists what a policy shows, parents before children. What is hidden
+// anyway, as it lies in no visible folder, is left out.
+func places(s system, p Policy) ([]*place, error) {
+	byPath := map[string]*place{}
+	add := func(path string, kind placeKind) {
+		if old := byPath[path]; old == nil || old.kind < kind {
+			byPath[path] = &place{path: path, kind: kind}
+		}
+	}
+	for _, path := range s.folders {
+		add(path, placeSystem)
+	}
+	add("/tmp", placeTemp)
+	for kind, paths := range map[placeKind][]string{placeReadable: p.Readable, placeWritable: p.Writable, placeHidden: p.Hidden} {
+		for _, path := range paths {
+			add(path, kind)
+		}
+	}
+	list := make([]*place, 0, len(byPath))
+	for _, pl := range byPath {
+		list = append(list, pl)
+	}
+	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.path, b.path) })
+	var kept []*place
+	for _, pl := range list {
+		for _, above := range slices.Backward(kept) {
+			if within(pl.path, above.path) {
+				pl.parent = above
+				break
+			}
+		}
+		pl.late = pl.kind == placeTemp || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		if pl.kind == placeHidden && (pl.parent == nil || pl.parent.kind == placeTemp || pl.parent.kind == placeHidden) {
+			continue
+		}
+		if pl.kind != placeTemp {
+			info, err := os.Stat(pl.path)
+			switch {
+			case err == nil:
+				pl.file = !info.IsDir()
+			case pl.kind == placeHidden:
+				continue // nothing there to be hidden
+			default:
+				return nil, fmt.Errorf("cage: %w", err)
+			}
+		}
+		kept = append(kept, pl)
+	}
+	return kept, nil
+}
+
+// mountPoint makes the mount point of a place, where it is in a folder that
+// was made empty. In any other it is there.
+func (b *builder) mountPoint(pl *place) {
+	if pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden {
+		return
+	}
+	op := shim.OpMkdir
+	if pl.file {
+		op = shim.OpTouch
+	}
+	b.add(layerFilesystem, shim.Step{Op: op, A: inRoot(pl.path), N: 0o755})
+}
+
+// inRoot is a path as it is called while the new root is the current folder.
+func inRoot(path string) string {
+	if path == "/" {
+		return "."
+	}
+	return path[1:]
+}
+
+// The new root is put together here; any folder that is there will do.
+const workshop = "/proc"
+
+const (
+	attrReadOnly = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	attrWritable = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	noTricks     = unix.MS_NOSUID | unix.MS_NODEV
+)
+
+// filesystem adds the steps to a root folder of the execution's own.
+func (b *builder) filesystem(list []*place) error {
+	add := func(s shim.Step) { b.add(layerFilesystem, s) }
+	add(shim.Step{Op: shim.OpMount, B: "/", N: unix.MS_REC | unix.MS_PRIVATE})
+	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: workshop, C: "tmpfs", D: "mode=755,size=1m,nr_inodes=4k", N: noTricks})
+	add(shim.Step{Op: shim.OpChdir, A: workshop})
+	for _, pl := range list {
+		if pl.parent == nil {
+			b.mountPoint(pl)
+		}
+	}
+	for _, dir := range []string{"dev", "proc", "run", "var/tmp"} {
+		add(shim.Step{Op: shim.OpMkdir, A: dir, N: 0o755})
+	}
+	for _, link := range slices.Sorted(maps.Keys(b.machine.system.links)) {
+		add(shim.Step{Op: shim.OpSymlink, A: b.machine.system.links[link], B: inRoot(link)})
+	}
+	for _, late := range []bool{false, true} {
+		for _, pl := range list {
+			if pl.late != late {
+				continue
+			}
+			if err := b.show(pl); err != nil {
+				return err
+			}
+		}
+		if !late {
+			// All in one call, with what is mounted below the system's folders.
+			add(shim.Step{Op: shim.OpAttr, A: ".", N: attrReadOnly})
+			b.devices()
+		}
+	}
+	if b.machine.has(layerProc) {
+		// It wants to see the /proc there was.
+		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", N: noTricks | unix.MS_NOEXEC | unix.MS_RDONLY})
+	}
+	add(shim.Step{Op: shim.OpRoot})
+	return nil
+}
+
+// show adds the steps that make one place visible.
+func (b *builder) show(pl *place) error {
+	if pl.parent != nil {
+		b.mountPoint(pl)
+	}
+	at := inRoot(pl.path)
+	switch pl.kind {
+	case placeHidden:
+		if pl.file {
+			// A device on a mount without devices cannot even be opened.
+			b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "/dev/null", B: at, N: attrReadOnly})
+			return nil
+		}
+		b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: "mode=000,size=4k", N: noTricks | unix.MS_RDONLY})
+	case placeTemp:
+		size := b.policy.Limits.Temp
+		if size == 0 {
+			size = defaultTemp
+		}
+		// Inodes take memory, too.
+		data := fmt.Sprintf("mode=1777,size=%d,nr_inodes=%d", size, max(1024, size/4096))
+		b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
+		// One limit for all three.
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
+	case placeSystem:
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at})
+	case placeReadable, placeWritable:
+		attr := uint64(attrWritable)
+		if pl.kind == placeReadable {
+			attr = attrReadOnly
+		}
+		space, err := b.ownedBy(pl)
+		if err != nil {
+			return err
+		}
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at, N: attr, M: space})
+	}
+	return nil
+}
+
+// ownedBy returns the descriptor, in the shim, of the namespace that makes the
+// files of a place those of the execution's user; 0 for none.
+func (b *builder) ownedBy(pl *place) (uint64, error) {
+	if b.program.UID == 0 {
+		return 0, nil
+	}
+	space, err := b.machine.ids.space(pl.path, b.program.UID)
+	if err != nil {
+		return 0, err
+	}
+	if space == nil {
+		if pl.kind == placeWritable {
+			return 0, own(pl.path, b.program.UID)
+		}
+		return 0, nil
+	}
+	return b.pass(space), nil
+}
+
+// devices adds a /dev with what does no harm.
+func (b *builder) devices() {
+	add := func(s shim.Step) { b.add(layerFilesystem, s) }
+	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
+	for _, name := range devices {
+		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+	}
+	add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
+	}
+	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
+	for _, name := range devices {
+		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name, N: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
+	}
+}
