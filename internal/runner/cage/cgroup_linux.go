@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,69 +29,69 @@ type hierarchies struct {
 	why map[string]string
 }
 
-func findHierarchies() hierarchies {
+func findHierarchies(unified bool) hierarchies {
 	h := hierarchies{v1: map[string]string{}, why: map[string]string{}}
 	for _, name := range controllers {
 		h.why[name] = "this machine has no cgroups with it"
 	}
-	mounts, err := procfs.GetMounts()
-	if err != nil {
-		return h
-	}
-	self, err := procfs.Self()
-	if err != nil {
-		return h
-	}
-	groups, err := self.Cgroups()
-	if err != nil {
-		return h
-	}
-	for _, group := range groups {
-		for _, mount := range mounts {
-			dir, ok := folderOf(group, mount)
-			if !ok {
-				continue
-			}
-			if mount.FSType == "cgroup2" {
-				h.addUnified(dir)
-				continue
-			}
-			for _, name := range group.Controllers {
-				if !slices.Contains(controllers, name) || h.v1[name] != "" {
-					continue
-				}
-				if err := tryGroup(dir); err != nil {
-					h.why[name] = err.Error()
-					continue
-				}
-				h.v1[name] = dir
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(groups)) {
+		// 4:memory:/where/we/are; the unified hierarchy has neither number nor name.
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) < 3 {
+			continue
+		}
+		for mount := range strings.Lines(string(mounts)) {
+			dir, ok := folderOf(fields[1], fields[2], mount)
+			switch {
+			case !ok:
+			case fields[1] == "":
+				h.addUnified(dir, unified)
+			default:
+				h.addVersion1(dir, strings.Split(fields[1], ","))
 			}
 		}
 	}
 	return h
 }
 
-// folderOf is where the group is to be found below a mount.
-func folderOf(group procfs.Cgroup, mount *procfs.MountInfo) (string, bool) {
-	if group.HierarchyID == 0 {
-		if mount.FSType != "cgroup2" {
-			return "", false
-		}
-	} else {
-		if mount.FSType != "cgroup" || len(group.Controllers) == 0 {
-			return "", false
-		}
-		for _, name := range group.Controllers {
-			if _, ok := mount.SuperOptions[name]; !ok {
-				return "", false
-			}
-		}
-	}
-	inside, err := filepath.Rel(mount.Root, group.Path)
-	if err != nil || inside == ".." || strings.HasPrefix(inside, "../") {
+// folderOf is where the group at path in the hierarchy of some controllers is
+// to be found below a mount, given as a line of mountinfo. There is a library
+// for that, but its initialisation delays every shim.
+func folderOf(of, path, mount string) (string, bool) {
+	before, after, ok := strings.Cut(mount, " - ")
+	here, there := strings.Fields(before), strings.Fields(after)
+	if !ok || len(here) < 5 || len(there) < 3 {
 		return "", false
 	}
-	return filepath.Join(mount.MountPoint, inside), true
+	if of == "" {
+		ok = there[0] == "cgroup2"
+	} else {
+		options := strings.Split(there[2], ",")
+		ok = there[0] == "cgroup"
+		for name := range strings.SplitSeq(of, ",") {
+			ok = ok && slices.Contains(options, name)
+		}
+	}
+	inside, err := filepath.Rel(here[3], path)
+	if !ok || err != nil || inside == ".." || strings.HasPrefix(inside, "../") {
+		return "", false
+	}
+	return filepath.Join(here[4], inside), true
+}
+
+func (h *hierarchies) addVersion1(dir string, names []string) {
+	for _, name := range names {
+		if !slices.Contains(controllers, name) || h.v1[name] != "" {
+			continue
+		}
+		if err := tryGroup(dir); err != nil {
+			h.why[name] = err.Error()
+			continue
+		}
+		h.v1[name] = dir
+	}
 }
 
 func tryGroup(dir string) error {
@@ -112,8 +111,9 @@ func unwrapPath(err error) error {
 
 // addUnified looks at the folder of our group in the unified hierarchy.
 // Groups below it get controllers only if no process is in the group itself:
-// where we are alone in it, we move into a group of our own below.
-func (h *hierarchies) addUnified(dir string) {
+// where we are alone in it, we move into a group of our own below. Without
+// controllers it serves to kill, which is wanted or not.
+func (h *hierarchies) addUnified(dir string, toKill bool) {
 	if err := tryGroup(dir); err != nil {
 		for _, name := range controllers {
 			if h.v1[name] == "" {
@@ -122,7 +122,6 @@ func (h *hierarchies) addUnified(dir string) {
 		}
 		return
 	}
-	h.v2 = dir
 	offered, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	for _, name := range strings.Fields(string(offered)) {
 		if !slices.Contains(controllers, name) {
@@ -133,6 +132,9 @@ func (h *hierarchies) addUnified(dir string) {
 			continue
 		}
 		h.in2 = append(h.in2, name)
+	}
+	if toKill || len(h.in2) > 0 {
+		h.v2 = dir
 	}
 }
 
@@ -204,10 +206,17 @@ type group struct {
 	name  string
 	h     *hierarchies
 	dirs  []string
-	tasks []*os.File // of version 1, in which the shim writes itself
-	dir2  *os.File   // of version 2, in which it is born
+	tasks []taskList
+	dir2  *os.File // of version 2, in which it is born
 	set   Limits
 	seen  map[string]uint64 // events of executions before
+}
+
+// A taskList is the file of a group of version 1 in which the shim writes
+// itself.
+type taskList struct {
+	file        *os.File
+	controllers []string
 }
 
 // groups hands out groups.
@@ -242,7 +251,8 @@ func (gs *groups) take(limits Limits) (*group, error) {
 	return g, nil
 }
 
-// give takes a group back when all its processes have ended.
+// give takes a group back when all its processes have ended. One that had to
+// be killed cannot serve again: the kernel kills whatever is born into it.
 func (gs *groups) give(g *group) {
 	if !g.empty() {
 		g.kill()
@@ -282,9 +292,28 @@ func (g *group) make() error {
 		if err != nil {
 			return err
 		}
-		g.tasks = append(g.tasks, f)
+		list := taskList{file: f}
+		for _, name := range controllers {
+			if g.h.v1[name] == dir {
+				list.controllers = append(list.controllers, name)
+			}
+		}
+		g.tasks = append(g.tasks, list)
 	}
 	return nil
+}
+
+// joined are the lists in which an execution with these limits has to be: a
+// group that limits nothing costs time all the same.
+func (g *group) joined(l Limits) []*os.File {
+	needed := map[string]bool{"memory": l.Memory > 0, "pids": l.Processes > 0, "cpu": l.CPU > 0}
+	var files []*os.File
+	for _, list := range g.tasks {
+		if slices.ContainsFunc(list.controllers, func(name string) bool { return needed[name] }) {
+			files = append(files, list.file)
+		}
+	}
+	return files
 }
 
 func (g *group) file(controller, name1, name2 string) string {
@@ -346,10 +375,16 @@ func (g *group) limit(l Limits) error {
 // reached tells which limits were run into since the last time.
 func (g *group) reached() []string {
 	var reached []string
-	for _, limit := range []struct{ name, file, key string }{
-		{LimitMemory, g.file("memory", "memory.oom_control", "memory.events"), "oom_kill"},
-		{LimitProcesses, g.file("pids", "pids.events", "pids.events"), "max"},
+	for _, limit := range []struct {
+		name, file, key string
+		set             bool
+	}{
+		{LimitMemory, g.file("memory", "memory.oom_control", "memory.events"), "oom_kill", g.set.Memory > 0},
+		{LimitProcesses, g.file("pids", "pids.events", "pids.events"), "max", g.set.Processes > 0},
 	} {
+		if !limit.set {
+			continue
+		}
 		if n := event(limit.file, limit.key); n > g.seen[limit.name] {
 			g.seen[limit.name] = n
 			reached = append(reached, limit.name)
@@ -390,10 +425,11 @@ func (g *group) kill() {
 }
 
 func (g *group) remove() {
-	for _, f := range append(g.tasks, g.dir2) {
-		if f != nil {
-			_ = f.Close()
-		}
+	for _, list := range g.tasks {
+		_ = list.file.Close()
+	}
+	if g.dir2 != nil {
+		_ = g.dir2.Close()
 	}
 	for _, dir := range g.dirs {
 		_ = os.Remove(dir) // what stays, the next server's sweep takes

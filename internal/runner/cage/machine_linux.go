@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,7 +41,7 @@ func Detect(o Options) *Machine {
 		system:  findSystem(),
 		filters: map[Network]string{},
 		ids:     newIdentities(o),
-		groups:  &groups{h: findHierarchies()},
+		groups:  &groups{},
 	}
 	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerServer, layerSyscalls, layerLandlock} {
 		m.held[l] = true
@@ -193,14 +192,16 @@ func (m *Machine) detectNetwork() {
 
 func (m *Machine) detectGroups() {
 	h := &m.groups.h
+	*h = findHierarchies(!m.has(layerProcesses))
 	h.sweep()
+	limits := Limits{Memory: 1 << 30, Processes: 64, CPU: 1}
 	err := func() error {
-		g, err := m.groups.take(Limits{Memory: 1 << 30, Processes: 64, CPU: 1})
+		g, err := m.groups.take(limits)
 		if err != nil {
 			return err
 		}
 		defer m.groups.give(g)
-		return m.try(Policy{}, g)
+		return m.try(Policy{Limits: limits}, g)
 	}()
 	if err != nil {
 		m.groups.close()
@@ -226,9 +227,7 @@ func (m *Machine) Layers() []Layer {
 		case out.Held:
 			out.Says = d.held
 		case l == layerUser:
-			if u, err := user.Current(); err == nil {
-				out.Says += "; they run as " + u.Username
-			}
+			out.Says += fmt.Sprintf("; they run as the user %d, as the server", os.Geteuid())
 			out.Optional = out.Optional || !m.root
 		}
 		list = append(list, out)

@@ -54,7 +54,7 @@ func (b *builder) pass(f *os.File) uint64 {
 func (b *builder) build(g *group) error {
 	has := b.machine.has
 	if g != nil {
-		for _, tasks := range g.tasks {
+		for _, tasks := range g.joined(b.policy.Limits) {
 			b.add(layerMemory, shim.Step{Op: shim.OpJoin, N: b.pass(tasks)})
 		}
 	}

@@ -118,7 +118,7 @@ func (c *Caged) start(p Policy) error {
 		}
 		c.uid, b.program.UID, b.program.GID = id, id, id
 	}
-	if len(m.groups.h.folders()) > 0 {
+	if l := p.Limits; len(m.groups.h.folders()) > 0 && (!m.has(layerProcesses) || l.Memory > 0 || l.Processes > 0 || l.CPU > 0) {
 		var err error
 		if c.group, err = m.groups.take(p.Limits); err != nil {
 			return err
@@ -194,6 +194,8 @@ func (c *Caged) launch(b *builder) error {
 	}
 	if c.machine.has(layerProcesses) {
 		attr.Pdeathsig = syscall.SIGKILL // without, a shim that is killed would end nobody
+	} else {
+		c.cmd.Env = []string{"GOMAXPROCS=2", "GOGC=off"} // it waits for the server, too
 	}
 	if c.group != nil && c.group.dir2 != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(c.group.dir2.Fd()) //nolint:gosec // a descriptor
@@ -313,7 +315,6 @@ func (c *Caged) Wait() (Outcome, error) {
 	defer c.release()
 	outcome := Outcome{ExitCode: -1}
 	if c.group != nil {
-		c.group.kill()
 		outcome.Reached = c.group.reached()
 	}
 	if report.Kind == shim.Ended {

@@ -3,10 +3,10 @@ package shim
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,9 +67,7 @@ func run() int {
 	if err := unix.CloseRange(ControlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		closeOnExec()
 	}
-	// A signal to the group is for the service. Caught, not ignored: that
-	// would be inherited.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
+	ignoreSignals()
 	p, err := ReadProgram(control{})
 	if err != nil {
 		return exitFailed
@@ -109,6 +107,22 @@ func failure(step int, err error) Report {
 	errno := unix.EINVAL
 	_ = errors.As(err, &errno)
 	return Report{Kind: Failed, Step: uint16(step), Errno: uint32(errno)} //nolint:gosec // small
+}
+
+// ignoreSignals drops signals to the group, which are for the service. The
+// runtime does not know of it: os/signal would have it start goroutines, which
+// takes longer than all the rest. And as it does not know, it gives the
+// service, like any child, the default actions.
+func ignoreSignals() {
+	// struct sigaction of the kernel, as far as it is the same everywhere.
+	action := struct {
+		handler uintptr
+		rest    [15]uintptr
+	}{handler: 1} // SIG_IGN
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		const sizeOfSet = 8
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, sizeOfSet, 0, 0)
+	}
 }
 
 func closeOnExec() {
@@ -152,13 +166,14 @@ func endWithServer(handle int) {
 // endDescendants kills and reaps until there is nobody left: the children of
 // who is killed become ours.
 func endDescendants() {
-	for {
+	for options := syscall.WNOHANG; ; options = 0 {
+		// Most leave nobody: whether there is anybody at all is asked first,
+		// as looking into /proc takes long, and takes the kernel long after.
+		if _, err := syscall.Wait4(-1, nil, options, nil); err != nil && err != syscall.EINTR {
+			return
+		}
 		for _, pid := range children() {
 			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		_, err := syscall.Wait4(-1, nil, 0, nil)
-		if err != nil && err != syscall.EINTR {
-			return
 		}
 	}
 }
