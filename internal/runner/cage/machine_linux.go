@@ -129,6 +129,7 @@ func (m *Machine) detectNamespaces() {
 	}
 	if !m.has(layerFilesystem) {
 		m.lacks(layerProc, "needs a root folder of its own")
+		m.withoutUser()
 	} else if !m.has(layerProcesses) {
 		m.lacks(layerProc, "needs a list of processes of its own")
 	}
@@ -179,6 +180,18 @@ func (m *Machine) detectSteps() {
 			return
 		}
 		m.lacks(failed.layer, failed.Error())
+		if failed.layer == layerFilesystem {
+			m.withoutUser()
+		}
+	}
+}
+
+// withoutUser leaves executions the user of the server: another could not get
+// at the folders made for it, below those of the server.
+func (m *Machine) withoutUser() {
+	if m.has(layerUser) {
+		m.lacks(layerUser, "needs a root folder of its own")
+		m.lacks(layerOwners, "needs a root folder of its own")
 	}
 }
 

@@ -2,6 +2,7 @@ package cage
 
 import (
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -62,6 +63,9 @@ func (b *builder) build(g *group) error {
 	if b.policy.Network == NetworkLoopback && has(layerNetwork) {
 		b.add(layerNetwork, shim.Step{Op: shim.OpLoopback})
 	}
+	if os.Geteuid() == 0 && b.program.UID == 0 {
+		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
+	}
 	list, err := places(b.machine.system, b.policy)
 	if err != nil {
 		return err
@@ -69,12 +73,6 @@ func (b *builder) build(g *group) error {
 	if has(layerFilesystem) {
 		if err := b.filesystem(list); err != nil {
 			return err
-		}
-	} else if b.program.UID != 0 {
-		for _, dir := range b.policy.Writable {
-			if err := own(dir, b.program.UID); err != nil {
-				return err
-			}
 		}
 	}
 	b.limits()

@@ -96,10 +96,10 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
 	if !m.Network(p.Network) {
 		return nil, &StartError{cmd.Path, fmt.Errorf("this machine cannot give a service the network %q: %s", string(p.Network), m.says[layerNetwork])}
 	}
-	c := &Caged{machine: m, cmd: cmd}
+	c, path := &Caged{machine: m, cmd: cmd}, cmd.Path
 	if err := c.start(p); err != nil {
 		c.release()
-		return nil, &StartError{cmd.Path, err}
+		return nil, &StartError{path, err}
 	}
 	return c, nil
 }
@@ -230,14 +230,16 @@ func userNamespace(attr *syscall.SysProcAttr) {
 // ends, not when the program does.
 var starts = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for start := range queue {
-			start()
-		}
-	}()
+	go startLoop(queue)
 	return queue
 })
+
+func startLoop(queue <-chan func()) {
+	runtime.LockOSThread()
+	for start := range queue {
+		start()
+	}
+}
 
 func startTied(cmd *exec.Cmd) error {
 	done := make(chan error, 1)

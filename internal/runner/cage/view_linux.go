@@ -27,6 +27,14 @@ var systemFolders = []string{
 // systemFiles are in /etc, but often links to elsewhere.
 var systemFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/hostname"}
 
+// rootOnly is what root can read in the folders of the system: hidden where
+// executions are run by root.
+var rootOnly = []string{
+	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/security/opasswd", "/etc/sudoers", "/etc/sudoers.d",
+	"/etc/ssl/private", "/etc/ssh", "/etc/krb5.keytab", "/etc/docker", "/etc/kubernetes", "/etc/wireguard",
+	"/etc/NetworkManager/system-connections", "/etc/letsencrypt",
+}
+
 var devices = []string{"null", "zero", "full", "random", "urandom"}
 
 // A placeKind says what is to be seen at a path. Where several say something
