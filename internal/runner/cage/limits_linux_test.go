@@ -36,13 +36,13 @@ func TestMemoryOfEach(t *testing.T) {
 import resource
 out["limit"] = str(resource.getrlimit(resource.RLIMIT_DATA)[1])
 try:
-    if out["limit"] == str(128 << 20):
-        hoard = b"x" * (256 << 20)
+    if out["limit"] == str(256 << 20):
+        hoard = b"x" * (384 << 20)
     out["bomb"] = "ok"
 except MemoryError:
     out["bomb"] = "refused"
 `)
-	expect(t, got, map[string]string{"limit": strconv.Itoa(128 << 20), "bomb": "refused"})
+	expect(t, got, map[string]string{"limit": strconv.Itoa(256 << 20), "bomb": "refused"})
 }
 
 func TestForkBomb(t *testing.T) {

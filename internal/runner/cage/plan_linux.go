@@ -90,6 +90,9 @@ func (b *builder) build(g *group) error {
 	return nil
 }
 
+// ownData is what the runtime of a shim maps, which is under the same limit.
+const ownData = 128 << 20
+
 func (b *builder) namespaces() {
 	for _, space := range []struct {
 		layer layer
@@ -126,7 +129,7 @@ func (b *builder) limits() {
 		limit(layerPrivileges, unix.RLIMIT_FSIZE, uint64(l.FileSize))
 	}
 	if l.Memory > 0 && !b.machine.has(layerMemory) {
-		limit(layerPrivileges, unix.RLIMIT_DATA, uint64(l.Memory))
+		limit(layerPrivileges, unix.RLIMIT_DATA, uint64(l.Memory+ownData))
 	}
 	// Counted by user: a limit for this execution alone if the user is its own
 	// or at least counted apart, in a user namespace.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -164,17 +165,28 @@ func endWithServer(handle int) {
 }
 
 // endDescendants kills and reaps until there is nobody left: the children of
-// who is killed become ours.
+// who is killed become ours. The kernel's list of children may miss some while
+// others of them end, so it is asked again until there is none.
 func endDescendants() {
-	for options := syscall.WNOHANG; ; options = 0 {
-		// Most leave nobody: whether there is anybody at all is asked first,
-		// as looking into /proc takes long, and takes the kernel long after.
-		if _, err := syscall.Wait4(-1, nil, options, nil); err != nil && err != syscall.EINTR {
-			return
+	for pause := 500 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		// Most leave nobody: whether there is anybody is asked before looking
+		// into /proc, which takes long, and takes the kernel long after.
+		for {
+			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			if pid == 0 {
+				break
+			}
 		}
 		for _, pid := range children() {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
+		time.Sleep(pause)
 	}
 }
 
