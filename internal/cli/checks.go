@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
@@ -41,6 +42,26 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 		})
 	}
 	tool("go", language == workspace.Go, workspace.FindGo)
+	return append(findings, checkCage()...)
+}
+
+// checkCage looks at what this machine gives to confine services. What it
+// lacks is no problem of the services: they run, with less around them.
+func checkCage() []finding {
+	machine := cage.Detect(cage.Options{})
+	defer machine.Close()
+	var findings []finding
+	for _, layer := range machine.Layers() {
+		f := finding{"sandbox: " + layer.Name, isOK, layer.Says, ""}
+		switch {
+		case layer.Held:
+		case layer.Optional:
+			f.Says = "not here: " + layer.Says
+		default:
+			f.Status, f.Says, f.Advice = isWarning, "missing: "+layer.Says, "without it, "+layer.Exposes
+		}
+		findings = append(findings, f)
+	}
 	return findings
 }
 

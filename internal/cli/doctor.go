@@ -37,10 +37,10 @@ func newDoctor(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor [DIR]",
 		Short: "Check this machine and a workspace",
-		Long: `Looks at what running services needs (Python and uv, Go) and, where DIR holds a
-service, at its environment, its description, its secrets, and whether git could
-take them. It changes nothing and installs nothing. Values of secrets are never
-shown.
+		Long: `Looks at what running services needs (Python and uv, Go), at what this machine
+gives to confine services, and, where DIR holds a service, at its environment,
+its description, its secrets, and whether git could take them. It changes
+nothing and installs nothing. Values of secrets are never shown.
 
 Exit code 1 if there is a problem; a warning is none.`,
 		Example: `  qhubctl doctor

@@ -62,6 +62,10 @@ func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Ma
 	switch {
 	case outcome.Limit == runner.TimeLimit:
 		failed.problem = execution.TimedOut(w.revision.Limits.Time)
+	case outcome.Limit == runner.MemoryLimit:
+		failed.problem = execution.LimitReached("bytes of memory", w.revision.Limits.Memory)
+	case outcome.Limit == runner.ProcessLimit:
+		failed.problem = execution.LimitReached("processes", int64(w.revision.Limits.Processes))
 	case failed.problem == nil:
 		failed.problem = execution.ServiceFailed(outcome.ExitCode, outcome.Signal)
 	}

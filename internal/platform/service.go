@@ -41,6 +41,10 @@ type Limits struct {
 	Grace time.Duration
 	// Output is how many bytes one may leave as its result.
 	Output int64
+	// Memory is how many bytes the processes of one may take together, and
+	// Processes how many they may be.
+	Memory    int64
+	Processes int
 	// Log is how many bytes are kept of its log; further lines are dropped.
 	Log int64
 }

@@ -36,6 +36,9 @@ func NewFolder(parent string) (Folder, error) {
 	return f, nil
 }
 
+// Root is the folder that holds all of it.
+func (f Folder) Root() string { return f.root }
+
 // Input holds a file for each input parameter.
 func (f Folder) Input() string { return filepath.Join(f.root, "input") }
 

@@ -59,6 +59,10 @@ type Limits struct {
 	// Grace is how long it may take to end when it is asked to. Zero means
 	// that it is not asked.
 	Grace time.Duration
+	// Memory is how many bytes its processes may take together, Processes how
+	// many they may be, as far as the machine can hold that.
+	Memory    int64
+	Processes int
 }
 
 // A Limit names what an execution has used too much of.
@@ -69,6 +73,9 @@ const (
 	NoLimit     Limit = ""
 	TimeLimit   Limit = "time"
 	OutputLimit Limit = "output"
+	// MemoryLimit and ProcessLimit are told only of an execution that failed.
+	MemoryLimit  Limit = "memory"
+	ProcessLimit Limit = "processes"
 )
 
 // An Outcome is how an execution ended.

@@ -77,6 +77,11 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 		for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
 			allow(dir, writable, false)
 		}
+		if !b.byRoot() {
+			// Its own processes', such as /proc/self/mem: a service may want to
+			// overwrite the secrets in its first environment.
+			allow("/proc", accessRead|unix.LANDLOCK_ACCESS_FS_WRITE_FILE, false)
+		}
 	}
 	for _, pl := range list {
 		switch {

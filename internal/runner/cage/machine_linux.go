@@ -27,6 +27,10 @@ type Machine struct {
 	says    [layers]string
 }
 
+// Confines tells whether commands can be started in cages at all, of however
+// few layers.
+func (m *Machine) Confines() bool { return m != nil }
+
 func (m *Machine) has(l layer) bool { return m.held[l] }
 
 func (m *Machine) lacks(l layer, why string) {
@@ -261,7 +265,7 @@ var described = [layers]struct {
 	},
 	layerProcesses:  {name: "processes", held: "sees, signals and outlives nobody: a list of processes of its own", exposes: "a service sees other processes and can signal those of its user; children that hide may outlive it"},
 	layerFilesystem: {name: "filesystem", held: "a read-only root folder of its own, a private and bounded /tmp, /dev and /dev/shm", exposes: "a service can read what its user can, and fill the disk"},
-	layerProc:       {name: "proc", held: "a /proc of its own, read-only", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
+	layerProc:       {name: "proc", held: "a /proc of its own", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
 	layerIPC:        {name: "ipc", held: "shared memory, semaphores and message queues of its own", exposes: "a service can leave shared memory to the next"},
 	layerLandlock:   {name: "landlock", held: "a second wall around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
 	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock", exposes: "more of the kernel is open to attack"},

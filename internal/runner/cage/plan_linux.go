@@ -63,7 +63,7 @@ func (b *builder) build(g *group) error {
 	if b.policy.Network == NetworkLoopback && has(layerNetwork) {
 		b.add(layerNetwork, shim.Step{Op: shim.OpLoopback})
 	}
-	if os.Geteuid() == 0 && b.program.UID == 0 {
+	if b.byRoot() {
 		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
 	}
 	list, err := places(b.machine.system, b.policy)
@@ -92,6 +92,10 @@ func (b *builder) build(g *group) error {
 
 // ownData is what the runtime of a shim maps, which is under the same limit.
 const ownData = 128 << 20
+
+// byRoot tells whether the service runs as root, if without its powers. Much
+// that others cannot write, below /proc above all, root can, as its owner.
+func (b *builder) byRoot() bool { return os.Geteuid() == 0 && b.program.UID == 0 }
 
 func (b *builder) namespaces() {
 	for _, space := range []struct {

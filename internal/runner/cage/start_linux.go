@@ -291,6 +291,18 @@ func (c *Caged) Signal(s syscall.Signal) {
 	}
 }
 
+// Stop sends a signal to the processes of the execution; os.Kill ends all.
+func (c *Caged) Stop(signal os.Signal) {
+	if s, ok := signal.(syscall.Signal); ok && s != syscall.SIGKILL {
+		c.Signal(s)
+		return
+	}
+	c.Kill()
+}
+
+// Complete tells whether no process of the execution can outlive it.
+func (c *Caged) Complete() bool { return c.machine.has(layerProcesses) }
+
 // Kill ends all processes of the execution.
 func (c *Caged) Kill() {
 	if c.machine.has(layerProcesses) {

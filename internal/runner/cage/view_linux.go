@@ -96,6 +96,9 @@ func within(path, dir string) bool {
 func places(s system, p Policy) ([]*place, error) {
 	byPath := map[string]*place{}
 	add := func(path string, kind placeKind) {
+		if kind == placeReadable && slices.Contains(s.folders, path) {
+			return // all can read it already
+		}
 		if old := byPath[path]; old == nil || old.kind < kind {
 			byPath[path] = &place{path: path, kind: kind}
 		}
@@ -126,11 +129,17 @@ func places(s system, p Policy) ([]*place, error) {
 		if pl.kind == placeHidden && (pl.parent == nil || pl.parent.kind == placeTemp || pl.parent.kind == placeHidden) {
 			continue
 		}
+		if pl.shown() && isLink(pl.path) {
+			continue // to be seen already; what it leads to is named by itself, or not to be seen
+		}
 		if pl.kind != placeTemp {
 			info, err := os.Stat(pl.path)
 			switch {
 			case err == nil:
 				pl.file = !info.IsDir()
+				if seen(pl, info) {
+					continue
+				}
 			case pl.kind == placeHidden:
 				continue // nothing there to be hidden
 			default:
@@ -142,10 +151,29 @@ func places(s system, p Policy) ([]*place, error) {
 	return kept, nil
 }
 
+// shown tells whether the parent of a place shows what is there on the disk.
+func (pl *place) shown() bool {
+	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
+}
+
+// seen tells whether all may read a place already, in a folder of the system.
+func seen(pl *place, info os.FileInfo) bool {
+	needed := os.FileMode(0o005)
+	if pl.file {
+		needed = 0o004
+	}
+	return pl.kind == placeReadable && pl.parent != nil && pl.parent.kind == placeSystem && info.Mode()&needed == needed
+}
+
 // mountPoint makes the mount point of a place, where it is in a folder that
 // was made empty. In any other it is there.
 func (b *builder) mountPoint(pl *place) {
-	if pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden {
+	if pl.shown() {
 		return
 	}
 	op := shim.OpMkdir
@@ -194,7 +222,7 @@ func (b *builder) filesystem(list []*place) error {
 			if pl.late != late {
 				continue
 			}
-			if err := b.show(pl); err != nil {
+			if err := b.show(pl, list); err != nil {
 				return err
 			}
 		}
@@ -205,16 +233,20 @@ func (b *builder) filesystem(list []*place) error {
 		}
 	}
 	if b.machine.has(layerProc) {
+		flags := uint64(noTricks | unix.MS_NOEXEC)
+		if b.byRoot() {
+			flags |= unix.MS_RDONLY
+		}
 		// It wants to see the /proc there was.
-		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", N: noTricks | unix.MS_NOEXEC | unix.MS_RDONLY})
+		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", N: flags})
 	}
 	add(shim.Step{Op: shim.OpRoot})
 	return nil
 }
 
 // show adds the steps that make one place visible.
-func (b *builder) show(pl *place) error {
-	if pl.parent != nil {
+func (b *builder) show(pl *place, list []*place) error {
+	if pl.parent != nil && pl.parent.kind == placeTemp {
 		b.mountPoint(pl)
 	}
 	at := inRoot(pl.path)
@@ -225,7 +257,7 @@ func (b *builder) show(pl *place) error {
 			b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "/dev/null", B: at, N: attrReadOnly})
 			return nil
 		}
-		b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: "mode=000,size=4k", N: noTricks | unix.MS_RDONLY})
+		b.hide(pl, list)
 	case placeTemp:
 		size := b.policy.Limits.Temp
 		if size == 0 {
@@ -251,6 +283,24 @@ func (b *builder) show(pl *place) error {
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at, N: attr, M: space})
 	}
 	return nil
+}
+
+// hide covers a folder by an empty one. It can be passed through where
+// something in it is to be seen, such as the folder of this execution among
+// those of all.
+func (b *builder) hide(pl *place, list []*place) {
+	at, mode := inRoot(pl.path), "000"
+	inside := func(other *place) bool { return other.parent == pl }
+	if slices.ContainsFunc(list, inside) {
+		mode = "711"
+	}
+	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: "size=64k,mode=" + mode, N: noTricks})
+	for _, other := range list {
+		if inside(other) {
+			b.mountPoint(other)
+		}
+	}
+	b.add(layerFilesystem, shim.Step{Op: shim.OpAttr, A: at, N: attrReadOnly})
 }
 
 // ownedBy returns the descriptor, in the shim, of the namespace that makes the

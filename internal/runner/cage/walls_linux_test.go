@@ -61,6 +61,7 @@ out["write /"] = attempt(write, "/new")
 out["write /proc/sys"] = attempt(write, "/proc/sys/kernel/core_pattern")
 out["write /sys"] = attempt(write, "/sys/kernel/mm/transparent_hugepage/enabled")
 out["read shadow"] = attempt(read, "/etc/shadow")
+out["own memory"] = attempt(lambda: open("/proc/self/mem", "r+b").close())
 out["disk"] = attempt(read, "/dev/vda")
 out["a device"] = attempt(os.mknod, output + "/disk", 0o600 | 0o060000, os.makedev(254, 0))
 out["a socket to nowhere"] = attempt(write, "/dev/null")
@@ -73,6 +74,9 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 			"hard link": no + "|EXDEV", "hard link of code": no + "|EXDEV", "write /etc": no, "write /usr": no, "write /": no,
 			"write /proc/sys": no, "write /sys": no, "read shadow": no, "disk": no, "a device": no,
 		})
+		if held(m, "filesystem") { // the kits overwrite secrets there
+			expect(t, got, map[string]string{"own memory": "ok"})
+		}
 		if text, err := os.ReadFile(stray); err != nil || string(text) != "of another" {
 			t.Errorf("a file in /tmp of the machine: %q, %v", text, err)
 		}
@@ -82,6 +86,41 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		}
 		if stat := info.Sys().(*syscall.Stat_t); held(m, "filesystem") && int(stat.Uid) != os.Geteuid() {
 			t.Errorf("the result belongs to %d", stat.Uid)
+		}
+	})
+}
+
+// TestInsideHidden shows a folder among those of others.
+func TestInsideHidden(t *testing.T) {
+	each(t, func(t *testing.T, m *cage.Machine) {
+		if !held(m, "filesystem") {
+			need(t, m, "landlock")
+		}
+		dir := folder(t)
+		writeFile(t, filepath.Join(dir, "data", "key"), "secret", 0o644)
+		writeFile(t, filepath.Join(dir, "data", "work", "other", "secret"), "secret", 0o644)
+		writeFile(t, filepath.Join(dir, "data", "bin", "program"), "code", 0o644)
+		own := filepath.Dir(writeFile(t, filepath.Join(dir, "data", "work", "own", "input"), "mine", 0o644))
+		got := ask(t, m, cage.Policy{
+			Readable: []string{dir, filepath.Join(dir, "data", "bin", "program")},
+			Hidden:   []string{filepath.Join(dir, "data")},
+			Writable: []string{own},
+		}, `
+data = sys.argv[1] + "/data"
+out["key"] = attempt(read, data + "/key")
+out["other"] = attempt(read, data + "/work/other/secret")
+out["program"] = attempt(read, data + "/bin/program")
+out["input"] = attempt(read, data + "/work/own/input")
+out["output"] = attempt(write, data + "/work/own/output")
+out["beside"] = attempt(write, data + "/work/new")
+out["change"] = attempt(os.chmod, data, 0o777)
+`, dir)
+		no := "ENOENT|EACCES|EROFS|EPERM"
+		expect(t, got, map[string]string{
+			"key": no, "other": no, "program": "code", "input": "mine", "output": "ok", "beside": no,
+		})
+		if held(m, "filesystem") { // of Landlock, modes are no business
+			expect(t, got, map[string]string{"change": no})
 		}
 	})
 }

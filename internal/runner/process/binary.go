@@ -26,6 +26,9 @@ type Binary struct {
 // no service may go on for good.
 const describeTime = 30 * time.Second
 
+// Files is the program itself.
+func (b Binary) Files() []string { return absolute(b.Path) }
+
 // Start only notes the command, unless the program is to describe itself: a
 // binary takes its secrets when it starts.
 func (b Binary) Start(c Command, describe bool) (Execution, error) {

@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	// One thread forks for as long as the program lives.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"),
+		goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/runner/cage.startLoop"))
 }
 
 // beParent starts a service, says its number, and waits to be killed.

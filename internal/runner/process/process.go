@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
 )
 
 // A Command says how to start a process.
@@ -38,6 +39,8 @@ type Command struct {
 	// Mark is what the processes of this execution are recognised by; empty
 	// takes one at random. See [EndStrays].
 	Mark string
+	// Cage is what the process is shut in; nil: nothing.
+	Cage *Cage
 }
 
 // A Secret is the value of one parameter and the variable that carries it.
@@ -49,12 +52,17 @@ type Outcome struct {
 	ExitCode int
 	// Signal names the signal that ended it; empty if none did.
 	Signal string
+	// Limit is what the processes ran into in their cage, whether it ended
+	// them or not.
+	Limit runner.Limit
 }
 
 // A Process that runs. Wait must be called, once; Stop may be called by any
 // goroutine.
 type Process struct {
 	cmd    *exec.Cmd
+	cage   *Cage
+	caged  *cage.Caged // nil if there is none
 	tree   Tree
 	pipes  *Pipes
 	exited chan struct{}
@@ -98,6 +106,7 @@ func Marker(mark string) string { return treeMarker + "=" + mark }
 func newProcess(c Command) *Process {
 	p := &Process{
 		cmd:    exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
+		cage:   c.Cage,
 		tree:   Tree{Marker: Marker(cmp.Or(c.Mark, uuid.NewString()))},
 		exited: make(chan struct{}),
 	}
@@ -114,13 +123,28 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = pipes.Stdout, pipes.Stderr
-	if err := startTied(p.cmd); err != nil {
+	if err := p.startCommand(); err != nil {
 		pipes.Abandon()
+		return err
+	}
+	p.pipes = pipes
+	pipes.Drain(nil, nil)
+	return nil
+}
+
+func (p *Process) startCommand() error {
+	if p.cage.confines() {
+		var err error
+		if p.caged, err = p.cage.Machine.Start(p.cmd, p.cage.Policy); err != nil {
+			return err
+		}
+		p.tree.Pid = p.caged.Pid()
+		return nil
+	}
+	if err := startTied(p.cmd); err != nil {
 		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
 	}
 	p.tree.Pid = p.cmd.Process.Pid
-	p.pipes = pipes
-	pipes.Drain(nil, nil)
 	return nil
 }
 
@@ -151,6 +175,10 @@ func (p *Process) Stop(signal os.Signal, grace time.Duration) {
 }
 
 func (p *Process) signal(signal os.Signal) {
+	if p.caged != nil {
+		p.caged.Stop(signal)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
@@ -180,6 +208,9 @@ func (p *Process) reap() error {
 // Wait waits for the end of the process, ends what is left of its tree, and
 // returns when all of its output has been written.
 func (p *Process) Wait() (Outcome, error) {
+	if p.caged != nil {
+		return p.waitCaged()
+	}
 	err := p.reap()
 	p.tree.KillStrays()
 	p.pipes.Finish()

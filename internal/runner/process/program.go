@@ -12,6 +12,9 @@ type Program interface {
 	// Start begins an execution as far as it goes without secrets and input.
 	// With describe, Describe must be called before Run.
 	Start(c Command, describe bool) (Execution, error)
+	// Files are the files and folders that the program needs to start, beside
+	// those of the system and its working folder.
+	Files() []string
 }
 
 // An Execution is one process of a service: Describe if it was started for

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,6 +41,27 @@ type pythonProcess struct {
 	python Python
 	orders io.WriteCloser
 	answer *firstLine // nil unless it was started to describe
+}
+
+// Files are the launcher, the environment, and the installation behind it, to
+// which the interpreter of an environment is a link, or a chain of them.
+func (python Python) Files() []string {
+	files := absolute(python.Launcher, python.Describer)
+	for interpreter, hops := python.Interpreter, 0; hops < 16; hops++ {
+		files = append(files, absolute(filepath.Dir(filepath.Dir(interpreter)))...)
+		target, err := os.Readlink(interpreter)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(interpreter), target)
+		}
+		interpreter = target
+	}
+	if real, err := filepath.EvalSymlinks(python.Interpreter); err == nil {
+		files = append(files, absolute(filepath.Dir(filepath.Dir(real)))...)
+	}
+	return files
 }
 
 // Start starts an interpreter, which waits for its orders.

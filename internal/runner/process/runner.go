@@ -27,6 +27,10 @@ type Runner struct {
 	// Environment is what every execution sees. Its folders, its home among
 	// them, and its secrets are added.
 	Environment runner.Environment
+	// Cage is what executions are shut in; nil: nothing. The folder of an
+	// execution, the working folder but for its .env, the program and the data
+	// pools are added to its policy.
+	Cage *Cage
 }
 
 // Close has nothing to give back.
@@ -86,6 +90,7 @@ func (r *Runner) command(job runner.Job, folder runner.Folder) Command {
 	}
 	return Command{
 		Dir: r.Dir, Env: env.List(), Stdout: job.Stdout, Stderr: job.Stderr, Mark: string(job.ID),
+		Cage: r.Cage.around(r, job, folder),
 	}
 }
 
@@ -160,6 +165,9 @@ func (x *run) Wait() (runner.Outcome, error) {
 	outcome := x.outcome
 	x.mu.Unlock()
 	outcome.ExitCode, outcome.Signal = exit.ExitCode, exit.Signal
+	if failed := exit.ExitCode != 0; failed && outcome.Limit == runner.NoLimit && !outcome.Stopped {
+		outcome.Limit = exit.Limit
+	}
 	if err != nil {
 		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
 	}

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"path/filepath"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -61,7 +60,7 @@ func (w *walker) do(s *Step) error {
 func mkdirAll(path string, mode uint32) error {
 	err := unix.Mkdir(path, mode)
 	if err == unix.ENOENT {
-		if parent := filepath.Dir(path); parent != path {
+		if parent := parentOf(path); parent != "" {
 			if err := mkdirAll(parent, 0o755); err != nil {
 				return err
 			}
@@ -74,9 +73,17 @@ func mkdirAll(path string, mode uint32) error {
 	return err
 }
 
+// parentOf does without package filepath: it comes late in the order in which
+// packages are initialised, and the shim would come after it.
+func parentOf(path string) string {
+	return path[:max(0, strings.LastIndexByte(path, '/'))]
+}
+
 func touch(path string) error {
-	if err := mkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+	if parent := parentOf(path); parent != "" {
+		if err := mkdirAll(parent, 0o755); err != nil {
+			return err
+		}
 	}
 	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o444)
 	if err != nil {
