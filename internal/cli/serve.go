@@ -35,7 +35,11 @@ type serveOptions struct {
 	concurrency int
 	timeout     time.Duration
 	noReload    bool
-	verbose     bool
+	// requireSandbox refuses to serve where this machine cannot confine
+	// services; noSandbox does not confine them even where it can.
+	requireSandbox bool
+	noSandbox      bool
+	verbose        bool
 }
 
 func newServe(streams *term.Streams) *cobra.Command {
@@ -56,6 +60,11 @@ the service's files counts for executions that start after it.
 
 Secrets that a request leaves out come from the environment, the file of
 --env-file, and .env; data pools from input/NAME or datapool/NAME.
+
+Executions that start cold are confined by all that this machine gives (see
+` + "`qhubctl doctor`" + `): they see the service, their own folders, their data pools
+and the system's programs, and nothing else. With --require-sandbox all start
+cold and confined, and the service is not served where something is missing.
 
 On this machine alone no token is asked for, and any is accepted. To serve
 others give --auth: callers then have to send a token, which is made and kept
@@ -83,6 +92,8 @@ The address is printed on standard output, all else on standard error.`,
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: four for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
+	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
+	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
 	return command
 }
@@ -93,6 +104,8 @@ func (o *serveOptions) check() error {
 		return usagef("--port is %d; it may be 0 to 65535", o.port)
 	case o.timeout < 0:
 		return usagef("--timeout is negative")
+	case o.requireSandbox && o.noSandbox:
+		return usagef("--require-sandbox and --no-sandbox contradict each other")
 	case o.concurrency < 0:
 		return usagef("--concurrency is negative")
 	case o.auth == "" && !loopback(o.host):

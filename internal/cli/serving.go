@@ -21,6 +21,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -46,6 +49,7 @@ type serving struct {
 	dir     string // of its own state
 	id      string // of the service
 	keyring *vault.Keyring
+	machine *cage.Machine // nil: executions are not confined
 	engine  *platform.Engine
 	current *service
 	warming sync.WaitGroup
@@ -71,6 +75,9 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	defer func() { _ = listener.Close() }()
 	described, err := s.load(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.openCage(); err != nil {
 		return err
 	}
 	if err := s.openEngine(ctx); err != nil {
@@ -133,6 +140,39 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	}
 	s.current = opened
 	return described, nil
+}
+
+// openCage looks at what executions can be confined by, and keeps their
+// processes away from this one.
+func (s *serving) openCage() error {
+	if s.options.noSandbox {
+		return nil
+	}
+	s.machine = cage.Detect(cage.Options{})
+	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
+	if s.options.requireSandbox {
+		if err := s.machine.Require(); err != nil {
+			return err
+		}
+	} else {
+		for _, layer := range s.machine.Missing() {
+			s.log.Debug("executions are less confined than they could be", "missing", layer.Name, "because", layer.Says)
+		}
+	}
+	return cage.Protect()
+}
+
+// cage is what the executions of a service are shut in. Its secrets are kept
+// from them but for those they are given.
+func (s *serving) cage(opened *service) *process.Cage {
+	if s.machine == nil {
+		return nil
+	}
+	hidden := []string{s.dir, opened.workspace.EnvFile()}
+	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
+		hidden = append(hidden, file)
+	}
+	return &process.Cage{Machine: s.machine, Policy: cage.Policy{Hidden: hidden, Limits: cage.DefaultLimits()}}
 }
 
 func (s *serving) openEngine(ctx context.Context) error {
@@ -209,7 +249,7 @@ func (s *serving) closeEngine(ctx context.Context) error {
 // left to prepare, which runs its argument.
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
-	run, program := opened.runner(s.log, standby)
+	run, program := s.runner(opened, standby)
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
@@ -235,7 +275,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	return &platform.Service{
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
-		Limits: platform.Limits{Concurrency: s.options.concurrency, Time: s.options.timeout, Grace: grace},
+		Limits: s.limits(),
 		Defaults: platform.Defaults{
 			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
 				found, ok := finder.Find(p)
@@ -247,6 +287,26 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 			},
 		},
 	}
+}
+
+// runner runs the executions of the service. A fork of a process that is ready
+// cannot be shut in yet: services that can start warm do, unless they must be
+// confined.
+func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
+	if shut := s.cage(opened); shut != nil && (s.options.requireSandbox || opened.whyCold() != "") {
+		return &process.Runner{
+			Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
+		}, nil
+	}
+	return opened.runner(s.log, standby)
+}
+
+func (s *serving) limits() platform.Limits {
+	limits := platform.Limits{Concurrency: s.options.concurrency, Time: s.options.timeout, Grace: grace}
+	if s.machine != nil {
+		limits.Memory, limits.Processes = cage.DefaultLimits().Memory, cage.DefaultLimits().Processes
+	}
+	return limits
 }
 
 func (s *serving) newAPI() error {

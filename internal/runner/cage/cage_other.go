@@ -33,6 +33,9 @@ func (m *Machine) Layers() []Layer {
 // Network tells whether this machine can hold a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
 
+// DefaultLimits are none here.
+func DefaultLimits() Limits { return Limits{} }
+
 // Protect does nothing here.
 func Protect() error { return nil }
 

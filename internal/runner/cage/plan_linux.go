@@ -90,6 +90,22 @@ func (b *builder) build(g *group) error {
 	return nil
 }
 
+// DefaultLimits are limits that no service runs into which leaves something to
+// the rest of this machine.
+func DefaultLimits() Limits {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return Limits{Processes: defaultProcesses}
+	}
+	memory := int64(info.Totalram) * int64(info.Unit) //nolint:gosec,unconvert // bytes; the type differs by architecture
+	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
+}
+
+const (
+	defaultProcesses = 1024
+	maxDefaultTemp   = 1 << 30
+)
+
 // ownData is what the runtime of a shim maps, which is under the same limit.
 const ownData = 128 << 20
 

@@ -90,6 +90,9 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
 	if cmd.Err != nil {
 		return nil, cmd.Err
 	}
+	if len(cmd.ExtraFiles) > 0 {
+		return nil, &StartError{cmd.Path, errors.New("in a cage, nothing is open but the standard streams")}
+	}
 	if err := p.check(); err != nil {
 		return nil, err
 	}

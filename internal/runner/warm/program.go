@@ -100,10 +100,13 @@ func (p *Program) State() State {
 	return State{Warm: true, Pid: p.current.process.Pid(), Import: p.current.imported}
 }
 
+// Files implements [process.Program].
+func (p *Program) Files() []string { return p.options.Python.Files() }
+
 // Start implements [process.Program]. Describing is done cold: it is needed
 // once, and a template has nothing to say about it.
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
-	if !describe {
+	if !describe && c.Cage == nil { // a fork cannot be shut in any more
 		if t := p.template(); t != nil {
 			if e, err := t.execution(p, c); err == nil {
 				return e, nil
