@@ -16,7 +16,7 @@ import (
 func BenchmarkStart(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		median(b, func() {
-			if err := exec.Command("/bin/true").Run(); err != nil {
+			if err := exec.CommandContext(b.Context(), "/bin/true").Run(); err != nil {
 				b.Fatal(err)
 			}
 		})

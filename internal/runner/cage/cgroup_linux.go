@@ -96,7 +96,7 @@ func (h *hierarchies) addVersion1(dir string, names []string) {
 
 func tryGroup(dir string) error {
 	probe := filepath.Join(dir, groupName(-1))
-	if err := os.Mkdir(probe, 0o755); err != nil {
+	if err := os.Mkdir(probe, 0o755); err != nil { //nolint:gosec // as all cgroups are
 		return fmt.Errorf("no group can be made in %s: %w", dir, unwrapPath(err))
 	}
 	return os.Remove(probe)
@@ -152,6 +152,7 @@ func enable(dir, name string) error {
 		return err // others are in it, and not ours to move
 	}
 	own := filepath.Join(dir, "qhubctl-server")
+	//nolint:gosec // as all cgroups are
 	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
@@ -276,7 +277,7 @@ func (gs *groups) close() {
 func (g *group) make() error {
 	for _, dir := range g.h.folders() {
 		path := filepath.Join(dir, g.name)
-		if err := os.Mkdir(path, 0o755); err != nil {
+		if err := os.Mkdir(path, 0o755); err != nil { //nolint:gosec // a service may read its limits
 			return err
 		}
 		g.dirs = append(g.dirs, path)

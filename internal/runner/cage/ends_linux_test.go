@@ -2,6 +2,7 @@ package cage_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -64,7 +65,7 @@ func TestCannotStart(t *testing.T) {
 			{Network: "some"},
 			{Limits: cage.Limits{Memory: -1}},
 		} {
-			if _, err := m.Start(exec.Command("/bin/true"), p); err == nil {
+			if _, err := m.Start(exec.CommandContext(t.Context(), "/bin/true"), p); err == nil {
 				t.Errorf("%+v is no policy", p)
 			}
 		}
@@ -79,7 +80,7 @@ func startScript(t *testing.T, m *cage.Machine, p cage.Policy, script string) (*
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script)
 	cmd.Dir, cmd.Env, cmd.Stdout = "/", []string{"PATH=/usr/bin:/bin"}, w
 	c, err := m.Start(cmd, p)
 	_ = w.Close()
@@ -148,7 +149,7 @@ func marked(t *testing.T, mark string) []string {
 }
 
 // mark is a number of seconds that no other process sleeps.
-func mark(t *testing.T) string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
+func mark() string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
 
 // survivor leaves children in sessions of their own, orphaned, deaf to all but
 // SIGKILL, and holding the output open.
@@ -161,7 +162,7 @@ echo ready
 func TestSurvivors(t *testing.T) {
 	each(t, func(t *testing.T, m *cage.Machine) {
 		for name, rest := range map[string]string{"at its end": "", "killed": "exec sleep 60"} {
-			mark := mark(t)
+			mark := mark()
 			c, _ := startScript(t, m, cage.Policy{Limits: cage.Limits{Processes: 128}}, fmt.Sprintf(survivor, mark)+rest)
 			if rest != "" {
 				if len(marked(t, mark)) == 0 {
@@ -183,7 +184,7 @@ func TestSurvivors(t *testing.T) {
 func TestShimKilled(t *testing.T) {
 	m := detected()
 	need(t, m, "processes")
-	mark := mark(t)
+	mark := mark()
 	c, _ := startScript(t, m, cage.Policy{}, fmt.Sprintf(survivor, mark)+"exec sleep 60")
 	if err := unix.Kill(c.Pid(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -207,7 +208,7 @@ func serve() int {
 		fmt.Println(err)
 		return 1
 	}
-	cmd := exec.Command("/bin/sh", "-c", os.Args[1])
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", os.Args[1])
 	cmd.Dir, cmd.Env, cmd.Stdout = "/", []string{"PATH=/usr/bin:/bin"}, os.Stdout
 	c, err := m.Start(cmd, cage.Policy{})
 	if err != nil {
@@ -227,8 +228,8 @@ func TestEndsWithServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mark := mark(t)
-			server := exec.Command(self, fmt.Sprintf(survivor, mark)+"exec sleep 60")
+			mark := mark()
+			server := exec.CommandContext(t.Context(), self, fmt.Sprintf(survivor, mark)+"exec sleep 60")
 			server.Env = append(os.Environ(), serverVariable+"="+kind)
 			stdout, err := server.StdoutPipe()
 			if err != nil {
@@ -330,7 +331,7 @@ func TestNothingLeft(t *testing.T) {
 		before, groups := state(), len(cgroupsLeft())
 		for range 5 {
 			run(t, m, policy, "/bin/sh", "-c", "echo x > "+dir+"/x; sleep 60 &")
-			_, _ = m.Start(exec.Command("/nowhere"), policy)
+			_, _ = m.Start(exec.CommandContext(t.Context(), "/nowhere"), policy)
 		}
 		for what, n := range state() {
 			if n != before[what] {
@@ -381,16 +382,17 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, err := os.MkdirTemp("", "cage-user-")
+	home, err := os.MkdirTemp("", "cage-user-") //nolint:usetesting // that one's folders are for root alone
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(home) })
 	copied := writeFile(t, filepath.Join(home, "tests"), string(program), 0o755)
+	//nolint:gosec // another user runs it
 	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(copied, 0o755), os.Chown(home, uid, uid)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(copied, "-test.v", "-test.timeout=5m")
+	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.timeout=5m")
 	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	text, err := cmd.CombinedOutput()

@@ -152,6 +152,6 @@ func own(path string, id uint32) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, int(id), int(id))
+		return os.Lchown(path, int(id), int(id)) //nolint:gosec // nobody else is in there yet
 	})
 }

@@ -49,7 +49,7 @@ func landlockABI() (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(abi), nil //nolint:gosec // a small number
+	return int(abi), nil
 }
 
 // landlock adds the steps that forbid all but what the places show. With a

@@ -154,17 +154,17 @@ func (m *Machine) whyNoNamespace(err error) string {
 	if m.root {
 		return fmt.Sprintf("the kernel refuses a namespace: %v", err)
 	}
-	why := fmt.Sprintf("the kernel refuses a namespace to this user: %v", err)
+	reasons := []string{fmt.Sprintf("the kernel refuses a namespace to this user: %v", err)}
 	for _, setting := range []struct{ file, bad string }{
 		{"/proc/sys/user/max_user_namespaces", "0"},
 		{"/proc/sys/kernel/unprivileged_userns_clone", "0"},
 		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"},
 	} {
 		if value, err := os.ReadFile(setting.file); err == nil && strings.TrimSpace(string(value)) == setting.bad {
-			why += "; " + setting.file + " is " + setting.bad
+			reasons = append(reasons, setting.file+" is "+setting.bad)
 		}
 	}
-	return why
+	return strings.Join(reasons, "; ")
 }
 
 // detectSteps goes into a cage of all that is left, and leaves out the layer
@@ -228,7 +228,7 @@ func (m *Machine) detectGroups() {
 		}
 	}
 	for i, name := range controllers {
-		l := layerMemory + layer(i) //nolint:gosec // one of three
+		l := layerMemory + layer(i)
 		m.held[l], m.says[l] = h.has(name), h.why[name]
 	}
 }

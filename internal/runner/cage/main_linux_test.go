@@ -77,7 +77,7 @@ type result struct {
 // run runs a command to its end.
 func run(t *testing.T, m *cage.Machine, p cage.Policy, command ...string) result {
 	t.Helper()
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 	cmd.Env, cmd.Dir = []string{"PATH=/usr/bin:/bin", "CANARY=inside"}, "/"
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -153,7 +153,7 @@ func expect(t *testing.T, got, want map[string]string) {
 
 func writeFile(t *testing.T, path, text string, mode os.FileMode) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the service is another user
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {

@@ -47,7 +47,7 @@ func (b *builder) add(l layer, s shim.Step) {
 // pass hands a file to the shim and returns its descriptor there.
 func (b *builder) pass(f *os.File) uint64 {
 	b.files = append(b.files, f)
-	return uint64(shim.ControlFD + len(b.files)) //nolint:gosec // a handful
+	return uint64(shim.ControlFD + len(b.files))
 }
 
 // build lists the steps in their order: what needs privileges before they are
@@ -97,7 +97,7 @@ func DefaultLimits() Limits {
 	if err := unix.Sysinfo(&info); err != nil {
 		return Limits{Processes: defaultProcesses}
 	}
-	memory := int64(info.Totalram) * int64(info.Unit) //nolint:gosec,unconvert // bytes; the type differs by architecture
+	memory := int64(info.Totalram) * int64(info.Unit)
 	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
 }
 
@@ -138,22 +138,22 @@ func (b *builder) namespaces() {
 // bound as a whole is bounded as far as these can.
 func (b *builder) limits() {
 	l := b.policy.Limits
-	limit := func(layer layer, resource int, value uint64) {
-		b.add(layer, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value}) //nolint:gosec // a small number
+	limit := func(resource int, value uint64) {
+		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value})
 	}
-	limit(layerPrivileges, unix.RLIMIT_CORE, 0)
+	limit(unix.RLIMIT_CORE, 0)
 	if l.OpenFiles > 0 {
-		limit(layerPrivileges, unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
+		limit(unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
 	}
 	if l.FileSize > 0 {
-		limit(layerPrivileges, unix.RLIMIT_FSIZE, uint64(l.FileSize))
+		limit(unix.RLIMIT_FSIZE, uint64(l.FileSize))
 	}
 	if l.Memory > 0 && !b.machine.has(layerMemory) {
-		limit(layerPrivileges, unix.RLIMIT_DATA, uint64(l.Memory+ownData))
+		limit(unix.RLIMIT_DATA, uint64(l.Memory+ownData))
 	}
 	// Counted by user: a limit for this execution alone if the user is its own
 	// or at least counted apart, in a user namespace.
 	if l.Processes > 0 && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
-		limit(layerPrivileges, unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks)) //nolint:gosec // positive
+		limit(unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks))
 	}
 }

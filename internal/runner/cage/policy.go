@@ -1,6 +1,7 @@
 package cage
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 )
@@ -73,7 +74,7 @@ func (p Policy) check() error {
 	}
 	l := p.Limits
 	if l.Memory < 0 || l.Processes < 0 || l.CPU < 0 || l.OpenFiles < 0 || l.FileSize < 0 || l.Temp < 0 {
-		return fmt.Errorf("cage: a limit is negative")
+		return errors.New("cage: a limit is negative")
 	}
 	return nil
 }

@@ -85,8 +85,8 @@ func filter(network Network) (string, error) {
 	// The library lets calls of another architecture pass, such as those of 32
 	// bits, which have other numbers.
 	program = append([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 4, Size: 4},                                  // the architecture, in struct seccomp_data
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1}, //nolint:gosec // a number of 32 bits
+		bpf.LoadAbsolute{Off: 4, Size: 4}, // the architecture, in struct seccomp_data
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
 		bpf.RetConstant{Val: uint32(errno(unix.ENOSYS))},
 	}, program...)
 	raw, err := bpf.Assemble(program)
@@ -97,6 +97,7 @@ func filter(network Network) (string, error) {
 	for i, r := range raw {
 		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
+	//nolint:gosec // as the kernel wants it
 	return string(unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(code)*int(unsafe.Sizeof(code[0])))), nil
 }
 

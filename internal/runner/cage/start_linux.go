@@ -201,7 +201,7 @@ func (c *Caged) launch(b *builder) error {
 		c.cmd.Env = []string{"GOMAXPROCS=2", "GOGC=off"} // it waits for the server, too
 	}
 	if c.group != nil && c.group.dir2 != nil {
-		attr.UseCgroupFD, attr.CgroupFD = true, int(c.group.dir2.Fd()) //nolint:gosec // a descriptor
+		attr.UseCgroupFD, attr.CgroupFD = true, int(c.group.dir2.Fd())
 	}
 	c.cmd.SysProcAttr = attr
 	if err := startTied(c.cmd); err != nil {
@@ -314,7 +314,7 @@ func (c *Caged) Kill() {
 	}
 	// The shim knows the descendants, and has to live to end them.
 	if raw, err := c.control.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) }) //nolint:gosec // a descriptor
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}
 	time.AfterFunc(killTime, func() {
 		c.Signal(unix.SIGKILL)

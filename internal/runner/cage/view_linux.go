@@ -79,9 +79,9 @@ func findSystem() system {
 		}
 	}
 	for _, file := range systemFiles {
-		real, err := filepath.EvalSymlinks(file)
-		if err == nil && !slices.ContainsFunc(s.folders, func(dir string) bool { return within(real, dir) }) {
-			s.folders = append(s.folders, real)
+		target, err := filepath.EvalSymlinks(file)
+		if err == nil && !slices.ContainsFunc(s.folders, func(dir string) bool { return within(target, dir) }) {
+			s.folders = append(s.folders, target)
 		}
 	}
 	return s
@@ -110,6 +110,13 @@ func places(s system, p Policy) ([]*place, error) {
 	for kind, paths := range map[placeKind][]string{placeReadable: p.Readable, placeWritable: p.Writable, placeHidden: p.Hidden} {
 		for _, path := range paths {
 			add(path, kind)
+			if kind != placeHidden {
+				continue
+			}
+			// A secret is hidden by whatever name it goes.
+			if target, err := filepath.EvalSymlinks(path); err == nil {
+				add(target, kind)
+			}
 		}
 	}
 	list := make([]*place, 0, len(byPath))
@@ -126,29 +133,39 @@ func places(s system, p Policy) ([]*place, error) {
 			}
 		}
 		pl.late = pl.kind == placeTemp || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
-		if pl.kind == placeHidden && (pl.parent == nil || pl.parent.kind == placeTemp || pl.parent.kind == placeHidden) {
-			continue
+		needed, err := pl.needed()
+		if err != nil {
+			return nil, err
 		}
-		if pl.shown() && isLink(pl.path) {
-			continue // to be seen already; what it leads to is named by itself, or not to be seen
+		if needed {
+			kept = append(kept, pl)
 		}
-		if pl.kind != placeTemp {
-			info, err := os.Stat(pl.path)
-			switch {
-			case err == nil:
-				pl.file = !info.IsDir()
-				if seen(pl, info) {
-					continue
-				}
-			case pl.kind == placeHidden:
-				continue // nothing there to be hidden
-			default:
-				return nil, fmt.Errorf("cage: %w", err)
-			}
-		}
-		kept = append(kept, pl)
 	}
 	return kept, nil
+}
+
+// needed tells whether there is anything to be done for a place that knows its
+// parent, and finds out what it is.
+func (pl *place) needed() (bool, error) {
+	switch {
+	case pl.kind == placeTemp:
+		return true, nil
+	case pl.kind == placeHidden && !pl.shown():
+		return false, nil
+	case pl.shown() && isLink(pl.path):
+		// To be seen already; what it leads to is named by itself, or not to
+		// be seen.
+		return false, nil
+	}
+	info, err := os.Stat(pl.path)
+	if err != nil {
+		if pl.kind == placeHidden {
+			return false, nil // nothing there to be hidden
+		}
+		return false, fmt.Errorf("cage: %w", err)
+	}
+	pl.file = !info.IsDir()
+	return !seen(pl, info), nil
 }
 
 // shown tells whether the parent of a place shows what is there on the disk.

@@ -28,19 +28,25 @@ func TestFilesystem(t *testing.T) {
 		writeFile(t, filepath.Join(code, ".env"), "secret", 0o644)
 		writeFile(t, filepath.Join(code, ".git", "config"), "secret", 0o644)
 		writeFile(t, filepath.Join(platform, "key"), "secret", 0o644)
+		linked := writeFile(t, filepath.Join(code, "secrets", "env"), "secret", 0o644)
+		if err := os.Symlink(linked, filepath.Join(code, ".env.local")); err != nil {
+			t.Fatal(err)
+		}
 		writeFile(t, filepath.Join(output, "given"), "given", 0o644)
 		stray := writeFile(t, filepath.Join(os.TempDir(), fmt.Sprintf("cage-stray-%d", os.Getpid())), "of another", 0o666)
 		t.Cleanup(func() { _ = os.Remove(stray) })
 		got := ask(t, m, cage.Policy{
 			Readable: []string{code},
 			Writable: []string{output},
-			Hidden:   []string{filepath.Join(code, ".env"), filepath.Join(code, ".git"), platform},
+			Hidden:   []string{filepath.Join(code, ".env"), filepath.Join(code, ".env.local"), filepath.Join(code, ".git"), platform},
 		}, `
 code, output, platform, stray = sys.argv[1:]
 out["read code"] = attempt(read, code + "/program.py")
 out["write code"] = attempt(write, code + "/program.py")
 out["new code"] = attempt(write, code + "/new.py")
 out["read .env"] = attempt(read, code + "/.env")
+out["read a link"] = attempt(read, code + "/.env.local")
+out["read what is linked"] = attempt(read, code + "/secrets/env")
 out["read .git"] = attempt(read, code + "/.git/config")
 out["list .git"] = attempt(os.listdir, code + "/.git")
 out["read platform"] = attempt(read, platform + "/key")
@@ -69,7 +75,7 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		no := "ENOENT|EACCES|EROFS|EPERM"
 		expect(t, got, map[string]string{
 			"read code": "code", "read given": "given", "write output": "ok", "a socket to nowhere": "ok",
-			"write code": no, "new code": no, "read .env": no, "read .git": no, "list .git": no, "read platform": no,
+			"write code": no, "new code": no, "read .env": no, "read a link": no, "read what is linked": no, "read .git": no, "list .git": no, "read platform": no,
 			"read stray": no, "through a link": no, "up and over": no, "by the root of init": no, "by cwd": no,
 			"hard link": no + "|EXDEV", "hard link of code": no + "|EXDEV", "write /etc": no, "write /usr": no, "write /": no,
 			"write /proc/sys": no, "write /sys": no, "read shadow": no, "disk": no, "a device": no,
@@ -152,7 +158,7 @@ func TestOwners(t *testing.T) {
 	need(t, m, "user", "owners", "filesystem")
 	dir := folder(t)
 	code := writeFile(t, filepath.Join(dir, "locked", "program.sh"), "echo run by $(id -u)", 0o600)
-	if err := os.Chmod(filepath.Dir(code), 0o700); err != nil {
+	if err := os.Chmod(filepath.Dir(code), 0o700); err != nil { //nolint:gosec // a folder
 		t.Fatal(err)
 	}
 	r := run(t, m, cage.Policy{Readable: []string{filepath.Dir(code)}}, "/bin/sh", code)
@@ -170,7 +176,7 @@ func TestUsersDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("/bin/sh", "-c", "id -u; exec sleep 60")
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "id -u; exec sleep 60")
 		cmd.Dir, cmd.Env, cmd.Stdout = "/", []string{"PATH=/usr/bin:/bin"}, w
 		c, err := m.Start(cmd, cage.Policy{})
 		_ = w.Close()
@@ -305,13 +311,13 @@ out["child"] = subprocess.run(["/bin/echo", "ok"], capture_output=True, text=Tru
 
 func TestNetwork(t *testing.T) {
 	m := detected()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
 	abstract := fmt.Sprintf("cage-test-%d", os.Getpid())
-	local, err := net.Listen("unix", "@"+abstract)
+	local, err := new(net.ListenConfig).Listen(t.Context(), "unix", "@"+abstract)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +352,7 @@ out["abstract"] = attempt(dial, socket.AF_UNIX, "\0" + abstract)
 		})
 	}
 	t.Run("refused where it cannot be held", func(t *testing.T) {
-		_, err := bareWalls(m).Start(exec.Command("/bin/true"), cage.Policy{Network: cage.NetworkLoopback})
+		_, err := bareWalls(m).Start(exec.CommandContext(t.Context(), "/bin/true"), cage.Policy{Network: cage.NetworkLoopback})
 		if _, ok := errors.AsType[*cage.StartError](err); !ok {
 			t.Errorf("%v", err)
 		}

@@ -58,8 +58,8 @@ func (python Python) Files() []string {
 		}
 		interpreter = target
 	}
-	if real, err := filepath.EvalSymlinks(python.Interpreter); err == nil {
-		files = append(files, absolute(filepath.Dir(filepath.Dir(real)))...)
+	if last, err := filepath.EvalSymlinks(python.Interpreter); err == nil {
+		files = append(files, absolute(filepath.Dir(filepath.Dir(last)))...)
 	}
 	return files
 }

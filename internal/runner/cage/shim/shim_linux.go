@@ -23,7 +23,7 @@ func init() {
 	if len(os.Args) > 1 && os.Args[1] == holdArgument {
 		hold()
 	}
-	os.Exit(run())
+	os.Exit(run()) //nolint:forbidigo // as a shim it has no main
 }
 
 const holdArgument = "hold"
@@ -36,7 +36,7 @@ func hold() {
 	var b [1]byte
 	for {
 		if n, err := unix.Read(0, b[:]); n == 0 || (err != nil && err != unix.EINTR) {
-			os.Exit(0)
+			os.Exit(0) //nolint:forbidigo // as a shim it has no main
 		}
 	}
 }
@@ -107,7 +107,7 @@ func run() int {
 func failure(step int, err error) Report {
 	errno := unix.EINVAL
 	_ = errors.As(err, &errno)
-	return Report{Kind: Failed, Step: uint16(step), Errno: uint32(errno)} //nolint:gosec // small
+	return Report{Kind: Failed, Step: uint16(step), Errno: uint32(errno)}
 }
 
 // ignoreSignals drops signals to the group, which are for the service. The
@@ -122,6 +122,7 @@ func ignoreSignals() {
 	}{handler: 1} // SIG_IGN
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		const sizeOfSet = 8
+		//nolint:gosec // a system call that no package has
 		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, sizeOfSet, 0, 0)
 	}
 }
@@ -186,7 +187,7 @@ func endDescendants() {
 		for _, pid := range children() {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // the kernel does not tell when a list is whole
 	}
 }
 

@@ -19,7 +19,7 @@ func (w *walker) do(s *Step) error {
 	case OpMount:
 		return unix.Mount(s.A, s.B, s.C, uintptr(s.N), s.D)
 	case OpMkdir:
-		return mkdirAll(s.A, uint32(s.N)) //nolint:gosec // a file mode
+		return mkdirAll(s.A, uint32(s.N))
 	case OpTouch:
 		return touch(s.A)
 	case OpSymlink:
@@ -35,12 +35,12 @@ func (w *walker) do(s *Step) error {
 	case OpJoin:
 		// 0 is the calling thread: moving oneself alone needs none of the
 		// locks that make moving others wait for a grace period of RCU.
-		_, err := unix.Write(int(s.N), []byte{'0'}) //nolint:gosec // a descriptor
+		_, err := unix.Write(int(s.N), []byte{'0'})
 		return err
 	case OpLimit:
 		// By syscall, not unix: it makes the package forget the number of open
 		// files that it would restore in children.
-		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: s.M}) //nolint:gosec // a small number
+		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: s.M})
 	case OpLoopback:
 		return loopbackUp()
 	case OpRuleset, OpAllow, OpRestrict:
@@ -151,11 +151,12 @@ func (w *walker) landlock(s *Step) error {
 				size = unsafe.Offsetof(attr.Handled_access_net)
 			}
 		}
+		//nolint:gosec // a system call that no package has
 		fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 		if errno != 0 {
 			return errno
 		}
-		w.ruleset = int(fd) //nolint:gosec // a descriptor
+		w.ruleset = int(fd)
 		return nil
 	case OpAllow:
 		fd, err := unix.Open(s.A, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -166,9 +167,9 @@ func (w *walker) landlock(s *Step) error {
 			return err
 		}
 		defer func() { _ = unix.Close(fd) }()
-		rule := unix.LandlockPathBeneathAttr{Allowed_access: s.N, Parent_fd: int32(fd)} //nolint:gosec // a descriptor
+		rule := unix.LandlockPathBeneathAttr{Allowed_access: s.N, Parent_fd: int32(fd)}
 		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(w.ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
-			uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+			uintptr(unsafe.Pointer(&rule)), 0, 0, 0) //nolint:gosec // a system call that no package has
 		return result(errno)
 	default:
 		_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(w.ruleset), 0, 0)
@@ -232,8 +233,10 @@ func filter(program string) error {
 		return unix.EINVAL
 	}
 	code := make([]unix.SockFilter, n)
+	//nolint:gosec // as the kernel wants it
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(program)), strings.Clone(program))
-	fprog := unix.SockFprog{Len: uint16(n), Filter: &code[0]} //nolint:gosec // checked above
+	fprog := unix.SockFprog{Len: uint16(n), Filter: &code[0]}
+	//nolint:gosec // a system call that no package has
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
 	return result(errno)
 }

@@ -100,7 +100,7 @@ func (p *Program) Append(b []byte) []byte {
 	b = appendString(b, p.Dir)
 	b = binary.AppendUvarint(b, uint64(p.UID))
 	b = binary.AppendUvarint(b, uint64(p.GID))
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4)) //nolint:gosec // far below the limit of 64 MiB
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
 	return b
 }
 
@@ -146,7 +146,7 @@ func decode(body []byte) (*Program, error) {
 		p.Steps = append(p.Steps, s)
 	}
 	p.Path, p.Args, p.Env, p.Dir = d.string(), d.strings(), d.strings(), d.string()
-	p.UID, p.GID = uint32(d.number()), uint32(d.number()) //nolint:gosec // encoded from uint32
+	p.UID, p.GID = uint32(d.number()), uint32(d.number())
 	if d.bad || len(d.rest) > 0 {
 		return nil, errMalformed
 	}
