@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -10,27 +9,30 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 )
 
-var machine = sync.OnceValue(func() *cage.Machine { return cage.Detect(cage.Options{}) })
-
-func caged() *process.Cage {
-	return &process.Cage{Machine: machine(), Policy: cage.Policy{Limits: cage.Limits{Memory: 1 << 30, Processes: 256}}}
+func caged(t *testing.T) *process.Cage {
+	t.Helper()
+	machine := cage.Detect(cage.Options{})
+	t.Cleanup(machine.Close)
+	return &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.Limits{Memory: 1 << 30, Processes: 256}}}
 }
 
 func TestCagedPython(t *testing.T) {
+	shut := caged(t)
 	for name, program := range map[string]func(testing.TB) process.Python{
 		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			runnertest.Exercise(t, func(t *testing.T) runner.Runner {
-				return &process.Runner{Program: program(t), Dir: runnertest.PythonProbe(), Environment: base(), Cage: caged()}
+				return &process.Runner{Program: program(t), Dir: runnertest.PythonProbe(), Environment: base(), Cage: shut}
 			})
 		})
 	}
 }
 
 func TestCagedBinary(t *testing.T) {
+	shut := caged(t)
 	probe := runnertest.BinaryProbe(t)
 	runnertest.Exercise(t, func(t *testing.T) runner.Runner {
-		return &process.Runner{Program: process.Binary{Path: probe}, Dir: t.TempDir(), Environment: base(), Cage: caged()}
+		return &process.Runner{Program: process.Binary{Path: probe}, Dir: t.TempDir(), Environment: base(), Cage: shut}
 	})
 }
