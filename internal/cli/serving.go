@@ -293,7 +293,8 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 // cannot be shut in yet: services that can start warm do, unless they must be
 // confined.
 func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
-	if shut := s.cage(opened); shut != nil && (s.options.requireSandbox || opened.whyCold() != "") {
+	_, whyNot := opened.forkable()
+	if shut := s.cage(opened); shut != nil && (s.options.requireSandbox || whyNot != "") {
 		return &process.Runner{
 			Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
 		}, nil
