@@ -388,7 +388,6 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(home) })
 	copied := writeFile(t, filepath.Join(home, "tests"), string(program), 0o755)
-	//nolint:gosec // another user runs it
 	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(copied, 0o755), os.Chown(home, uid, uid)); err != nil {
 		t.Fatal(err)
 	}

@@ -86,26 +86,43 @@ func (e *execution) Describe(context.Context) ([]byte, error) {
 
 func (e *execution) Finish() { e.fork.discard() }
 
-// Run sends the order. A fork that has ended before it took it is replaced.
+// Run sends the order. A fork that has ended before it took it is replaced,
+// unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopped {
-		return errors.New("the execution was stopped before it began")
+	defer e.fork.discard()
+	if e.isStopped() {
+		return nil // as for any program that is stopped early, Wait tells
 	}
 	pipes, err := process.OpenPipes(e.command.Stdout, e.command.Stderr)
 	if err != nil {
 		return fmt.Errorf("cannot start an execution: %w", err)
 	}
-	err = e.send(secrets, pipes)
-	e.fork.discard()
-	if err == nil {
+	// Stop must be able to end this, so nothing is locked meanwhile.
+	if err = e.send(secrets, pipes); err == nil {
 		pipes.Drain(e.template.printed[0].text, e.template.printed[1].text)
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.pipes = pipes
 		return nil
 	}
 	pipes.Abandon()
-	e.program.options.Logger.Debug("a fork was lost before it began; starting cold", "reason", err)
+	return e.runCold(secrets, err)
+}
+
+func (e *execution) isStopped() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
+}
+
+func (e *execution) runCold(secrets []process.Secret, reason error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return nil
+	}
+	e.program.options.Logger.Debug("a fork was lost before it began; starting cold", "reason", reason)
+	var err error
 	if e.cold, err = e.program.options.Python.Start(e.command, false); err != nil {
 		return err
 	}
