@@ -259,7 +259,7 @@ func TestAllowedMethods(t *testing.T) {
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	f, api := newAPI(t)
-	if w := ask(api, "GET", "/", ""); w.Body.String() != "[]" {
+	if w := ask(api, "GET", "/", ""); w.Body.String() != "[]\n" {
 		t.Errorf("no executions: %s", w.Body)
 	}
 	for i := range 7 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -114,9 +115,15 @@ func writeJSON(w http.ResponseWriter, status int, document any) error {
 	return nil
 }
 
+const lineEnd = "\n"
+
+// write answers with a text and a line end, for people at a terminal.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+len(lineEnd)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // no page: see contentType. That a client is gone, the access log tells
+	// That a client is gone, the access log tells.
+	if _, err := w.Write(body); err == nil { //nolint:gosec // no page: see contentType
+		_, _ = io.WriteString(w, lineEnd)
+	}
 }
