@@ -6,23 +6,18 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/web"
+	"github.com/qhubctl/qhubctl/internal/web/webtest"
 )
 
 // screenshots is a folder for pictures of the pages, for people who change
@@ -45,61 +40,6 @@ const richDescription = `{"schemaVersion":1,"sdk":{"language":"python","name":"q
 		"exact":{"type":"boolean","title":"Use the exact solver"},
 		"limits":{"type":"object","properties":{"seconds":{"type":"number","default":1.5},"memory":{"anyOf":[{"type":"integer"},{"type":"null"}]}}}},
 		"required":["endpoint","exact"]}}}`
-
-// browser starts Chromium, if there is one. It returns all that the browser
-// has said and asked for.
-func browser(t *testing.T) (ctx context.Context, said func() string) {
-	t.Helper()
-	var program string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	if program == "" {
-		t.Skip("there is no Chromium in PATH, so the pages are not tested in a browser")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it refuses root otherwise
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx)
-		cancel()
-		closeTab()
-		stop()
-	})
-	var mu sync.Mutex
-	var all strings.Builder
-	note := func(text string) {
-		mu.Lock()
-		defer mu.Unlock()
-		all.WriteString(text + "\n")
-	}
-	chromedp.ListenTarget(ctx, func(event any) {
-		switch e := event.(type) {
-		case *cdplog.EventEntryAdded:
-			note("console: " + e.Entry.Text + " " + e.Entry.URL)
-		case *runtime.EventExceptionThrown:
-			note("exception: " + e.ExceptionDetails.Error())
-		case *runtime.EventConsoleAPICalled:
-			for _, argument := range e.Args {
-				note("console: " + string(argument.Value) + argument.Description)
-			}
-		case *network.EventRequestWillBeSent:
-			note("request: " + e.Request.Method + " " + e.Request.URL)
-		}
-	})
-	return ctx, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return all.String()
-	}
-}
 
 // picture keeps one of the page where the developer wants it.
 func picture(name string) chromedp.Action {
@@ -139,7 +79,7 @@ const typed = `s3cr3t-"typed"`
 func TestDocsPageStartsAnExecutionAndShowsNoSecret(t *testing.T) {
 	var log bytes.Buffer
 	f, server := docsServer(t, &log)
-	ctx, said := browser(t)
+	ctx, said := webtest.Browser(t)
 	var whole, address, secretValue string
 	do := func(actions ...chromedp.Action) {
 		t.Helper()
@@ -240,7 +180,7 @@ func checkBrowser(t *testing.T, said, server string) {
 func TestReferencePage(t *testing.T) {
 	var log bytes.Buffer
 	_, server := docsServer(t, &log)
-	ctx, said := browser(t)
+	ctx, said := webtest.Browser(t)
 	var text string
 	err := chromedp.Run(ctx,
 		chromedp.EmulateViewport(1280, 900), chromedp.Navigate(server.URL+"/docs/reference"),
