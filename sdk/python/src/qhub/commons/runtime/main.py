@@ -16,7 +16,7 @@ from qhub.commons.constants import (
     OUTPUT_DIRECTORY_ENV,
     SECRET_ENV_VAR_PREFIX,
 )
-from qhub.commons.describe import DescribeError, load, read_parameters
+from qhub.commons.describe import DescribeError, Parameter, load, read_parameters
 from qhub.commons.entrypoint import call
 from qhub.commons.file import list_directory_files, write_str_to_file
 from qhub.commons.json import any_to_json
@@ -48,6 +48,10 @@ def main() -> int:
     return 0
 
 
+# The function and the parameters of an entrypoint, read ahead.
+_prepared: dict[str, tuple[Any, list[Parameter]]] = {}
+
+
 def prepare(entrypoint: str) -> None:
     """Imports and builds what every run of the service needs, so that forks of this process need not.
 
@@ -59,13 +63,16 @@ def prepare(entrypoint: str) -> None:
     import qhub.commons.datapool  # noqa: F401
     from qhub.commons.binding import prepare as prepare_binding
 
-    prepare_binding(read_parameters(load(entrypoint)))
+    function = load(entrypoint)
+    parameters = read_parameters(function)
+    prepare_binding(parameters)
+    _prepared[entrypoint] = (function, parameters)
 
 
 def _run() -> Any:
+    entrypoint = os.environ.get(ENTRYPOINT_ENV, DEFAULT_ENTRYPOINT)
     try:
-        function = load(os.environ.get(ENTRYPOINT_ENV, DEFAULT_ENTRYPOINT))
-        parameters = read_parameters(function)
+        function, parameters = _prepared.get(entrypoint) or _read(entrypoint)
     except DescribeError as error:
         # Which variables are secrets is not known yet, and the module may have read them.
         for name, value in os.environ.items():
@@ -77,6 +84,11 @@ def _run() -> Any:
     inputs = os.environ.get(INPUT_DIRECTORY_ENV, DEFAULT_INPUT_DIRECTORY)
     files = list_directory_files(inputs) if os.path.isdir(inputs) else {}
     return call(function, gather_arguments(parameters, files))
+
+
+def _read(entrypoint: str) -> tuple[Any, list[Parameter]]:
+    function = load(entrypoint)
+    return function, read_parameters(function)
 
 
 def _write_result(directory: str, result: Any) -> None:
