@@ -63,9 +63,12 @@ func BenchmarkServing(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			url := startServer(b, c, dir)
+			url, pid := startServer(b, c, dir)
 			for _, callers := range []int{1, 4, 16} {
-				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkServer(b, c, url, callers) })
+				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+					benchmarkServer(b, c, url, callers)
+					b.ReportMetric(residentMB(b, pid), "MB-server")
+				})
 			}
 		})
 	}
@@ -118,9 +121,28 @@ func kitWheel(b *testing.B) string {
 	return wheels[0]
 }
 
+// residentMB is the memory of a process alone, without its children.
+func residentMB(b *testing.B, pid int) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0 // not Linux
+	}
+	for line := range strings.Lines(string(status)) {
+		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kb / 1000
+		}
+	}
+	return 0
+}
+
 // startServer starts a server in a group of its own, which ends with the
-// benchmark, and returns its address once it answers.
-func startServer(b *testing.B, c contender, dir string) string {
+// benchmark, and returns its address once it answers, and its process.
+func startServer(b *testing.B, c contender, dir string) (url string, pid int) {
 	b.Helper()
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -142,7 +164,7 @@ func startServer(b *testing.B, c contender, dir string) string {
 		_ = command.Wait()
 		kill.Stop()
 	})
-	url := "http://127.0.0.1:" + strconv.Itoa(port)
+	url = "http://127.0.0.1:" + strconv.Itoa(port)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/", http.NoBody)
 		if err != nil {
@@ -151,7 +173,7 @@ func startServer(b *testing.B, c contender, dir string) string {
 		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			_ = response.Body.Close()
-			return url
+			return url, command.Process.Pid
 		}
 		if time.Now().After(deadline) {
 			b.Fatalf("%s does not answer: %v\n%s", c.name, err, &log)
