@@ -21,7 +21,7 @@ func (w *Workspace) python(env *Environment) (process.Python, error) {
 	if err != nil {
 		return process.Python{}, err
 	}
-	dir, err := supportDir(files)
+	dir, err := w.supportDir(files)
 	if err != nil {
 		return process.Python{}, err
 	}
@@ -62,17 +62,22 @@ func supportFiles() ([]supportFile, error) {
 }
 
 // supportDir is a folder whose name changes with the texts, so that programs
-// of different versions do not get in each other's way.
-func supportDir(files []supportFile) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
+// of different versions do not get in each other's way. It is in the user's
+// cache, or in the workspace where they have none: never where another user
+// could have put something first.
+func (w *Workspace) supportDir(files []supportFile) (string, error) {
 	h := sha256.New()
 	for _, f := range files {
 		_, _ = fmt.Fprintf(h, "%s %d\n%s", f.name, len(f.content), f.content)
 	}
-	dir := filepath.Join(cache, "qhubctl", "python-"+hex.EncodeToString(h.Sum(nil)[:8]))
+	name := "python-" + hex.EncodeToString(h.Sum(nil)[:8])
+	cache, err := os.UserCacheDir()
+	dir := filepath.Join(cache, "qhubctl", name)
+	if err != nil {
+		if dir, err = w.state(name); err != nil {
+			return "", err
+		}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", &Error{Message: "cannot keep files in the cache folder", Advice: "set XDG_CACHE_HOME to a folder that can be written", Err: err}
 	}
