@@ -37,6 +37,9 @@ func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Ma
 	case outcome.Limit == runner.OutputLimit:
 		failed.problem = withExit(execution.LimitReached("bytes of output", w.revision.Limits.Output), outcome)
 		return failed
+	case outcome.Limit == runner.FilesLimit:
+		failed.problem = withExit(execution.LimitReached("files and folders in its output", runner.MaxEntries), outcome)
+		return failed
 	}
 	c := &collector{
 		id: w.id, masker: masker, journal: j,
@@ -117,7 +120,8 @@ type collector struct {
 	// hasResult says that the result, or the problem, was found.
 	hasResult bool
 	made      bool // dir
-	names     map[string]bool
+	// names are those taken, and the number that the next of this name gets.
+	names map[string]int
 }
 
 func (c *collector) collect(run runner.Run) error {
@@ -130,7 +134,7 @@ func (c *collector) collect(run runner.Run) error {
 	if err != nil {
 		return err
 	}
-	c.names = map[string]bool{}
+	c.names = map[string]int{}
 	for _, file := range files {
 		if len(c.note.Files) == maxFiles {
 			c.journal.say(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
@@ -223,7 +227,7 @@ func (c *collector) takeFile(output *runner.Output, file runner.File) error {
 	at := "file-" + strconv.Itoa(len(c.note.Files))
 	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
 	if errors.Is(err, redact.ErrWithheld) {
-		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", name))
+		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
 		return os.Remove(filepath.Join(c.dir, at))
 	}
 	if err != nil {
@@ -237,13 +241,23 @@ func (c *collector) takeFile(output *runner.Output, file runner.File) error {
 	return nil
 }
 
-// addFile notes a file. Masking can make names equal.
+// printable is the name of a file for a log: services may put line ends and
+// what terminals obey into one.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+// addFile notes a file. Masking can make names equal, and thousands of them.
 func (c *collector) addFile(name string, size int64, at string) {
 	unique := name
-	for n := 2; c.names[unique]; n++ {
-		unique = fmt.Sprintf("%s-%d", name, n)
+	for c.names[unique] > 0 {
+		c.names[name]++
+		unique = fmt.Sprintf("%s-%d", name, c.names[name])
 	}
-	c.names[unique] = true
+	c.names[unique] = max(1, c.names[unique])
 	c.note.Files = append(c.note.Files, noteFile{ResultFile{unique, size}, at})
 }
 

@@ -49,7 +49,8 @@ func (w *work) prepare() (*prepared, *execution.Problem) {
 	p := &prepared{job: runner.Job{
 		ID: w.id, Inputs: request.Inputs, Scratch: w.engine.folders.work,
 		Limits: runner.Limits{
-			Memory: w.revision.Limits.Memory, Processes: w.revision.Limits.Processes,
+			Memory: w.revision.Limits.Memory, Processes: w.revision.Limits.Processes, CPU: w.revision.Limits.CPU,
+			OpenFiles: w.revision.Limits.OpenFiles, Temp: w.revision.Limits.Temp,
 			Time: w.revision.Limits.Time, Output: w.revision.Limits.Output,
 			Grace: cmp.Or(w.revision.Limits.Grace, defaultGrace),
 		},

@@ -45,6 +45,12 @@ type Limits struct {
 	// Processes how many they may be.
 	Memory    int64
 	Processes int
+	// CPU is how many cores one may use, OpenFiles how many files each of its
+	// processes may have open, Temp how many bytes its home and its temporary
+	// folder may hold, each. They slow or refuse, and end nothing by themselves.
+	CPU       float64
+	OpenFiles int
+	Temp      int64
 	// Log is how many bytes are kept of its log; further lines are dropped.
 	Log int64
 }

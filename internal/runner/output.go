@@ -36,6 +36,9 @@ func (f Folder) OpenOutput() (*Output, error) {
 		return &Output{}, nil
 	}
 	root, err := os.OpenRoot(f.Output())
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(f.Output(), 0o700) == nil { //nolint:gosec // a folder
+		root, err = os.OpenRoot(f.Output())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the result: %w", err)
 	}
@@ -96,6 +99,10 @@ func (o *Output) Open(name string) (*os.File, error) {
 	}
 	// Should it be something else by now, it must not block.
 	file, err := o.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) && o.root.Chmod(name, 0o600) == nil {
+		// A service need not mean it that nobody can read its result.
+		file, err = o.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a result file: %w", err)
 	}
@@ -106,20 +113,38 @@ func (o *Output) Open(name string) (*os.File, error) {
 	return file, nil
 }
 
-// outputSize is how many bytes the files below the output folder hold.
-func (f Folder) outputSize() int64 {
-	var total int64
+// Exceeded is the limit of its output folder that an execution has gone
+// beyond. A folder that nobody can look into counts as too much: nothing else
+// would bound what is in it.
+func (f Folder) Exceeded(limits Limits) Limit {
+	var size int64
+	entries, reached := 0, NoLimit
 	_ = filepath.WalkDir(f.Output(), func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil //nolint:nilerr // what cannot be read now is measured next time
+		var info fs.FileInfo
+		if err == nil {
+			info, err = entry.Info()
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-			total += info.Size()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
+			return nil
+		case err != nil && limits.Output > 0:
+			reached = OutputLimit
+			return fs.SkipAll
+		case err != nil:
+			return nil
+		}
+		if info.Mode().IsRegular() {
+			size += info.Size()
+		}
+		if entries++; entries > MaxEntries+1 { // the folder itself is the first
+			reached = FilesLimit
+		} else if limits.Output > 0 && size > limits.Output {
+			reached = OutputLimit
+		}
+		if reached != NoLimit {
+			return fs.SkipAll
 		}
 		return nil
 	})
-	return total
+	return reached
 }
-
-// ExceedsOutput reports whether the output folder holds more than limit bytes.
-func (f Folder) ExceedsOutput(limit int64) bool { return limit > 0 && f.outputSize() > limit }

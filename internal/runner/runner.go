@@ -54,7 +54,8 @@ type Secret struct {
 type Limits struct {
 	// Time is how long the execution may take.
 	Time time.Duration
-	// Output is how many bytes it may leave in its output folder.
+	// Output is how many bytes it may leave in its output folder. It may have
+	// no more than [MaxEntries] files and folders there anyway.
 	Output int64
 	// Grace is how long it may take to end when it is asked to. Zero means
 	// that it is not asked.
@@ -63,7 +64,17 @@ type Limits struct {
 	// many they may be, as far as the machine can hold that.
 	Memory    int64
 	Processes int
+	// CPU is in cores, OpenFiles how many files a process may have open, Temp
+	// how many bytes its home and its temporary folder take, each; as far as
+	// the machine can hold that.
+	CPU       float64
+	OpenFiles int
+	Temp      int64
 }
+
+// MaxEntries is how many files and folders an execution may have in its output
+// folder: more would keep whoever collects or removes them busy.
+const MaxEntries = 10_000
 
 // A Limit names what an execution has used too much of.
 type Limit string
@@ -73,6 +84,8 @@ const (
 	NoLimit     Limit = ""
 	TimeLimit   Limit = "time"
 	OutputLimit Limit = "output"
+	// FilesLimit is that of entries in the output folder.
+	FilesLimit Limit = "files"
 	// MemoryLimit and ProcessLimit are told only of an execution that failed.
 	MemoryLimit  Limit = "memory"
 	ProcessLimit Limit = "processes"

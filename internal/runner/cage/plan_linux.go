@@ -152,8 +152,9 @@ func (b *builder) limits() {
 		limit(unix.RLIMIT_DATA, uint64(l.Memory+ownData))
 	}
 	// Counted by user: a limit for this execution alone if the user is its own
-	// or at least counted apart, in a user namespace.
-	if l.Processes > 0 && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
+	// or at least counted apart, in a user namespace. Nobody can tell that it
+	// was reached, so it must not come before that of a cgroup.
+	if l.Processes > 0 && !b.machine.has(layerCount) && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
 		limit(unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks))
 	}
 }

@@ -10,8 +10,14 @@ import (
 // are named by absolute paths; where a path lies in another's folder, the
 // deeper one counts.
 type Policy struct {
-	// Writable are the folders of the execution itself.
+	// Writable are the folders in which the execution leaves its result.
 	Writable []string
+	// Given are folders of the execution that it reads and does not write.
+	Given []string
+	// Scratch are folders of the execution that nobody reads after it, such as
+	// its home: in a root folder of its own they are in memory, empty at first,
+	// and as large as Limits.Temp says, each; else they are like Writable.
+	Scratch []string
 	// Readable is what the service needs beside the system's programs: its
 	// code, its interpreter, its data.
 	Readable []string
@@ -51,8 +57,8 @@ type Limits struct {
 	OpenFiles int
 	// FileSize is the size of a file, in bytes.
 	FileSize int64
-	// Temp is the size of /tmp, /var/tmp and /dev/shm together, in bytes; zero
-	// is 64 MiB.
+	// Temp is the size of /tmp, /var/tmp and /dev/shm together, and of each
+	// folder of Scratch, in bytes; zero is 64 MiB.
 	Temp int64
 }
 
@@ -60,7 +66,7 @@ const defaultTemp = 64 << 20
 
 // check finds what would not mean what its writer thinks.
 func (p Policy) check() error {
-	for _, list := range [][]string{p.Writable, p.Readable, p.Hidden} {
+	for _, list := range [][]string{p.Writable, p.Given, p.Scratch, p.Readable, p.Hidden} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				return fmt.Errorf("cage: %q is not an absolute path in its shortest form", path)

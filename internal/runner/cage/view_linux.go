@@ -45,6 +45,8 @@ const (
 	placeSystem placeKind = iota
 	placeTemp
 	placeReadable
+	placeGiven
+	placeScratch
 	placeWritable
 	placeHidden
 )
@@ -107,7 +109,9 @@ func places(s system, p Policy) ([]*place, error) {
 		add(path, placeSystem)
 	}
 	add("/tmp", placeTemp)
-	for kind, paths := range map[placeKind][]string{placeReadable: p.Readable, placeWritable: p.Writable, placeHidden: p.Hidden} {
+	for kind, paths := range map[placeKind][]string{
+		placeReadable: p.Readable, placeGiven: p.Given, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
+	} {
 		for _, path := range paths {
 			add(path, kind)
 			if kind != placeHidden {
@@ -132,7 +136,7 @@ func places(s system, p Policy) ([]*place, error) {
 				break
 			}
 		}
-		pl.late = pl.kind == placeTemp || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
 		needed, err := pl.needed()
 		if err != nil {
 			return nil, err
@@ -276,22 +280,22 @@ func (b *builder) show(pl *place, list []*place) error {
 		}
 		b.hide(pl, list)
 	case placeTemp:
-		size := b.policy.Limits.Temp
-		if size == 0 {
-			size = defaultTemp
-		}
-		// Inodes take memory, too.
-		data := fmt.Sprintf("mode=1777,size=%d,nr_inodes=%d", size, max(1024, size/4096))
-		b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
+		b.temporary(at, "mode=1777")
 		// One limit for all three.
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
 	case placeSystem:
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at})
-	case placeReadable, placeWritable:
-		attr := uint64(attrWritable)
-		if pl.kind == placeReadable {
-			attr = attrReadOnly
+	case placeScratch:
+		mode := "mode=700"
+		if id := b.program.UID; id != 0 {
+			mode += fmt.Sprintf(",uid=%d,gid=%d", id, id)
+		}
+		b.temporary(at, mode)
+	case placeReadable, placeGiven, placeWritable:
+		attr := uint64(attrReadOnly)
+		if pl.kind == placeWritable {
+			attr = attrWritable
 		}
 		space, err := b.ownedBy(pl)
 		if err != nil {
@@ -300,6 +304,14 @@ func (b *builder) show(pl *place, list []*place) error {
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at, N: attr, M: space})
 	}
 	return nil
+}
+
+// temporary mounts an empty file system in memory, which ends with the cage.
+func (b *builder) temporary(at, mode string) {
+	size := cmp.Or(b.policy.Limits.Temp, defaultTemp)
+	// Inodes take memory, too.
+	data := fmt.Sprintf("%s,size=%d,nr_inodes=%d", mode, size, max(1024, size/4096))
+	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
 }
 
 // hide covers a folder by an empty one. It can be passed through where
@@ -331,7 +343,7 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 		return 0, err
 	}
 	if space == nil {
-		if pl.kind == placeWritable {
+		if pl.kind == placeWritable || pl.kind == placeGiven {
 			return 0, own(pl.path, b.program.UID)
 		}
 		return 0, nil

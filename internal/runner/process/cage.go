@@ -33,10 +33,28 @@ func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
 	for _, pool := range job.DataPools {
 		p.Readable = append(p.Readable, absolute(pool)...)
 	}
-	p.Writable = slices.Concat(p.Writable, absolute(folder.Root()))
-	p.Limits.Memory = cmp.Or(job.Limits.Memory, p.Limits.Memory)
-	p.Limits.Processes = cmp.Or(job.Limits.Processes, p.Limits.Processes)
+	// The folder that holds them is not to be written: what lies beside them
+	// nobody would measure.
+	p.Given = slices.Concat(p.Given, absolute(folder.Input(), folder.DataPools()))
+	p.Scratch = slices.Concat(p.Scratch, absolute(folder.Temp(), folder.Home()))
+	p.Writable = slices.Concat(p.Writable, absolute(folder.Output()))
+	p.Limits = bounds(p.Limits, job.Limits)
 	return &Cage{Machine: c.Machine, Policy: p}
+}
+
+// bounds are the limits of a cage with those of a job, which count more.
+func bounds(l cage.Limits, job runner.Limits) cage.Limits {
+	l.Memory = cmp.Or(job.Memory, l.Memory)
+	l.Processes = cmp.Or(job.Processes, l.Processes)
+	l.CPU = cmp.Or(job.CPU, l.CPU)
+	l.OpenFiles = cmp.Or(job.OpenFiles, l.OpenFiles)
+	l.Temp = cmp.Or(job.Temp, l.Temp)
+	if job.Output > 0 && l.FileSize == 0 {
+		// One byte more than it may: so that it is seen that it wanted more.
+		// Temporary files may be larger than the output.
+		l.FileSize = max(job.Output, l.Temp) + 1
+	}
+	return l
 }
 
 // absolute are paths as a policy wants them. The working folder is there as

@@ -114,15 +114,13 @@ func (x *run) watch() {
 	if x.limits.Time > 0 {
 		x.timeout = time.AfterFunc(x.limits.Time, func() { x.reach(runner.TimeLimit) })
 	}
-	if x.limits.Output > 0 {
-		x.measure = time.AfterFunc(outputInterval, x.measureOutput)
-	}
+	x.measure = time.AfterFunc(outputInterval, x.measureOutput)
 }
 
 // measureOutput looks at the output, and again later.
 func (x *run) measureOutput() {
-	if x.folder.ExceedsOutput(x.limits.Output) {
-		x.reach(runner.OutputLimit)
+	if limit := x.folder.Exceeded(x.limits); limit != runner.NoLimit {
+		x.reach(limit)
 		return
 	}
 	x.mu.Lock()
@@ -171,8 +169,8 @@ func (x *run) Wait() (runner.Outcome, error) {
 	if err != nil {
 		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
 	}
-	if outcome.Limit == runner.NoLimit && x.folder.ExceedsOutput(x.limits.Output) {
-		outcome.Limit = runner.OutputLimit
+	if outcome.Limit == runner.NoLimit {
+		outcome.Limit = x.folder.Exceeded(x.limits)
 	}
 	return outcome, nil
 }

@@ -19,6 +19,10 @@ def run(
     api_token: Optional[SecretValue] = None,
     models: Optional[DataPool] = None,
 ) -> dict:
+    if action.startswith("attack_"):
+        from src import attacks
+
+        return getattr(attacks, action)(text=text, number=number)
     return globals()["do_" + action](text=text, number=number, token=api_token, models=models)
 
 
