@@ -145,6 +145,7 @@ type ended struct {
 	runner.Outcome
 	value json.RawMessage
 	files []string
+	size  int64 // of all files
 }
 
 // end waits for the end of a run and removes it.
@@ -168,20 +169,24 @@ func end(t *testing.T, run runner.Run) ended {
 		t.Errorf("reading the output: %v", err)
 	}
 	for _, file := range files {
-		if file.Name != runner.ResultJSON {
-			e.files = append(e.files, file.Name)
-			continue
-		}
 		opened, err := output.Open(file.Name)
 		if err != nil {
-			t.Fatalf("opening the result: %v", err)
+			t.Errorf("opening the result file %q: %v", file.Name, err)
+			continue
 		}
-		var text bytes.Buffer
-		_, err = text.ReadFrom(opened)
-		if closed := opened.Close(); err != nil || closed != nil {
-			t.Errorf("reading the result: %v, %v", err, closed)
+		e.size += file.Size
+		if file.Name != runner.ResultJSON {
+			e.files = append(e.files, file.Name)
+		} else {
+			var text bytes.Buffer
+			if _, err := text.ReadFrom(opened); err != nil {
+				t.Errorf("reading the result: %v", err)
+			}
+			e.value = text.Bytes()
 		}
-		e.value = text.Bytes()
+		if err := opened.Close(); err != nil {
+			t.Errorf("closing the result file %q: %v", file.Name, err)
+		}
 	}
 	if err := output.Close(); err != nil {
 		t.Errorf("closing the output: %v", err)

@@ -83,7 +83,7 @@ func run(ctx context.Context, in input) (map[string]any, error) {
 	case "fill":
 		return fill(ctx)
 	}
-	return nil, errors.New("no such action")
+	return attack(in)
 }
 
 func wait(ctx context.Context) (map[string]any, error) {
@@ -144,6 +144,9 @@ func child() {
 	switch os.Args[2] {
 	case "environment":
 		fmt.Println(os.Environ())
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+		time.Sleep(10 * time.Minute)
 	case "sleep":
 		time.Sleep(10 * time.Minute)
 	case "orphan":

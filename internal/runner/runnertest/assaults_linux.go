@@ -1,0 +1,281 @@
+package runnertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+const mebi = 1 << 20
+
+// Assaults are all of them. Numbers are as small as they can be to show that
+// something holds: what is stopped at 10,000 files needs no 100,000.
+func Assaults() []Assault {
+	return []Assault{
+		{"fork bomb", []string{"process limit|processes"}, forkBomb},
+		{"memory bomb", []string{"memory limit|privileges"}, memoryBomb},
+		{"filling /tmp and home", []string{"filesystem"}, diskFiller},
+		{"writing beside the output", []string{"filesystem|landlock"}, writeBeside},
+		{"a log without line ends", nil, logFlood},
+		{"a log in single bytes", nil, logDrops},
+		{"deaf to signals", nil, deaf},
+		{"survivors", []string{"processes|privileges"}, survivors},
+		{"output handed on", []string{"processes|privileges"}, streamsHandedOn},
+		{"output closed", nil, streamsClosed},
+		{"kill -9 -1", []string{"processes"}, killAll},
+		{"processes of others", []string{"processes|landlock"}, otherProcesses},
+		{"files of others", []string{"filesystem|landlock"}, otherFiles},
+		{"links in the output", []string{"filesystem|landlock"}, linkGames},
+		{"devices, sockets and pipes", []string{"privileges"}, nodes},
+		{"set-user-ID and unreadable files", nil, modes},
+		{"hanging at the end", nil, hang},
+		{"a huge result", nil, hugeResult},
+		{"a sparse result", nil, sparseResult},
+		{"a result nobody may look into", nil, closet},
+		{"folders without end", nil, deepFolders},
+		{"files without end", nil, manyFiles},
+		{"odd names", nil, oddNames},
+		{"clock, priority and limits", []string{"privileges", "syscalls|user"}, machine},
+		{"messages to others", []string{"filesystem", "ipc"}, messages},
+	}
+}
+
+func list(paths ...string) func(*runner.Job) {
+	encoded, _ := json.Marshal(paths)
+	return text(string(encoded))
+}
+
+func count(n int) func(*runner.Job) { return number(strconv.Itoa(n)) }
+
+func forkBomb(t *testing.T, s *siege) {
+	const bound, ownTasks = 48, 16
+	e := s.end(t, s.attack("forks", count(bound+ownTasks), limits(runner.Limits{Processes: bound})))
+	if e.ExitCode == 0 || s.held("process limit") && e.Limit != runner.ProcessLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func memoryBomb(t *testing.T, s *siege) {
+	const bound = 128 * mebi
+	e := s.end(t, s.attack("memory", count(bound), limits(runner.Limits{Memory: bound})))
+	if e.ExitCode == 0 || s.held("memory limit") && e.Limit != runner.MemoryLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func diskFiller(t *testing.T, s *siege) {
+	const bound = 8 * mebi
+	for place, answer := range s.answers(t, s.attack("disk", count(bound), limits(runner.Limits{Temp: bound}))) {
+		if answer != "ENOSPC" {
+			t.Errorf("%s: %s", place, answer)
+		}
+	}
+}
+
+func writeBeside(t *testing.T, s *siege) { refused(t, s.answers(t, s.attack("beside"))) }
+
+func logFlood(t *testing.T, s *siege) {
+	const size = 64 * mebi
+	job := s.attack("flood", count(size))
+	if e := s.end(t, job); e.Outcome != (runner.Outcome{}) || stdout(t, job).count < size {
+		t.Errorf("%+v, %d bytes", e.Outcome, stdout(t, job).count)
+	}
+}
+
+func logDrops(t *testing.T, s *siege) {
+	const drops = 300_000
+	job := s.attack("drops", count(drops))
+	if e := s.end(t, job); e.Outcome != (runner.Outcome{}) || stdout(t, job).count < drops {
+		t.Errorf("%+v, %d bytes", e.Outcome, stdout(t, job).count)
+	}
+}
+
+func deaf(t *testing.T, s *siege) {
+	job := s.attack("deaf", limits(runner.Limits{Grace: 1}))
+	run := s.start(t, job)
+	awaitReady(t, job)
+	run.Stop()
+	if e := end(t, run); e.Signal != "SIGKILL" || !e.Stopped {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func survivors(t *testing.T, s *siege) { s.answers(t, s.attack("survive")) }
+
+func streamsHandedOn(t *testing.T, s *siege) { s.answers(t, s.attack("streams")) }
+
+// streamsClosed may end as it likes, if it ends.
+func streamsClosed(t *testing.T, s *siege) {
+	if e := s.end(t, s.attack("closed")); e.Limit != runner.NoLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func killAll(t *testing.T, s *siege) {
+	neighbour := s.attack("deaf", limits(runner.Limits{Grace: 1}))
+	other := s.start(t, neighbour)
+	awaitReady(t, neighbour)
+	s.neighbourOf(t, other, neighbour, func() { s.end(t, s.attack("signals")) })
+}
+
+// neighbourOf checks that an execution runs as before after f, and ends it.
+func (s *siege) neighbourOf(t *testing.T, run runner.Run, job runner.Job, f func()) {
+	t.Helper()
+	defer func() {
+		alive := len(processesOf(t, job)) > 0
+		run.Stop()
+		if e := end(t, run); !alive || !e.Stopped {
+			t.Errorf("the neighbour has ended: %+v", e.Outcome)
+		}
+	}()
+	f()
+}
+
+func otherProcesses(t *testing.T, s *siege) {
+	neighbour := s.attack("deaf", limits(runner.Limits{Grace: 1}))
+	other := s.start(t, neighbour)
+	awaitReady(t, neighbour)
+	s.neighbourOf(t, other, neighbour, func() {
+		numbers := []string{strconv.Itoa(os.Getpid()), strconv.Itoa(os.Getppid())}
+		for _, folder := range processesOf(t, neighbour) {
+			numbers = append(numbers, filepath.Base(folder))
+		}
+		numbers = slices.DeleteFunc(numbers, func(number string) bool {
+			n, err := strconv.Atoi(number)
+			return err != nil || n < 100 // may be the number of one of its own
+		})
+		if len(numbers) == 0 {
+			t.Skip("all processes here have numbers that the attacker has too")
+		}
+		refused(t, s.answers(t, s.attack("processes", list(numbers...))))
+	})
+}
+
+func otherFiles(t *testing.T, s *siege) {
+	neighbour := s.attack("deaf", limits(runner.Limits{Grace: 1}))
+	other := s.start(t, neighbour)
+	awaitReady(t, neighbour)
+	s.neighbourOf(t, other, neighbour, func() {
+		folders, err := filepath.Glob(filepath.Join(s.scratch, "*", "input", "*"))
+		if err != nil || len(folders) == 0 {
+			t.Fatalf("the folder of the neighbour is empty: %v", err)
+		}
+		places, err := json.Marshal(map[string][]string{"hidden": append(folders, s.Hidden...), "locked": s.Locked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var landlocked []string
+		if !s.held("filesystem") { // of Landlock, modes are no business
+			for _, folder := range s.Locked {
+				landlocked = append(landlocked, "chmod "+folder)
+			}
+		}
+		refused(t, s.answers(t, s.attack("files", text(string(places)))), landlocked...)
+	})
+}
+
+func linkGames(t *testing.T, s *siege) {
+	job := s.attack("links", list(append([]string{"/etc/passwd"}, s.Hidden...)...))
+	e := s.end(t, job)
+	if want := []string{"own", "own-again"}; !slices.Equal(e.files, want) {
+		t.Errorf("%+v, files %q, not %q\n%s", e.Outcome, e.files, want, job.Stderr)
+	}
+}
+
+func nodes(t *testing.T, s *siege) {
+	job := s.attack("nodes")
+	e := s.end(t, job)
+	if e.Outcome != (runner.Outcome{}) || len(e.files) > 0 {
+		t.Errorf("%+v, files %q\n%s", e.Outcome, e.files, job.Stderr)
+	}
+	var answers map[string]string
+	if err := json.Unmarshal(e.value, &answers); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, answers)
+}
+
+func modes(t *testing.T, s *siege) {
+	e := s.end(t, s.attack("modes"))
+	if want := []string{"setuid", "unreadable"}; e.Outcome != (runner.Outcome{}) || !slices.Equal(e.files, want) {
+		t.Errorf("%+v, files %q, not %q", e.Outcome, e.files, want)
+	}
+}
+
+func hang(t *testing.T, s *siege) {
+	e := s.end(t, s.attack("hang", limits(runner.Limits{Time: 2 * time.Second, Grace: 1})))
+	if e.Limit != runner.TimeLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+// small bounds a result; temporary files may be as large.
+var small = runner.Limits{Output: 8 * mebi, Temp: 8 * mebi, Grace: 1}
+
+func hugeResult(t *testing.T, s *siege) {
+	e := s.end(t, s.attack("huge", count(64*mebi), limits(small)))
+	if e.Limit != runner.OutputLimit || e.size > small.Output+1 {
+		t.Errorf("%+v, %d bytes", e.Outcome, e.size)
+	}
+}
+
+func sparseResult(t *testing.T, s *siege) {
+	e := s.end(t, s.attack("sparse", count(1<<40), limits(small)))
+	if e.ExitCode == 0 || e.size > small.Output+1 {
+		t.Errorf("%+v, %d bytes", e.Outcome, e.size)
+	}
+}
+
+func closet(t *testing.T, s *siege) {
+	job := s.attack("closet", count(6*mebi), limits(runner.Limits{Output: 4 * mebi, Temp: 8 * mebi}))
+	if e := s.end(t, job); e.Limit != runner.OutputLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+// deepFolders has paths that are longer than paths may be.
+func deepFolders(t *testing.T, s *siege) {
+	if e := s.end(t, s.attack("deep", count(3000), limits(small))); e.Limit != runner.OutputLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func manyFiles(t *testing.T, s *siege) {
+	e := s.end(t, s.attack("many", count(2*runner.MaxEntries), limits(runner.Limits{Grace: 1})))
+	if e.Limit != runner.FilesLimit {
+		t.Errorf("%+v, %d files", e.Outcome, len(e.files))
+	}
+}
+
+func oddNames(t *testing.T, s *siege) {
+	job := s.attack("names")
+	if e := s.end(t, job); e.Outcome != (runner.Outcome{}) || len(e.files) != 9 {
+		t.Errorf("%+v, files %q\n%s", e.Outcome, e.files, job.Stderr)
+	}
+}
+
+func machine(t *testing.T, s *siege) { refused(t, s.answers(t, s.attack("machine"))) }
+
+// messages are left by one execution for another, which looks while it runs,
+// and afterwards.
+func messages(t *testing.T, s *siege) {
+	name := fmt.Sprintf("hostile-%d", os.Getpid())
+	job := s.attack("leave", text(name), limits(runner.Limits{Grace: 1}))
+	run := s.start(t, job)
+	awaitReady(t, job)
+	var but []string
+	if !s.held("landlock") {
+		but = append(but, "socket")
+	}
+	refused(t, s.answers(t, s.attack("find", text(name))), but...)
+	run.Stop()
+	end(t, run)
+	refused(t, s.answers(t, s.attack("find", text(name))))
+}

@@ -1,0 +1,196 @@
+package runnertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+)
+
+// A Target is what [Attack] attacks.
+type Target struct {
+	// Open gives a runner of the probe, caged.
+	Open func(t *testing.T) runner.Runner
+	// Machine is what its executions are confined by.
+	Machine *cage.Machine
+	// Hidden are files and folders that no execution may read, such as those
+	// of the platform; Locked are folders that none may change.
+	Hidden, Locked []string
+}
+
+// An Assault is one thing that a hostile service tries.
+type Assault struct {
+	Name string
+	// Needs are the layers of the cage that hold it; of those parted by |, one
+	// is enough. None: it is held without a cage.
+	Needs []string
+	run   func(*testing.T, *siege)
+}
+
+// Attack lets the probe be hostile in a cage, and checks that nobody but
+// itself is hurt: the attack fails, the runner goes on, and nothing is left.
+// What this machine has no layer for is skipped, saying so.
+func Attack(t *testing.T, target Target) {
+	t.Helper()
+	calm := target.calm(t)
+	for _, assault := range Assaults() {
+		t.Run(assault.Name, func(t *testing.T) {
+			for _, need := range assault.Needs {
+				if !target.held(strings.Split(need, "|")...) {
+					t.Skipf("not held on this machine, which does not give %s", strings.ReplaceAll(need, "|", " or "))
+				}
+			}
+			mounts := mountsOf(t)
+			s := &siege{subject: subject{runner: target.Open(t), scratch: t.TempDir()}, Target: target}
+			defer s.aftermath(t, calm, mounts)
+			assault.run(t, s)
+		})
+	}
+}
+
+// held tells whether the machine gives one of the layers named.
+func (target Target) held(names ...string) bool {
+	return slices.ContainsFunc(target.Machine.Layers(), func(l cage.Layer) bool { return l.Held && slices.Contains(names, l.Name) })
+}
+
+// calm is how long a normal execution takes before there was any trouble.
+func (target Target) calm(t *testing.T) time.Duration {
+	t.Helper()
+	s := &subject{runner: target.Open(t), scratch: t.TempDir()}
+	s.result(t, s.job("echo", text("warm up")))
+	begin := time.Now()
+	s.result(t, s.job("echo", text("calm")))
+	took := time.Since(begin)
+	if err := s.runner.Close(); err != nil {
+		t.Error(err)
+	}
+	return took
+}
+
+// siege is a target under attack.
+type siege struct {
+	subject
+	Target
+
+	jobs []runner.Job
+}
+
+func (s *siege) attack(name string, options ...func(*runner.Job)) runner.Job {
+	job := s.job("attack_"+name, options...)
+	s.jobs = append(s.jobs, job)
+	return job
+}
+
+// end runs an attack to its end. One that gave up, as it could not prove that
+// it is held, is skipped.
+func (s *siege) end(t *testing.T, job runner.Job) ended {
+	t.Helper()
+	e := end(t, s.start(t, job))
+	var answer struct {
+		GaveUp string `json:"gave up"`
+	}
+	if json.Unmarshal(e.value, &answer) == nil && answer.GaveUp != "" {
+		t.Skip("not held on this machine: " + answer.GaveUp)
+	}
+	return e
+}
+
+// answers are those of an attack that only tries and tells.
+func (s *siege) answers(t *testing.T, job runner.Job) map[string]string {
+	t.Helper()
+	e := s.end(t, job)
+	var answers map[string]string
+	if err := json.Unmarshal(e.value, &answers); err != nil || e.Outcome != (runner.Outcome{}) {
+		t.Fatalf("%+v, %v: %s\n%s", e.Outcome, err, e.value, job.Stderr)
+	}
+	return answers
+}
+
+// refused checks that all was refused that an attack has tried.
+func refused(t *testing.T, answers map[string]string, but ...string) {
+	t.Helper()
+	if len(answers) == 0 {
+		t.Error("nothing was tried")
+	}
+	for what, answer := range answers {
+		if (answer == "ok" || answer == "gave up") && !slices.Contains(but, what) {
+			t.Errorf("%s: %s", what, answer)
+		}
+	}
+}
+
+// slower is how much longer a normal execution may take after an attack, on a
+// machine that has other work.
+const slower = 2 * time.Second
+
+// aftermath checks that all is as it was before the attack.
+func (s *siege) aftermath(t *testing.T, calm time.Duration, mounts []string) {
+	t.Helper()
+	begin := time.Now()
+	if got := s.result(t, s.job("echo", text("still here")))["text"]; got != "still here" {
+		t.Errorf("a normal execution afterwards says %v", got)
+	}
+	if took := time.Since(begin); took > 4*calm+slower {
+		t.Errorf("a normal execution took %s before and %s afterwards", calm, took)
+	}
+	for _, job := range s.jobs {
+		if left := processesOf(t, job); len(left) > 0 {
+			t.Errorf("still running: %v", left)
+		}
+	}
+	if err := s.runner.Close(); err != nil {
+		t.Errorf("closing the runner: %v", err)
+	}
+	if left, err := os.ReadDir(s.scratch); err != nil || len(left) > 0 {
+		t.Errorf("%v, left behind: %v", err, left)
+	}
+	if now := mountsOf(t); !slices.Equal(now, mounts) {
+		t.Errorf("mounts were %q and are %q", mounts, now)
+	}
+	for _, list := range membersOf(t) {
+		t.Errorf("processes in a cgroup: %s", list)
+	}
+}
+
+// mountsOf are the mounts that this process sees below the folders of
+// executions, or anywhere for us.
+func mountsOf(t *testing.T) []string {
+	t.Helper()
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var points []string
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) > 4 {
+			points = append(points, fields[4])
+		}
+	}
+	slices.Sort(points)
+	return points
+}
+
+// membersOf are the cgroups of this process's executions that have members.
+func membersOf(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, depth := range []string{"", "*/", "*/*/", "*/*/*/"} {
+		lists, err := filepath.Glob(fmt.Sprintf("/sys/fs/cgroup/%sqhubctl-%d-*/cgroup.procs", depth, os.Getpid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, list := range lists {
+			if members, err := os.ReadFile(list); err == nil && len(members) > 0 {
+				found = append(found, list)
+			}
+		}
+	}
+	return found
+}
