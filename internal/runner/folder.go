@@ -57,20 +57,6 @@ func (f Folder) Home() string { return filepath.Join(f.root, "home") }
 // Remove deletes all of it, folders that the service has made read-only too.
 func (f Folder) Remove() error { return RemoveAll(f.root) }
 
-// RemoveAll deletes a folder that services have written to.
-func RemoveAll(dir string) error {
-	if err := os.RemoveAll(dir); err == nil {
-		return nil
-	}
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			_ = os.Chmod(path, 0o700) //nolint:gosec // a folder
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
-}
-
 // WriteInputs writes the inputs as the kits read them: a JSON string becomes a
 // text file with the plain text, so that it stays a string whatever it says;
 // anything else a JSON file.

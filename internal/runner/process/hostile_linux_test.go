@@ -1,8 +1,12 @@
 package process_test
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -19,10 +23,13 @@ func TestHostileBinary(t *testing.T) {
 	if probe == "" {
 		probe = runnertest.BinaryProbe(t)
 	}
-	attack(t, t.TempDir(), func(*testing.T) process.Program { return process.Binary{Path: probe} }, nil)
+	attack(t, t.TempDir(), process.Binary{Path: probe})
 }
 
 func TestHostilePython(t *testing.T) {
+	if os.Getenv(probeVariable) != "" {
+		t.Skip("TestHostileBorrowedPython does it")
+	}
 	for name, program := range map[string]func(testing.TB) process.Python{
 		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
 	} {
@@ -33,14 +40,14 @@ func TestHostilePython(t *testing.T) {
 			}
 			python := program(t)
 			environment := filepath.Dir(filepath.Dir(python.Interpreter))
-			attack(t, workspace, func(*testing.T) process.Program { return python }, []string{environment})
+			attack(t, workspace, python, environment)
 		})
 	}
 }
 
 // attack lets the service in a workspace attack it, its environment, and the
 // data of a platform beside them.
-func attack(t *testing.T, workspace string, program func(*testing.T) process.Program, environment []string) {
+func attack(t *testing.T, workspace string, program process.Program, environment ...string) {
 	t.Helper()
 	data := t.TempDir()
 	hidden := []string{
@@ -59,10 +66,128 @@ func attack(t *testing.T, workspace string, program func(*testing.T) process.Pro
 	shut := &process.Cage{Machine: machine, Policy: cage.Policy{
 		Hidden: []string{data}, Readable: environment, Limits: cage.Limits{Memory: 1 << 30, Processes: 256},
 	}}
+	env := base()
+	if _, python := program.(process.Python); python && os.Getenv(probeVariable) != "" {
+		env["PYTHONPATH"] = environment[0]
+	}
 	runnertest.Attack(t, runnertest.Target{
 		Machine: machine, Hidden: hidden, Locked: append([]string{workspace}, environment...),
 		Open: func(t *testing.T) runner.Runner {
-			return &process.Runner{Program: program(t), Dir: workspace, Environment: base(), Cage: shut}
+			return &process.Runner{Program: program, Dir: workspace, Environment: env, Cage: shut}
 		},
 	})
+}
+
+// nobody is a user that no machine has.
+const nobody = 4242
+
+// TestHostileAsOrdinaryUser is attacked again as a server without privileges.
+func TestHostileAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this is an ordinary user")
+	}
+	if testing.Short() {
+		t.Skip("runs all attacks again")
+	}
+	home, err := os.MkdirTemp("", "hostile-user-") //nolint:usetesting // that one's folders are for root alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, probe := filepath.Join(home, "tests"), filepath.Join(home, "probe")
+	kits := filepath.Join(home, "kits")
+	for target, source := range map[string]string{tests: self, probe: runnertest.BinaryProbe(t)} {
+		program, err := os.ReadFile(source)
+		if err == nil {
+			err = os.WriteFile(target, program, 0o755) //nolint:gosec // another user runs it
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, python := range map[string]process.Python{"ours": runnertest.KitPython(t), "published": runnertest.PublishedPython(t)} {
+		installed, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(python.Interpreter)), "lib", "python3.*", "site-packages"))
+		if err != nil || len(installed) != 1 {
+			t.Fatalf("%q, %v", installed, err)
+		}
+		if err := os.CopyFS(filepath.Join(kits, name, filepath.Base(filepath.Dir(installed[0]))), os.DirFS(installed[0])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(kits, "probe"), os.DirFS(runnertest.PythonProbe())); err != nil {
+		t.Fatal(err)
+	}
+	// Else they are compiled anew for each execution.
+	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", kits).Run()
+	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil { //nolint:gosec // as above
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=4m", "-test.run=^TestHostile")
+	cmd.Dir = home
+	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", probeVariable + "=" + probe, kitsVariable + "=" + kits}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !strings.Contains(string(text), "--- PASS: TestHostileBinary/kill_-9_-1") {
+		t.Errorf("nothing was attacked:\n%s", text)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "not held") || strings.Contains(line, "needs") {
+			t.Log("for an ordinary user: " + strings.TrimSpace(line))
+		}
+	}
+}
+
+func giveTo(dir string, uid int) error {
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	})
+}
+
+// kitsVariable names the folder in which root has put the kits and the probe
+// in Python.
+const kitsVariable = "QHUBCTL_TEST_KITS"
+
+// TestHostileBorrowedPython is attacked in Python where the interpreter of the
+// system must do, as that of the tests may be another user's.
+func TestHostileBorrowedPython(t *testing.T) {
+	kits := os.Getenv(kitsVariable)
+	if kits == "" {
+		t.Skip("TestHostilePython does it")
+	}
+	for _, kit := range []string{"ours", "published"} {
+		t.Run(kit, func(t *testing.T) {
+			python, packages := borrowed(t, filepath.Join(kits, kit))
+			launcher := filepath.Join(t.TempDir(), "launcher.py")
+			if err := os.WriteFile(launcher, process.LauncherSource, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			attack(t, filepath.Join(kits, "probe"),
+				process.Python{Interpreter: python, Entrypoint: "src.program:run", Launcher: launcher, Describer: launcher}, packages)
+		})
+	}
+}
+
+// borrowed finds an interpreter of the system for the packages of a kit, which
+// are for one version of Python.
+func borrowed(t *testing.T, kit string) (interpreter, packages string) {
+	t.Helper()
+	versions, err := os.ReadDir(kit)
+	if err != nil || len(versions) != 1 {
+		t.Fatalf("%v, %v", versions, err)
+	}
+	interpreter = filepath.Join("/usr/bin", versions[0].Name())
+	if _, err := os.Stat(interpreter); err != nil {
+		t.Skipf("needs a %s that this user can run: %v", versions[0].Name(), err)
+	}
+	return interpreter, filepath.Join(kit, versions[0].Name())
 }

@@ -1,0 +1,78 @@
+package runner
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// maxDepth is how deep folders may lie in each other to be removed as they
+// are: a descriptor is open for each on the way down.
+const maxDepth = 32
+
+// RemoveAll deletes a folder that services have written to, however deep it is
+// and whatever its folders allow.
+func RemoveAll(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(dir, 0o700) == nil { //nolint:gosec // a folder
+		root, err = os.OpenRoot(dir)
+	}
+	if err == nil {
+		flatten(root)
+		_ = root.Close()
+	}
+	return os.RemoveAll(dir)
+}
+
+// flatten makes folders writable, and moves those that lie too deep up to the
+// root. What it cannot, the removal tells.
+func flatten(root *os.Root) {
+	f := flattener{root: root, name: ".moved-" + uuid.NewString() + "-"}
+	f.walk(".", 0)
+	for i := 0; i < f.moved; i++ {
+		f.walk(f.name+strconv.Itoa(i), 1)
+	}
+}
+
+type flattener struct {
+	root  *os.Root
+	name  string // of those moved, but for their number
+	moved int
+}
+
+func (f *flattener) walk(dir string, depth int) {
+	for _, entry := range f.entries(dir) {
+		if !entry.IsDir() {
+			continue
+		}
+		inner := filepath.Join(dir, entry.Name())
+		if depth < maxDepth {
+			f.walk(inner, depth+1)
+			continue
+		}
+		_ = f.root.Chmod(inner, 0o700) // else it cannot be moved
+		if f.root.Rename(inner, f.name+strconv.Itoa(f.moved)) == nil {
+			f.moved++
+		}
+	}
+}
+
+func (f *flattener) entries(dir string) []fs.DirEntry {
+	folder, err := f.root.Open(dir)
+	if err != nil && f.root.Chmod(dir, 0o700) == nil {
+		folder, err = f.root.Open(dir)
+	}
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = folder.Close() }()
+	if info, err := folder.Stat(); err == nil && info.Mode().Perm()&0o700 != 0o700 {
+		_ = folder.Chmod(0o700) // what is in it is to be removed
+	}
+	entries, _ := folder.ReadDir(-1) // as many as can be read
+	return entries
+}
