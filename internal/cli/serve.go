@@ -19,6 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -34,6 +35,8 @@ type serveOptions struct {
 	auth        string
 	concurrency int
 	timeout     time.Duration
+	limitTexts  []string
+	limits      workspace.Limits // of the texts
 	noReload    bool
 	// requireSandbox refuses to serve where this machine cannot confine
 	// services; noSandbox does not confine them even where it can.
@@ -66,6 +69,11 @@ Executions that start cold are confined by all that this machine gives (see
 and the system's programs, and nothing else. With --require-sandbox all start
 cold and confined, and the service is not served where something is missing.
 
+Executions are limited in memory, processes, result and temporary files; --limit
+and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
+qhubctl.toml, set memory, cpu, processes, time, output, log, open-files and
+temp. The stricter of both counts.
+
 On this machine alone no token is asked for, and any is accepted. To serve
 others give --auth: callers then have to send a token, which is made and kept
 in .qhub/serve/token, or read with --auth=@FILE or --auth=env:VAR.
@@ -73,6 +81,7 @@ in .qhub/serve/token, or read with --auth=@FILE or --auth=env:VAR.
 The address is printed on standard output, all else on standard error.`,
 		Example: `  qhubctl serve
   qhubctl serve my-service --port 0
+  qhubctl serve --limit memory=512MiB --limit time=5m
   qhubctl serve my-service --host 0.0.0.0 --auth=env:SERVICE_TOKEN`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,6 +100,7 @@ The address is printed on standard output, all else on standard error.`,
 	flags.Lookup("auth").NoOptDefVal = tokenKept
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: four for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
+	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
@@ -110,6 +120,12 @@ func (o *serveOptions) check() error {
 		return usagef("--concurrency is negative")
 	case o.auth == "" && !loopback(o.host):
 		return usagef("--host %s lets others call the service; give --auth too, so that they need a token", o.host)
+	}
+	for _, text := range o.limitTexts {
+		name, value, _ := strings.Cut(text, "=")
+		if err := o.limits.Set(name, value); err != nil {
+			return usagef("--limit %s: %v", text, err)
+		}
 	}
 	return nil
 }

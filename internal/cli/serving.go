@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/web"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -275,7 +277,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	return &platform.Service{
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
-		Limits: s.limits(),
+		Limits: s.limits(w.Limits),
 		Defaults: platform.Defaults{
 			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
 				found, ok := finder.Find(p)
@@ -302,10 +304,26 @@ func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Pro
 	return opened.runner(s.log, standby)
 }
 
-func (s *serving) limits() platform.Limits {
-	limits := platform.Limits{Concurrency: s.options.concurrency, Time: s.options.timeout, Grace: grace}
+// defaultOutput is how much an execution may leave as its result: more than
+// services return, and less than fills a disk.
+const defaultOutput = 1 << 30
+
+// limits are those of the command line and the workspace, and defaults for
+// what neither sets.
+func (s *serving) limits(own workspace.Limits) platform.Limits {
+	l := own.Stricter(s.options.limits).Stricter(workspace.Limits{Time: s.options.timeout})
+	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
+		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
+	}
+	limits := platform.Limits{
+		Concurrency: s.options.concurrency, Grace: grace,
+		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
+		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp,
+	}
 	if s.machine != nil {
-		limits.Memory, limits.Processes = cage.DefaultLimits().Memory, cage.DefaultLimits().Processes
+		all := cage.DefaultLimits()
+		limits.Memory, limits.Processes = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes)
+		limits.Temp = cmp.Or(l.Temp, all.Temp)
 	}
 	return limits
 }

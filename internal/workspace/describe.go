@@ -86,6 +86,10 @@ func (w *Workspace) Changed(env *Environment, key string) bool {
 	if w.Language == Go && !w.built(env) {
 		return true
 	}
+	again := &Workspace{Dir: w.Dir, Language: w.Language}
+	if w.Language != Prebuilt && (again.readProject() != nil || again.limitsDiffer(w.Limits)) {
+		return true
+	}
 	now := w.SourceKey(env)
 	return now == "" || now != key
 }

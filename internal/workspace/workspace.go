@@ -44,6 +44,8 @@ type Workspace struct {
 	// Cold: each execution starts a fresh interpreter, never a fork of one
 	// that has imported the service.
 	Cold bool
+	// Limits are those that the workspace sets for each execution.
+	Limits Limits
 
 	project project
 	binary  string // of a service that is built already
@@ -63,6 +65,7 @@ type project struct {
 			SDK        string `toml:"sdk"`
 			Entrypoint string `toml:"entrypoint"`
 			Start      string `toml:"start"`
+			Limits     map[string]any
 		} `toml:"qhubctl"`
 	}
 }
@@ -110,6 +113,9 @@ func Open(dir string) (*Workspace, error) {
 	}
 	w := &Workspace{Dir: absolute, Language: Python, Entrypoint: DefaultEntrypoint, Name: filepath.Base(absolute)}
 	if err := w.readProject(); err != nil {
+		return nil, err
+	}
+	if w.Limits, err = w.readLimits(w.project.Tool.Qhubctl.Limits); err != nil {
 		return nil, err
 	}
 	if w.entryFile() == "" && w.looksLikeGo() {

@@ -1,0 +1,204 @@
+package workspace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/dustin/go-humanize"
+)
+
+// limitsFile holds the limits of a service in any language, in a table
+// [limits]. One in Python may have them in its pyproject.toml as well, under
+// [tool.qhubctl.limits]; what stands in both counts as it stands here.
+const limitsFile = "qhubctl.toml"
+
+// Limits bound each execution of a service. What is zero is left to whoever
+// runs it.
+type Limits struct {
+	// Memory, Output, Log and Temp are in bytes.
+	Memory, Output, Log, Temp int64
+	// CPU is in cores.
+	CPU                  float64
+	Processes, OpenFiles int
+	Time                 time.Duration
+}
+
+// limitKinds are the names of the limits, in the order of the documentation.
+var limitKinds = []struct {
+	name string
+	set  func(*Limits, any) error
+}{
+	{"memory", func(l *Limits, v any) (err error) { l.Memory, err = size(v, 16<<20); return }},
+	{"cpu", func(l *Limits, v any) (err error) { l.CPU, err = cores(v); return }},
+	{"processes", func(l *Limits, v any) (err error) { l.Processes, err = number(v, 1); return }},
+	{"time", func(l *Limits, v any) (err error) { l.Time, err = duration(v); return }},
+	{"output", func(l *Limits, v any) (err error) { l.Output, err = size(v, 1); return }},
+	{"log", func(l *Limits, v any) (err error) { l.Log, err = size(v, 1); return }},
+	{"open-files", func(l *Limits, v any) (err error) { l.OpenFiles, err = number(v, 16); return }},
+	{"temp", func(l *Limits, v any) (err error) { l.Temp, err = size(v, 4096); return }},
+}
+
+// LimitNames are the names of the limits.
+func LimitNames() []string {
+	names := make([]string, len(limitKinds))
+	for i, kind := range limitKinds {
+		names[i] = kind.name
+	}
+	return names
+}
+
+// Set sets a limit by its name, to a text such as "512MiB", or a number.
+func (l *Limits) Set(name string, value any) error {
+	for _, kind := range limitKinds {
+		if kind.name == name {
+			return kind.set(l, value)
+		}
+	}
+	return fmt.Errorf("there is no such limit; there are %s", strings.Join(LimitNames(), ", "))
+}
+
+// Stricter is of each limit the smaller one.
+func (l Limits) Stricter(other Limits) Limits {
+	return Limits{
+		Memory: smaller(l.Memory, other.Memory), Output: smaller(l.Output, other.Output),
+		Log: smaller(l.Log, other.Log), Temp: smaller(l.Temp, other.Temp), CPU: smaller(l.CPU, other.CPU),
+		Processes: smaller(l.Processes, other.Processes), OpenFiles: smaller(l.OpenFiles, other.OpenFiles),
+		Time: smaller(l.Time, other.Time),
+	}
+}
+
+// smaller takes zero for no limit.
+func smaller[N int | int64 | float64 | time.Duration](a, b N) N {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func size(value any, least int64) (int64, error) {
+	var n int64
+	switch v := value.(type) {
+	case int64:
+		n = v
+	case string:
+		parsed, err := humanize.ParseBytes(v)
+		if err != nil || parsed > math.MaxInt64 {
+			return 0, errors.New(`it is no size, such as "512MiB" or a number of bytes`)
+		}
+		n = int64(parsed)
+	default:
+		return 0, errors.New(`it is no size, such as "512MiB" or a number of bytes`)
+	}
+	if n < least {
+		return 0, fmt.Errorf("it is less than %d bytes, with which no service runs", least)
+	}
+	return n, nil
+}
+
+const leastCores = 0.01
+
+func cores(value any) (float64, error) {
+	if text, ok := value.(string); ok { // as on a command line
+		value = parsed(text)
+	}
+	var n float64
+	switch v := value.(type) {
+	case float64:
+		n = v
+	case int64:
+		n = float64(v)
+	default:
+		return 0, errors.New("it is no number of cores, such as 1.5")
+	}
+	if !(n >= leastCores && n <= 1<<16) { // nor is what is no number at all
+		return 0, fmt.Errorf("it is no number of cores from %g on, such as 1.5", leastCores)
+	}
+	return n, nil
+}
+
+func number(value any, least int64) (int, error) {
+	if text, ok := value.(string); ok { // as on a command line
+		value = parsed(text)
+	}
+	n, ok := value.(int64)
+	if !ok || n < least || n > math.MaxInt32 {
+		return 0, fmt.Errorf("it is no number from %d on", least)
+	}
+	return int(n), nil
+}
+
+func duration(value any) (time.Duration, error) {
+	text, ok := value.(string)
+	d, err := time.ParseDuration(text)
+	if !ok || err != nil || d <= 0 {
+		return 0, errors.New(`it is no time, such as "30s" or "5m"`)
+	}
+	return d, nil
+}
+
+// parsed reads a number as TOML has it.
+func parsed(text string) any {
+	var document struct{ Value any }
+	if strings.ContainsAny(text, "\r\n") || toml.Unmarshal([]byte("value = "+text), &document) != nil {
+		return nil
+	}
+	return document.Value
+}
+
+// readLimits reads the limits of the workspace: those given, from its
+// pyproject.toml, and those of a file of their own.
+func (w *Workspace) readLimits(given map[string]any) (Limits, error) {
+	var limits Limits
+	if err := limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given); err != nil {
+		return limits, err
+	}
+	text, err := os.ReadFile(w.path(limitsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return limits, nil
+	}
+	var file struct{ Limits map[string]any }
+	var read toml.MetaData
+	if err == nil {
+		read, err = toml.Decode(string(text), &file)
+	}
+	if err != nil {
+		return limits, &Error{Message: "cannot read " + w.path(limitsFile), Advice: "mend the file; a service needs none", Err: err}
+	}
+	if unknown := read.Undecoded(); len(unknown) > 0 {
+		return limits, &Error{
+			Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), unknown[0].String()),
+			Advice:  "the file holds a table [limits] and nothing else",
+		}
+	}
+	return limits, limits.setAll(w.path(limitsFile)+": [limits]", file.Limits)
+}
+
+// setAll sets the limits of a table; where says which it is.
+func (l *Limits) setAll(where string, table map[string]any) error {
+	names := make([]string, 0, len(table))
+	for name := range table {
+		names = append(names, name)
+	}
+	slices.Sort(names) // the same error each time
+	for _, name := range names {
+		if err := l.Set(name, table[name]); err != nil {
+			return &Error{
+				Message: fmt.Sprintf("%s %s is %#v: %v", where, name, table[name], err),
+				Advice:  `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`,
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Workspace) limitsDiffer(from Limits) bool {
+	now, err := w.readLimits(w.project.Tool.Qhubctl.Limits)
+	return err != nil || now != from
+}
