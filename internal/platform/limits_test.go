@@ -15,6 +15,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -50,6 +51,43 @@ func TestOutputLimit(t *testing.T) {
 	e = s.run(action("fill").with("number", 10_000))
 	if files := s.result(e.ID).Files; e.Status != execution.Succeeded || len(files) != 1 || files[0].Size != 10_000 {
 		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, files)
+	}
+}
+
+func TestFilesLimit(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("many").with("number", runner.MaxEntries+1))
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || e.Problem.Extensions["of"] != "files and folders in its output" {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+}
+
+// TestOddFiles: no name, kind or mode of a file keeps others from being
+// results, and no name writes a line of its own into the log.
+func TestOddFiles(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("odd").token(secretValue))
+	if e.Status != execution.Succeeded {
+		t.Fatalf("%s: %+v", e.Status, e.Problem)
+	}
+	var names []string
+	for _, file := range s.result(e.ID).Files {
+		names = append(names, file.Name)
+		opened, _, err := s.OpenFile(t.Context(), e.ID, file.Name)
+		if err != nil {
+			t.Errorf("%q: %v", file.Name, err)
+			continue
+		}
+		_ = opened.Close()
+	}
+	want := []string{"\x1b[2J", "-rf", "line\nend", strings.Repeat("n", 255), "\uFFFD", "\uFFFD-2", "\uFFFD-3"}
+	if !slices.Equal(names, want) {
+		t.Errorf("%q, not %q", names, want)
+	}
+	if log := s.text(e.ID); !strings.Contains(log, `the result file "binary\nwithheld" is withheld`) {
+		t.Errorf("the log is %q", log)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,8 +115,36 @@ func probe(ctx context.Context, in probeInput) (any, error) {
 		return nil, ctx.Err()
 	case "fill":
 		return nil, output.WriteFile("large", make([]byte, in.Number))
+	case "many":
+		for i := range in.Number {
+			if err := os.WriteFile(filepath.Join(os.Getenv("OUTPUT_DIRECTORY"), strconv.Itoa(i)), nil, 0o600); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	case "odd":
+		return nil, oddFiles(os.Getenv("OUTPUT_DIRECTORY"), token)
 	}
 	return nil, errors.New("no such action: " + in.Action)
+}
+
+// oddFiles leaves what hardly anybody would.
+func oddFiles(dir, token string) error {
+	for _, name := range []string{"\xff", "\xfe", "\xff\xfd", "line\nend", "-rf", "\x1b[2J", strings.Repeat("n", 255)} {
+		if err := os.WriteFile(dir+"/"+name, []byte("x"), 0); err != nil {
+			return err
+		}
+	}
+	listener, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.Chdir(dir), // its path may be too long for a socket
+		syscall.Bind(listener, &syscall.SockaddrUnix{Name: "socket"}),
+		syscall.Mkfifo("pipe", 0o600),
+		os.WriteFile("binary\nwithheld", []byte("\x00\xff"+token), 0o600),
+	)
 }
 
 // leak says a secret in every way a service can.

@@ -154,7 +154,7 @@ func parsed(text string) any {
 
 // readLimits reads the limits of the workspace: those given, from its
 // pyproject.toml, and those of a file of their own.
-func (w *Workspace) readLimits(given map[string]any) (Limits, error) {
+func (w *Workspace) readLimits(given any) (Limits, error) {
 	var limits Limits
 	if err := limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given); err != nil {
 		return limits, err
@@ -163,7 +163,7 @@ func (w *Workspace) readLimits(given map[string]any) (Limits, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return limits, nil
 	}
-	var file struct{ Limits map[string]any }
+	var file struct{ Limits any }
 	var read toml.MetaData
 	if err == nil {
 		read, err = toml.Decode(string(text), &file)
@@ -180,8 +180,14 @@ func (w *Workspace) readLimits(given map[string]any) (Limits, error) {
 	return limits, limits.setAll(w.path(limitsFile)+": [limits]", file.Limits)
 }
 
+const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
+
 // setAll sets the limits of a table; where says which it is.
-func (l *Limits) setAll(where string, table map[string]any) error {
+func (l *Limits) setAll(where string, given any) error {
+	table, ok := given.(map[string]any)
+	if given != nil && !ok {
+		return &Error{Message: where + " is no table", Advice: limitsAdvice}
+	}
 	names := make([]string, 0, len(table))
 	for name := range table {
 		names = append(names, name)
@@ -191,7 +197,7 @@ func (l *Limits) setAll(where string, table map[string]any) error {
 		if err := l.Set(name, table[name]); err != nil {
 			return &Error{
 				Message: fmt.Sprintf("%s %s is %#v: %v", where, name, table[name], err),
-				Advice:  `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`,
+				Advice:  limitsAdvice,
 			}
 		}
 	}

@@ -65,7 +65,7 @@ type project struct {
 			SDK        string `toml:"sdk"`
 			Entrypoint string `toml:"entrypoint"`
 			Start      string `toml:"start"`
-			Limits     map[string]any
+			Limits     any    // a table
 		} `toml:"qhubctl"`
 	}
 }

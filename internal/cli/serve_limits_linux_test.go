@@ -1,0 +1,91 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/cli"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/term"
+)
+
+// hungryProgram is a service that wants too much of what it is asked to.
+const hungryProgram = `
+import os
+import time
+
+
+def run(of: str) -> dict:
+    if of == "memory":
+        hoard = [b"x" * (1 << 20) for _ in range(512)]
+        return {"hoarded": len(hoard)}
+    if of == "processes":
+        for _ in range(100):
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+    if of == "time":
+        time.sleep(60)
+    if of == "output":
+        with open(os.environ["OUTPUT_DIRECTORY"] + "/large", "wb") as file:
+            for _ in range(64):
+                file.write(bytes(1 << 20))
+    if of == "files":
+        for n in range(11000):
+            open(os.environ["OUTPUT_DIRECTORY"] + f"/{n}", "w").close()
+    return {"enough": True}
+`
+
+func TestServeLimits(t *testing.T) {
+	machine := cage.Detect(cage.Options{})
+	layers := machine.Layers()
+	machine.Close()
+	dir := t.TempDir()
+	for path, text := range map[string]string{
+		"src/__init__.py": "", "src/program.py": hungryProgram,
+		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n",
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serve(t, dir, "--limit", "time=4s", "--limit", "memory=2GiB")
+	for of, want := range map[string]struct{ layer, text string }{
+		"memory":    {"memory limit", "limit of 134217728 bytes of memory"},
+		"processes": {"process limit", "limit of 32 processes"},
+		"time":      {"", "longer than the 4s it may take"},
+		"output":    {"", "limit of 8388608 bytes of output"},
+		"files":     {"", "limit of 10000 files and folders in its output"},
+	} {
+		t.Run(of, func(t *testing.T) {
+			if want.layer != "" && !slices.ContainsFunc(layers, func(l cage.Layer) bool { return l.Name == want.layer && l.Held }) {
+				t.Skip("this machine does not give a " + want.layer)
+			}
+			if _, errs, code := s.qhubctl("executions", "start", "-d", `{"of": "`+of+`"}`, "--wait"); code != 1 || !strings.Contains(errs, want.text) {
+				t.Errorf("exit code %d: %s", code, errs)
+			}
+		})
+	}
+	if out, errs, code := s.qhubctl("executions", "start", "-d", `{"of": "nothing"}`, "--wait"); code != 0 || !strings.Contains(out, "enough") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+}
+
+func TestWrongLimitFlags(t *testing.T) {
+	for flag, want := range map[string]string{
+		"memory=much": "--limit memory=much: it is no size", "threads=3": "there is no such limit", "cpu": "--limit cpu: it is no number of cores",
+	} {
+		var errs safeBuffer
+		code := cli.Run(t.Context(), []string{"serve", "--limit", flag}, &term.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})
+		if code != 2 || !strings.Contains(errs.String(), want) {
+			t.Errorf("--limit %s: exit code %d: %s", flag, code, errs.String())
+		}
+	}
+}

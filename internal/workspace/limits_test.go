@@ -1,0 +1,119 @@
+package workspace_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+func TestLimits(t *testing.T) {
+	all := `memory = "512MiB"
+cpu = 1.5
+processes = 64
+time = "5m"
+output = "100 MB"
+log = 2048
+open-files = 256
+temp = "1GiB"
+`
+	want := workspace.Limits{
+		Memory: 512 << 20, CPU: 1.5, Processes: 64, Time: 5 * time.Minute, Output: 100_000_000, Log: 2048, OpenFiles: 256, Temp: 1 << 30,
+	}
+	t.Run("pyproject.toml", func(t *testing.T) {
+		dir := newService(t)
+		write(t, "[tool.qhubctl.limits]\n"+all, dir, "pyproject.toml")
+		if got := open(t, dir).Limits; got != want {
+			t.Errorf("%+v, not %+v", got, want)
+		}
+		write(t, "[limits]\ncpu = 2\n", dir, "qhubctl.toml")
+		want := want
+		want.CPU = 2
+		if got := open(t, dir).Limits; got != want {
+			t.Errorf("with a file of their own: %+v, not %+v", got, want)
+		}
+	})
+	t.Run("qhubctl.toml of Go", func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, "module tested\n\ngo 1.26\n", dir, "go.mod")
+		write(t, "package main\n\nfunc main() {}\n", dir, "main.go")
+		write(t, "[limits]\n"+all, dir, "qhubctl.toml")
+		if got := open(t, dir).Limits; got != want {
+			t.Errorf("%+v, not %+v", got, want)
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		if got := open(t, newService(t)).Limits; got != (workspace.Limits{}) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestWrongLimits(t *testing.T) {
+	for text, want := range map[string]string{
+		`memory = "much"`:           `memory is "much": it is no size`,
+		`memory = "1KiB"`:           "it is less than 16777216 bytes",
+		`memory = -1`:               "it is less than",
+		`memory = 1.5`:              "it is no size",
+		`memory = "99999999999TiB"`: "it is no size",
+		`cpu = 0`:                   "it is no number of cores",
+		`cpu = nan`:                 "it is no number of cores",
+		`cpu = true`:                "it is no number of cores",
+		`processes = 0`:             "it is no number from 1 on",
+		`processes = 1.5`:           "it is no number from 1 on",
+		`processes = 3000000000`:    "it is no number from 1 on",
+		`time = 5`:                  `it is no time, such as "30s" or "5m"`,
+		`time = "-5m"`:              "it is no time",
+		`open-files = 3`:            "it is no number from 16 on",
+		`output = ""`:               "it is no size",
+		`log = []`:                  "it is no size",
+		`temp = "1"`:                "it is less than 4096 bytes",
+		`threads = 3`:               "there is no such limit; there are memory, cpu",
+	} {
+		for file, table := range map[string]string{"pyproject.toml": "[tool.qhubctl.limits]", "qhubctl.toml": "[limits]"} {
+			dir := newService(t)
+			write(t, table+"\n"+text+"\n", dir, file)
+			_, err := workspace.Open(dir)
+			wrong, ok := errors.AsType[*workspace.Error](err)
+			if !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file+": "+table) || wrong.Advice == "" {
+				t.Errorf("%s in %s: %v", text, file, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{"limits = 3": "[limits] is no table", "[limit]\ncpu = 1": `"limit" means nothing here`, "[": "cannot read"} {
+		dir := newService(t)
+		write(t, text, dir, "qhubctl.toml")
+		if _, err := workspace.Open(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestStricterLimits(t *testing.T) {
+	a := workspace.Limits{Memory: 1, CPU: 2, Time: 3, Processes: 4, Output: 9}
+	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
+	want := workspace.Limits{Memory: 1, CPU: 1, Time: 3, Processes: 4, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
+	if got := a.Stricter(b); got != want || b.Stricter(a) != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+}
+
+func TestLimitsAsText(t *testing.T) {
+	var got workspace.Limits
+	for name, text := range map[string]string{"memory": "1GiB", "cpu": "0.5", "processes": "7", "time": "1h", "open-files": "99"} {
+		if err := got.Set(name, text); err != nil {
+			t.Errorf("%s=%s: %v", name, text, err)
+		}
+	}
+	want := workspace.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, OpenFiles: 99}
+	if got != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+	for _, text := range []string{"", "x", "1\nx = 2", "'1'", "1.5.5"} {
+		if err := got.Set("processes", text); err == nil {
+			t.Errorf("processes=%q is fine", text)
+		}
+	}
+}
