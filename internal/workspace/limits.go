@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -163,21 +164,22 @@ func (w *Workspace) readLimits(given any) (Limits, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return limits, nil
 	}
-	var file struct{ Limits any }
-	var read toml.MetaData
+	var file map[string]any
 	if err == nil {
-		read, err = toml.Decode(string(text), &file)
+		err = toml.Unmarshal(text, &file)
 	}
 	if err != nil {
 		return limits, &Error{Message: "cannot read " + w.path(limitsFile), Advice: "mend the file; a service needs none", Err: err}
 	}
-	if unknown := read.Undecoded(); len(unknown) > 0 {
-		return limits, &Error{
-			Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), unknown[0].String()),
-			Advice:  "the file holds a table [limits] and nothing else",
+	for _, name := range slices.Sorted(maps.Keys(file)) {
+		if name != "limits" {
+			return limits, &Error{
+				Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), name),
+				Advice:  "the file holds a table [limits] and nothing else",
+			}
 		}
 	}
-	return limits, limits.setAll(w.path(limitsFile)+": [limits]", file.Limits)
+	return limits, limits.setAll(w.path(limitsFile)+": [limits]", file["limits"])
 }
 
 const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
@@ -188,12 +190,7 @@ func (l *Limits) setAll(where string, given any) error {
 	if given != nil && !ok {
 		return &Error{Message: where + " is no table", Advice: limitsAdvice}
 	}
-	names := make([]string, 0, len(table))
-	for name := range table {
-		names = append(names, name)
-	}
-	slices.Sort(names) // the same error each time
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(table)) { // the same error each time
 		if err := l.Set(name, table[name]); err != nil {
 			return &Error{
 				Message: fmt.Sprintf("%s %s is %#v: %v", where, name, table[name], err),
