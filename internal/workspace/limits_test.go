@@ -2,6 +2,8 @@ package workspace_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,18 @@ func TestLimitsAsText(t *testing.T) {
 	for _, text := range []string{"", "x", "1\nx = 2", "'1'", "1.5.5"} {
 		if err := got.Set("processes", text); err == nil {
 			t.Errorf("processes=%q is fine", text)
+		}
+	}
+}
+
+func TestLimitsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range workspace.LimitNames() {
+		if !strings.Contains(string(page), "\n| `"+name+"` | ") {
+			t.Errorf("docs/security.md does not list the limit %s", name)
 		}
 	}
 }
