@@ -311,7 +311,7 @@ const defaultOutput = 1 << 30
 // limits are those of the command line and the workspace, and defaults for
 // what neither sets.
 func (s *serving) limits(own workspace.Limits) platform.Limits {
-	l := own.Stricter(s.options.limits).Stricter(workspace.Limits{Time: s.options.timeout})
+	l := workspace.StricterLimits(own, workspace.StricterLimits(s.options.limits, workspace.Limits{Time: s.options.timeout}))
 	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
 		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
 	}

@@ -127,10 +127,11 @@ func (f Folder) Exceeded(limits Limits) Limit {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
 			return nil
-		case err != nil && limits.Output > 0:
-			reached = OutputLimit
-			return fs.SkipAll
 		case err != nil:
+			if limits.Output > 0 {
+				reached = OutputLimit
+				return fs.SkipAll
+			}
 			return nil
 		}
 		if info.Mode().IsRegular() {

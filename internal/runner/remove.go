@@ -33,8 +33,9 @@ func RemoveAll(dir string) error {
 func flatten(root *os.Root) {
 	f := flattener{root: root, name: ".moved-" + uuid.NewString() + "-"}
 	f.walk(".", 0)
-	for i := 0; i < f.moved; i++ {
-		f.walk(f.name+strconv.Itoa(i), 1)
+	for next := 0; next < f.moved; {
+		f.walk(f.name+strconv.Itoa(next), 1) // which may move more
+		next++
 	}
 }
 

@@ -59,6 +59,11 @@ func TestRemoveAll(t *testing.T) {
 func nest(t *testing.T, dir string, depth int) {
 	t.Helper()
 	t.Chdir(dir)
+	defer func() {
+		if err := os.Chdir("/"); err != nil { //nolint:usetesting // which asks where it is: that has no name
+			t.Error(err)
+		}
+	}()
 	for range depth {
 		if err := syscall.Mkdir("d", 0o700); err != nil {
 			t.Fatal(err)
@@ -66,9 +71,6 @@ func nest(t *testing.T, dir string, depth int) {
 		if err := syscall.Chdir("d"); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chdir("/"); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -36,14 +36,22 @@ var limitKinds = []struct {
 	name string
 	set  func(*Limits, any) error
 }{
-	{"memory", func(l *Limits, v any) (err error) { l.Memory, err = size(v, 16<<20); return }},
-	{"cpu", func(l *Limits, v any) (err error) { l.CPU, err = cores(v); return }},
-	{"processes", func(l *Limits, v any) (err error) { l.Processes, err = number(v, 1); return }},
-	{"time", func(l *Limits, v any) (err error) { l.Time, err = duration(v); return }},
-	{"output", func(l *Limits, v any) (err error) { l.Output, err = size(v, 1); return }},
-	{"log", func(l *Limits, v any) (err error) { l.Log, err = size(v, 1); return }},
-	{"open-files", func(l *Limits, v any) (err error) { l.OpenFiles, err = number(v, 16); return }},
-	{"temp", func(l *Limits, v any) (err error) { l.Temp, err = size(v, 4096); return }},
+	{"memory", func(l *Limits, v any) error { return assign(&l.Memory, size(16<<20), v) }},
+	{"cpu", func(l *Limits, v any) error { return assign(&l.CPU, cores, v) }},
+	{"processes", func(l *Limits, v any) error { return assign(&l.Processes, number(1), v) }},
+	{"time", func(l *Limits, v any) error { return assign(&l.Time, duration, v) }},
+	{"output", func(l *Limits, v any) error { return assign(&l.Output, size(1), v) }},
+	{"log", func(l *Limits, v any) error { return assign(&l.Log, size(1), v) }},
+	{"open-files", func(l *Limits, v any) error { return assign(&l.OpenFiles, number(16), v) }},
+	{"temp", func(l *Limits, v any) error { return assign(&l.Temp, size(4096), v) }},
+}
+
+func assign[N any](field *N, read func(any) (N, error), value any) error {
+	n, err := read(value)
+	if err == nil {
+		*field = n
+	}
+	return err
 }
 
 // LimitNames are the names of the limits.
@@ -65,13 +73,13 @@ func (l *Limits) Set(name string, value any) error {
 	return fmt.Errorf("there is no such limit; there are %s", strings.Join(LimitNames(), ", "))
 }
 
-// Stricter is of each limit the smaller one.
-func (l Limits) Stricter(other Limits) Limits {
+// StricterLimits are of each limit the smaller one.
+func StricterLimits(a, b Limits) Limits {
 	return Limits{
-		Memory: smaller(l.Memory, other.Memory), Output: smaller(l.Output, other.Output),
-		Log: smaller(l.Log, other.Log), Temp: smaller(l.Temp, other.Temp), CPU: smaller(l.CPU, other.CPU),
-		Processes: smaller(l.Processes, other.Processes), OpenFiles: smaller(l.OpenFiles, other.OpenFiles),
-		Time: smaller(l.Time, other.Time),
+		Memory: smaller(a.Memory, b.Memory), Output: smaller(a.Output, b.Output),
+		Log: smaller(a.Log, b.Log), Temp: smaller(a.Temp, b.Temp), CPU: smaller(a.CPU, b.CPU),
+		Processes: smaller(a.Processes, b.Processes), OpenFiles: smaller(a.OpenFiles, b.OpenFiles),
+		Time: smaller(a.Time, b.Time),
 	}
 }
 
@@ -83,24 +91,23 @@ func smaller[N int | int64 | float64 | time.Duration](a, b N) N {
 	return a
 }
 
-func size(value any, least int64) (int64, error) {
-	var n int64
-	switch v := value.(type) {
-	case int64:
-		n = v
-	case string:
-		parsed, err := humanize.ParseBytes(v)
-		if err != nil || parsed > math.MaxInt64 {
-			return 0, errors.New(`it is no size, such as "512MiB" or a number of bytes`)
+var errNoSize = errors.New(`it is no size, such as "512MiB" or a number of bytes`)
+
+func size(least int64) func(any) (int64, error) {
+	return func(value any) (int64, error) {
+		n, ok := value.(int64)
+		if text, is := value.(string); is {
+			parsed, err := humanize.ParseBytes(text)
+			n, ok = int64(min(parsed, math.MaxInt64)), err == nil && parsed <= math.MaxInt64
 		}
-		n = int64(parsed)
-	default:
-		return 0, errors.New(`it is no size, such as "512MiB" or a number of bytes`)
+		if !ok {
+			return 0, errNoSize
+		}
+		if n < least {
+			return 0, fmt.Errorf("it is less than %d bytes, with which no service runs", least)
+		}
+		return n, nil
 	}
-	if n < least {
-		return 0, fmt.Errorf("it is less than %d bytes, with which no service runs", least)
-	}
-	return n, nil
 }
 
 const leastCores = 0.01
@@ -124,15 +131,17 @@ func cores(value any) (float64, error) {
 	return n, nil
 }
 
-func number(value any, least int64) (int, error) {
-	if text, ok := value.(string); ok { // as on a command line
-		value = parsed(text)
+func number(least int64) func(any) (int, error) {
+	return func(value any) (int, error) {
+		if text, ok := value.(string); ok { // as on a command line
+			value = parsed(text)
+		}
+		n, ok := value.(int64)
+		if !ok || n < least || n > math.MaxInt32 {
+			return 0, fmt.Errorf("it is no number from %d on", least)
+		}
+		return int(n), nil
 	}
-	n, ok := value.(int64)
-	if !ok || n < least || n > math.MaxInt32 {
-		return 0, fmt.Errorf("it is no number from %d on", least)
-	}
-	return int(n), nil
 }
 
 func duration(value any) (time.Duration, error) {
@@ -179,7 +188,8 @@ func (w *Workspace) readLimits(given any) (Limits, error) {
 			}
 		}
 	}
-	return limits, limits.setAll(w.path(limitsFile)+": [limits]", file["limits"])
+	err = limits.setAll(w.path(limitsFile)+": [limits]", file["limits"])
+	return limits, err
 }
 
 const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`

@@ -97,7 +97,7 @@ func TestStricterLimits(t *testing.T) {
 	a := workspace.Limits{Memory: 1, CPU: 2, Time: 3, Processes: 4, Output: 9}
 	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
 	want := workspace.Limits{Memory: 1, CPU: 1, Time: 3, Processes: 4, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
-	if got := a.Stricter(b); got != want || b.Stricter(a) != want {
+	if got := workspace.StricterLimits(a, b); got != want || workspace.StricterLimits(b, a) != want {
 		t.Errorf("%+v, not %+v", got, want)
 	}
 }

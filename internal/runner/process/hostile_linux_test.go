@@ -54,12 +54,12 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	hidden := []string{
 		data, filepath.Join(data, "master.key"), filepath.Join(data, "executions.db"), filepath.Join(workspace, ".env"),
 	}
-	for _, file := range hidden[1:] {
-		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil { //nolint:gosec // it must not be its mode that hides it
+	for _, file := range hidden[1:] { // not their modes are to hide them
+		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(data, 0o755); err != nil { //nolint:gosec // as above
+	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	machine := cage.Detect(cage.Options{})
@@ -73,7 +73,7 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	}
 	runnertest.Attack(t, runnertest.Target{
 		Machine: machine, Hidden: hidden, Locked: append([]string{workspace}, environment...),
-		Open: func(t *testing.T) runner.Runner {
+		Open: func(*testing.T) runner.Runner {
 			return &process.Runner{Program: program, Dir: workspace, Environment: env, Cage: shut}
 		},
 	})
@@ -106,7 +106,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	} {
 		program, err := os.ReadFile(source)
 		if err == nil {
-			err = os.WriteFile(target, program, 0o755) //nolint:gosec // another user runs it
+			err = os.WriteFile(target, program, 0o755)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	}
 	// Else they are compiled anew for each execution.
 	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", kits).Run()
-	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil { //nolint:gosec // as above
+	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=4m", "-test.run=^TestHostile")

@@ -60,7 +60,7 @@ func read(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = f.Read(make([]byte, 16))
 	if err != nil && err.Error() == "EOF" {
 		return nil
@@ -129,7 +129,7 @@ func writeMany(path string, size int) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for range size / mebi {
 		if _, err := f.Write(make([]byte, mebi)); err != nil {
 			return err
@@ -242,7 +242,7 @@ func attackFiles(in input) answers {
 	}
 	for _, path := range places.Locked {
 		a.try("write "+path, add(path+"/new"))
-		a.try("chmod "+path, os.Chmod(path, 0o777))
+		a.try("chmod "+path, os.Chmod(path, 0o777)) //nolint:gosec // that is the attack
 	}
 	return a
 }
@@ -360,7 +360,7 @@ const sharedKey = 0x51AB
 func attackLeave(in input) answers {
 	listener, err := net.Listen("unix", "@"+in.Text)
 	if err == nil {
-		defer listener.Close()
+		defer func() { _ = listener.Close() }()
 	}
 	_, _ = unix.SysvShmGet(sharedKey, 4096, unix.IPC_CREAT|0o666)
 	_ = add("/dev/shm/" + in.Text)
