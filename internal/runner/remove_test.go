@@ -17,7 +17,7 @@ func TestRemoveAll(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		nest(t, dir, 5000)
+		nest(t, dir, 2500)
 		remove(t, dir)
 	})
 	t.Run("folders that allow nothing", func(t *testing.T) {

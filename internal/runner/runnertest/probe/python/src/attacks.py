@@ -47,7 +47,9 @@ def output(name):
 
 def group_limit(controller, *names):
     """The limit of the own cgroup, as the kernel tells it; None if there is none."""
-    for line in open("/proc/self/cgroup"):
+    with open("/proc/self/cgroup") as file:
+        groups = file.readlines()
+    for line in groups:
         _, controllers, path = line.strip().split(":", 2)
         base = "/sys/fs/cgroup" + ("/" + controller if controller in controllers.split(",") else "") + path
         for name in names:
@@ -210,7 +212,7 @@ def attack_signals(**_):
 
 def attack_processes(text, **_):
     answers = {}
-    for number in json.loads(text) + ["1"]:
+    for number in [*json.loads(text), "1"]:
         for name in ("environ", "mem", "fd/0", "fd/1", "maps", "root/etc/passwd", "cwd/x"):
             # Of number 1 only what holds something: the shim is there, and shows nothing.
             if number != "1" or name in ("environ", "mem", "fd/0", "maps"):
@@ -315,7 +317,8 @@ def attack_many(number, **_):
 
 
 def attack_names(**_):
-    for name in (b"line\nend", b"\xff\xfe", b"\xfd", b"n" * 255, b"\x1b[2Jescape", b" ", b"-rf", b"back\\slash", b"..."):
+    odd = (b"line\nend", b"\xff\xfe", b"\xfd", b"n" * 255, b"\x1b[2Jescape", b" ", b"-rf", b"back\\slash", b"...")
+    for name in odd:
         with open(output(name), "wb") as file:
             file.write(b"x")
     return {}
