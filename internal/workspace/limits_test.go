@@ -131,3 +131,23 @@ func TestLimitsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitsThatChanged: a server takes other limits over as it does other
+// code.
+func TestLimitsThatChanged(t *testing.T) {
+	dir := newService(t)
+	write(t, "[limits]\ncpu = 1\n", dir, "qhubctl.toml")
+	w := open(t, dir)
+	env := &workspace.Environment{Python: filepath.Join(dir, "python")}
+	write(t, "", dir, "python")
+	key := w.SourceKey(env)
+	if key == "" || w.Changed(env, key) {
+		t.Fatalf("it has changed by itself; key %q", key)
+	}
+	for _, text := range []string{"[limits]\ncpu = 2\n", "[limits]\ncpu = 'all'\n", ""} {
+		write(t, text, dir, "qhubctl.toml")
+		if !w.Changed(env, key) {
+			t.Errorf("%q is no change", text)
+		}
+	}
+}

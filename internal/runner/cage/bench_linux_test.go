@@ -42,6 +42,9 @@ func BenchmarkStart(b *testing.B) {
 		}
 		b.Run("+"+name, func(b *testing.B) { startTrue(b, less, cage.Policy{Limits: some}) })
 	}
+	b.Run("all, folders of an execution", func(b *testing.B) {
+		startTrue(b, m, cage.Policy{Limits: limits, Given: []string{b.TempDir(), b.TempDir()}, Scratch: []string{b.TempDir(), b.TempDir()}})
+	})
 	b.Run("all, network none", func(b *testing.B) { startTrue(b, m, cage.Policy{Limits: limits, Network: cage.NetworkNone}) })
 }
 
