@@ -64,10 +64,11 @@ the service's files counts for executions that start after it.
 Secrets that a request leaves out come from the environment, the file of
 --env-file, and .env; data pools from input/NAME or datapool/NAME.
 
-Executions that start cold are confined by all that this machine gives (see
-` + "`qhubctl doctor`" + `): they see the service, their own folders, their data pools
-and the system's programs, and nothing else. With --require-sandbox all start
-cold and confined, and the service is not served where something is missing.
+Executions are confined by all that this machine gives (see ` + "`qhubctl doctor`" + `):
+they see the service, their own folders, their data pools and the system's
+programs, and nothing else; forks of one process do not see each other. With
+--require-sandbox the service is not served where something is missing, and
+starts cold where forks cannot be kept apart like that.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in

@@ -255,7 +255,7 @@ func (s *serving) setService(ctx context.Context, described *signature.Signature
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
-				s.log.Debug("the service starts " + startText(opened.learnStart(program)))
+				s.log.Debug("the service starts "+startText(opened.learnStart(program)), "confined", program.State().Caged)
 			}
 		})
 	}
@@ -291,17 +291,23 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	}
 }
 
-// runner runs the executions of the service. A fork of a process that is ready
-// cannot be shut in yet: services that can start warm do, unless they must be
-// confined.
+// runner runs the executions of the service, as forks of a process that is
+// ready where that can be. They are confined as in cages of their own, or
+// start cold if they must be and this machine cannot keep forks apart.
 func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
-	_, whyNot := opened.forkable()
-	if shut := s.cage(opened); shut != nil && (s.options.requireSandbox || whyNot != "") {
-		return &process.Runner{
-			Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
-		}, nil
+	shut := s.cage(opened)
+	if shut.Confines() {
+		err := s.machine.RequireForks()
+		if err != nil {
+			s.log.Debug("forks are less confined than processes with a cage each", "because", err)
+		}
+		if err != nil && s.options.requireSandbox {
+			return &process.Runner{
+				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
+			}, nil
+		}
 	}
-	return opened.runner(s.log, standby)
+	return opened.runner(s.log, standby, shut, s.engine.Scratch())
 }
 
 // defaultOutput is how much an execution may leave as its result: more than

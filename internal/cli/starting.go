@@ -39,16 +39,17 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 
 // runner runs the executions of the service, each in a process of its own. The
 // folders are placed anew for each. The first ones start cold until the
-// returned runner, if it is a warm one, is prepared.
-func (s *service) runner(log *slog.Logger, standby int) (runner.Runner, *warm.Program) {
+// returned runner, if it is a warm one, is prepared. They are shut in a cage
+// if there is one, and their folders are below scratch.
+func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string) (runner.Runner, *warm.Program) {
 	env := s.environment(runner.Folder{})
 	python, whyNot := s.forkable()
 	if whyNot != "" {
-		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env}, nil
+		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env, Cage: shut}, nil
 	}
 	r := warm.NewRunner(warm.Options{
 		Python: python, Dir: s.workspace.Dir, Environment: env,
-		Standby: standby, Idle: keepIdle, Logger: log,
+		Standby: standby, Idle: keepIdle, Cage: shut, Scratch: scratch, Logger: log,
 	})
 	program := r.Program()
 	return r, program
@@ -71,7 +72,7 @@ func (s *service) start(ctx context.Context, streams *term.Streams) (workspace.S
 	if known, ok := s.workspace.CachedStart(s.key); ok {
 		return known, nil
 	}
-	_, program := s.runner(slog.New(slog.DiscardHandler), 0)
+	_, program := s.runner(slog.New(slog.DiscardHandler), 0, nil, "")
 	defer func() { _ = program.Close() }() // it never fails
 	done := streams.Step("Importing the service ahead, as serve does")
 	err := program.Prepare(ctx)

@@ -37,6 +37,9 @@ func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Ma
 	case outcome.Limit == runner.OutputLimit:
 		failed.problem = withExit(execution.LimitReached("bytes of output", w.revision.Limits.Output), outcome)
 		return failed
+	case outcome.Limit == runner.TempLimit:
+		failed.problem = withExit(execution.LimitReached("bytes of temporary files", w.revision.Limits.Temp), outcome)
+		return failed
 	case outcome.Limit == runner.FilesLimit:
 		failed.problem = withExit(execution.LimitReached("files and folders in its output", runner.MaxEntries), outcome)
 		return failed

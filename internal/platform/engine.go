@@ -158,6 +158,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	return errors.Join(e.closeServices(), e.folders.close())
 }
 
+// Scratch is the folder below which executions get theirs.
+func (e *Engine) Scratch() string { return e.folders.work }
+
 // allWorks are the executions that this engine has claimed.
 func (e *Engine) allWorks() []*work {
 	e.mu.Lock()

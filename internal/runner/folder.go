@@ -5,6 +5,7 @@ package runner
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +23,12 @@ type Folder struct{ root string }
 // NewFolder makes the space below parent; an empty parent is the system's
 // temporary folder.
 func NewFolder(parent string) (Folder, error) {
-	root, err := os.MkdirTemp(parent, "qhubctl-run-")
-	if err != nil {
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	// Nobody who cannot list the parent guesses the name.
+	root := filepath.Join(parent, "qhubctl-run-"+rand.Text()[:16])
+	if err := os.Mkdir(root, 0o700); err != nil {
 		return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 	}
 	f := Folder{root}

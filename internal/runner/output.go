@@ -113,13 +113,33 @@ func (o *Output) Open(name string) (*os.File, error) {
 	return file, nil
 }
 
-// Exceeded is the limit of its output folder that an execution has gone
-// beyond. A folder that nobody can look into counts as too much: nothing else
-// would bound what is in it.
+// Exceeded is the limit of its folders that an execution has gone beyond. An
+// output that nobody can look into counts as too much: nothing else would
+// bound what is in it. Temporary files are in memory where the execution has a
+// root folder of its own, and bounded by that; where not, they are measured.
 func (f Folder) Exceeded(limits Limits) Limit {
+	if limit := exceeded(f.Output(), limits.Output, MaxEntries); limit != NoLimit {
+		return limit
+	}
+	if limits.Temp <= 0 {
+		return NoLimit
+	}
+	for _, dir := range []string{f.Temp(), f.Home()} {
+		if exceeded(dir, limits.Temp, int(max(minTempEntries, limits.Temp/4096))) != NoLimit {
+			return TempLimit
+		}
+	}
+	return NoLimit
+}
+
+// minTempEntries is how many temporary files there may be, however little they
+// may take.
+const minTempEntries = 1024
+
+func exceeded(dir string, most int64, mostEntries int) Limit {
 	var size int64
 	entries, reached := 0, NoLimit
-	_ = filepath.WalkDir(f.Output(), func(_ string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		var info fs.FileInfo
 		if err == nil {
 			info, err = entry.Info()
@@ -128,7 +148,7 @@ func (f Folder) Exceeded(limits Limits) Limit {
 		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
 			return nil
 		case err != nil:
-			if limits.Output > 0 {
+			if most > 0 {
 				reached = OutputLimit
 				return fs.SkipAll
 			}
@@ -137,9 +157,9 @@ func (f Folder) Exceeded(limits Limits) Limit {
 		if info.Mode().IsRegular() {
 			size += info.Size()
 		}
-		if entries++; entries > MaxEntries+1 { // the folder itself is the first
+		if entries++; entries > mostEntries+1 { // the folder itself is the first
 			reached = FilesLimit
-		} else if limits.Output > 0 && size > limits.Output {
+		} else if most > 0 && size > most {
 			reached = OutputLimit
 		}
 		if reached != NoLimit {

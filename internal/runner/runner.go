@@ -86,6 +86,8 @@ const (
 	OutputLimit Limit = "output"
 	// FilesLimit is that of entries in the output folder.
 	FilesLimit Limit = "files"
+	// TempLimit is that of temporary files, where they are not in memory.
+	TempLimit Limit = "temporary files"
 	// MemoryLimit and ProcessLimit are told only of an execution that failed.
 	MemoryLimit  Limit = "memory"
 	ProcessLimit Limit = "processes"

@@ -30,6 +30,9 @@ func (m *Machine) Layers() []Layer {
 	}}
 }
 
+// RequireForks fails as Require does.
+func (m *Machine) RequireForks() error { return m.Require() }
+
 // Network tells whether this machine can hold a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
 

@@ -20,7 +20,7 @@ type Machine struct {
 	root    bool // may do all this without a user namespace
 	abi     int  // of Landlock
 	system  system
-	filters map[Network]string
+	filters map[filterKey]string
 	ids     *identities
 	groups  *groups
 	held    [layers]bool
@@ -43,7 +43,7 @@ func Detect(o Options) *Machine {
 	m := &Machine{
 		root:    privileged(),
 		system:  findSystem(),
-		filters: map[Network]string{},
+		filters: map[filterKey]string{},
 		ids:     newIdentities(o),
 		groups:  &groups{},
 	}
@@ -51,9 +51,12 @@ func Detect(o Options) *Machine {
 		m.held[l] = true
 	}
 	for _, network := range []Network{NetworkFull, NetworkLoopback, NetworkNone} {
-		var err error
-		if m.filters[network], err = filter(network); err != nil {
-			m.lacks(layerSyscalls, err.Error())
+		for _, forks := range []bool{false, true} {
+			key := filterKey{network, forks}
+			var err error
+			if m.filters[key], err = filter(key); err != nil {
+				m.lacks(layerSyscalls, err.Error())
+			}
 		}
 	}
 	var err error

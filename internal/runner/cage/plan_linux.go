@@ -66,11 +66,17 @@ func (b *builder) build(g *group) error {
 	if b.byRoot() {
 		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
 	}
+	if b.policy.Forks != "" && !has(layerFilesystem) {
+		b.policy.Writable = slices.Concat(b.policy.Writable, []string{b.policy.Forks})
+	}
 	list, err := places(b.machine.system, b.policy)
 	if err != nil {
 		return err
 	}
 	if has(layerFilesystem) {
+		if b.policy.Forks != "" {
+			list = append(list, &place{path: ForksAt, from: b.policy.Forks, kind: placeWritable, late: true})
+		}
 		if err := b.filesystem(list); err != nil {
 			return err
 		}
@@ -85,7 +91,7 @@ func (b *builder) build(g *group) error {
 		b.landlock(list, has(layerFilesystem))
 	}
 	if has(layerSyscalls) {
-		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, A: b.machine.filters[b.policy.Network]})
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
 	}
 	return nil
 }

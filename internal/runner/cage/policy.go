@@ -27,7 +27,16 @@ type Policy struct {
 	// Network is what it reaches of the network; the zero value is all.
 	Network Network
 	Limits  Limits
+	// Forks is for a command that forks executions which are to be kept from
+	// each other, each by a [Ruleset] and a [Group]: the folder below which
+	// they get folders of their own, later. It is shown as [ForksAt], so that
+	// it lies in no other that they may read.
+	Forks string
 }
+
+// ForksAt is where a command in a root folder of its own finds the folders of
+// the executions that it forks.
+const ForksAt = "/run/executions"
 
 // Network is what an execution reaches of the network.
 type Network string
@@ -66,7 +75,11 @@ const defaultTemp = 64 << 20
 
 // check finds what would not mean what its writer thinks.
 func (p Policy) check() error {
-	for _, list := range [][]string{p.Writable, p.Given, p.Scratch, p.Readable, p.Hidden} {
+	forks := []string{p.Forks}
+	if p.Forks == "" {
+		forks = nil
+	}
+	for _, list := range [][]string{p.Writable, p.Given, p.Scratch, p.Readable, p.Hidden, forks} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				return fmt.Errorf("cage: %q is not an absolute path in its shortest form", path)

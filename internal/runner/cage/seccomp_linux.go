@@ -42,8 +42,19 @@ var absent = []string{"clone3", "io_uring_setup", "io_uring_enter", "io_uring_re
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
 
-// filter assembles the filter for a network.
-func filter(network Network) (string, error) {
+// shared are calls that reach others of the same user, or what they have left:
+// not for executions that are forked in one cage. Answered as by a kernel that
+// lacks them.
+var shared = []string{"shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open"}
+
+// filterKey is what a filter depends on.
+type filterKey struct {
+	network Network
+	forks   bool
+}
+
+// filter assembles a filter.
+func filter(key filterKey) (string, error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return "", fmt.Errorf("no filter of system calls for this architecture: %w", err)
@@ -55,7 +66,7 @@ func filter(network Network) (string, error) {
 		})
 	}
 	families := []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
-	if network == NetworkNone {
+	if key.network == NetworkNone {
 		families = families[:1]
 	}
 	// All but these: sockets to the host of a virtual machine, to the
@@ -77,6 +88,17 @@ func filter(network Network) (string, error) {
 				{Name: "socketpair", Conditions: others},
 			}, Action: errno(unix.EAFNOSUPPORT)},
 		},
+	}
+	if key.forks {
+		others := seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.NotEqual, Value: 0}}
+		policy.Syscalls = append(policy.Syscalls,
+			seccomp.SyscallGroup{Names: known(shared), Action: errno(unix.ENOSYS)},
+			// Of other processes, and of all of a user.
+			seccomp.SyscallGroup{NamesWithCondtions: []seccomp.NameWithConditions{
+				{Name: "prlimit64", Conditions: others},
+				{Name: "setpriority", Conditions: others},
+			}, Action: errno(unix.EPERM)},
+		)
 	}
 	program, err := policy.Assemble()
 	if err != nil {

@@ -2,6 +2,7 @@ package cage
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -54,12 +55,15 @@ const (
 // A place is a path and what is to be seen there.
 type place struct {
 	path   string
+	from   string // what is shown there, if not what is at path
 	kind   placeKind
 	file   bool
 	parent *place
 	// late places are mounted when what was mounted until then is read-only.
 	late bool
 }
+
+func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
 
 // A system is what every cage on this machine shows, found out once.
 type system struct {
@@ -258,8 +262,12 @@ func (b *builder) filesystem(list []*place) error {
 		if b.byRoot() {
 			flags |= unix.MS_RDONLY
 		}
+		var data string
+		if b.policy.Forks != "" && b.machine.has(layerLandlock) {
+			data = "hidepid=ptraceable" // by which forked executions do not see each other
+		}
 		// It wants to see the /proc there was.
-		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", N: flags})
+		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", D: data, N: flags})
 	}
 	add(shim.Step{Op: shim.OpRoot})
 	return nil
@@ -301,7 +309,7 @@ func (b *builder) show(pl *place, list []*place) error {
 		if err != nil {
 			return err
 		}
-		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at, N: attr, M: space})
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.source(), B: at, N: attr, M: space})
 	}
 	return nil
 }
@@ -332,17 +340,23 @@ func (b *builder) hide(pl *place, list []*place) {
 	b.add(layerFilesystem, shim.Step{Op: shim.OpAttr, A: at, N: attrReadOnly})
 }
 
+// errNotMapped is why folders that are made later cannot be an execution's.
+var errNotMapped = errors.New("folders on this file system cannot be shown as another user's")
+
 // ownedBy returns the descriptor, in the shim, of the namespace that makes the
 // files of a place those of the execution's user; 0 for none.
 func (b *builder) ownedBy(pl *place) (uint64, error) {
 	if b.program.UID == 0 {
 		return 0, nil
 	}
-	space, err := b.machine.ids.space(pl.path, b.program.UID)
+	space, err := b.machine.ids.space(pl.source(), b.program.UID)
 	if err != nil {
 		return 0, err
 	}
 	if space == nil {
+		if b.policy.Forks != "" && pl.kind == placeWritable {
+			return 0, errNotMapped
+		}
 		if pl.kind == placeWritable || pl.kind == placeGiven {
 			return 0, own(pl.path, b.program.UID)
 		}

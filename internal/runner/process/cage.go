@@ -15,21 +15,32 @@ type Cage struct {
 	Policy  cage.Policy
 }
 
-// confines tells whether there is a cage, and a machine to build it.
-func (c *Cage) confines() bool { return c != nil && c.Machine.Confines() }
+// Confines tells whether there is a cage, and a machine to build it.
+func (c *Cage) Confines() bool { return c != nil && c.Machine.Confines() }
 
-// around is the cage of one execution.
-func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
-	if !c.confines() {
+// Around is the cage of a program with a working folder, without what each of
+// its executions has of its own; nil if there is none.
+func (c *Cage) Around(program Program, dir string) *Cage {
+	if !c.Confines() {
 		return nil
 	}
 	p := c.Policy
-	p.Readable = slices.Concat(p.Readable, r.Program.Files())
-	if r.Dir != "" {
-		dir := absolute(r.Dir)
+	p.Readable = slices.Concat(p.Readable, program.Files())
+	if dir != "" {
+		dir := absolute(dir)
 		p.Readable = append(p.Readable, dir...)
 		p.Hidden = slices.Concat(p.Hidden, []string{filepath.Join(dir[0], ".env")})
 	}
+	return &Cage{Machine: c.Machine, Policy: p}
+}
+
+// around is the cage of one execution.
+func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
+	shut := c.Around(r.Program, r.Dir)
+	if shut == nil {
+		return nil
+	}
+	p := &shut.Policy
 	for _, pool := range job.DataPools {
 		p.Readable = append(p.Readable, absolute(pool)...)
 	}
@@ -39,7 +50,7 @@ func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
 	p.Scratch = slices.Concat(p.Scratch, absolute(folder.Temp(), folder.Home()))
 	p.Writable = slices.Concat(p.Writable, absolute(folder.Output()))
 	p.Limits = bounds(p.Limits, job.Limits)
-	return &Cage{Machine: c.Machine, Policy: p}
+	return shut
 }
 
 // bounds are the limits of a cage with those of a job, which count more.
@@ -69,9 +80,9 @@ func absolute(paths ...string) []string {
 	return list
 }
 
-// reachedLimit names what an execution had too little of. Memory comes first:
+// ReachedLimit names what an execution had too little of. Memory comes first:
 // it is what kills.
-func reachedLimit(reached []string) runner.Limit {
+func ReachedLimit(reached []string) runner.Limit {
 	switch {
 	case slices.Contains(reached, cage.LimitMemory):
 		return runner.MemoryLimit
@@ -89,5 +100,5 @@ func (p *Process) waitCaged() (Outcome, error) {
 		p.tree.KillStrays()
 	}
 	p.pipes.Finish()
-	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: reachedLimit(end.Reached)}, err
+	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached)}, err
 }

@@ -34,8 +34,8 @@ type Command struct {
 	Env []string
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	Stdout, Stderr io.Writer
-	// Files are open in the process from descriptor 3 on.
-	Files []*os.File
+	// Stdin is the standard input of the process; nil: nothing.
+	Stdin *os.File
 	// Mark is what the processes of this execution are recognised by; empty
 	// takes one at random. See [EndStrays].
 	Mark string
@@ -112,7 +112,9 @@ func newProcess(c Command) *Process {
 	}
 	p.cmd.Dir = c.Dir
 	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.Marker)
-	p.cmd.ExtraFiles = c.Files
+	if c.Stdin != nil {
+		p.cmd.Stdin = c.Stdin
+	}
 	p.cmd.SysProcAttr = ownGroup()
 	return p
 }
@@ -133,7 +135,7 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 }
 
 func (p *Process) startCommand() error {
-	if p.cage.confines() {
+	if p.cage.Confines() {
 		var err error
 		if p.caged, err = p.cage.Machine.Start(p.cmd, p.cage.Policy); err != nil {
 			return err

@@ -23,6 +23,10 @@ type Target struct {
 	// Hidden are files and folders that no execution may read, such as those
 	// of the platform; Locked are folders that none may change.
 	Hidden, Locked []string
+	// Common says that executions have /tmp and /dev/shm in common as long as
+	// one of them runs, as forks of one process do, and their temporary files
+	// are measured.
+	Common bool
 }
 
 // An Assault is one thing that a hostile service tries.

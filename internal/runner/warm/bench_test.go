@@ -15,29 +15,36 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
 )
 
-// BenchmarkExecution is one execution from its start to its end, cold and warm.
+// BenchmarkExecution is one execution from its start to its end, cold and warm,
+// open and in a cage.
 func BenchmarkExecution(b *testing.B) {
 	python := complete(b, runnertest.KitPython(b))
 	cold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base()}
-	options := warm.Options{Python: python, Dir: runnertest.PythonProbe(), Environment: base()}
+	shutCold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base(), Cage: confined()}
+	options := warm.Options{Python: python, Dir: runnertest.PythonProbe(), Environment: base(), Scratch: scratch(b)}
 	forked := prepared(b, options)
+	options.Cage = confined()
+	shutForked := prepared(b, options)
 	options.Standby = 4
+	shutStandby := prepared(b, options)
+	options.Cage = nil
 	standby := prepared(b, options)
 	for _, bench := range []struct {
 		name   string
 		runner runner.Runner
-	}{{"cold", cold}, {"forked", forked}, {"standby", standby}} {
+	}{
+		{"cold", cold}, {"cold/caged", shutCold}, {"forked", forked}, {"forked/caged", shutForked},
+		{"standby", standby}, {"standby/caged", shutStandby},
+	} {
 		b.Run(bench.name, func(b *testing.B) { benchmarkExecution(b, bench.runner) })
-	}
-	for _, r := range []runner.Runner{cold, forked, standby} {
-		if err := r.Close(); err != nil {
+		if err := bench.runner.Close(); err != nil {
 			b.Error(err)
 		}
 	}
 }
 
 func benchmarkExecution(b *testing.B, r runner.Runner) {
-	scratch := b.TempDir()
+	scratch := inScratch(b)
 	for b.Loop() {
 		run, err := r.Start(context.Background(), runner.Job{
 			ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard,

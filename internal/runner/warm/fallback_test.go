@@ -14,12 +14,15 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
 )
 
 const trivial = "def run(action: str) -> dict:\n    return {'did': action}\n"
 
-func TestColdWhereForksBreak(t *testing.T) {
+func TestColdWhereForksBreak(t *testing.T) { each(t, testColdWhereForksBreak) }
+
+func testColdWhereForksBreak(t *testing.T, shut *process.Cage) {
 	for name, c := range map[string]struct{ text, reason string }{
 		"a thread":        {"import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True, name='poller').start()\n", "poller"},
 		"a connection":    {"import socket\npair = socket.socketpair()\n", "connection"},
@@ -29,7 +32,7 @@ func TestColdWhereForksBreak(t *testing.T) {
 		"its import ends": {"import os\nif 'SECRET_API_TOKEN' not in os.environ and os.environ.get('TMPDIR') is None: os._exit(3)\n", "ended the process"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := written(t, c.text+trivial)
+			o := written(t, c.text+trivial, shut)
 			r := warm.NewRunner(o)
 			defer func() { _ = r.Close() }()
 			if err := r.Program().Prepare(t.Context()); err != nil {
@@ -46,8 +49,10 @@ func TestColdWhereForksBreak(t *testing.T) {
 	}
 }
 
-func TestTemplateIsKilled(t *testing.T) {
-	o := service(t, nil)
+func TestTemplateIsKilled(t *testing.T) { each(t, testTemplateIsKilled) }
+
+func testTemplateIsKilled(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
 	o.Standby = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
@@ -74,7 +79,7 @@ func started(t *testing.T, r runner.Runner) (<-chan struct{}, <-chan runner.Outc
 	t.Helper()
 	reader, writer := io.Pipe()
 	run, err := r.Start(t.Context(), runner.Job{
-		ID: execution.NewID(), Scratch: t.TempDir(), Stdout: writer, Stderr: io.Discard,
+		ID: execution.NewID(), Scratch: inScratch(t), Stdout: writer, Stderr: io.Discard,
 		Inputs: map[string]json.RawMessage{"action": json.RawMessage(`"sleep"`)},
 	})
 	if err != nil {
@@ -110,14 +115,16 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-func TestCloseWaitsForExecutions(t *testing.T) {
-	r := prepared(t, service(t, nil))
+func TestCloseWaitsForExecutions(t *testing.T) { each(t, testCloseWaitsForExecutions) }
+
+func testCloseWaitsForExecutions(t *testing.T, shut *process.Cage) {
+	r := prepared(t, service(t, nil, shut))
 	pid := r.Program().State().Pid
-	process, err := os.FindProcess(pid)
+	template, err := os.FindProcess(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = process.Release() }()
+	defer func() { _ = template.Release() }()
 	_, outcome := started(t, r)
 	closed := make(chan error, 1)
 	go func() { closed <- r.Close() }()
@@ -135,13 +142,15 @@ func TestCloseWaitsForExecutions(t *testing.T) {
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	if process.Signal(syscall.Signal(0)) == nil {
+	if template.Signal(syscall.Signal(0)) == nil {
 		t.Error("the template still runs")
 	}
 }
 
-func TestStandbyIsKilled(t *testing.T) {
-	o := service(t, nil)
+func TestStandbyIsKilled(t *testing.T) { each(t, testStandbyIsKilled) }
+
+func testStandbyIsKilled(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
 	o.Standby = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
@@ -159,8 +168,10 @@ func TestStandbyIsKilled(t *testing.T) {
 	}
 }
 
-func TestNothingIsLeft(t *testing.T) {
-	o := service(t, nil)
+func TestNothingIsLeft(t *testing.T) { each(t, testNothingIsLeft) }
+
+func testNothingIsLeft(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
 	o.Standby = 2
 	r := prepared(t, o)
 	do(t, r, "look")

@@ -15,29 +15,47 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
 // A fork of a template that waits for its order.
 type fork struct {
-	orders  *net.UnixConn
-	ready   chan struct{} // closed when it is made, or cannot be
-	pid     int
-	failure error
+	template *template
+	orders   *net.UnixConn
+	pid      int // guarded by the template's lock
+	group    *cage.Group
 
 	done   chan struct{} // closed when it has ended
+	reason string        // why there was none
 	status unix.WaitStatus
 	known  bool // the status is: the template has told it
+
+	settled sync.Once
+	reached []string // limits
 }
 
-func (f *fork) made(pid int, err error) {
-	f.pid, f.failure = pid, err
-	close(f.ready)
-}
+// birthTime is how long a fork may take until it waits for its order.
+const birthTime = 20 * time.Second
 
-func (f *fork) end(status unix.WaitStatus, known bool) {
-	f.status, f.known = status, known
-	close(f.done)
+// await returns when the fork waits for its order, or cannot any more.
+func (f *fork) await() error {
+	_ = f.orders.SetReadDeadline(time.Now().Add(birthTime))
+	_, pid, err := receiveFrom(f.orders, make([]byte, 1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errUnborn
+	case err != nil:
+		<-f.done
+		if f.reason != "" {
+			return errors.New(f.reason)
+		}
+		return fmt.Errorf("a fork ended before it began: %w", err)
+	}
+	f.template.mu.Lock()
+	defer f.template.mu.Unlock()
+	f.pid = pid
+	return f.orders.SetReadDeadline(time.Time{})
 }
 
 func (f *fork) hasEnded() bool {
@@ -50,7 +68,24 @@ func (f *fork) hasEnded() bool {
 }
 
 // discard lets a fork go that is not needed: without an order it ends.
-func (f *fork) discard() { _ = f.orders.Close() }
+func (f *fork) discard() {
+	_ = f.orders.Close()
+	f.template.settling.Go(f.settle)
+}
+
+// settle waits for the end of the fork, ends what it has left in its group, and
+// gives that back.
+func (f *fork) settle() {
+	f.settled.Do(func() {
+		<-f.done
+		if !f.known && f.reason == "" {
+			<-f.template.dead // nobody else joins the group
+		}
+		if f.group != nil {
+			f.reached = f.group.End()
+		}
+	})
+}
 
 // execution is a fork that runs the service, or, if it was lost before it
 // began, a cold process in its place.
@@ -58,6 +93,7 @@ type execution struct {
 	program  *Program
 	template *template
 	fork     *fork
+	room     *apartment // nil if there is no cage
 	command  process.Command
 	tree     process.Tree
 	release  sync.Once
@@ -70,12 +106,25 @@ type execution struct {
 
 // execution takes a fork for a command.
 func (t *template) execution(p *Program, c process.Command) (process.Execution, error) {
+	room, err := t.apartment(c.Cage)
+	if err != nil {
+		return nil, err
+	}
 	f, err := t.take()
 	if err != nil {
 		return nil, err
 	}
+	if f.group != nil {
+		if err := f.group.Limit(room.limits); err != nil {
+			f.discard()
+			return nil, fmt.Errorf("cannot limit a fork: %w", err)
+		}
+	}
+	t.mu.Lock()
+	t.running++
+	t.mu.Unlock()
 	return &execution{
-		program: p, template: t, fork: f, command: c,
+		program: p, template: t, fork: f, command: c, room: room,
 		tree: process.Tree{Pid: f.pid, Marker: process.Marker(c.Mark)},
 	}, nil
 }
@@ -84,12 +133,12 @@ func (e *execution) Describe(context.Context) ([]byte, error) {
 	return nil, errors.New("a fork does not describe its service")
 }
 
-func (e *execution) Finish() { e.fork.discard() }
+func (e *execution) Finish() { _ = e.fork.orders.Close() }
 
 // Run sends the order. A fork that has ended before it took it is replaced,
 // unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
-	defer e.fork.discard()
+	defer e.Finish()
 	if e.isStopped() {
 		return nil // as for any program that is stopped early, Wait tells
 	}
@@ -153,10 +202,10 @@ func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 	env := make(map[string]string, len(e.command.Env))
 	for _, entry := range e.command.Env {
 		name, value, _ := strings.Cut(entry, "=")
-		env[name] = value
+		env[name] = e.room.inside(value)
 	}
 	head, err := json.Marshal(map[string]any{
-		"dir": e.command.Dir, "env": env, "marker": e.tree.Marker, "finalize": e.program.options.Finalize,
+		"dir": e.command.Dir, "env": env, "marker": e.tree.Marker, "finalize": e.program.options.Finalize, "walls": e.room,
 	})
 	if err != nil {
 		return nil, err
@@ -202,13 +251,15 @@ func (e *execution) signal(signal os.Signal) {
 // Wait implements [process.Execution].
 func (e *execution) Wait() (process.Outcome, error) {
 	defer e.release.Do(e.program.release)
+	defer e.template.sweep()
 	e.mu.Lock()
 	cold, pipes := e.cold, e.pipes
 	e.mu.Unlock()
 	if cold != nil {
+		e.fork.settle()
 		return cold.Wait()
 	}
-	<-e.fork.done
+	e.fork.settle()
 	e.endStrays()
 	if pipes != nil {
 		pipes.Finish()
@@ -218,7 +269,7 @@ func (e *execution) Wait() (process.Outcome, error) {
 		return process.Outcome{ExitCode: -1, Signal: unix.SignalName(unix.SIGKILL)}, nil
 	}
 	e.program.succeeded()
-	outcome := process.Outcome{ExitCode: e.fork.status.ExitStatus()}
+	outcome := process.Outcome{ExitCode: e.fork.status.ExitStatus(), Limit: process.ReachedLimit(e.fork.reached)}
 	if e.fork.status.Signaled() {
 		outcome.Signal = unix.SignalName(e.fork.status.Signal())
 	}
@@ -228,6 +279,9 @@ func (e *execution) Wait() (process.Outcome, error) {
 // endStrays ends what has left the group of the fork. Orphans are children of
 // the template, which mostly has none.
 func (e *execution) endStrays() {
+	if e.fork.group != nil {
+		return // nobody leaves a group
+	}
 	if !e.fork.known {
 		e.tree.Signal(os.Kill)
 		e.tree.KillStrays()

@@ -33,7 +33,7 @@ type left struct {
 }
 
 // service says how the service in testdata is run, with further variables.
-func service(t testing.TB, variables map[string]string) warm.Options {
+func service(t testing.TB, variables map[string]string, shut *process.Cage) warm.Options {
 	t.Helper()
 	dir, err := filepath.Abs("testdata/service")
 	if err != nil {
@@ -42,7 +42,7 @@ func service(t testing.TB, variables map[string]string) warm.Options {
 	env := base()
 	maps.Copy(env, variables)
 	env["EXPECTED_FOLDER"] = dir
-	return warm.Options{Python: complete(t, runnertest.KitPython(t)), Dir: dir, Environment: env}
+	return warm.Options{Python: complete(t, runnertest.KitPython(t)), Dir: dir, Environment: env, Cage: shut, Scratch: scratch(t)}
 }
 
 func cold(o warm.Options) runner.Runner {
@@ -58,7 +58,7 @@ func do(t *testing.T, r runner.Runner, action string) left {
 	}
 	var stdout, stderr bytes.Buffer
 	run, err := r.Start(t.Context(), runner.Job{
-		ID: execution.NewID(), Scratch: t.TempDir(), Stdout: &stdout, Stderr: &stderr,
+		ID: execution.NewID(), Scratch: inScratch(t), Stdout: &stdout, Stderr: &stderr,
 		Inputs:  map[string]json.RawMessage{"action": name},
 		Secrets: []runner.Secret{{Env: "SECRET_API_TOKEN", Value: plaintext.FromString("not-a-real-token")}},
 	})
@@ -101,9 +101,14 @@ func do(t *testing.T, r runner.Runner, action string) left {
 	return result
 }
 
-func TestNothingIsVisibleToTheNext(t *testing.T) {
-	o := service(t, nil)
+func TestNothingIsVisibleToTheNext(t *testing.T) { each(t, testNothingIsVisibleToTheNext) }
+
+func testNothingIsVisibleToTheNext(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
 	want := do(t, cold(o), "look")
+	if shut != nil {
+		want.value["files"] = []any{} // what this program was started with stays outside
+	}
 	for _, standby := range []int{0, 1} {
 		o.Standby = standby
 		r := prepared(t, o)
@@ -121,8 +126,10 @@ func TestNothingIsVisibleToTheNext(t *testing.T) {
 	}
 }
 
-func TestForksDiffer(t *testing.T) {
-	r := prepared(t, service(t, nil))
+func TestForksDiffer(t *testing.T) { each(t, testForksDiffer) }
+
+func testForksDiffer(t *testing.T, shut *process.Cage) {
+	r := prepared(t, service(t, nil, shut))
 	defer func() { _ = r.Close() }()
 	one, two := do(t, r, "random"), do(t, r, "random")
 	for name, value := range one.value {
@@ -135,14 +142,16 @@ func TestForksDiffer(t *testing.T) {
 	}
 }
 
-func TestSeedOfTheServiceStays(t *testing.T) {
+func TestSeedOfTheServiceStays(t *testing.T) { each(t, testSeedOfTheServiceStays) }
+
+func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
 	for name, text := range map[string]string{
 		"seeded":                "import random\nrandom.seed(42)\n",
 		"seeded by its state":   "import random\nrandom.setstate(random.Random(42).getstate())\n",
 		"seeded from elsewhere": "from random import seed\nseed(42)\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := written(t, text+"import random\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n")
+			o := written(t, text+"import random\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
 			r := prepared(t, o)
 			defer func() { _ = r.Close() }()
 			want := do(t, cold(o), "x").value
@@ -152,7 +161,7 @@ func TestSeedOfTheServiceStays(t *testing.T) {
 		})
 	}
 	t.Run("used, not seeded", func(t *testing.T) {
-		o := written(t, "import random\nrandom.seed()\nrandom.random()\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n")
+		o := written(t, "import random\nrandom.seed()\nrandom.random()\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
 		r := prepared(t, o)
 		defer func() { _ = r.Close() }()
 		if one, two := do(t, r, "x"), do(t, r, "x"); reflect.DeepEqual(one.value, two.value) {
@@ -162,9 +171,9 @@ func TestSeedOfTheServiceStays(t *testing.T) {
 }
 
 // written is a service of this text.
-func written(t *testing.T, program string) warm.Options {
+func written(t *testing.T, program string, shut *process.Cage) warm.Options {
 	t.Helper()
-	o := service(t, nil)
+	o := service(t, nil, shut)
 	o.Dir = t.TempDir()
 	if err := os.MkdirAll(filepath.Join(o.Dir, "src"), 0o755); err != nil {
 		t.Fatal(err)
@@ -175,10 +184,15 @@ func written(t *testing.T, program string) warm.Options {
 	return o
 }
 
-func TestEndShowsWhatAColdOneShows(t *testing.T) {
+func TestEndShowsWhatAColdOneShows(t *testing.T) { each(t, testEndShowsWhatAColdOneShows) }
+
+func testEndShowsWhatAColdOneShows(t *testing.T, shut *process.Cage) {
 	for _, finalize := range []bool{false, true} {
 		atImport := filepath.Join(t.TempDir(), "import.txt")
-		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport})
+		if shut != nil {
+			shut.Policy.Writable = []string{filepath.Dir(atImport)}
+		}
+		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport}, shut)
 		o.Finalize = finalize
 		r := prepared(t, o)
 		got, want := do(t, r, "end"), do(t, cold(o), "end")
@@ -220,8 +234,10 @@ func unpacked(t *testing.T, packed string) string {
 	return string(text)
 }
 
-func TestServicesWorkInAFork(t *testing.T) {
-	o := service(t, nil)
+func TestServicesWorkInAFork(t *testing.T) { each(t, testServicesWorkInAFork) }
+
+func testServicesWorkInAFork(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	got, want := do(t, r, "work"), do(t, cold(o), "work")
@@ -239,8 +255,10 @@ func TestServicesWorkInAFork(t *testing.T) {
 	}
 }
 
-func TestWhatTheImportPrintsIsInEveryLog(t *testing.T) {
-	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n")
+func TestWhatTheImportPrintsIsInEveryLog(t *testing.T) { each(t, testWhatTheImportPrintsIsInEveryLog) }
+
+func testWhatTheImportPrintsIsInEveryLog(t *testing.T, shut *process.Cage) {
+	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n", shut)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	want := do(t, cold(o), "here")

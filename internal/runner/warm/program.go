@@ -27,6 +27,13 @@ type Options struct {
 	// Finalize takes the interpreter of each execution down as a cold one is,
 	// instead of doing only what others can see of that. It costs 10 to 60 ms.
 	Finalize bool
+	// Cage is what the template, and by that its forks, are shut in; nil:
+	// nothing. Forks are kept from each other as far as the machine can do
+	// that. What cannot be forked there is started cold in a cage of its own.
+	Cage *process.Cage
+	// Scratch is the folder below which executions get theirs. It must be
+	// there; those with folders elsewhere start cold where there is a cage.
+	Scratch string
 	// Logger is told of templates that end and of cold starts, at debug level.
 	Logger *slog.Logger
 }
@@ -35,10 +42,15 @@ type Options struct {
 // service is started cold for good.
 const maxFailures = 3
 
+// errUnborn is a fork that has not become one.
+var errUnborn = errors.New("a fork of the process that has imported the service did not come to life")
+
 // A State is how a service is started at the moment.
 type State struct {
 	// Warm: a template is ready.
 	Warm bool
+	// Caged: it is shut in, and its forks are with it.
+	Caged bool
 	// Reason says why not; empty while a template is being made.
 	Reason string
 	// Pid of the template, if there is one.
@@ -97,7 +109,7 @@ func (p *Program) State() State {
 	if p.current == nil {
 		return State{Reason: p.cold}
 	}
-	return State{Warm: true, Pid: p.current.process.Pid(), Import: p.current.imported}
+	return State{Warm: true, Caged: p.current.shut != nil, Pid: p.current.pid, Import: p.current.imported}
 }
 
 // Files implements [process.Program].
@@ -106,12 +118,15 @@ func (p *Program) Files() []string { return p.options.Python.Files() }
 // Start implements [process.Program]. Describing is done cold: it is needed
 // once, and a template has nothing to say about it.
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
-	if !describe && c.Cage == nil { // a fork cannot be shut in any more
+	if !describe {
 		if t := p.template(); t != nil {
-			if e, err := t.execution(p, c); err == nil {
+			e, err := t.execution(p, c)
+			if err == nil {
 				return e, nil
 			}
+			p.options.Logger.Debug("no fork; starting cold", "dir", p.options.Dir, "reason", err)
 			p.release()
+			p.refused(t, err)
 		}
 	}
 	return p.options.Python.Start(c, describe)
@@ -131,6 +146,19 @@ func (p *Program) template() *template {
 		p.idle.Stop()
 	}
 	return p.current
+}
+
+// refused gives a template up whose forks do not come to life.
+func (p *Program) refused(t *template, err error) {
+	if !errors.Is(err, errUnborn) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == t {
+		p.failed(err.Error())
+		p.retire()
+	}
 }
 
 // release is called when an execution of a template has ended.

@@ -31,16 +31,21 @@ const maxPacket = 64 << 10
 // A template is the process that is forked.
 type template struct {
 	process  *process.Process
+	pid      int // of the process itself, not of its cage
+	shut     *process.Cage
+	common   *common // nil if there is none
 	control  *net.UnixConn
 	imported time.Duration
 	printed  [2]*recorder // while it was imported
 	standby  chan *fork
 	gone     chan struct{} // closed when it says nothing more
+	dead     chan struct{} // closed when all of its processes have ended
+	settling sync.WaitGroup
 
 	mu       sync.Mutex
-	forks    map[int]*fork // by process id
-	asked    map[int]*fork // by number, until they are made
+	forks    map[int]*fork // by number
 	next     int
+	running  int // executions
 	retiring bool
 }
 
@@ -50,12 +55,11 @@ type message struct {
 		Seconds float64 `json:"seconds"`
 	} `json:"ready"`
 	Cold   string `json:"cold"`
-	Forked int    `json:"forked"`
 	Failed int    `json:"failed"`
 	Reason string `json:"reason"`
-	Pid    int    `json:"pid"`
 	Ended  int    `json:"ended"`
 	Status uint32 `json:"status"`
+	pid    int    // of who has sent it
 }
 
 // startTemplate returns when the service is imported, or cannot be, or ctx
@@ -65,22 +69,26 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	if err != nil {
 		return nil, err
 	}
-	printed := [2]*recorder{newRecorder(), newRecorder()}
-	program := filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)
-	p, err := process.Start(process.Command{
-		Path: o.Python.Interpreter, Args: []string{program}, Dir: o.Dir, Env: o.Environment.Unplaced().List(),
-		Stdout: printed[0], Stderr: printed[1], Files: []*os.File{theirs},
+	t := &template{
+		control: ours, printed: [2]*recorder{newRecorder(), newRecorder()},
+		standby: make(chan *fork, o.Standby), gone: make(chan struct{}), dead: make(chan struct{}), forks: map[int]*fork{}, shut: shutIn(o),
+	}
+	t.process, err = process.Start(process.Command{
+		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)},
+		Dir: o.Dir, Env: o.Environment.Unplaced().List(),
+		Stdout: t.printed[0], Stderr: t.printed[1], Stdin: theirs, Cage: t.shut,
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
-		return nil, errors.Join(err, ours.Close())
+		err = errors.Join(err, ours.Close())
+		if t.shut != nil {
+			// It is not tried without: what cannot be shut in starts cold.
+			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
+		}
+		return nil, err
 	}
-	t := &template{
-		process: p, control: ours, printed: printed, standby: make(chan *fork, o.Standby), gone: make(chan struct{}),
-		forks: map[int]*fork{}, asked: map[int]*fork{},
-	}
-	release := context.AfterFunc(ctx, func() { p.Stop(os.Kill, 0) })
-	first, err := t.load(o.Python.Entrypoint)
+	release := context.AfterFunc(ctx, func() { t.process.Stop(os.Kill, 0) })
+	err = t.load(o.Python.Entrypoint)
 	if !release() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -88,7 +96,7 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 		t.end()
 		return nil, err
 	}
-	t.imported = time.Duration(first.Ready.Seconds * float64(time.Second))
+	t.common = t.openCommon()
 	go t.listen()
 	for range o.Standby {
 		t.refill()
@@ -96,26 +104,36 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	return t, nil
 }
 
-func (t *template) load(entrypoint string) (message, error) {
-	if err := t.send(map[string]any{"entrypoint": entrypoint}); err != nil {
-		return message{}, fmt.Errorf("cannot start a template: %w", err)
+// load has the template import the service.
+func (t *template) load(entrypoint string) error {
+	order := map[string]any{"entrypoint": entrypoint}
+	if t.shut != nil {
+		walls, err := t.shut.Machine.Ruleset(t.shut.Policy)
+		if err != nil {
+			return &coldError{fmt.Sprintf("forks cannot be kept from each other: %v", err)}
+		}
+		order["walls"] = walls
+	}
+	if err := t.send(order); err != nil {
+		return fmt.Errorf("cannot start a template: %w", err)
 	}
 	first, err := t.receive()
 	switch {
 	case err != nil:
-		return first, &coldError{"importing the service ended the process that was to be forked"}
+		return &coldError{"importing the service ended the process that was to be forked"}
 	case first.Cold != "":
-		return first, &coldError{first.Cold}
+		return &coldError{first.Cold}
 	case first.Ready == nil:
-		return first, errors.New("a template did not answer as it should")
+		return errors.New("a template did not answer as it should")
 	}
 	for _, r := range t.printed {
 		<-r.complete
 		if r.tooMuch {
-			return first, &coldError{"importing the service prints too much to be repeated in the log of each execution"}
+			return &coldError{"importing the service prints too much to be repeated in the log of each execution"}
 		}
 	}
-	return first, nil
+	t.imported, t.pid = time.Duration(first.Ready.Seconds*float64(time.Second)), first.pid
+	return nil
 }
 
 func (t *template) send(order map[string]any, files ...int) error {
@@ -130,13 +148,11 @@ func (t *template) send(order map[string]any, files ...int) error {
 func (t *template) receive() (message, error) {
 	var m message
 	buffer := make([]byte, maxPacket)
-	n, err := t.control.Read(buffer)
-	if err == nil && n == 0 {
-		err = errGone
-	}
+	n, pid, err := receiveFrom(t.control, buffer)
 	if err == nil {
 		err = json.Unmarshal(buffer[:n], &m)
 	}
+	m.pid = pid
 	return m, err
 }
 
@@ -144,45 +160,26 @@ func (t *template) receive() (message, error) {
 func (t *template) listen() {
 	for {
 		m, err := t.receive()
-		if err != nil {
+		switch {
+		case err != nil:
 			t.lose()
 			return
-		}
-		switch {
-		case m.Pid != 0:
-			t.forked(m)
 		case m.Failed != 0:
-			t.failed(m)
+			t.ended(m.Failed, func(f *fork) { f.reason = m.Reason })
 		case m.Ended != 0:
-			t.ended(m)
+			t.ended(m.Ended, func(f *fork) { f.status, f.known = unix.WaitStatus(m.Status), true })
 		}
 	}
 }
 
-func (t *template) forked(m message) {
+func (t *template) ended(number int, how func(*fork)) {
 	t.mu.Lock()
-	f := t.asked[m.Forked]
-	delete(t.asked, m.Forked)
-	t.forks[m.Pid] = f
-	t.mu.Unlock()
-	f.made(m.Pid, nil)
-}
-
-func (t *template) failed(m message) {
-	t.mu.Lock()
-	f := t.asked[m.Failed]
-	delete(t.asked, m.Failed)
-	t.mu.Unlock()
-	f.made(0, errors.New(m.Reason))
-}
-
-func (t *template) ended(m message) {
-	t.mu.Lock()
-	f := t.forks[m.Ended]
-	delete(t.forks, m.Ended)
+	f := t.forks[number]
+	delete(t.forks, number)
 	t.mu.Unlock()
 	if f != nil {
-		f.end(unix.WaitStatus(m.Status), true)
+		how(f)
+		close(f.done)
 	}
 }
 
@@ -190,39 +187,55 @@ func (t *template) ended(m message) {
 func (t *template) lose() {
 	t.mu.Lock()
 	t.retiring = true
-	asked, forks := t.asked, t.forks
-	t.asked, t.forks = map[int]*fork{}, map[int]*fork{}
+	forks := t.forks
+	t.forks = map[int]*fork{}
 	t.mu.Unlock()
-	for _, f := range asked {
-		f.made(0, errGone)
-	}
 	for _, f := range forks {
-		f.end(0, false)
+		close(f.done)
 	}
 	close(t.gone)
 }
 
-// ask has the template make a fork, which is ready or not when its channel
-// ready is closed.
+// ask has the template make a fork, which is there once it is awaited.
 func (t *template) ask() (*fork, error) {
 	ours, theirs, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = theirs.Close() }()
-	f := &fork{orders: ours, ready: make(chan struct{}), done: make(chan struct{})}
+	f := &fork{template: t, orders: ours, done: make(chan struct{})}
+	files := []int{int(theirs.Fd())}
+	if t.shut != nil {
+		if f.group, err = t.shut.Machine.Group(t.shut.Policy.Limits); err != nil {
+			return nil, errors.Join(err, ours.Close())
+		}
+		if f.group != nil {
+			for _, list := range f.group.Lists() {
+				files = append(files, int(list.Fd()))
+			}
+		}
+	}
+	if err := t.register(f, files); err != nil {
+		f.reason = err.Error()
+		close(f.done)
+		f.settle()
+		return nil, errors.Join(err, ours.Close())
+	}
+	return f, nil
+}
+
+func (t *template) register(f *fork, files []int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.retiring {
-		return nil, errors.Join(errGone, ours.Close())
+		return errGone
 	}
 	t.next++
-	t.asked[t.next] = f
-	if err := t.send(map[string]any{"fork": t.next}, int(theirs.Fd())); err != nil {
-		delete(t.asked, t.next)
-		return nil, errors.Join(fmt.Errorf("cannot ask for a fork: %w", err), ours.Close())
+	if err := t.send(map[string]any{"fork": t.next}, files...); err != nil {
+		return fmt.Errorf("cannot ask for a fork: %w", err)
 	}
-	return f, nil
+	t.forks[t.next] = f
+	return nil
 }
 
 // take gives a fork that nobody else has: one that stands by, or a new one.
@@ -242,10 +255,9 @@ func (t *template) take() (*fork, error) {
 		if err != nil {
 			return nil, err
 		}
-		<-f.ready
-		if f.failure != nil {
+		if err := f.await(); err != nil {
 			f.discard()
-			return nil, f.failure
+			return nil, err
 		}
 		return f, nil
 	}
@@ -260,12 +272,11 @@ func (t *template) refill() {
 	if err != nil {
 		return // the next take makes its own
 	}
-	go func() {
-		<-f.ready
-		if f.failure != nil || !t.stand(f) {
+	t.settling.Go(func() {
+		if f.await() != nil || !t.stand(f) {
 			f.discard()
 		}
-	}()
+	})
 }
 
 // stand has a fork stand by, unless nobody will take it.
@@ -293,6 +304,11 @@ func (t *template) retire() {
 		return
 	}
 	_ = t.send(map[string]any{"retire": true}) // gone already: fine
+	t.dismiss()
+}
+
+// dismiss lets the forks go that stand by. No more do.
+func (t *template) dismiss() {
 	for {
 		select {
 		case f := <-t.standby:
@@ -308,21 +324,33 @@ func (t *template) end() {
 	_ = t.control.Close()
 	t.process.Stop(os.Kill, 0)
 	_, _ = t.process.Wait()
+	close(t.dead)
+	t.dismiss()
+	t.settling.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.common != nil {
+		_ = t.common.root.Close()
+	}
 }
 
 // strays are the children that the template has not made: what executions have
 // left behind goes to it.
 func (t *template) strays() []int {
-	pid := strconv.Itoa(t.process.Pid())
+	pid := strconv.Itoa(t.pid)
 	text, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
 	if err != nil {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	forks := map[int]bool{}
+	for _, f := range t.forks {
+		forks[f.pid] = true
+	}
 	var strays []int
 	for field := range strings.FieldsSeq(string(text)) {
-		if child, err := strconv.Atoi(field); err == nil && t.forks[child] == nil {
+		if child, err := strconv.Atoi(field); err == nil && !forks[child] {
 			strays = append(strays, child)
 		}
 	}
@@ -336,6 +364,10 @@ func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
 	}
+	if err := unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		_, _ = unix.Close(pair[0]), unix.Close(pair[1])
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
 	file := os.NewFile(uintptr(pair[0]), "template")
 	defer func() { _ = file.Close() }() // FileConn has a copy of it
 	theirs = os.NewFile(uintptr(pair[1]), "template")
@@ -345,4 +377,30 @@ func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
 	return ours, theirs, nil
+}
+
+// receiveFrom reads, and tells the number of the process that has written. The
+// kernel knows it, as it counts here, whatever is in the message.
+func receiveFrom(conn *net.UnixConn, buffer []byte) (n, pid int, err error) {
+	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	n, size, _, _, err := conn.ReadMsgUnix(buffer, control)
+	if err == nil && n == 0 {
+		err = errGone
+	}
+	if err != nil {
+		return n, 0, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:size])
+	if err != nil {
+		return n, 0, err
+	}
+	for _, m := range messages {
+		if sender, err := unix.ParseUnixCredentials(&m); err == nil {
+			pid = int(sender.Pid)
+		}
+	}
+	if pid < 2 {
+		return n, pid, errors.New("a template is out of sight")
+	}
+	return n, pid, nil
 }

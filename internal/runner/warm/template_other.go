@@ -18,6 +18,8 @@ func (e *coldError) Error() string { return e.reason }
 type template struct {
 	process  *process.Process
 	imported time.Duration
+	pid      int
+	shut     *process.Cage
 	gone     chan struct{}
 }
 

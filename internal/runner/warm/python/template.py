@@ -1,22 +1,23 @@
 """Imports a service once and forks a process that has never run anything for each of its executions.
 
-The program that runs services speaks to the template by the Unix socket of descriptor 3, one JSON object a packet:
+The program that runs services speaks to the template by the Unix socket of standard input, one JSON object a packet:
 
-    -> {"entrypoint": "src.program:run"}         the first order; the answer is one of
+    -> {"entrypoint": "src.program:run", "walls": null}   the first order; the answer is one of
     <- {"ready": {...}}                          what was imported, and what it took
     <- {"cold": "why"}                           this service cannot be forked; the template ends
-    -> {"fork": 7}, with the descriptor of a stream socket for the fork
-    <- {"forked": 7, "pid": 4711}                or {"failed": 7, "reason": "..."}
-    <- {"ended": 4711, "status": 0}              as waitpid gives it
+    -> {"fork": 7}, with the descriptor of a stream socket for the fork, and those of the cgroups it is to join
+    <- {"failed": 7, "reason": "..."}            there is none; or, when there was one,
+    <- {"ended": 7, "status": 0}                 as waitpid gives it
     -> {"retire": true}                          end when no fork is left
 
-End of input means: end now. A fork waits on its own socket for {"dir", "env", "secrets", "marker", "finalize"} (eight
-bytes of length, then JSON), with the descriptors of its standard output and error, answers with one byte and becomes
-the service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no process's
-initial environment.
+End of input means: end now. A fork sends one byte by its own socket when it is ready. The kernel tells the other side
+who has sent it, by the number that counts there. Then it waits for {"dir", "env", "secrets", "marker", "finalize",
+"walls"} (eight bytes of length, then JSON), with the descriptors of its standard output and error, answers with one
+byte and becomes the service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in
+no process's initial environment.
 
-See ending.py for how a fork ends, randomness.py for what must differ between forks. Nothing of these files is left
-where a service would find it, or miss its own module of the same name.
+See ending.py for how a fork ends, randomness.py for what must differ between forks, walls.py for what is between them.
+Nothing of these files is left where a service would find it, or miss its own module of the same name.
 """
 
 import array
@@ -31,7 +32,6 @@ import socket
 import sys
 import time
 
-CONTROL = 3
 MAX_PACKET = 65536
 # Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
 IMPORTED = b"\0qhubctl:imported\0"
@@ -46,9 +46,9 @@ class Cold(Exception):
 class InFork(BaseException):
     """Raised in a fork: it leaves the loop of the template behind."""
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptors):
         super().__init__()
-        self.descriptor = descriptor
+        self.descriptors = descriptors
 
 
 class Template:
@@ -56,17 +56,20 @@ class Template:
 
     def __init__(self, control):
         self.control = control
-        self.forks = set()  # their process ids
+        self.forks = {}  # their numbers, by process id
+        self.walls = None
         self.retiring = False
         self.environment = environment_block()
-        self.launcher, self.ending, self.randomness = map(beside, ("launcher", "ending", "randomness"))
+        self.launcher, self.ending, self.randomness, self.between = map(
+            beside, ("launcher", "ending", "randomness", "walls")
+        )
 
     def send(self, message):
         self.control.send(json.dumps(message).encode())
 
     # Importing the service.
 
-    def load(self, entrypoint):
+    def load(self, entrypoint, walls):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
@@ -82,6 +85,8 @@ class Template:
         self.launcher.scrub_after_injection()
         refuse_what_forks_break(self.control.fileno())
         self.blas = blas_libraries()
+        if walls:
+            self.walls = self.between.Walls(walls)
         flush_streams()
         for stream in (1, 2):
             os.write(stream, IMPORTED)
@@ -126,24 +131,23 @@ class Template:
             return False
         order = json.loads(packet)
         if "fork" in order:
-            self.fork(order["fork"], descriptors[0])
+            self.fork(order["fork"], descriptors)
         else:
             self.retiring = True
         return True
 
-    def fork(self, number, descriptor):
+    def fork(self, number, descriptors):
         flush_streams()  # what is buffered here must not be written by every fork again
         try:
             pid = os.fork()
         except OSError as error:
-            os.close(descriptor)
+            close(descriptors)
             self.send({"failed": number, "reason": f"cannot fork: {error.strerror}"})
             return
         if pid == 0:
-            raise InFork(descriptor)
-        os.close(descriptor)
-        self.forks.add(pid)
-        self.send({"forked": number, "pid": pid})
+            raise InFork(descriptors)
+        close(descriptors)
+        self.forks[pid] = number
 
     def reap(self):
         """Takes note of all children that have ended: forks, and what they have left to this process."""
@@ -159,21 +163,25 @@ class Template:
                 kill_group(pid)  # while its number is its own
             _, status = os.waitpid(pid, 0)
             if pid in self.forks:
-                self.forks.remove(pid)
-                self.send({"ended": pid, "status": status})
+                self.send({"ended": self.forks.pop(pid), "status": status})
 
 
 # In a fork.
 
 
-def become(template, descriptor):
+def become(template, descriptors):
     """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     template.control.close()
     os.close(template.children)
-    order = await_order(socket.socket(fileno=descriptor))
+    template.between.join(descriptors[1:])
+    if template.walls:
+        template.walls.begin()
+    orders = socket.socket(fileno=descriptors[0])
+    orders.send(b"\0")
+    order = await_order(orders, template)
     if order is None:
         os._exit(0)
     take_place(template, order)
@@ -184,19 +192,27 @@ def become(template, descriptor):
     return template.ending.leave(code, template.survivors)
 
 
-def await_order(orders):
-    """The order for this fork, its descriptors put in place; None if there will be none."""
+def await_order(orders, template):
+    """The order for this fork, its descriptors put in place and its walls closed; None if there will be none."""
     header, descriptors = receive(orders, 8)
     if len(header) < 8:
         return None
-    size = int.from_bytes(header, "big")
-    text = bytearray(size)
+    text = bytearray(int.from_bytes(header, "big"))
     view, got = memoryview(text), 0
-    while got < size:
+    while got < len(text):
         n = orders.recv_into(view[got:])
         if n == 0:
             return None
         got += n
+    try:
+        order = json.loads(text)
+    finally:
+        view.release()
+        text[:] = bytes(len(text))
+    if order["walls"]:
+        template.between.bound(order["walls"])
+    if template.walls:
+        template.walls.close(order["walls"])
     # From here on it counts as started: nobody starts another in its place.
     orders.send(b"\1")
     orders.close()
@@ -204,11 +220,7 @@ def await_order(orders):
     for target, source in enumerate([null, *descriptors]):
         os.dup2(source, target)
         os.close(source)
-    try:
-        return json.loads(text)
-    finally:
-        view.release()
-        text[:] = bytes(size)
+    return order
 
 
 def take_place(template, order):
@@ -284,7 +296,11 @@ def refuse_what_forks_break(control):
             target = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # the descriptor of the listing itself
-        if int(name) > CONTROL and target.startswith(("socket:", "anon_inode:[event", "anon_inode:[io_uring")):
+        if (
+            int(name) > 2
+            and int(name) != control
+            and target.startswith(("socket:", "anon_inode:[event", "anon_inode:[io_uring"))
+        ):
             raise Cold(f"importing the service leaves a connection or event queue open (descriptor {name})")
 
 
@@ -336,13 +352,18 @@ def wanted_threads():
 
 def receive(connection, size):
     """Reads from a socket with the descriptors that come along."""
-    room = socket.CMSG_SPACE(4 * array.array("i").itemsize)
+    room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
     data, ancillary, _, _ = connection.recvmsg(size, room, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     return data, list(descriptors)
+
+
+def close(descriptors):
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def flush_streams():
@@ -385,8 +406,7 @@ def beside(name):
 
 def main():
     """Carries out the orders. Returns the exit code."""
-    os.set_inheritable(CONTROL, False)
-    control = socket.socket(fileno=CONTROL)
+    control = socket.socket(fileno=os.dup(0))
     template = Template(control)
     first = json.loads(control.recv(MAX_PACKET))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -394,7 +414,7 @@ def main():
     os.dup2(null, 0)
     os.close(null)
     try:
-        template.send({"ready": template.load(first["entrypoint"])})
+        template.send({"ready": template.load(first["entrypoint"], first.get("walls"))})
     except Cold as reason:
         template.send({"cold": str(reason)})
         return 0
@@ -402,8 +422,8 @@ def main():
         template.serve()
         os._exit(0)
     except InFork as fork:
-        descriptor = fork.descriptor
-    return become(template, descriptor)
+        descriptors = fork.descriptors
+    return become(template, descriptors)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+package cage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner/cage/shim"
+)
+
+// A Ruleset is the wall between the executions that a command forks in its
+// cage (see [Policy].Forks): each puts it in force for itself, by Landlock.
+type Ruleset struct {
+	// Files, Network and Scope are what is forbidden but for the rules.
+	Files   uint64 `json:"files"`
+	Network uint64 `json:"network"`
+	Scope   uint64 `json:"scope"`
+	// Rules are the same for all. The folders of an execution are added by
+	// itself, with the accesses Own, and what it alone may read with Read, of
+	// which those in File can be said of a file.
+	Rules []Rule `json:"rules"`
+	Own   uint64 `json:"own"`
+	Read  uint64 `json:"read"`
+	File  uint64 `json:"file"`
+}
+
+// A Rule allows accesses below a path.
+type Rule struct {
+	Path   string `json:"path"`
+	Access uint64 `json:"access"`
+}
+
+// accessTemp is for a /tmp that several executions have: names of others
+// cannot be listed. Semaphores and shared memory lie there, too.
+const accessTemp = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE |
+	unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+	unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR
+
+// ShownAt is where executions that a command with this policy forks find the
+// folder that the policy calls Forks.
+func (m *Machine) ShownAt(p Policy) string {
+	if m.has(layerFilesystem) {
+		return ForksAt
+	}
+	return p.Forks
+}
+
+// Ruleset is the wall between the executions of a command with this policy;
+// nil where the kernel has no Landlock.
+func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
+	if !m.has(layerLandlock) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	ownRoot := m.has(layerFilesystem)
+	b := &builder{machine: m, policy: p}
+	p.Writable = nil
+	switch {
+	case ownRoot: // what is hidden is not there
+		p.Hidden = nil
+	case b.byRoot():
+		p.Hidden = slices.Concat(p.Hidden, rootOnly, []string{p.Forks})
+	default:
+		p.Hidden = slices.Concat(p.Hidden, []string{p.Forks})
+	}
+	list, err := places(m.system, p)
+	if err != nil {
+		return nil, err
+	}
+	b.landlock(list, false)
+	all := fileAccesses(m.abi)
+	r := &Ruleset{Own: all &^ accessNodes, Read: accessRead, File: accessFile & all}
+	for _, s := range b.program.Steps {
+		switch s.Op {
+		case shim.OpRuleset:
+			r.Files, r.Network, r.Scope = s.N, s.M, s.L
+		case shim.OpAllow:
+			r.Rules = append(r.Rules, Rule{s.A, s.N})
+		default:
+		}
+	}
+	if ownRoot {
+		r.Rules = append(r.Rules, Rule{"/tmp", accessTemp & all})
+	}
+	return r, nil
+}
+
+// RequireForks returns an error if executions that are forked in one cage are
+// not kept apart on this machine as those in cages of their own are.
+func (m *Machine) RequireForks() error {
+	if err := m.Require(); err != nil {
+		return err
+	}
+	switch {
+	case m.abi < abiScopes:
+		return errors.New("forks of one process can signal each other: that takes Landlock as of Linux 6.12")
+	case !m.has(layerProc):
+		return errors.New("forks of one process have no list of processes of their own")
+	case m.has(layerUser) && !m.has(layerOwners):
+		return errors.New("forks of one process cannot be given folders: mounts cannot be mapped")
+	}
+	return nil
+}
+
+// A Group bounds one execution that a command in a cage forks, and finds all
+// of its processes. End must be called.
+type Group struct {
+	groups *groups
+	group  *group
+	lists  []*os.File
+	opened *os.File // of lists, the one that is this group's alone
+}
+
+// Group is a group with these limits; nil where this machine cannot tell the
+// processes of an execution by one.
+func (m *Machine) Group(l Limits) (*Group, error) {
+	if !m.has(layerCount) || !m.has(layerMemory) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	g, err := m.groups.take(l)
+	if err != nil {
+		return nil, err
+	}
+	out := &Group{groups: m.groups, group: g}
+	out.lists = g.joined(Limits{Memory: 1, Processes: 1, CPU: l.CPU})
+	if g.dir2 != nil {
+		if out.opened, err = os.OpenFile(filepath.Join(g.h.v2, g.name, "cgroup.procs"), os.O_WRONLY, 0); err != nil {
+			out.End()
+			return nil, err
+		}
+		out.lists = append(slices.Clone(out.lists), out.opened)
+	}
+	return out, nil
+}
+
+// Lists are the files by which a process joins: it writes a 0 to each.
+func (g *Group) Lists() []*os.File { return g.lists }
+
+// Limit sets other limits of memory and processes.
+func (g *Group) Limit(l Limits) error { return g.group.limit(l) }
+
+// End ends all processes in the group, gives the group back, and tells which
+// limits they ran into.
+func (g *Group) End() []string {
+	reached := g.group.reached()
+	if g.group.end() {
+		_ = g.group.reached()      // what was killed does not count for the next
+		g.group.set.Processes = -1 // to be set anew
+	}
+	if g.opened != nil {
+		_ = g.opened.Close()
+	}
+	g.groups.give(g.group)
+	return reached
+}
+
+// endTime is how long killed processes may take to end.
+const endTime = 2 * time.Second
+
+// end kills all members of a group, which get no children meanwhile; false if
+// there are none.
+func (g *group) end() bool {
+	list := g.file("pids", "cgroup.procs", "cgroup.procs")
+	members := membersOf(list)
+	if len(members) == 0 {
+		return false
+	}
+	_ = os.WriteFile(g.file("pids", "pids.max", "pids.max"), []byte("0"), 0)
+	for deadline := time.Now().Add(endTime); len(members) > 0 && time.Now().Before(deadline); members = membersOf(list) {
+		for _, pid := range members {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // version 1 does not tell when a group is empty
+	}
+	return true
+}
+
+func membersOf(list string) []int {
+	text, err := os.ReadFile(list)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 1 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
