@@ -65,10 +65,9 @@ Secrets that a request leaves out come from the environment, the file of
 --env-file, and .env; data pools from input/NAME or datapool/NAME.
 
 Executions are confined by all that this machine gives (see ` + "`qhubctl doctor`" + `):
-they see the service, their own folders, their data pools and the system's
-programs, and nothing else; forks of one process do not see each other. With
---require-sandbox the service is not served where something is missing, and
-starts cold where forks cannot be kept apart like that.
+they see the service, their own folders, data pools and the system's programs,
+and nothing else, and nothing of each other. With --require-sandbox a service is
+not served where something is missing, or starts cold where only forks lack it.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
