@@ -138,8 +138,7 @@ func (c *Caged) start(p Policy) error {
 		return nil
 	}
 	c.Kill()
-	_ = c.cmd.Wait()
-	c.reaped = true
+	_ = c.reap()
 	return failureOf(b, report, err)
 }
 
