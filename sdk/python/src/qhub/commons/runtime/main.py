@@ -72,7 +72,8 @@ def prepare(entrypoint: str) -> None:
 def _run() -> Any:
     entrypoint = os.environ.get(ENTRYPOINT_ENV, DEFAULT_ENTRYPOINT)
     try:
-        function, parameters = _prepared.get(entrypoint) or _read(entrypoint)
+        # Taken out: it would keep what the service holds alive beyond the service's own end.
+        function, parameters = _prepared.pop(entrypoint, None) or _read(entrypoint)
     except DescribeError as error:
         # Which variables are secrets is not known yet, and the module may have read them.
         for name, value in os.environ.items():
