@@ -22,6 +22,9 @@ PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runne
 
 # The race detector needs a C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+# Tests of processes mostly wait, so more of them run abreast than there are
+# processors.
+ABREAST := -p 3 -parallel 6
 # How long each target is fuzzed, and how long each benchmark runs.
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
@@ -45,7 +48,7 @@ test: test-go test-python ## run all tests
 .PHONY: test-go
 test-go:
 	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
-	$(GO) test $(RACE) -timeout 15m ./...
+	$(GO) test $(RACE) $(ABREAST) -timeout 15m ./...
 	cd bench && $(GO) vet ./...
 
 .PHONY: test-python
@@ -56,6 +59,10 @@ test-python:
 bench: build ## measure: start-up, masking, store, Python kit (BENCHTIME=1s COUNT=1)
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... ./sdk/...
 	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
+
+.PHONY: attack
+attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)
+	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/...
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for a while (FUZZTIME=20s each)
