@@ -70,7 +70,7 @@ func (f *fork) hasEnded() bool {
 // discard lets a fork go that is not needed: without an order it ends.
 func (f *fork) discard() {
 	_ = f.orders.Close()
-	f.template.settling.Go(f.settle)
+	f.template.background(f.settle)
 }
 
 // settle waits for the end of the fork, ends what it has left in its group, and

@@ -41,6 +41,7 @@ type template struct {
 	gone     chan struct{} // closed when it says nothing more
 	dead     chan struct{} // closed when all of its processes have ended
 	settling sync.WaitGroup
+	over     bool // end waits for what is settling, and nothing is added
 
 	mu       sync.Mutex
 	forks    map[int]*fork // by number
@@ -272,11 +273,29 @@ func (t *template) refill() {
 	if err != nil {
 		return // the next take makes its own
 	}
-	t.settling.Go(func() {
+	t.background(func() {
 		if f.await() != nil || !t.stand(f) {
 			f.discard()
 		}
 	})
+}
+
+// background does something that end waits for.
+func (t *template) background(do func()) {
+	t.mu.Lock()
+	over := t.over
+	if !over {
+		t.settling.Add(1)
+	}
+	t.mu.Unlock()
+	if over { // all forks have ended: there is nothing to wait for
+		do()
+		return
+	}
+	go func() {
+		defer t.settling.Done()
+		do()
+	}()
 }
 
 // stand has a fork stand by, unless nobody will take it.
@@ -326,6 +345,9 @@ func (t *template) end() {
 	_, _ = t.process.Wait()
 	close(t.dead)
 	t.dismiss()
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
 	t.settling.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
