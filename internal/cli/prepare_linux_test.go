@@ -10,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // installerEnv is plainEnv with uv in PATH and the installers' own settings.
@@ -22,12 +24,12 @@ func installerEnv(t *testing.T) []string {
 			env = append(env, entry)
 		}
 	}
-	cache, err := cacheDir()
+	cache, err := testenv.CacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	env = append(env, "PIP_CACHE_DIR="+filepath.Join(cache, "pip"), "UV_CACHE_DIR="+filepath.Join(cache, "uv-cache"))
-	path := strings.Join([]string{need(t, uv), pythonFolder(t), os.Getenv("PATH")}, string(filepath.ListSeparator))
+	path := strings.Join([]string{need(t, testenv.UV), pythonFolder(t), os.Getenv("PATH")}, string(filepath.ListSeparator))
 	return append(env, "PATH="+path)
 }
 

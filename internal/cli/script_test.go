@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // Each script is one behaviour of the program, run as its own process with a
@@ -77,7 +78,7 @@ func TestScripts(t *testing.T) {
 func pythonFolder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(need(t, interpreter), filepath.Join(dir, "python3")); err != nil {
+	if err := os.Symlink(need(t, testenv.Python), filepath.Join(dir, "python3")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -92,7 +93,7 @@ func passInstallers(e *testscript.Env) error {
 			e.Setenv(name, value)
 		}
 	}
-	cache, err := cacheDir()
+	cache, err := testenv.CacheDir()
 	if err != nil {
 		return err
 	}
@@ -181,11 +182,11 @@ func holds(text []byte, forms [][]byte) []byte {
 func cmdWithPublished(ts *testscript.TestScript, _ bool, _ []string) {
 	dir, err := published()
 	ts.Check(err)
-	ts.Setenv("PYTHON", inVenv(dir, "python"))
+	ts.Setenv("PYTHON", testenv.Program(dir, "python"))
 }
 
 func cmdWithUV(ts *testscript.TestScript, _ bool, _ []string) {
-	dir, err := uv()
+	dir, err := testenv.UV()
 	ts.Check(err)
 	ts.Setenv("PATH", dir+string(filepath.ListSeparator)+ts.Getenv("PATH"))
 }
