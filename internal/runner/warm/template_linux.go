@@ -239,47 +239,6 @@ func (t *template) register(f *fork, files []int) error {
 	return nil
 }
 
-// take gives a fork that nobody else has: one that stands by, or a new one.
-func (t *template) take() (*fork, error) {
-	for {
-		select {
-		case f := <-t.standby:
-			t.refill()
-			if f.hasEnded() {
-				f.discard()
-				continue
-			}
-			return f, nil
-		default:
-		}
-		f, err := t.ask()
-		if err != nil {
-			return nil, err
-		}
-		if err := f.await(); err != nil {
-			f.discard()
-			return nil, err
-		}
-		return f, nil
-	}
-}
-
-// refill makes one more fork stand by.
-func (t *template) refill() {
-	if cap(t.standby) == 0 {
-		return
-	}
-	f, err := t.ask()
-	if err != nil {
-		return // the next take makes its own
-	}
-	t.background(func() {
-		if f.await() != nil || !t.stand(f) {
-			f.discard()
-		}
-	})
-}
-
 // background does something that end waits for.
 func (t *template) background(do func()) {
 	t.mu.Lock()
@@ -298,21 +257,6 @@ func (t *template) background(do func()) {
 	}()
 }
 
-// stand has a fork stand by, unless nobody will take it.
-func (t *template) stand(f *fork) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.retiring {
-		return false
-	}
-	select {
-	case t.standby <- f:
-		return true
-	default:
-		return false
-	}
-}
-
 // retire lets the template end when the executions have.
 func (t *template) retire() {
 	t.mu.Lock()
@@ -324,18 +268,6 @@ func (t *template) retire() {
 	}
 	_ = t.send(map[string]any{"retire": true}) // gone already: fine
 	t.dismiss()
-}
-
-// dismiss lets the forks go that stand by. No more do.
-func (t *template) dismiss() {
-	for {
-		select {
-		case f := <-t.standby:
-			f.discard()
-		default:
-			return
-		}
-	}
 }
 
 // end frees what the template holds, once it is gone or is not to be.
