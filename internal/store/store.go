@@ -22,8 +22,9 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// Claim takes waiting executions, the oldest first, and returns once
 	// that is durable. It may return fewer than asked for, or none.
 	Claim(ctx context.Context, c ClaimRequest) ([]Claimed, error)
-	// Start makes a claimed execution RUNNING, durably; the process may start
-	// only afterwards. [ErrLeaseLost]: it was cancelled, or the lease ended
+	// Start makes a claimed execution RUNNING; the process may start only
+	// afterwards. Where that could be lost, with the power of the machine, the
+	// execution counts as started all the same when the store is next opened. [ErrLeaseLost]: it was cancelled, or the lease ended
 	// and another took it; the worker drops it.
 	Start(ctx context.Context, id execution.ID, owner string) (execution.Execution, error)
 	// Heartbeat extends the leases of an owner to lease from now.

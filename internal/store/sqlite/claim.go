@@ -115,7 +115,7 @@ func optionalRow(err error) error {
 
 // Start implements [store.Store].
 func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
-	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+	err = s.writer.do(ctx, s.startSurvives, func(t *tx) (err error) {
 		started, err = t.execution(updateStart, micros(t.now), string(id), owner)
 		if errors.Is(err, store.ErrNotFound) {
 			return missing(t, id)

@@ -2,6 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,8 +15,8 @@ import (
 )
 
 // The promises of package store: which operations survive a loss of power.
-// Losing a claim or a start would run a service twice, losing a cancellation
-// would run it after all.
+// Losing a claim would run a service twice, losing a cancellation would run it
+// after all. A start may be lost where a new start of the machine is noticed.
 func TestWhatSurvivesPowerLoss(t *testing.T) {
 	t.Parallel()
 	s := openInside(t)
@@ -31,7 +35,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 			return err
 		}},
 		{"claim", true, func() error { _, err := s.Claim(ctx, claim); return err }},
-		{"start", true, func() error { _, err := s.Start(ctx, id, "w"); return err }},
+		{"start", readBoot() == "", func() error { _, err := s.Start(ctx, id, "w"); return err }},
 		{"heartbeat", false, func() error { _, err := s.Heartbeat(ctx, "w", time.Hour, id); return err }},
 		{"log", false, func() error {
 			_, err := s.AppendLog(ctx, id, execution.LogEntry{Severity: execution.Info})
@@ -75,4 +79,79 @@ func synchronousIsFull(ctx context.Context, t *testing.T, s *Store) bool {
 		t.Fatal(err)
 	}
 	return setting == 2
+}
+
+// A claimed execution whose start may have been lost with the power does not
+// run again.
+func TestClaimsBeforeARestartOfTheMachineCountAsStarted(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	if readBoot() == "" {
+		t.Skip("this system does not tell when it was started: each start is written to the disk")
+	}
+	for _, test := range []struct {
+		name        string
+		boot        string
+		interrupted bool
+	}{
+		{"the process ended", readBoot(), false},
+		{"the machine ended", "another", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "store.db")
+			s, err := Open(ctx, path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			claimed, waiting := execution.NewID(), execution.NewID()
+			for _, id := range []execution.ID{claimed, waiting} {
+				a := store.Acceptance{Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}}
+				if id == claimed {
+					a.Claim = &store.ClaimTerms{Owner: "dead", Lease: time.Nanosecond}
+				}
+				if _, err := s.Accept(ctx, a); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			reopened := reopenAt(t, path, test.boot)
+			recovery, err := reopened.Recover(ctx, "heir")
+			if err != nil {
+				t.Fatal(err)
+			}
+			requeued, interrupted := []execution.ID{claimed}, []execution.ID(nil)
+			if test.interrupted {
+				requeued, interrupted = interrupted, requeued
+			}
+			if !slices.Equal(recovery.Requeued, requeued) || !slices.Equal(recovery.Interrupted, interrupted) {
+				t.Errorf("recovered %+v", recovery)
+			}
+			if e, err := reopened.Get(ctx, waiting); err != nil || e.Status != execution.Pending {
+				t.Errorf("what was not claimed is %s, %v", e.Status, err)
+			}
+		})
+	}
+}
+
+// reopenAt opens a database that was last open in this start of the machine, as
+// if it had been in another.
+func reopenAt(t *testing.T, path, boot string) *Store {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), upsertBoot, boot)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }

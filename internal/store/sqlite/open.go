@@ -34,6 +34,8 @@ type Store struct {
 	store.Signals
 	writer *writer
 	readDB *sql.DB
+	// startSurvives is what the start of an execution has to survive.
+	startSurvives durability
 
 	mu    sync.Mutex
 	reads map[string]*sql.Stmt
@@ -72,7 +74,16 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if err := migrate(ctx, writeDB); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
 	}
-	s := &Store{reads: map[string]*sql.Stmt{}}
+	boot := readBoot()
+	if boot != "" {
+		if err := noteBoot(ctx, writeDB, boot); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
+		}
+	}
+	s := &Store{reads: map[string]*sql.Stmt{}, startSurvives: survivesPowerLoss}
+	if boot != "" {
+		s.startSurvives = survivesCrash
+	}
 	s.writer, err = newWriter(ctx, writeDB, &s.Signals, options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())

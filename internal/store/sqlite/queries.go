@@ -71,6 +71,15 @@ const (
 
 	updateCancelRequested = `UPDATE executions SET cancel_requested = 1 WHERE seq = $1`
 
+	// Whatever was claimed counts as started, when that was not written.
+	updateClaimed = `UPDATE executions SET status = 'RUNNING', started_at = created_at
+	WHERE status = 'PENDING' AND owner IS NOT NULL`
+
+	selectBoot = `SELECT boot FROM machine`
+
+	upsertBoot = `INSERT INTO machine (only, boot) VALUES (1, $1)
+	ON CONFLICT (only) DO UPDATE SET boot = excluded.boot`
+
 	updateRelease = `UPDATE executions SET owner = NULL, lease_expires_at = NULL
 	WHERE id = $1 AND owner = $2 AND status = 'PENDING'`
 
