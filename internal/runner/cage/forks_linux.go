@@ -14,28 +14,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/cage/shim"
 )
 
-// A Ruleset is the wall between the executions that a command forks in its
-// cage (see [Policy].Forks): each puts it in force for itself, by Landlock.
-type Ruleset struct {
-	// Files, Network and Scope are what is forbidden but for the rules.
-	Files   uint64 `json:"files"`
-	Network uint64 `json:"network"`
-	Scope   uint64 `json:"scope"`
-	// Rules are the same for all. The folders of an execution are added by
-	// itself, with the accesses Own, and what it alone may read with Read, of
-	// which those in File can be said of a file.
-	Rules []Rule `json:"rules"`
-	Own   uint64 `json:"own"`
-	Read  uint64 `json:"read"`
-	File  uint64 `json:"file"`
-}
-
-// A Rule allows accesses below a path.
-type Rule struct {
-	Path   string `json:"path"`
-	Access uint64 `json:"access"`
-}
-
 // accessTemp is for a /tmp that several executions have: names of others
 // cannot be listed. Semaphores and shared memory lie there, too.
 const accessTemp = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE |
@@ -74,18 +52,18 @@ func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
 	}
 	b.landlock(list, false)
 	all := fileAccesses(m.abi)
-	r := &Ruleset{Own: all &^ accessNodes, Read: accessRead, File: accessFile & all}
+	r := &Ruleset{own: all &^ accessNodes, read: accessRead, file: accessFile & all}
 	for _, s := range b.program.Steps {
 		switch s.Op {
 		case shim.OpRuleset:
-			r.Files, r.Network, r.Scope = s.N, s.M, s.L
+			r.handled = unix.LandlockRulesetAttr{Handled_access_fs: s.N, Handled_access_net: s.M, Scoped: s.L}
 		case shim.OpAllow:
-			r.Rules = append(r.Rules, Rule{s.A, s.N})
+			r.rules = append(r.rules, rule{path: s.A, access: s.N})
 		default:
 		}
 	}
 	if ownRoot {
-		r.Rules = append(r.Rules, Rule{"/tmp", accessTemp & all})
+		r.rules = append(r.rules, rule{path: "/tmp", access: accessTemp & all})
 	}
 	return r, nil
 }

@@ -18,14 +18,12 @@ type Pipes struct {
 	Stdout, Stderr *os.File
 
 	ours    [2]*os.File
-	sinks   [2]io.Writer
 	copying sync.WaitGroup
 }
 
-// OpenPipes makes pipes whose output goes to these writers, from one goroutine
-// each.
-func OpenPipes(stdout, stderr io.Writer) (*Pipes, error) {
-	p := &Pipes{sinks: [2]io.Writer{stdout, stderr}}
+// OpenPipes makes the pipes of a process.
+func OpenPipes() (*Pipes, error) {
+	p := &Pipes{}
 	var err error
 	if p.ours[0], p.Stdout, err = os.Pipe(); err != nil {
 		return nil, err
@@ -37,23 +35,26 @@ func OpenPipes(stdout, stderr io.Writer) (*Pipes, error) {
 	return p, nil
 }
 
-// Abandon gives all up: there is no process.
+// HandOver closes the ends of the process here: it has them.
+func (p *Pipes) HandOver() { _, _ = p.Stdout.Close(), p.Stderr.Close() }
+
+// Abandon gives all up: there is no process, or nobody wants to know what it
+// says.
 func (p *Pipes) Abandon() {
 	for _, file := range []*os.File{p.Stdout, p.Stderr, p.ours[0], p.ours[1]} {
 		_ = file.Close()
 	}
 }
 
-// Drain closes the ends of the process here, and begins to read. Each writer
-// gets a text first that was printed before.
-func (p *Pipes) Drain(stdout, stderr []byte) {
-	_, _ = p.Stdout.Close(), p.Stderr.Close()
-	for i, before := range [2][]byte{stdout, stderr} {
+// Drain begins to read: what the process prints goes to the writers, to each
+// from one goroutine, after what was printed before.
+func (p *Pipes) Drain(stdout, stderr io.Writer, before [2][]byte) {
+	for i, sink := range [2]io.Writer{stdout, stderr} {
 		p.copying.Go(func() {
-			if len(before) > 0 {
-				_, _ = p.sinks[i].Write(before) // one that fails takes nothing later, too
+			if len(before[i]) > 0 {
+				_, _ = sink.Write(before[i]) // one that fails takes nothing later, too
 			}
-			drain(p.sinks[i], p.ours[i])
+			drain(sink, p.ours[i])
 		})
 	}
 }

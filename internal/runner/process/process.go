@@ -120,7 +120,7 @@ func newProcess(c Command) *Process {
 }
 
 func (p *Process) start(stdout, stderr io.Writer) error {
-	pipes, err := OpenPipes(stdout, stderr)
+	pipes, err := OpenPipes()
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", p.cmd.Path, err)
 	}
@@ -130,7 +130,8 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 		return err
 	}
 	p.pipes = pipes
-	pipes.Drain(nil, nil)
+	pipes.HandOver()
+	pipes.Drain(stdout, stderr, [2][]byte{})
 	return nil
 }
 

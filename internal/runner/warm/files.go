@@ -8,7 +8,7 @@ import (
 // Files are the programs that a template consists of, beside the launcher of
 // package process. They are placed in one folder with it.
 //
-//go:embed python/template.py python/ending.py python/randomness.py python/walls.py
+//go:embed python/*.py
 var Files embed.FS
 
 // TemplateFile is the name of the program to start.

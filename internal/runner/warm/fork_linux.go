@@ -23,7 +23,9 @@ import (
 type fork struct {
 	template *template
 	orders   *net.UnixConn
-	pid      int // guarded by the template's lock
+	pipes    *process.Pipes
+	wall     *cage.Wall // nil if there is none
+	pid      int        // guarded by the template's lock
 	group    *cage.Group
 
 	done   chan struct{} // closed when it has ended
@@ -41,7 +43,8 @@ const birthTime = 20 * time.Second
 // await returns when the fork waits for its order, or cannot any more.
 func (f *fork) await() error {
 	_ = f.orders.SetReadDeadline(time.Now().Add(birthTime))
-	_, pid, err := receiveFrom(f.orders, make([]byte, 1))
+	_, from, err := receiveFrom(f.orders, make([]byte, 1))
+	closeAll(from.files)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errUnborn
@@ -54,7 +57,7 @@ func (f *fork) await() error {
 	}
 	f.template.mu.Lock()
 	defer f.template.mu.Unlock()
-	f.pid = pid
+	f.pid = from.pid
 	return f.orders.SetReadDeadline(time.Time{})
 }
 
@@ -69,8 +72,25 @@ func (f *fork) hasEnded() bool {
 
 // discard lets a fork go that is not needed: without an order it ends.
 func (f *fork) discard() {
-	_ = f.orders.Close()
+	f.release()
 	f.template.background(f.settle)
+}
+
+// release gives up what a fork that does not run was to have.
+func (f *fork) release() {
+	if f.orders != nil {
+		_ = f.orders.Close()
+	}
+	if f.pipes != nil {
+		f.pipes.Abandon()
+	}
+	f.closeWall()
+}
+
+func (f *fork) closeWall() {
+	if f.wall != nil {
+		_ = f.wall.File.Close()
+	}
 }
 
 // settle waits for the end of the fork, ends what it has left in its group, and
@@ -99,7 +119,7 @@ type execution struct {
 	release  sync.Once
 
 	mu      sync.Mutex
-	pipes   *process.Pipes
+	runs    bool
 	cold    process.Execution
 	stopped bool
 }
@@ -142,20 +162,17 @@ func (e *execution) Run(secrets []process.Secret) error {
 	if e.isStopped() {
 		return nil // as for any program that is stopped early, Wait tells
 	}
-	pipes, err := process.OpenPipes(e.command.Stdout, e.command.Stderr)
-	if err != nil {
-		return fmt.Errorf("cannot start an execution: %w", err)
-	}
 	// Stop must be able to end this, so nothing is locked meanwhile.
-	if err = e.send(secrets, pipes); err == nil {
-		pipes.Drain(e.template.printed[0].text, e.template.printed[1].text)
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.pipes = pipes
-		return nil
+	err := e.send(secrets)
+	e.fork.closeWall()
+	if err != nil {
+		return e.runCold(secrets, err)
 	}
-	pipes.Abandon()
-	return e.runCold(secrets, err)
+	e.fork.pipes.Drain(e.command.Stdout, e.command.Stderr, [2][]byte{e.template.printed[0].text, e.template.printed[1].text})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs = true
+	return nil
 }
 
 func (e *execution) isStopped() bool {
@@ -179,34 +196,35 @@ func (e *execution) runCold(secrets []process.Secret, reason error) error {
 }
 
 // send writes the order, and wipes what it has written of secrets.
-func (e *execution) send(secrets []process.Secret, pipes *process.Pipes) error {
+func (e *execution) send(secrets []process.Secret) error {
+	if err := e.room.furnish(e.fork); err != nil {
+		return err
+	}
 	text, err := e.order(secrets)
 	if err != nil {
 		return err
 	}
 	defer clear(text)
 	header := binary.BigEndian.AppendUint64(nil, uint64(len(text)))
-	rights := unix.UnixRights(int(pipes.Stdout.Fd()), int(pipes.Stderr.Fd()))
-	if _, _, err := e.fork.orders.WriteMsgUnix(header, rights, nil); err != nil {
-		return err
-	}
-	if _, err := e.fork.orders.Write(text); err != nil {
+	if _, err := (&net.Buffers{header, text}).WriteTo(e.fork.orders); err != nil {
 		return err
 	}
 	// Its answer: without one, it has not begun and will not.
-	_, err = io.ReadFull(e.fork.orders, header[:1])
+	_, err = io.ReadFull(e.fork.orders, make([]byte, 1))
 	return err
 }
 
 func (e *execution) order(secrets []process.Secret) ([]byte, error) {
-	env := make(map[string]string, len(e.command.Env))
+	env := map[string]string{}
 	for _, entry := range e.command.Env {
-		name, value, _ := strings.Cut(entry, "=")
-		env[name] = e.room.inside(value)
+		// What the template has, it has told the service while it was
+		// imported, which may have changed it since.
+		if name, value, _ := strings.Cut(entry, "="); !e.template.env[entry] {
+			env[name] = e.room.inside(value)
+		}
 	}
-	head, err := json.Marshal(map[string]any{
-		"dir": e.command.Dir, "env": env, "marker": e.tree.Marker, "finalize": e.program.options.Finalize, "walls": e.room,
-	})
+	_, mark, _ := strings.Cut(e.tree.Marker, "=")
+	head, err := json.Marshal(map[string]any{"env": env, "marker": mark, "bounds": e.room.bounds(), "finalize": e.program.options.Finalize})
 	if err != nil {
 		return nil, err
 	}
@@ -253,16 +271,18 @@ func (e *execution) Wait() (process.Outcome, error) {
 	defer e.release.Do(e.program.release)
 	defer e.template.sweep()
 	e.mu.Lock()
-	cold, pipes := e.cold, e.pipes
+	cold, runs := e.cold, e.runs
 	e.mu.Unlock()
-	if cold != nil {
-		e.fork.settle()
-		return cold.Wait()
+	if !runs {
+		e.fork.release()
 	}
 	e.fork.settle()
+	if cold != nil {
+		return cold.Wait()
+	}
 	e.endStrays()
-	if pipes != nil {
-		pipes.Finish()
+	if runs {
+		e.fork.pipes.Finish()
 	}
 	if !e.fork.known {
 		// The template was lost, and its forks with it.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
@@ -25,15 +26,14 @@ func (e *coldError) Error() string { return e.reason }
 
 var errGone = errors.New("the template has ended")
 
-// maxPacket bounds a message of a template.
-const maxPacket = 64 << 10
-
 // A template is the process that is forked.
 type template struct {
 	process  *process.Process
 	pid      int // of the process itself, not of its cage
 	shut     *process.Cage
-	common   *common // nil if there is none
+	walls    *cage.Ruleset   // nil if there are none
+	env      map[string]bool // the variables it has, as NAME=value
+	common   *common         // nil if there is none
 	control  *net.UnixConn
 	imported time.Duration
 	printed  [2]*recorder // while it was imported
@@ -50,19 +50,6 @@ type template struct {
 	retiring bool
 }
 
-// A message is what a template says.
-type message struct {
-	Ready *struct {
-		Seconds float64 `json:"seconds"`
-	} `json:"ready"`
-	Cold   string `json:"cold"`
-	Failed int    `json:"failed"`
-	Reason string `json:"reason"`
-	Ended  int    `json:"ended"`
-	Status uint32 `json:"status"`
-	pid    int    // of who has sent it
-}
-
 // startTemplate returns when the service is imported, or cannot be, or ctx
 // ends.
 func startTemplate(ctx context.Context, o Options) (*template, error) {
@@ -72,11 +59,16 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	}
 	t := &template{
 		control: ours, printed: [2]*recorder{newRecorder(), newRecorder()},
-		standby: make(chan *fork, o.Standby), gone: make(chan struct{}), dead: make(chan struct{}), forks: map[int]*fork{}, shut: shutIn(o),
+		standby: make(chan *fork, o.Standby), gone: make(chan struct{}), dead: make(chan struct{}), forks: map[int]*fork{},
+		shut: shutIn(o), env: map[string]bool{},
+	}
+	env := o.Environment.Unplaced().List()
+	for _, entry := range env {
+		t.env[entry] = true
 	}
 	t.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)},
-		Dir: o.Dir, Env: o.Environment.Unplaced().List(),
+		Dir: o.Dir, Env: env,
 		Stdout: t.printed[0], Stderr: t.printed[1], Stdin: theirs, Cage: t.shut,
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
@@ -109,16 +101,22 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 func (t *template) load(entrypoint string) error {
 	order := map[string]any{"entrypoint": entrypoint}
 	if t.shut != nil {
-		walls, err := t.shut.Machine.Ruleset(t.shut.Policy)
-		if err != nil {
+		var err error
+		if t.walls, err = t.shut.Machine.Ruleset(t.shut.Policy); err != nil {
 			return &coldError{fmt.Sprintf("forks cannot be kept from each other: %v", err)}
 		}
-		order["walls"] = walls
+		if t.walls != nil {
+			order["walls"] = t.walls.Paths()
+		}
 	}
-	if err := t.send(order); err != nil {
+	text, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	if err := t.send(string(text)); err != nil {
 		return fmt.Errorf("cannot start a template: %w", err)
 	}
-	first, err := t.receive()
+	first, places, err := t.answer()
 	switch {
 	case err != nil:
 		return &coldError{"importing the service ended the process that was to be forked"}
@@ -127,50 +125,19 @@ func (t *template) load(entrypoint string) error {
 	case first.Ready == nil:
 		return errors.New("a template did not answer as it should")
 	}
+	if t.walls != nil {
+		if err := t.walls.Open(first.Ready.Places, places); err != nil {
+			return err
+		}
+	}
 	for _, r := range t.printed {
 		<-r.complete
 		if r.tooMuch {
 			return &coldError{"importing the service prints too much to be repeated in the log of each execution"}
 		}
 	}
-	t.imported, t.pid = time.Duration(first.Ready.Seconds*float64(time.Second)), first.pid
+	t.imported = time.Duration(first.Ready.Seconds * float64(time.Second))
 	return nil
-}
-
-func (t *template) send(order map[string]any, files ...int) error {
-	text, err := json.Marshal(order)
-	if err != nil {
-		return err
-	}
-	_, _, err = t.control.WriteMsgUnix(text, unix.UnixRights(files...), nil)
-	return err
-}
-
-func (t *template) receive() (message, error) {
-	var m message
-	buffer := make([]byte, maxPacket)
-	n, pid, err := receiveFrom(t.control, buffer)
-	if err == nil {
-		err = json.Unmarshal(buffer[:n], &m)
-	}
-	m.pid = pid
-	return m, err
-}
-
-// listen hands on what the template says, to its end.
-func (t *template) listen() {
-	for {
-		m, err := t.receive()
-		switch {
-		case err != nil:
-			t.lose()
-			return
-		case m.Failed != 0:
-			t.ended(m.Failed, func(f *fork) { f.reason = m.Reason })
-		case m.Ended != 0:
-			t.ended(m.Ended, func(f *fork) { f.status, f.known = unix.WaitStatus(m.Status), true })
-		}
-	}
 }
 
 func (t *template) ended(number int, how func(*fork)) {
@@ -199,40 +166,62 @@ func (t *template) lose() {
 
 // ask has the template make a fork, which is there once it is awaited.
 func (t *template) ask() (*fork, error) {
-	ours, theirs, err := socketPair(unix.SOCK_STREAM)
+	f, theirs, err := t.conceive()
+	if theirs != nil {
+		defer func() { _ = theirs.Close() }()
+	}
+	if err == nil {
+		err = t.register(f, theirs)
+	}
 	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = theirs.Close() }()
-	f := &fork{template: t, orders: ours, done: make(chan struct{})}
-	files := []int{int(theirs.Fd())}
-	if t.shut != nil {
-		if f.group, err = t.shut.Machine.Group(t.shut.Policy.Limits); err != nil {
-			return nil, errors.Join(err, ours.Close())
-		}
-		if f.group != nil {
-			for _, list := range f.group.Lists() {
-				files = append(files, int(list.Fd()))
-			}
-		}
-	}
-	if err := t.register(f, files); err != nil {
 		f.reason = err.Error()
 		close(f.done)
+		f.release()
 		f.settle()
-		return nil, errors.Join(err, ours.Close())
+		return nil, err
 	}
+	f.pipes.HandOver()
 	return f, nil
 }
 
-func (t *template) register(f *fork, files []int) error {
+// conceive makes all that a fork is given.
+func (t *template) conceive() (f *fork, theirs *os.File, err error) {
+	f = &fork{template: t, done: make(chan struct{})}
+	if f.orders, theirs, err = socketPair(unix.SOCK_STREAM); err != nil {
+		return f, nil, err
+	}
+	if f.pipes, err = process.OpenPipes(); err != nil {
+		return f, theirs, err
+	}
+	if t.walls != nil {
+		if f.wall, err = t.walls.Wall(); err != nil {
+			return f, theirs, err
+		}
+	}
+	if t.shut != nil {
+		f.group, err = t.shut.Machine.Group(t.shut.Policy.Limits)
+	}
+	return f, theirs, err
+}
+
+// register has the template make the fork, with what belongs to it.
+func (t *template) register(f *fork, socket *os.File) error {
+	files := []int{int(socket.Fd()), int(f.pipes.Stdout.Fd()), int(f.pipes.Stderr.Fd())}
+	if f.wall != nil {
+		files = append(files, int(f.wall.File.Fd()))
+	}
+	if f.group != nil {
+		for _, list := range f.group.Lists() {
+			files = append(files, int(list.Fd()))
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.retiring {
 		return errGone
 	}
 	t.next++
-	if err := t.send(map[string]any{"fork": t.next}, files...); err != nil {
+	if err := t.send("fork "+strconv.Itoa(t.next), files...); err != nil {
 		return fmt.Errorf("cannot ask for a fork: %w", err)
 	}
 	t.forks[t.next] = f
@@ -266,7 +255,7 @@ func (t *template) retire() {
 	if already {
 		return
 	}
-	_ = t.send(map[string]any{"retire": true}) // gone already: fine
+	_ = t.send("retire") // gone already: fine
 	t.dismiss()
 }
 
@@ -281,6 +270,9 @@ func (t *template) end() {
 	t.over = true
 	t.mu.Unlock()
 	t.settling.Wait()
+	if t.walls != nil {
+		t.walls.Close()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.common != nil {
@@ -309,52 +301,4 @@ func (t *template) strays() []int {
 		}
 	}
 	return strays
-}
-
-// socketPair makes connected sockets: ours for this program, theirs to be
-// handed to a process, in blocking mode.
-func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
-	}
-	if err := unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-		_, _ = unix.Close(pair[0]), unix.Close(pair[1])
-		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
-	}
-	file := os.NewFile(uintptr(pair[0]), "template")
-	defer func() { _ = file.Close() }() // FileConn has a copy of it
-	theirs = os.NewFile(uintptr(pair[1]), "template")
-	conn, err := net.FileConn(file)
-	ours, ok := conn.(*net.UnixConn)
-	if err != nil || !ok {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return ours, theirs, nil
-}
-
-// receiveFrom reads, and tells the number of the process that has written. The
-// kernel knows it, as it counts here, whatever is in the message.
-func receiveFrom(conn *net.UnixConn, buffer []byte) (n, pid int, err error) {
-	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
-	n, size, _, _, err := conn.ReadMsgUnix(buffer, control)
-	if err == nil && n == 0 {
-		err = errGone
-	}
-	if err != nil {
-		return n, 0, err
-	}
-	messages, err := unix.ParseSocketControlMessage(control[:size])
-	if err != nil {
-		return n, 0, err
-	}
-	for _, m := range messages {
-		if sender, err := unix.ParseUnixCredentials(&m); err == nil {
-			pid = int(sender.Pid)
-		}
-	}
-	if pid < 2 {
-		return n, pid, errors.New("a template is out of sight")
-	}
-	return n, pid, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"golang.org/x/sys/unix"
 )
 
 // shutIn is the cage of a template; nil if there is none.
@@ -24,14 +25,10 @@ func shutIn(o Options) *process.Cage {
 	return shut
 }
 
-// An apartment is what an execution has of its own in the cage of a template,
-// by the paths that are in force there.
+// An apartment is what an execution has of its own in the cage of a template.
 type apartment struct {
-	Own  []string `json:"own"`
-	Read []string `json:"read"`
-	// OpenFiles and FileSize are limits of each of its processes; 0 is none.
-	OpenFiles int   `json:"openFiles"`
-	FileSize  int64 `json:"fileSize"`
+	// own are its folders, read what it alone may read, as they are outside.
+	own, read []string
 	// from and to are the folder of all of them, outside and inside.
 	from, to string
 	limits   cage.Limits
@@ -52,16 +49,15 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 		return nil, errors.New("the forks of the template are in no group that bounds processors")
 	}
 	a := &apartment{
-		Own: []string{}, Read: []string{}, OpenFiles: limits.OpenFiles, FileSize: limits.FileSize,
 		from: all.Forks, to: t.shut.Machine.ShownAt(all), limits: limits,
 	}
 	for _, list := range []struct {
 		paths, known []string
 		to           *[]string
 	}{
-		{c.Policy.Writable, all.Writable, &a.Own},
-		{c.Policy.Scratch, all.Scratch, &a.Own},
-		{c.Policy.Given, all.Given, &a.Read},
+		{c.Policy.Writable, all.Writable, &a.own},
+		{c.Policy.Scratch, all.Scratch, &a.own},
+		{c.Policy.Given, all.Given, &a.read},
 	} {
 		for _, path := range list.paths {
 			if slices.Contains(list.known, path) {
@@ -70,7 +66,7 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 			if !below(path, all.Forks) {
 				return nil, fmt.Errorf("%s does not lie in %s", path, all.Forks)
 			}
-			*list.to = append(*list.to, a.inside(path))
+			*list.to = append(*list.to, path)
 		}
 	}
 	for _, path := range c.Policy.Readable {
@@ -80,7 +76,7 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 		case !slices.ContainsFunc(all.Readable, shows), slices.ContainsFunc(all.Hidden, shows):
 			return nil, fmt.Errorf("%s is not to be seen in the cage of the template", path)
 		default:
-			a.Read = append(a.Read, path)
+			a.read = append(a.read, path)
 		}
 	}
 	return a, nil
@@ -88,6 +84,35 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 
 func below(path, dir string) bool {
 	return dir != "" && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// furnish gives a fork what is to be its own, before it has its order.
+func (a *apartment) furnish(f *fork) error {
+	if a == nil {
+		return nil
+	}
+	if f.wall != nil {
+		if err := f.wall.Allow(a.own, a.read); err != nil {
+			return fmt.Errorf("a fork cannot be given its folders: %w", err)
+		}
+	}
+	return nil
+}
+
+// bounds are the limits that each process of the execution sets for itself: what
+// setrlimit takes, softly and firmly.
+func (a *apartment) bounds() [][3]int64 {
+	bounds := [][3]int64{}
+	if a == nil {
+		return bounds
+	}
+	if n := int64(a.limits.OpenFiles); n > 0 {
+		bounds = append(bounds, [3]int64{unix.RLIMIT_NOFILE, n, n})
+	}
+	if n := a.limits.FileSize; n > 0 {
+		bounds = append(bounds, [3]int64{unix.RLIMIT_FSIZE, n, n})
+	}
+	return bounds
 }
 
 // inside is a path as it is in the cage.

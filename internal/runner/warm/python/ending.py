@@ -20,20 +20,32 @@ STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"
 LAYERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair, io.FileIO)
 
 
+# Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the template, so that a
+# fork need not look at each again.
+silent = set()
+HEAP_TYPE = 1 << 9
+
+
 def survivors():
     """Weak references to the objects that exist and would do something at the end of an interpreter."""
+    things = gc.get_objects()
     kept = []
-    for thing in gc.get_objects():
+    for thing in things:
         if matters(thing):
             try:
                 kept.append(weakref.ref(thing))
             except TypeError:  # cannot be referred to weakly: it ends with the process
                 continue
+    kinds = {type(thing) for thing in things}
+    silent.update(kind for kind in kinds if not kind.__flags__ & HEAP_TYPE and not kind_matters(kind))
     return kept
 
 
 def matters(thing):
-    kind = type(thing)
+    return kind_matters(type(thing))
+
+
+def kind_matters(kind):
     return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, io.IOBase)
 
 
@@ -47,7 +59,11 @@ def leave(code, kept):
         threading._shutdown()
         atexit._run_exitfuncs()
         end_objects([thing for thing in (reference() for reference in kept) if thing is not None])
-        end_objects([thing for thing in gc.get_objects() if matters(thing)])
+        things = gc.get_objects()
+        # Of most executions no object matters, and their types are known.
+        kinds = {kind for kind in {type(thing) for thing in things} - silent if kind_matters(kind)}
+        if kinds:
+            end_objects([thing for thing in things if type(thing) in kinds])
     finally:
         for name in ("stdout", "stderr"):
             quietly(getattr(sys, name, None), "flush")

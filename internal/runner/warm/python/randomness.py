@@ -50,13 +50,11 @@ class Watch:
             sys.meta_path.remove(self._finder)
         for module, function, original in self._originals:
             setattr(module, function, original)
-        # A fork renews this generator by itself, whoever has seeded it.
-        self.state = random.getstate() if "random" in self.seeded else None
 
     def renew(self):
         """In a fork: gives each generator a state of its own."""
-        if self.state is not None:
-            random.setstate(self.state)
+        if "random" not in self.seeded:
+            random.seed()
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None and "numpy.random" not in self.seeded:
             words = os.urandom(32)

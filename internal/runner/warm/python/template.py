@@ -1,23 +1,22 @@
 """Imports a service once and forks a process that has never run anything for each of its executions.
 
-The program that runs services speaks to the template by the Unix socket of standard input, one JSON object a packet:
+The program that runs services speaks to the template by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "walls": null}   the first order; the answer is one of
-    <- {"ready": {...}}                          what was imported, and what it took
-    <- {"cold": "why"}                           this service cannot be forked; the template ends
-    -> {"fork": 7}, with the descriptor of a stream socket for the fork, and those of the cgroups it is to join
-    <- {"failed": 7, "reason": "..."}            there is none; or, when there was one,
-    <- {"ended": 7, "status": 0}                 as waitpid gives it
-    -> {"retire": true}                          end when no fork is left
+    -> {"entrypoint": "src.program:run", "walls": null or [paths]}   the first order; the answer is one of
+    <- {"ready": {...}}     how long it took, and the places of walls.py, whose descriptors follow in packets with {}
+    <- {"cold": "why"}      this service cannot be forked; the template ends
+    -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
+                            if there are walls, and the lists of members of the cgroups it is to join
+    <- failed 7 why         there is none; or, when there was one,
+    <- ended 7 0            with the status as waitpid gives it
+    -> retire               end when no fork is left
 
-End of input means: end now. A fork sends one byte by its own socket when it is ready. The kernel tells the other side
-who has sent it, by the number that counts there. Then it waits for {"dir", "env", "secrets", "marker", "finalize",
-"walls"} (eight bytes of length, then JSON), with the descriptors of its standard output and error, answers with one
-byte and becomes the service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in
-no process's initial environment.
+End of input means: end now. What a fork does is in fork.py, and how it ends in ending.py; randomness.py has what must
+differ between forks, walls.py what is between them, blas.py what numerical libraries need. Nothing of these files is
+left where a service would find it, or miss its own module of the same name.
 
-See ending.py for how a fork ends, randomness.py for what must differ between forks, walls.py for what is between them.
-Nothing of these files is left where a service would find it, or miss its own module of the same name.
+A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
+copied for it. So what can be done once is done here, and what is done for each execution keeps to few objects.
 """
 
 import array
@@ -33,10 +32,11 @@ import sys
 import time
 
 MAX_PACKET = 65536
+# As many descriptors as the kernel takes in one packet.
+MAX_DESCRIPTORS = 253
 # Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
 IMPORTED = b"\0qhubctl:imported\0"
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Cold(Exception):
@@ -57,15 +57,19 @@ class Template:
     def __init__(self, control):
         self.control = control
         self.forks = {}  # their numbers, by process id
-        self.walls = None
         self.retiring = False
-        self.environment = environment_block()
-        self.launcher, self.ending, self.randomness, self.between = map(
-            beside, ("launcher", "ending", "randomness", "walls")
+        self.launcher, self.ending, self.randomness, self.between, self.blas, self.forking = map(
+            beside, ("launcher", "ending", "randomness", "walls", "blas", "fork")
         )
+        # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
+        # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
+        # to be called in a child: what matters of that is done in fork.py.
+        self.libc = ctypes.PyDLL(None, use_errno=True)
+        self.fork_process = self.libc.fork
 
-    def send(self, message):
-        self.control.send(json.dumps(message).encode())
+    def send(self, message, descriptors=()):
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        self.control.sendmsg([json.dumps(message).encode()], rights)
 
     # Importing the service.
 
@@ -75,26 +79,31 @@ class Template:
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
         sys.argv = [entrypoint]
         os.environ["ENTRYPOINT"] = entrypoint
-        threads = one_blas_thread()
+        self.handlers = self.forking.Handlers()
         self.random = self.randomness.Watch()
         try:
-            self.import_service(entrypoint)
+            with self.blas.one_thread():
+                self.import_service(entrypoint)
         finally:
             self.random.stop()
-        restore_blas_environment(threads)
+            self.handlers.stop()
         self.launcher.scrub_after_injection()
         refuse_what_forks_break(self.control.fileno())
-        self.blas = blas_libraries()
-        if walls:
-            self.walls = self.between.Walls(walls)
-        flush_streams()
+        self.libraries = self.blas.libraries()
+        self.walled = walls is not None
+        indices, places = self.between.open_places(walls or [])
+        flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
+        self.forking.prepare(self)
         gc.collect()
         self.survivors = self.ending.survivors()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
-        return {"seconds": round(time.perf_counter() - begun, 4), "modules": len(sys.modules)}
+        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
+        for first in range(0, len(places), MAX_DESCRIPTORS):
+            self.send({}, places[first : first + MAX_DESCRIPTORS])
+        close(places)
 
     def import_service(self, entrypoint):
         import importlib
@@ -105,6 +114,7 @@ class Template:
             getattr(importlib.import_module(module), name)
             # What a run would import and build first; the published kit has no such function.
             getattr(runtime, "prepare", lambda entrypoint: None)(entrypoint)
+            self.run = runtime.main
         except BaseException as error:  # whatever it is, a cold start says it better
             raise Cold(f"importing {module} failed in the template: {type(error).__name__}") from error
 
@@ -126,28 +136,24 @@ class Template:
 
     def order(self):
         """Carries out one order. False at the end of input."""
-        packet, descriptors = receive(self.control, MAX_PACKET)
+        packet, descriptors = receive(self.control)
         if not packet:
             return False
-        order = json.loads(packet)
-        if "fork" in order:
-            self.fork(order["fork"], descriptors)
-        else:
+        if packet == b"retire":
             self.retiring = True
+        else:
+            self.fork(packet[5:], descriptors)
         return True
 
     def fork(self, number, descriptors):
-        flush_streams()  # what is buffered here must not be written by every fork again
-        try:
-            pid = os.fork()
-        except OSError as error:
-            close(descriptors)
-            self.send({"failed": number, "reason": f"cannot fork: {error.strerror}"})
-            return
+        pid = self.fork_process()
         if pid == 0:
             raise InFork(descriptors)
         close(descriptors)
-        self.forks[pid] = number
+        if pid > 0:
+            self.forks[pid] = number
+        else:
+            self.control.send(b"failed %b cannot fork: %b" % (number, os.strerror(ctypes.get_errno()).encode()))
 
     def reap(self):
         """Takes note of all children that have ended: forks, and what they have left to this process."""
@@ -163,120 +169,7 @@ class Template:
                 kill_group(pid)  # while its number is its own
             _, status = os.waitpid(pid, 0)
             if pid in self.forks:
-                self.send({"ended": self.forks.pop(pid), "status": status})
-
-
-# In a fork.
-
-
-def become(template, descriptors):
-    """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    template.control.close()
-    os.close(template.children)
-    template.between.join(descriptors[1:])
-    if template.walls:
-        template.walls.begin()
-    orders = socket.socket(fileno=descriptors[0])
-    orders.send(b"\0")
-    order = await_order(orders, template)
-    if order is None:
-        os._exit(0)
-    take_place(template, order)
-    code = run_service(order.pop("secrets", None) or {})
-    if order.get("finalize"):
-        gc.unfreeze()
-        return code
-    return template.ending.leave(code, template.survivors)
-
-
-def await_order(orders, template):
-    """The order for this fork, its descriptors put in place and its walls closed; None if there will be none."""
-    header, descriptors = receive(orders, 8)
-    if len(header) < 8:
-        return None
-    text = bytearray(int.from_bytes(header, "big"))
-    view, got = memoryview(text), 0
-    while got < len(text):
-        n = orders.recv_into(view[got:])
-        if n == 0:
-            return None
-        got += n
-    try:
-        order = json.loads(text)
-    finally:
-        view.release()
-        text[:] = bytes(len(text))
-    if order["walls"]:
-        template.between.bound(order["walls"])
-    if template.walls:
-        template.walls.close(order["walls"])
-    # From here on it counts as started: nobody starts another in its place.
-    orders.send(b"\1")
-    orders.close()
-    null = os.open(os.devnull, os.O_RDONLY)
-    for target, source in enumerate([null, *descriptors]):
-        os.dup2(source, target)
-        os.close(source)
-    return order
-
-
-def take_place(template, order):
-    """What an execution has of its own."""
-    import tempfile
-
-    mark(template.environment, order["marker"])
-    os.environ.update(order["env"])
-    os.chdir(order["dir"])
-    tempfile.tempdir = None  # a module may have asked for it while it was imported
-    template.random.renew()
-    for library, threads in template.blas:
-        library(threads)
-
-
-def run_service(secrets):
-    """Runs the service, as the interpreter would run a main program. Returns the exit code."""
-    from qhub.commons.runtime.main import main
-
-    os.environ.update(secrets)
-    secrets.clear()
-    try:
-        return main()
-    except SystemExit as error:
-        if error.code is None or isinstance(error.code, int):
-            return (error.code or 0) & 0xFF
-        print(error.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    return 1
-
-
-# The environment block.
-
-
-def environment_block():
-    """Where the environment that this process was started with lies in its memory: (address, length)."""
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[47]), int(fields[48])
-    return start, end - start
-
-
-def mark(block, marker):
-    """Writes the mark of an execution over the template's own, by which processes that leave its tree are found.
-
-    It is read from /proc, which shows this memory, and children that only fork have a copy of it.
-    """
-    name, _, value = marker.partition("=")
-    start, length = block
-    text = ctypes.string_at(start, length)
-    at = text.find(b"\0" + name.encode() + b"=")
-    at = 0 if text.startswith(name.encode() + b"=") else at + 1
-    if text[at:].startswith(name.encode() + b"=") and text.find(b"\0", at) - at == len(marker):
-        ctypes.memmove(start + at, marker.encode(), len(marker))
-    os.environ[name] = value
+                self.control.send(b"ended %b %d" % (self.forks.pop(pid), status))
 
 
 # What a fork cannot take along.
@@ -304,61 +197,17 @@ def refuse_what_forks_break(control):
             raise Cold(f"importing the service leaves a connection or event queue open (descriptor {name})")
 
 
-def one_blas_thread():
-    """Has numerical libraries start without a pool of threads. Returns what the environment said before."""
-    before = {name: os.environ.get(name) for name in BLAS_THREADS}
-    os.environ.update(dict.fromkeys(BLAS_THREADS[:2], "1"))
-    return before
-
-
-def restore_blas_environment(before):
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
-def blas_libraries():
-    """For each OpenBLAS that is loaded: what sets its number of threads, and the number it would have cold."""
-    paths = set()
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        for line in maps:
-            path = line.rstrip("\n").partition("/")[2]
-            if "openblas" in path.lower():
-                paths.add("/" + path)
-    libraries = []
-    for path in sorted(paths):
-        library = ctypes.CDLL(path)
-        for name in ("openblas_set_num_threads", "scipy_openblas_set_num_threads"):
-            for suffix in ("64_", ""):
-                setter = getattr(library, name + suffix, None)
-                if setter is not None:
-                    libraries.append((setter, wanted_threads()))
-                    break
-    return libraries
-
-
-def wanted_threads():
-    for name in BLAS_THREADS[:3]:
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    return len(os.sched_getaffinity(0))
-
-
 # Small things.
 
 
-def receive(connection, size):
-    """Reads from a socket with the descriptors that come along."""
-    room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
-    data, ancillary, _, _ = connection.recvmsg(size, room, socket.MSG_CMSG_CLOEXEC)
+def receive(connection):
+    """Reads a packet with the descriptors that come along."""
+    data, ancillary, _, _ = connection.recvmsg(MAX_PACKET, 256, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-    return data, list(descriptors)
+    return data, descriptors
 
 
 def close(descriptors):
@@ -372,10 +221,6 @@ def flush_streams():
             stream.flush()
         except Exception:  # closed or replaced by the service
             continue
-
-
-def prctl(option, value):
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def watch_children():
@@ -409,12 +254,12 @@ def main():
     control = socket.socket(fileno=os.dup(0))
     template = Template(control)
     first = json.loads(control.recv(MAX_PACKET))
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    template.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     try:
-        template.send({"ready": template.load(first["entrypoint"], first.get("walls"))})
+        template.load(first["entrypoint"], first.get("walls"))
     except Cold as reason:
         template.send({"cold": str(reason)})
         return 0
@@ -423,7 +268,7 @@ def main():
         os._exit(0)
     except InFork as fork:
         descriptors = fork.descriptors
-    return become(template, descriptors)
+    return template.forking.become(template, descriptors)
 
 
 if __name__ == "__main__":

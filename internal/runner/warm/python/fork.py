@@ -1,0 +1,170 @@
+"""What a fork of a template does: it takes a place of its own, waits for its order, and becomes the service.
+
+It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
+counts there. Then it waits for {"env", "secrets", "marker", "bounds", "finalize"} (eight bytes of length, then JSON), answers
+with one byte and runs. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no
+process's initial environment.
+"""
+
+import _signal
+import ctypes
+import json
+import os
+import resource
+import sys
+import threading
+
+PR_SET_PDEATHSIG = 1
+RESTRICT_SELF = 446  # landlock_restrict_self
+MARKER = "QHUBCTL_EXECUTION"
+# Their handlers reinitialise locks that are free, and the generator that randomness.py sees to.
+STANDARD = {"logging", "random", "threading", "concurrent.futures.thread", "asyncio.events"}
+
+
+class Handlers:
+    """What modules have asked to be called in a forked child while a service was imported.
+
+    Those that want to be called before the fork as well take locks, and give them back: here all are free. What is to be
+    called in the parent is not: a service that starts cold never forks here.
+    """
+
+    def __init__(self):
+        self.in_child = []
+        self.original = os.register_at_fork
+        os.register_at_fork = self.register
+
+    def register(self, **handlers):
+        """Takes the place of os.register_at_fork."""
+        self.original(**handlers)
+        child = handlers.get("after_in_child")
+        if child is not None and "before" not in handlers and getattr(child, "__module__", None) not in STANDARD:
+            self.in_child.append(child)
+
+    def stop(self):
+        """Puts everything back. The service is imported."""
+        os.register_at_fork = self.original
+
+
+def prepare(template):
+    """In the template: what all forks need, made once."""
+    template.mark, template.mark_length = find_mark()
+    template.scan = json.JSONDecoder().scan_once
+    template.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
+    template.tempfile = sys.modules.get("tempfile")
+    template.restrict = ctypes.c_long(RESTRICT_SELF)
+
+
+def become(template, descriptors):
+    """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself."""
+    template.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    os.setsid()
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGCHLD,))
+    template.renew_native_id()
+    template.control.close()
+    os.close(template.children)
+    orders, stdout, stderr, *others = descriptors
+    ruleset = others.pop(0) if template.walled else None
+    for group in others:
+        os.write(group, b"0")
+        os.close(group)
+    for target, source in ((1, stdout), (2, stderr)):
+        os.dup2(source, target)
+        os.close(source)
+    os.write(orders, b"\0")
+    order = await_order(template, orders)
+    if order is None:
+        os._exit(0)
+    for limit, soft, hard in order["bounds"]:
+        resource.setrlimit(limit, (soft, hard))
+    if ruleset is not None:
+        close_walls(template, ruleset)
+    # From here on it counts as started: nobody starts another in its place.
+    os.write(orders, b"\1")
+    os.close(orders)
+    take_place(template, order)
+    code = run_service(template, order.pop("secrets", None))
+    if order["finalize"]:
+        import gc
+
+        gc.unfreeze()
+        return code
+    return template.ending.leave(code, template.survivors)
+
+
+def await_order(template, orders):
+    """The order for this fork; None if there will be none."""
+    header = read(orders, 8)
+    if header is None:
+        return None
+    text = read(orders, int.from_bytes(header, "big"))
+    if text is None:
+        return None
+    order, _ = template.scan(text.decode(), 0)
+    text[:] = bytes(len(text))
+    return order
+
+
+def read(descriptor, length):
+    """So many bytes; None at the end of input."""
+    text = bytearray(length)
+    view, got = memoryview(text), 0
+    while got < length:
+        n = os.readv(descriptor, [view[got:]])
+        if n == 0:
+            return None
+        got += n
+    return text
+
+
+def close_walls(template, ruleset):
+    if template.libc.syscall(template.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
+        raise OSError(ctypes.get_errno(), "Landlock")
+    os.close(ruleset)
+
+
+def take_place(template, order):
+    """What an execution has of its own."""
+    marker = order["marker"]
+    if len(marker) == template.mark_length:
+        ctypes.memmove(template.mark, marker.encode(), len(marker))
+    os.environ[MARKER] = marker
+    os.environ.update(order["env"])
+    if template.tempfile is not None:
+        template.tempfile.tempdir = None  # a module may have asked for it while it was imported
+    for handler in template.handlers.in_child:
+        handler()
+    template.random.renew()
+    for library, threads in template.libraries:
+        library(threads)
+
+
+def run_service(template, secrets):
+    """Runs the service, as the interpreter would run a main program. Returns the exit code."""
+    if secrets:
+        os.environ.update(secrets)
+        secrets.clear()
+    try:
+        return template.run()
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return (error.code or 0) & 0xFF
+        print(error.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    return 1
+
+
+def find_mark():
+    """Where the mark of this process lies in the environment block that it was started with, and its length.
+
+    It is read from /proc, which shows this memory, and children that only fork have a copy of it: so a fork writes its
+    own over it, and processes that leave its tree are found.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[47]), int(fields[48])
+    text = b"\0" + ctypes.string_at(start, end - start)
+    at = text.find(b"\0" + MARKER.encode() + b"=")
+    if at < 0 or text.find(b"\0", at + 1) - at - 1 != len(MARKER) + 1 + len(os.environ[MARKER]):
+        return 0, 0
+    return start + at + len(MARKER) + 1, len(os.environ[MARKER])
