@@ -67,13 +67,15 @@ func allForms(values [][]byte) [][]byte {
 	return forms
 }
 
-func newMasker(values ...[]byte) *Masker {
+func secretsOf(values [][]byte) []Secret {
 	secrets := make([]Secret, len(values))
 	for i, value := range values {
 		secrets[i] = Secret{Name: "S", Value: value}
 	}
-	return New(secrets)
+	return secrets
 }
+
+func newMasker(values ...[]byte) *Masker { return New(secretsOf(values)) }
 
 // byteStrings draws short strings over a few letters, so that overlaps,
 // repetitions and near misses are the rule, or over all bytes.

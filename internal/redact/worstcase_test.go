@@ -2,9 +2,12 @@ package redact
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 )
 
 // spending runs text through a writer and returns the units of work the filter
@@ -12,7 +15,7 @@ import (
 // read per byte. Counting units instead of time makes the test exact.
 func spending(t *testing.T, m *Masker, text []byte, size int) (units, read float64) {
 	t.Helper()
-	w := m.Writer(discard{})
+	w := m.Writer(struct{ io.Writer }{io.Discard})
 	spent, steps := 0, 0
 	for rest := text; len(rest) > 0; {
 		n := min(len(rest), size)
@@ -41,10 +44,10 @@ func spending(t *testing.T, m *Masker, text []byte, size int) (units, read float
 // the length too, in pieces of every kind.
 func TestWorkIsLinear(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
-	prefix := token(rng, 40)
+	prefix := redacttest.Token(rng, 40)
 	family := make([][]byte, 200)
 	for i := range family {
-		family[i] = []byte(prefix + token(rng, 10))
+		family[i] = []byte(prefix + redacttest.Token(rng, 10))
 	}
 	long := []byte(strings.Repeat("a", 4000))
 	for _, hard := range []struct {
@@ -59,7 +62,7 @@ func TestWorkIsLinear(t *testing.T) {
 		{"short runs", [][]byte{[]byte("aaaa"), []byte("aaab"), []byte("baaa")}, "a"},
 		{"one prefix", family, prefix},
 		{"one prefix, broken", family, prefix[:39] + "-"},
-		{"beginning again", [][]byte{[]byte(prefix + token(rng, 2000))}, prefix},
+		{"beginning again", [][]byte{[]byte(prefix + redacttest.Token(rng, 2000))}, prefix},
 	} {
 		m := newMasker(hard.secrets...)
 		for _, size := range []int{1, 13, 120, 4096, 1 << 17} {
