@@ -179,21 +179,27 @@ func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
 		return s
 	}
 	row, rowBits := s<<a.rowBits, a.rowBits&31
-	covered := span{end: -1} // the last range added
+	dense, longest := a.dense, a.longest
+	// The last range added. Its end is written to found when another follows,
+	// or the text ends: in dense text most bytes end an occurrence.
+	lastStart, lastEnd := 0, -1
 	for i, c := range text {
-		next := a.dense[row+uint32(a.class[c])]
+		next := dense[row+uint32(a.class[c])]
 		row = next & offsetMask
-		if next != row {
-			end := base + i + 1
-			start := end - int(a.longest[row>>rowBits])
-			if covered.start <= start && start <= covered.end {
-				(*found)[len(*found)-1].end = end
-				covered.end = end
-				continue
-			}
-			found.add(start, end)
-			covered = (*found)[len(*found)-1]
+		if next == row {
+			continue
 		}
+		end := base + i + 1
+		start := end - int(longest[row>>rowBits])
+		if lastStart <= start && start <= lastEnd {
+			lastEnd = end
+			continue
+		}
+		found.extend(lastEnd)
+		found.add(start, end)
+		last := (*found)[len(*found)-1]
+		lastStart, lastEnd = last.start, last.end
 	}
+	found.extend(lastEnd)
 	return row >> rowBits
 }

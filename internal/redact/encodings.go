@@ -37,6 +37,9 @@ func (s *formSet) addBase64(value []byte, shift int) {
 	inner := 8 * (shift + len(value)) / 6
 	whole := (8*(shift+len(value)) + 5) / 6
 
+	if need := 4*len(value) + 16; cap(s.scratch) < need {
+		s.scratch = moved(s.scratch, need)
+	}
 	s.scratch = append(s.scratch[:0], 0, 0)[:shift]
 	s.scratch = append(s.scratch, value...)
 	raw := len(s.scratch)

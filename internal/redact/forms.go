@@ -27,9 +27,10 @@ func Forms(value []byte) [][]byte {
 
 // formSet collects distinct byte strings in one arena. Building a masker is on
 // the path of every execution, so a set costs a handful of allocations however
-// many forms it holds.
+// many forms it holds; and memory that a growing arena leaves is wiped.
 type formSet struct {
 	arena   []byte
+	room    int      // bytes that the longest form of the value at hand may take
 	ends    []uint32 // form i is arena[ends[i-1]:ends[i]]
 	slots   []uint32 // open-addressing index of the forms, each 1 + its number
 	scratch []byte
@@ -77,6 +78,25 @@ func (s *formSet) commit(mark int) {
 	}
 	s.ends = append(s.ends, uint32(len(s.arena)))
 	s.slots[slot] = uint32(len(s.ends))
+	s.makeRoom()
+}
+
+// makeRoom has the arena take another form without growing by itself, which
+// would leave a copy of the secrets behind.
+func (s *formSet) makeRoom() {
+	if cap(s.arena)-len(s.arena) < s.room {
+		s.arena = moved(s.arena, max(2*cap(s.arena), len(s.arena)+s.room+min(3*s.room, 64<<10)))
+	}
+}
+
+// moved gives the bytes in new memory and wipes the old. Those behind their
+// end move, too: a form that was taken back is read once more.
+func moved(b []byte, capacity int) []byte {
+	old := b[:cap(b)]
+	grown := make([]byte, capacity)
+	copy(grown, old)
+	clear(old)
+	return grown[:len(b)]
 }
 
 func (s *formSet) grow() {
@@ -151,12 +171,18 @@ func (s *formSet) addLeaves(document []byte) {
 
 // addEncodings adds value as it is and in every encoding.
 func (s *formSet) addEncodings(value []byte) {
+	plain := isPlain(value)
+	s.room = 3*len(value) + 64
+	if !plain {
+		s.room = 8*len(value) + 64 // a control character in JSON in JSON
+	}
+	s.makeRoom()
 	s.add(value)
 	s.addHex(value)
 	for shift := range 3 {
 		s.addBase64(value, shift)
 	}
-	if isPlain(value) {
+	if plain {
 		return // every escape leaves it as it is
 	}
 	s.addLineEndings(value)

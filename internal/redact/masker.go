@@ -46,12 +46,13 @@ type Masker struct {
 // New returns a masker for all forms of secrets. With none, or none of at
 // least [MinLength] bytes, it masks nothing.
 func New(secrets []Secret) *Masker {
-	var set formSet
+	set := formSet{ends: make([]uint32, 0, 12*len(secrets))}
 	for _, secret := range secrets {
 		set.addSecret(secret.Value)
 	}
 	m := &Masker{patterns: sortPatterns(&set)}
-	clear(set.arena)
+	clear(set.arena[:cap(set.arena)])
+	clear(set.scratch[:cap(set.scratch)])
 	if m.patterns.len() > 0 {
 		m.filter = newFilter(m.patterns)
 	}

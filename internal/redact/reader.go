@@ -31,6 +31,15 @@ func (m *Masker) Reader(r io.Reader) *Reader {
 	return reader
 }
 
+// Reset discards what is held back and any error, and starts a new stream from
+// in. It keeps the buffers, so a Reader can serve many streams in turn.
+func (r *Reader) Reset(in io.Reader) {
+	clear(r.chunk)
+	r.masked.text, r.masked.read = r.masked.text[:0], 0
+	r.writer.Reset(&r.masked)
+	r.in, r.err = in, nil
+}
+
 // Read reads masked text. An error of the underlying reader, io.EOF included,
 // is returned after all text that was read before it.
 func (r *Reader) Read(p []byte) (int, error) {

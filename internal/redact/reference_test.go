@@ -3,8 +3,10 @@ package redact
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/iotest"
 
 	"pgregory.net/rapid"
 )
@@ -158,9 +160,40 @@ func TestMaskerAgreesWithReference(t *testing.T) {
 		sizes := rapid.SampledFrom([]int{1, 2, 3, 7, 20, 100})
 		checkStream(t, m, forms, text, func() int { return sizes.Draw(t, "size") })
 
-		read, err := io.ReadAll(m.Reader(bytes.NewReader(text)))
+		read, err := io.ReadAll(m.Reader(iotest.OneByteReader(bytes.NewReader(text))))
 		if err != nil || !bytes.Equal(read, want) {
 			t.Fatalf("Reader of %q\n got %q, %v\nwant %q", text, read, err, want)
 		}
 	})
+}
+
+// TestThousandSecretsAgreeWithReference has so many secrets, over few letters,
+// that most begin, end or overlap others.
+func TestThousandSecretsAgreeWithReference(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	for _, alphabet := range []string{"ab", "abcdefgh", "ab \n\"é"} {
+		values := make([][]byte, 1000)
+		for i := range values {
+			values[i] = make([]byte, 4+rng.IntN(20))
+			for j := range values[i] {
+				values[i][j] = alphabet[rng.IntN(len(alphabet))]
+			}
+		}
+		m, forms := newMasker(values...), allForms(values)
+		var text []byte
+		for len(text) < 500 {
+			form := forms[rng.IntN(len(forms))]
+			text = append(text, form[:len(form)-rng.IntN(2)]...)
+			text = append(text, "....,,,,"[:rng.IntN(8)]...)
+		}
+		want := reference(forms, text)
+		if got := m.Bytes(text); !bytes.Equal(got, want) {
+			t.Errorf("over %q: Bytes is wrong", alphabet)
+		}
+		for _, size := range []int{1, 17, 400} {
+			if got := maskInPieces(t, m, text, size); !bytes.Equal(got, want) {
+				t.Errorf("over %q, in pieces of %d: wrong", alphabet, size)
+			}
+		}
+	}
 }

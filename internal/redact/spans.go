@@ -4,7 +4,7 @@ package redact
 type span struct{ start, end int }
 
 // spans is a union of ranges: ascending, disjoint and not touching.
-type spans []span //nolint:recvcheck // only add changes the union; see below
+type spans []span //nolint:recvcheck // only add makes it longer; see below
 
 // add merges [start, end) into the union.
 //
@@ -21,4 +21,12 @@ func (u *spans) add(start, end int) {
 		list = list[:len(list)-1]
 	}
 	*u = append(list, span{start, end}) //nolint:gocritic // list is a part of *u
+}
+
+// extend moves the end of the last range, if there is one, to end. A negative
+// end is none.
+func (u spans) extend(end int) {
+	if end >= 0 {
+		u[len(u)-1].end = end
+	}
 }

@@ -286,6 +286,9 @@ func TestConcurrentStreams(t *testing.T) {
 				if !bytes.Equal(m.Bytes(load.Text), want) {
 					t.Errorf("%s: Bytes is disturbed by streams", load.Name)
 				}
+				if got, err := io.ReadAll(m.Reader(bytes.NewReader(load.Text))); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: a Reader is disturbed by streams: %v", load.Name, err)
+				}
 			})
 		}
 	}
