@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gofrs/flock"
+
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -151,7 +153,17 @@ func Retire(path string) (*Keyring, error) {
 	})
 }
 
-func edit(path string, change func(keys map[uint32]Plaintext, newest uint32)) (*Keyring, error) {
+// edit changes the key file, one caller at a time: of two that rotate, the
+// second sees what the first has added.
+func edit(path string, change func(keys map[uint32]Plaintext, newest uint32)) (_ *Keyring, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("examine the master key file: %w", err)
+	}
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	if err := lock.Lock(); err != nil {
+		return nil, fmt.Errorf("lock the master key file: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	ring, err := ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
@@ -30,8 +31,10 @@ type keyID [keyIDSize]byte
 
 // A Keyring holds the versions of a master key. It is safe for concurrent use.
 type Keyring struct {
+	mu      sync.RWMutex
 	keys    map[uint32]*masterKey
 	current uint32
+	follows *following // nil: the versions stay as they are
 }
 
 // masterKey is one version, ready for use.
@@ -99,10 +102,32 @@ func newKey() Plaintext {
 }
 
 // Version is the version of the key that seals.
-func (k *Keyring) Version() uint32 { return k.current }
+func (k *Keyring) Version() uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.current
+}
 
 // Versions lists all versions that can open, oldest first.
-func (k *Keyring) Versions() []uint32 { return slices.Sorted(maps.Keys(k.keys)) }
+func (k *Keyring) Versions() []uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.versions()
+}
+
+func (k *Keyring) versions() []uint32 { return slices.Sorted(maps.Keys(k.keys)) }
+
+// ID is the fingerprint of a version, which tells keys apart and says nothing
+// about them. It is empty for one that is not at hand.
+func (k *Keyring) ID(version uint32) string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	m, ok := k.keys[version]
+	if !ok {
+		return ""
+	}
+	return hex.EncodeToString(m.id[:])
+}
 
 // String names the versions and shows no key.
 func (k *Keyring) String() string {
@@ -114,6 +139,8 @@ func (k *Keyring) GoString() string { return k.String() }
 
 // Clear wipes the keys. The Keyring must not be used afterwards.
 func (k *Keyring) Clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, m := range k.keys {
 		m.key.Clear()
 	}
@@ -135,7 +162,9 @@ func (k *Keyring) find(version uint32, id keyID) (*masterKey, error) {
 // for each version of the key, the current one first. Store the first; what
 // was stored before a rotation equals one of the others.
 func (k *Keyring) MACs(purpose string, message []byte) ([][]byte, error) {
-	versions := k.Versions()
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	versions := k.versions()
 	slices.Reverse(versions)
 	macs := make([][]byte, 0, len(versions))
 	for _, version := range versions {

@@ -56,6 +56,8 @@ func (k *Keyring) Seal(owner string, secrets Secrets) (Sealed, error) {
 	if err := checkSizes(secrets); err != nil {
 		return nil, err
 	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
 	var sealed Sealed
 	err := shielded(func() error {
 		data := newKey()
@@ -111,13 +113,17 @@ func (k *Keyring) Open(owner string, sealed Sealed) (Secrets, error) {
 		return Secrets{}, nil
 	}
 	secrets := Secrets{}
-	err := shielded(func() error {
-		h, data, err := k.unwrap(owner, sealed)
-		if err != nil {
-			return err
-		}
-		defer data.Clear()
-		return openValues(owner, h.count, data, sealed[headerSize:], secrets)
+	err := k.orNewer(func() error {
+		k.mu.RLock()
+		defer k.mu.RUnlock()
+		return shielded(func() error {
+			h, data, err := k.unwrap(owner, sealed)
+			if err != nil {
+				return err
+			}
+			defer data.Clear()
+			return openValues(owner, h.count, data, sealed[headerSize:], secrets)
+		})
 	})
 	if err != nil {
 		secrets.Clear()
@@ -153,12 +159,29 @@ func openValues(owner string, count int, data Plaintext, rest []byte, secrets Se
 	return nil
 }
 
+// Check reports whether sealed can be opened for owner, as far as can be told
+// without decrypting a value: [ErrUnknownKey] or [ErrTampered] if not.
+func (k *Keyring) Check(owner string, sealed Sealed) error {
+	if len(sealed) == 0 {
+		return nil
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return shielded(func() error {
+		_, data, err := k.unwrap(owner, sealed)
+		data.Clear()
+		return err
+	})
+}
+
 // Rewrap gives the same secrets under the current master key, and whether
 // that changed anything. No value is decrypted for it.
 func (k *Keyring) Rewrap(owner string, sealed Sealed) (Sealed, bool, error) {
 	if len(sealed) == 0 {
 		return sealed, false, nil
 	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
 	var out Sealed
 	err := shielded(func() error {
 		h, data, err := k.unwrap(owner, sealed)

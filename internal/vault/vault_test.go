@@ -17,7 +17,17 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// goleakMain runs the tests and looks for goroutines that they leave.
+type goleakMain struct{ *testing.M }
+
+func (m goleakMain) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println(err)
+		return 1
+	}
+	return code
+}
 
 const owner = "8a9c2a5e-6a3f-4d0e-9c5f-0d8f4f3f1a11"
 
