@@ -123,7 +123,7 @@ func newRoot(streams *term.Streams) *cobra.Command {
 	root.PersistentFlags().BoolVarP(&streams.Quiet, "quiet", "q", false, "say nothing but errors and results")
 	root.AddCommand(
 		newInit(streams), newRun(streams), newServe(streams), newDescribe(streams), newOpenAPI(streams),
-		newExecutions(streams), newDoctor(streams), newVersion(streams),
+		newExecutions(streams), newKeys(streams), newDoctor(streams), newVersion(streams),
 	)
 	root.InitDefaultCompletionCmd("completion") // now, so that the next lines see it
 	for _, command := range root.Commands() {

@@ -42,6 +42,7 @@ type serveOptions struct {
 	// services; noSandbox does not confine them even where it can.
 	requireSandbox bool
 	noSandbox      bool
+	masterKey      masterKey
 	verbose        bool
 }
 
@@ -78,6 +79,10 @@ On this machine alone no token is asked for, and any is accepted. To serve
 others give --auth: callers then have to send a token, which is made and kept
 in .qhub/serve/token, or read with --auth=@FILE or --auth=env:VAR.
 
+Secrets are sealed on disk by a master key, which the first serve makes; keep a
+copy. --master-key names another: a file, a variable, or a program that prints
+it. A server takes new versions of it over as it runs: see ` + "`qhubctl keys`" + `.
+
 The address is printed on standard output, all else on standard error.`,
 		Example: `  qhubctl serve
   qhubctl serve my-service --port 0
@@ -87,6 +92,9 @@ The address is printed on standard output, all else on standard error.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
 			if err := o.check(); err != nil {
+				return err
+			}
+			if err := o.masterKey.find(); err != nil {
 				return err
 			}
 			return serveRun(cmd.Context(), streams, o)
@@ -104,6 +112,7 @@ The address is printed on standard output, all else on standard error.`,
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
+	o.masterKey.flags(command)
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
 	return command
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -48,15 +49,18 @@ type serving struct {
 	// ways to give back what was opened, the last first
 	closers []func() error
 
-	dir     string // of its own state
-	id      string // of the service
-	keyring *vault.Keyring
-	machine *cage.Machine // nil: executions are not confined
-	engine  *platform.Engine
-	current *service
-	warming sync.WaitGroup
-	api     *httpapi.API
-	token   string // the file of a token that was made
+	dir        string // of its own state
+	id         string // of the service
+	executions store.Store
+	keySource  vault.Source
+	keyring    *vault.Keyring
+	wrappedBy  uint32        // the version of the master key that all secrets are wrapped by
+	machine    *cage.Machine // nil: executions are not confined
+	engine     *platform.Engine
+	current    *service
+	warming    sync.WaitGroup
+	api        *httpapi.API
+	token      string // the file of a token that was made
 }
 
 // serveRun serves until it is interrupted.
@@ -92,10 +96,11 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	watching := s.reloadOnChange(ctx)
+	watching, following := s.reloadOnChange(ctx), s.followKeys(ctx)
 	defer func() {
 		stop()
 		<-watching
+		<-following
 	}()
 	url := addressOf(listener)
 	s.greet(described, url)
@@ -174,6 +179,9 @@ func (s *serving) cage(opened *service) *process.Cage {
 	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
 		hidden = append(hidden, file)
 	}
+	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
+		hidden = append(hidden, string(file))
+	}
 	return &process.Cage{Machine: s.machine, Policy: cage.Policy{Hidden: hidden, Limits: cage.DefaultLimits()}}
 }
 
@@ -185,15 +193,18 @@ func (s *serving) openEngine(ctx context.Context) error {
 	if s.id, err = keptID(filepath.Join(s.dir, "service-id")); err != nil {
 		return err
 	}
-	if s.keyring, err = s.openKeyring(); err != nil {
+	executions, err := openExecutions(ctx, s.dir)
+	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
-	executions, err := sqlite.Open(ctx, filepath.Join(s.dir, "executions.db"), sqlite.Options{})
-	if err != nil {
-		return fmt.Errorf("cannot open the executions in %s: %w", s.dir, err)
-	}
+	s.executions = executions
 	s.closers = append(s.closers, executions.Close)
+	s.keySource = s.options.masterKey.in(s.dir)
+	if s.keyring, err = openKeyring(ctx, s.streams, s.keySource, executions); err != nil {
+		return err
+	}
+	s.wrappedBy = s.keyring.Version()
+	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
 	s.engine, err = platform.Open(ctx, platform.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
 	})
@@ -204,11 +215,15 @@ func (s *serving) openEngine(ctx context.Context) error {
 	return nil
 }
 
-func (s *serving) openKeyring() (*vault.Keyring, error) {
-	if text := os.Getenv(vault.EnvironmentVariable); text != "" {
-		return vault.FromText([]byte(text))
+const databaseName = "executions.db"
+
+// openExecutions opens what a folder of serve keeps.
+func openExecutions(ctx context.Context, dir string) (*sqlite.Store, error) {
+	executions, err := sqlite.Open(ctx, filepath.Join(dir, databaseName), sqlite.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the executions in %s: %w", dir, err)
 	}
-	return vault.OpenFile(filepath.Join(s.dir, "master.key"))
+	return executions, nil
 }
 
 // keptID reads the id of the service, or makes one: its executions are found

@@ -145,11 +145,11 @@ func Rotate(path string) (*Keyring, error) {
 	})
 }
 
-// Retire removes all versions but the newest from the key file at path. What
-// is still sealed with one of them cannot be opened any more.
-func Retire(path string) (*Keyring, error) {
+// Retire removes the versions before one from the key file at path. What is
+// still sealed with one of them cannot be opened any more.
+func Retire(path string, before uint32) (*Keyring, error) {
 	return edit(path, func(keys map[uint32]Plaintext, newest uint32) {
-		maps.DeleteFunc(keys, func(version uint32, _ Plaintext) bool { return version != newest })
+		maps.DeleteFunc(keys, func(version uint32, _ Plaintext) bool { return version < min(before, newest) })
 	})
 }
 

@@ -138,7 +138,10 @@ func TestRotateAndRetireTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retired, err := vault.Retire(path)
+	if kept, err := vault.Retire(path, 1); err != nil || len(kept.Versions()) != 2 {
+		t.Fatalf("%v %v", err, kept)
+	}
+	retired, err := vault.Retire(path, 99) // the newest stays, whatever is asked for
 	if err != nil || len(retired.Versions()) != 1 {
 		t.Fatalf("%v %v", err, retired)
 	}

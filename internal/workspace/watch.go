@@ -129,3 +129,10 @@ func (w *Workspace) ServeDir() (string, error) {
 	}
 	return dir, nil
 }
+
+// Served is that folder if there is one. It makes nothing.
+func (w *Workspace) Served() (dir string, ok bool) {
+	dir = w.path(stateDir, "serve")
+	info, err := os.Stat(dir)
+	return dir, err == nil && info.IsDir()
+}

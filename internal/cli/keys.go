@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/vault"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+// keysOptions say which keys a command is about.
+type keysOptions struct {
+	dir       string
+	masterKey masterKey
+	output    string
+}
+
+func newKeys(streams *term.Streams) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "keys",
+		Short: "Look after the master key of a served workspace",
+		Long: `The secrets of executions that wait or run are sealed on disk by a master key.
+The first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + masterKeyName + `.
+
+A master key has versions: the newest seals, all of them open. To replace it,
+rotate: running servers take the new version over within seconds, and what is
+sealed is wrapped by it. Then retire the former versions. No execution is lost,
+and none has to wait.
+
+These commands work on the workspace's own folder, whether it is being served or
+not. No key is ever shown; each has a fingerprint.`,
+		Example: `  qhubctl keys list
+  qhubctl keys rotate
+  qhubctl keys retire`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newKeysList(streams), newKeysRotate(streams), newKeysRewrap(streams), newKeysRetire(streams))
+	for _, child := range command.Commands() {
+		wrapArgs(child)
+	}
+	return command
+}
+
+// keysCommand is a command about keys, with what they have in common.
+func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) error) *cobra.Command {
+	var o keysOptions
+	command.Args = cobra.MaximumNArgs(1)
+	command.RunE = func(cmd *cobra.Command, args []string) error {
+		o.dir = dirArg(args)
+		if err := checkOutput(o.output); err != nil {
+			return err
+		}
+		if err := o.masterKey.find(); err != nil {
+			return err
+		}
+		return run(cmd.Context(), o)
+	}
+	o.masterKey.flags(command)
+	outputFlag(command, &o.output)
+	return command
+}
+
+// openedKeys are the keys of a workspace and what they seal.
+type openedKeys struct {
+	source     vault.Source
+	ring       *vault.Keyring
+	executions *sqlite.Store
+}
+
+// notServedError is a workspace that has no keys, as it was never served.
+type notServedError struct{ dir string }
+
+func (e *notServedError) Error() string { return "nothing was served in " + e.dir + " yet" }
+func (e *notServedError) Hint() string  { return "`qhubctl serve` makes a key at its first start" }
+
+// open opens them. It makes neither a folder nor a key.
+func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
+	w, err := workspace.Open(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	dir, ok := w.Served()
+	if !ok {
+		return nil, &notServedError{w.Dir}
+	}
+	if _, err := os.Stat(filepath.Join(dir, databaseName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &notServedError{w.Dir}
+	}
+	k := &openedKeys{source: o.masterKey.in(dir)}
+	if k.ring, err = k.source.Read(ctx); err != nil {
+		return nil, &masterKeyError{err}
+	}
+	if k.executions, err = openExecutions(ctx, dir); err != nil {
+		k.ring.Clear()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *openedKeys) close() error {
+	k.ring.Clear()
+	return k.executions.Close()
+}
+
+// file is the key file, which alone can be changed from here.
+func (k *openedKeys) file() (string, error) {
+	file, ok := k.source.(vault.FileSource)
+	if !ok {
+		return "", &keysElsewhereError{k.source}
+	}
+	return string(file), nil
+}
+
+// keysElsewhereError is an attempt to change keys that are not in a file.
+type keysElsewhereError struct{ source vault.Source }
+
+func (e *keysElsewhereError) Error() string {
+	return fmt.Sprintf("the master key comes from %s, which qhubctl does not change", e.source)
+}
+
+func (e *keysElsewhereError) Hint() string {
+	return "to rotate, add a line with a higher version there, then: qhubctl keys rewrap;\n" +
+		"to retire one, remove its line once `qhubctl keys list` shows that it seals nothing"
+}
+
+// with opens the keys for the time of a call.
+func (o *keysOptions) with(ctx context.Context, f func(*openedKeys) error) error {
+	k, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(k), k.close())
+}
+
+func newKeysList(streams *term.Streams) *cobra.Command {
+	return keysCommand(&cobra.Command{
+		Use:   "list [DIR]",
+		Short: "List the versions of the master key and what they seal",
+		Long: `Lists the versions of the master key, each with its fingerprint and the number
+of executions whose secrets it seals, and looks whether all of them can be
+opened.
+
+Exit code 1 if some cannot: a version is missing, or what is sealed was changed
+or moved on the disk.`,
+		Example: `  qhubctl keys list
+  qhubctl keys list my-service --master-key 'command:pass show qhubctl' --output json`,
+	}, func(ctx context.Context, o keysOptions) error {
+		return o.with(ctx, func(k *openedKeys) error { return keysListRun(ctx, streams, o, k) })
+	})
+}
+
+// listedKey is a version of the master key.
+type listedKey struct {
+	Version uint32 `json:"version"`
+	ID      string `json:"id"`
+	// Seals says that it is the newest.
+	Seals      bool `json:"seals"`
+	Executions int  `json:"executions"`
+}
+
+type keysListing struct {
+	Source string      `json:"source"`
+	Keys   []listedKey `json:"keys"`
+	// Missing are versions that are needed and not at hand.
+	Missing []listedKey `json:"missing"`
+	// Damaged are executions whose secrets were changed or moved.
+	Damaged []string `json:"damaged"`
+}
+
+func keysListRun(ctx context.Context, streams *term.Streams, o keysOptions, k *openedKeys) error {
+	use, err := store.FindKeyUse(ctx, k.executions, k.ring)
+	if err != nil {
+		return fmt.Errorf("cannot look through the sealed secrets: %w", err)
+	}
+	listing := listKeys(k, use)
+	if o.output == "json" {
+		err = printJSON(streams, listing)
+	} else {
+		err = writeAll(streams.Out, []byte(listing.text()))
+	}
+	if err != nil {
+		return err
+	}
+	if len(listing.Missing)+len(listing.Damaged) > 0 {
+		return &exitError{exitFailed, listing.problem()}
+	}
+	return nil
+}
+
+func listKeys(k *openedKeys, use *store.KeyUse) keysListing {
+	listing := keysListing{Source: k.source.String(), Keys: []listedKey{}, Missing: []listedKey{}, Damaged: []string{}}
+	for _, version := range k.ring.Versions() {
+		listing.Keys = append(listing.Keys, listedKey{
+			version, k.ring.ID(version), version == k.ring.Version(), use.Versions[version],
+		})
+	}
+	for _, missing := range use.Missing {
+		i := slices.IndexFunc(listing.Missing, func(l listedKey) bool { return l.Version == missing.Version && l.ID == missing.ID })
+		if i < 0 {
+			i = len(listing.Missing)
+			listing.Missing = append(listing.Missing, listedKey{Version: missing.Version, ID: missing.ID})
+		}
+		listing.Missing[i].Executions++
+	}
+	slices.SortFunc(listing.Missing, func(a, b listedKey) int { return strings.Compare(a.ID, b.ID) })
+	for _, id := range use.Damaged {
+		listing.Damaged = append(listing.Damaged, string(id))
+	}
+	slices.Sort(listing.Damaged)
+	return listing
+}
+
+func (l keysListing) text() string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\tEXECUTIONS\t\n")
+	for _, key := range l.Keys {
+		note := ""
+		if key.Seals {
+			note = "seals"
+		}
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%s\n", key.Version, key.ID, key.Executions, note)
+	}
+	for _, key := range l.Missing {
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\tmissing\n", key.Version, key.ID, key.Executions)
+	}
+	_ = table.Flush() // into a strings.Builder
+	for _, id := range l.Damaged {
+		fmt.Fprintf(&b, "damaged: %s\n", id)
+	}
+	return b.String()
+}
+
+// problem says what cannot be opened.
+func (l keysListing) problem() error {
+	lost := 0
+	for _, key := range l.Missing {
+		lost += key.Executions
+	}
+	var said []string
+	if lost > 0 {
+		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is not at hand; put it back, nothing is lost", executionCount(lost)))
+	}
+	if n := len(l.Damaged); n > 0 {
+		said = append(said, fmt.Sprintf("the secrets of %s were changed or moved on the disk: cancel those executions and start them again", executionCount(n)))
+	}
+	return errors.New(strings.Join(said, "\n"))
+}
