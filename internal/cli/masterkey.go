@@ -131,8 +131,8 @@ func openKeyring(ctx context.Context, streams *term.Streams, source vault.Source
 	if err != nil {
 		return nil, fmt.Errorf("cannot look through the sealed secrets: %w", err)
 	}
-	for _, missing := range use.Missing {
-		return nil, &lostKeyError{source, len(use.Missing), missing}
+	if err := use.Err(); err != nil {
+		return nil, &lostKeyError{source, len(use.Missing), err}
 	}
 	if n := len(use.Damaged); n > 0 {
 		streams.Warn("the secrets of %s were changed, or moved, on the disk: they will fail; `qhubctl keys list` names them", executionCount(n))

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -26,6 +28,15 @@ func (u *KeyUse) Sealed() int {
 		n += count
 	}
 	return n
+}
+
+// Err is the error of opening one of those that no key at hand opens, or nil.
+func (u *KeyUse) Err() error {
+	ids := slices.Sorted(maps.Keys(u.Missing))
+	if len(ids) == 0 {
+		return nil
+	}
+	return u.Missing[ids[0]]
 }
 
 // FindKeyUse looks at all sealed secrets. It changes nothing.
