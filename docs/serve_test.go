@@ -11,17 +11,27 @@ import (
 	"time"
 )
 
-// servedAPI is the address in the page about serving, which here is another.
+// servedAPI is the address in the pages about serving, which here is another.
 const servedAPI = "http://127.0.0.1:8000"
 
-// TestServePage does what a reader of the page about serving does, as
+// TestServePages does what a reader of the pages about serving does, as
 // [TestGuide] does with the guide.
-func TestServePage(t *testing.T) {
+func TestServePages(t *testing.T) {
 	t.Parallel()
+	for _, page := range []string{"serve.md", "keys.md"} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			followServePage(t, page)
+		})
+	}
+}
+
+func followServePage(t *testing.T, page string) {
+	t.Helper()
 	shell := newShell(t)
 	copyExample(t, filepath.Join("..", "examples", "plain"), filepath.Join(strings.TrimSpace(shell.must("pwd")), "examples", "plain"))
 	url, output := "", ""
-	for _, b := range readBlocks(t, "serve.md") {
+	for _, b := range readBlocks(t, page) {
 		text := strings.ReplaceAll(b.text, servedAPI, url)
 		switch {
 		case b.says("goes on running"):

@@ -226,13 +226,13 @@ func listKeys(k *openedKeys, use *store.KeyUse) keysListing {
 func (l keysListing) text() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\tEXECUTIONS\t\n")
+	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\tEXECUTIONS\n")
 	for _, key := range l.Keys {
 		note := ""
 		if key.Seals {
-			note = "seals"
+			note = "\tseals"
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%s\n", key.Version, key.ID, key.Executions, note)
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d%s\n", key.Version, key.ID, key.Executions, note)
 	}
 	for _, key := range l.Missing {
 		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\tmissing\n", key.Version, key.ID, key.Executions)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,15 +19,12 @@ import (
 type keysChange struct {
 	Version   uint32   `json:"version"` // that seals
 	Rewrapped int      `json:"rewrapped"`
-	Retired   []uint32 `json:"retired"`
+	Retired   []uint32 `json:"retired,omitempty"`
 }
 
 // show prints a change. text is the same in a line.
 func (c keysChange) show(streams *term.Streams, output, text string) error {
 	if output == "json" {
-		if c.Retired == nil {
-			c.Retired = []uint32{}
-		}
 		return printJSON(streams, c)
 	}
 	return writeAll(streams.Out, []byte(text+"\n"))
@@ -171,11 +170,11 @@ func versionList(versions []uint32) string {
 	if len(versions) == 1 {
 		return fmt.Sprintf("version %d", versions[0])
 	}
-	text := fmt.Sprintf("versions %d", versions[0])
-	for _, version := range versions[1:] {
-		text += fmt.Sprintf(", %d", version)
+	text := make([]string, len(versions))
+	for i, version := range versions {
+		text[i] = strconv.FormatUint(uint64(version), 10)
 	}
-	return text
+	return "versions " + strings.Join(text, ", ")
 }
 
 // awaitSettled waits until the file has been as it is for long enough.

@@ -100,6 +100,11 @@ The address is printed on standard output, all else on standard error.`,
 			return serveRun(cmd.Context(), streams, o)
 		},
 	}
+	o.serveFlags(command)
+	return command
+}
+
+func (o *serveOptions) serveFlags(command *cobra.Command) {
 	o.flags(command)
 	flags := command.Flags()
 	flags.StringVar(&o.host, "host", "127.0.0.1", "the address to listen at")
@@ -114,7 +119,6 @@ The address is printed on standard output, all else on standard error.`,
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
-	return command
 }
 
 func (o *serveOptions) check() error {

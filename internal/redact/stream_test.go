@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"runtime"
 	"testing"
@@ -88,7 +89,7 @@ func TestLongStreamsAllocateNothing(t *testing.T) {
 		p := make([]byte, load.Piece)
 		grown = allocated(func() {
 			for {
-				if _, err := r.Read(p); err == io.EOF {
+				if _, err := r.Read(p); errors.Is(err, io.EOF) {
 					return
 				} else if err != nil {
 					t.Fatal(err)

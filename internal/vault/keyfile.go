@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 
@@ -59,7 +60,8 @@ func ReadFile(path string) (*Keyring, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is not a regular file", ErrKeyFormat, path)
 	}
-	if wide := info.Mode().Perm() &^ 0o700; wide != 0 {
+	// Windows has no such modes: the file is as private as its folder.
+	if wide := info.Mode().Perm() &^ 0o700; wide != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("%w: %s has mode %04o; run: chmod 600 %s", ErrPermissions, path, info.Mode().Perm(), path)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
@@ -229,6 +231,9 @@ func writeFile(path string, keys map[uint32]Plaintext, publish func(from, to str
 // syncDir makes a new name in a folder survive a power loss. A master key
 // that is lost after it sealed something is lost for good.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("make the master key durable: %w", err)

@@ -78,7 +78,7 @@ func (c CommandSource) Read(ctx context.Context) (*Keyring, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	command := exec.CommandContext(ctx, c[0], c[1:]...) //nolint:gosec // the operator's own, from the command line
+	command := exec.CommandContext(ctx, c[0], c[1:]...)
 	// A program that it left behind may hold the pipe.
 	command.WaitDelay = time.Second
 	output := keyText{text: make([]byte, 0, maxKeyFile+1)}

@@ -63,6 +63,7 @@ func Run(t *testing.T, open Open) {
 		"LogInParallel":              checkLogInParallel,
 		"Purge":                      checkPurge,
 		"Reseal":                     checkReseal,
+		"KeyUse":                     checkKeyUse,
 		"WatchQueue":                 checkWatchQueue,
 		"WatchExecution":             checkWatchExecution,
 		"NotFound":                   checkNotFound,
