@@ -25,8 +25,10 @@ RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 # Tests of processes mostly wait, so more of them run abreast than there are
 # processors.
 ABREAST := -p 3 -parallel 6
-# How long each target is fuzzed, and how long each benchmark runs.
+# How long each target is fuzzed, those of the masker, and how long each
+# benchmark runs.
 FUZZTIME ?= 20s
+MASKERTIME ?= 3m
 BENCHTIME ?= 1s
 COUNT ?= 1
 
@@ -65,8 +67,8 @@ attack: ## attack the sandbox in every way, as root and as an ordinary user (som
 	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/...
 
 .PHONY: fuzz
-fuzz: ## fuzz every target for a while (FUZZTIME=20s each)
-	@scripts/fuzz $(FUZZTIME)
+fuzz: ## fuzz every target for a while (FUZZTIME=20s each, MASKERTIME=3m)
+	@scripts/fuzz $(FUZZTIME) $(MASKERTIME)
 
 .PHONY: cover
 cover: ## show which statements the Go tests reach

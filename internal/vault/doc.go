@@ -17,9 +17,11 @@
 //
 // # Keys
 //
-// The master key lies in a file that only its owner may read, made at the
-// first start ([OpenFile]), or comes from an environment variable
-// ([FromText]). A header names version and fingerprint of the key that
+// The master key comes from a [Source]: a file that only its owner may read,
+// made at the first start ([OpenFile]), an environment variable
+// ([FromEnvironment]) or a command that prints it ([CommandSource]). A keyring
+// that follows its source ([Keyring.Follow]) takes new versions over while it
+// is in use. A header names version and fingerprint of the key that
 // wrapped it, so a lost or exchanged key is told apart from a manipulated
 // row: [ErrUnknownKey]. Nothing is ever destroyed because a key is missing;
 // putting the key back repairs everything.
