@@ -15,8 +15,6 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
-	"github.com/qhubctl/qhubctl/internal/redact"
-	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -252,57 +250,6 @@ func TestKeysRetireWaits(t *testing.T) {
 	k.wantList("2:0 seals")
 }
 
-// A lost or wrong key is said at the start, and nothing is destroyed by it.
-func TestServeWithoutTheKey(t *testing.T) {
-	t.Parallel()
-	k := newKeyed(t)
-	id := k.wait(k.ring(k.key))
-	kept := filepath.Join(t.TempDir(), "kept.key")
-	if err := os.Rename(k.key, kept); err != nil {
-		t.Fatal(err)
-	}
-	other := filepath.Join(t.TempDir(), "other.key")
-	k.ring(other)
-	damaged := fileOf(t, "1:S0tLS0tLS0s=\n")
-	wide := fileOf(t, "1:")
-	if err := os.Chmod(wide, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for name, test := range map[string]struct {
-		flags []string
-		says  []string
-	}{
-		"lost":        {nil, []string{"the secrets of 1 execution cannot be opened", k.key + ": there is no such file", "nothing was changed"}},
-		"wrong":       {[]string{"--master-key", "@" + other}, []string{"version 1 is another key than the one that sealed", "nothing was changed"}},
-		"not there":   {[]string{"--master-key", "@" + filepath.Join(k.dir, "nowhere")}, []string{"there is no such file"}},
-		"damaged":     {[]string{"--master-key", "@" + damaged}, []string{"the master key cannot be read: line 1", "hint: a key is a line VERSION:KEY"}},
-		"wide open":   {[]string{"--master-key", "@" + wide}, []string{"can be read by others", "chmod 600"}},
-		"no variable": {[]string{"--master-key", "env:QHUBCTL_TEST_NO_KEY"}, []string{"the variable QHUBCTL_TEST_NO_KEY is not set"}},
-		"no command":  {[]string{"--master-key", "command:false"}, []string{"false ended with exit status 1", "hint: run the command yourself"}},
-		"in argv":     {[]string{"--master-key", "1:S0tLS0tLS0s="}, []string{"not the key itself"}},
-		"no quote":    {[]string{"--master-key", "command:cat 'x"}, []string{"a program and its arguments are expected"}},
-	} {
-		flags := slices.Concat([]string{"serve", k.workspace, "--no-sandbox", "--port", "0", "--python", runnertest.KitPython(t).Interpreter}, test.flags)
-		out, errs, code := call(t, flags...)
-		if code != 2 || out != "" || strings.Contains(errs, "S0tL") {
-			t.Errorf("%s: %d %s %s", name, code, out, errs)
-		}
-		for _, text := range test.says {
-			if !strings.Contains(errs, text) {
-				t.Errorf("%s: no %q in\n%s", name, text, errs)
-			}
-		}
-	}
-	if _, err := os.Stat(k.key); err == nil {
-		t.Error("a new key was made in the place of the lost one")
-	}
-	if err := os.Rename(kept, k.key); err != nil {
-		t.Fatal(err)
-	}
-	k.wantList("1:1 seals")
-	k.serve().wantSuccess(id)
-}
-
 func TestKeysListTellsWhatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t)
@@ -382,76 +329,4 @@ func TestKeysFromTheEnvironment(t *testing.T) {
 	s.wantSuccess(id)
 	t.Setenv("QHUBCTL_TEST_KEY", string(text))
 	k.wantList("1:0 seals", "--master-key", "env:QHUBCTL_TEST_KEY")
-}
-
-// The ciphertext of a secret is in no file any more, seconds after the end of
-// its execution, and the value never is.
-func TestCiphertextsLeaveTheFiles(t *testing.T) {
-	t.Parallel()
-	s := serve(t, workspaceDir(t))
-	dir := filepath.Join(s.dir, ".qhub", "serve")
-	out, errs, code := s.qhubctl("executions", "start", "-d", `{"data": {"action": "sleep"}}`, "--secret", "api_token=@"+fileOf(t, theSecret))
-	if code != 0 {
-		t.Fatal(errs)
-	}
-	// The pieces of what is sealed, as they stand in the files.
-	var sealed [][]byte
-	for _, content := range contents(t, dir) {
-		for at := range content {
-			if bytes.HasPrefix(content[at:], []byte("qhs\x01\x00\x00\x00\x01")) && at+78 < len(content) {
-				sealed = append(sealed, content[at+18:at+34], content[at+34:at+50])
-			}
-		}
-	}
-	if len(sealed) == 0 {
-		t.Fatal("nothing sealed is found: the test proves nothing")
-	}
-	if _, errs, code := s.qhubctl("executions", "cancel", strings.TrimSpace(out)); code != 0 {
-		t.Fatal(errs)
-	}
-	if out, errs, _ := s.qhubctl("executions", "get", strings.TrimSpace(out), "--wait"); !strings.Contains(out, "CANCELLED") {
-		t.Fatalf("%s %s", out, errs)
-	}
-	const seconds = 10 * time.Second
-	for deadline := time.Now().Add(seconds); ; time.Sleep(100 * time.Millisecond) {
-		left := 0
-		for _, content := range contents(t, dir) {
-			for _, piece := range sealed {
-				left += bytes.Count(content, piece)
-			}
-		}
-		if left == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d pieces of the ciphertext are left after %s", left, seconds)
-		}
-	}
-	for name, content := range contents(t, dir) {
-		for _, form := range redact.Forms([]byte(theSecret)) {
-			if bytes.Contains(content, form) {
-				t.Errorf("%s holds the value", name)
-			}
-		}
-	}
-	s.wantNoSecret()
-}
-
-// contents are the files of a folder.
-func contents(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string][]byte{}
-	for _, entry := range entries {
-		if !entry.Type().IsRegular() {
-			continue
-		}
-		if found[entry.Name()], err = os.ReadFile(filepath.Join(dir, entry.Name())); err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-	}
-	return found
 }
