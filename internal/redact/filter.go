@@ -65,61 +65,76 @@ func newFilter(p *patterns) *filter {
 	f.stride = f.window - f.gram + 1
 	f.mask = 1<<(8*f.gram) - 1 // all ones for eight bytes
 
-	hashes, entries := f.collect(p)
-	size := max(10, bits.Len(uint(len(entries)))+7)
+	count := 0
+	for i := range p.len() {
+		count += f.stride - f.fresh(p, i)
+	}
+	size := max(10, bits.Len(uint(count))+7)
 	size = min(size, 21)
 	f.bitmap = make([]uint64, 1<<(size-6))
 	f.words = uint64(len(f.bitmap) - 1)
-	slots := max(4, min(bits.Len(uint(len(entries)))+1, 18))
+	slots := max(4, min(bits.Len(uint(count))+1, 18))
 	f.toSlot = uint(64 - slots)
 	f.buckets = make([]uint32, 1<<slots+1)
-	for _, hash := range hashes {
-		f.bitmap[hash>>32&f.words] |= 1 << (hash >> 58)
-		f.buckets[hash>>f.toSlot+1]++
-	}
+	f.entries = make([]entry, count)
+	f.mark(p)
 	for i := range f.buckets[1:] {
 		f.buckets[i+1] += f.buckets[i]
 	}
-	// Fill each bucket in order; its start moves to its end meanwhile.
-	f.entries = make([]entry, len(entries))
-	for i, hash := range hashes {
-		slot := hash >> f.toSlot
-		f.entries[f.buckets[slot]] = entries[i]
-		f.buckets[slot]++
-	}
+	f.fill(p)
 	copy(f.buckets[1:], f.buckets)
 	f.buckets[0] = 0
 	return f
 }
 
-// collect lists the grams of all windows with their hashes. Patterns that
-// begin alike up to the end of a gram are neighbours and share one entry.
-func (f *filter) collect(p *patterns) (hashes []uint64, entries []entry) {
-	hashes = make([]uint64, 0, p.len()*f.stride)
-	entries = make([]entry, 0, p.len()*f.stride)
-	var open [64]int // entry that the patterns at hand share, per offset
+// fresh is the first offset at which the gram of pattern i is not that of the
+// one before it. Patterns that begin alike up to the end of a gram are
+// neighbours and share one entry.
+func (f *filter) fresh(p *patterns, i int) int {
+	return min(max(0, int(p.common[i])-f.gram+1), f.stride)
+}
+
+// mark sets the bits of all grams, and counts the entries of each bucket in the
+// one behind it.
+func (f *filter) mark(p *patterns) {
+	var heads [256]bool
 	for i := range p.len() {
 		pattern := p.at(i)
-		fresh := 0 // first offset at which this pattern differs from the last
-		if i > 0 {
-			fresh = min(max(0, int(p.common[i])-f.gram+1), f.stride)
+		for offset := f.fresh(p, i); offset < f.stride; offset++ {
+			hash := f.hash(loadAt(pattern, offset))
+			f.bitmap[hash>>32&f.words] |= 1 << (hash >> 58)
+			f.buckets[hash>>f.toSlot+1]++
 		}
-		for offset := range fresh {
-			if e := &entries[open[offset]]; e.count < maxCount {
+		for _, c := range pattern[:f.window] {
+			heads[c] = true
+		}
+	}
+	for c, isHead := range heads {
+		if isHead {
+			f.heads.add(byte(c))
+		}
+	}
+}
+
+// fill puts the entries into their buckets, each in order. The start of a
+// bucket moves to its end meanwhile.
+func (f *filter) fill(p *patterns) {
+	var open [64]uint32 // entry that the patterns at hand share, per offset
+	for i := range p.len() {
+		pattern, fresh := p.at(i), f.fresh(p, i)
+		for _, shared := range open[:fresh] {
+			if e := &f.entries[shared]; e.count < maxCount {
 				e.count++
 			}
 		}
 		for offset := fresh; offset < f.stride; offset++ {
 			hash := f.hash(loadAt(pattern, offset))
-			open[offset] = len(entries)
-			hashes = append(hashes, hash)
-			entries = append(entries, entry{gramTag(hash), 1, uint32(i), uint32(offset)})
-		}
-		for _, c := range pattern[:f.window] {
-			f.heads.add(c)
+			at := f.buckets[hash>>f.toSlot]
+			f.buckets[hash>>f.toSlot]++
+			f.entries[at] = entry{gramTag(hash), 1, uint32(i), uint32(offset)}
+			open[offset] = at
 		}
 	}
-	return hashes, entries
 }
 
 func (f *filter) hash(load uint64) uint64 { return load & f.mask * hashMultiplier }
