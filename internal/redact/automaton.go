@@ -23,19 +23,21 @@ type automaton struct {
 	open     []uint32 // longest proper prefix of a pattern ending here
 	root     [256]uint32
 
-	// dense holds all transitions if they fit into maxDense numbers: at
-	// state<<rowBits + class, the offset of the next state's row and, in the
-	// top bit, whether a pattern ends there.
+	// dense holds all transitions if they fit into maxDense numbers: at the
+	// row of a state plus the class of a byte, the row of the next state. From
+	// the row called ends on, rows are those of states in which a pattern
+	// ends, so that a step is a load and a comparison. Row r is that of the
+	// state states[r>>rowBits].
 	dense   []uint32
 	class   [256]uint8
 	rowBits uint
+	ends    uint32
+	rows    []uint32 // by state
+	states  []uint32
+	lengths []uint32 // longest, in the order of the rows
 }
 
-const (
-	maxDense   = 2 << 20 // 8 MiB
-	endsBit    = 1 << 31
-	offsetMask = endsBit - 1
-)
+const maxDense = 2 << 20 // 8 MiB
 
 // trieNode is a state while the trie grows.
 type trieNode struct {
@@ -135,19 +137,34 @@ func (a *automaton) makeDense() {
 		return
 	}
 	a.dense = make([]uint32, states<<a.rowBits)
-	entry := func(s uint32) uint32 {
-		if a.longest[s] > 0 {
-			return s<<a.rowBits | endsBit
-		}
-		return s << a.rowBits
-	}
+	a.orderRows()
+	size := uint32(1) << a.rowBits
 	for s := range uint32(states) {
-		row := a.dense[s<<a.rowBits : (s+1)<<a.rowBits]
+		row := a.dense[a.rows[s]:][:size]
 		if s > 0 {
-			copy(row, a.dense[a.fail[s]<<a.rowBits:])
+			copy(row, a.dense[a.rows[a.fail[s]]:])
 		}
 		for t := a.children[s]; t < a.children[s+1]; t++ {
-			row[a.class[a.label[t]]] = entry(t)
+			row[a.class[a.label[t]]] = a.rows[t]
+		}
+	}
+}
+
+// orderRows gives each state its row.
+func (a *automaton) orderRows() {
+	a.rows = make([]uint32, len(a.fail))
+	a.states = make([]uint32, 0, len(a.fail))
+	a.lengths = make([]uint32, 0, len(a.fail))
+	for _, ending := range [...]bool{false, true} {
+		if ending {
+			a.ends = uint32(len(a.states)) << a.rowBits
+		}
+		for s, length := range a.longest {
+			if (length > 0) == ending {
+				a.rows[s] = uint32(len(a.states)) << a.rowBits
+				a.states = append(a.states, uint32(s))
+				a.lengths = append(a.lengths, length)
+			}
 		}
 	}
 }
@@ -178,19 +195,25 @@ func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
 		}
 		return s
 	}
-	row, rowBits := s<<a.rowBits, a.rowBits&31
-	dense, longest := a.dense, a.longest
+	row, rowBits, ends := a.rows[s], a.rowBits&31, a.ends
+	dense, lengths := a.dense, a.lengths
 	// The last range added. Its end is written to found when another follows,
 	// or the text ends: in dense text most bytes end an occurrence.
 	lastStart, lastEnd := 0, -1
-	for i, c := range text {
-		next := dense[row+uint32(a.class[c])]
-		row = next & offsetMask
-		if next == row {
+	for i := 0; i < len(text); i++ {
+		c, before := text[i], row
+		row = dense[row+uint32(a.class[c])]
+		if row < ends {
 			continue
 		}
+		start := base + i + 1 - int(lengths[row>>rowBits])
+		if row == before {
+			// The same byte leads here again: a run of it is one range.
+			for i+1 < len(text) && text[i+1] == c {
+				i++
+			}
+		}
 		end := base + i + 1
-		start := end - int(longest[row>>rowBits])
 		if lastStart <= start && start <= lastEnd {
 			lastEnd = end
 			continue
@@ -201,5 +224,5 @@ func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
 		lastStart, lastEnd = last.start, last.end
 	}
 	found.extend(lastEnd)
-	return row >> rowBits
+	return a.states[row>>rowBits]
 }

@@ -115,6 +115,7 @@ func (m *Masker) Clear() {
 	m.lazy.once.Do(func() {})
 	if m.lazy.automaton != nil {
 		clear(m.lazy.label)
+		clear(m.lazy.dense)
 	}
 }
 

@@ -140,7 +140,7 @@ func TestReferenceCatchesBrokenMaskers(t *testing.T) {
 				w.budget = -1 << 20
 			}
 		}},
-		"automaton without ends": {func(m *Masker) { clear(m.automaton().longest) }, func(w *Writer) {
+		"automaton without ends": {func(m *Masker) { clear(m.automaton().lengths) }, func(w *Writer) {
 			if w.reading == 0 {
 				w.budget = -1 << 20
 			}
