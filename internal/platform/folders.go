@@ -26,6 +26,8 @@ type folders struct {
 	dir  string
 	work string
 	lock *flock.Flock
+	// scratch are those of executions, below work.
+	scratch *runner.Folders
 }
 
 func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
@@ -34,6 +36,7 @@ func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
 		return nil, err
 	}
 	f := &folders{dir: dir, work: filepath.Join(dir, "work", owner)}
+	f.scratch = runner.NewFolders(f.work)
 	for _, folder := range []string{f.work, filepath.Join(dir, "results")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
@@ -51,7 +54,7 @@ func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
 
 // close removes what is this engine's alone.
 func (f *folders) close() error {
-	return errors.Join(f.lock.Close(), runner.RemoveAll(f.work))
+	return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))
 }
 
 // orphanAge is how old a work folder without a lock must be to be nobody's: an

@@ -47,7 +47,7 @@ func (w *work) prepare() (*prepared, *execution.Problem) {
 		return nil, execution.Internal()
 	}
 	p := &prepared{job: runner.Job{
-		ID: w.id, Inputs: request.Inputs, Scratch: w.engine.folders.work,
+		ID: w.id, Inputs: request.Inputs, Folders: w.engine.folders.scratch,
 		Limits: runner.Limits{
 			Memory: w.revision.Limits.Memory, Processes: w.revision.Limits.Processes, CPU: w.revision.Limits.CPU,
 			OpenFiles: w.revision.Limits.OpenFiles, Temp: w.revision.Limits.Temp,

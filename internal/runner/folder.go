@@ -26,19 +26,27 @@ func NewFolder(parent string) (Folder, error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
-	// Nobody who cannot list the parent guesses the name.
-	root := filepath.Join(parent, "qhubctl-run-"+rand.Text()[:16])
+	root := newRoot(parent)
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 	}
 	f := Folder{root}
-	for _, dir := range []string{f.Input(), f.Output(), f.DataPools(), f.Temp(), f.Home()} {
+	for _, dir := range f.parts() {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			_ = f.Remove()
 			return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 		}
 	}
 	return f, nil
+}
+
+// newRoot is a name: nobody who cannot list the parent guesses it.
+func newRoot(parent string) string {
+	return filepath.Join(parent, "qhubctl-run-"+rand.Text()[:16])
+}
+
+func (f Folder) parts() []string {
+	return []string{f.Input(), f.Output(), f.DataPools(), f.Temp(), f.Home()}
 }
 
 // Root is the folder that holds all of it.

@@ -38,6 +38,8 @@ type Job struct {
 	// Scratch is the folder below which the execution gets its own; empty is
 	// the system's temporary folder.
 	Scratch string
+	// Folders, unless nil, gives the execution one instead.
+	Folders *Folders
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	// A writer that fails loses the rest, and does not stop the service.
 	Stdout, Stderr io.Writer

@@ -100,5 +100,5 @@ func (p *Process) waitCaged() (Outcome, error) {
 		p.tree.KillStrays()
 	}
 	p.pipes.Finish()
-	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached)}, err
+	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached), Complete: p.caged.Complete()}, err
 }

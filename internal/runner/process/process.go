@@ -55,6 +55,8 @@ type Outcome struct {
 	// Limit is what the processes ran into in their cage, whether it ended
 	// them or not.
 	Limit runner.Limit
+	// Complete says that none of the processes can be left.
+	Complete bool
 }
 
 // A Process that runs. Wait must be called, once; Stop may be called by any

@@ -46,7 +46,7 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	if err != nil {
 		return nil, errors.Join(err, folder.Remove())
 	}
-	x := &run{execution: e, folder: folder, limits: job.Limits}
+	x := &run{execution: e, folder: folder, folders: job.Folders, limits: job.Limits}
 	x.watch()
 	// A program that takes no orders would keep this waiting.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
@@ -64,7 +64,13 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 
 // prepare lays out all that the service finds when it starts.
 func prepare(job runner.Job) (runner.Folder, error) {
-	folder, err := runner.NewFolder(job.Scratch)
+	var folder runner.Folder
+	var err error
+	if job.Folders != nil {
+		folder, err = job.Folders.Take()
+	} else {
+		folder, err = runner.NewFolder(job.Scratch)
+	}
 	if err != nil {
 		return folder, err
 	}
@@ -98,10 +104,12 @@ func (r *Runner) command(job runner.Job, folder runner.Folder) Command {
 type run struct {
 	execution Execution
 	folder    runner.Folder
+	folders   *runner.Folders // nil: it is removed
 	limits    runner.Limits
 
 	mu      sync.Mutex
 	outcome runner.Outcome // but for the exit
+	alone   bool           // no process of it is left that could look into the folder
 	ended   bool
 	timeout *time.Timer
 	measure *time.Timer
@@ -160,6 +168,7 @@ func (x *run) Wait() (runner.Outcome, error) {
 			timer.Stop()
 		}
 	}
+	x.alone = exit.Complete && err == nil
 	outcome := x.outcome
 	x.mu.Unlock()
 	outcome.ExitCode, outcome.Signal = exit.ExitCode, exit.Signal
@@ -179,4 +188,9 @@ func (x *run) Wait() (runner.Outcome, error) {
 func (x *run) Output() (*runner.Output, error) { return x.folder.OpenOutput() }
 
 // Close implements [runner.Run].
-func (x *run) Close() error { return x.folder.Remove() }
+func (x *run) Close() error {
+	if x.folders != nil && x.alone {
+		return x.folders.Give(x.folder)
+	}
+	return x.folder.Remove()
+}

@@ -289,7 +289,9 @@ func (e *execution) Wait() (process.Outcome, error) {
 		return process.Outcome{ExitCode: -1, Signal: unix.SignalName(unix.SIGKILL)}, nil
 	}
 	e.program.succeeded()
-	outcome := process.Outcome{ExitCode: e.fork.status.ExitStatus(), Limit: process.ReachedLimit(e.fork.reached)}
+	outcome := process.Outcome{
+		ExitCode: e.fork.status.ExitStatus(), Limit: process.ReachedLimit(e.fork.reached), Complete: e.fork.group != nil,
+	}
 	if e.fork.status.Signaled() {
 		outcome.Signal = unix.SignalName(e.fork.status.Signal())
 	}

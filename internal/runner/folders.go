@@ -1,0 +1,80 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// maxFree is how many folders are kept to be used again.
+const maxFree = 64
+
+// Folders gives out folders below one parent, and takes them back to be used
+// again: making and removing them anew for each execution takes a file system
+// longer than all else that is done for a short one. It is safe for concurrent
+// use.
+type Folders struct {
+	parent string
+
+	mu     sync.Mutex
+	free   []Folder
+	closed bool
+}
+
+// NewFolders gives out folders below parent.
+func NewFolders(parent string) *Folders { return &Folders{parent: parent} }
+
+// Parent is the folder below which all of them lie.
+func (p *Folders) Parent() string { return p.parent }
+
+// Take gives a folder that is empty and under a name of its own.
+func (p *Folders) Take() (Folder, error) {
+	p.mu.Lock()
+	var f Folder
+	if n := len(p.free); n > 0 {
+		f, p.free = p.free[n-1], p.free[:n-1]
+	}
+	p.mu.Unlock()
+	if f.root == "" {
+		return NewFolder(p.parent)
+	}
+	// Nobody who knew it finds it again.
+	root := newRoot(p.parent)
+	if err := os.Rename(f.root, root); err != nil {
+		return Folder{}, errors.Join(fmt.Errorf("cannot make a folder for the execution: %w", err), f.Remove())
+	}
+	return Folder{root}, nil
+}
+
+// Give takes a folder back from an execution of which no process is left, and
+// empties it. One that does not look as if it were new is removed.
+func (p *Folders) Give(f Folder) error {
+	if !f.reset() {
+		return f.Remove()
+	}
+	p.mu.Lock()
+	keep := !p.closed && len(p.free) < maxFree
+	if keep {
+		p.free = append(p.free, f)
+	}
+	p.mu.Unlock()
+	if !keep {
+		return f.Remove()
+	}
+	return nil
+}
+
+// Close removes the folders that nobody has. Those that are given back later
+// are removed, too.
+func (p *Folders) Close() error {
+	p.mu.Lock()
+	free := p.free
+	p.free, p.closed = nil, true
+	p.mu.Unlock()
+	var errs []error
+	for _, f := range free {
+		errs = append(errs, f.Remove())
+	}
+	return errors.Join(errs...)
+}

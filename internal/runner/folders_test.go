@@ -1,0 +1,106 @@
+package runner_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// What is given back is found again under another name, and as if it were new;
+// whatever does not look like that is not used again.
+func TestFoldersAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		do   func(t *testing.T, f runner.Folder)
+		used bool
+	}{
+		{"untouched", func(*testing.T, runner.Folder) {}, true},
+		{"files", func(t *testing.T, f runner.Folder) {
+			t.Helper()
+			for _, dir := range []string{f.Input(), f.Output(), f.Temp(), f.Home()} {
+				put(t, filepath.Join(dir, "file"))
+			}
+			must(t, os.Symlink("/etc", filepath.Join(f.DataPools(), "pool")))
+		}, true},
+		{"a folder", func(t *testing.T, f runner.Folder) {
+			t.Helper()
+			must(t, os.Mkdir(filepath.Join(f.Home(), ".cache"), 0o700))
+		}, false},
+		{"another mode", func(t *testing.T, f runner.Folder) {
+			t.Helper()
+			must(t, os.Chmod(f.Home(), 0o1755))
+		}, false},
+		{"many files", func(t *testing.T, f runner.Folder) {
+			t.Helper()
+			for i := range 1000 {
+				put(t, filepath.Join(f.Output(), "a long name, so that the folder grows"+string(rune('a'+i%26))+string(rune('a'+i/26))))
+			}
+		}, false},
+		{"something beside", func(t *testing.T, f runner.Folder) { t.Helper(); put(t, filepath.Join(f.Root(), "beside")) }, false},
+		{"a link instead", func(t *testing.T, f runner.Folder) {
+			t.Helper()
+			must(t, os.Remove(f.Temp()))
+			must(t, os.Symlink(t.TempDir(), f.Temp()))
+		}, false},
+		{"a part is missing", func(t *testing.T, f runner.Folder) { t.Helper(); must(t, os.Remove(f.Temp())) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			folders := runner.NewFolders(parent)
+			first, err := folders.Take()
+			must(t, err)
+			// Held open, so that nothing else gets its number.
+			home, err := os.Open(first.Home())
+			must(t, err)
+			defer func() { _ = home.Close() }()
+			before, err := home.Stat()
+			must(t, err)
+			test.do(t, first)
+			must(t, folders.Give(first))
+			second, err := folders.Take()
+			must(t, err)
+			if first.Root() == second.Root() {
+				t.Error("the next execution has the same name")
+			}
+			want := test.used && runtime.GOOS == "linux"
+			if used := os.SameFile(before, stat(t, second.Home())); used && !test.used || !used && want {
+				t.Errorf("used again: %v", used)
+			}
+			for _, dir := range []string{second.Input(), second.Output(), second.DataPools(), second.Temp(), second.Home()} {
+				entries, err := os.ReadDir(dir)
+				if err != nil || len(entries) > 0 {
+					t.Errorf("%s: %v %v", dir, entries, err)
+				}
+			}
+			must(t, folders.Give(second))
+			must(t, folders.Close())
+			if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
+				t.Errorf("left: %v %v", left, err)
+			}
+		})
+	}
+}
+
+func put(t *testing.T, path string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte("x"), 0o600))
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	return info
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
