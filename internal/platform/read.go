@@ -12,6 +12,11 @@ import (
 // Get reads an execution of a service. The id of another service's execution
 // is not found.
 func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+	if w := e.work(id); w != nil {
+		if found, known := w.current(serviceID); known {
+			return found, ctx.Err()
+		}
+	}
 	found, err := e.store.Get(ctx, id)
 	if err == nil && found.ServiceID != serviceID {
 		return execution.Execution{}, store.ErrNotFound
@@ -21,6 +26,9 @@ func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (ex
 
 // Wait reads an execution once it has ended, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+	if ended, known := e.waitHere(ctx, serviceID, id); known {
+		return ended, nil
+	}
 	watch := e.store.WatchExecution(id)
 	defer watch.Stop()
 	// Changes by other engines are not told.
@@ -53,6 +61,25 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	}
 }
 
+// waitHere waits for the end of an execution that this engine has, without
+// asking the store.
+func (e *Engine) waitHere(ctx context.Context, serviceID string, id execution.ID) (found execution.Execution, known bool) {
+	w := e.work(id)
+	if w == nil {
+		return found, false
+	}
+	if _, known := w.current(serviceID); !known {
+		return found, false
+	}
+	select {
+	case <-w.over:
+		found, known = w.current(serviceID)
+		return found, known && found.Status.Final()
+	case <-ctx.Done():
+		return w.current(serviceID)
+	}
+}
+
 // List gives a page of the executions of a service, the newest first.
 func (e *Engine) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
 	return e.store.List(ctx, q)
@@ -80,8 +107,11 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 	if err != nil {
 		return cancelled, err
 	}
-	if w := e.work(id); w != nil && !cancelled.Status.Final() {
-		w.stop(cancelledByCaller)
+	if w := e.work(id); w != nil {
+		w.wrote(cancelled)
+		if !cancelled.Status.Final() {
+			w.stop(cancelledByCaller)
+		}
 	}
 	return cancelled, nil
 }

@@ -35,15 +35,44 @@ type work struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as the execution
 	cancel context.CancelFunc
 
-	mu  sync.Mutex
-	run runner.Run // nil until the process exists
-	why reason
+	mu    sync.Mutex
+	run   runner.Run // nil until the process exists
+	why   reason
+	state execution.Execution // as it is in the store
+
+	// over is closed when the state does not change any more.
+	over     chan struct{}
+	overOnce sync.Once
 }
+
+// current is the execution as it is in the store, where that is known here:
+// while an engine has an execution, nobody else changes it.
+func (w *work) current(serviceID string) (e execution.Execution, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state, w.state.ServiceID == serviceID && w.why != leaseLost
+}
+
+// wrote notes what was written to the store.
+func (w *work) wrote(e execution.Execution) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// A start and a cancellation are told in any order.
+	if !w.state.Status.Final() {
+		e.CancelRequested = e.CancelRequested || w.state.CancelRequested && !e.Status.Final()
+		w.state = e
+	}
+	if w.state.Status.Final() {
+		w.isOver()
+	}
+}
+
+func (w *work) isOver() { w.overOnce.Do(func() { close(w.over) }) }
 
 // start begins the work on a claimed execution, for which the caller has taken
 // a slot. An engine that ends gives it back.
 func (e *Engine) start(c store.Claimed) {
-	w := &work{engine: e, id: c.Execution.ID, claimed: c}
+	w := &work{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, over: make(chan struct{})}
 	e.mu.Lock()
 	r, known := e.services[c.Execution.ServiceID]
 	begins := known && !e.closing
@@ -66,6 +95,7 @@ func (e *Engine) start(c store.Claimed) {
 		e.mu.Lock()
 		delete(e.works, w.id)
 		e.mu.Unlock()
+		w.isOver()
 		r.users.Done()
 		e.returnSlots(1)
 		e.running.Done()
@@ -137,10 +167,12 @@ func (w *work) do() {
 		w.release()
 		return
 	}
-	if _, err := w.engine.store.Start(w.engine.ctx, w.id, w.engine.owner); err != nil {
+	started, err := w.engine.store.Start(w.engine.ctx, w.id, w.engine.owner)
+	if err != nil {
 		w.notStarted(err)
 		return
 	}
+	w.wrote(started)
 	w.finish(w.perform(p))
 }
 
@@ -223,8 +255,9 @@ func (w *work) finish(end ending) {
 		ID: w.id, Owner: w.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
 	}
 	for {
-		_, err := w.engine.store.Finish(w.engine.ctx, c)
+		ended, err := w.engine.store.Finish(w.engine.ctx, c)
 		if err == nil {
+			w.wrote(ended)
 			return
 		}
 		if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) || errors.Is(err, execution.ErrTransition) {
