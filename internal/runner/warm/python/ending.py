@@ -29,9 +29,10 @@ HEAP_TYPE = 1 << 9
 def survivors():
     """Weak references to the objects that exist and would do something at the end of an interpreter."""
     things = gc.get_objects()
+    standard = standard_files()
     kept = []
     for thing in things:
-        if matters(thing):
+        if matters(thing) and id(thing) not in standard:
             try:
                 kept.append(weakref.ref(thing))
             except TypeError:  # cannot be referred to weakly: it ends with the process
@@ -53,12 +54,47 @@ def has_finalizer(kind):
     return isinstance(getattr(kind, "__del__", None), types.FunctionType)
 
 
-def leave(code, kept):
+class Handlers:
+    """The handlers of logging that the end of an interpreter flushes. Most executions have none of their own."""
+
+    def __init__(self):
+        logging = sys.modules.get("logging")
+        self.shutdown, self.listed = (logging.shutdown, logging._handlerList) if logging else (None, ())
+        self.before = len(self.listed)
+        if self.shutdown:
+            alone = atexit._ncallbacks() == 1
+            atexit.unregister(self.shutdown)
+            if alone:
+                atexit._clear()  # what is unregistered counts on
+
+    def restore(self):
+        """Has the interpreter see to them at its end."""
+        if self.shutdown:
+            atexit.register(self.shutdown)
+
+    def end(self):
+        """Flushes and closes them, unless there is none but that of last resort."""
+        if self.shutdown and (self.before > 1 or len(self.listed) != self.before):
+            self.shutdown()
+
+
+def waits():
+    """Whether a thread, or something that is to be called, is waited for at the end of an interpreter."""
+    try:
+        return len(threading._active) > 1 or threading._threading_atexits or atexit._ncallbacks()
+    except AttributeError:  # of another Python
+        return True
+
+
+def leave(code, kept, handlers):
     """Ends the process with a code. Does not return."""
     try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        end_objects([thing for thing in (reference() for reference in kept) if thing is not None])
+        if waits():
+            threading._shutdown()
+            atexit._run_exitfuncs()
+        handlers.end()
+        if kept:
+            end_objects([thing for thing in (reference() for reference in kept) if thing is not None])
         things = gc.get_objects()
         # Of most executions no object matters, and their types are known.
         kinds = {kind for kind in {type(thing) for thing in things} - silent if kind_matters(kind)}
@@ -71,7 +107,7 @@ def leave(code, kept):
 
 
 def end_objects(things):
-    standard = {id(file) for name in STANDARD for file in layers_of(getattr(sys, name, None))}
+    standard = standard_files()
     for thing in things:
         if type(thing) is types.GeneratorType:
             quietly(thing, "close")
@@ -80,6 +116,10 @@ def end_objects(things):
     files = [thing for thing in things if isinstance(thing, io.IOBase) and id(thing) not in standard]
     for file in sorted(files, key=layer):
         quietly(file, "close")
+
+
+def standard_files():
+    return {id(file) for name in STANDARD for file in layers_of(getattr(sys, name, None))}
 
 
 def layers_of(file):

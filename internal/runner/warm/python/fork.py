@@ -1,9 +1,9 @@
 """What a fork of a template does: it takes a place of its own, waits for its order, and becomes the service.
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
-counts there. Then it waits for {"env", "secrets", "marker", "bounds", "finalize"} (eight bytes of length, then JSON), answers
-with one byte and runs. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no
-process's initial environment.
+counts there. Then it waits for {"env", "secrets", "marker", "bounds", "finalize"} (eight bytes of length, then JSON),
+answers with one byte and runs. So a fork can stand by, made ahead of its execution, and secrets are in no template and
+in no process's initial environment.
 """
 
 import _signal
@@ -24,8 +24,8 @@ STANDARD = {"logging", "random", "threading", "concurrent.futures.thread", "asyn
 class Handlers:
     """What modules have asked to be called in a forked child while a service was imported.
 
-    Those that want to be called before the fork as well take locks, and give them back: here all are free. What is to be
-    called in the parent is not: a service that starts cold never forks here.
+    Those that want to be called before the fork as well take locks, and give them back: here all are free. What is to
+    be called in the parent is not: a service that starts cold never forks here.
     """
 
     def __init__(self):
@@ -87,8 +87,9 @@ def become(template, descriptors):
         import gc
 
         gc.unfreeze()
+        template.logging.restore()
         return code
-    return template.ending.leave(code, template.survivors)
+    return template.ending.leave(code, template.survivors, template.logging)
 
 
 def await_order(template, orders):

@@ -97,7 +97,7 @@ class Template:
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
         gc.collect()
-        self.survivors = self.ending.survivors()
+        self.survivors, self.logging = self.ending.survivors(), self.ending.Handlers()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
         self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})

@@ -7,12 +7,13 @@ a JSON string in the request, so for it the order is the other way round. No err
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from qhub.commons.describe import is_class, strip_annotated, union_members
+from qhub.commons.file import read_blob
 from qhub.commons.runtime.error import InputError, ServiceError
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ _MAX_PROBLEMS = 50
 def bind_file(path: str, annotation: Any, name: str) -> Any:
     """The content of an input file as a type. Raises InputError, with paths that begin with name."""
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_blob(path)
     except OSError as error:
         raise InputError([(name, f"its input file cannot be read: {error.strerror}")]) from None
     try:
@@ -43,94 +43,83 @@ def bind_file(path: str, annotation: Any, name: str) -> Any:
 
 def bind_text(text: str, annotation: Any, name: str, is_string: bool = False) -> Any:
     """Text as a type. `is_string` says that the text is known to be a string."""
-    members = [strip_annotated(member)[0] for member in union_members(strip_annotated(annotation)[0])]
     if annotation is str or (annotation is Any and is_string):
         return text
-    adapter = _adapter(annotation, name)
-    plain = text.removeprefix("\ufeff")
-
-    def as_string() -> Any:
-        # The exact text if strings are welcome; numbers and dates may stand between blanks.
-        return adapter.validate_python(text if str in members or Any in members else text.strip())
-
-    def as_json() -> Any:
-        value = adapter.validate_json(plain)
-        _refuse_booleans_as_numbers(adapter, plain)
-        return value
-
-    if members == [str]:
-        attempts: list[Callable[[], Any]] = [as_string]
-    elif is_string or {Decimal} == set(members) - {type(None)}:
-        # The text of a decimal keeps the digits that a JSON number loses.
-        attempts = [as_string, as_json]
-    else:
-        attempts = [as_json, as_string]
-    errors: list[ValidationError] = []
-    for attempt in attempts:
-        try:
-            return _attempt(attempt)
-        except _Rejected as rejected:
-            errors.append(rejected.error)
-    member = _enum_member(members, plain)
-    if member is not None:
-        return member
-    raise _input_error(_telling(errors, plain), name)
+    return _reader(annotation, name).read(text, name, is_string)
 
 
 def bind_value(value: Any, annotation: Any, name: str) -> Any:
     """A value, such as an empty object, as a type."""
-    adapter = _adapter(annotation, name)
+    reader = _reader(annotation, name)
     try:
-        return _attempt(lambda: adapter.validate_python(value))
-    except _Rejected as rejected:
-        error = rejected.error
+        return reader.adapter.validate_python(value)
+    except reader.rejection as rejection:
+        error = rejection
     raise _input_error(error, name)
 
 
-class _Rejected(Exception):
-    """pydantic's ValidationError, apart from one that a validator of the service leaves behind."""
+class _Reader:
+    """How values of one type are read: what can be known of the type is known once."""
 
-    def __init__(self, error: ValidationError) -> None:
-        super().__init__()
-        self.error = error
+    def __init__(self, annotation: Any, adapter: TypeAdapter[Any]) -> None:
+        from pydantic import ValidationError
 
+        self.annotation, self.adapter, self.rejection = annotation, adapter, ValidationError
+        members = [strip_annotated(member)[0] for member in union_members(strip_annotated(annotation)[0])]
+        self.members = members
+        # The exact text if strings are welcome; numbers and dates may stand between blanks.
+        self.keeps_blanks = str in members or Any in members
+        # Whether to read text as JSON, attempt by attempt.
+        self.attempts: tuple[bool, ...] = (True, False)
+        if members == [str]:
+            self.attempts = (False,)
+        elif {Decimal} == set(members) - {type(None)}:
+            self.attempts = (False, True)  # the text of a decimal keeps the digits that a JSON number loses
 
-def _attempt(validate: Callable[[], Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return validate()
-    except ValidationError as error:
-        raise _Rejected(error) from None
+    def read(self, text: str, name: str, is_string: bool) -> Any:
+        """Text as a value. Raises InputError, with paths that begin with name."""
+        plain = text.removeprefix("\ufeff")
+        errors: list[ValidationError] = []
+        for as_json in sorted(self.attempts) if is_string else self.attempts:
+            try:
+                if not as_json:
+                    return self.adapter.validate_python(text if self.keeps_blanks else text.strip())
+                value = self.adapter.validate_json(plain)
+                if "true" in plain or "false" in plain:
+                    _refuse_booleans_as_numbers(self.adapter, plain)
+                return value
+            except self.rejection as rejection:
+                errors.append(rejection)
+        member = _enum_member(self.members, plain)
+        if member is not None:
+            return member
+        raise _input_error(_telling(errors, plain), name)
 
 
 # Built ahead by prepare, by the identity of the annotation, which is kept: not every annotation can be hashed.
-_prepared: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
+_prepared: dict[int, _Reader] = {}
 
 
 def prepare(parameters: Iterable[Parameter]) -> None:
     """Builds ahead what binding the inputs among the parameters needs."""
     for parameter in parameters:
         if parameter.kind == "input":
-            annotation = parameter.annotation
-            _prepared[id(annotation)] = (annotation, _adapter(annotation, parameter.name))
+            _prepared[id(parameter.annotation)] = _reader(parameter.annotation, parameter.name)
 
 
-def _adapter(annotation: Any, name: str) -> TypeAdapter[Any]:
+def _reader(annotation: Any, name: str) -> _Reader:
     if id(annotation) in _prepared:
-        return _prepared[id(annotation)][1]
+        return _prepared[id(annotation)]
     from qhub.commons.describe import DescribeError, Parameter, make_adapter
 
     try:
-        return make_adapter(Parameter(name, annotation, None))
+        return _Reader(annotation, make_adapter(Parameter(name, annotation, None)))
     except DescribeError as error:
         raise ServiceError("UnsupportedAnnotation", str(error)) from error
 
 
 def _refuse_booleans_as_numbers(adapter: TypeAdapter[Any], text: str) -> None:
     """A boolean is no number, which pydantic only says when it is strict."""
-    if "true" not in text and "false" not in text:
-        return
     from pydantic import ValidationError
 
     try:

@@ -8,7 +8,10 @@ from typing import Any
 
 from qhub.commons.reflection import resolve_function
 
-__all__ = ["call", "run_entrypoint"]
+__all__ = ["call", "read_slots", "run_entrypoint"]
+
+# What is neither to be awaited nor a generator, as most results are.
+_SETTLED = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
 
 
 def run_entrypoint(entrypoint: str, entrypoint_arguments: dict[str, Any]) -> Any:
@@ -20,23 +23,33 @@ def run_entrypoint(entrypoint: str, entrypoint_arguments: dict[str, Any]) -> Any
     return call(resolve_function(entrypoint), entrypoint_arguments)
 
 
-def call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """Calls a function as `run_entrypoint` does."""
+def read_slots(function: Callable[..., Any]) -> list[tuple[str, bool, Any]]:
+    """What can be given to a function: name, whether by position only, and default (`Parameter.empty` if none)."""
+    return [
+        (name, parameter.kind is parameter.POSITIONAL_ONLY, parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def call(
+    function: Callable[..., Any], arguments: dict[str, Any], slots: list[tuple[str, bool, Any]] | None = None
+) -> Any:
+    """Calls a function as `run_entrypoint` does. `slots` are those of `read_slots`, if they are known."""
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if parameter.kind is not parameter.POSITIONAL_ONLY:
+    for name, by_position, default in read_slots(function) if slots is None else slots:
+        if not by_position:
             if name in arguments:
                 named[name] = arguments[name]
         elif name in arguments:
             positional.append(arguments[name])
-        elif parameter.default is not parameter.empty:
-            positional.append(parameter.default)
+        elif default is not inspect.Parameter.empty:
+            positional.append(default)
         else:
             break  # the call says what is missing; what follows must not take its place
-    return _settle(function(*positional, **named))
+    result = function(*positional, **named)
+    return result if type(result) in _SETTLED else _settle(result)
 
 
 def _settle(result: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qhub.commons.constants import (
     DEFAULT_ENTRYPOINT,
@@ -17,12 +17,15 @@ from qhub.commons.constants import (
     SECRET_ENV_VAR_PREFIX,
 )
 from qhub.commons.describe import DescribeError, Parameter, load, read_parameters
-from qhub.commons.entrypoint import call
+from qhub.commons.entrypoint import call, read_slots
 from qhub.commons.file import list_directory_files, write_str_to_file
 from qhub.commons.json import any_to_json
 from qhub.commons.parameters import gather_arguments, is_simple_type
 from qhub.commons.runtime.error import InputError, ServiceError, build_problem_details, write_problem_details
 from qhub.commons.runtime.masking import mask, remember
+
+if TYPE_CHECKING:
+    import threading
 
 __all__ = ["main", "prepare"]
 
@@ -48,8 +51,8 @@ def main() -> int:
     return 0
 
 
-# The function and the parameters of an entrypoint, read ahead.
-_prepared: dict[str, tuple[Any, list[Parameter]]] = {}
+# The function of an entrypoint, its parameters, and how it is called, read ahead.
+_prepared: dict[str, tuple[Any, list[Parameter], list[tuple[str, bool, Any]]]] = {}
 
 
 def prepare(entrypoint: str) -> None:
@@ -58,22 +61,21 @@ def prepare(entrypoint: str) -> None:
     Raises DescribeError where the service cannot be run.
     """
     # Imported where they are needed otherwise, as not every run does.
+    import threading  # noqa: F401
     import traceback  # noqa: F401
 
     import qhub.commons.datapool  # noqa: F401
     from qhub.commons.binding import prepare as prepare_binding
 
-    function = load(entrypoint)
-    parameters = read_parameters(function)
-    prepare_binding(parameters)
-    _prepared[entrypoint] = (function, parameters)
+    _prepared[entrypoint] = _read(entrypoint)
+    prepare_binding(_prepared[entrypoint][1])
 
 
 def _run() -> Any:
     entrypoint = os.environ.get(ENTRYPOINT_ENV, DEFAULT_ENTRYPOINT)
     try:
         # Taken out: it would keep what the service holds alive beyond the service's own end.
-        function, parameters = _prepared.pop(entrypoint, None) or _read(entrypoint)
+        function, parameters, slots = _prepared.pop(entrypoint, None) or _read(entrypoint)
     except DescribeError as error:
         # Which variables are secrets is not known yet, and the module may have read them.
         for name, value in os.environ.items():
@@ -84,12 +86,12 @@ def _run() -> Any:
         raise ServiceError(title, str(error)) from cause
     inputs = os.environ.get(INPUT_DIRECTORY_ENV, DEFAULT_INPUT_DIRECTORY)
     files = list_directory_files(inputs) if os.path.isdir(inputs) else {}
-    return call(function, gather_arguments(parameters, files))
+    return call(function, gather_arguments(parameters, files), slots)
 
 
-def _read(entrypoint: str) -> tuple[Any, list[Parameter]]:
+def _read(entrypoint: str) -> tuple[Any, list[Parameter], list[tuple[str, bool, Any]]]:
     function = load(entrypoint)
-    return function, read_parameters(function)
+    return function, read_parameters(function), read_slots(function)
 
 
 def _write_result(directory: str, result: Any) -> None:
@@ -153,14 +155,16 @@ def _mask_other_tracebacks() -> None:
     """Exceptions of threads, and those after main, are printed by the interpreter: it masks them too."""
     import threading
 
-    def hook(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        print(mask(_format(kind, error, trace)), end="", file=sys.stderr, flush=True)
+    sys.excepthook = _hook
+    threading.excepthook = _thread_hook
 
-    def thread_hook(args: threading.ExceptHookArgs) -> None:
-        if args.exc_type is not SystemExit:
-            name = args.thread.name if args.thread is not None else "unknown"
-            print(f"Exception in thread {name}:", file=sys.stderr)
-            hook(args.exc_type, args.exc_value, args.exc_traceback)
 
-    sys.excepthook = hook
-    threading.excepthook = thread_hook
+def _hook(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    print(mask(_format(kind, error, trace)), end="", file=sys.stderr, flush=True)
+
+
+def _thread_hook(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        name = args.thread.name if args.thread is not None else "unknown"
+        print(f"Exception in thread {name}:", file=sys.stderr)
+        _hook(args.exc_type, args.exc_value, args.exc_traceback)
