@@ -72,8 +72,8 @@ not served where something is missing, or starts cold where only forks lack it.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
-qhubctl.toml, set memory, cpu, processes, time, output, log, open-files and
-temp. The stricter of both counts.
+qhubctl.toml, set memory, cpu, cpu-time, processes, time, output, log,
+open-files and temp. The stricter of both counts.
 
 On this machine alone no token is asked for, and any is accepted. To serve
 others give --auth: callers then have to send a token, which is made and kept

@@ -182,7 +182,10 @@ func (s *serving) cage(opened *service) *process.Cage {
 	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
 		hidden = append(hidden, string(file))
 	}
-	return &process.Cage{Machine: s.machine, Policy: cage.Policy{Hidden: hidden, Limits: cage.DefaultLimits()}}
+	limits := cage.DefaultLimits()
+	own := s.limits(opened.workspace.Limits) // for those that a process which is forked must know
+	limits.CPU, limits.CPUTime = own.CPU, own.CPUTime
+	return &process.Cage{Machine: s.machine, Policy: cage.Policy{Hidden: hidden, Limits: limits}}
 }
 
 func (s *serving) openEngine(ctx context.Context) error {
@@ -333,13 +336,13 @@ const defaultOutput = 1 << 30
 // what neither sets.
 func (s *serving) limits(own workspace.Limits) platform.Limits {
 	l := workspace.StricterLimits(own, workspace.StricterLimits(s.options.limits, workspace.Limits{Time: s.options.timeout}))
-	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
+	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.CPUTime != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
 		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
 	}
 	limits := platform.Limits{
 		Concurrency: s.options.concurrency, Grace: grace,
 		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
-		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp,
+		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp, CPUTime: l.CPUTime,
 	}
 	if s.machine != nil {
 		all := cage.DefaultLimits()

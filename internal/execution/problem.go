@@ -75,7 +75,7 @@ func TimedOut(limit time.Duration) *Problem {
 func LimitReached(what string, limit int64) *Problem {
 	return &Problem{
 		Type: TypeLimit, Status: http.StatusInsufficientStorage, Title: "Limit reached",
-		Detail:     fmt.Sprintf("The execution was stopped as it reached its limit of %d %s.", limit, what),
+		Detail:     fmt.Sprintf("The execution failed as it reached its limit of %d %s.", limit, what),
 		Extensions: map[string]any{"limit": limit, "of": what},
 	}
 }

@@ -32,16 +32,14 @@ const (
 func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Masker, j *journal) ending {
 	failed := ending{status: execution.Failed}
 	switch {
+	case w.reason() == forItsLog: // it may have ended by itself meanwhile
+		end := w.endedBy(failed)
+		end.problem = withExit(end.problem, outcome)
+		return end
 	case outcome.Stopped:
 		return w.endedBy(failed)
-	case outcome.Limit == runner.OutputLimit:
-		failed.problem = withExit(execution.LimitReached("bytes of output", w.revision.Limits.Output), outcome)
-		return failed
-	case outcome.Limit == runner.TempLimit:
-		failed.problem = withExit(execution.LimitReached("bytes of temporary files", w.revision.Limits.Temp), outcome)
-		return failed
-	case outcome.Limit == runner.FilesLimit:
-		failed.problem = withExit(execution.LimitReached("files and folders in its output", runner.MaxEntries), outcome)
+	case outcome.Limit == runner.OutputLimit, outcome.Limit == runner.FilesLimit:
+		failed.problem = withExit(w.revision.Limits.reached(outcome.Limit), outcome)
 		return failed
 	}
 	c := &collector{
@@ -66,17 +64,37 @@ func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Ma
 	}
 	failed.result, failed.problem = note, c.problem
 	switch {
-	case outcome.Limit == runner.TimeLimit:
-		failed.problem = execution.TimedOut(w.revision.Limits.Time)
-	case outcome.Limit == runner.MemoryLimit:
-		failed.problem = execution.LimitReached("bytes of memory", w.revision.Limits.Memory)
-	case outcome.Limit == runner.ProcessLimit:
-		failed.problem = execution.LimitReached("processes", int64(w.revision.Limits.Processes))
+	case outcome.Limit != runner.NoLimit:
+		failed.problem = w.revision.Limits.reached(outcome.Limit)
 	case failed.problem == nil:
 		failed.problem = execution.ServiceFailed(outcome.ExitCode, outcome.Signal)
 	}
 	failed.problem = withExit(failed.problem, outcome)
 	return failed
+}
+
+// reached is the problem of an execution that went as far as it may.
+func (l Limits) reached(limit runner.Limit) *execution.Problem {
+	switch limit {
+	case runner.TimeLimit:
+		return execution.TimedOut(l.Time)
+	case runner.OutputLimit:
+		return execution.LimitReached("bytes of output", l.Output)
+	case runner.FilesLimit:
+		return execution.LimitReached("files and folders in its output", runner.MaxEntries)
+	case runner.TempLimit:
+		return execution.LimitReached("bytes of temporary files", l.Temp)
+	case runner.MemoryLimit:
+		return execution.LimitReached("bytes of memory", l.Memory)
+	case runner.ProcessLimit:
+		return execution.LimitReached("processes", int64(l.Processes))
+	case runner.OpenFilesLimit:
+		return execution.LimitReached("open files", int64(l.OpenFiles))
+	case runner.CPUTimeLimit:
+		return execution.LimitReached("milliseconds of processor time", l.CPUTime.Milliseconds())
+	default:
+		return execution.LimitReached(string(limit), 0)
+	}
 }
 
 // withExit adds how the process ended, unless the problem says so already.

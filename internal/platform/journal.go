@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// defaultLog is how much is kept of a log where the service sets no bound.
-	defaultLog = 16 << 20
+	// defaultLog is how long a log may get where the service sets no bound.
+	defaultLog = 64 << 20
 	// lineCost is what a line counts beside its text: empty lines take room
 	// too.
 	lineCost = 32
@@ -31,6 +31,8 @@ type journal struct {
 	write  func([]execution.LogEntry) error
 	failed func(lost int, err error)
 	limit  int64
+	// exceeded is called once, when more comes than the limit allows.
+	exceeded func()
 
 	wake   chan struct{} // a token: something is pending
 	ending chan struct{} // closed: nothing more will come
@@ -48,9 +50,13 @@ type journal struct {
 	cause error
 }
 
+// log is how long the log of an execution may get.
+func (l Limits) log() int64 { return cmp.Or(l.Log, defaultLog) }
+
 // openJournal begins the log of an execution. It must be closed.
-func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64) *journal {
+func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64, exceeded func()) *journal {
 	j := newJournal(masker, limit)
+	j.exceeded = exceeded
 	j.write = func(entries []execution.LogEntry) error {
 		_, err := e.store.AppendLog(e.ctx, id, entries...)
 		return err
@@ -64,7 +70,7 @@ func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64
 
 func newJournal(masker *redact.Masker, limit int64) *journal {
 	j := &journal{
-		masker: masker, limit: cmp.Or(limit, defaultLog),
+		masker: masker, limit: limit, exceeded: func() {},
 		wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}),
 	}
 	j.room.L = &j.mu
@@ -103,6 +109,13 @@ func (j *journal) append(entry execution.LogEntry) {
 
 // add takes masked lines, and waits while too much is pending.
 func (j *journal) add(entries []execution.LogEntry) {
+	if j.take(entries) {
+		j.exceeded()
+	}
+}
+
+// take tells whether the lines have filled the log.
+func (j *journal) take(entries []execution.LogEntry) (filled bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, entry := range entries {
@@ -110,15 +123,16 @@ func (j *journal) add(entries []execution.LogEntry) {
 			j.room.Wait()
 		}
 		if j.full {
-			return
+			return filled
 		}
 		if j.taken += int64(len(entry.Message) + lineCost); j.taken > j.limit {
-			j.full = true
-			entry.Message = fmt.Sprintf("the log has reached its limit of %d bytes: further lines are not kept", j.limit)
+			j.full, filled = true, true
+			entry.Message = fmt.Sprintf("the log has reached its limit of %d bytes: the execution is ended, and further lines are not kept", j.limit)
 			entry.Severity = execution.Notice
 		}
 		j.append(entry)
 	}
+	return filled
 }
 
 func (j *journal) loop() {

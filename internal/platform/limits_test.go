@@ -96,7 +96,7 @@ func TestLogLimit(t *testing.T) {
 	const limit = 10_000
 	s := limited(t, platform.Limits{Log: limit})
 	e := s.run(action("print").with("number", 100_000).token(secretValue))
-	if e.Status != execution.Succeeded {
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || !strings.Contains(e.Problem.Detail, "10000 bytes of log") {
 		t.Errorf("%s: %+v", e.Status, e.Problem)
 	}
 	entries := s.log(e.ID)

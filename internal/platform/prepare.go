@@ -50,7 +50,7 @@ func (w *work) prepare() (*prepared, *execution.Problem) {
 		ID: w.id, Inputs: request.Inputs, Folders: w.engine.folders.scratch,
 		Limits: runner.Limits{
 			Memory: w.revision.Limits.Memory, Processes: w.revision.Limits.Processes, CPU: w.revision.Limits.CPU,
-			OpenFiles: w.revision.Limits.OpenFiles, Temp: w.revision.Limits.Temp,
+			OpenFiles: w.revision.Limits.OpenFiles, Temp: w.revision.Limits.Temp, CPUTime: w.revision.Limits.CPUTime,
 			Time: w.revision.Limits.Time, Output: w.revision.Limits.Output,
 			Grace: cmp.Or(w.revision.Limits.Grace, defaultGrace),
 		},

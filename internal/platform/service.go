@@ -51,7 +51,9 @@ type Limits struct {
 	CPU       float64
 	OpenFiles int
 	Temp      int64
-	// Log is how many bytes are kept of its log; further lines are dropped.
+	// CPUTime is how long the processors may work for one.
+	CPUTime time.Duration
+	// Log is how many bytes one may have in its log.
 	Log int64
 }
 

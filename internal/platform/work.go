@@ -23,6 +23,7 @@ const (
 	cancelledByCaller
 	leaseLost   // another engine has taken it for dead
 	forShutdown // this engine ends
+	forItsLog   // which has reached its limit
 )
 
 // work is one execution that this engine has claimed, from then to its end.
@@ -199,7 +200,7 @@ func (w *work) perform(p *prepared) ending {
 	if w.reason() == cancelledByCaller {
 		return ending{status: execution.Cancelled}
 	}
-	journal := w.engine.openJournal(w.id, p.masker, w.revision.Limits.Log)
+	journal := w.engine.openJournal(w.id, p.masker, w.revision.Limits.log(), func() { w.stop(forItsLog) })
 	defer journal.close()
 	for _, notice := range p.notices {
 		journal.say(execution.Notice, notice)
@@ -236,6 +237,8 @@ func (w *work) endedBy(otherwise ending) ending {
 		return ending{status: execution.Cancelled}
 	case forShutdown, leaseLost:
 		return ending{status: execution.Failed, problem: execution.Interrupted()}
+	case forItsLog:
+		return ending{status: execution.Failed, problem: execution.LimitReached("bytes of log", w.revision.Limits.log())}
 	default:
 		return otherwise
 	}

@@ -72,6 +72,9 @@ type Limits struct {
 	CPU       float64
 	OpenFiles int
 	Temp      int64
+	// CPUTime is how long the processors may work for it. It is looked at
+	// twice a second.
+	CPUTime time.Duration
 }
 
 // MaxEntries is how many files and folders an execution may have in its output
@@ -88,11 +91,16 @@ const (
 	OutputLimit Limit = "output"
 	// FilesLimit is that of entries in the output folder.
 	FilesLimit Limit = "files"
-	// TempLimit is that of temporary files, where they are not in memory.
+	CPUTimeLimit Limit = "cpu time"
+	// TempLimit is that of temporary files.
 	TempLimit Limit = "temporary files"
-	// MemoryLimit and ProcessLimit are told only of an execution that failed.
-	MemoryLimit  Limit = "memory"
-	ProcessLimit Limit = "processes"
+	// These are told only of an execution that failed. The system does not tell
+	// that there were too many files open, or no room for more temporary files:
+	// the end of what the execution has printed does, as long as it is the
+	// service's own log that is believed to be about itself.
+	MemoryLimit    Limit = "memory"
+	ProcessLimit   Limit = "processes"
+	OpenFilesLimit Limit = "open files"
 )
 
 // An Outcome is how an execution ended.

@@ -28,7 +28,7 @@ type Limits struct {
 	// CPU is in cores.
 	CPU                  float64
 	Processes, OpenFiles int
-	Time                 time.Duration
+	Time, CPUTime        time.Duration
 }
 
 // limitKinds are the names of the limits, in the order of the documentation.
@@ -38,6 +38,7 @@ var limitKinds = []struct {
 }{
 	{"memory", func(l *Limits, v any) error { return assign(&l.Memory, size(16<<20), v) }},
 	{"cpu", func(l *Limits, v any) error { return assign(&l.CPU, cores, v) }},
+	{"cpu-time", func(l *Limits, v any) error { return assign(&l.CPUTime, duration, v) }},
 	{"processes", func(l *Limits, v any) error { return assign(&l.Processes, number(1), v) }},
 	{"time", func(l *Limits, v any) error { return assign(&l.Time, duration, v) }},
 	{"output", func(l *Limits, v any) error { return assign(&l.Output, size(1), v) }},
@@ -79,7 +80,7 @@ func StricterLimits(a, b Limits) Limits {
 		Memory: smaller(a.Memory, b.Memory), Output: smaller(a.Output, b.Output),
 		Log: smaller(a.Log, b.Log), Temp: smaller(a.Temp, b.Temp), CPU: smaller(a.CPU, b.CPU),
 		Processes: smaller(a.Processes, b.Processes), OpenFiles: smaller(a.OpenFiles, b.OpenFiles),
-		Time: smaller(a.Time, b.Time),
+		Time: smaller(a.Time, b.Time), CPUTime: smaller(a.CPUTime, b.CPUTime),
 	}
 }
 
@@ -192,7 +193,7 @@ func (w *Workspace) readLimits(given any) (Limits, error) {
 	return limits, err
 }
 
-const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
+const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, cpu-time = "30s", processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
 
 // setAll sets the limits of a table; where says which it is.
 func (l *Limits) setAll(where string, given any) error {

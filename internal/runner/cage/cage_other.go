@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"time"
 )
 
 // A Machine is what this machine gives to build cages of: nothing, on this
@@ -58,6 +59,12 @@ func (c *Caged) Stop(os.Signal) {}
 
 // Complete tells whether no process of the execution can outlive it.
 func (c *Caged) Complete() bool { return false }
+
+// CPUTime is 0.
+func (c *Caged) CPUTime() time.Duration { return 0 }
+
+// CPUSeconds is a time as the system limits that of each process.
+func CPUSeconds(time.Duration) uint64 { return 0 }
 
 // Wait fails with [errors.ErrUnsupported].
 func (c *Caged) Wait() (Outcome, error) { return Outcome{}, errors.ErrUnsupported }

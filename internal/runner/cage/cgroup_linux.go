@@ -9,196 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// controllers are what bounds an execution as a whole.
-var controllers = []string{"memory", "pids", "cpu"}
-
-// hierarchies are the cgroups this process is in: for each controller the
-// folder of our own group, in which those of executions are made.
-type hierarchies struct {
-	v1 map[string]string
-	// v2 is the one folder of the unified hierarchy; empty if there is none we
-	// may write to.
-	v2 string
-	// in2 are the controllers that v2 gives to groups below ours.
-	in2 []string
-	// why says, of a controller that is in neither, what is in the way.
-	why map[string]string
-}
-
-func findHierarchies(unified bool) hierarchies {
-	h := hierarchies{v1: map[string]string{}, why: map[string]string{}}
-	for _, name := range controllers {
-		h.why[name] = "this machine has no cgroups with it"
-	}
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	groups, _ := os.ReadFile("/proc/self/cgroup")
-	for line := range strings.Lines(string(groups)) {
-		// 4:memory:/where/we/are; the unified hierarchy has neither number nor name.
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) < 3 {
-			continue
-		}
-		for mount := range strings.Lines(string(mounts)) {
-			dir, ok := folderOf(fields[1], fields[2], mount)
-			switch {
-			case !ok:
-			case fields[1] == "":
-				h.addUnified(dir, unified)
-			default:
-				h.addVersion1(dir, strings.Split(fields[1], ","))
-			}
-		}
-	}
-	return h
-}
-
-// folderOf is where the group at path in the hierarchy of some controllers is
-// to be found below a mount, given as a line of mountinfo. There is a library
-// for that, but its initialisation delays every shim.
-func folderOf(of, path, mount string) (string, bool) {
-	before, after, ok := strings.Cut(mount, " - ")
-	here, there := strings.Fields(before), strings.Fields(after)
-	if !ok || len(here) < 5 || len(there) < 3 {
-		return "", false
-	}
-	if of == "" {
-		ok = there[0] == "cgroup2"
-	} else {
-		options := strings.Split(there[2], ",")
-		ok = there[0] == "cgroup"
-		for name := range strings.SplitSeq(of, ",") {
-			ok = ok && slices.Contains(options, name)
-		}
-	}
-	inside, err := filepath.Rel(here[3], path)
-	if !ok || err != nil || inside == ".." || strings.HasPrefix(inside, "../") {
-		return "", false
-	}
-	return filepath.Join(here[4], inside), true
-}
-
-func (h *hierarchies) addVersion1(dir string, names []string) {
-	for _, name := range names {
-		if !slices.Contains(controllers, name) || h.v1[name] != "" {
-			continue
-		}
-		if err := tryGroup(dir); err != nil {
-			h.why[name] = err.Error()
-			continue
-		}
-		h.v1[name] = dir
-	}
-}
-
-func tryGroup(dir string) error {
-	probe := filepath.Join(dir, groupName(-1))
-	if err := os.Mkdir(probe, 0o755); err != nil { //nolint:gosec // as all cgroups are
-		return fmt.Errorf("no group can be made in %s: %w", dir, unwrapPath(err))
-	}
-	return os.Remove(probe)
-}
-
-func unwrapPath(err error) error {
-	if p, ok := errors.AsType[*os.PathError](err); ok {
-		return p.Err
-	}
-	return err
-}
-
-// addUnified looks at the folder of our group in the unified hierarchy.
-// Groups below it get controllers only if no process is in the group itself:
-// where we are alone in it, we move into a group of our own below. Without
-// controllers it serves to kill, which is wanted or not.
-func (h *hierarchies) addUnified(dir string, toKill bool) {
-	if err := tryGroup(dir); err != nil {
-		for _, name := range controllers {
-			if h.v1[name] == "" {
-				h.why[name] = err.Error()
-			}
-		}
-		return
-	}
-	offered, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	for _, name := range strings.Fields(string(offered)) {
-		if !slices.Contains(controllers, name) {
-			continue
-		}
-		if err := enable(dir, name); err != nil {
-			h.why[name] = fmt.Sprintf("%s cannot be handed on in %s: %v", name, dir, unwrapPath(err))
-			continue
-		}
-		h.in2 = append(h.in2, name)
-	}
-	if toKill || len(h.in2) > 0 {
-		h.v2 = dir
-	}
-}
-
-func enable(dir, name string) error {
-	control := filepath.Join(dir, "cgroup.subtree_control")
-	if on, err := os.ReadFile(control); err == nil && slices.Contains(strings.Fields(string(on)), name) {
-		return nil
-	}
-	err := os.WriteFile(control, []byte("+"+name), 0)
-	if !errors.Is(err, unix.EBUSY) {
-		return err
-	}
-	members, readErr := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if readErr != nil || strings.TrimSpace(string(members)) != strconv.Itoa(os.Getpid()) {
-		return err // others are in it, and not ours to move
-	}
-	own := filepath.Join(dir, "qhubctl-server")
-	//nolint:gosec // as all cgroups are
-	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(own, "cgroup.procs"), members, 0); err != nil {
-		return err
-	}
-	return os.WriteFile(control, []byte("+"+name), 0)
-}
-
-func (h *hierarchies) has(name string) bool {
-	return h.v1[name] != "" || slices.Contains(h.in2, name)
-}
-
-func groupName(n int) string {
-	if n < 0 {
-		return fmt.Sprintf("qhubctl-%d-probe", os.Getpid())
-	}
-	return fmt.Sprintf("qhubctl-%d-%d", os.Getpid(), n)
-}
-
-// sweep removes the groups of servers that did not come to it. A group with a
-// process in it cannot be removed.
-func (h *hierarchies) sweep() {
-	for _, dir := range h.folders() {
-		left, _ := filepath.Glob(filepath.Join(dir, "qhubctl-[0-9]*-*"))
-		for _, group := range left {
-			pid, err := strconv.Atoi(strings.Split(filepath.Base(group), "-")[1])
-			if err == nil && pid != os.Getpid() && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-				_ = os.Remove(group)
-			}
-		}
-	}
-}
-
-func (h *hierarchies) folders() []string {
-	var dirs []string
-	for _, name := range controllers {
-		if dir := h.v1[name]; dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	if h.v2 != "" {
-		dirs = append(dirs, h.v2)
-	}
-	return dirs
-}
 
 // A group is the cgroups of one execution, one in each hierarchy. Groups are
 // used again: a group that is removed lives on in the kernel as long as
@@ -210,7 +24,9 @@ type group struct {
 	tasks []taskList
 	dir2  *os.File // of version 2, in which it is born
 	set   Limits
-	seen  map[string]uint64 // events of executions before
+	// Of executions before: events, and the time they have computed.
+	seen map[string]uint64
+	used time.Duration
 }
 
 // A taskList is the file of a group of version 1 in which the shim writes
@@ -234,6 +50,7 @@ func (gs *groups) take(limits Limits) (*group, error) {
 	for len(gs.free) > 0 {
 		g := gs.free[len(gs.free)-1]
 		gs.free = gs.free[:len(gs.free)-1]
+		g.set.CPUTime = 0
 		if err := g.limit(limits); err == nil {
 			return g, nil
 		}
@@ -307,7 +124,7 @@ func (g *group) make() error {
 // joined are the lists in which an execution with these limits has to be: a
 // group that limits nothing costs time all the same.
 func (g *group) joined(l Limits) []*os.File {
-	needed := map[string]bool{"memory": l.Memory > 0, "pids": l.Processes > 0, "cpu": l.CPU > 0}
+	needed := map[string]bool{"memory": l.Memory > 0, "pids": l.Processes > 0, "cpu": l.CPU > 0, accounting: l.CPUTime > 0}
 	var files []*os.File
 	for _, list := range g.tasks {
 		if slices.ContainsFunc(list.controllers, func(name string) bool { return needed[name] }) {
@@ -321,7 +138,7 @@ func (g *group) file(controller, name1, name2 string) string {
 	if dir := g.h.v1[controller]; dir != "" {
 		return filepath.Join(dir, g.name, name1)
 	}
-	if slices.Contains(g.h.in2, controller) {
+	if g.h.has(controller) {
 		return filepath.Join(g.h.v2, g.name, name2)
 	}
 	return ""
@@ -334,6 +151,10 @@ const cpuPeriod = 100_000 // microseconds
 
 // limit sets the limits that are not set already.
 func (g *group) limit(l Limits) error {
+	if l.CPUTime > 0 && g.set.CPUTime == 0 {
+		g.used = g.computed()
+	}
+	g.set.CPUTime = l.CPUTime // which this program looks after
 	if g.set.Memory == l.Memory && g.set.Processes == l.Processes && g.set.CPU == l.CPU {
 		return nil
 	}
@@ -391,7 +212,31 @@ func (g *group) reached() []string {
 			reached = append(reached, limit.name)
 		}
 	}
+	if g.set.CPUTime > 0 && g.cpuTime() >= g.set.CPUTime {
+		reached = append(reached, LimitCPUTime)
+	}
 	return reached
+}
+
+// cpuTime is how long the processors have worked for the execution.
+func (g *group) cpuTime() time.Duration {
+	if g.set.CPUTime == 0 {
+		return 0
+	}
+	return g.computed() - g.used
+}
+
+// computed is cpuTime for all executions that the group has served.
+func (g *group) computed() time.Duration {
+	if g.h.v1[accounting] == "" {
+		return time.Duration(event(g.file(accounting, "", "cpu.stat"), "usage_usec")) * time.Microsecond
+	}
+	text, err := os.ReadFile(g.file(accounting, "cpuacct.usage", ""))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return time.Duration(n)
 }
 
 func event(file, key string) uint64 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -92,6 +93,9 @@ type Group struct {
 	group  *group
 	lists  []*os.File
 	opened *os.File // of lists, the one that is this group's alone
+
+	mu    sync.Mutex
+	ended bool // the group may be another's by now
 }
 
 // Group is a group with these limits; nil where this machine cannot tell the
@@ -105,7 +109,7 @@ func (m *Machine) Group(l Limits) (*Group, error) {
 		return nil, err
 	}
 	out := &Group{groups: m.groups, group: g}
-	out.lists = g.joined(Limits{Memory: 1, Processes: 1, CPU: l.CPU})
+	out.lists = g.joined(Limits{Memory: 1, Processes: 1, CPU: l.CPU, CPUTime: l.CPUTime})
 	if g.dir2 != nil {
 		if out.opened, err = os.OpenFile(filepath.Join(g.h.v2, g.name, "cgroup.procs"), os.O_WRONLY, 0); err != nil {
 			out.End()
@@ -119,12 +123,31 @@ func (m *Machine) Group(l Limits) (*Group, error) {
 // Lists are the files by which a process joins: it writes a 0 to each.
 func (g *Group) Lists() []*os.File { return g.lists }
 
-// Limit sets other limits of memory and processes.
-func (g *Group) Limit(l Limits) error { return g.group.limit(l) }
+// Limit sets other limits than those it was made with, where it has one of the
+// kind.
+func (g *Group) Limit(l Limits) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.group.limit(l)
+}
+
+// CPUTime is how long the processors have worked for its processes; 0 where
+// nobody counts, as without a limit.
+func (g *Group) CPUTime() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return 0
+	}
+	return g.group.cpuTime()
+}
 
 // End ends all processes in the group, gives the group back, and tells which
 // limits they ran into.
 func (g *Group) End() []string {
+	g.mu.Lock()
+	g.ended = true
+	g.mu.Unlock()
 	reached := g.group.reached()
 	if g.group.end() {
 		_ = g.group.reached()      // what was killed does not count for the next

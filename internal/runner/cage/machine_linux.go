@@ -230,7 +230,7 @@ func (m *Machine) detectGroups() {
 			h.why[name] = err.Error()
 		}
 	}
-	for i, name := range controllers {
+	for i, name := range []string{"memory", "pids", "cpu"} {
 		l := layerMemory + layer(i)
 		m.held[l], m.says[l] = h.has(name), h.why[name]
 	}

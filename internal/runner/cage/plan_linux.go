@@ -3,6 +3,7 @@ package cage
 import (
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +113,15 @@ const (
 	maxDefaultTemp   = 1 << 30
 )
 
+// CPUSeconds is a time as the system limits that of each process, which gets
+// SIGXCPU then: the whole of an execution is looked after by who runs it.
+func CPUSeconds(d time.Duration) uint64 {
+	return uint64((max(d, 0) + time.Second - 1) / time.Second)
+}
+
+// patienceCPU is how many seconds a process may go on after SIGXCPU.
+const patienceCPU = 2
+
 // ownData is what the runtime of a shim maps, which is under the same limit.
 const ownData = 128 << 20
 
@@ -150,6 +160,10 @@ func (b *builder) limits() {
 	limit(unix.RLIMIT_CORE, 0)
 	if l.OpenFiles > 0 {
 		limit(unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
+	}
+	if l.CPUTime > 0 {
+		soft := CPUSeconds(l.CPUTime)
+		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: unix.RLIMIT_CPU, M: soft, L: soft + patienceCPU})
 	}
 	if l.FileSize > 0 {
 		limit(unix.RLIMIT_FSIZE, uint64(l.FileSize))

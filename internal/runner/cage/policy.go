@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 // A Policy is what one execution may see, reach and use up. Folders and files
@@ -62,6 +63,11 @@ type Limits struct {
 	Processes int
 	// CPU is in cores: 0.5 is half the time of one.
 	CPU float64
+	// CPUTime is how long the processors may work for the execution. Each
+	// process is ended that takes more; that all together have taken more, the
+	// [Outcome] tells, and meanwhile [Caged.CPUTime], where the machine has
+	// cgroups that count.
+	CPUTime time.Duration
 	// OpenFiles is the number of descriptors of a process.
 	OpenFiles int
 	// FileSize is the size of a file, in bytes.
@@ -92,7 +98,7 @@ func (p Policy) check() error {
 		return fmt.Errorf("cage: unknown network %q", string(p.Network))
 	}
 	l := p.Limits
-	if l.Memory < 0 || l.Processes < 0 || l.CPU < 0 || l.OpenFiles < 0 || l.FileSize < 0 || l.Temp < 0 {
+	if l.Memory < 0 || l.Processes < 0 || l.CPU < 0 || l.CPUTime < 0 || l.OpenFiles < 0 || l.FileSize < 0 || l.Temp < 0 {
 		return errors.New("cage: a limit is negative")
 	}
 	return nil
@@ -102,6 +108,7 @@ func (p Policy) check() error {
 const (
 	LimitMemory    = "memory"
 	LimitProcesses = "processes"
+	LimitCPUTime   = "cpu-time"
 )
 
 // An Outcome is how an execution ended.

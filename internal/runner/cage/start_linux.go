@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,6 +40,7 @@ type Caged struct {
 	control *os.File
 	group   *group
 	uid     uint32
+	cpuTime time.Duration // the limit
 
 	mu     sync.Mutex
 	reaped bool // the number of the process may be another's by now
@@ -99,7 +101,7 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
 	if !m.Network(p.Network) {
 		return nil, &StartError{cmd.Path, fmt.Errorf("this machine cannot give a service the network %q: %s", string(p.Network), m.says[layerNetwork])}
 	}
-	c, path := &Caged{machine: m, cmd: cmd}, cmd.Path
+	c, path := &Caged{machine: m, cmd: cmd, cpuTime: p.Limits.CPUTime}, cmd.Path
 	if err := c.start(p); err != nil {
 		c.release()
 		return nil, &StartError{path, err}
@@ -121,7 +123,7 @@ func (c *Caged) start(p Policy) error {
 		}
 		c.uid, b.program.UID, b.program.GID = id, id, id
 	}
-	if l := p.Limits; len(m.groups.h.folders()) > 0 && (!m.has(layerProcesses) || l.Memory > 0 || l.Processes > 0 || l.CPU > 0) {
+	if l := p.Limits; len(m.groups.h.folders()) > 0 && (!m.has(layerProcesses) || l.Memory > 0 || l.Processes > 0 || l.CPU > 0 || l.CPUTime > 0) {
 		var err error
 		if c.group, err = m.groups.take(p.Limits); err != nil {
 			return err
@@ -334,6 +336,10 @@ func (c *Caged) Wait() (Outcome, error) {
 		outcome.Reached = c.group.reached()
 	}
 	if report.Kind == shim.Ended {
+		computed := time.Duration(report.Computed) * time.Microsecond
+		if c.cpuTime > 0 && computed >= c.cpuTime && !slices.Contains(outcome.Reached, LimitCPUTime) {
+			outcome.Reached = append(outcome.Reached, LimitCPUTime)
+		}
 		status := syscall.WaitStatus(report.Status)
 		if status.Signaled() {
 			outcome.Signal = unix.SignalName(status.Signal())
@@ -362,6 +368,17 @@ func (c *Caged) reap() error {
 	defer c.mu.Unlock()
 	c.reaped = true
 	return c.cmd.Wait()
+}
+
+// CPUTime is how long the processors have worked for the execution, until it
+// has ended; 0 where nobody counts, as without a limit.
+func (c *Caged) CPUTime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reaped || c.group == nil {
+		return 0
+	}
+	return c.group.cpuTime()
 }
 
 func (c *Caged) release() {

@@ -140,6 +140,14 @@ func (e *binaryExecution) Wait() (Outcome, error) {
 	return p.Wait()
 }
 
+// CPUTime is that of the process that runs.
+func (e *binaryExecution) CPUTime() time.Duration {
+	if p := e.process(); p != nil {
+		return p.CPUTime()
+	}
+	return 0
+}
+
 // limitedBuffer keeps what is written to it, up to the size of a description,
 // and fails from then on.
 type limitedBuffer struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
@@ -58,6 +59,7 @@ func bounds(l cage.Limits, job runner.Limits) cage.Limits {
 	l.Memory = cmp.Or(job.Memory, l.Memory)
 	l.Processes = cmp.Or(job.Processes, l.Processes)
 	l.CPU = cmp.Or(job.CPU, l.CPU)
+	l.CPUTime = cmp.Or(job.CPUTime, l.CPUTime)
 	l.OpenFiles = cmp.Or(job.OpenFiles, l.OpenFiles)
 	l.Temp = cmp.Or(job.Temp, l.Temp)
 	if job.Output > 0 && l.FileSize == 0 {
@@ -80,10 +82,13 @@ func absolute(paths ...string) []string {
 	return list
 }
 
-// ReachedLimit names what an execution had too little of. Memory comes first:
-// it is what kills.
+// ReachedLimit names what an execution had too little of. The time of
+// processors comes first, as it ends an execution whatever has become of it,
+// then memory, which kills.
 func ReachedLimit(reached []string) runner.Limit {
 	switch {
+	case slices.Contains(reached, cage.LimitCPUTime):
+		return runner.CPUTimeLimit
 	case slices.Contains(reached, cage.LimitMemory):
 		return runner.MemoryLimit
 	case slices.Contains(reached, cage.LimitProcesses):
@@ -91,6 +96,15 @@ func ReachedLimit(reached []string) runner.Limit {
 	default:
 		return runner.NoLimit
 	}
+}
+
+// CPUTime is how long the processors have worked for the process and its
+// children, as far as they are counted.
+func (p *Process) CPUTime() time.Duration {
+	if p.caged == nil {
+		return 0
+	}
+	return p.caged.CPUTime()
 }
 
 func (p *Process) waitCaged() (Outcome, error) {

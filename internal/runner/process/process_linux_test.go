@@ -322,7 +322,12 @@ func fakePython(t *testing.T, script string, out *lines) (process.Execution, err
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "python")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+	// A child of another test that is just born must not have it open, or it
+	// cannot be run.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	python := process.Python{Interpreter: name, Launcher: "launcher.py", Entrypoint: "src.program:run", Describer: "describe.py"}

@@ -14,9 +14,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// outputInterval is how often the size of an output folder is looked at. A
+// measureInterval is how often the size of an output folder is looked at. A
 // service can exceed its limit by what it writes in between.
-const outputInterval = 500 * time.Millisecond
+const measureInterval = 500 * time.Millisecond
 
 // Runner runs every execution in a fresh process. It is safe for concurrent
 // use, and holds nothing.
@@ -42,11 +42,12 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	if err != nil {
 		return nil, err
 	}
+	said := newLastWords(&job)
 	e, err := r.Program.Start(r.command(job, folder), false)
 	if err != nil {
 		return nil, errors.Join(err, folder.Remove())
 	}
-	x := &run{execution: e, folder: folder, folders: job.Folders, limits: job.Limits}
+	x := &run{execution: e, folder: folder, folders: job.Folders, limits: job.Limits, said: said}
 	x.watch()
 	// A program that takes no orders would keep this waiting.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
@@ -106,6 +107,7 @@ type run struct {
 	folder    runner.Folder
 	folders   *runner.Folders // nil: it is removed
 	limits    runner.Limits
+	said      lastWords
 
 	mu      sync.Mutex
 	outcome runner.Outcome // but for the exit
@@ -122,19 +124,24 @@ func (x *run) watch() {
 	if x.limits.Time > 0 {
 		x.timeout = time.AfterFunc(x.limits.Time, func() { x.reach(runner.TimeLimit) })
 	}
-	x.measure = time.AfterFunc(outputInterval, x.measureOutput)
+	x.measure = time.AfterFunc(measureInterval, x.measureUse)
 }
 
-// measureOutput looks at the output, and again later.
-func (x *run) measureOutput() {
-	if limit := x.folder.Exceeded(x.limits); limit != runner.NoLimit {
+// measureUse looks at the output and the processors' time, and again later.
+func (x *run) measureUse() {
+	limit := x.folder.Exceeded(x.limits)
+	if counted, ok := x.execution.(interface{ CPUTime() time.Duration }); ok &&
+		x.limits.CPUTime > 0 && counted.CPUTime() >= x.limits.CPUTime {
+		limit = runner.CPUTimeLimit
+	}
+	if limit != runner.NoLimit {
 		x.reach(limit)
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.ended {
-		x.measure.Reset(outputInterval)
+		x.measure.Reset(measureInterval)
 	}
 }
 
@@ -172,9 +179,13 @@ func (x *run) Wait() (runner.Outcome, error) {
 	outcome := x.outcome
 	x.mu.Unlock()
 	outcome.ExitCode, outcome.Signal = exit.ExitCode, exit.Signal
-	if failed := exit.ExitCode != 0; failed && outcome.Limit == runner.NoLimit && !outcome.Stopped {
+	if failed := exit.ExitCode != 0; (failed || exit.Limit == runner.CPUTimeLimit) && outcome.Limit == runner.NoLimit && !outcome.Stopped {
 		outcome.Limit = exit.Limit
+		if outcome.Limit == runner.NoLimit {
+			outcome.Limit = x.said.limit(exit, x.limits, x.folder)
+		}
 	}
+	x.said.clear()
 	if err != nil {
 		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
 	}

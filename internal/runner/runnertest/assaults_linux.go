@@ -24,6 +24,9 @@ func Assaults() []Assault {
 		{"memory bomb", []string{"memory limit|privileges"}, memoryBomb},
 		{"filling /tmp and home", []string{"filesystem"}, diskFiller},
 		{"writing beside the output", []string{"filesystem|landlock"}, writeBeside},
+		{"no room in /tmp", []string{"filesystem"}, stuffing},
+		{"open files without end", []string{"privileges"}, descriptors},
+		{"computing without end", []string{"privileges"}, compute},
 		{"a log without line ends", nil, logFlood},
 		{"a log in single bytes", nil, logDrops},
 		{"deaf to signals", nil, deaf},
@@ -83,6 +86,36 @@ func diskFiller(t *testing.T, s *siege) {
 	for place, answer := range s.answers(t, s.attack("disk", count(bound), limits(runner.Limits{Temp: bound}))) {
 		if answer != "ENOSPC" {
 			t.Errorf("%s: %s", place, answer)
+		}
+	}
+}
+
+func stuffing(t *testing.T, s *siege) {
+	const bound = 8 * mebi
+	if e := s.end(t, s.attack("stuff", count(bound), limits(runner.Limits{Temp: bound}))); e.Limit != runner.TempLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+func descriptors(t *testing.T, s *siege) {
+	const bound = 64
+	e := s.end(t, s.attack("descriptors", count(bound), limits(runner.Limits{OpenFiles: bound})))
+	if e.ExitCode == 0 || e.Limit != runner.OpenFilesLimit {
+		t.Errorf("%+v", e.Outcome)
+	}
+}
+
+// compute has one process compute, and many after each other, of which none
+// takes long: that only cgroups count.
+func compute(t *testing.T, s *siege) {
+	children := []int{0}
+	if s.held("cpu limit") {
+		children = append(children, 200)
+	}
+	for _, n := range children {
+		e := s.end(t, s.attack("compute", count(n), limits(runner.Limits{CPUTime: time.Second})))
+		if e.Limit != runner.CPUTimeLimit {
+			t.Errorf("by %d children: %+v", n, e.Outcome)
 		}
 	}
 }

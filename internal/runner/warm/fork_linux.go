@@ -266,6 +266,20 @@ func (e *execution) signal(signal os.Signal) {
 	}
 }
 
+// CPUTime is how long the processors have worked for the execution.
+func (e *execution) CPUTime() time.Duration {
+	e.mu.Lock()
+	cold := e.cold
+	e.mu.Unlock()
+	if counted, ok := cold.(interface{ CPUTime() time.Duration }); ok {
+		return counted.CPUTime()
+	}
+	if e.fork.group == nil {
+		return 0
+	}
+	return e.fork.group.CPUTime()
+}
+
 // Wait implements [process.Execution].
 func (e *execution) Wait() (process.Outcome, error) {
 	defer e.release.Do(e.program.release)

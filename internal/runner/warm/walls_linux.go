@@ -45,8 +45,8 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 	}
 	all := t.shut.Policy
 	limits := c.Policy.Limits
-	if limits.CPU > 0 && all.Limits.CPU == 0 {
-		return nil, errors.New("the forks of the template are in no group that bounds processors")
+	if limits.CPU > 0 && all.Limits.CPU == 0 || limits.CPUTime > 0 && all.Limits.CPUTime == 0 {
+		return nil, errors.New("the forks of the template are in no group that bounds processors, or counts their time")
 	}
 	a := &apartment{
 		from: all.Forks, to: t.shut.Machine.ShownAt(all), limits: limits,
@@ -111,6 +111,10 @@ func (a *apartment) bounds() [][3]int64 {
 	}
 	if n := a.limits.FileSize; n > 0 {
 		bounds = append(bounds, [3]int64{unix.RLIMIT_FSIZE, n, n})
+	}
+	if n := int64(cage.CPUSeconds(a.limits.CPUTime)); n > 0 {
+		const patience = 2 // after a signal, which says why
+		bounds = append(bounds, [3]int64{unix.RLIMIT_CPU, n, n + patience})
 	}
 	return bounds
 }

@@ -40,7 +40,7 @@ func (w *walker) do(s *Step) error {
 	case OpLimit:
 		// By syscall, not unix: it makes the package forget the number of open
 		// files that it would restore in children.
-		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: s.M})
+		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: max(s.M, s.L)})
 	case OpLoopback:
 		return loopbackUp()
 	case OpRuleset, OpAllow, OpRestrict:

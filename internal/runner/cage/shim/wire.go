@@ -33,7 +33,8 @@ const (
 	// OpJoin makes this process a member of the cgroup whose list of tasks is
 	// open at descriptor N.
 	OpJoin
-	// OpLimit sets the resource limit N to M.
+	// OpLimit sets the resource limit N to M, and its hard limit to L, or to M
+	// if L is 0.
 	OpLimit
 	// OpLoopback brings the loopback interface up.
 	OpLoopback
@@ -217,7 +218,9 @@ const (
 	// Failed: step Step failed with Errno, or, where Step is NotStarted, the
 	// service could not be started. It is the last report.
 	Failed
-	// Ended: the service ended with the wait status Status. It is the last report.
+	// Ended: the service ended with the wait status Status, and the processors
+	// have worked Computed microseconds for it and for all of its children that
+	// have ended. It is the last report.
 	Ended
 )
 
@@ -230,16 +233,19 @@ type Report struct {
 	Step   uint16
 	Errno  uint32
 	Status uint32
+	// Computed is in microseconds.
+	Computed uint64
 }
 
-const reportSize = 11
+const reportSize = 19
 
 func (r Report) encode() []byte {
 	b := make([]byte, 0, reportSize)
 	b = append(b, byte(r.Kind))
 	b = binary.LittleEndian.AppendUint16(b, r.Step)
 	b = binary.LittleEndian.AppendUint32(b, r.Errno)
-	return binary.LittleEndian.AppendUint32(b, r.Status)
+	b = binary.LittleEndian.AppendUint32(b, r.Status)
+	return binary.LittleEndian.AppendUint64(b, r.Computed)
 }
 
 // ReadReport reads one report; io.EOF where the shim is gone.
@@ -252,6 +258,6 @@ func ReadReport(r io.Reader) (Report, error) {
 		Kind:   ReportKind(b[0]),
 		Step:   binary.LittleEndian.Uint16(b[1:]),
 		Errno:  binary.LittleEndian.Uint32(b[3:]),
-		Status: binary.LittleEndian.Uint32(b[7:]),
+		Status: binary.LittleEndian.Uint32(b[7:]), Computed: binary.LittleEndian.Uint64(b[11:]),
 	}, nil
 }

@@ -43,6 +43,7 @@ var attacks = map[string]func(in input) answers{
 	"attack_modes": attackModes, "attack_hang": attackHang, "attack_huge": attackHuge, "attack_sparse": attackSparse,
 	"attack_closet": attackCloset, "attack_deep": attackDeep, "attack_many": attackMany, "attack_names": attackNames,
 	"attack_machine": attackMachine, "attack_leave": attackLeave, "attack_find": attackFind,
+	"attack_descriptors": attackDescriptors, "attack_compute": attackCompute, "attack_stuff": attackStuff,
 }
 
 func attack(in input) (map[string]any, error) {

@@ -149,6 +149,8 @@ func child() {
 		time.Sleep(10 * time.Minute)
 	case "sleep":
 		time.Sleep(10 * time.Minute)
+	case "compute":
+		compute(200 * time.Millisecond)
 	case "orphan":
 		orphan := exec.Command("/proc/self/exe", "child", "sleep")
 		orphan.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -152,6 +152,42 @@ def attack_disk(number, **_):
     return answers
 
 
+def attack_stuff(number, **_):
+    """Fills /tmp, and does not mind what comes of it."""
+    if not prove_size("/tmp", number):
+        return {"gave up": "/tmp is not bounded"}
+    with open("/tmp/stuff", "wb") as file:
+        for _ in range(2 * number // MEBI):
+            file.write(bytes(MEBI))
+            file.flush()
+    return {}
+
+
+def attack_descriptors(number, **_):
+    if not 0 < resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= number:
+        return {"gave up": "no limit of open files is in force"}
+    kept = [open(os.devnull) for _ in range(2 * number)]
+    return {"opened": len(kept)}
+
+
+def attack_compute(number, **_):
+    """Computes: by itself, or by as many children after each other as the number says, of which none takes long."""
+    if number == 0:
+        compute(60)
+    for _ in range(number):
+        child = os.fork()
+        if child == 0:
+            compute(0.2)
+            os._exit(0)
+        os.waitpid(child, 0)
+    return {"computed": number}
+
+
+def compute(seconds):
+    while time.process_time() < seconds:
+        sum(range(10_000))
+
+
 def attack_beside(**_):
     """Fills what lies beside the output, which nobody measures."""
     base = os.path.dirname(os.environ["OUTPUT_DIRECTORY"])
