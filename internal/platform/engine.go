@@ -159,7 +159,7 @@ func (e *Engine) Close(ctx context.Context) error {
 }
 
 // Scratch is the folder below which executions get theirs.
-func (e *Engine) Scratch() string { return e.folders.work }
+func (e *Engine) Scratch() string { return e.folders.scratchDir() }
 
 // allWorks are the executions that this engine has claimed.
 func (e *Engine) allWorks() []*work {

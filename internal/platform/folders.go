@@ -21,12 +21,17 @@ const lockName = ".lock"
 
 const lockPatience = 5 * time.Second
 
+// scratchName is the folder in an engine's work folder in which executions
+// have theirs. The lock lies beside it: what is imported to be forked for
+// executions can write in there.
+const scratchName = "executions"
+
 // folders is the data folder as one engine uses it.
 type folders struct {
 	dir  string
 	work string
 	lock *flock.Flock
-	// scratch are those of executions, below work.
+	// scratch are those of executions.
 	scratch *runner.Folders
 }
 
@@ -36,7 +41,7 @@ func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
 		return nil, err
 	}
 	f := &folders{dir: dir, work: filepath.Join(dir, "work", owner)}
-	f.scratch = runner.NewFolders(f.work)
+	f.scratch = runner.NewFolders(f.scratchDir())
 	for _, folder := range []string{f.work, filepath.Join(dir, "results")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
@@ -49,8 +54,14 @@ func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
 	if _, err := f.lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", f.lock.Path(), err)
 	}
+	if err := os.Mkdir(f.scratchDir(), 0o700); err != nil {
+		return nil, errors.Join(err, f.lock.Close())
+	}
 	return f, nil
 }
+
+// scratchDir is the folder in which executions have theirs.
+func (f *folders) scratchDir() string { return filepath.Join(f.work, scratchName) }
 
 // close removes what is this engine's alone.
 func (f *folders) close() error {

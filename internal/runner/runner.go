@@ -90,7 +90,7 @@ const (
 	TimeLimit   Limit = "time"
 	OutputLimit Limit = "output"
 	// FilesLimit is that of entries in the output folder.
-	FilesLimit Limit = "files"
+	FilesLimit   Limit = "files"
 	CPUTimeLimit Limit = "cpu time"
 	// TempLimit is that of temporary files.
 	TempLimit Limit = "temporary files"

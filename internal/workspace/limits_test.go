@@ -95,8 +95,8 @@ func TestWrongLimits(t *testing.T) {
 
 func TestStricterLimits(t *testing.T) {
 	a := workspace.Limits{Memory: 1, CPU: 2, Time: 3, Processes: 4, Output: 9}
-	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
-	want := workspace.Limits{Memory: 1, CPU: 1, Time: 3, Processes: 4, OpenFiles: 5, Log: 6, Temp: 7, Output: 9}
+	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9, CPUTime: 8}
+	want := workspace.Limits{Memory: 1, CPU: 1, Time: 3, Processes: 4, OpenFiles: 5, Log: 6, Temp: 7, Output: 9, CPUTime: 8}
 	if got := workspace.StricterLimits(a, b); got != want || workspace.StricterLimits(b, a) != want {
 		t.Errorf("%+v, not %+v", got, want)
 	}
@@ -104,12 +104,12 @@ func TestStricterLimits(t *testing.T) {
 
 func TestLimitsAsText(t *testing.T) {
 	var got workspace.Limits
-	for name, text := range map[string]string{"memory": "1GiB", "cpu": "0.5", "processes": "7", "time": "1h", "open-files": "99"} {
+	for name, text := range map[string]string{"memory": "1GiB", "cpu": "0.5", "processes": "7", "time": "1h", "cpu-time": "90s", "open-files": "99"} {
 		if err := got.Set(name, text); err != nil {
 			t.Errorf("%s=%s: %v", name, text, err)
 		}
 	}
-	want := workspace.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, OpenFiles: 99}
+	want := workspace.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, CPUTime: 90 * time.Second, OpenFiles: 99}
 	if got != want {
 		t.Errorf("%+v, not %+v", got, want)
 	}
