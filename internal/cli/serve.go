@@ -37,6 +37,7 @@ type serveOptions struct {
 	timeout     time.Duration
 	limitTexts  []string
 	limits      workspace.Limits // of the texts
+	network     string
 	noReload    bool
 	// requireSandbox refuses to serve where this machine cannot confine
 	// services; noSandbox does not confine them even where it can.
@@ -73,7 +74,8 @@ not served where something is missing, or starts cold where only forks lack it.
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
 qhubctl.toml, set memory, cpu, cpu-time, processes, time, output, log,
-open-files and temp. The stricter of both counts.
+open-files and temp. The stricter of both counts. So it is with --network and
+network = "none" or "loopback" under [tool.qhubctl] or in qhubctl.toml.
 
 On this machine alone no token is asked for, and any is accepted. To serve
 others give --auth: callers then have to send a token, which is made and kept
@@ -114,6 +116,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: four for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
+	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
@@ -129,6 +132,10 @@ func (o *serveOptions) check() error {
 		return usagef("--timeout is negative")
 	case o.requireSandbox && o.noSandbox:
 		return usagef("--require-sandbox and --no-sandbox contradict each other")
+	case o.network != "" && workspace.CheckNetwork(o.network) != nil:
+		return usagef("--network is %q; it may be full, loopback or none", o.network)
+	case o.network != "" && o.network != "full" && o.noSandbox:
+		return usagef("--network %s and --no-sandbox contradict each other", o.network)
 	case o.concurrency < 0:
 		return usagef("--concurrency is negative")
 	case o.auth == "" && !loopback(o.host):

@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +50,10 @@ type service struct {
 	// masker knows all that may be a secret before the service is described: a
 	// module may read .env by itself while it is imported.
 	masker *redact.Masker
+	// cage is what a server shuts its processes in, describeLimits what they
+	// may use when they describe it; nil: nothing.
+	cage           *process.Cage
+	describeLimits runner.Limits
 }
 
 func newMasker(known []plaintext.Bytes) *redact.Masker {
@@ -129,6 +135,20 @@ func (s *service) command(folder runner.Folder, stdout, stderr io.Writer) proces
 	}
 }
 
+// describeTime is how long a service in a cage may take to be imported and
+// described: nobody is there to see that it never ends.
+const describeTime = time.Minute
+
+// confinedCommand is how a process that describes the service is started: in
+// the cage of a server, with a home of its own, else as it is run here.
+func (s *service) confinedCommand(folder runner.Folder, stdout, stderr io.Writer) process.Command {
+	if !s.cage.Confines() {
+		return s.command(folder, stdout, stderr)
+	}
+	r := process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: s.environment(folder), Cage: s.cage}
+	return r.Command(runner.Job{Stdout: stdout, Stderr: stderr, Limits: s.describeLimits}, folder)
+}
+
 // describe takes the description from a process that was started for it.
 func (s *service) describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
 	document, err := e.Describe(ctx)
@@ -163,11 +183,19 @@ func (s *service) signature(ctx context.Context, log io.Writer) (*signature.Sign
 	defer func() { _ = folder.Remove() }()
 	stdout, stderr := s.masker.Writer(log), s.masker.Writer(log)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the description is what counts
-	e, err := s.program.Start(s.command(folder, stdout, stderr), true)
+	e, err := s.program.Start(s.confinedCommand(folder, stdout, stderr), true)
 	if err != nil {
 		return nil, err
 	}
-	described, err := s.describe(ctx, e)
+	limited, cancel := ctx, func() {}
+	if s.cage.Confines() {
+		limited, cancel = context.WithTimeout(ctx, describeTime)
+	}
+	defer cancel()
+	described, err := s.describe(limited, e)
+	if ctx.Err() == nil && limited.Err() != nil {
+		err = &undescribedError{fmt.Errorf("%w: it was ended after %s", process.ErrNotDescribed, describeTime), s.workspace.Language}
+	}
 	if err != nil {
 		e.Stop(terminate, 0)
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/web"
-	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -79,11 +77,11 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	described, err := s.load(ctx)
-	if err != nil {
+	if err := s.openCage(); err != nil {
 		return err
 	}
-	if err := s.openCage(); err != nil {
+	described, err := s.load(ctx)
+	if err != nil {
 		return err
 	}
 	if err := s.openEngine(ctx); err != nil {
@@ -141,6 +139,12 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.dir, err = opened.workspace.ServeDir(); err != nil {
+		return nil, err
+	}
+	if err := s.confine(opened); err != nil {
+		return nil, err
+	}
 	described, err := opened.signature(ctx, s.streams.Log())
 	if err != nil {
 		return nil, err
@@ -149,50 +153,8 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	return described, nil
 }
 
-// openCage looks at what executions can be confined by, and keeps their
-// processes away from this one.
-func (s *serving) openCage() error {
-	if s.options.noSandbox {
-		return nil
-	}
-	s.machine = cage.Detect(cage.Options{})
-	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
-	if s.options.requireSandbox {
-		if err := s.machine.Require(); err != nil {
-			return err
-		}
-	} else {
-		for _, layer := range s.machine.Missing() {
-			s.log.Debug("executions are less confined than they could be", "missing", layer.Name, "because", layer.Says)
-		}
-	}
-	return cage.Protect()
-}
-
-// cage is what the executions of a service are shut in. Its secrets are kept
-// from them but for those they are given.
-func (s *serving) cage(opened *service) *process.Cage {
-	if s.machine == nil {
-		return nil
-	}
-	hidden := []string{s.dir, opened.workspace.EnvFile()}
-	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
-		hidden = append(hidden, file)
-	}
-	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
-		hidden = append(hidden, string(file))
-	}
-	limits := cage.DefaultLimits()
-	own := s.limits(opened.workspace.Limits) // for those that a process which is forked must know
-	limits.CPU, limits.CPUTime = own.CPU, own.CPUTime
-	return &process.Cage{Machine: s.machine, Policy: cage.Policy{Hidden: hidden, Limits: limits}}
-}
-
 func (s *serving) openEngine(ctx context.Context) error {
 	var err error
-	if s.dir, err = s.current.workspace.ServeDir(); err != nil {
-		return err
-	}
 	if s.id, err = keptID(filepath.Join(s.dir, "service-id")); err != nil {
 		return err
 	}
@@ -313,7 +275,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 // ready where that can be. They are confined as in cages of their own, or
 // start cold if they must be and this machine cannot keep forks apart.
 func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
-	shut := s.cage(opened)
+	shut := opened.cage
 	if shut.Confines() {
 		err := s.machine.RequireForks()
 		if err != nil {
@@ -326,30 +288,6 @@ func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Pro
 		}
 	}
 	return opened.runner(s.log, standby, shut, s.engine.Scratch())
-}
-
-// defaultOutput is how much an execution may leave as its result: more than
-// services return, and less than fills a disk.
-const defaultOutput = 1 << 30
-
-// limits are those of the command line and the workspace, and defaults for
-// what neither sets.
-func (s *serving) limits(own workspace.Limits) platform.Limits {
-	l := workspace.StricterLimits(own, workspace.StricterLimits(s.options.limits, workspace.Limits{Time: s.options.timeout}))
-	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.CPUTime != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
-		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
-	}
-	limits := platform.Limits{
-		Concurrency: s.options.concurrency, Grace: grace,
-		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
-		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp, CPUTime: l.CPUTime,
-	}
-	if s.machine != nil {
-		all := cage.DefaultLimits()
-		limits.Memory, limits.Processes = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes)
-		limits.Temp = cmp.Or(l.Temp, all.Temp)
-	}
-	return limits
 }
 
 func (s *serving) newAPI() error {

@@ -87,7 +87,7 @@ func (w *Workspace) Changed(env *Environment, key string) bool {
 		return true
 	}
 	again := &Workspace{Dir: w.Dir, Language: w.Language}
-	if w.Language != Prebuilt && (again.readProject() != nil || again.limitsDiffer(w.Limits)) {
+	if w.Language != Prebuilt && (again.readProject() != nil || again.confinedOtherwise(w)) {
 		return true
 	}
 	now := w.SourceKey(env)

@@ -16,8 +16,9 @@ import (
 )
 
 // limitsFile holds the limits of a service in any language, in a table
-// [limits]. One in Python may have them in its pyproject.toml as well, under
-// [tool.qhubctl.limits]; what stands in both counts as it stands here.
+// [limits], and the network it reaches. One in Python may have them in its
+// pyproject.toml as well, under [tool.qhubctl]; what stands in both counts as
+// it stands here.
 const limitsFile = "qhubctl.toml"
 
 // Limits bound each execution of a service. What is zero is left to whoever
@@ -163,34 +164,56 @@ func parsed(text string) any {
 	return document.Value
 }
 
-// readLimits reads the limits of the workspace: those given, from its
-// pyproject.toml, and those of a file of their own.
-func (w *Workspace) readLimits(given any) (Limits, error) {
-	var limits Limits
-	if err := limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given); err != nil {
-		return limits, err
+// readConfinement reads what the workspace says about what its executions may
+// use and reach: in its pyproject.toml, and in a file of their own.
+func (w *Workspace) readConfinement() (limits Limits, network string, err error) {
+	given := w.project.Tool.Qhubctl
+	if err := limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given.Limits); err != nil {
+		return limits, "", err
+	}
+	if network, err = asNetwork(w.path("pyproject.toml")+": [tool.qhubctl]", given.Network); err != nil {
+		return limits, "", err
 	}
 	text, err := os.ReadFile(w.path(limitsFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return limits, nil
+		return limits, network, nil
 	}
 	var file map[string]any
 	if err == nil {
 		err = toml.Unmarshal(text, &file)
 	}
 	if err != nil {
-		return limits, &Error{Message: "cannot read " + w.path(limitsFile), Advice: "mend the file; a service needs none", Err: err}
+		return limits, "", &Error{Message: "cannot read " + w.path(limitsFile), Advice: "mend the file; a service needs none", Err: err}
 	}
 	for _, name := range slices.Sorted(maps.Keys(file)) {
-		if name != "limits" {
-			return limits, &Error{
+		switch name {
+		case "limits":
+			err = limits.setAll(w.path(limitsFile)+": [limits]", file[name])
+		case "network":
+			network, err = asNetwork(w.path(limitsFile)+":", file[name])
+		default:
+			err = &Error{
 				Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), name),
-				Advice:  "the file holds a table [limits] and nothing else",
+				Advice:  "the file holds network, a table [limits], and nothing else",
 			}
 		}
+		if err != nil {
+			return limits, "", err
+		}
 	}
-	err = limits.setAll(w.path(limitsFile)+": [limits]", file["limits"])
-	return limits, err
+	return limits, network, nil
+}
+
+// asNetwork reads the name of a network; where says in which file it stands.
+func asNetwork(where string, given any) (string, error) {
+	name, ok := given.(string)
+	if name == "" && ok {
+		return "", nil
+	}
+	if err := CheckNetwork(name); err != nil {
+		return "", &Error{Message: fmt.Sprintf("%s network is %#v: %v", where, given, err), Advice: `such as network = "none"`}
+	}
+	return name, nil
 }
 
 const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, cpu-time = "30s", processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
@@ -212,7 +235,9 @@ func (l *Limits) setAll(where string, given any) error {
 	return nil
 }
 
-func (w *Workspace) limitsDiffer(from Limits) bool {
-	now, err := w.readLimits(w.project.Tool.Qhubctl.Limits)
-	return err != nil || now != from
+// confinedOtherwise tells whether the workspace, as it is read, says something
+// else than it did.
+func (w *Workspace) confinedOtherwise(before *Workspace) bool {
+	limits, network, err := w.readConfinement()
+	return err != nil || limits != before.Limits || network != before.Network
 }

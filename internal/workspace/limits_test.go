@@ -93,6 +93,39 @@ func TestWrongLimits(t *testing.T) {
 	}
 }
 
+func TestNetwork(t *testing.T) {
+	for _, test := range []struct{ project, file, want string }{
+		{"", "", ""},
+		{"[tool.qhubctl]\nnetwork = \"none\"\n", "", "none"},
+		{"", "network = \"loopback\"\n\n[limits]\ncpu = 1\n", "loopback"},
+		{"[tool.qhubctl]\nnetwork = \"none\"\n", "network = \"full\"\n", "full"}, // as it is with limits
+	} {
+		dir := newService(t)
+		write(t, test.project, dir, "pyproject.toml")
+		write(t, test.file, dir, "qhubctl.toml")
+		if got := open(t, dir).Network; got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+	for text, file := range map[string]string{
+		"[tool.qhubctl]\nnetwork = \"half\"\n": "pyproject.toml", "network = \"half\"\n": "qhubctl.toml", "network = 3\n": "qhubctl.toml",
+	} {
+		dir := newService(t)
+		write(t, text, dir, file)
+		if _, err := workspace.Open(dir); err == nil || !strings.Contains(err.Error(), "it is none of full, loopback, none") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	order := []string{"", "full", "loopback", "none"}
+	for i, a := range order {
+		for j, b := range order {
+			if got := workspace.StricterNetwork(a, b); got != order[max(i, j)] {
+				t.Errorf("of %q and %q, %q", a, b, got)
+			}
+		}
+	}
+}
+
 func TestStricterLimits(t *testing.T) {
 	a := workspace.Limits{Memory: 1, CPU: 2, Time: 3, Processes: 4, Output: 9}
 	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9, CPUTime: 8}
@@ -144,7 +177,7 @@ func TestLimitsThatChanged(t *testing.T) {
 	if key == "" || w.Changed(env, key) {
 		t.Fatalf("it has changed by itself; key %q", key)
 	}
-	for _, text := range []string{"[limits]\ncpu = 2\n", "[limits]\ncpu = 'all'\n", ""} {
+	for _, text := range []string{"network = \"none\"\n[limits]\ncpu = 1\n", "[limits]\ncpu = 2\n", "[limits]\ncpu = 'all'\n", ""} {
 		write(t, text, dir, "qhubctl.toml")
 		if !w.Changed(env, key) {
 			t.Errorf("%q is no change", text)

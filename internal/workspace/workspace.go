@@ -46,6 +46,9 @@ type Workspace struct {
 	Cold bool
 	// Limits are those that the workspace sets for each execution.
 	Limits Limits
+	// Network is what executions may reach of the network, by the workspace's
+	// own choice: "full", "loopback" or "none", or empty.
+	Network string
 
 	project project
 	binary  string // of a service that is built already
@@ -65,6 +68,7 @@ type project struct {
 			SDK        string `toml:"sdk"`
 			Entrypoint string `toml:"entrypoint"`
 			Start      string `toml:"start"`
+			Network    string `toml:"network"`
 			Limits     any    // a table
 		} `toml:"qhubctl"`
 	}
@@ -115,7 +119,7 @@ func Open(dir string) (*Workspace, error) {
 	if err := w.readProject(); err != nil {
 		return nil, err
 	}
-	if w.Limits, err = w.readLimits(w.project.Tool.Qhubctl.Limits); err != nil {
+	if w.Limits, w.Network, err = w.readConfinement(); err != nil {
 		return nil, err
 	}
 	if w.entryFile() == "" && w.looksLikeGo() {

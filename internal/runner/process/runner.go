@@ -43,7 +43,7 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 		return nil, err
 	}
 	said := newLastWords(&job)
-	e, err := r.Program.Start(r.command(job, folder), false)
+	e, err := r.Program.Start(r.Command(job, folder), false)
 	if err != nil {
 		return nil, errors.Join(err, folder.Remove())
 	}
@@ -87,7 +87,8 @@ func prepare(job runner.Job) (runner.Folder, error) {
 	return folder, nil
 }
 
-func (r *Runner) command(job runner.Job, folder runner.Folder) Command {
+// Command is how the process of an execution is started that has this folder.
+func (r *Runner) Command(job runner.Job, folder runner.Folder) Command {
 	env := make(runner.Environment, len(r.Environment)+8)
 	maps.Copy(env, r.Environment)
 	env.Place(folder)

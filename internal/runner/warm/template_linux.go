@@ -69,7 +69,7 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 	t.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), TemplateFile)},
 		Dir: o.Dir, Env: env,
-		Stdout: t.printed[0], Stderr: t.printed[1], Stdin: theirs, Cage: t.shut,
+		Stdout: t.printed[0], Stderr: t.printed[1], Stdin: theirs, Cage: aroundItself(t.shut),
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {

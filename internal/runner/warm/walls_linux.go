@@ -25,6 +25,17 @@ func shutIn(o Options) *process.Cage {
 	return shut
 }
 
+// aroundItself is the cage of the template's own process: the time that an
+// execution may compute is not that of the process which all are forked from.
+func aroundItself(shut *process.Cage) *process.Cage {
+	if shut == nil {
+		return nil
+	}
+	own := *shut
+	own.Policy.Limits.CPUTime = 0
+	return &own
+}
+
 // An apartment is what an execution has of its own in the cage of a template.
 type apartment struct {
 	// own are its folders, read what it alone may read, as they are outside.

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/vault"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+// openCage looks at what executions can be confined by, and keeps their
+// processes away from this one.
+func (s *serving) openCage() error {
+	if s.options.noSandbox {
+		return nil
+	}
+	s.machine = cage.Detect(cage.Options{})
+	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
+	if s.options.requireSandbox {
+		if err := s.machine.Require(); err != nil {
+			return err
+		}
+	} else {
+		for _, layer := range s.machine.Missing() {
+			s.log.Debug("executions are less confined than they could be", "missing", layer.Name, "because", layer.Says)
+		}
+	}
+	return cage.Protect()
+}
+
+// confine says what the executions of a service are shut in, and its import
+// when it is described. Its secrets are kept from them but for those they are
+// given.
+func (s *serving) confine(opened *service) error {
+	own, network := s.limits(opened.workspace.Limits), workspace.StricterNetwork(s.options.network, opened.workspace.Network)
+	policy := cage.Policy{Network: networks[network], Limits: cage.DefaultLimits()}
+	if policy.Network != cage.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
+		if s.options.network != "" || s.options.requireSandbox {
+			return &networkError{network}
+		}
+		s.log.Warn("executions are not kept from the network, although the workspace says so", "network", network)
+		policy.Network = cage.NetworkFull
+	}
+	if !s.machine.Confines() {
+		return nil
+	}
+	policy.Hidden = []string{s.dir, opened.workspace.EnvFile()}
+	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
+		policy.Hidden = append(policy.Hidden, file)
+	}
+	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
+		policy.Hidden = append(policy.Hidden, string(file))
+	}
+	// A process that is forked must know these of its forks.
+	policy.Limits.CPU, policy.Limits.CPUTime = own.CPU, own.CPUTime
+	opened.cage = &process.Cage{Machine: s.machine, Policy: policy}
+	opened.describeLimits = runner.Limits{
+		Memory: own.Memory, Processes: own.Processes, CPU: own.CPU, OpenFiles: own.OpenFiles, Temp: own.Temp,
+	}
+	return nil
+}
+
+// networks are those of a cage by the names that people give them.
+var networks = map[string]cage.Network{
+	"": cage.NetworkFull, "full": cage.NetworkFull, "loopback": cage.NetworkLoopback, "none": cage.NetworkNone,
+}
+
+// networkError is a network that cannot be held.
+type networkError struct{ network string }
+
+func (e *networkError) Error() string {
+	return fmt.Sprintf("this machine cannot give executions the network %q", e.network)
+}
+
+func (e *networkError) Hint() string {
+	return "qhubctl doctor says why, at network; without --network, a service that asks for less is served with a warning"
+}
+
+// defaultOutput is how much an execution may leave as its result: more than
+// services return, and less than fills a disk.
+const defaultOutput = 1 << 30
+
+// limits are those of the command line and the workspace, and defaults for
+// what neither sets.
+func (s *serving) limits(own workspace.Limits) platform.Limits {
+	l := workspace.StricterLimits(own, workspace.StricterLimits(s.options.limits, workspace.Limits{Time: s.options.timeout}))
+	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.CPUTime != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
+		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
+	}
+	limits := platform.Limits{
+		Concurrency: s.options.concurrency, Grace: grace,
+		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
+		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp, CPUTime: l.CPUTime,
+	}
+	if s.machine != nil {
+		all := cage.DefaultLimits()
+		limits.Memory, limits.Processes = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes)
+		limits.Temp = cmp.Or(l.Temp, all.Temp)
+	}
+	return limits
+}
