@@ -56,8 +56,8 @@ func (s *serving) confine(opened *service) error {
 	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
 		policy.Hidden = append(policy.Hidden, string(file))
 	}
-	// A process that is forked must know these of its forks.
-	policy.Limits.CPU, policy.Limits.CPUTime = own.CPU, own.CPUTime
+	// Those that concern all executions which are forked from one process.
+	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp
 	opened.cage = &process.Cage{Machine: s.machine, Policy: policy}
 	opened.describeLimits = runner.Limits{
 		Memory: own.Memory, Processes: own.Processes, CPU: own.CPU, OpenFiles: own.OpenFiles, Temp: own.Temp,

@@ -56,11 +56,11 @@ func TestServeLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := serve(t, dir, "--limit", "time=4s", "--limit", "memory=2GiB")
+	s := serve(t, dir, "--limit", "time=8s", "--limit", "memory=2GiB")
 	for of, want := range map[string]struct{ layer, text string }{
 		"memory":    {"memory limit", "limit of 134217728 bytes of memory"},
 		"processes": {"process limit", "limit of 32 processes"},
-		"time":      {"", "longer than the 4s it may take"},
+		"time":      {"", "longer than the 8s it may take"},
 		"output":    {"", "limit of 8388608 bytes of output"},
 		"files":     {"", "limit of 10000 files and folders in its output"},
 	} {

@@ -15,6 +15,6 @@
 // again. It is the init of the execution: when it ends, all of the execution
 // has ended, and when the server ends, it ends.
 //
-// Programs that import this package become shims when they are started under
-// the name [shim.Name]; nothing else needs to be called for that.
+// Programs that import this package become shims when they are started with
+// [shim.Environment]; nothing else needs to be called for that.
 package cage

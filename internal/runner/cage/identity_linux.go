@@ -115,7 +115,7 @@ func newSpace(o ownership) (*os.File, error) {
 	}
 	defer func() { _ = w.Close() }()
 	cmd := &exec.Cmd{
-		Path: self, Args: shim.HoldArgs(), Env: shimEnvironment, Stdin: r,
+		Path: self, Args: []string{shim.Name}, Env: shim.HoldEnvironment(), Stdin: r,
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  unix.CLONE_NEWUSER,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: int(o.uid), HostID: int(o.as), Size: 1}},

@@ -143,7 +143,7 @@ func (m *Machine) detectNamespaces() {
 }
 
 func (m *Machine) tryClone(flags uintptr) error {
-	cmd := &exec.Cmd{Path: self, Args: shim.HoldArgs(), Env: shimEnvironment, SysProcAttr: &syscall.SysProcAttr{Cloneflags: flags}}
+	cmd := &exec.Cmd{Path: self, Args: []string{shim.Name}, Env: shim.HoldEnvironment(), SysProcAttr: &syscall.SysProcAttr{Cloneflags: flags}}
 	if !m.root {
 		userNamespace(cmd.SysProcAttr)
 	}

@@ -92,7 +92,7 @@ func (b *builder) build(g *group) error {
 		b.landlock(list, has(layerFilesystem))
 	}
 	if has(layerSyscalls) {
-		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
 	}
 	return nil
 }

@@ -20,10 +20,6 @@ import (
 // self is this program, even where its file has been replaced since.
 const self = "/proc/self/exe"
 
-// shimEnvironment makes the runtime of a shim as small as it gets: it runs for
-// a moment, then waits.
-var shimEnvironment = []string{"GOMAXPROCS=1", "GOGC=off"}
-
 const (
 	// setUpTime is how long a shim may take to shut itself in.
 	setUpTime = 30 * time.Second
@@ -190,7 +186,7 @@ func (c *Caged) launch(b *builder) error {
 	theirs := os.NewFile(uintptr(ends[1]), "control of the shim")
 	defer func() { _ = theirs.Close() }()
 
-	c.cmd.Path, c.cmd.Args, c.cmd.Env, c.cmd.Dir = self, []string{shim.Name}, shimEnvironment, "/"
+	c.cmd.Path, c.cmd.Args, c.cmd.Env, c.cmd.Dir = self, []string{shim.Name}, shim.Environment(1), "/"
 	c.cmd.ExtraFiles = append([]*os.File{theirs}, b.files...)
 	attr := &syscall.SysProcAttr{Setpgid: true, Cloneflags: b.flags &^ unix.CLONE_NEWUSER}
 	if b.flags&unix.CLONE_NEWUSER != 0 {
@@ -199,7 +195,7 @@ func (c *Caged) launch(b *builder) error {
 	if c.machine.has(layerProcesses) {
 		attr.Pdeathsig = syscall.SIGKILL // without, a shim that is killed would end nobody
 	} else {
-		c.cmd.Env = []string{"GOMAXPROCS=2", "GOGC=off"} // it waits for the server, too
+		c.cmd.Env = shim.Environment(2) // it waits for the server, too
 	}
 	if c.group != nil && c.group.dir2 != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(c.group.dir2.Fd())

@@ -38,6 +38,7 @@ func attacked(t *testing.T, python process.Python) {
 	environment := filepath.Dir(filepath.Dir(python.Interpreter))
 	shut := confined()
 	shut.Policy.Hidden, shut.Policy.Readable = []string{data}, []string{environment}
+	shut.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
 	runnertest.Attack(t, runnertest.Target{
 		Machine: shut.Machine, Common: true, Hidden: hidden, Locked: []string{workspace, environment},
 		Open: func(t *testing.T) runner.Runner {

@@ -1,5 +1,5 @@
 // Package shim is the first process of a caged execution: this program,
-// started again under the name [Name].
+// started again with the environment [Environment].
 //
 // It reads a [Program] from an inherited socket, carries out its steps, which
 // shut it in, starts the service and stays as its init: it reaps what the
@@ -7,13 +7,40 @@
 // decided before, in package cage; the shim only does, in order, and stops at
 // the first step that fails.
 //
-// It runs in an init function, and the package imports little: so it starts
-// before the packages of this program that are slow to initialise, for which
-// nobody should wait at every start of a service.
+// It runs in an init function, and the package imports next to nothing:
+// packages are initialised when those that they import are, by name. So it
+// starts before most of this program, for which nobody should wait at every
+// start of a service.
 package shim
 
-// Name is the name (argv[0]) under which this program becomes a shim.
+// Name is the name (argv[0]) of a shim, for those who look at processes.
 const Name = "qhubctl-cage"
+
+// variable makes this program a shim, or one that does nothing until the other
+// end of its standard input is closed: that keeps a user namespace alive.
+const (
+	variable = "QHUBCTL_CAGE"
+	asShim   = "shim"
+	asHolder = "holder"
+)
+
+// Environment makes this program a shim with a runtime as small as it gets: it
+// runs for a moment, then waits. The runtime need not look for limits of its
+// cgroup, and never frees memory. One that has to do more than wait takes two
+// threads.
+func Environment(threads int) []string {
+	return []string{variable + "=" + asShim, "GOMAXPROCS=" + string('0'+rune(threads)), gcOff, noLooking}
+}
+
+// HoldEnvironment is that of a holder.
+func HoldEnvironment() []string {
+	return []string{variable + "=" + asHolder, "GOMAXPROCS=1", gcOff, noLooking}
+}
+
+const (
+	gcOff     = "GOGC=off"
+	noLooking = "GODEBUG=containermaxprocs=0,updatemaxprocs=0"
+)
 
 // ControlFD is the descriptor of the shim's end of the socket. The descriptors
 // that steps name follow it.

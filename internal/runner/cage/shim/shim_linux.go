@@ -2,42 +2,33 @@ package shim
 
 import (
 	"errors"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
-	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // The exit code of a shim that could not do its work; the report says why.
 const exitFailed = 125
 
 func init() {
-	if len(os.Args) == 0 || os.Args[0] != Name {
+	// By a variable: package os, which has the arguments, comes late.
+	as, _ := syscall.Getenv(variable)
+	switch as {
+	case asShim:
+	case asHolder:
+		hold()
+	default:
 		return
 	}
 	// The main goroutine stays on the main thread during initialisation.
-	if len(os.Args) > 1 && os.Args[1] == holdArgument {
-		hold()
-	}
 	// Nothing is to be done at the end, for which the race detector, for one,
 	// would have everybody wait who starts a shim.
 	syscall.Exit(run())
 }
 
-const holdArgument = "hold"
-
-// HoldArgs are the arguments of a shim that does nothing until the other end
-// of its standard input is closed: it keeps a user namespace alive.
-func HoldArgs() []string { return []string{Name, holdArgument} }
-
 func hold() {
 	var b [1]byte
 	for {
-		if n, err := unix.Read(0, b[:]); n == 0 || (err != nil && err != unix.EINTR) {
+		if n, err := syscall.Read(0, b[:]); n == 0 || (err != nil && !errors.Is(err, syscall.EINTR)) {
 			syscall.Exit(0)
 		}
 	}
@@ -46,11 +37,13 @@ func hold() {
 // control is the socket, read and written without the poller of the runtime.
 type control struct{}
 
+var errGone = errors.New("the server is gone")
+
 func (control) Read(b []byte) (int, error) {
 	for {
-		n, err := unix.Read(ControlFD, b)
+		n, err := syscall.Read(ControlFD, b)
 		switch {
-		case err == unix.EINTR:
+		case errors.Is(err, syscall.EINTR):
 			continue
 		case err != nil:
 			return 0, err
@@ -61,13 +54,11 @@ func (control) Read(b []byte) (int, error) {
 	}
 }
 
-var errGone = errors.New("the server is gone")
-
-func tell(r Report) { _, _ = unix.Write(ControlFD, r.encode()) }
+func tell(r Report) { _, _ = syscall.Write(ControlFD, r.encode()) }
 
 func run() int {
 	// Nothing that was open here reaches the service but 0, 1 and 2.
-	if err := unix.CloseRange(ControlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	if err := do(sysCloseRange, ControlFD, uintptr(^uint32(0)), closeRangeCloexec); err != nil {
 		closeOnExec()
 	}
 	ignoreSignals()
@@ -98,7 +89,7 @@ func run() int {
 	if subreaper {
 		go endWithServer(handle)
 	}
-	status, computed := wait(pid)
+	status, computed := wait(pid, subreaper)
 	if subreaper {
 		endDescendants()
 	}
@@ -107,7 +98,7 @@ func run() int {
 }
 
 func failure(step int, err error) Report {
-	errno := unix.EINVAL
+	errno := syscall.EINVAL
 	_ = errors.As(err, &errno)
 	return Report{Kind: Failed, Step: uint16(step), Errno: uint32(errno)}
 }
@@ -124,14 +115,14 @@ func ignoreSignals() {
 	}{handler: 1} // SIG_IGN
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		const sizeOfSet = 8
-		//nolint:gosec // a system call that no package has
-		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, sizeOfSet, 0, 0)
+		//nolint:gosec // as the kernel wants it
+		_ = do(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, sizeOfSet)
 	}
 }
 
 func closeOnExec() {
 	for fd := ControlFD; fd < 1024; fd++ {
-		unix.CloseOnExec(fd)
+		syscall.CloseOnExec(fd)
 	}
 }
 
@@ -147,13 +138,18 @@ func start(p *Program) (pid, handle int, err error) {
 }
 
 // wait reaps all children until the service has ended, and adds up how long
-// they have computed, in microseconds.
-func wait(service int) (status syscall.WaitStatus, computed uint64) {
+// they have computed, in microseconds. There may be other goroutines.
+func wait(service int, others bool) (status syscall.WaitStatus, computed uint64) {
 	for {
 		var used syscall.Rusage
-		pid, err := syscall.Wait4(-1, &status, 0, &used)
-		if err == syscall.EINTR {
-			continue
+		var pid int
+		var err error
+		if others { // the runtime has to know that this one waits
+			if pid, err = syscall.Wait4(-1, &status, 0, &used); errors.Is(err, syscall.EINTR) {
+				continue
+			}
+		} else {
+			pid, err = waitAlone(&status, &used)
 		}
 		computed += uint64(used.Utime.Nano()+used.Stime.Nano()) / 1000
 		if err != nil || (pid == service && (status.Exited() || status.Signaled())) {
@@ -166,52 +162,13 @@ func wait(service int) (status syscall.WaitStatus, computed uint64) {
 // socket, or is gone.
 func endWithServer(handle int) {
 	_, _ = (control{}).Read(make([]byte, 1))
-	_ = unix.PidfdSendSignal(handle, unix.SIGKILL, nil, 0) // ended already: the rest is being ended
+	_ = do(sysPidfdSendSignal, uintptr(handle), uintptr(syscall.SIGKILL), 0, 0) // ended already: the rest is being ended
 }
 
-// endDescendants kills and reaps until there is nobody left: the children of
-// who is killed become ours. The kernel's list of children may miss some while
-// others of them end, so it is asked again until there is none.
-func endDescendants() {
-	for pause := 500 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		// Most leave nobody: whether there is anybody is asked before looking
-		// into /proc, which takes long, and takes the kernel long after.
-		for {
-			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
-			if err == syscall.EINTR {
-				continue
-			}
-			if err != nil {
-				return
-			}
-			if pid == 0 {
-				break
-			}
-		}
-		for _, pid := range children() {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		time.Sleep(pause) //nolint:forbidigo // the kernel does not tell when a list is whole
-	}
-}
-
-// children are those of all threads: orphans go to any of them.
-func children() []int {
-	var pids []int
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return nil
-	}
-	for _, task := range tasks {
-		list, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
-		if err != nil {
-			continue
-		}
-		for field := range strings.FieldsSeq(string(list)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
+func waitAlone(status *syscall.WaitStatus, used *syscall.Rusage) (int, error) {
+	var word uint32
+	//nolint:gosec // as the kernel wants it
+	pid, err := call(syscall.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&word)), 0, uintptr(unsafe.Pointer(used)))
+	*status = syscall.WaitStatus(word)
+	return int(pid), err
 }

@@ -1,45 +1,42 @@
 package shim
 
 import (
-	"strings"
+	"errors"
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // walker carries out steps. All that is set per thread is set on the calling
 // one, which is the main thread and the one that forks the service.
 type walker struct {
-	ruleset int
+	ruleset uintptr
 }
 
 func (w *walker) do(s *Step) error {
 	switch s.Op {
 	case OpMount:
-		return unix.Mount(s.A, s.B, s.C, uintptr(s.N), s.D)
+		return do(syscall.SYS_MOUNT, text(s.A), text(s.B), text(s.C), uintptr(s.N), text(s.D))
 	case OpMkdir:
 		return mkdirAll(s.A, uint32(s.N))
 	case OpTouch:
 		return touch(s.A)
 	case OpSymlink:
-		return unix.Symlink(s.A, s.B)
+		return do(syscall.SYS_SYMLINKAT, text(s.A), cwd, text(s.B))
 	case OpBind:
 		return bind(s)
 	case OpAttr:
-		return unix.MountSetattr(unix.AT_FDCWD, s.A, unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW, &unix.MountAttr{Attr_set: s.N})
+		return setAttributes(cwd, s.A, atRecursive|atSymlinkNofollow, mountAttributes{set: s.N})
 	case OpChdir:
-		return unix.Chdir(s.A)
+		return do(syscall.SYS_CHDIR, text(s.A))
 	case OpRoot:
 		return changeRoot()
 	case OpJoin:
 		// 0 is the calling thread: moving oneself alone needs none of the
 		// locks that make moving others wait for a grace period of RCU.
-		_, err := unix.Write(int(s.N), []byte{'0'})
-		return err
+		return do(syscall.SYS_WRITE, uintptr(s.N), text("0"), 1)
 	case OpLimit:
-		// By syscall, not unix: it makes the package forget the number of open
-		// files that it would restore in children.
+		// By the package, which so forgets the number of open files that it
+		// would restore in children.
 		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: max(s.M, s.L)})
 	case OpLoopback:
 		return loopbackUp()
@@ -48,94 +45,110 @@ func (w *walker) do(s *Step) error {
 	case OpNoPrivileges:
 		return dropPrivileges()
 	case OpFilter:
-		return filter(s.A)
+		return filter(uintptr(s.N), s.A)
 	case OpSubreaper:
-		return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+		return do(syscall.SYS_PRCTL, prSetChildSubreaper, 1)
 	case OpUndumpable:
-		return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+		return do(syscall.SYS_PRCTL, prSetDumpable)
 	}
-	return unix.ENOSYS
+	return syscall.ENOSYS
 }
 
 func mkdirAll(path string, mode uint32) error {
-	err := unix.Mkdir(path, mode)
-	if err == unix.ENOENT {
+	err := do(syscall.SYS_MKDIRAT, cwd, text(path), uintptr(mode))
+	if errors.Is(err, syscall.ENOENT) {
 		if parent := parentOf(path); parent != "" {
 			if err := mkdirAll(parent, 0o755); err != nil {
 				return err
 			}
-			err = unix.Mkdir(path, mode)
+			err = do(syscall.SYS_MKDIRAT, cwd, text(path), uintptr(mode))
 		}
 	}
-	if err == unix.EEXIST {
+	if errors.Is(err, syscall.EEXIST) {
 		return nil
 	}
 	return err
 }
 
-// parentOf does without package filepath: it comes late in the order in which
-// packages are initialised, and the shim would come after it.
+// parentOf does without package filepath, for the reason above.
 func parentOf(path string) string {
-	return path[:max(0, strings.LastIndexByte(path, '/'))]
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			return path[:i]
+		}
+	}
+	return ""
 }
 
 func touch(path string) error {
-	if parent := parentOf(path); parent != "" {
-		if err := mkdirAll(parent, 0o755); err != nil {
+	const flags = syscall.O_CREAT | syscall.O_RDONLY | syscall.O_CLOEXEC | syscall.O_NOFOLLOW
+	fd, err := call(syscall.SYS_OPENAT, cwd, text(path), flags, 0o444)
+	if errors.Is(err, syscall.ENOENT) {
+		if err := mkdirAll(parentOf(path), 0o755); err != nil {
 			return err
 		}
+		fd, err = call(syscall.SYS_OPENAT, cwd, text(path), flags, 0o444)
 	}
-	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o444)
 	if err != nil {
 		return err
 	}
-	return unix.Close(fd)
+	return do(syscall.SYS_CLOSE, fd)
+}
+
+// mountAttributes is struct mount_attr of the kernel.
+type mountAttributes struct{ set, clear, propagation, namespace uint64 }
+
+func setAttributes(dir uintptr, path string, flags uintptr, a mountAttributes) error {
+	//nolint:gosec // as the kernel wants it
+	return do(sysMountSetattr, dir, text(path), flags, uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a))
 }
 
 // bind prepares the mount before anybody can see it.
 func bind(s *Step) error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, s.A, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	tree, err := call(sysOpenTree, cwd, text(s.A), openTreeClone|syscall.O_CLOEXEC|atRecursive)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(tree) }()
-	attr := unix.MountAttr{Attr_set: s.N, Userns_fd: s.M}
-	flags := uint(unix.AT_EMPTY_PATH | unix.AT_RECURSIVE)
+	attr := mountAttributes{set: s.N, namespace: s.M}
+	flags := uintptr(atEmptyPath | atRecursive)
 	if s.M != 0 {
-		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
-		flags = unix.AT_EMPTY_PATH // what is mounted in it keeps its owners
+		attr.set |= mountAttrIDMap
+		flags = atEmptyPath // what is mounted in it keeps its owners
 	}
-	if attr.Attr_set != 0 {
-		if err := unix.MountSetattr(tree, "", flags, &attr); err != nil {
-			return err
-		}
+	if attr.set != 0 {
+		err = setAttributes(tree, "", flags, attr)
 	}
-	return unix.MoveMount(tree, "", unix.AT_FDCWD, s.B, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	if err == nil {
+		err = do(sysMoveMount, tree, text(""), cwd, text(s.B), moveFromEmpty)
+	}
+	_ = do(syscall.SYS_CLOSE, tree)
+	return err
 }
 
 // changeRoot stacks the old root on the new one, and takes it away.
 func changeRoot() error {
-	if err := unix.PivotRoot(".", "."); err != nil {
+	if err := do(syscall.SYS_PIVOT_ROOT, text("."), text(".")); err != nil {
 		return err
 	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+	if err := do(syscall.SYS_UMOUNT2, text("."), syscall.MNT_DETACH); err != nil {
 		return err
 	}
-	return unix.Chdir("/")
+	return do(syscall.SYS_CHDIR, text("/"))
 }
 
 func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := call(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(fd) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	request := struct { // struct ifreq of the kernel
+		name  [16]byte
+		flags uint16
+		rest  [22]byte
+	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+	err = do(syscall.SYS_IOCTL, fd, syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request))) //nolint:gosec // as the kernel wants it
+	_ = do(syscall.SYS_CLOSE, fd)
+	return err
 }
 
 // landlock calls the kernel itself: the library for it restricts all threads
@@ -143,46 +156,34 @@ func loopbackUp() error {
 func (w *walker) landlock(s *Step) error {
 	switch s.Op {
 	case OpRuleset:
-		attr := unix.LandlockRulesetAttr{Handled_access_fs: s.N, Handled_access_net: s.M, Scoped: s.L}
-		size := unsafe.Sizeof(attr)
-		if s.L == 0 {
-			size = unsafe.Offsetof(attr.Scoped) // an older kernel knows no more
-			if s.M == 0 {
-				size = unsafe.Offsetof(attr.Handled_access_net)
-			}
+		attr := [3]uint64{s.N, s.M, s.L}
+		known := 3 // an older kernel knows no more than what is used
+		for known > 1 && attr[known-1] == 0 {
+			known--
 		}
-		//nolint:gosec // a system call that no package has
-		fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
-		if errno != 0 {
-			return errno
-		}
-		w.ruleset = int(fd)
-		return nil
+		var err error
+		//nolint:gosec // as the kernel wants it
+		w.ruleset, err = call(sysLandlockCreate, uintptr(unsafe.Pointer(&attr)), uintptr(known)*8, 0)
+		return err
 	case OpAllow:
-		fd, err := unix.Open(s.A, unix.O_PATH|unix.O_CLOEXEC, 0)
+		fd, err := call(syscall.SYS_OPENAT, cwd, text(s.A), oPath|syscall.O_CLOEXEC, 0)
 		if err != nil {
-			if err == unix.ENOENT || err == unix.EACCES {
+			if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EACCES) {
 				return nil
 			}
 			return err
 		}
-		defer func() { _ = unix.Close(fd) }()
-		rule := unix.LandlockPathBeneathAttr{Allowed_access: s.N, Parent_fd: int32(fd)}
-		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(w.ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
-			uintptr(unsafe.Pointer(&rule)), 0, 0, 0) //nolint:gosec // a system call that no package has
-		return result(errno)
+		// struct landlock_path_beneath_attr of the kernel, which has no padding.
+		rule := [3]uint32{uint32(s.N), uint32(s.N >> 32), uint32(fd)}
+		//nolint:gosec // as the kernel wants it
+		err = do(sysLandlockAdd, w.ruleset, landlockPathBeneath, uintptr(unsafe.Pointer(&rule)), 0)
+		_ = do(syscall.SYS_CLOSE, fd)
+		return err
 	default:
-		_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(w.ruleset), 0, 0)
-		_ = unix.Close(w.ruleset)
-		return result(errno)
+		err := do(sysLandlockEnforce, w.ruleset, 0)
+		_ = do(syscall.SYS_CLOSE, w.ruleset)
+		return err
 	}
-}
-
-func result(errno unix.Errno) error {
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // secureBits lock: root is nobody special to execve, and nothing passes
@@ -194,31 +195,36 @@ const secureBits = 1<<0 | 1<<1 | // SECBIT_NOROOT, locked
 // dropPrivileges leaves the shim its own capabilities: what is executed from
 // here on has none, and finds none in files.
 func dropPrivileges() error {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+	if err := do(syscall.SYS_PRCTL, prSetNoNewPrivs, 1); err != nil {
 		return err
 	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && err != unix.EINVAL {
+	if err := do(syscall.SYS_PRCTL, prCapAmbient, prCapAmbientClear); err != nil && !errors.Is(err, syscall.EINVAL) {
 		return err
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
+	header := struct { // of capget(2), as the sets are
+		version uint32
+		pid     int32
+	}{version: capVersion3}
+	var sets [2]struct{ effective, permitted, inheritable uint32 }
+	//nolint:gosec // as the kernel wants it
+	if err := do(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets))); err != nil {
 		return err
 	}
-	mayDrop := sets[0].Effective&(1<<unix.CAP_SETPCAP) != 0
-	sets[0].Inheritable, sets[1].Inheritable = 0, 0
-	if err := unix.Capset(&header, &sets[0]); err != nil {
+	mayDrop := sets[0].effective&(1<<capSetpcap) != 0
+	sets[0].inheritable, sets[1].inheritable = 0, 0
+	//nolint:gosec // as the kernel wants it
+	if err := do(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets))); err != nil {
 		return err
 	}
 	if !mayDrop {
 		return nil // an ordinary user: without capabilities, and no_new_privs keeps it so
 	}
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil {
+	if err := do(syscall.SYS_PRCTL, prSetSecureBits, secureBits); err != nil {
 		return err
 	}
 	for capability := uintptr(0); capability < 64; capability++ {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0); err != nil {
-			if err == unix.EINVAL {
+		if err := do(syscall.SYS_PRCTL, prCapBsetDrop, capability); err != nil {
+			if errors.Is(err, syscall.EINVAL) {
 				break // the last one this kernel has
 			}
 			return err
@@ -227,16 +233,16 @@ func dropPrivileges() error {
 	return nil
 }
 
-func filter(program string) error {
-	n := len(program) / int(unsafe.Sizeof(unix.SockFilter{}))
-	if n == 0 || n > unix.BPF_MAXINSNS {
-		return unix.EINVAL
+// filter installs a program by seccomp(2), whose number is told: each
+// architecture has another.
+func filter(number uintptr, program string) error {
+	n := len(program) / 8 // struct sock_filter of the kernel
+	if n == 0 || n > maxFilter {
+		return syscall.EINVAL
 	}
-	code := make([]unix.SockFilter, n)
-	//nolint:gosec // as the kernel wants it
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(program)), strings.Clone(program))
-	fprog := unix.SockFprog{Len: uint16(n), Filter: &code[0]}
-	//nolint:gosec // a system call that no package has
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
-	return result(errno)
+	fprog := struct { // struct sock_fprog of the kernel
+		size    uint16
+		program uintptr
+	}{uint16(n), text(program)}
+	return do(number, seccompSetModeFilter, 0, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // as the kernel wants it
 }

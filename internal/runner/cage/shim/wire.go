@@ -1,10 +1,6 @@
 package shim
 
-import (
-	"encoding/binary"
-	"errors"
-	"io"
-)
+import "errors"
 
 // An Op is what a step does; the comments tell the members of [Step] it uses.
 type Op uint8
@@ -47,7 +43,8 @@ const (
 	// OpNoPrivileges gives up, for whatever is executed from now on, all
 	// capabilities and the ways to get some.
 	OpNoPrivileges
-	// OpFilter installs the seccomp filter A, an array of struct sock_filter.
+	// OpFilter installs the seccomp filter A, an array of struct sock_filter,
+	// by the system call N.
 	OpFilter
 	// OpSubreaper makes the shim the parent of orphans, without a pid namespace.
 	OpSubreaper
@@ -81,36 +78,73 @@ const maxProgram = 64 << 20
 
 var errMalformed = errors.New("malformed message")
 
+// A reader is an io.Reader. Packages such as io are initialised late, and what
+// imports them after that.
+type reader interface {
+	Read(b []byte) (n int, err error)
+}
+
+func readFull(r reader, b []byte) error {
+	for len(b) > 0 {
+		n, err := r.Read(b)
+		if n == 0 && err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func appendNumber(b []byte, n uint64) []byte {
+	for ; n >= 0x80; n >>= 7 {
+		b = append(b, byte(n)|0x80)
+	}
+	return append(b, byte(n))
+}
+
+func putFixed(b []byte, n uint64) {
+	for i := range b {
+		b[i] = byte(n >> (8 * i))
+	}
+}
+
+func fixed(b []byte) (n uint64) {
+	for i := range b {
+		n |= uint64(b[i]) << (8 * i)
+	}
+	return n
+}
+
 // Append encodes a program behind b, length first.
 func (p *Program) Append(b []byte) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
-	b = binary.AppendUvarint(b, uint64(len(p.Steps)))
+	b = appendNumber(b, uint64(len(p.Steps)))
 	for _, s := range p.Steps {
 		b = append(b, byte(s.Op), s.Layer)
 		for _, text := range []string{s.A, s.B, s.C, s.D} {
 			b = appendString(b, text)
 		}
 		for _, n := range []uint64{s.N, s.M, s.L} {
-			b = binary.AppendUvarint(b, n)
+			b = appendNumber(b, n)
 		}
 	}
 	b = appendString(b, p.Path)
 	b = appendStrings(b, p.Args)
 	b = appendStrings(b, p.Env)
 	b = appendString(b, p.Dir)
-	b = binary.AppendUvarint(b, uint64(p.UID))
-	b = binary.AppendUvarint(b, uint64(p.GID))
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	b = appendNumber(b, uint64(p.UID))
+	b = appendNumber(b, uint64(p.GID))
+	putFixed(b[start:start+4], uint64(len(b)-start-4))
 	return b
 }
 
 func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	return append(appendNumber(b, uint64(len(s))), s...)
 }
 
 func appendStrings(b []byte, list []string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
+	b = appendNumber(b, uint64(len(list)))
 	for _, s := range list {
 		b = appendString(b, s)
 	}
@@ -118,17 +152,17 @@ func appendStrings(b []byte, list []string) []byte {
 }
 
 // ReadProgram reads what Append wrote, and not a byte more.
-func ReadProgram(r io.Reader) (*Program, error) {
+func ReadProgram(r reader) (*Program, error) {
 	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
+	if err := readFull(r, size[:]); err != nil {
 		return nil, err
 	}
-	n := binary.LittleEndian.Uint32(size[:])
+	n := fixed(size[:])
 	if n > maxProgram {
 		return nil, errMalformed
 	}
 	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
+	if err := readFull(r, body); err != nil {
 		return nil, err
 	}
 	p, err := decode(body)
@@ -160,13 +194,18 @@ type decoder struct {
 }
 
 func (d *decoder) number() uint64 {
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 {
-		d.bad = true
-		return 0
+	var n uint64
+	for i := 0; i < len(d.rest) && i < 10; i++ {
+		c := d.rest[i]
+		n |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			d.rest = d.rest[i+1:]
+			d.bad = d.bad || i == 9 && c > 1
+			return n
+		}
 	}
-	d.rest = d.rest[size:]
-	return n
+	d.bad = true
+	return 0
 }
 
 // count is a number of things that take a byte at least.
@@ -240,24 +279,25 @@ type Report struct {
 const reportSize = 19
 
 func (r Report) encode() []byte {
-	b := make([]byte, 0, reportSize)
-	b = append(b, byte(r.Kind))
-	b = binary.LittleEndian.AppendUint16(b, r.Step)
-	b = binary.LittleEndian.AppendUint32(b, r.Errno)
-	b = binary.LittleEndian.AppendUint32(b, r.Status)
-	return binary.LittleEndian.AppendUint64(b, r.Computed)
+	b := make([]byte, reportSize)
+	b[0] = byte(r.Kind)
+	putFixed(b[1:3], uint64(r.Step))
+	putFixed(b[3:7], uint64(r.Errno))
+	putFixed(b[7:11], uint64(r.Status))
+	putFixed(b[11:], r.Computed)
+	return b
 }
 
 // ReadReport reads one report; io.EOF where the shim is gone.
-func ReadReport(r io.Reader) (Report, error) {
+func ReadReport(r reader) (Report, error) {
 	var b [reportSize]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
+	if err := readFull(r, b[:]); err != nil {
 		return Report{}, err
 	}
 	return Report{
 		Kind:   ReportKind(b[0]),
-		Step:   binary.LittleEndian.Uint16(b[1:]),
-		Errno:  binary.LittleEndian.Uint32(b[3:]),
-		Status: binary.LittleEndian.Uint32(b[7:]), Computed: binary.LittleEndian.Uint64(b[11:]),
+		Step:   uint16(fixed(b[1:3])),
+		Errno:  uint32(fixed(b[3:7])),
+		Status: uint32(fixed(b[7:11])), Computed: fixed(b[11:]),
 	}, nil
 }
