@@ -36,6 +36,19 @@ def run(of: str) -> dict:
     if of == "files":
         for n in range(11000):
             open(os.environ["OUTPUT_DIRECTORY"] + f"/{n}", "w").close()
+    if of == "log":
+        for _ in range(2000):
+            print("x" * 99)
+    if of == "cpu-time":
+        while True:
+            sum(range(10000))
+    if of == "open-files":
+        kept = [open(os.devnull) for _ in range(200)]
+        return {"kept": len(kept)}
+    if of == "temp":
+        with open("/tmp/large", "wb") as file:
+            for _ in range(64):
+                file.write(bytes(1 << 20))
     return {"enough": True}
 `
 
@@ -46,7 +59,8 @@ func TestServeLimits(t *testing.T) {
 	dir := t.TempDir()
 	for path, text := range map[string]string{
 		"src/__init__.py": "", "src/program.py": hungryProgram,
-		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n",
+		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n" +
+			"log = \"64KiB\"\ncpu-time = \"3s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -58,11 +72,15 @@ func TestServeLimits(t *testing.T) {
 	}
 	s := serve(t, dir, "--limit", "time=8s", "--limit", "memory=2GiB")
 	for of, want := range map[string]struct{ layer, text string }{
-		"memory":    {"memory limit", "limit of 134217728 bytes of memory"},
-		"processes": {"process limit", "limit of 32 processes"},
-		"time":      {"", "longer than the 8s it may take"},
-		"output":    {"", "limit of 8388608 bytes of output"},
-		"files":     {"", "limit of 10000 files and folders in its output"},
+		"memory":     {"memory limit", "limit of 134217728 bytes of memory"},
+		"processes":  {"process limit", "limit of 32 processes"},
+		"time":       {"", "longer than the 8s it may take"},
+		"output":     {"", "limit of 8388608 bytes of output"},
+		"log":        {"", "limit of 65536 bytes of log"},
+		"cpu-time":   {"privileges", "limit of 3000 milliseconds of processor time"},
+		"open-files": {"privileges", "limit of 64 open files"},
+		"temp":       {"filesystem", "limit of 4194304 bytes of temporary files"},
+		"files":      {"", "limit of 10000 files and folders in its output"},
 	} {
 		t.Run(of, func(t *testing.T) {
 			if want.layer != "" && !slices.ContainsFunc(layers, func(l cage.Layer) bool { return l.Name == want.layer && l.Held }) {

@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -107,10 +106,8 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests, probe := filepath.Join(home, "tests"), filepath.Join(home, "probe")
-	kits, security := filepath.Join(home, "kits"), filepath.Join(home, "security.md")
-	for target, source := range map[string]string{
-		tests: self, probe: runnertest.BinaryProbe(t), security: filepath.Join("..", "..", "..", "docs", "security.md"),
-	} {
+	kits := filepath.Join(home, "kits")
+	for target, source := range map[string]string{tests: self, probe: runnertest.BinaryProbe(t)} {
 		program, err := os.ReadFile(source)
 		if err == nil {
 			err = os.WriteFile(target, program, 0o755)
@@ -136,7 +133,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil {
 		t.Fatal(err)
 	}
-	which := "^TestHostile(Binary|Documented)$"
+	which := "^TestHostile(Binary|Layers)$"
 	if os.Getenv(everything) != "" {
 		which = "^TestHostile"
 	}
@@ -144,7 +141,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	cmd.Dir = home
 	cmd.Env = []string{
 		"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin",
-		probeVariable + "=" + probe, kitsVariable + "=" + kits, securityVariable + "=" + security,
+		probeVariable + "=" + probe, kitsVariable + "=" + kits,
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	text, err := cmd.CombinedOutput()
@@ -159,6 +156,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 			t.Log("for an ordinary user: " + strings.TrimSpace(line))
 		}
 	}
+	document(t, ordinaryOf(string(text)))
 }
 
 func giveTo(dir string, uid int) error {
@@ -207,74 +205,4 @@ func borrowed(t *testing.T, kit string) (interpreter, packages string) {
 		t.Skipf("needs a %s that this user can run: %v", versions[0].Name(), err)
 	}
 	return interpreter, filepath.Join(kit, versions[0].Name())
-}
-
-// securityVariable names the page about security where it cannot be read at
-// its place.
-const securityVariable = "QHUBCTL_TEST_SECURITY"
-
-// TestHostileDocumented holds the page about security, the layers of the cage
-// and the attacks together, in both directions.
-func TestHostileDocumented(t *testing.T) {
-	page := cmp.Or(os.Getenv(securityVariable), filepath.Join("..", "..", "..", "docs", "security.md"))
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	machine := cage.Detect(cage.Options{})
-	defer machine.Close()
-	layers := tableOf(t, string(text), "Layer")
-	spaces := false
-	for _, l := range machine.Layers() {
-		spaces = spaces || l.Held && l.Name == "filesystem"
-	}
-	for _, l := range machine.Layers() {
-		row, ok := layers[l.Name]
-		delete(layers, l.Name)
-		if !ok || row[0] != l.Exposes {
-			t.Errorf("the page says of %s %q, and not: without it, %s", l.Name, row, l.Exposes)
-			continue
-		}
-		if os.Geteuid() == 0 || !spaces {
-			continue // what an ordinary user has is for one where there are namespaces
-		}
-		if want := map[string]bool{"yes": true, "no": false, "where delegated": l.Held}; want[row[1]] != l.Held || row[1] == "" {
-			t.Errorf("the page says that an ordinary user has %s: %q; held: %v", l.Name, row[1], l.Held)
-		}
-	}
-	attacks := tableOf(t, string(text), "Attack")
-	for _, a := range runnertest.Assaults() {
-		row, ok := attacks[a.Name]
-		delete(attacks, a.Name)
-		by := strings.ReplaceAll(strings.Join(a.Needs, ", "), "|", " or ")
-		if want := cmp.Or(by, "the runner"); !ok || row[0] != want || row[1] == "" {
-			t.Errorf("the page says of the attack %q %q, and not that it is held by %s", a.Name, row, want)
-		}
-	}
-	for name := range layers {
-		t.Errorf("the page has a layer %s, the cage has none", name)
-	}
-	for name := range attacks {
-		t.Errorf("the page has an attack %q, the suite has none", name)
-	}
-}
-
-// tableOf reads the table whose first heading is given: by the first column,
-// the two others.
-func tableOf(t *testing.T, page, heading string) map[string][2]string {
-	t.Helper()
-	_, table, found := strings.Cut(page, "| "+heading+" |")
-	if !found {
-		t.Fatalf("the page has no table of %ss", heading)
-	}
-	table, _, _ = strings.Cut(table, "\n\n")
-	rows := map[string][2]string{}
-	for _, line := range strings.Split(table, "\n")[2:] {
-		cells := strings.Split(strings.Trim(line, "|"), "|")
-		if len(cells) != 3 {
-			t.Fatalf("%q has %d cells", line, len(cells))
-		}
-		rows[strings.TrimSpace(cells[0])] = [2]string{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
-	}
-	return rows
 }

@@ -36,6 +36,16 @@ type Assault struct {
 	// is enough. None: it is held without a cage.
 	Needs []string
 	run   func(*testing.T, *siege)
+	// Happens is what becomes of it, for the page about security.
+	Happens string
+}
+
+// HeldBy says by which layers it is held.
+func (a Assault) HeldBy() string {
+	if len(a.Needs) == 0 {
+		return "the runner"
+	}
+	return strings.ReplaceAll(strings.Join(a.Needs, ", "), "|", " or ")
 }
 
 // Attack lets the probe be hostile in a cage, and checks that nobody but

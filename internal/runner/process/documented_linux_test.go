@@ -1,0 +1,148 @@
+package process_test
+
+//go:generate go test . -run ^TestHostile(AsOrdinaryUser|Documented)$ -update-security
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+)
+
+// security is the page with the tables of layers and of attacks, which these
+// tests have written.
+var security = filepath.Join("..", "..", "..", "docs", "security.md")
+
+var updateSecurity = flag.Bool("update-security", false, "write the tables of "+security+" anew")
+
+// An ordinary says how it is for a server that is an ordinary user, by the
+// names of layers and of attacks.
+type ordinary map[string]string
+
+// Where the kernel lets nobody but root do it, it takes an administrator.
+const delegated = "where delegated"
+
+// TestHostileLayers tells which layers this user has.
+func TestHostileLayers(t *testing.T) {
+	machine := cage.Detect(cage.Options{})
+	defer machine.Close()
+	for _, l := range machine.Layers() {
+		t.Logf("layer %s: %v", l.Name, l.Held)
+	}
+}
+
+var (
+	layerTold = regexp.MustCompile(`layer ([a-z ]+): (true|false)`)
+	// One that was skipped for another reason tells nothing.
+	assaultTold = regexp.MustCompile(`--- (?:(PASS): TestHostileBinary/(\S+)|SKIP: TestHostileBinary/(\S+) \([^)]*\)\n\s+\S+: not held)`)
+)
+
+// ordinaryOf reads the output of the tests run by such a user. Nothing is
+// learned where the kernel refuses ordinary users what the page presumes.
+func ordinaryOf(text string) ordinary {
+	seen := ordinary{}
+	for _, told := range layerTold.FindAllStringSubmatch(text, -1) {
+		seen[told[1]] = map[string]string{"true": "yes", "false": "no"}[told[2]]
+		if strings.HasSuffix(told[1], " limit") {
+			seen[told[1]] = delegated
+		}
+	}
+	for _, told := range assaultTold.FindAllStringSubmatch(text, -1) {
+		for _, a := range runnertest.Assaults() {
+			switch strings.ReplaceAll(a.Name, " ", "_") {
+			case told[2]:
+				seen["attack "+a.Name] = "yes"
+			case told[3]:
+				seen["attack "+a.Name] = "no"
+			}
+		}
+	}
+	if seen["filesystem"] != "yes" {
+		return nil
+	}
+	return seen
+}
+
+// TestHostileDocumented holds the page, the layers of the cage and the attacks
+// together. What is on it about ordinary users is for TestHostileAsOrdinaryUser
+// to see.
+func TestHostileDocumented(t *testing.T) { document(t, nil) }
+
+// document compares the tables of the page with what is, or writes them. What
+// it says of ordinary users is kept where nobody has looked.
+func document(t *testing.T, seen ordinary) {
+	t.Helper()
+	text, err := os.ReadFile(security)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	known := said(page)
+	maps.Copy(known, seen)
+	page = replaced(t, page, "layers", layerTable(known))
+	page = replaced(t, page, "attacks", attackTable(known))
+	switch {
+	case page == string(text):
+	case *updateSecurity:
+		if err := os.WriteFile(security, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("docs/security.md does not say what the cage and its attacks are; write it anew with `make docs`")
+	}
+}
+
+func layerTable(known ordinary) string {
+	var b strings.Builder
+	b.WriteString("| Layer | Without it | As an ordinary user |\n|---|---|---|\n")
+	machine := cage.Detect(cage.Options{})
+	defer machine.Close()
+	for _, l := range machine.Layers() {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", l.Name, l.Exposes, known[l.Name])
+	}
+	return b.String()
+}
+
+func attackTable(known ordinary) string {
+	var b strings.Builder
+	b.WriteString("| Attack | Held by | What happens | As an ordinary user |\n|---|---|---|---|\n")
+	for _, a := range runnertest.Assaults() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.Name, a.HeldBy(), a.Happens, known["attack "+a.Name])
+	}
+	return b.String()
+}
+
+// said is what the page says of ordinary users: the last of the cells.
+func said(page string) ordinary {
+	known := ordinary{}
+	for line := range strings.Lines(page) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		name, last := strings.TrimSpace(cells[0]), strings.TrimSpace(cells[len(cells)-1])
+		switch len(cells) {
+		case 3:
+			known[name] = last
+		case 4:
+			known["attack "+name] = last
+		}
+	}
+	return known
+}
+
+// replaced puts a table between its marks.
+func replaced(t *testing.T, page, name, table string) string {
+	t.Helper()
+	begin, end := "<!-- "+name+": written by make docs -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, ok := strings.Cut(page, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("the page has no place for the %s", name)
+	}
+	return before + begin + "\n" + table + "\n" + end + after
+}
