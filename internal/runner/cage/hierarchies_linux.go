@@ -32,19 +32,25 @@ type hierarchies struct {
 }
 
 func findHierarchies(unified bool) hierarchies {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	return hierarchiesOf(string(mounts), string(groups), unified)
+}
+
+// hierarchiesOf finds them by the mounts and the groups of a process, as the
+// kernel lists them.
+func hierarchiesOf(mounts, groups string, unified bool) hierarchies {
 	h := hierarchies{v1: map[string]string{}, why: map[string]string{}}
 	for _, name := range controllers {
 		h.why[name] = "this machine has no cgroups with it"
 	}
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	groups, _ := os.ReadFile("/proc/self/cgroup")
-	for line := range strings.Lines(string(groups)) {
+	for line := range strings.Lines(groups) {
 		// 4:memory:/where/we/are; the unified hierarchy has neither number nor name.
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) < 3 {
 			continue
 		}
-		for mount := range strings.Lines(string(mounts)) {
+		for mount := range strings.Lines(mounts) {
 			dir, ok := folderOf(fields[1], fields[2], mount)
 			switch {
 			case !ok:
