@@ -69,10 +69,11 @@ func (gs *groups) take(limits Limits) (*group, error) {
 	return g, nil
 }
 
-// give takes a group back when all its processes have ended. One that had to
-// be killed cannot serve again: the kernel kills whatever is born into it.
-func (gs *groups) give(g *group) {
-	if !g.empty() {
+// give takes a group back when all its processes have ended, which may be
+// known. One that had to be killed cannot serve again: the kernel kills
+// whatever is born into it.
+func (gs *groups) give(g *group, ended bool) {
+	if !ended && !g.empty() {
 		g.kill()
 		g.remove()
 		return

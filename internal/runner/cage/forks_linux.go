@@ -156,7 +156,7 @@ func (g *Group) End() []string {
 	if g.opened != nil {
 		_ = g.opened.Close()
 	}
-	g.groups.give(g.group)
+	g.groups.give(g.group, false)
 	return reached
 }
 

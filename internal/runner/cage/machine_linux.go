@@ -220,7 +220,7 @@ func (m *Machine) detectGroups() {
 		if err != nil {
 			return err
 		}
-		defer m.groups.give(g)
+		defer m.groups.give(g, false)
 		return m.try(Policy{Limits: limits}, g)
 	}()
 	if err != nil {

@@ -382,7 +382,8 @@ func (c *Caged) release() {
 		_ = c.control.Close()
 	}
 	if c.group != nil {
-		c.machine.groups.give(c.group)
+		// Nobody outlives the init of a list of processes: that need not be seen.
+		c.machine.groups.give(c.group, c.reaped && c.machine.has(layerProcesses))
 	}
 	if c.uid != 0 {
 		c.machine.ids.give(c.uid)

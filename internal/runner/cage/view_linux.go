@@ -376,8 +376,9 @@ func (b *builder) devices() {
 	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
 	}
-	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
 	for _, name := range devices {
-		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name, N: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
+		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
 	}
+	// All in one call: devices are written to on read-only mounts, too.
+	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
 }

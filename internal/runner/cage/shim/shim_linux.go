@@ -89,7 +89,7 @@ func run() int {
 	if subreaper {
 		go endWithServer(handle)
 	}
-	status, computed := wait(pid, subreaper)
+	status, computed := wait(pid)
 	if subreaper {
 		endDescendants()
 	}
@@ -138,18 +138,15 @@ func start(p *Program) (pid, handle int, err error) {
 }
 
 // wait reaps all children until the service has ended, and adds up how long
-// they have computed, in microseconds. There may be other goroutines.
-func wait(service int, others bool) (status syscall.WaitStatus, computed uint64) {
+// they have computed, in microseconds.
+func wait(service int) (status syscall.WaitStatus, computed uint64) {
 	for {
 		var used syscall.Rusage
-		var pid int
-		var err error
-		if others { // the runtime has to know that this one waits
-			if pid, err = syscall.Wait4(-1, &status, 0, &used); errors.Is(err, syscall.EINTR) {
-				continue
-			}
-		} else {
-			pid, err = waitAlone(&status, &used)
+		// Not by a raw call: a runtime that thinks it computes looks after it a
+		// hundred times a second.
+		pid, err := syscall.Wait4(-1, &status, 0, &used)
+		if errors.Is(err, syscall.EINTR) {
+			continue
 		}
 		computed += uint64(used.Utime.Nano()+used.Stime.Nano()) / 1000
 		if err != nil || (pid == service && (status.Exited() || status.Signaled())) {
@@ -163,12 +160,4 @@ func wait(service int, others bool) (status syscall.WaitStatus, computed uint64)
 func endWithServer(handle int) {
 	_, _ = (control{}).Read(make([]byte, 1))
 	_ = do(sysPidfdSendSignal, uintptr(handle), uintptr(syscall.SIGKILL), 0, 0) // ended already: the rest is being ended
-}
-
-func waitAlone(status *syscall.WaitStatus, used *syscall.Rusage) (int, error) {
-	var word uint32
-	//nolint:gosec // as the kernel wants it
-	pid, err := call(syscall.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&word)), 0, uintptr(unsafe.Pointer(used)))
-	*status = syscall.WaitStatus(word)
-	return int(pid), err
 }
