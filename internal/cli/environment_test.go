@@ -1,40 +1,17 @@
 package cli_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/testenv"
-	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// kit is an environment with our kit: what most tests run services with.
-var kit = sync.OnceValues(func() (string, error) {
-	wheel, err := sdk.PythonWheel()
-	if err != nil {
-		return "", err
-	}
-	cache, err := testenv.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(wheel.Content)
-	file := filepath.Join(cache, hex.EncodeToString(sum[:6]), wheel.Name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(file, wheel.Content, 0o600); err != nil {
-		return "", err
-	}
-	return testenv.Venv("kit", file)
-})
-
-// published is an environment with the kit that the recorded cases describe.
-var published = sync.OnceValues(func() (string, error) { return testenv.Venv("published-cli", "qhub-commons==1.2.2") })
+// kit is an environment with our kit, what most tests run services with;
+// published is one with the kit that the recorded cases describe.
+var kit, published = runnertest.KitEnvironment, runnertest.PublishedEnvironment
 
 // need gives what one of the functions above has made.
 func need(t testing.TB, made func() (string, error)) string {

@@ -1,22 +1,18 @@
 package runnertest
 
 import (
-	"context"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
@@ -27,13 +23,13 @@ const publishedKit = "qhub-commons==1.2.2"
 // with our kit. The environment is made once and kept in the user's cache.
 func KitPython(t testing.TB) process.Python {
 	t.Helper()
-	return python(t, kitEnvironment)
+	return python(t, KitEnvironment)
 }
 
 // PublishedPython is KitPython with the published kit.
 func PublishedPython(t testing.TB) process.Python {
 	t.Helper()
-	return python(t, publishedEnvironment)
+	return python(t, PublishedEnvironment)
 }
 
 func python(t testing.TB, environment func() (string, error)) process.Python {
@@ -47,7 +43,7 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 		t.Fatal(err)
 	}
 	p := process.Python{
-		Interpreter: inEnvironment(dir, "python"), Entrypoint: "src.program:run",
+		Interpreter: testenv.Program(dir, "python"), Entrypoint: "src.program:run",
 		Launcher:  filepath.Join(t.TempDir(), "launcher.py"),
 		Describer: filepath.Join(t.TempDir(), "describe.py"),
 	}
@@ -59,82 +55,28 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 	return p
 }
 
-func inEnvironment(dir, program string) string {
-	if runtime.GOOS == "windows" {
-		return filepath.Join(dir, "Scripts", program+".exe")
-	}
-	return filepath.Join(dir, "bin", program)
-}
-
-var kitEnvironment = sync.OnceValues(func() (string, error) {
+// KitEnvironment is the folder of an environment with our kit, made once and
+// kept in the user's cache.
+var KitEnvironment = sync.OnceValues(func() (string, error) {
 	wheel, err := sdk.PythonWheel()
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "qhubctl-wheel-")
+	cache, err := testenv.CacheDir()
 	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	file := filepath.Join(dir, wheel.Name)
-	if err := os.WriteFile(file, wheel.Content, 0o600); err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(wheel.Content)
-	return makeEnvironment("runner-kit-"+hex.EncodeToString(sum[:6]), file)
+	// Where it stays: for another path, an environment is made anew.
+	file := filepath.Join(cache, hex.EncodeToString(sum[:6]), wheel.Name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", err
+	}
+	if err := lockedfile.Write(file, bytes.NewReader(wheel.Content), 0o600); err != nil {
+		return "", err
+	}
+	return testenv.Venv("kit", file)
 })
 
-var publishedEnvironment = sync.OnceValues(func() (string, error) {
-	return makeEnvironment("runner-published-"+publishedKit, publishedKit)
-})
-
-// makeEnvironment makes a virtual environment in the cache unless it is there.
-func makeEnvironment(label string, requirement string) (string, error) {
-	base, err := interpreter()
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256([]byte(base))
-	dir := filepath.Join(cache, "qhubctl-test", label+"-"+hex.EncodeToString(sum[:4]))
-	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
-		return "", err
-	}
-	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	complete := filepath.Join(dir, "complete")
-	if _, err := os.Stat(complete); err == nil {
-		return dir, nil
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	ctx := context.Background() // other tests will use it too
-	for _, step := range []*exec.Cmd{
-		exec.CommandContext(ctx, base, "-m", "venv", dir),
-		exec.CommandContext(ctx, inEnvironment(dir, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement),
-	} {
-		if out, err := step.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
-		}
-	}
-	return dir, os.WriteFile(complete, nil, 0o600)
-}
-
-// interpreter is a Python that both kits run on, by its own path: the shim of
-// a version manager may need the HOME of its user.
-var interpreter = sync.OnceValues(func() (string, error) {
-	const probe = "import sys; print(sys.executable); sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
-	for _, name := range []string{"python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"} {
-		if out, err := exec.CommandContext(context.Background(), name, "-c", probe).Output(); err == nil {
-			return strings.TrimSpace(string(out)), nil
-		}
-	}
-	return "", errors.New("these tests need a Python from 3.10 to 3.13 in PATH")
-})
+// PublishedEnvironment is KitEnvironment with the published kit.
+var PublishedEnvironment = sync.OnceValues(func() (string, error) { return testenv.Venv("published", publishedKit) })
