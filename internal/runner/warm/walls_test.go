@@ -279,8 +279,9 @@ out["done"] = "yes"
 		t.Error(got.stderr)
 	}
 	for _, child := range children(t, r.Program().State().Pid) {
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child))
-		if err == nil && strings.TrimSpace(string(name)) == "sleep" {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
+		ended := strings.Contains(string(status), "\nState:\tZ") // and is not reaped yet
+		if err == nil && strings.HasPrefix(string(status), "Name:\tsleep\n") && !ended {
 			t.Error("a process has outlived its execution")
 		}
 	}

@@ -152,7 +152,7 @@ func attackBeside(input) answers {
 func attackFlood(in input) answers {
 	piece := bytes.Repeat([]byte("x"), 1<<16)
 	for range in.Number / len(piece) {
-		_, _ = syscall.Write(1, piece)
+		_, _ = os.Stdout.Write(piece) // all of it, whatever interrupts it
 	}
 	return answers{}
 }
