@@ -60,7 +60,7 @@ func TestServeLimits(t *testing.T) {
 	for path, text := range map[string]string{
 		"src/__init__.py": "", "src/program.py": hungryProgram,
 		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n" +
-			"log = \"64KiB\"\ncpu-time = \"3s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
+			"log = \"64KiB\"\ncpu-time = \"2s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -70,14 +70,14 @@ func TestServeLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := serve(t, dir, "--limit", "time=8s", "--limit", "memory=2GiB")
+	s := serve(t, dir, "--limit", "time=12s", "--limit", "memory=2GiB")
 	for of, want := range map[string]struct{ layer, text string }{
 		"memory":     {"memory limit", "limit of 134217728 bytes of memory"},
 		"processes":  {"process limit", "limit of 32 processes"},
-		"time":       {"", "longer than the 8s it may take"},
+		"time":       {"", "longer than the 12s it may take"},
 		"output":     {"", "limit of 8388608 bytes of output"},
 		"log":        {"", "limit of 65536 bytes of log"},
-		"cpu-time":   {"privileges", "limit of 3000 milliseconds of processor time"},
+		"cpu-time":   {"privileges", "limit of 2000 milliseconds of processor time"},
 		"open-files": {"privileges", "limit of 64 open files"},
 		"temp":       {"filesystem", "limit of 4194304 bytes of temporary files"},
 		"files":      {"", "limit of 10000 files and folders in its output"},
