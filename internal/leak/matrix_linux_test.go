@@ -1,0 +1,297 @@
+package leak_test
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "make the canaries of an earlier run again")
+
+func newSource(t *testing.T) *leak.Source {
+	t.Helper()
+	seed := cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))
+	t.Logf("go test -run %s -seed %d makes the same secrets", t.Name(), seed)
+	return leak.NewSource(seed)
+}
+
+// A subject is a service of one kit under one server, with all its canaries.
+type subject struct {
+	*server
+	kit       kit
+	workspace workspace
+	canaries  []leak.Canary
+	// seen has what is left of each execution.
+	seen map[mode]*left
+}
+
+// left is what there is of an execution when it has ended.
+type left struct {
+	id       string
+	canaries []leak.Canary
+	log      string
+	result   string
+	files    map[string]string
+}
+
+// TestMatrix has services leak their secrets in every way, and finds nothing.
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	source := newSource(t)
+	for _, k := range kits {
+		var canaries []leak.Canary
+		for _, w := range ways {
+			if w.of(k) {
+				canaries = append(canaries, source.Canaries(w.name)...)
+			}
+		}
+		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			s := newSubject(t, k, canaries)
+			s.leak()
+			s.killAndServeAgain()
+			s.stop()
+			s.searchFolders("after the end", &s.workspace, false)
+			s.searchDatabase("after the end", &s.workspace)
+			s.found.report(t)
+			t.Logf("%d canaries, %d MB searched, %s", len(canaries), s.found.bytes>>20, time.Since(begun).Round(time.Millisecond))
+		})
+	}
+}
+
+func newSubject(t *testing.T, k kit, canaries []leak.Canary) *subject {
+	t.Helper()
+	s := &subject{kit: k, canaries: canaries, workspace: newWorkspace(t, k, canaries), seen: map[mode]*left{}}
+	s.server = serve(t, s.serveCommand(t), newFindings(canaries))
+	return s
+}
+
+func (s *subject) serveCommand(t *testing.T) *exec.Cmd {
+	return s.workspace.command(t, append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload"}, s.workspace.flags...)...)
+}
+
+// of are the canaries of one mode.
+func (s *subject) of(m mode) []leak.Canary {
+	var all []leak.Canary
+	for _, w := range waysOf(s.kit, m) {
+		for _, c := range s.canaries {
+			if c.Cell == w.name {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// leak runs the executions of all modes that end, and looks at what they leave.
+func (s *subject) leak() {
+	s.t.Helper()
+	following := map[mode]*stream{}
+	for _, m := range []mode{returns, raises, fails, exits, raw, validates, dumps} {
+		canaries := s.of(m)
+		if len(canaries) == 0 {
+			continue
+		}
+		id := s.start(m, canaries)
+		s.seen[m] = &left{id: id, canaries: canaries, files: map[string]string{}}
+		following[m] = s.follow(id)
+	}
+	for m, l := range s.seen {
+		status := "FAILED"
+		if m == returns || m == raw {
+			status = "SUCCEEDED"
+		}
+		s.collect(l, status)
+		<-following[m].ended
+		s.check(m, l)
+	}
+	s.misuse()
+}
+
+// collect reads all that there is of an execution.
+func (s *subject) collect(l *left, status string) {
+	s.t.Helper()
+	e := s.get("/"+l.id+"?wait=60s", "")
+	if !bytes.Contains(e.body, []byte(`"status":"`+status+`"`)) {
+		log := s.get("/"+l.id+"/log", "text/plain")
+		s.t.Errorf("the execution is not %s: %s\n%.3000s\n%s", status, e.body, log.body, s.get("/"+l.id+"/result", "").body)
+	}
+	l.log = string(s.get("/"+l.id+"/log", "text/plain").body)
+	s.get("/"+l.id+"/log", "application/json")
+	result := s.get("/"+l.id+"/result", "")
+	l.result = string(result.body)
+	var document struct {
+		Links map[string]struct{ Href string } `json:"_links"`
+	}
+	if err := json.Unmarshal(result.body, &document); err != nil {
+		s.t.Errorf("the result is no JSON: %v\n%.2000s", err, result.body)
+	}
+	for name, link := range document.Links {
+		if name != "status" {
+			l.files[name] = string(s.get(link.Href, "").body)
+		}
+	}
+}
+
+// misuse gives secrets where they are refused, or nothing is.
+func (s *subject) misuse() {
+	s.t.Helper()
+	for _, c := range s.of(returns) {
+		if c.Cell != "print" {
+			continue
+		}
+		for _, body := range []any{
+			map[string]any{"mode": "returns", "$secrets": map[string]any{parameter(c): []string{c.Value}}},
+			map[string]any{"mode": 1, "$secrets": map[string]any{parameter(c): c.Value}},
+			map[string]any{"mode": "returns", "$secrets": c.Value},
+			map[string]any{"mode": "returns", "$secrets": map[string]any{"unknown": c.Value}},
+			map[string]any{"mode": "returns", parameter(c): c.Value},
+		} {
+			text, err := json.Marshal(body)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if a := s.request(http.MethodPost, "/", "", text); a.status != http.StatusBadRequest {
+				s.t.Errorf("%v was answered with %d %s", body, a.status, a.body)
+			}
+			s.request(http.MethodPost, "/", "", text[:len(text)-2]) // no JSON any more
+		}
+		// In an address, where it should not be: the server does not write it down.
+		place := "/" + url.PathEscape(strings.ReplaceAll(c.Value, "/", "")) + "?token=" + url.QueryEscape(c.Value)
+		s.request(http.MethodGet, place, "", nil)
+	}
+	for _, page := range []string{"/", "/docs", "/docs/reference", "/openapi.json", "/metrics", "/debug/pprof/heap", "/nothing"} {
+		s.get(page, "")
+		s.get(page, "text/html")
+	}
+}
+
+// killAndServeAgain kills the server while it runs an execution, looks at what
+// is on the disk, and has another take over.
+func (s *subject) killAndServeAgain() {
+	s.t.Helper()
+	id := s.start(waits, s.of(waits))
+	following := s.follow(id)
+	s.awaitText(following, "holding")
+	if n := s.searchProcesses(); n < 4 {
+		s.t.Errorf("there are only %d files of processes to look at", n)
+	}
+	s.searchFolders("while it runs", &s.workspace, true)
+	s.searchDatabase("while it runs", &s.workspace)
+	if err := s.command.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.ended() // says that it was killed
+	<-following.ended
+	s.found.search("the terminal of serve", s.out.bytes())
+	s.searchFolders("after the kill", &s.workspace, true)
+	s.searchDatabase("after the kill", &s.workspace)
+	s.server = serve(s.t, s.serveCommand(s.t), s.found)
+	l := &left{id: id, canaries: s.of(waits), files: map[string]string{}}
+	s.collect(l, "FAILED")
+	s.check(waits, l)
+	s.searchFolders("served again", &s.workspace, false)
+	s.searchDatabase("served again", &s.workspace)
+	for _, command := range [][]string{
+		{"list"}, {"get", s.seen[returns].id}, {"log", s.seen[returns].id}, {"result", s.seen[raises].id}, {"list", "--output", "json"},
+	} {
+		out, _ := s.workspace.command(s.t, append(append([]string{"executions"}, command...), "--url", s.url)...).CombinedOutput()
+		s.found.search("the terminal of executions "+command[0], out)
+	}
+}
+
+// check holds what an execution has left against what its ways should leave:
+// that the secrets were there, and what stands in their place.
+func (s *subject) check(m mode, l *left) {
+	s.t.Helper()
+	traces := map[string]trace{}
+	for _, w := range ways {
+		traces[w.name] = w.trace
+	}
+	lines := strings.Split(l.log, "\n")
+	for _, c := range l.canaries {
+		name := parameter(c)
+		arrived := fmt.Sprintf("arrived %s %x", name, sha256.Sum256([]byte(c.Value)))
+		if !strings.Contains(l.log, arrived) {
+			s.t.Errorf("%s has not arrived: the log of %q has no %q", name, m, arrived)
+			continue
+		}
+		if missing := missingOf(l, lines, traces[c.Cell], name); missing != "" {
+			s.t.Errorf("%s: %s", name, missing)
+		}
+	}
+}
+
+const mask = "[redacted]"
+
+// missingOf says what is missing of the trace that a secret should have left.
+func missingOf(l *left, lines []string, want trace, name string) string {
+	inLine := func(text string) bool {
+		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) && strings.Contains(line, text) })
+	}
+	switch want {
+	case inLog:
+		if !inLine(mask) {
+			return "nothing masked is in the log"
+		}
+	case notThere:
+		if !inLine(name + ": absent") {
+			return "the service has found it"
+		}
+	case gone:
+		if strings.HasPrefix(name, "killed_files") {
+			break
+		}
+		if !inLine(name + ": done") {
+			return "the service has not written it"
+		}
+	case inResult, inProblem:
+		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after, mask) {
+			return "nothing masked is in the result"
+		}
+	case inFile:
+		for file, text := range l.files {
+			if strings.HasPrefix(file, name+".") || file == "output.json" {
+				if strings.Contains(text, name+": ") && strings.Contains(text, mask) {
+					return ""
+				}
+			}
+		}
+		return "nothing masked is in the file"
+	case withheld:
+		for file := range l.files {
+			if strings.HasPrefix(file, name+".") {
+				return "the file " + file + " is there"
+			}
+		}
+		if !inLine("withheld") {
+			return "the log does not say that the file is withheld"
+		}
+	case inName:
+		for file := range l.files {
+			if strings.HasPrefix(file, name+" "+mask) {
+				return ""
+			}
+		}
+		return "no file with a masked name is there"
+	case nowhere:
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.HasSuffix(line, "the limit of a core dump is 0") }) {
+			return ""
+		}
+		return "a core dump could be made"
+	}
+	return ""
+}

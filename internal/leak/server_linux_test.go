@@ -1,0 +1,286 @@
+package leak_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+)
+
+// patience is how long a step may take on a busy machine.
+const patience = 2 * time.Minute
+
+// A server is a `qhubctl serve`, a process of its own.
+type server struct {
+	t       *testing.T
+	command *exec.Cmd
+	url     string
+	out     *buffer // of both streams
+	client  *http.Client
+	found   *findings
+	ended   func() error
+}
+
+// buffer is written by a process while a test reads it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.b.Bytes())
+}
+
+// serve starts the program of the command, which serves a workspace.
+func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
+	t.Helper()
+	s := &server{t: t, command: command, out: &buffer{}, found: found, client: &http.Client{Transport: &http.Transport{}}}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = s.out
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(io.TeeReader(stdout, s.out))
+	s.ended = sync.OnceValue(func() error {
+		s.client.CloseIdleConnections()
+		_, _ = io.Copy(io.Discard, reader)
+		return command.Wait()
+	})
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = s.ended()
+	})
+	line, err := reader.ReadString('\n')
+	if err != nil {
+		_ = s.ended()
+		t.Fatalf("the server did not start: %v\n%s", err, s.out.bytes())
+	}
+	s.url = strings.TrimSpace(line)
+	return s
+}
+
+// stop ends the server as a user does.
+func (s *server) stop() {
+	s.t.Helper()
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.ended(); err != nil {
+		s.t.Errorf("the server ended with %v:\n%s", err, s.out.bytes())
+	}
+	s.found.search("the terminal of serve", s.out.bytes())
+}
+
+// An answer of the server, whose every byte has been searched.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// request asks the server, and searches what it answers: as it is, and the
+// texts in it where it is JSON.
+func (s *server) request(method, path, accept string, body []byte) answer {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	a, err := s.try(ctx, method, path, accept, body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.out.bytes())
+	}
+	return a
+}
+
+func (s *server) try(ctx context.Context, method, path, accept string, body []byte) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var all bytes.Buffer
+	fmt.Fprintln(&all, response.Status)
+	if err := response.Header.Write(&all); err != nil {
+		return answer{}, err
+	}
+	text, err := io.ReadAll(response.Body)
+	all.Write(text)
+	place := fmt.Sprintf("the answer to %s %s (%s)", method, path, accept)
+	s.found.search(place, all.Bytes())
+	s.found.searchJSON(place, text)
+	return answer{response.StatusCode, response.Header, text}, err
+}
+
+func (s *server) get(path, accept string) answer { return s.request(http.MethodGet, path, accept, nil) }
+
+// start starts an execution with the secrets of canaries, and gives its id.
+func (s *server) start(m mode, canaries []leak.Canary) string {
+	s.t.Helper()
+	secrets := map[string]string{}
+	for _, c := range canaries {
+		if c.Cell != fromDotenv && c.Cell != fromEnvironment {
+			secrets[parameter(c)] = c.Value
+		}
+	}
+	body, err := json.Marshal(map[string]any{"mode": m, "$secrets": secrets})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := s.request(http.MethodPost, "/", "", body)
+	var e struct{ ID string }
+	if err := json.Unmarshal(a.body, &e); err != nil || a.status != http.StatusCreated {
+		s.t.Fatalf("starting %s: %d %s", m, a.status, a.body)
+	}
+	return e.ID
+}
+
+// A stream is the event stream of an execution, read by a goroutine.
+type stream struct {
+	text  *buffer
+	ended chan struct{}
+}
+
+// follow reads the event stream of an execution, and searches it when it ends.
+func (s *server) follow(id string) *stream {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"/"+id+"/log", http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := s.client.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f := &stream{&buffer{}, make(chan struct{})}
+	go func() {
+		defer close(f.ended)
+		defer func() { _ = response.Body.Close() }()
+		_, _ = io.Copy(f.text, response.Body) // cut off where the server is killed
+		s.found.search("the event stream", f.text.bytes())
+		for line := range bytes.Lines(f.text.bytes()) {
+			if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
+				s.found.searchJSON("the event stream", data)
+			}
+		}
+	}()
+	return f
+}
+
+// awaitText waits until a stream has a text.
+func (s *server) awaitText(f *stream, text string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !bytes.Contains(f.text.bytes(), []byte(text)); {
+		select {
+		case <-f.ended:
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the stream never had %q:\n%s\n%s", text, f.text.bytes(), s.out.bytes())
+		}
+	}
+}
+
+// findings are the leaks of a subject.
+type findings struct {
+	net *leak.Net
+
+	mu    sync.Mutex
+	all   []leak.Finding
+	bytes int64 // searched
+}
+
+func newFindings(canaries []leak.Canary) *findings {
+	return &findings{net: leak.NewNet(canaries)}
+}
+
+func (f *findings) search(place string, text []byte) {
+	found := f.net.Search(place, text)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes += int64(len(text))
+	f.all = append(f.all, found...)
+}
+
+// searchJSON searches the texts in a document, for what JSON writes otherwise.
+func (f *findings) searchJSON(place string, text []byte) {
+	var document any
+	if json.Unmarshal(text, &document) == nil {
+		f.search(place+", decoded", []byte(strings.Join(texts(document), "\n")))
+	}
+}
+
+func texts(document any) []string {
+	var all []string
+	switch node := document.(type) {
+	case string:
+		all = append(all, node)
+	case []any:
+		for _, element := range node {
+			all = append(all, texts(element)...)
+		}
+	case map[string]any:
+		for name, element := range node {
+			all = append(append(all, name), texts(element)...)
+		}
+	}
+	return all
+}
+
+// report fails the test for each cell that leaks, with one place each.
+func (f *findings) report(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seen := map[leak.Canary]bool{}
+	for _, found := range f.all {
+		if !seen[found.Canary] {
+			seen[found.Canary] = true
+			t.Errorf("LEAK: %s", found)
+		}
+	}
+}
+
+// cells are the names of the cells that have leaked.
+func (f *findings) cells() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var cells []string
+	for _, found := range f.all {
+		cells = append(cells, found.Canary.Cell)
+	}
+	slices.Sort(cells)
+	return slices.Compact(cells)
+}
