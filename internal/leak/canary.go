@@ -31,10 +31,11 @@ const (
 	Inner       Shape = "inner"
 	Outer       Shape = "outer"
 	Short       Shape = "short"
+	Long        Shape = "long"
 )
 
 // Shapes are all of them, an inner secret before the one it is in.
-var Shapes = []Shape{Plain, Symbols, Unicode, PEM, JSON, Overlapping, Inner, Outer, Short}
+var Shapes = []Shape{Plain, Symbols, Unicode, PEM, JSON, Overlapping, Inner, Outer, Short, Long}
 
 // A Source makes canaries. The same seed makes the same ones.
 type Source struct{ random *rand.Rand }
@@ -78,6 +79,8 @@ func (s *Source) value(shape Shape, inner string) string {
 		return s.letters(12)
 	case Outer:
 		return s.letters(10) + inner + s.letters(10)
+	case Long:
+		return s.letters(36) + "." + s.letters(120) + "." + s.letters(43)
 	default:
 		return s.letters(8)
 	}

@@ -42,10 +42,15 @@ func (c Canary) Forms() []Form {
 			}
 		}
 	}
-	if c.Shape == Plain || c.Shape == Outer {
-		// Masking half of it is not masking.
+	// Masking a part of it is not masking.
+	switch c.Shape {
+	case Plain, Outer:
 		add("first half", c.Value[:len(c.Value)/2])
 		add("second half", c.Value[len(c.Value)/2:])
+	case Long:
+		for at := 0; at+16 <= len(c.Value); at += 8 {
+			add("a piece", c.Value[at:at+16])
+		}
 	}
 	return forms
 }

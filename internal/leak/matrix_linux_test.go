@@ -61,9 +61,13 @@ func TestMatrix(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
 			s := newSubject(t, k, canaries)
+			t.Log("STAGE started", time.Since(begun))
 			s.leak()
+			t.Log("STAGE leaked", time.Since(begun))
 			s.killAndServeAgain()
+			t.Log("STAGE again", time.Since(begun))
 			s.stop()
+			t.Log("STAGE stop", time.Since(begun))
 			s.searchFolders("after the end", &s.workspace, false)
 			s.searchDatabase("after the end", &s.workspace)
 			s.found.report(t)
@@ -219,7 +223,7 @@ func (s *subject) check(m mode, l *left) {
 	s.t.Helper()
 	traces := map[string]trace{}
 	for _, w := range ways {
-		traces[w.name] = w.trace
+		traces[w.name] = w.leaves(s.kit)
 	}
 	lines := strings.Split(l.log, "\n")
 	for _, c := range l.canaries {

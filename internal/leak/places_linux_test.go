@@ -77,41 +77,42 @@ func (s *server) searchDatabase(when string, w *workspace) {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	tables, err := column(db, "SELECT name FROM sqlite_master WHERE type = 'table'")
+	tables, err := cellsOf(db, "SELECT name FROM sqlite_master WHERE type = 'table'")
 	if err != nil || len(tables) < 3 {
 		s.t.Fatalf("the copy of the database has the tables %q: %v", tables, err)
 	}
 	for _, table := range tables {
-		columns, err := column(db, "SELECT name FROM pragma_table_info("+quote(table)+")")
+		cells, err := cellsOf(db, fmt.Sprintf("SELECT * FROM %q", table))
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		for _, name := range columns {
-			cells, err := column(db, fmt.Sprintf("SELECT %q FROM %q", name, table))
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			text := strings.Join(cells, "\n")
-			s.found.search(fmt.Sprintf("%s, the column %s of %s", when, name, table), []byte(text))
-		}
+		s.found.search(fmt.Sprintf("%s, the table %s", when, table), []byte(strings.Join(cells, "\n")))
 	}
 }
 
-func quote(name string) string { return "'" + strings.ReplaceAll(name, "'", "''") + "'" }
-
-func column(db *sql.DB, query string) ([]string, error) {
+// cellsOf gives all cells of a table, row by row.
+func cellsOf(db *sql.DB, query string) ([]string, error) {
 	rows, err := db.Query(query) //nolint:noctx // a copy in a folder of the test's
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	row, places := make([]sql.NullString, len(names)), make([]any, len(names))
+	for i := range row {
+		places[i] = &row[i]
+	}
 	var cells []string
 	for rows.Next() {
-		var cell sql.NullString
-		if err := rows.Scan(&cell); err != nil {
+		if err := rows.Scan(places...); err != nil {
 			return nil, err
 		}
-		cells = append(cells, cell.String)
+		for _, cell := range row {
+			cells = append(cells, cell.String)
+		}
 	}
 	return cells, rows.Err()
 }

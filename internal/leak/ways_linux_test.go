@@ -60,6 +60,15 @@ type way struct {
 
 func (w way) of(k kit) bool { return k != golang || !w.pythonOnly }
 
+// leaves is the trace under a kit. The published one writes no problem
+// document where a service exits.
+func (w way) leaves(k kit) trace {
+	if k == published && w.mode == exits {
+		return inLog
+	}
+	return w.trace
+}
+
 var ways = []way{
 	{"print", "standard output", returns, inLog, false},
 	{"stderr", "standard error", returns, inLog, false},

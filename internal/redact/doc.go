@@ -14,6 +14,7 @@
 //     padding, in one line and broken at 64 and 76 columns;
 //   - percent-encodings, with digits of either case and a space as "+";
 //   - JSON, Python, Go and shell escapes, HTML and XML entities;
+//   - the Python form as pydantic shortens it in its errors;
 //   - the value without the white space around it, each line of a value of
 //     several lines and each string leaf of a value that is JSON, each of
 //     these in all the forms above.

@@ -182,6 +182,7 @@ func (s *formSet) addEncodings(value []byte) {
 	for shift := range 3 {
 		s.addBase64(value, shift)
 	}
+	s.addShortened(value, plain)
 	if plain {
 		return // every escape leaves it as it is
 	}
