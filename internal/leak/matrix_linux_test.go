@@ -50,36 +50,46 @@ type left struct {
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	source := newSource(t)
-	for _, k := range kits {
-		var canaries []leak.Canary
-		for _, w := range ways {
-			if w.of(k) {
-				canaries = append(canaries, source.Canaries(w.name)...)
-			}
-		}
-		t.Run(string(k), func(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kit  kit
+		warm bool
+	}{
+		{"warm", ours, true}, {"cold", ours, false}, {"warm", published, true}, {"cold", published, false}, {"binary", golang, false},
+	} {
+		canaries := canariesFor(source, c.kit)
+		t.Run(string(c.kit)+" "+c.name, func(t *testing.T) {
 			t.Parallel()
-			begun := time.Now()
-			s := newSubject(t, k, canaries)
-			t.Log("STAGE started", time.Since(begun))
+			s := newSubject(t, c.kit, c.warm, canaries)
 			s.leak()
-			t.Log("STAGE leaked", time.Since(begun))
 			s.killAndServeAgain()
-			t.Log("STAGE again", time.Since(begun))
 			s.stop()
-			t.Log("STAGE stop", time.Since(begun))
 			s.searchFolders("after the end", &s.workspace, false)
 			s.searchDatabase("after the end", &s.workspace)
 			s.found.report(t)
-			t.Logf("%d canaries, %d MB searched, %s", len(canaries), s.found.bytes>>20, time.Since(begun).Round(time.Millisecond))
+			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
 		})
 	}
 }
 
-func newSubject(t *testing.T, k kit, canaries []leak.Canary) *subject {
+// canariesFor are those of all ways that a kit knows.
+func canariesFor(source *leak.Source, k kit) []leak.Canary {
+	var canaries []leak.Canary
+	for _, w := range ways {
+		if w.of(k) {
+			canaries = append(canaries, source.Canaries(w.name)...)
+		}
+	}
+	return canaries
+}
+
+func newSubject(t *testing.T, k kit, warm bool, canaries []leak.Canary) *subject {
 	t.Helper()
-	s := &subject{kit: k, canaries: canaries, workspace: newWorkspace(t, k, canaries), seen: map[mode]*left{}}
+	s := &subject{kit: k, canaries: canaries, workspace: newWorkspace(t, k, warm, canaries), seen: map[mode]*left{}}
 	s.server = serve(t, s.serveCommand(t), newFindings(canaries))
+	if warm {
+		s.await("the service starts warm")
+	}
 	return s
 }
 

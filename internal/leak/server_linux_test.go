@@ -82,6 +82,16 @@ func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 	return s
 }
 
+// await waits until the server has said something.
+func (s *server) await(text string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !bytes.Contains(s.out.bytes(), []byte(text)); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the server never said %q:\n%s", text, s.out.bytes())
+		}
+	}
+}
+
 // stop ends the server as a user does.
 func (s *server) stop() {
 	s.t.Helper()

@@ -15,14 +15,16 @@ import (
 // workspace is the folder of a service, and how the program is told to use it.
 type workspace struct {
 	dir   string
+	kit   kit
+	warm  bool // once it says so
 	flags []string
 	env   []string
 }
 
 // newWorkspace writes the service of a kit, with a parameter for each canary.
-func newWorkspace(t *testing.T, k kit, canaries []leak.Canary) workspace {
+func newWorkspace(t *testing.T, k kit, warm bool, canaries []leak.Canary) workspace {
 	t.Helper()
-	w := workspace{dir: filepath.Join(t.TempDir(), "service")}
+	w := workspace{dir: filepath.Join(t.TempDir(), "service"), kit: k, warm: warm}
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_CACHE_HOME"} {
 		w.env = append(w.env, name+"="+t.TempDir())
 	}
@@ -41,17 +43,20 @@ func newWorkspace(t *testing.T, k kit, canaries []leak.Canary) workspace {
 	if k == golang {
 		w.writeGo(t, canaries)
 	} else {
-		w.writePython(t, k, canaries)
+		w.writePython(t, canaries)
 	}
 	return w
 }
 
 func variable(c leak.Canary) string { return "SECRET_" + strings.ToUpper(parameter(c)) }
 
-func (w *workspace) writePython(t *testing.T, k kit, canaries []leak.Canary) {
+func (w *workspace) writePython(t *testing.T, canaries []leak.Canary) {
 	t.Helper()
-	python := runnertest.KitPython
-	if k == published {
+	python, start := runnertest.KitPython, "cold"
+	if w.warm {
+		start = "warm"
+	}
+	if w.kit == published {
 		python = runnertest.PublishedPython
 	}
 	w.flags = []string{"--python", python(t).Interpreter}
@@ -64,7 +69,7 @@ func (w *workspace) writePython(t *testing.T, k kit, canaries []leak.Canary) {
 	write(t, filepath.Join(w.dir, "src", "__init__.py"), "")
 	write(t, filepath.Join(w.dir, "src", "program.py"), program.String())
 	write(t, filepath.Join(w.dir, "src", "ways.py"), read(t, filepath.Join("testdata", "python", "ways.py")))
-	write(t, filepath.Join(w.dir, "pyproject.toml"), "[project]\nname = \"leaks\"\nversion = \"1\"\n")
+	write(t, filepath.Join(w.dir, "pyproject.toml"), "[project]\nname = \"leaks\"\nversion = \"1\"\n[tool.qhubctl]\nstart = \""+start+"\"\n")
 }
 
 func (w *workspace) writeGo(t *testing.T, canaries []leak.Canary) {
