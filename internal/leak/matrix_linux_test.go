@@ -3,14 +3,11 @@ package leak_test
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,15 +34,6 @@ type subject struct {
 	seen map[mode]*left
 }
 
-// left is what there is of an execution when it has ended.
-type left struct {
-	id       string
-	canaries []leak.Canary
-	log      string
-	result   string
-	files    map[string]string
-}
-
 // TestMatrix has services leak their secrets in every way, and finds nothing.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
@@ -64,7 +52,7 @@ func TestMatrix(t *testing.T) {
 			s.leak()
 			s.killAndServeAgain()
 			s.stop()
-			s.searchFolders("after the end", &s.workspace, false)
+			searchFolders(s.t, s.found, "after the end", &s.workspace, false)
 			s.searchDatabase("after the end", &s.workspace)
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
@@ -114,7 +102,7 @@ func (s *subject) of(m mode) []leak.Canary {
 func (s *subject) leak() {
 	s.t.Helper()
 	following := map[mode]*stream{}
-	for _, m := range []mode{returns, raises, fails, exits, raw, validates, dumps} {
+	for _, m := range ends {
 		canaries := s.of(m)
 		if len(canaries) == 0 {
 			continue
@@ -130,7 +118,7 @@ func (s *subject) leak() {
 		}
 		s.collect(l, status)
 		<-following[m].ended
-		s.check(m, l)
+		s.found.check(s.kit, m, l)
 	}
 	s.misuse()
 }
@@ -203,7 +191,7 @@ func (s *subject) killAndServeAgain() {
 	if n := s.searchProcesses(); n < 4 {
 		s.t.Errorf("there are only %d files of processes to look at", n)
 	}
-	s.searchFolders("while it runs", &s.workspace, true)
+	searchFolders(s.t, s.found, "while it runs", &s.workspace, true)
 	s.searchDatabase("while it runs", &s.workspace)
 	if err := s.command.Process.Kill(); err != nil {
 		s.t.Fatal(err)
@@ -211,13 +199,13 @@ func (s *subject) killAndServeAgain() {
 	_ = s.ended() // says that it was killed
 	<-following.ended
 	s.found.search("the terminal of serve", s.out.bytes())
-	s.searchFolders("after the kill", &s.workspace, true)
+	searchFolders(s.t, s.found, "after the kill", &s.workspace, true)
 	s.searchDatabase("after the kill", &s.workspace)
 	s.server = serve(s.t, s.serveCommand(s.t), s.found)
 	l := &left{id: id, canaries: s.of(waits), files: map[string]string{}}
 	s.collect(l, "FAILED")
-	s.check(waits, l)
-	s.searchFolders("served again", &s.workspace, false)
+	s.found.check(s.kit, waits, l)
+	searchFolders(s.t, s.found, "served again", &s.workspace, false)
 	s.searchDatabase("served again", &s.workspace)
 	for _, command := range [][]string{
 		{"list"}, {"get", s.seen[returns].id}, {"log", s.seen[returns].id}, {"result", s.seen[raises].id}, {"list", "--output", "json"},
@@ -225,87 +213,4 @@ func (s *subject) killAndServeAgain() {
 		out, _ := s.workspace.command(s.t, append(append([]string{"executions"}, command...), "--url", s.url)...).CombinedOutput()
 		s.found.search("the terminal of executions "+command[0], out)
 	}
-}
-
-// check holds what an execution has left against what its ways should leave:
-// that the secrets were there, and what stands in their place.
-func (s *subject) check(m mode, l *left) {
-	s.t.Helper()
-	traces := map[string]trace{}
-	for _, w := range ways {
-		traces[w.name] = w.leaves(s.kit)
-	}
-	lines := strings.Split(l.log, "\n")
-	for _, c := range l.canaries {
-		name := parameter(c)
-		arrived := fmt.Sprintf("arrived %s %x", name, sha256.Sum256([]byte(c.Value)))
-		if !strings.Contains(l.log, arrived) {
-			s.t.Errorf("%s has not arrived: the log of %q has no %q", name, m, arrived)
-			continue
-		}
-		if missing := missingOf(l, lines, traces[c.Cell], name); missing != "" {
-			s.t.Errorf("%s: %s", name, missing)
-		}
-	}
-}
-
-const mask = "[redacted]"
-
-// missingOf says what is missing of the trace that a secret should have left.
-func missingOf(l *left, lines []string, want trace, name string) string {
-	inLine := func(text string) bool {
-		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) && strings.Contains(line, text) })
-	}
-	switch want {
-	case inLog:
-		if !inLine(mask) {
-			return "nothing masked is in the log"
-		}
-	case notThere:
-		if !inLine(name + ": absent") {
-			return "the service has found it"
-		}
-	case gone:
-		if strings.HasPrefix(name, "killed_files") {
-			break
-		}
-		if !inLine(name + ": done") {
-			return "the service has not written it"
-		}
-	case inResult, inProblem:
-		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after, mask) {
-			return "nothing masked is in the result"
-		}
-	case inFile:
-		for file, text := range l.files {
-			if strings.HasPrefix(file, name+".") || file == "output.json" {
-				if strings.Contains(text, name+": ") && strings.Contains(text, mask) {
-					return ""
-				}
-			}
-		}
-		return "nothing masked is in the file"
-	case withheld:
-		for file := range l.files {
-			if strings.HasPrefix(file, name+".") {
-				return "the file " + file + " is there"
-			}
-		}
-		if !inLine("withheld") {
-			return "the log does not say that the file is withheld"
-		}
-	case inName:
-		for file := range l.files {
-			if strings.HasPrefix(file, name+" "+mask) {
-				return ""
-			}
-		}
-		return "no file with a masked name is there"
-	case nowhere:
-		if slices.ContainsFunc(lines, func(line string) bool { return strings.HasSuffix(line, "the limit of a core dump is 0") }) {
-			return ""
-		}
-		return "a core dump could be made"
-	}
-	return ""
 }

@@ -20,8 +20,8 @@ import (
 // searchFolders looks through all files of the folders that a workspace and
 // its server use, and at their names. What is below a folder called work is
 // an execution's own while that runs.
-func (s *server) searchFolders(when string, w *workspace, own bool) {
-	s.t.Helper()
+func searchFolders(t *testing.T, found *findings, when string, w *workspace, own bool) {
+	t.Helper()
 	folders := []string{w.dir}
 	for _, entry := range w.env {
 		if name, value, _ := strings.Cut(entry, "="); name == "HOME" || name == "TMPDIR" || name == "XDG_CACHE_HOME" {
@@ -40,7 +40,7 @@ func (s *server) searchFolders(when string, w *workspace, own bool) {
 			case path == filepath.Join(w.dir, ".env"): // the user's
 				return nil
 			}
-			s.found.search(when+", the name of a file", []byte(path))
+			found.search(when+", the name of a file", []byte(path))
 			if !entry.Type().IsRegular() {
 				return nil
 			}
@@ -48,11 +48,11 @@ func (s *server) searchFolders(when string, w *workspace, own bool) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			s.found.search(when+", the file "+path, text)
+			found.search(when+", the file "+path, text)
 			return nil
 		})
 		if err != nil {
-			s.t.Errorf("searching %s: %v", folder, err)
+			t.Errorf("searching %s: %v", folder, err)
 		}
 	}
 }

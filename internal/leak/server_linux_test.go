@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -158,6 +157,17 @@ func (s *server) get(path, accept string) answer { return s.request(http.MethodG
 // start starts an execution with the secrets of canaries, and gives its id.
 func (s *server) start(m mode, canaries []leak.Canary) string {
 	s.t.Helper()
+	a := s.request(http.MethodPost, "/", "", request(s.t, m, canaries))
+	var e struct{ ID string }
+	if err := json.Unmarshal(a.body, &e); err != nil || a.status != http.StatusCreated {
+		s.t.Fatalf("starting %s: %d %s", m, a.status, a.body)
+	}
+	return e.ID
+}
+
+// request is the body of a request with the secrets of canaries.
+func request(t *testing.T, m mode, canaries []leak.Canary) []byte {
+	t.Helper()
 	secrets := map[string]string{}
 	for _, c := range canaries {
 		if c.Cell != fromDotenv && c.Cell != fromEnvironment {
@@ -166,14 +176,9 @@ func (s *server) start(m mode, canaries []leak.Canary) string {
 	}
 	body, err := json.Marshal(map[string]any{"mode": m, "$secrets": secrets})
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	a := s.request(http.MethodPost, "/", "", body)
-	var e struct{ ID string }
-	if err := json.Unmarshal(a.body, &e); err != nil || a.status != http.StatusCreated {
-		s.t.Fatalf("starting %s: %d %s", m, a.status, a.body)
-	}
-	return e.ID
+	return body
 }
 
 // A stream is the event stream of an execution, read by a goroutine.
@@ -221,76 +226,4 @@ func (s *server) awaitText(f *stream, text string) {
 			s.t.Fatalf("the stream never had %q:\n%s\n%s", text, f.text.bytes(), s.out.bytes())
 		}
 	}
-}
-
-// findings are the leaks of a subject.
-type findings struct {
-	net *leak.Net
-
-	mu    sync.Mutex
-	all   []leak.Finding
-	bytes int64 // searched
-}
-
-func newFindings(canaries []leak.Canary) *findings {
-	return &findings{net: leak.NewNet(canaries)}
-}
-
-func (f *findings) search(place string, text []byte) {
-	found := f.net.Search(place, text)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.bytes += int64(len(text))
-	f.all = append(f.all, found...)
-}
-
-// searchJSON searches the texts in a document, for what JSON writes otherwise.
-func (f *findings) searchJSON(place string, text []byte) {
-	var document any
-	if json.Unmarshal(text, &document) == nil {
-		f.search(place+", decoded", []byte(strings.Join(texts(document), "\n")))
-	}
-}
-
-func texts(document any) []string {
-	var all []string
-	switch node := document.(type) {
-	case string:
-		all = append(all, node)
-	case []any:
-		for _, element := range node {
-			all = append(all, texts(element)...)
-		}
-	case map[string]any:
-		for name, element := range node {
-			all = append(append(all, name), texts(element)...)
-		}
-	}
-	return all
-}
-
-// report fails the test for each cell that leaks, with one place each.
-func (f *findings) report(t *testing.T) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	seen := map[leak.Canary]bool{}
-	for _, found := range f.all {
-		if !seen[found.Canary] {
-			seen[found.Canary] = true
-			t.Errorf("LEAK: %s", found)
-		}
-	}
-}
-
-// cells are the names of the cells that have leaked.
-func (f *findings) cells() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var cells []string
-	for _, found := range f.all {
-		cells = append(cells, found.Canary.Cell)
-	}
-	slices.Sort(cells)
-	return slices.Compact(cells)
 }

@@ -47,6 +47,9 @@ const (
 	waits     mode = "waits"
 )
 
+// ends are the modes that end by themselves.
+var ends = []mode{returns, raises, fails, exits, raw, validates, dumps}
+
 // A way is one by which secrets get out. The services have a function of its
 // name.
 type way struct {

@@ -40,7 +40,13 @@ var starts = sync.OnceValue(func() chan<- func() {
 func startTied(cmd *exec.Cmd) error {
 	done := make(chan error, 1)
 	starts() <- func() { done <- cmd.Start() }
-	return <-done
+	err := <-done
+	if err == nil {
+		// Secrets are in the memory of the process: no file gets a copy of
+		// that. In a cage it is so before the process begins.
+		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) // it has ended already
+	}
+	return err
 }
 
 // awaitExit returns when the process has ended, and leaves it to be reaped;

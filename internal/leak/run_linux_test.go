@@ -1,0 +1,112 @@
+package leak_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+)
+
+// TestRun is the matrix for `qhubctl run`: what the terminal shows, and what is
+// left in folders. A user's home and the current folder are the service's own.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	source := newSource(t)
+	for _, k := range kits {
+		canaries := canariesFor(source, k)
+		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
+			s := newRun(t, k, canaries)
+			for _, m := range ends {
+				s.run(m)
+			}
+			s.found.report(t)
+			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
+		})
+	}
+}
+
+// newRun is a workspace for the program to run in.
+func newRun(t *testing.T, k kit, canaries []leak.Canary) *subject {
+	t.Helper()
+	return &subject{
+		kit: k, canaries: canaries, workspace: newWorkspace(t, k, false, canaries), server: &server{t: t, found: newFindings(canaries)},
+	}
+}
+
+// run runs the service in a mode, if there is a way of it. Both streams of the
+// service go to one terminal, so that a line of one may stand in a line of the
+// other: what looks wrong has to be wrong again.
+func (s *subject) run(m mode) {
+	s.t.Helper()
+	var canaries []leak.Canary
+	for _, c := range s.of(m) {
+		if c.Cell != "home" {
+			canaries = append(canaries, c)
+		}
+	}
+	if len(canaries) == 0 {
+		return
+	}
+	before := s.found.wrong
+	for range 3 {
+		s.found.wrong = maps.Clone(before)
+		s.found.check(s.kit, m, s.runOnce(m, canaries))
+		if len(s.found.wrong) == len(before) {
+			return
+		}
+	}
+}
+
+func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
+	s.t.Helper()
+	given := filepath.Join(s.t.TempDir(), "request.json") // outside of what is searched
+	write(s.t, given, string(request(s.t, m, canaries)))
+	out := filepath.Join(s.t.TempDir(), "out")
+	args := append([]string{"run", s.workspace.dir, "-d", "@" + given, "--output-dir", out}, s.workspace.flags...)
+	if m != raises { // which shows its problem as a person sees it
+		args = append(args, "--output", "json")
+	}
+	command := s.workspace.command(s.t, args...)
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+			s.t.Errorf("run %s: %v\n%.3000s", m, err, stderr.String())
+		}
+	}
+	s.found.search("standard output of run", []byte(stdout.String()))
+	s.found.searchJSON("standard output of run", []byte(stdout.String()))
+	s.found.search("standard error of run", []byte(stderr.String()))
+	l := &left{canaries: canaries, log: stderr.String(), result: stdout.String(), files: filesBelow(s.t, out)}
+	switch m {
+	case raises:
+		l.result = l.log
+	case raw: // which is the result, as a text
+		l.files["output.json"] = l.result
+	}
+	for name, text := range l.files {
+		s.found.search("the name of a file of run", []byte(name))
+		s.found.search("a file of run", []byte(text))
+	}
+	searchFolders(s.t, s.found, "after run", &s.workspace, false)
+	return l
+}
+
+func filesBelow(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		files[entry.Name()] = read(t, filepath.Join(dir, entry.Name()))
+	}
+	return files
+}

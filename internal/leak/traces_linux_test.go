@@ -1,0 +1,101 @@
+package leak_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+)
+
+// left is what there is of an execution when it has ended.
+type left struct {
+	id       string
+	canaries []leak.Canary
+	log      string
+	result   string
+	files    map[string]string
+}
+
+// check holds what an execution has left against what its ways should leave:
+// that the secrets were there, and what stands in their place.
+func (f *findings) check(k kit, m mode, l *left) {
+	traces := map[string]trace{}
+	for _, w := range ways {
+		traces[w.name] = w.leaves(k)
+	}
+	lines := strings.Split(l.log, "\n")
+	for _, c := range l.canaries {
+		name := parameter(c)
+		arrived := fmt.Sprintf("arrived %s %x", name, sha256.Sum256([]byte(c.Value)))
+		if !strings.Contains(l.log, arrived) && !strings.Contains(l.files["arrived"], arrived) {
+			f.complain(c.Cell, fmt.Sprintf("%s has not arrived: the log of %q has no %q", name, m, arrived))
+			continue
+		}
+		if missing := missingOf(l, lines, traces[c.Cell], name); missing != "" {
+			f.complain(c.Cell, name+": "+missing)
+		}
+	}
+}
+
+const mask = "[redacted]"
+
+// missingOf says what is missing of the trace that a secret should have left.
+func missingOf(l *left, lines []string, want trace, name string) string {
+	inLine := func(text string) bool {
+		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) && strings.Contains(line, text) })
+	}
+	switch want {
+	case inLog:
+		if !inLine(mask) {
+			return "nothing masked is in the log"
+		}
+	case notThere:
+		if !inLine(name + ": absent") {
+			return "the service has found it"
+		}
+	case gone:
+		if strings.HasPrefix(name, "killed_files") {
+			break
+		}
+		if !inLine(name + ": done") {
+			return "the service has not written it"
+		}
+	case inResult, inProblem:
+		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after, mask) {
+			return "nothing masked is in the result"
+		}
+	case inFile:
+		for file, text := range l.files {
+			if strings.HasPrefix(file, name+".") || file == "output.json" {
+				if strings.Contains(text, name+": ") && strings.Contains(text, mask) {
+					return ""
+				}
+			}
+		}
+		return "nothing masked is in the file"
+	case withheld:
+		for file := range l.files {
+			if strings.HasPrefix(file, name+".") {
+				return "the file " + file + " is there"
+			}
+		}
+		if !inLine("withheld") {
+			return "the log does not say that the file is withheld"
+		}
+	case inName:
+		for file := range l.files {
+			if strings.HasPrefix(file, name+" "+mask) {
+				return ""
+			}
+		}
+		return "no file with a masked name is there"
+	case nowhere:
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.HasSuffix(line, "the limit of a core dump is 0") }) {
+			return ""
+		}
+		return "a core dump could be made"
+	}
+	return ""
+}
