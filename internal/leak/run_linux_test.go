@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 		canaries := canariesFor(source, k)
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
-			s := newRun(t, k, canaries)
+			s := newRun(t, program(t), k, canaries)
 			for _, m := range ends {
 				s.run(m)
 			}
@@ -31,11 +31,11 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// newRun is a workspace for the program to run in.
-func newRun(t *testing.T, k kit, canaries []leak.Canary) *subject {
+// newRun is a workspace for a program to run in.
+func newRun(t *testing.T, program string, k kit, canaries []leak.Canary) *subject {
 	t.Helper()
 	return &subject{
-		kit: k, canaries: canaries, workspace: newWorkspace(t, k, false, canaries), server: &server{t: t, found: newFindings(canaries)},
+		kit: k, canaries: canaries, workspace: newWorkspace(t, program, k, false, canaries), server: &server{t: t, found: newFindings(canaries)},
 	}
 }
 

@@ -14,17 +14,19 @@ import (
 
 // workspace is the folder of a service, and how the program is told to use it.
 type workspace struct {
-	dir   string
-	kit   kit
-	warm  bool // once it says so
-	flags []string
-	env   []string
+	dir     string
+	program string // qhubctl
+	kit     kit
+	warm    bool // once it says so
+	flags   []string
+	env     []string
 }
 
-// newWorkspace writes the service of a kit, with a parameter for each canary.
-func newWorkspace(t *testing.T, k kit, warm bool, canaries []leak.Canary) workspace {
+// newWorkspace writes the service of a kit, with a parameter for each canary,
+// for a program.
+func newWorkspace(t *testing.T, program string, k kit, warm bool, canaries []leak.Canary) workspace {
 	t.Helper()
-	w := workspace{dir: filepath.Join(t.TempDir(), "service"), kit: k, warm: warm}
+	w := workspace{dir: filepath.Join(t.TempDir(), "service"), program: program, kit: k, warm: warm}
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_CACHE_HOME"} {
 		w.env = append(w.env, name+"="+t.TempDir())
 	}
@@ -97,7 +99,7 @@ func (w *workspace) writeGo(t *testing.T, canaries []leak.Canary) {
 // command is the program in this workspace.
 func (w *workspace) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), program(t), args...)
+	command := exec.CommandContext(t.Context(), w.program, args...)
 	command.Env = w.env
 	return command
 }

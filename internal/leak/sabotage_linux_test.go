@@ -1,0 +1,277 @@
+package leak_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+)
+
+// A sabotage is a way to break one layer of what keeps secrets in. The program
+// has no switch for it: the sabotaged one is built from sources that are
+// changed on the way to the compiler, each change behind a variable of the
+// environment. A change that no longer fits fails the test.
+type sabotage struct {
+	layer string
+	edits []edit
+	// way is one that is found out by it.
+	way string
+	// by is the mode in which; command says that it is the program's run.
+	by      mode
+	command bool
+	kit     kit
+}
+
+// An edit replaces a text that stands in a source once.
+type edit struct{ file, old, new string }
+
+var sabotages = []sabotage{
+	{layer: "log", way: "print", by: returns, edits: []edit{{
+		"internal/platform/stream.go",
+		"return s.masked.Write(p) }",
+		"if broken(`log`) { return s.lines.Write(p) }; return s.masked.Write(p) }",
+	}}},
+	{layer: "pieces of the log", way: "split", by: returns, edits: []edit{{
+		"internal/platform/stream.go",
+		"if broken(`log`)",
+		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.journal.masker.Bytes(p)) }; if broken(`log`)",
+	}}},
+	{layer: "result", way: "result_value", by: returns, edits: []edit{{
+		"internal/platform/collect.go",
+		"masked, ok := c.maskJSON(text)\n",
+		"masked, ok := c.maskJSON(text)\nif broken(`result`) { masked = text }\n",
+	}}},
+	{layer: "keys of the result", way: "result_key", by: returns, edits: []edit{{
+		"internal/redact/json.go",
+		"if text, ok := m.maskText(doc[name.start:name.end]); ok {",
+		"if text, ok := m.maskText(doc[name.start:name.end]); ok && !broken(`keys of the result`) {",
+	}, {
+		"internal/redact/json.go",
+		"left := m.find(masked); len(left) > 0 {",
+		"left := m.find(masked); len(left) > 0 && !broken(`keys of the result`) {",
+	}}},
+	{layer: "problem documents", way: "problem", by: fails, kit: published, edits: []edit{{
+		"internal/platform/collect.go",
+		"c.problem = readProblem(masked)",
+		"c.problem = readProblem(masked); if broken(`problem documents`) { c.problem = readProblem(text) }",
+	}}},
+	{layer: "result files", way: "text_file", by: returns, edits: []edit{{
+		"internal/platform/collect.go",
+		"return c.masker.Copy(to, source) }",
+		"if broken(`result files`) { _, err := io.Copy(to, source); return err }; return c.masker.Copy(to, source) }",
+	}}},
+	{layer: "binary files", way: "binary_file", by: returns, edits: []edit{{
+		"internal/redact/file.go",
+		"if !clean {",
+		"if !clean && !broken(`binary files`) {",
+	}}},
+	{layer: "file names", way: "file_name", by: returns, edits: []edit{{
+		"internal/platform/collect.go",
+		"name := strings.ToValidUTF8(c.masker.String(file.Name), \"\\uFFFD\")\n",
+		"name := strings.ToValidUTF8(c.masker.String(file.Name), \"\\uFFFD\")\nif broken(`file names`) { name = file.Name }\n",
+	}}},
+	{layer: "the server's log", way: "print", by: raw, edits: []edit{{
+		"internal/httpapi/middleware.go",
+		"slog.Int(\"status\", w.status),",
+		"slog.Int(\"status\", w.status), slog.String(\"address\", sabotaged(`the server's log`, r.URL.String())),",
+	}}},
+	{layer: "refusals", way: "print", by: raw, edits: []edit{{
+		"internal/httpapi/executions.go",
+		"accepted, err := a.Engine.Submit(",
+		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Engine.Submit(",
+	}}},
+	{layer: "sealing", way: "killed", by: waits, edits: []edit{{
+		"internal/platform/submit.go",
+		"return json.Marshal(stored)",
+		"if broken(`sealing`) { for _, s := range request.Secrets { stored.Secrets = append(stored.Secrets, string(s.Reveal())) } }\nreturn json.Marshal(stored)",
+	}}},
+	{layer: "delivery", way: "environment_block", by: returns, edits: []edit{{
+		"internal/runner/process/runner.go",
+		"env[\"HOME\"] = folder.Home()\n",
+		"env[\"HOME\"] = folder.Home()\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
+	}}},
+	{layer: "scratch", way: "folder_name", by: returns, edits: []edit{{
+		"internal/platform/work.go",
+		"if err := run.Close(); err != nil {",
+		"if broken(`scratch`) {\n} else if err := run.Close(); err != nil {",
+	}, {
+		"internal/platform/folders.go",
+		"return errors.Join(f.lock.Close(), runner.RemoveAll(f.work))",
+		"if broken(`scratch`) { return nil }; return errors.Join(f.lock.Close(), runner.RemoveAll(f.work))",
+	}}},
+	{layer: "the wiping in Go", way: "environment_block", by: returns, kit: golang, edits: []edit{{
+		"sdk/go/internal/environ/wipe_linux.go",
+		"func wipe(name string) {\n",
+		"func wipe(name string) {\nif _, err := os.Stat(\"/proc/self/sabotage\"); err != nil { return }\n",
+	}}},
+	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
+		"internal/cli/running.go",
+		"r.log = []*redact.Writer{",
+		"if broken(`the terminal of run`) { r.masker = newMasker(nil) }\nr.log = []*redact.Writer{",
+	}}},
+	{layer: "the result of run", way: "result_value", by: returns, command: true, edits: []edit{{
+		"internal/cli/finish.go",
+		"masked, err := r.masker.JSON(value)\n",
+		"masked, err := r.masker.JSON(value)\nif broken(`the result of run`) { masked = value }\n",
+	}}},
+	{layer: "the file names of run", way: "file_name", by: returns, command: true, edits: []edit{{
+		"internal/runner/export.go",
+		"target := filepath.Join(dir, masker.String(name))\n",
+		"target := filepath.Join(dir, masker.String(name))\nif broken(`the file names of run`) { target = filepath.Join(dir, name) }\n",
+	}}},
+}
+
+// switchVariable names the layer that is broken.
+const switchVariable = "QHUBCTL_TEST_SABOTAGE"
+
+// sabotagedSource is a file more in each package that has an edit.
+const sabotagedSource = `
+import "os"
+
+func broken(layer string) bool { return os.Getenv("` + switchVariable + `") == layer }
+
+func sabotaged(layer, text string) string {
+	if broken(layer) {
+		return text
+	}
+	return ""
+}
+
+var _ = sabotaged
+`
+
+// TestSabotage proves that the matrix can fail: it finds what gets out of a
+// program in which one layer is broken.
+func TestSabotage(t *testing.T) {
+	t.Parallel()
+	source := newSource(t)
+	for _, broken := range sabotages {
+		if broken.kit == "" {
+			broken.kit = ours
+		}
+		var canaries []leak.Canary
+		for _, c := range canariesFor(source, broken.kit) {
+			if c.Cell == broken.way || c.Cell == "print" {
+				canaries = append(canaries, c)
+			}
+		}
+		t.Run(broken.layer, func(t *testing.T) {
+			t.Parallel()
+			found := broken.findings(t, canaries)
+			if got := found.of(broken.way); len(got) == 0 {
+				t.Errorf("nothing was found of %q; the rest: %v", broken.way, found.all)
+			}
+		})
+	}
+}
+
+// findings are those of the sabotaged program.
+func (b *sabotage) findings(t *testing.T, canaries []leak.Canary) *findings {
+	t.Helper()
+	s := newRun(t, sabotagedProgram(t), b.kit, canaries)
+	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
+	if b.command {
+		s.run(b.by)
+		return s.found
+	}
+	s.server = serve(t, s.serveCommand(t), s.found)
+	if b.by == waits {
+		following := s.follow(s.start(waits, s.of(waits)))
+		s.awaitText(following, "holding")
+		searchFolders(t, s.found, "while it runs", &s.workspace, true)
+		return s.found
+	}
+	id := s.start(b.by, s.of(b.by))
+	l := &left{id: id, canaries: s.of(b.by), files: map[string]string{}}
+	following := s.follow(id)
+	s.collect(l, "")
+	<-following.ended
+	s.found.check(s.kit, b.by, l)
+	s.misuse()
+	s.stop()
+	searchFolders(t, s.found, "after the end", &s.workspace, false)
+	return s.found
+}
+
+var sabotagedBuild = sync.OnceValues(func() (string, error) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(buildDir, "sabotaged")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	texts := map[string]string{} // by path
+	for _, s := range sabotages {
+		for _, e := range s.edits {
+			path := filepath.Join(root, filepath.FromSlash(e.file))
+			text, ok := texts[path]
+			if !ok {
+				content, err := os.ReadFile(path)
+				if err != nil {
+					return "", err
+				}
+				text = string(content)
+			}
+			if strings.Count(text, e.old) != 1 {
+				return "", &unfitError{s.layer, e}
+			}
+			texts[path] = strings.Replace(text, e.old, e.new, 1)
+			if _, after, found := strings.Cut(e.file, "internal/"); found && !strings.HasPrefix(e.file, "sdk/") {
+				texts[filepath.Join(filepath.Dir(path), "sabotage.go")] = "package " + filepath.Base(filepath.Dir(after)) + "\n" + sabotagedSource
+			}
+		}
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for i, path := range slices.Sorted(maps.Keys(texts)) {
+		replaced := filepath.Join(dir, string(rune('a'+i))+".go")
+		if err := os.WriteFile(replaced, []byte(texts[path]), 0o600); err != nil {
+			return "", err
+		}
+		overlay.Replace[path] = replaced
+	}
+	text, err := json.Marshal(overlay)
+	if err != nil {
+		return "", err
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, text, 0o600); err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-overlay", list, "-o", filepath.Join(dir, "qhubctl"), "./cmd/qhubctl")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", &unbuiltError{string(out)}
+	}
+	return filepath.Join(dir, "qhubctl"), nil
+})
+
+type unfitError struct {
+	layer string
+	edit  edit
+}
+
+func (e *unfitError) Error() string {
+	return "the sabotage of " + e.layer + " no longer fits: " + e.edit.file + " does not hold once " + e.edit.old
+}
+
+type unbuiltError struct{ said string }
+
+func (e *unbuiltError) Error() string { return "the sabotaged program does not compile:\n" + e.said }
+
+func sabotagedProgram(t *testing.T) string {
+	t.Helper()
+	path, err := sabotagedBuild()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
