@@ -3,14 +3,12 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/defect"
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
@@ -56,18 +54,13 @@ func secure(h http.Header) {
 }
 
 // recovered answers for a handler that has panicked, and reports whether it
-// could: a client must not take half an answer for a whole one. The value of a
-// panic may hold anything, so only its type is logged, except for errors of the
-// Go runtime; a stack holds addresses alone.
+// could: a client must not take half an answer for a whole one.
 func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return false
 	}
-	what := fmt.Sprintf("%T", cause)
-	if known, ok := cause.(runtime.Error); ok {
-		what = known.Error()
-	}
-	a.Log.Error("a request caused a panic", "route", r.Pattern, "panic", what, "stack", string(debug.Stack()))
+	what, trace := defect.Describe(cause)
+	a.Log.Error("a request caused a panic", "route", r.Pattern, "panic", what, "stack", trace)
 	if w.status != 0 {
 		return false
 	}

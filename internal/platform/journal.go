@@ -30,6 +30,7 @@ type journal struct {
 	masker *redact.Masker
 	write  func([]execution.LogEntry) error
 	failed func(lost int, err error)
+	defect func(what, trace string)
 	limit  int64
 	// exceeded is called once, when more comes than the limit allows.
 	exceeded func()
@@ -63,6 +64,9 @@ func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64
 	}
 	j.failed = func(lost int, err error) {
 		e.log.Error("cannot write the log of an execution", "execution", id, "lines", lost, "error", err)
+	}
+	j.defect = func(what, trace string) {
+		e.log.Error("a defect has ended the log of an execution", "execution", id, "panic", what, "stack", trace)
 	}
 	go j.loop()
 	return j

@@ -2,10 +2,12 @@ package platform
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/qhubctl/qhubctl/internal/defect"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
@@ -18,19 +20,35 @@ const maxLine = 16 << 10
 type stream struct {
 	masked *redact.Writer
 	lines  *lineWriter
+	broken bool // by a defect
 }
 
 // stream makes a stream whose lines have a severity unless they name one.
 func (j *journal) stream(severity execution.Severity) *stream {
 	lines := &lineWriter{journal: j, severity: severity}
-	return &stream{j.masker.Writer(lines), lines}
+	return &stream{masked: j.masker.Writer(lines), lines: lines}
 }
 
-// Write takes what the service prints.
-func (s *stream) Write(p []byte) (int, error) { return s.masked.Write(p) }
+// Write takes what the service prints. What a defect of ours keeps from being
+// masked is not shown, nor what comes after it.
+func (s *stream) Write(p []byte) (n int, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			what, trace := defect.Describe(cause)
+			s.lines.journal.defect(what, trace)
+			s.broken, err = true, errDefect
+		}
+	}()
+	return s.masked.Write(p)
+}
+
+var errDefect = errors.New("a defect has ended the log")
 
 // close passes on what was held back: the last line may have no end.
 func (s *stream) close() {
+	if s.broken {
+		return
+	}
 	_ = s.masked.Close() // a lineWriter does not fail
 	s.lines.flush()
 }

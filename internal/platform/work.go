@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/defect"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -158,6 +159,7 @@ func (w *work) reason() reason {
 
 // do brings the execution to its end.
 func (w *work) do() {
+	defer w.guard()
 	p, problem := w.prepare()
 	if problem != nil {
 		w.finish(ending{status: execution.Failed, problem: problem})
@@ -175,6 +177,18 @@ func (w *work) do() {
 	}
 	w.wrote(started)
 	w.finish(w.perform(p))
+}
+
+// guard makes the end of an execution of a panic, which is a defect of ours: it
+// must not end the server and all that runs there, nor print what it is about.
+func (w *work) guard() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	what, trace := defect.Describe(cause)
+	w.engine.log.Error("a defect has ended an execution", "execution", w.id, "panic", what, "stack", trace)
+	w.finish(ending{status: execution.Failed, problem: execution.Internal()})
 }
 
 // notStarted deals with an execution that could not be made RUNNING.
@@ -216,6 +230,11 @@ func (w *work) perform(p *prepared) ending {
 		return w.endedBy(ending{status: execution.Failed, problem: execution.StartFailed(
 			"The process of the service could not be started. The operator finds the reason in the server's log.")})
 	}
+	defer func() {
+		if err := run.Close(); err != nil {
+			w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", p.masker.String(err.Error()))
+		}
+	}()
 	w.attach(run)
 	outcome, err := run.Wait()
 	stdout.close()
@@ -223,11 +242,7 @@ func (w *work) perform(p *prepared) ending {
 	if err != nil {
 		w.engine.log.Error("cannot wait for a service", "service", w.revision.ID, "execution", w.id, "error", err)
 	}
-	end := w.collect(run, outcome, p.masker, journal)
-	if err := run.Close(); err != nil {
-		w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", err)
-	}
-	return end
+	return w.collect(run, outcome, p.masker, journal)
 }
 
 // endedBy is the end of an execution that was stopped, if it was.

@@ -1,0 +1,61 @@
+//go:build unix
+
+package platform_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// panicking fails with the secrets that it is given, as a defect might.
+type panicking struct{ runner.Runner }
+
+func (panicking) Start(_ context.Context, job runner.Job) (runner.Run, error) {
+	panic("with " + string(job.Secrets[0].Value.Reveal()))
+}
+
+// A defect in the way of one execution ends that, and says nothing of values.
+func TestDefectEndsOneExecution(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	s := serve(t, t.TempDir(), func(c *platform.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	broken := probeService(t)
+	broken.Runner = panicking{broken.Runner}
+	s.set(broken)
+	e := s.run(action("return").token(secretValue))
+	if e.Status != execution.Failed || e.Problem == nil || e.Problem.Title != execution.Internal().Title {
+		t.Errorf("it ended %s with %v", e.Status, e.Problem)
+	}
+	if said := log.String(); !strings.Contains(said, "panic=string") || strings.Contains(said, secretValue) {
+		t.Errorf("the log says %s", said)
+	}
+	s.set(probeService(t))
+	if e := s.run(action("return").token(secretValue)); e.Status != execution.Succeeded {
+		t.Errorf("the next one ended %s with %v", e.Status, e.Problem)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
