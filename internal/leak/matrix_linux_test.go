@@ -199,7 +199,6 @@ func (s *subject) killAndServeAgain() {
 		s.t.Errorf("there are only %d files of processes to look at", n)
 	}
 	searchFolders(s.t, s.found, "while it runs", &s.workspace, true)
-	s.searchDatabase("while it runs", &s.workspace)
 	if err := s.command.Process.Kill(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -213,7 +212,6 @@ func (s *subject) killAndServeAgain() {
 	s.collect(l, "FAILED")
 	s.found.check(s.kit, waits, l)
 	searchFolders(s.t, s.found, "served again", &s.workspace, false)
-	s.searchDatabase("served again", &s.workspace)
 	for _, command := range [][]string{
 		{"list"}, {"get", s.seen[returns].id}, {"log", s.seen[returns].id}, {"result", s.seen[raises].id}, {"list", "--output", "json"},
 	} {

@@ -25,6 +25,7 @@ func TestRun(t *testing.T) {
 			for _, m := range ends {
 				s.run(m)
 			}
+			searchFolders(t, s.found, "after run", &s.workspace, false)
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
 		})
@@ -94,7 +95,6 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 		s.found.search("the name of a file of run", []byte(name))
 		s.found.search("a file of run", []byte(text))
 	}
-	searchFolders(s.t, s.found, "after run", &s.workspace, false)
 	return l
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/leak"
@@ -35,8 +34,8 @@ type edit struct{ file, old, new string }
 var sabotages = []sabotage{
 	{layer: "log", way: "print", by: returns, edits: []edit{{
 		"internal/platform/stream.go",
-		"return s.masked.Write(p) }",
-		"if broken(`log`) { return s.lines.Write(p) }; return s.masked.Write(p) }",
+		"return s.masked.Write(p)\n",
+		"if broken(`log`) { return s.lines.Write(p) }\nreturn s.masked.Write(p)\n",
 	}}},
 	{layer: "pieces of the log", way: "split", by: returns, edits: []edit{{
 		"internal/platform/stream.go",
@@ -151,6 +150,10 @@ var _ = sabotaged
 // program in which one layer is broken.
 func TestSabotage(t *testing.T) {
 	t.Parallel()
+	program, err := sabotagedProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
 	source := newSource(t)
 	for _, broken := range sabotages {
 		if broken.kit == "" {
@@ -164,7 +167,7 @@ func TestSabotage(t *testing.T) {
 		}
 		t.Run(broken.layer, func(t *testing.T) {
 			t.Parallel()
-			found := broken.findings(t, canaries)
+			found := broken.findings(t, program, canaries)
 			if got := found.of(broken.way); len(got) == 0 {
 				t.Errorf("nothing was found of %q; the rest: %v", broken.way, found.all)
 			}
@@ -173,9 +176,9 @@ func TestSabotage(t *testing.T) {
 }
 
 // findings are those of the sabotaged program.
-func (b *sabotage) findings(t *testing.T, canaries []leak.Canary) *findings {
+func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary) *findings {
 	t.Helper()
-	s := newRun(t, sabotagedProgram(t), b.kit, canaries)
+	s := newRun(t, program, b.kit, canaries)
 	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
 	if b.command {
 		s.run(b.by)
@@ -200,7 +203,8 @@ func (b *sabotage) findings(t *testing.T, canaries []leak.Canary) *findings {
 	return s.found
 }
 
-var sabotagedBuild = sync.OnceValues(func() (string, error) {
+// sabotagedProgram builds it.
+func sabotagedProgram() (string, error) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		return "", err
@@ -252,7 +256,7 @@ var sabotagedBuild = sync.OnceValues(func() (string, error) {
 		return "", &unbuiltError{string(out)}
 	}
 	return filepath.Join(dir, "qhubctl"), nil
-})
+}
 
 type unfitError struct {
 	layer string
@@ -266,12 +270,3 @@ func (e *unfitError) Error() string {
 type unbuiltError struct{ said string }
 
 func (e *unbuiltError) Error() string { return "the sabotaged program does not compile:\n" + e.said }
-
-func sabotagedProgram(t *testing.T) string {
-	t.Helper()
-	path, err := sabotagedBuild()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
