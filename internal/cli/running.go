@@ -75,9 +75,11 @@ func (r *running) openService(ctx context.Context) error {
 		return err
 	}
 	r.finder = localsecret.NewFinder(r.given, r.service.files)
-	known := r.finder.Candidates()
-	known = append(known, secretsOf(r.body)...)
-	r.masker = newMasker(known)
+	given := secretsOf(r.body)
+	r.masker = newMasker(append(r.finder.Candidates(), given...))
+	for _, value := range given {
+		value.Clear()
+	}
 	r.service.masker = r.masker
 	return nil
 }

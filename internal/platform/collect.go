@@ -182,11 +182,14 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 	if !named || c.hasResult || file.Size > maxValue {
 		return false, nil
 	}
-	text, err := readFile(output, file.Name)
+	text, err := readFile(output, file)
 	if err != nil {
 		return false, err
 	}
 	masked, ok := c.maskJSON(text)
+	if len(text) > 0 && (len(masked) == 0 || &masked[0] != &text[0]) { // secrets are in it, or may be
+		defer clear(text)
+	}
 	if !ok {
 		return false, nil // a service may write what it likes: then it is a file
 	}
@@ -219,13 +222,16 @@ func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 	return masked, err == nil && json.Valid(masked) && utf8.Valid(masked)
 }
 
-func readFile(output *runner.Output, name string) ([]byte, error) {
-	file, err := output.Open(name)
+// readFile reads a file of an execution that has ended. It makes no other copy.
+func readFile(output *runner.Output, file runner.File) ([]byte, error) {
+	opened, err := output.Open(file.Name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = file.Close() }()
-	return io.ReadAll(io.LimitReader(file, maxValue+1))
+	defer func() { _ = opened.Close() }()
+	text := make([]byte, file.Size)
+	_, err = io.ReadFull(opened, text)
+	return text, err
 }
 
 // readProblem reads the problem document of a service; nil if it is none.

@@ -60,7 +60,7 @@ func (b *bodyReader) secrets(at path, value jsontext.Value) {
 		b.fail(at, "must be an object of secret names and strings")
 		return
 	}
-	decoder := jsontext.NewDecoder(bytes.NewReader(value))
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(value)) // see split
 	_, err := decoder.ReadToken()
 	for err == nil && decoder.PeekKind() != '}' {
 		var name jsontext.Token

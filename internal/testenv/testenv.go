@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -127,8 +128,20 @@ func PythonFolder(dir string) (string, error) {
 
 // Build builds qhubctl into a folder below dir and returns that folder.
 func Build(dir string) (string, error) {
+	noteSources()
 	folder := filepath.Join(dir, "bin")
 	return folder, run([]string{"go", "build", "-o", folder + string(filepath.Separator), "github.com/qhubctl/qhubctl/cmd/qhubctl"})
+}
+
+// noteSources looks into the folders of all that the program is made of. The
+// result of a test is taken as that of the next run unless something has
+// changed that the test itself has looked at.
+func noteSources() {
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	for _, folder := range []string{"cmd", "internal", "sdk"} {
+		_ = filepath.WalkDir(filepath.Join(root, folder), func(string, fs.DirEntry, error) error { return nil })
+	}
 }
 
 // Installers are the variables, as NAME=value, by which pip and uv reach their

@@ -11,6 +11,8 @@ import (
 // tree is killed: a pipe may have been handed to a process out of our reach.
 const drainTime = 2 * time.Second
 
+const drainBuffer = 32 << 10
+
 // Pipes carry what a process prints: Drain, or Abandon, once the process has
 // its ends; Finish when it has ended.
 type Pipes struct {
@@ -77,7 +79,10 @@ func drain(sink io.Writer, pipe io.Reader) {
 	if f, ok := sink.(*firstLine); ok {
 		defer f.close()
 	}
-	if _, err := io.Copy(sink, pipe); err != nil {
+	// A buffer of our own, as what is in it may be secret and is wiped.
+	buffer := make([]byte, drainBuffer)
+	defer clear(buffer)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sink}, struct{ io.Reader }{pipe}, buffer); err != nil {
 		_, _ = io.Copy(io.Discard, pipe)
 	}
 }
