@@ -18,7 +18,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 RUFF_VERSION := 0.17.5
 RUFF := $(TOOLS)/ruff-$(RUFF_VERSION)/bin/ruff
-PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runner docs
+PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runner internal/leak docs
 
 # The race detector needs a C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

@@ -14,7 +14,7 @@ func TestDescribe(t *testing.T) {
 	for want, fail := range map[string]func([]byte){
 		"string":              func(b []byte) { panic(string(b)) },
 		"*errors.errorString": func(b []byte) { panic(errors.New(string(b))) },
-		"runtime error: index out of range [12] with length 12": func(b []byte) { b[len(b)]++ },
+		"runtime error: index out of range [12] with length 12": func(b []byte) { b[cap(b[:len(b):len(b)])]++ },
 	} {
 		what, trace := describe(fail, []byte(secret))
 		if what != want {

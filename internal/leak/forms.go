@@ -51,6 +51,7 @@ func (c Canary) Forms() []Form {
 		for at := 0; at+16 <= len(c.Value); at += 8 {
 			add("a piece", c.Value[at:at+16])
 		}
+	default:
 	}
 	return forms
 }

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "qhubctl-leak-")
 		if err != nil {
-			panic(err) //nolint:forbidigo // there is no test yet
+			panic(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		buildDir = dir

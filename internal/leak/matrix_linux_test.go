@@ -74,11 +74,11 @@ func canariesFor(source *leak.Source, k kit) []leak.Canary {
 	return canaries
 }
 
-func newSubject(t *testing.T, k kit, warm bool, flag string, canaries []leak.Canary) *subject {
+func newSubject(t *testing.T, k kit, warm bool, option string, canaries []leak.Canary) *subject {
 	t.Helper()
 	s := &subject{kit: k, canaries: canaries, workspace: newWorkspace(t, program(t), k, warm, canaries), seen: map[mode]*left{}}
-	if flag != "" {
-		s.workspace.flags = append(s.workspace.flags, flag)
+	if option != "" {
+		s.workspace.flags = append(s.workspace.flags, option)
 	}
 	s.server = serve(t, s.serveCommand(t), newFindings(canaries))
 	if warm {

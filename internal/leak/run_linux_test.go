@@ -90,6 +90,7 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 		l.result = l.log
 	case raw: // which is the result, as a text
 		l.files["output.json"] = l.result
+	default:
 	}
 	for name, text := range l.files {
 		s.found.search("the name of a file of run", []byte(name))

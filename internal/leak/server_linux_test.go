@@ -195,7 +195,7 @@ func (s *server) follow(id string) *stream {
 		s.t.Fatal(err)
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	response, err := s.client.Do(request)
+	response, err := s.client.Do(request) //nolint:bodyclose // the goroutine closes it
 	if err != nil {
 		s.t.Fatal(err)
 	}

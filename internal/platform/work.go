@@ -159,7 +159,11 @@ func (w *work) reason() reason {
 
 // do brings the execution to its end.
 func (w *work) do() {
-	defer w.guard()
+	defer func() {
+		if cause := recover(); cause != nil {
+			w.endByDefect(cause)
+		}
+	}()
 	p, problem := w.prepare()
 	if problem != nil {
 		w.finish(ending{status: execution.Failed, problem: problem})
@@ -179,13 +183,10 @@ func (w *work) do() {
 	w.finish(w.perform(p))
 }
 
-// guard makes the end of an execution of a panic, which is a defect of ours: it
-// must not end the server and all that runs there, nor print what it is about.
-func (w *work) guard() {
-	cause := recover()
-	if cause == nil {
-		return
-	}
+// endByDefect makes the end of an execution of a panic, which is a defect of
+// ours: it must not end the server and all that runs there, nor print what it
+// is about.
+func (w *work) endByDefect(cause any) {
 	what, trace := defect.Describe(cause)
 	w.engine.log.Error("a defect has ended an execution", "execution", w.id, "panic", what, "stack", trace)
 	w.finish(ending{status: execution.Failed, problem: execution.Internal()})

@@ -155,7 +155,9 @@ way_percent_path = encoded(lambda value: percent(value, safe="/"))
 way_percent_plus = encoded(urllib.parse.quote_plus)
 way_json = encoded(json.dumps)
 way_json_unicode = encoded(lambda value: json.dumps(value, ensure_ascii=False))
-way_json_in_json = encoded(lambda value: json.dumps(json.dumps({"token": value}, ensure_ascii=False), ensure_ascii=False))
+way_json_in_json = encoded(
+    lambda value: json.dumps(json.dumps({"token": value}, ensure_ascii=False), ensure_ascii=False)
+)
 way_repr = encoded(repr)
 way_repr_bytes = encoded(lambda value: repr(value.encode()))
 way_ascii = encoded(ascii)
@@ -250,7 +252,9 @@ way_environment_block = absent(lambda name: read("/proc/self/environ"))
 way_parent_environment = absent(lambda name: read(f"/proc/{os.getppid()}/environ") + read("/proc/1/environ"))
 way_child_environment = absent(lambda name: output_of("/usr/bin/env", "-0"))
 way_child_environment_block = absent(lambda name: output_of("/bin/cat", "/proc/self/environ"))
-way_arguments = absent(lambda name: read("/proc/self/cmdline") + read(f"/proc/{os.getppid()}/cmdline") + repr(sys.argv).encode())
+way_arguments = absent(
+    lambda name: read("/proc/self/cmdline") + read(f"/proc/{os.getppid()}/cmdline") + repr(sys.argv).encode()
+)
 
 
 def way_child_output(name, value):
@@ -389,7 +393,9 @@ def mode_fails(values):
     for name, value in values.items():
         if name.startswith("problem_extensions_"):
             extensions[name] = {"nested": [value], f"{name}: {value}": value}
-    raise HandlerError("failed on purpose", " ".join(f"{n}: {v}" for n, v in values.items() if "_extensions_" not in n), extensions)
+    raise HandlerError(
+        "failed on purpose", " ".join(f"{n}: {v}" for n, v in values.items() if "_extensions_" not in n), extensions
+    )
 
 
 def mode_exits(values):
