@@ -41,7 +41,7 @@ func (r *running) finish() error {
 	}
 	if !r.stopped {
 		if report.Files, err = r.exportFiles(left); err != nil {
-			return &exitError{exitFailed, err}
+			return &exitError{exitFailed, errors.New(r.masker.String(err.Error()))} // it names files of the service
 		}
 	}
 	if r.options.output == "json" {

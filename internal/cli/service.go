@@ -158,6 +158,7 @@ func (s *service) describe(ctx context.Context, e process.Execution) (*signature
 	if err != nil {
 		return nil, err
 	}
+	document = maskDescription(s.masker, document)
 	described, err := signature.Parse(document)
 	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
 		broken.Message, broken.Traceback = s.masker.String(broken.Message), s.masker.String(broken.Traceback)

@@ -263,6 +263,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 				found, ok := finder.Find(p)
 				return found.Value, found.Origin, ok
 			},
+			Masked: finder.Candidates,
 			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
 				dir := w.DataPool(p.Name)
 				return dir, dir != ""

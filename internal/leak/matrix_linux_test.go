@@ -127,6 +127,7 @@ func (s *subject) leak() {
 		s.found.check(s.kit, m, l)
 	}
 	s.misuse()
+	s.found.checkDescription(s.of(describes), s.get("/openapi.json", "").body)
 }
 
 // collect reads all that there is of an execution, which must have ended as

@@ -25,6 +25,14 @@ func TestRun(t *testing.T) {
 			for _, m := range ends {
 				s.run(m)
 			}
+			for _, command := range []string{"describe", "openapi"} {
+				args := append([]string{command, s.workspace.dir}, s.workspace.flags...)
+				out := []byte(s.workspace.qhubctl(t, args...))
+				s.found.search("what "+command+" prints", out)
+				if command == "openapi" {
+					s.found.checkDescription(s.of(describes), out)
+				}
+			}
 			searchFolders(t, s.found, "after run", &s.workspace, false)
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)

@@ -26,6 +26,8 @@ type sabotage struct {
 	by      mode
 	command bool
 	kit     kit
+	// open: without a cage, which holds it back as well.
+	open bool
 }
 
 // An edit replaces a text that stands in a source once.
@@ -85,6 +87,16 @@ var sabotages = []sabotage{
 		"internal/httpapi/executions.go",
 		"accepted, err := a.Engine.Submit(",
 		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Engine.Submit(",
+	}}},
+	{layer: "the description", way: described, by: returns, edits: []edit{{
+		"internal/cli/service.go",
+		"document = maskDescription(s.masker, document)\n",
+		"if !broken(`the description`) { document = maskDescription(s.masker, document) }\n",
+	}}},
+	{layer: "secrets that are no parameters", way: undeclared, by: returns, open: true, edits: []edit{{
+		"internal/platform/prepare.go",
+		"if w.revision.Defaults.Masked != nil {",
+		"if w.revision.Defaults.Masked != nil && !broken(`secrets that are no parameters`) {",
 	}}},
 	{layer: "sealing", way: "killed", by: waits, edits: []edit{{
 		"internal/platform/submit.go",
@@ -180,6 +192,9 @@ func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary
 	t.Helper()
 	s := newRun(t, program, b.kit, canaries)
 	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
+	if b.open {
+		s.workspace.flags = append(s.workspace.flags, "--no-sandbox")
+	}
 	if b.command {
 		s.run(b.by)
 		return s.found

@@ -169,10 +169,8 @@ func (s *server) start(m mode, canaries []leak.Canary) string {
 func request(t *testing.T, m mode, canaries []leak.Canary) []byte {
 	t.Helper()
 	secrets := map[string]string{}
-	for _, c := range canaries {
-		if c.Cell != fromDotenv && c.Cell != fromEnvironment {
-			secrets[parameter(c)] = c.Value
-		}
+	for _, c := range given(canaries) {
+		secrets[parameter(c)] = c.Value
 	}
 	body, err := json.Marshal(map[string]any{"mode": m, "$secrets": secrets})
 	if err != nil {

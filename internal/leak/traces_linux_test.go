@@ -29,12 +29,21 @@ func (f *findings) check(k kit, m mode, l *left) {
 	for _, c := range l.canaries {
 		name := parameter(c)
 		arrived := fmt.Sprintf("arrived %s %x", name, sha256.Sum256([]byte(c.Value)))
-		if !strings.Contains(l.log, arrived) && !strings.Contains(l.files["arrived"], arrived) {
+		if c.Cell != undeclared && !strings.Contains(l.log, arrived) && !strings.Contains(l.files["arrived"], arrived) {
 			f.complain(c.Cell, fmt.Sprintf("%s has not arrived: the log of %q has no %q", name, m, arrived))
 			continue
 		}
 		if missing := missingOf(l, lines, traces[c.Cell], name); missing != "" {
 			f.complain(c.Cell, name+": "+missing)
+		}
+	}
+}
+
+// checkDescription looks for what a description has in place of secrets.
+func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
+	for _, c := range canaries {
+		if _, after, found := strings.Cut(string(document), parameter(c)); !found || !strings.Contains(after, "see "+mask) {
+			f.complain(c.Cell, parameter(c)+": nothing masked is in the description")
 		}
 	}
 }
@@ -51,6 +60,11 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 		if !inLine(mask) {
 			return "nothing masked is in the log"
 		}
+	case ifThere:
+		if strings.Contains(l.log, name) && !inLine(mask) {
+			return "nothing masked is in the log"
+		}
+	case inPage: // see subject.describe
 	case notThere:
 		if !inLine(name + ": absent") {
 			return "the service has found it"

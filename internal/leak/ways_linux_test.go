@@ -27,7 +27,9 @@ const (
 	withheld  trace = "file withheld, named in the log"
 	inName    trace = "masked in the name of the file"
 	inProblem trace = "masked in the problem document"
+	inPage    trace = "masked in the description"
 	notThere  trace = "not there"
+	ifThere   trace = "masked in the log, or not to be read"
 	gone      trace = "gone with the execution"
 	nowhere   trace = "nowhere"
 )
@@ -45,6 +47,7 @@ const (
 	validates mode = "validates"
 	dumps     mode = "dumps"
 	waits     mode = "waits"
+	describes mode = "describes"
 )
 
 // ends are the modes that end by themselves.
@@ -85,6 +88,8 @@ var ways = []way{
 	{"child_output", "the output of a child", returns, inLog, false},
 	{"dotenv", "a secret from `.env`", returns, inLog, false},
 	{"environment", "a secret from the server's environment", returns, inLog, false},
+	{"undeclared", "one from `.env` that the service reads by itself", returns, ifThere, true},
+	{"described", "the same, as the default of an input", describes, inPage, true},
 
 	{"base64", "base64", returns, inLog, false},
 	{"base64_behind_one", "base64, behind one byte", returns, inLog, false},
@@ -154,11 +159,24 @@ var ways = []way{
 	{"killed_files", "the same, with files that the service has written", waits, gone, false},
 }
 
-// The ways whose secrets come from the server, and from no request.
+// The ways whose secrets come from the server, and from no request. The last
+// two have no parameters: the service reads .env by itself.
 const (
 	fromDotenv      = "dotenv"
 	fromEnvironment = "environment"
+	undeclared      = "undeclared"
+	described       = "described"
 )
+
+// given are the canaries that a request brings.
+func given(canaries []leak.Canary) []leak.Canary {
+	return slices.DeleteFunc(declared(canaries), func(c leak.Canary) bool { return c.Cell == fromDotenv || c.Cell == fromEnvironment })
+}
+
+// declared are the canaries that a service has parameters for.
+func declared(canaries []leak.Canary) []leak.Canary {
+	return slices.DeleteFunc(slices.Clone(canaries), func(c leak.Canary) bool { return c.Cell == undeclared || c.Cell == described })
+}
 
 // waysOf are those of one mode that a kit knows.
 func waysOf(k kit, m mode) []way {

@@ -34,7 +34,7 @@ func newWorkspace(t *testing.T, program string, k kit, warm bool, canaries []lea
 	var dotenv strings.Builder
 	for _, c := range canaries {
 		switch c.Cell {
-		case fromDotenv:
+		case fromDotenv, undeclared, described:
 			value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(c.Value)
 			fmt.Fprintf(&dotenv, "%s=\"%s\"\n", variable(c), value)
 		case fromEnvironment:
@@ -64,8 +64,13 @@ func (w *workspace) writePython(t *testing.T, canaries []leak.Canary) {
 	w.flags = []string{"--python", python(t).Interpreter}
 	var program strings.Builder
 	program.WriteString("from typing import Optional\n\nfrom qhub.commons.secret import SecretValue\n\nfrom src import ways\n\n\ndef run(\n    mode: str,\n")
-	for _, c := range canaries {
+	for _, c := range declared(canaries) {
 		fmt.Fprintf(&program, "    %s: Optional[SecretValue] = None,\n", parameter(c))
+	}
+	for _, c := range canaries {
+		if c.Cell == described {
+			fmt.Fprintf(&program, "    %s: str = \"see \" + ways.dotenv(%q),\n", parameter(c), variable(c))
+		}
 	}
 	program.WriteString(") -> dict:\n    given = dict(locals())\n    return ways.carry_out(given.pop(\"mode\"), given)\n")
 	write(t, filepath.Join(w.dir, "src", "__init__.py"), "")
@@ -83,7 +88,7 @@ func (w *workspace) writeGo(t *testing.T, canaries []leak.Canary) {
 	w.env = append(w.env, "GOCACHE="+strings.TrimSpace(string(cache)), "GOPROXY=off", "GOFLAGS=-mod=mod")
 	w.qhubctl(t, "init", w.dir, "--lang", "go")
 	var fields, list strings.Builder
-	for i, c := range canaries {
+	for i, c := range declared(canaries) {
 		fmt.Fprintf(&fields, "\tF%d *secret.Value `json:%q`\n", i, parameter(c))
 		fmt.Fprintf(&list, "\t\t{%q, in.F%d, \"\"},\n", parameter(c), i)
 	}

@@ -136,6 +136,11 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
+	if w.revision.Defaults.Masked != nil {
+		for _, value := range w.revision.Defaults.Masked() {
+			known = append(known, redact.Secret{Value: value.Reveal()})
+		}
+	}
 	p.masker = redact.New(known)
 	return nil
 }

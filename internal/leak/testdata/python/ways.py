@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -28,7 +29,7 @@ def carry_out(mode, secrets):
     """Leaks every secret in its way, and then ends as the mode says."""
     global OUTPUT
     OUTPUT = os.environ.get("OUTPUT_DIRECTORY", "out")
-    values = {name: secret.unwrap() for name, secret in secrets.items() if secret is not None}
+    values = {name: secret.unwrap() for name, secret in secrets.items() if hasattr(secret, "unwrap")}
     arrived = [f"arrived {name} {hashlib.sha256(value.encode()).hexdigest()}\n" for name, value in values.items()]
     print("".join(arrived), flush=True)
     write(os.path.join(OUTPUT, "arrived"), "".join(arrived).encode())
@@ -356,11 +357,30 @@ def way_nested(name, value):
     result[name] = dataclasses.asdict(Inner(["first", [value]], {"deep": {"deeper": value}, value: [{value: value}]}))
 
 
+# The file that the user of the server keeps secrets in.
+
+
+def dotenv(variable=""):
+    """A variable of .env, or all as a dictionary; nothing where it cannot be read."""
+    variables = {}
+    for entry in read(".env").decode().splitlines():
+        name, _, value = entry.partition("=")
+        variables[name] = re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), value[1:-1])
+    return variables.get(variable, "") if variable else variables
+
+
+def leak_undeclared():
+    for variable, value in dotenv().items():
+        if variable.startswith("SECRET_UNDECLARED_"):
+            way_print(variable.removeprefix("SECRET_").lower(), value)
+
+
 # Ends.
 
 
 def mode_returns(values):
     sys.stdout.write("\n")
+    leak_undeclared()
     for name, value in values.items():
         if name.startswith("unfinished_"):
             way_unfinished(name, value)
