@@ -145,6 +145,7 @@ var ways = []way{
 	{"folder_name", "the name of a folder in the output", returns, gone, false},
 
 	{"os_environ", "the environment, as the service sees it", returns, notThere, false},
+	{"environment_at_import", "the environment while the service is imported", returns, notThere, true},
 	{"environment_block", "`/proc/self/environ`", returns, notThere, false},
 	{"parent_environment", "`/proc/*/environ` of parents and the template", returns, notThere, false},
 	{"arguments", "the arguments of the service and its parent", returns, notThere, false},

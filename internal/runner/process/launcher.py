@@ -8,7 +8,7 @@ With "describe" the service is described first: the document of docs/signature.m
 line, and a second order says whether to go on: {"run": true, "secrets": {...}}. End of input means: no more.
 
 So secrets come by a pipe. They are never in the environment block this process was started with, which others may
-read; they stand in os.environ only until the runtime has injected them.
+read; they stand in os.environ only while the runtime injects them, after the service was imported.
 """
 
 # It says so itself where it is started by a Python that is too old for f-strings and the rest.
@@ -84,6 +84,21 @@ def describe_service(entrypoint, path):
         os.dup2(out.fileno(), 1)
 
 
+def import_ahead(entrypoint):
+    """Imports the service while no secret is in the environment, where its modules and their children would find it.
+
+    What fails is left to the runtime, which imports it again and says what is wrong.
+    """
+    import importlib
+
+    try:
+        importlib.import_module(entrypoint.partition(":")[0])
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return
+
+
 def scrub_after_injection():
     """The published package leaves its secrets in os.environ, for every child to inherit: remove each once used."""
     import qhub.commons
@@ -119,10 +134,11 @@ def main():
     close_input()
     if not order or not order.get("run"):
         return 0
-    os.environ.update(order.pop("secrets", None) or {})
-    del order
     from qhub.commons.runtime.main import main as run_service
 
+    import_ahead(entrypoint)
+    os.environ.update(order.pop("secrets", None) or {})
+    del order
     scrub_after_injection()
     return run_service()
 

@@ -21,6 +21,7 @@ import traceback
 import urllib.parse
 import warnings
 
+AT_IMPORT = "\n".join(os.environ.values()).encode()
 OUTPUT = os.environ.get("OUTPUT_DIRECTORY", "out")
 result = {}
 
@@ -249,6 +250,7 @@ def output_of(*command):
 
 
 way_os_environ = absent(lambda name: repr(dict(os.environ)).encode() + "\n".join(os.environ.values()).encode())
+way_environment_at_import = absent(lambda name: AT_IMPORT)
 way_environment_block = absent(lambda name: read("/proc/self/environ"))
 way_parent_environment = absent(lambda name: read(f"/proc/{os.getppid()}/environ") + read("/proc/1/environ"))
 way_child_environment = absent(lambda name: output_of("/usr/bin/env", "-0"))
