@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,8 @@ func newSource(t *testing.T) *leak.Source {
 	return leak.NewSource(seed)
 }
 
-// A subject is a service of one kit under one server, with all its canaries.
+// A subject is a service of one kit with all its canaries, and the server that
+// serves it.
 type subject struct {
 	*server
 	kit       kit
@@ -40,18 +40,25 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 	source := newSource(t)
 	for _, c := range []struct {
-		name string
-		kit  kit
-		warm bool
-		flag string
+		name  string
+		kit   kit
+		warm  bool
+		flags []string
 	}{
-		{"warm", ours, true, ""}, {"cold", ours, false, ""}, {"warm", published, true, ""}, {"cold", published, false, ""},
-		{"a process", golang, false, ""}, {"warm without a cage", ours, true, "--no-sandbox"}, {"without a cage", golang, false, "--no-sandbox"},
+		{"warm", ours, true, nil},
+		{"cold", ours, false, nil},
+		{"warm, without a cage", ours, true, []string{"--no-sandbox"}},
+		{"warm", published, true, nil},
+		{"cold", published, false, nil},
+		{"in a cage", golang, false, nil},
+		{"without a cage", golang, false, []string{"--no-sandbox"}},
 	} {
 		canaries := canariesFor(source, c.kit)
 		t.Run(string(c.kit)+" "+c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSubject(t, c.kit, c.warm, c.flag, canaries)
+			s := newSubject(t, program(t), c.kit, c.warm, canaries)
+			s.workspace.flags = append(s.workspace.flags, c.flags...)
+			s.serve()
 			s.leak()
 			s.killAndServeAgain()
 			s.stop()
@@ -74,21 +81,23 @@ func canariesFor(source *leak.Source, k kit) []leak.Canary {
 	return canaries
 }
 
-func newSubject(t *testing.T, k kit, warm bool, option string, canaries []leak.Canary) *subject {
+// newSubject writes the workspace; no server serves it yet.
+func newSubject(t *testing.T, program string, k kit, warm bool, canaries []leak.Canary) *subject {
 	t.Helper()
-	s := &subject{kit: k, canaries: canaries, workspace: newWorkspace(t, program(t), k, warm, canaries), seen: map[mode]*left{}}
-	if option != "" {
-		s.workspace.flags = append(s.workspace.flags, option)
+	return &subject{
+		kit: k, canaries: canaries, workspace: newWorkspace(t, program, k, warm, canaries),
+		server: &server{t: t, found: newFindings(canaries)}, seen: map[mode]*left{},
 	}
-	s.server = serve(t, s.serveCommand(t), newFindings(canaries))
-	if warm {
-		s.await("the service starts warm")
-	}
-	return s
 }
 
-func (s *subject) serveCommand(t *testing.T) *exec.Cmd {
-	return s.workspace.command(t, append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload"}, s.workspace.flags...)...)
+// serve starts a server, and waits until it is as warm as it gets.
+func (s *subject) serve() {
+	s.t.Helper()
+	args := append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload"}, s.workspace.flags...)
+	s.server = serve(s.t, s.workspace.command(s.t, args...), s.found)
+	if s.workspace.warm {
+		s.await("the service starts warm")
+	}
 }
 
 // of are the canaries of one mode.
@@ -208,7 +217,7 @@ func (s *subject) killAndServeAgain() {
 	s.found.search("the terminal of serve", s.out.bytes())
 	searchFolders(s.t, s.found, "after the kill", &s.workspace, true)
 	s.searchDatabase("after the kill", &s.workspace)
-	s.server = serve(s.t, s.serveCommand(s.t), s.found)
+	s.serve()
 	l := &left{id: id, canaries: s.of(waits), files: map[string]string{}}
 	s.collect(l, "FAILED")
 	s.found.check(s.kit, waits, l)

@@ -30,9 +30,9 @@ func TestMemory(t *testing.T) {
 			}
 		}
 	}
-	s := newRun(t, program(t), ours, canaries)
+	s := newSubject(t, program(t), ours, false, canaries)
 	s.workspace.env = append(s.workspace.env, "GODEBUG=clobberfree=1", "GOGC=1")
-	s.server = serve(t, s.serveCommand(t), s.found)
+	s.serve()
 	for m, status := range map[mode]string{returns: "SUCCEEDED", fails: "FAILED"} {
 		l := &left{id: s.start(m, s.of(m)), files: map[string]string{}}
 		s.collect(l, status)

@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 		canaries := canariesFor(source, k)
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
-			s := newRun(t, program(t), k, canaries)
+			s := newSubject(t, program(t), k, false, canaries)
 			for _, m := range ends {
 				s.run(m)
 			}
@@ -37,14 +37,6 @@ func TestRun(t *testing.T) {
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
 		})
-	}
-}
-
-// newRun is a workspace for a program to run in.
-func newRun(t *testing.T, program string, k kit, canaries []leak.Canary) *subject {
-	t.Helper()
-	return &subject{
-		kit: k, canaries: canaries, workspace: newWorkspace(t, program, k, false, canaries), server: &server{t: t, found: newFindings(canaries)},
 	}
 }
 

@@ -190,7 +190,7 @@ func TestSabotage(t *testing.T) {
 // findings are those of the sabotaged program.
 func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary) *findings {
 	t.Helper()
-	s := newRun(t, program, b.kit, canaries)
+	s := newSubject(t, program, b.kit, false, canaries)
 	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
 	if b.open {
 		s.workspace.flags = append(s.workspace.flags, "--no-sandbox")
@@ -199,7 +199,7 @@ func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary
 		s.run(b.by)
 		return s.found
 	}
-	s.server = serve(t, s.serveCommand(t), s.found)
+	s.serve()
 	if b.by == waits {
 		following := s.follow(s.start(waits, s.of(waits)))
 		s.awaitText(following, "holding")

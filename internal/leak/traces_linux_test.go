@@ -50,6 +50,9 @@ func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
 
 const mask = "[redacted]"
 
+// near is how far behind its name a secret stands.
+const near = 250
+
 // missingOf says what is missing of the trace that a secret should have left.
 func missingOf(l *left, lines []string, want trace, name string) string {
 	inLine := func(text string) bool {
@@ -64,7 +67,7 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 		if strings.Contains(l.log, name) && !inLine(mask) {
 			return "nothing masked is in the log"
 		}
-	case inPage: // see subject.describe
+	case inPage: // see checkDescription
 	case notThere:
 		if !inLine(name + ": absent") {
 			return "the service has found it"
@@ -77,7 +80,7 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 			return "the service has not written it"
 		}
 	case inResult, inProblem:
-		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after, mask) {
+		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after[:min(len(after), near)], mask) {
 			return "nothing masked is in the result"
 		}
 	case inFile:
