@@ -39,13 +39,19 @@ func TestMemory(t *testing.T) {
 	}
 	// net/http reads by a buffer for each connection, and keeps what was in it
 	// until more is read: here, headers that fill it. Each request also gives
-	// the collector something to do.
-	for range 100 {
-		s.client.CloseIdleConnections()
-		s.get("/nothing?"+strings.Repeat("x", 8<<10), "")
-	}
+	// the collector something to do; it sweeps when it likes.
 	found := newFindings(held)
-	found.searchMemory(t, s.command.Process.Pid)
+	for range 20 {
+		for range 50 {
+			s.client.CloseIdleConnections()
+			s.get("/nothing?"+strings.Repeat("x", 8<<10), "")
+		}
+		found.all = nil
+		found.searchMemory(t, s.command.Process.Pid)
+		if len(found.all) == 0 {
+			break
+		}
+	}
 	found.report(t)
 	// What the server holds, it has to: this search finds it.
 	all := newFindings(canaries)

@@ -50,8 +50,16 @@ func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
 
 const mask = "[redacted]"
 
-// near is how far behind its name a secret stands.
-const near = 250
+// maskedNear reports whether a mask stands close behind a name.
+func maskedNear(text, name string) bool {
+	const near = 250
+	for rest, found := text, true; found; {
+		if _, rest, found = strings.Cut(rest, name); strings.Contains(rest[:min(len(rest), near)], mask) {
+			return true
+		}
+	}
+	return false
+}
 
 // missingOf says what is missing of the trace that a secret should have left.
 func missingOf(l *left, lines []string, want trace, name string) string {
@@ -80,7 +88,7 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 			return "the service has not written it"
 		}
 	case inResult, inProblem:
-		if _, after, found := strings.Cut(l.result, name); !found || !strings.Contains(after[:min(len(after), near)], mask) {
+		if !maskedNear(l.result, name) {
 			return "nothing masked is in the result"
 		}
 	case inFile:
