@@ -31,7 +31,7 @@ type running struct {
 	service   *service
 	finder    *localsecret.Finder
 	masker    *redact.Masker
-	log       []*redact.Writer
+	log       []*maskedLog
 	folder    *runner.Folder
 	execution process.Execution // started already, to describe itself
 	signature *signature.Signature
@@ -113,7 +113,7 @@ func (r *running) placeFolder(context.Context) error {
 // command starts nothing yet. Standard output of the service is a part of its
 // log: the result goes another way.
 func (r *running) command() process.Command {
-	r.log = []*redact.Writer{r.masker.Writer(r.streams.Log()), r.masker.Writer(r.streams.Log())}
+	r.log = []*maskedLog{newMaskedLog(r.masker, r.streams.Log()), newMaskedLog(r.masker, r.streams.Log())}
 	return r.service.command(*r.folder, r.log[0], r.log[1])
 }
 

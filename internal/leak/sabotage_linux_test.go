@@ -124,8 +124,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
 		"internal/cli/running.go",
-		"r.log = []*redact.Writer{",
-		"if broken(`the terminal of run`) { r.masker = newMasker(nil) }\nr.log = []*redact.Writer{",
+		"r.log = []*maskedLog{",
+		"if broken(`the terminal of run`) { r.masker = newMasker(nil) }\nr.log = []*maskedLog{",
 	}}},
 	{layer: "the result of run", way: "result_value", by: returns, command: true, edits: []edit{{
 		"internal/cli/finish.go",
