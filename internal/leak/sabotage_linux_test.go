@@ -114,8 +114,8 @@ var sabotages = []sabotage{
 		"if broken(`scratch`) {\n} else if err := run.Close(); err != nil {",
 	}, {
 		"internal/platform/folders.go",
-		"return errors.Join(f.lock.Close(), runner.RemoveAll(f.work))",
-		"if broken(`scratch`) { return nil }; return errors.Join(f.lock.Close(), runner.RemoveAll(f.work))",
+		"return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
+		"if broken(`scratch`) { return nil }\nreturn errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
 	}}},
 	{layer: "the wiping in Go", way: "environment_block", by: returns, kit: golang, edits: []edit{{
 		"sdk/go/internal/environ/wipe_linux.go",
