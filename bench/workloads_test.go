@@ -44,7 +44,7 @@ var workloads = []workload{
 		golang: goService(`"strings"`, "", `map[string]any{"text": strings.Repeat("x", 1_000_000)}`),
 	},
 	{
-		name: "log-10MB", callers: []int{1, 16},
+		name: "log-10MB", callers: []int{1, 4},
 		python: pythonHead + `
     for i in range(100_000):
         print(f"line {i:05} " + "x" * 88)
