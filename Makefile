@@ -51,16 +51,26 @@ test: test-go test-python ## run all tests
 test-go:
 	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
 	$(GO) test $(RACE) $(ABREAST) -timeout 15m ./...
-	cd bench && $(GO) vet ./...
+	cd bench && $(GO) vet ./... && $(GO) test ./figures
 
 .PHONY: test-python
 test-python:
 	$(PYTHON) sdk/python/run_tests.py
 
 .PHONY: bench
-bench: build ## measure: start-up, masking, store, Python kit (BENCHTIME=1s COUNT=1)
-	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... ./sdk/...
+bench: build ## measure: start-up, serving, growth, masking (BENCHTIME=1s COUNT=1)
+	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./internal/... ./sdk/...
 	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
+
+# What docs/benchmarks.md says of serving and growth; a second takes about ten
+# minutes in all.
+.PHONY: figures
+figures: build ## measure serving and growth, and write that into the docs (BENCHTIME=1s)
+	mkdir -p bin
+	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench 'Growth|Services' -benchtime $(BENCHTIME) -timeout 30m \
+		./internal/store/sqlite ./internal/platform | tee bin/figures.txt
+	cd bench && $(GO) test -run '^$$' -bench 'GoRunner|Budget|Serving' -benchtime $(BENCHTIME) -timeout 30m . | tee -a ../bin/figures.txt
+	cd bench && $(GO) run ./figures < ../bin/figures.txt
 
 .PHONY: attack
 attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)

@@ -1,0 +1,90 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+)
+
+// BenchmarkGoRunner is what `serve` adds to the process of a service in Go, its
+// folders and its sandbox included, beside a bare exec of the same program with
+// the same input. The three take turns. To add at most 1 ms is what is aimed at.
+func BenchmarkGoRunner(b *testing.B) {
+	workspace := place(b, contender{golang: true}, workloads[0])
+	program, input, output := filepath.Join(workspace, "service.exe"), b.TempDir(), b.TempDir()
+	goRun(b, workspace, nil, "go", "build", "-o", program, ".")
+	goWrite(b, filepath.Join(input, "data.json"), `{"n": 1}`)
+	env := runner.BaseEnvironment()
+	env["INPUT_DIRECTORY"], env["OUTPUT_DIRECTORY"] = input, output
+	machine := cage.Detect(cage.Options{})
+	defer machine.Close()
+	open := &process.Runner{Program: process.Binary{Path: program}, Dir: workspace, Environment: runner.BaseEnvironment()}
+	caged := &process.Runner{
+		Program: open.Program, Dir: open.Dir, Environment: open.Environment,
+		Cage: &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.DefaultLimits()}},
+	}
+	scratch := b.TempDir()
+
+	var bareTimes, openTimes, cagedTimes goTimes
+	for b.Loop() {
+		bareTimes.measure(b, func() { goRun(b, workspace, env.List(), program) })
+		openTimes.measure(b, func() { runOnce(b, open, scratch) })
+		cagedTimes.measure(b, func() { runOnce(b, caged, scratch) })
+	}
+	for _, way := range []struct {
+		name  string
+		times goTimes
+	}{{"bare", bareTimes}, {"open", openTimes}, {"caged", cagedTimes}} {
+		b.ReportMetric(goMedian(way.times.wall), way.name+"-ms")
+		b.ReportMetric(goMedian(way.times.cpu), way.name+"-cpu-ms")
+	}
+	b.ReportMetric(goMedian(openTimes.wall)-goMedian(bareTimes.wall), "open-adds-ms")
+	b.ReportMetric(goMedian(cagedTimes.wall)-goMedian(bareTimes.wall), "caged-adds-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+// measure adds what f takes, of this process and its children.
+func (t *goTimes) measure(b *testing.B, f func()) {
+	b.Helper()
+	used := func() (sum time.Duration) {
+		for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+			var usage syscall.Rusage
+			if err := syscall.Getrusage(who, &usage); err != nil {
+				b.Fatal(err)
+			}
+			sum += time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		}
+		return sum
+	}
+	before, begun := used(), time.Now()
+	f()
+	t.add(time.Since(begun), used()-before)
+}
+
+// runOnce is one execution by a runner.
+func runOnce(b *testing.B, r runner.Runner, scratch string) {
+	b.Helper()
+	run, err := r.Start(context.Background(), runner.Job{
+		ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard,
+		Inputs: map[string]json.RawMessage{"data": json.RawMessage(`{"n": 1}`)},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	outcome, err := run.Wait()
+	if err != nil || outcome != (runner.Outcome{}) {
+		b.Fatalf("%v %+v", err, outcome)
+	}
+	if err := run.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
