@@ -55,6 +55,7 @@ type serving struct {
 	wrappedBy  uint32        // the version of the master key that all secrets are wrapped by
 	machine    *cage.Machine // nil: executions are not confined
 	engine     *platform.Engine
+	templates  *warm.Pool // the processes that are forked, of all services
 	current    *service
 	warming    sync.WaitGroup
 	api        *httpapi.API
@@ -63,7 +64,7 @@ type serving struct {
 
 // serveRun serves until it is interrupted.
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
-	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose)}
+	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), templates: warm.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {
 		for i := len(s.closers) - 1; i >= 0; i-- {
@@ -288,7 +289,7 @@ func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Pro
 			}, nil
 		}
 	}
-	return opened.runner(s.log, standby, shut, s.engine.Scratch())
+	return opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
 }
 
 func (s *serving) newAPI() error {

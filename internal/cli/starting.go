@@ -40,8 +40,9 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 // runner runs the executions of the service, each in a process of its own. The
 // folders are placed anew for each. The first ones start cold until the
 // returned runner, if it is a warm one, is prepared. They are shut in a cage
-// if there is one, and their folders are below scratch.
-func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string) (runner.Runner, *warm.Program) {
+// if there is one, and their folders are below scratch. The process that is
+// forked has its room in the pool, if there is one.
+func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string, pool *warm.Pool) (runner.Runner, *warm.Program) {
 	env := s.environment(runner.Folder{})
 	python, whyNot := s.forkable()
 	if whyNot != "" {
@@ -49,7 +50,7 @@ func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scra
 	}
 	r := warm.NewRunner(warm.Options{
 		Python: python, Dir: s.workspace.Dir, Environment: env,
-		Standby: standby, Idle: keepIdle, Cage: shut, Scratch: scratch, Logger: log,
+		Standby: standby, Idle: keepIdle, Pool: pool, Cage: shut, Scratch: scratch, Logger: log,
 	})
 	program := r.Program()
 	return r, program
@@ -72,7 +73,7 @@ func (s *service) start(ctx context.Context, streams *term.Streams) (workspace.S
 	if known, ok := s.workspace.CachedStart(s.key); ok {
 		return known, nil
 	}
-	_, program := s.runner(slog.New(slog.DiscardHandler), 0, nil, "")
+	_, program := s.runner(slog.New(slog.DiscardHandler), 0, nil, "", nil)
 	defer func() { _ = program.Close() }() // it never fails
 	done := streams.Step("Importing the service ahead, as serve does")
 	err := program.Prepare(ctx)

@@ -187,7 +187,7 @@ func (e *execution) runCold(secrets []process.Secret, reason error) error {
 	if e.stopped {
 		return nil
 	}
-	e.program.options.Logger.Debug("a fork was lost before it began; starting cold", "reason", reason)
+	e.program.startsCold(Lost, reason.Error())
 	var err error
 	if e.cold, err = e.program.options.Python.Start(e.command, false); err != nil {
 		return err

@@ -24,6 +24,9 @@ type Options struct {
 	Standby int
 	// Idle is how long a template is kept without executions. Zero: for good.
 	Idle time.Duration
+	// Pool is what the template shares its room with those of other services
+	// in; nil: it has all it wants.
+	Pool *Pool
 	// Finalize takes the interpreter of each execution down as a cold one is,
 	// instead of doing only what others can see of that. It costs 10 to 60 ms.
 	Finalize bool
@@ -74,6 +77,7 @@ type Program struct {
 	failures int
 	closed   bool
 	active   int // executions
+	stats    Stats
 	idle     *time.Timer
 	retired  sync.WaitGroup
 }
@@ -85,7 +89,7 @@ func New(options Options) *Program {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Program{options: options, ctx: ctx, cancel: cancel}
+	return &Program{options: options, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
 // Prepare makes a template ahead and returns when it is ready, or when it is
@@ -118,34 +122,40 @@ func (p *Program) Files() []string { return p.options.Python.Files() }
 // Start implements [process.Program]. Describing is done cold: it is needed
 // once, and a template has nothing to say about it.
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
-	if !describe {
-		if t := p.template(); t != nil {
-			e, err := t.execution(p, c)
-			if err == nil {
-				return e, nil
-			}
-			p.options.Logger.Debug("no fork; starting cold", "dir", p.options.Dir, "reason", err)
-			p.release()
-			p.refused(t, err)
-		}
+	if describe {
+		return p.options.Python.Start(c, describe)
 	}
+	t, cause, reason := p.template()
+	if t != nil {
+		e, err := t.execution(p, c)
+		if err == nil {
+			return e, nil
+		}
+		cause, reason = Refused, err.Error()
+		p.release()
+		p.refused(t, err)
+	}
+	p.startsCold(cause, reason)
 	return p.options.Python.Start(c, describe)
 }
 
 // template is the one that is ready, in use until release; nil if there is
-// none, which will be mended for the next time.
-func (p *Program) template() *template {
+// none, and why, which will be mended for the next time if it can be.
+func (p *Program) template() (t *template, cause Cause, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == nil {
+	switch {
+	case p.current == nil && p.cold != "":
+		return nil, Unforkable, p.cold
+	case p.current == nil:
 		p.make()
-		return nil
+		return nil, Preparing, "the process to be forked is not ready"
 	}
 	p.active++
-	if p.idle != nil {
-		p.idle.Stop()
-	}
-	return p.current
+	p.stats.Warm++
+	p.stopIdle()
+	p.options.Pool.use(p.current)
+	return p.current, "", ""
 }
 
 // refused gives a template up whose forks do not come to life.
@@ -164,11 +174,25 @@ func (p *Program) refused(t *template, err error) {
 // release is called when an execution of a template has ended.
 func (p *Program) release() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.active--
+	p.awaitIdle()
+	p.mu.Unlock()
+	p.options.Pool.fit() // it may be the one to go
+}
+
+// awaitIdle ends the template when it has done nothing for too long. p.mu is
+// held.
+func (p *Program) awaitIdle() {
 	if p.active == 0 && p.options.Idle > 0 && p.current != nil {
+		p.stopIdle()
 		current := p.current
 		p.idle = time.AfterFunc(p.options.Idle, func() { p.endIdle(current) })
+	}
+}
+
+func (p *Program) stopIdle() {
+	if p.idle != nil {
+		p.idle.Stop()
 	}
 }
 
@@ -177,6 +201,17 @@ func (p *Program) endIdle(t *template) {
 	defer p.mu.Unlock()
 	if p.active == 0 && p.current == t {
 		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
+		p.retire()
+	}
+}
+
+// evict ends a template for the room it takes, unless it is in use.
+func (p *Program) evict(t *template) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == 0 && p.current == t {
+		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", t.memory)
+		p.stats.Evicted++
 		p.retire()
 	}
 }
@@ -197,6 +232,7 @@ func (p *Program) make() <-chan struct{} {
 		defer close(making)
 		t, err := startTemplate(p.ctx, p.options)
 		p.made(t, err)
+		p.options.Pool.fit()
 	})
 	return making
 }
@@ -213,6 +249,9 @@ func (p *Program) made(t *template, err error) {
 		p.failed(err.Error())
 	default:
 		p.current = t
+		p.stats.Templates++
+		p.options.Pool.join(p, t)
+		p.awaitIdle()
 		p.retired.Go(func() { p.watch(t) })
 		if p.closed {
 			p.retire()
@@ -238,6 +277,7 @@ func (p *Program) watch(t *template) {
 	defer p.mu.Unlock()
 	if p.current == t {
 		p.current = nil
+		p.options.Pool.leave(t)
 		p.options.Logger.Debug("a template ended by itself", "dir", p.options.Dir)
 		p.failed("the process that is forked for each execution keeps ending by itself")
 	}
@@ -252,7 +292,9 @@ func (p *Program) succeeded() {
 
 // retire ends the template once its executions have ended. p.mu is held.
 func (p *Program) retire() {
+	p.stopIdle()
 	if p.current != nil {
+		p.options.Pool.leave(p.current)
 		p.current.retire()
 		p.current = nil
 	}
@@ -264,11 +306,9 @@ func (p *Program) Close() error {
 	p.cancel()
 	p.mu.Lock()
 	p.closed = true
-	if p.idle != nil {
-		p.idle.Stop()
-	}
 	p.retire()
 	p.mu.Unlock()
 	p.retired.Wait()
+	p.options.Logger.Debug("executions were started", "dir", p.options.Dir, "how", p.Stats())
 	return nil
 }

@@ -36,6 +36,7 @@ type template struct {
 	common   *common         // nil if there is none
 	control  *net.UnixConn
 	imported time.Duration
+	memory   int64
 	printed  [2]*recorder // while it was imported
 	standby  chan *fork
 	gone     chan struct{} // closed when it says nothing more
@@ -89,7 +90,7 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 		t.end()
 		return nil, err
 	}
-	t.common = t.openCommon()
+	t.common, t.memory = t.openCommon(), memoryOf(t.pid) // before forks share it
 	go t.listen()
 	for range o.Standby {
 		t.refill()

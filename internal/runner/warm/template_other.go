@@ -19,6 +19,7 @@ type template struct {
 	process  *process.Process
 	imported time.Duration
 	pid      int
+	memory   int64
 	shut     *process.Cage
 	gone     chan struct{}
 }
@@ -34,3 +35,5 @@ func (t *template) end()    {}
 func (t *template) execution(*Program, process.Command) (process.Execution, error) {
 	return nil, &coldError{"warm starts need Linux"}
 }
+
+func machineMemory() int64 { return 0 }
