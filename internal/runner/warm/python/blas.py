@@ -46,8 +46,10 @@ def libraries():
 
 
 def wanted_threads():
+    """As many as OpenBLAS starts by itself: no more than there are processors, whatever it is told."""
+    processors = len(os.sched_getaffinity(0))
     for name in THREADS[:3]:
-        value = os.environ.get(name, "")
+        value = os.environ.get(name, "").partition(",")[0].strip()  # OpenMP takes one number for each level
         if value.isdigit() and int(value) > 0:
-            return int(value)
-    return len(os.sched_getaffinity(0))
+            return min(int(value), processors)
+    return processors

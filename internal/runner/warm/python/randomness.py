@@ -10,7 +10,7 @@ import os
 import random
 import sys
 
-SEEDING = {"random": ("seed", "setstate"), "numpy.random": ("seed", "set_state")}
+SEEDING = {"random": ("seed", "setstate"), "numpy.random": ("seed", "set_state", "set_bit_generator")}
 
 
 class Watch:
@@ -28,7 +28,9 @@ class Watch:
 
     def _follow(self, name, module):
         for function in SEEDING[name]:
-            original = getattr(module, function)
+            original = getattr(module, function, None)
+            if original is None:  # an old numpy has no other generators
+                continue
             self._originals.append((module, function, original))
             setattr(module, function, self._noting(name, function, original))
 
