@@ -43,6 +43,25 @@ func BenchmarkExecution(b *testing.B) {
 	}
 }
 
+// BenchmarkExecutionImporting is one execution of a service that does nothing
+// but import what others do, in a cage: cold, and by a fork that stands by.
+func BenchmarkExecutionImporting(b *testing.B) {
+	for _, imports := range []string{"json", "numpy", "pandas"} {
+		o := numerical(b, written(b, "import "+imports+"\ndef run(action: str, text: str) -> dict:\n    return {}\n", confined()))
+		o.Standby = 2
+		standby := prepared(b, o)
+		for name, r := range map[string]runner.Runner{
+			"cold":    &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage},
+			"standby": standby,
+		} {
+			b.Run(imports+"/"+name, func(b *testing.B) { benchmarkExecution(b, r) })
+			if err := r.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+	}
+}
+
 func benchmarkExecution(b *testing.B, r runner.Runner) {
 	scratch := inScratch(b)
 	for b.Loop() {

@@ -171,7 +171,7 @@ func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
 }
 
 // written is a service of this text.
-func written(t *testing.T, program string, shut *process.Cage) warm.Options {
+func written(t testing.TB, program string, shut *process.Cage) warm.Options {
 	t.Helper()
 	o := service(t, nil, shut)
 	o.Dir = t.TempDir()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,6 +96,7 @@ func TestServerToBeKilled(t *testing.T) {
 	started(t, r)
 	forks := children(t, template)
 	for len(forks) < 2 { // the one that stands by is being made
+		runtime.Gosched()
 		forks = children(t, template)
 	}
 	fmt.Println("processes", template, strings.Trim(fmt.Sprint(forks), "[]"))
@@ -174,7 +176,7 @@ func awaitEnd(t *testing.T, pid, handle int) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // a number
+		case err == unix.EINTR:
 			continue
 		case err != nil:
 			t.Error(err)

@@ -43,5 +43,5 @@ func machineMemory() int64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
 	}
-	return int64(info.Totalram) * int64(info.Unit) //nolint:gosec // less than there are numbers
+	return int64(info.Totalram) * int64(info.Unit)
 }

@@ -128,7 +128,7 @@ func TestNumericalServicesWorkInAFork(t *testing.T) {
 	for _, action := range actions {
 		want[action] = do(t, cold(numericalService(t, nil, nil)), action)
 	}
-	if want["multiply"].value["right"] != true {
+	if right, _ := want["multiply"].value["right"].(bool); !right {
 		t.Errorf("the product is wrong even cold: %v", want)
 	}
 	each(t, func(t *testing.T, shut *process.Cage) {

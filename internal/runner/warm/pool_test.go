@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -209,7 +210,8 @@ func TestIdleTemplatesEnd(t *testing.T) {
 	if got := <-messages; got != "ending an idle template" {
 		t.Errorf("%q", got)
 	}
-	for r.Program().State().Warm { // it is noted under a lock
+	for r.Program().State().Warm { // it is told before it is noted
+		runtime.Gosched()
 	}
 	n.succeeds(r)
 	if got := <-messages; got != "an execution starts cold" {
