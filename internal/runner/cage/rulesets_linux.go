@@ -80,7 +80,8 @@ func (r *Ruleset) Wall() (*Wall, error) {
 		if rule.place == nil {
 			continue
 		}
-		if err := w.allow(rule.access, rule.place); err != nil {
+		// Fd may be used: a place is no socket whose mode would change by it.
+		if err := w.allow(rule.access, int(rule.place.Fd())); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", rule.path, err), w.File.Close())
 		}
 	}
@@ -108,24 +109,22 @@ func (w *Wall) allowPath(access uint64, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	file := os.NewFile(uintptr(place), path) //nolint:gosec // a descriptor
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
+	defer func() { _ = unix.Close(place) }()
+	var info unix.Stat_t
+	if err := unix.Fstat(place, &info); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	if !info.IsDir() {
+	if info.Mode&unix.S_IFMT != unix.S_IFDIR {
 		access &= w.ruleset.file
 	}
-	if err := w.allow(access, file); err != nil {
+	if err := w.allow(access, place); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-func (w *Wall) allow(access uint64, place *os.File) error {
-	// Fd may be used: a place is no socket whose mode would change by it.
-	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(place.Fd())} //nolint:gosec // a descriptor
+func (w *Wall) allow(access uint64, place int) error {
+	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(place)} //nolint:gosec // a descriptor
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, w.File.Fd(), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&attr)), 0, 0, 0) //nolint:gosec // the system call takes a pointer
 	if errno != 0 {

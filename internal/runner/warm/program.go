@@ -66,6 +66,7 @@ type State struct {
 // implements [process.Program] and is safe for concurrent use.
 type Program struct {
 	options Options
+	files   func() []string
 	// making a template is given up when the program is closed.
 	ctx    context.Context //nolint:containedctx // it lives as long as the program
 	cancel context.CancelFunc
@@ -89,7 +90,9 @@ func New(options Options) *Program {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Program{options: options, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
+	// Where an interpreter lies does not change while it is kept ready.
+	files := sync.OnceValue(options.Python.Files)
+	return &Program{options: options, files: files, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
 // Prepare makes a template ahead and returns when it is ready, or when it is
@@ -117,7 +120,7 @@ func (p *Program) State() State {
 }
 
 // Files implements [process.Program].
-func (p *Program) Files() []string { return p.options.Python.Files() }
+func (p *Program) Files() []string { return p.files() }
 
 // Start implements [process.Program]. Describing is done cold: it is needed
 // once, and a template has nothing to say about it.
