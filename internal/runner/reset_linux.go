@@ -34,7 +34,7 @@ func resetDir(path string, empty func(dir *os.File, names []string) bool) ([]str
 	if err != nil {
 		return nil, false
 	}
-	dir := os.NewFile(uintptr(fd), path) //nolint:gosec // a descriptor
+	dir := os.NewFile(uintptr(fd), path)
 	defer func() { _ = dir.Close() }()
 	if !isNew(fd) {
 		return nil, false
@@ -66,7 +66,7 @@ func isNew(fd int) bool {
 	if info.Mode != unix.S_IFDIR|0o700 || int(info.Uid) != os.Geteuid() || int(info.Gid) != os.Getegid() || info.Size > newDirSize {
 		return false
 	}
-	if n, err := unix.Flistxattr(fd, nil); n > 0 || err != nil && err != unix.ENOTSUP { //nolint:errorlint // a number
+	if n, err := unix.Flistxattr(fd, nil); n > 0 || err != nil && err != unix.ENOTSUP {
 		return false
 	}
 	flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)

@@ -124,7 +124,7 @@ func (w *Wall) allowPath(access uint64, path string) error {
 }
 
 func (w *Wall) allow(access uint64, place int) error {
-	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(place)} //nolint:gosec // a descriptor
+	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(place)}
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, w.File.Fd(), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&attr)), 0, 0, 0) //nolint:gosec // the system call takes a pointer
 	if errno != 0 {

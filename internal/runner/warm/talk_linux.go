@@ -148,7 +148,7 @@ func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err err
 		}
 		if rights, err := unix.ParseUnixRights(&m); err == nil {
 			for _, fd := range rights {
-				from.files = append(from.files, os.NewFile(uintptr(fd), "place")) //nolint:gosec // a descriptor
+				from.files = append(from.files, os.NewFile(uintptr(fd), "place"))
 			}
 		}
 	}
