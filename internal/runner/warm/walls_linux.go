@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
-	"golang.org/x/sys/unix"
 )
 
 // shutIn is the cage of a template; nil if there is none.
