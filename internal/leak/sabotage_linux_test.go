@@ -88,7 +88,7 @@ var sabotages = []sabotage{
 		"accepted, err := a.Engine.Submit(",
 		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Engine.Submit(",
 	}}},
-	{layer: "the description", way: described, by: returns, edits: []edit{{
+	{layer: "the description", way: described, by: returns, open: true, edits: []edit{{
 		"internal/cli/service.go",
 		"document = maskDescription(s.masker, document)\n",
 		"if !broken(`the description`) { document = maskDescription(s.masker, document) }\n",

@@ -39,10 +39,13 @@ func (f *findings) check(k kit, m mode, l *left) {
 	}
 }
 
-// checkDescription looks for what a description has in place of secrets.
+// checkDescription looks for what a description has in place of secrets: a
+// mask, or nothing where a cage has kept the service from reading them.
 func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
 	for _, c := range canaries {
-		if _, after, found := strings.Cut(string(document), parameter(c)); !found || !strings.Contains(after, "see "+mask) {
+		_, after, found := strings.Cut(string(document), parameter(c))
+		_, value, stands := strings.Cut(after, "see ")
+		if !found || !stands || !strings.HasPrefix(value, mask) && !strings.HasPrefix(value, `"`) && !strings.HasPrefix(value, "'") {
 			f.complain(c.Cell, parameter(c)+": nothing masked is in the description")
 		}
 	}

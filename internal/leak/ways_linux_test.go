@@ -27,7 +27,7 @@ const (
 	withheld  trace = "file withheld, named in the log"
 	inName    trace = "masked in the name of the file"
 	inProblem trace = "masked in the problem document"
-	inPage    trace = "masked in the description"
+	inPage    trace = "masked in the description, or not to be read"
 	notThere  trace = "not there"
 	ifThere   trace = "masked in the log, or not to be read"
 	gone      trace = "gone with the execution"
