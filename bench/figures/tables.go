@@ -40,12 +40,12 @@ type table struct{ strings.Builder }
 func newTable(head ...string) *table {
 	t := &table{}
 	t.line(head...)
-	t.WriteString("|" + strings.Repeat("---|", len(head)) + "\n")
+	_, _ = t.WriteString("|" + strings.Repeat("---|", len(head)) + "\n")
 	return t
 }
 
 func (t *table) line(cells ...string) {
-	t.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	_, _ = t.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
 func serving(m *measurements) string {
