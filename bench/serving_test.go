@@ -95,7 +95,9 @@ type load struct {
 	failure  atomic.Pointer[error]
 }
 
-// run has the callers start executions for as long as more says so.
+// run has each caller start an execution, and then others for as long as more
+// says so. So more, which may be the loop of a benchmark, is asked no earlier
+// than one has ended, and sees how long they take.
 func (l *load) run(more func() bool) {
 	work := make(chan struct{})
 	var group sync.WaitGroup
@@ -105,6 +107,9 @@ func (l *load) run(more func() bool) {
 				l.one()
 			}
 		})
+	}
+	for range l.callers {
+		work <- struct{}{}
 	}
 	for more() {
 		work <- struct{}{}
@@ -116,7 +121,7 @@ func (l *load) run(more func() bool) {
 // warmUp goes on until the server has imported all that it needs, has its
 // forks standing by and its memory filled.
 func (l *load) warmUp() {
-	left, until := 2*l.callers+20, time.Now().Add(time.Second)
+	left, until := l.callers+20, time.Now().Add(time.Second)
 	l.run(func() bool {
 		left--
 		return left >= 0 && time.Now().Before(until)

@@ -9,10 +9,10 @@ import (
 
 // The measures of the chart, in pixels.
 const (
-	chartWidth  = 880
+	chartWidth  = 900
 	labelWidth  = 205
 	panelWidth  = 265
-	panelGap    = 70
+	panelGap    = 90
 	rowHeight   = 26
 	firstRow    = 84
 	leftOfTimes = labelWidth + 15
@@ -88,7 +88,7 @@ func (c *canvas) begin() {
 	c.printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", chartWidth, height)
 	c.printf("  <title>Latency and rate of a trivial service, by server</title>\n  <style>%s  </style>\n", style)
 	c.printf("  <rect width=\"%d\" height=\"%d\" class=\"ground\"/>\n", chartWidth, height)
-	c.text(leftOfTimes, 26, "title", "", "POST to final state, ms")
+	c.text(leftOfTimes, 26, "title", "", "POST to final state, ms, logarithmic")
 	c.text(leftOfTimes, 44, "small faint", "", "one caller; dot: median, line: to the 99th of 100")
 	c.text(leftOfRates, 26, "title", "", "Executions a second")
 	c.text(leftOfRates, 44, "small faint", "", "16 callers")
@@ -116,6 +116,6 @@ func (c *canvas) line(y int, w way, times [2]float64, x func(float64) float64, p
 	c.text(labelWidth, float64(y)+4, "small", "end", w.short)
 	c.printf("  <line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%[3]d\" class=%q stroke-width=\"2\"/>\n", x(times[0]), x(times[1]), y, class)
 	c.printf("  <circle cx=\"%.1f\" cy=\"%d\" r=\"4.5\" class=%q/>\n", x(times[0]), y, class)
-	c.text(x(times[1])+8, float64(y)+4, "small", "", figure(times[0]))
+	c.text(x(times[1])+8, float64(y)+4, "small", "", figure(times[0])+" · "+figure(times[1]))
 	c.printf("  <rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"14\" class=%q/>\n", leftOfRates, y-7, part*panelWidth, class)
 }
