@@ -121,7 +121,10 @@ func (l *load) run(more func() bool) {
 // warmUp goes on until the server has imported all that it needs, has its
 // forks standing by and its memory filled.
 func (l *load) warmUp() {
-	left, until := l.callers+20, time.Now().Add(time.Second)
+	callers := l.callers
+	defer func() { l.callers = callers }()
+	l.callers = min(callers, 16) // more wait for each other
+	left, until := 20, time.Now().Add(time.Second)
 	l.run(func() bool {
 		left--
 		return left >= 0 && time.Now().Before(until)
