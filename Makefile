@@ -60,7 +60,7 @@ test-python:
 .PHONY: bench
 bench: build ## measure: start-up, serving, growth, masking (BENCHTIME=1s COUNT=1)
 	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./internal/... ./sdk/...
-	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
+	cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
 
 # What docs/benchmarks.md says of serving, in about six minutes, and of growth,
 # in about four.
@@ -69,8 +69,8 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 	mkdir -p bin
 	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench 'Growth|Services' -benchtime 20x -timeout 30m \
 		./internal/store/sqlite ./internal/platform | tee bin/figures.txt
-	cd bench && $(GO) test -run '^$$' -bench 'GoRunner|Budget' -benchtime 300x . | tee -a ../bin/figures.txt
-	cd bench && $(GO) test -run '^$$' -bench Serving -benchtime $(BENCHTIME) -timeout 30m . | tee -a ../bin/figures.txt
+	cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'GoRunner|Budget' -benchtime 300x . | tee -a ../bin/figures.txt
+	cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench Serving -benchtime $(BENCHTIME) -timeout 30m . | tee -a ../bin/figures.txt
 	cd bench && $(GO) run ./figures < ../bin/figures.txt
 
 .PHONY: attack

@@ -17,7 +17,7 @@ import (
 // some services import.
 var (
 	publishedServer = []string{"qhub-serve==1.4.3", "qhub-commons==1.2.2"}
-	scientific      = []string{"numpy==2.3.5", "pandas==2.3.3"}
+	scientific      = []string{"numpy==2.2.6", "pandas==2.3.3"}
 )
 
 // A contender is a server of the services.
