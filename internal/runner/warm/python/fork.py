@@ -135,8 +135,6 @@ def take_place(template, order):
     for handler in template.handlers.in_child:
         handler()
     template.random.renew()
-    for library, threads in template.libraries:
-        library(threads)
 
 
 def run_service(template, secrets):

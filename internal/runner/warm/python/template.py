@@ -82,14 +82,13 @@ class Template:
         self.handlers = self.forking.Handlers()
         self.random = self.randomness.Watch()
         try:
-            with self.blas.one_thread():
-                self.import_service(entrypoint)
+            self.import_service(entrypoint)
         finally:
             self.random.stop()
             self.handlers.stop()
         self.launcher.scrub_after_injection()
+        self.blas.end_threads(self.fork_process)
         refuse_what_forks_break(self.control.fileno())
-        self.libraries = self.blas.libraries()
         self.walled = walls is not None
         indices, places = self.between.open_places(walls or [])
         flush_streams()  # what is buffered here must not be written by every fork again
