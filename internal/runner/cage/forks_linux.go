@@ -149,14 +149,17 @@ func (g *Group) End() []string {
 	g.ended = true
 	g.mu.Unlock()
 	reached := g.group.reached()
-	if g.group.end() {
+	killed := g.group.end()
+	if killed {
 		_ = g.group.reached()      // what was killed does not count for the next
 		g.group.set.Processes = -1 // to be set anew
 	}
 	if g.opened != nil {
 		_ = g.opened.Close()
 	}
-	g.groups.give(g.group, false)
+	// Without a member in one list there is none in the others: who joins, joins
+	// all, and nobody leaves.
+	g.groups.give(g.group, !killed)
 	return reached
 }
 
