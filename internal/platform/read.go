@@ -26,9 +26,6 @@ func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (ex
 
 // Wait reads an execution once it has ended, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	if ended, known := e.waitHere(ctx, serviceID, id); known {
-		return ended, nil
-	}
 	watch := e.store.WatchExecution(id)
 	defer watch.Stop()
 	// Changes by other engines are not told.
@@ -36,6 +33,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	defer ticker.Stop()
 	var last execution.Execution
 	for {
+		over := e.over(id) // before it is read, so that no end is missed
 		found, err := e.Get(ctx, serviceID, id)
 		switch {
 		case err == nil:
@@ -54,6 +52,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 		}
 		select {
 		case <-watch.C:
+		case <-over:
 		case <-ticker.C:
 		case <-ctx.Done():
 			return e.Get(context.WithoutCancel(ctx), serviceID, id)
@@ -61,23 +60,13 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	}
 }
 
-// waitHere waits for the end of an execution that this engine has, without
-// asking the store.
-func (e *Engine) waitHere(ctx context.Context, serviceID string, id execution.ID) (found execution.Execution, known bool) {
-	w := e.work(id)
-	if w == nil {
-		return found, false
+// over is closed when an execution that this engine has has ended; nil if it has
+// none.
+func (e *Engine) over(id execution.ID) <-chan struct{} {
+	if w := e.work(id); w != nil {
+		return w.over
 	}
-	if _, known := w.current(serviceID); !known {
-		return found, false
-	}
-	select {
-	case <-w.over:
-		found, known = w.current(serviceID)
-		return found, known && found.Status.Final()
-	case <-ctx.Done():
-		return w.current(serviceID)
-	}
+	return nil
 }
 
 // List gives a page of the executions of a service, the newest first.
@@ -103,15 +92,24 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 	if _, err := e.Get(ctx, serviceID, id); err != nil {
 		return execution.Execution{}, err
 	}
-	cancelled, err := e.store.Cancel(ctx, id)
-	if err != nil {
+	var cancelled execution.Execution
+	cancel := func() (_ execution.Execution, err error) {
+		cancelled, err = e.store.Cancel(ctx, id)
 		return cancelled, err
 	}
-	if w := e.work(id); w != nil {
-		w.wrote(cancelled)
-		if !cancelled.Status.Final() {
-			w.stop(cancelledByCaller)
+	w := e.work(id)
+	if w == nil {
+		if _, err := cancel(); err != nil {
+			return cancelled, err
 		}
+		if w = e.work(id); w != nil { // it was claimed meanwhile
+			_ = w.write(func() (execution.Execution, error) { return cancelled, nil })
+		}
+	} else if err := w.write(cancel); err != nil {
+		return cancelled, err
+	}
+	if w != nil && !cancelled.Status.Final() {
+		w.stop(cancelledByCaller)
 	}
 	return cancelled, nil
 }

@@ -41,6 +41,9 @@ type work struct {
 	run   runner.Run // nil until the process exists
 	why   reason
 	state execution.Execution // as it is in the store
+	// writes are those under way, during which nobody knows here what is in
+	// the store: it tells others of a change before it tells the writer.
+	writes int
 
 	// over is closed when the state does not change any more.
 	over     chan struct{}
@@ -52,13 +55,21 @@ type work struct {
 func (w *work) current(serviceID string) (e execution.Execution, known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.state, w.state.ServiceID == serviceID && w.why != leaseLost
+	return w.state, w.writes == 0 && w.state.ServiceID == serviceID && w.why != leaseLost
 }
 
-// wrote notes what was written to the store.
-func (w *work) wrote(e execution.Execution) {
+// write changes the execution in the store, and notes what it is then.
+func (w *work) write(change func() (execution.Execution, error)) error {
+	w.mu.Lock()
+	w.writes++
+	w.mu.Unlock()
+	e, err := change()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.writes--
+	if err != nil {
+		return err
+	}
 	// A start and a cancellation are told in any order.
 	if !w.state.Status.Final() {
 		e.CancelRequested = e.CancelRequested || w.state.CancelRequested && !e.Status.Final()
@@ -67,6 +78,7 @@ func (w *work) wrote(e execution.Execution) {
 	if w.state.Status.Final() {
 		w.isOver()
 	}
+	return nil
 }
 
 func (w *work) isOver() { w.overOnce.Do(func() { close(w.over) }) }
@@ -174,12 +186,13 @@ func (w *work) do() {
 		w.release()
 		return
 	}
-	started, err := w.engine.store.Start(w.engine.ctx, w.id, w.engine.owner)
+	err := w.write(func() (execution.Execution, error) {
+		return w.engine.store.Start(w.engine.ctx, w.id, w.engine.owner)
+	})
 	if err != nil {
 		w.notStarted(err)
 		return
 	}
-	w.wrote(started)
 	w.finish(w.perform(p))
 }
 
@@ -274,9 +287,8 @@ func (w *work) finish(end ending) {
 		ID: w.id, Owner: w.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
 	}
 	for {
-		ended, err := w.engine.store.Finish(w.engine.ctx, c)
+		err := w.write(func() (execution.Execution, error) { return w.engine.store.Finish(w.engine.ctx, c) })
 		if err == nil {
-			w.wrote(ended)
 			return
 		}
 		if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) || errors.Is(err, execution.ErrTransition) {
