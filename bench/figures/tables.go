@@ -30,6 +30,7 @@ var ways = []way{
 var kinds = []struct{ service, label, fewest, most string }{
 	{"numpy", "importing numpy", "1", "16"},
 	{"pandas", "importing pandas", "1", "16"},
+	{"pandas-used", "making a data frame", "1", "16"},
 	{"result-1MB", "returning 1 MB", "1", "16"},
 	{"log-10MB", "logging 10 MB", "1", "4"},
 }
