@@ -1,3 +1,5 @@
+//go:build linux
+
 package warm_test
 
 import (
