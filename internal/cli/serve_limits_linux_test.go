@@ -60,7 +60,7 @@ func TestServeLimits(t *testing.T) {
 	for path, text := range map[string]string{
 		"src/__init__.py": "", "src/program.py": hungryProgram,
 		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n" +
-			"log = \"64KiB\"\ncpu-time = \"2s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
+			"log = \"64KiB\"\ncpu-time = \"4s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -76,7 +76,7 @@ func TestServeLimits(t *testing.T) {
 		"processes":  {"process limit", "limit of 32 processes"},
 		"output":     {"", "limit of 8388608 bytes of output"},
 		"log":        {"", "limit of 65536 bytes of log"},
-		"cpu-time":   {"privileges", "limit of 2000 milliseconds of processor time"},
+		"cpu-time":   {"privileges", "limit of 4000 milliseconds of processor time"},
 		"open-files": {"privileges", "limit of 64 open files"},
 		"temp":       {"filesystem", "limit of 4194304 bytes of temporary files"},
 		"files":      {"", "limit of 10000 files and folders in its output"},
