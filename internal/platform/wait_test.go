@@ -84,4 +84,3 @@ func TestStatesNeverGoBack(t *testing.T) {
 		}
 	}
 }
-
