@@ -257,6 +257,9 @@ func TestClientThatTakesNothingIsGivenUp(t *testing.T) {
 func TestSlowReaderGetsAll(t *testing.T) {
 	t.Parallel()
 	limits := impatient()
+	// Longer than a busy machine keeps the reader from reading at all, and
+	// shorter than all of it takes.
+	limits.WriteTimeout = 2 * time.Second
 	f, address := serve(t, limits)
 	const size = 16 << 20
 	id := f.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
