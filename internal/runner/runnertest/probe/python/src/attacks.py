@@ -166,7 +166,7 @@ def attack_stuff(number, **_):
 def attack_descriptors(number, **_):
     if not 0 < resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= number:
         return {"gave up": "no limit of open files is in force"}
-    kept = [open(os.devnull) for _ in range(2 * number)]
+    kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(2 * number)]
     return {"opened": len(kept)}
 
 
