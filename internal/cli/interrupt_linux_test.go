@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // started is a qhubctl that runs.
 type started struct {
 	*exec.Cmd
-	out, log safeBuffer
+	out, log testenv.Buffer
 	ended    chan struct{} // closed when it has ended
 	dir      string
 }

@@ -44,7 +44,7 @@ func programIn(t *testing.T, dir string, env []string, args ...string) *exec.Cmd
 func TestConcurrentRunsPrepareOnce(t *testing.T) {
 	t.Parallel()
 	dir, env := service(t, "def run(): return 'fine'\n"), installerEnv(t)
-	logs := make([]safeBuffer, 4)
+	logs := make([]testenv.Buffer, 4)
 	var wait sync.WaitGroup
 	for i := range logs {
 		wait.Go(func() {

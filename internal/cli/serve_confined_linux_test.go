@@ -10,6 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/cli"
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // curiousProgram looks around while it is imported, and leaves a note of what
@@ -112,7 +113,7 @@ func TestWrongNetworkFlags(t *testing.T) {
 		`--network is "half"`:                        {"--network", "half"},
 		"--network none and --no-sandbox contradict": {"--network", "none", "--no-sandbox"},
 	} {
-		var errs safeBuffer
+		var errs testenv.Buffer
 		code := cli.Run(t.Context(), append([]string{"serve"}, flags...), &term.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})
 		if code != 2 || !strings.Contains(errs.String(), want) {
 			t.Errorf("%q: exit code %d: %s", flags, code, errs.String())

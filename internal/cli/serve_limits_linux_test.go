@@ -10,6 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/cli"
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // hungryProgram is a service that wants too much of what it is asked to.
@@ -109,7 +110,7 @@ func TestWrongLimitFlags(t *testing.T) {
 	for flag, want := range map[string]string{
 		"memory=much": "--limit memory=much: it is no size", "threads=3": "there is no such limit", "cpu": "--limit cpu: it is no number of cores",
 	} {
-		var errs safeBuffer
+		var errs testenv.Buffer
 		code := cli.Run(t.Context(), []string{"serve", "--limit", flag}, &term.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})
 		if code != 2 || !strings.Contains(errs.String(), want) {
 			t.Errorf("--limit %s: exit code %d: %s", flag, code, errs.String())

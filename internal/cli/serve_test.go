@@ -26,34 +26,17 @@ import (
 	"github.com/qhubctl/qhubctl/internal/cli"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 const theSecret = "s3cr3t-of-the-tests"
-
-// safeBuffer is written by a server while a test reads it.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // served is a running `qhubctl serve`.
 type served struct {
 	t    *testing.T
 	url  string
 	dir  string
-	said *safeBuffer
+	said *testenv.Buffer
 	stop func() int
 }
 
@@ -92,7 +75,7 @@ func serveAny(t *testing.T, dir string, flags ...string) *served {
 	args := slices.Concat([]string{"serve", dir, "--port", "0"}, flags)
 	ctx, cancel := context.WithCancel(context.Background())
 	out, write := io.Pipe()
-	s := &served{t: t, dir: dir, said: &safeBuffer{}}
+	s := &served{t: t, dir: dir, said: &testenv.Buffer{}}
 	code := make(chan int, 1)
 	go func() {
 		code <- cli.Run(ctx, args, &term.Streams{In: strings.NewReader(""), Out: write, Err: s.said})
@@ -136,7 +119,7 @@ func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	var out, errs safeBuffer
+	var out, errs testenv.Buffer
 	code = cli.Run(ctx, args, &term.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return out.String(), errs.String(), code
 }

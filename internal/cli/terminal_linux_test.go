@@ -11,13 +11,15 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // terminal is a qhubctl on a terminal of its own.
 type terminal struct {
 	*exec.Cmd
 	master, tty *os.File
-	shown       safeBuffer
+	shown       testenv.Buffer
 	read        chan struct{} // gets a value whenever more is shown
 	ended       chan struct{}
 }

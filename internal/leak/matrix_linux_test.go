@@ -214,7 +214,7 @@ func (s *subject) killAndServeAgain() {
 	}
 	_ = s.ended() // says that it was killed
 	<-following.ended
-	s.found.search("the terminal of serve", s.out.bytes())
+	s.found.search("the terminal of serve", s.out.Bytes())
 	searchFolders(s.t, s.found, "after the kill", &s.workspace, true)
 	s.searchDatabase("after the kill", &s.workspace)
 	s.serve()

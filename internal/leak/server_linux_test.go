@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/leak"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // patience is how long a step may take on a busy machine.
@@ -26,34 +27,16 @@ type server struct {
 	t       *testing.T
 	command *exec.Cmd
 	url     string
-	out     *buffer // of both streams
+	out     *testenv.Buffer // of both streams
 	client  *http.Client
 	found   *findings
 	ended   func() error
 }
 
-// buffer is written by a process while a test reads it.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.b.Bytes())
-}
-
 // serve starts the program of the command, which serves a workspace.
 func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 	t.Helper()
-	s := &server{t: t, command: command, out: &buffer{}, found: found, client: &http.Client{Transport: &http.Transport{}}}
+	s := &server{t: t, command: command, out: &testenv.Buffer{}, found: found, client: &http.Client{Transport: &http.Transport{}}}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +58,7 @@ func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 	line, err := reader.ReadString('\n')
 	if err != nil {
 		_ = s.ended()
-		t.Fatalf("the server did not start: %v\n%s", err, s.out.bytes())
+		t.Fatalf("the server did not start: %v\n%s", err, s.out.Bytes())
 	}
 	s.url = strings.TrimSpace(line)
 	return s
@@ -84,9 +67,9 @@ func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 // await waits until the server has said something.
 func (s *server) await(text string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !bytes.Contains(s.out.bytes(), []byte(text)); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !bytes.Contains(s.out.Bytes(), []byte(text)); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the server never said %q:\n%s", text, s.out.bytes())
+			s.t.Fatalf("the server never said %q:\n%s", text, s.out.Bytes())
 		}
 	}
 }
@@ -98,9 +81,9 @@ func (s *server) stop() {
 		s.t.Fatal(err)
 	}
 	if err := s.ended(); err != nil {
-		s.t.Errorf("the server ended with %v:\n%s", err, s.out.bytes())
+		s.t.Errorf("the server ended with %v:\n%s", err, s.out.Bytes())
 	}
-	s.found.search("the terminal of serve", s.out.bytes())
+	s.found.search("the terminal of serve", s.out.Bytes())
 }
 
 // An answer of the server, whose every byte has been searched.
@@ -118,7 +101,7 @@ func (s *server) request(method, path, accept string, body []byte) answer {
 	defer cancel()
 	a, err := s.try(ctx, method, path, accept, body)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.out.bytes())
+		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.out.Bytes())
 	}
 	return a
 }
@@ -181,7 +164,7 @@ func request(t *testing.T, m mode, canaries []leak.Canary) []byte {
 
 // A stream is the event stream of an execution, read by a goroutine.
 type stream struct {
-	text  *buffer
+	text  *testenv.Buffer
 	ended chan struct{}
 }
 
@@ -197,13 +180,13 @@ func (s *server) follow(id string) *stream {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f := &stream{&buffer{}, make(chan struct{})}
+	f := &stream{&testenv.Buffer{}, make(chan struct{})}
 	go func() {
 		defer close(f.ended)
 		defer func() { _ = response.Body.Close() }()
 		_, _ = io.Copy(f.text, response.Body) // cut off where the server is killed
-		s.found.search("the event stream", f.text.bytes())
-		for line := range bytes.Lines(f.text.bytes()) {
+		s.found.search("the event stream", f.text.Bytes())
+		for line := range bytes.Lines(f.text.Bytes()) {
 			if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
 				s.found.searchJSON("the event stream", data)
 			}
@@ -215,13 +198,13 @@ func (s *server) follow(id string) *stream {
 // awaitText waits until a stream has a text.
 func (s *server) awaitText(f *stream, text string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !bytes.Contains(f.text.bytes(), []byte(text)); {
+	for deadline := time.Now().Add(patience); !bytes.Contains(f.text.Bytes(), []byte(text)); {
 		select {
 		case <-f.ended:
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the stream never had %q:\n%s\n%s", text, f.text.bytes(), s.out.bytes())
+			s.t.Fatalf("the stream never had %q:\n%s\n%s", text, f.text.Bytes(), s.out.Bytes())
 		}
 	}
 }

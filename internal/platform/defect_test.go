@@ -3,16 +3,15 @@
 package platform_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // panicking fails with the secrets that it is given, as a defect might.
@@ -25,7 +24,7 @@ func (panicking) Start(_ context.Context, job runner.Job) (runner.Run, error) {
 // A defect in the way of one execution ends that, and says nothing of values.
 func TestDefectEndsOneExecution(t *testing.T) {
 	t.Parallel()
-	var log lockedBuffer
+	var log testenv.Buffer
 	s := serve(t, t.TempDir(), func(c *platform.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	broken := probeService(t)
 	broken.Runner = panicking{broken.Runner}
@@ -41,21 +40,4 @@ func TestDefectEndsOneExecution(t *testing.T) {
 	if e := s.run(action("return").token(secretValue)); e.Status != execution.Succeeded {
 		t.Errorf("the next one ended %s with %v", e.Status, e.Problem)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

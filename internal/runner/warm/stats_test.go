@@ -3,19 +3,18 @@
 package warm_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // TestCauseOfColdStarts has each in the log and in the counts.
@@ -45,7 +44,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var text safeBuffer
+			var text testenv.Buffer
 			o := written(t, c.service+trivial, confined())
 			o.Logger = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			program := warm.New(o)
@@ -115,22 +114,4 @@ func (p interrupted) Start(c process.Command, describe bool) (process.Execution,
 		p.by(p.Program)
 	}
 	return e, err
-}
-
-// safeBuffer is written by a program while a test reads it.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }
