@@ -25,9 +25,6 @@ type Folders struct {
 // NewFolders gives out folders below parent.
 func NewFolders(parent string) *Folders { return &Folders{parent: parent} }
 
-// Parent is the folder below which all of them lie.
-func (p *Folders) Parent() string { return p.parent }
-
 // Take gives a folder that is empty and under a name of its own.
 func (p *Folders) Take() (Folder, error) {
 	p.mu.Lock()

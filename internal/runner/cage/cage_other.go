@@ -37,6 +37,9 @@ func (m *Machine) RequireForks() error { return m.Require() }
 // Network tells whether this machine can hold a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
 
+// MachineMemory is not known here.
+func MachineMemory() int64 { return 0 }
+
 // DefaultLimits are none here.
 func DefaultLimits() Limits { return Limits{} }
 

@@ -100,12 +100,18 @@ func (b *builder) build(g *group) error {
 // DefaultLimits are limits that no service runs into which leaves something to
 // the rest of this machine.
 func DefaultLimits() Limits {
+	memory := MachineMemory()
+	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
+}
+
+// MachineMemory is how many bytes of memory this machine has; zero if that is
+// not known.
+func MachineMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
-		return Limits{Processes: defaultProcesses}
+		return 0
 	}
-	memory := int64(info.Totalram) * int64(info.Unit)
-	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
+	return int64(info.Totalram) * int64(info.Unit)
 }
 
 const (
@@ -119,8 +125,8 @@ func CPUSeconds(d time.Duration) uint64 {
 	return uint64((max(d, 0) + time.Second - 1) / time.Second)
 }
 
-// patienceCPU is how many seconds a process may go on after SIGXCPU.
-const patienceCPU = 2
+// PatienceCPU is how many seconds a process may go on after SIGXCPU.
+const PatienceCPU = 2
 
 // ownData is what the runtime of a shim maps, which is under the same limit.
 const ownData = 128 << 20
@@ -163,7 +169,7 @@ func (b *builder) limits() {
 	}
 	if l.CPUTime > 0 {
 		soft := CPUSeconds(l.CPUTime)
-		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: unix.RLIMIT_CPU, M: soft, L: soft + patienceCPU})
+		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: unix.RLIMIT_CPU, M: soft, L: soft + PatienceCPU})
 	}
 	if l.FileSize > 0 {
 		limit(unix.RLIMIT_FSIZE, uint64(l.FileSize))

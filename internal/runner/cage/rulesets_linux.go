@@ -40,6 +40,8 @@ func (r *Ruleset) Paths() []string {
 
 // Open takes the places of some of the paths, by their indices.
 func (r *Ruleset) Open(indices []int, places []*os.File) error {
+	taken := 0
+	defer func() { closeFiles(places[taken:]) }()
 	if len(indices) != len(places) {
 		return errors.New("a template shows other places than it says")
 	}
@@ -48,8 +50,15 @@ func (r *Ruleset) Open(indices []int, places []*os.File) error {
 			return errors.New("a template shows places that nobody has asked for")
 		}
 		r.rules[index].place = places[i]
+		taken++
 	}
 	return nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, file := range files {
+		_ = file.Close()
+	}
 }
 
 // Close gives the places back.

@@ -58,6 +58,16 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 // KitEnvironment is the folder of an environment with our kit, made once and
 // kept in the user's cache.
 var KitEnvironment = sync.OnceValues(func() (string, error) {
+	file, err := KitWheel()
+	if err != nil {
+		return "", err
+	}
+	return testenv.Venv("kit", file)
+})
+
+// KitWheel is the file of our kit, for environments that have more than that.
+// It stays where it is: for another path, an environment is made anew.
+var KitWheel = sync.OnceValues(func() (string, error) {
 	wheel, err := sdk.PythonWheel()
 	if err != nil {
 		return "", err
@@ -67,7 +77,6 @@ var KitEnvironment = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	sum := sha256.Sum256(wheel.Content)
-	// Where it stays: for another path, an environment is made anew.
 	file := filepath.Join(cache, hex.EncodeToString(sum[:6]), wheel.Name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", err
@@ -75,7 +84,7 @@ var KitEnvironment = sync.OnceValues(func() (string, error) {
 	if err := lockedfile.Write(file, bytes.NewReader(wheel.Content), 0o600); err != nil {
 		return "", err
 	}
-	return testenv.Venv("kit", file)
+	return file, nil
 })
 
 // PublishedEnvironment is KitEnvironment with the published kit.

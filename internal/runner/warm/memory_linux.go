@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 // memoryOf is how much memory a process takes: of what it shares with others
@@ -35,13 +33,4 @@ func kilobytes(text []byte) int64 {
 	number, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte(" "))
 	n, _ := strconv.ParseInt(string(number), 10, 64)
 	return n << 10
-}
-
-// machineMemory is that of this machine; zero if it is not known.
-func machineMemory() int64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return int64(info.Totalram) * int64(info.Unit)
 }

@@ -4,8 +4,6 @@ package warm_test
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,9 +15,9 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/internal/testenv"
-	"github.com/qhubctl/qhubctl/sdk"
 )
 
 // numericalPackages are pinned to what there are wheels of for every Python
@@ -27,20 +25,8 @@ import (
 var numericalPackages = []string{"numpy==2.2.6", "pandas==2.3.3", "loguru==0.7.3"}
 
 var numericalEnvironment = sync.OnceValues(func() (string, error) {
-	wheel, err := sdk.PythonWheel()
+	file, err := runnertest.KitWheel()
 	if err != nil {
-		return "", err
-	}
-	cache, err := testenv.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(wheel.Content)
-	file := filepath.Join(cache, hex.EncodeToString(sum[:6]), wheel.Name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(file, wheel.Content, 0o600); err != nil {
 		return "", err
 	}
 	return testenv.Venv("numerical", append([]string{"--only-binary=:all:", file}, numericalPackages...)...)

@@ -3,6 +3,8 @@ package warm
 import (
 	"container/list"
 	"sync"
+
+	"github.com/qhubctl/qhubctl/internal/runner/cage"
 )
 
 // A Pool bounds the memory that the templates of several services take
@@ -28,7 +30,7 @@ type member struct {
 // machine's, or without a bound where that is not known.
 func NewPool(limit int64) *Pool {
 	if limit == 0 {
-		limit = machineMemory() / 4
+		limit = cage.MachineMemory() / 4
 	}
 	return &Pool{limit: limit, places: map[*template]*list.Element{}}
 }

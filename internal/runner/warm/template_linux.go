@@ -126,10 +126,10 @@ func (t *template) load(entrypoint string) error {
 	case first.Ready == nil:
 		return errors.New("a template did not answer as it should")
 	}
-	if t.walls != nil {
-		if err := t.walls.Open(first.Ready.Places, places); err != nil {
-			return err
-		}
+	if t.walls == nil {
+		closeAll(places) // nobody has asked for them
+	} else if err := t.walls.Open(first.Ready.Places, places); err != nil {
+		return err
 	}
 	for _, r := range t.printed {
 		<-r.complete

@@ -35,5 +35,3 @@ func (t *template) end()    {}
 func (t *template) execution(*Program, process.Command) (process.Execution, error) {
 	return nil, &coldError{"warm starts need Linux"}
 }
-
-func machineMemory() int64 { return 0 }

@@ -125,8 +125,7 @@ func (a *apartment) bounds() [][3]int64 {
 		bounds = append(bounds, [3]int64{unix.RLIMIT_FSIZE, n, n})
 	}
 	if n := int64(cage.CPUSeconds(a.limits.CPUTime)); n > 0 {
-		const patience = 2 // after a signal, which says why
-		bounds = append(bounds, [3]int64{unix.RLIMIT_CPU, n, n + patience})
+		bounds = append(bounds, [3]int64{unix.RLIMIT_CPU, n, n + cage.PatienceCPU})
 	}
 	return bounds
 }

@@ -32,7 +32,7 @@ def survivors():
     standard = standard_files()
     kept = []
     for thing in things:
-        if matters(thing) and id(thing) not in standard:
+        if kind_matters(type(thing)) and id(thing) not in standard:
             try:
                 kept.append(weakref.ref(thing))
             except TypeError:  # cannot be referred to weakly: it ends with the process
@@ -40,10 +40,6 @@ def survivors():
     kinds = {type(thing) for thing in things}
     silent.update(kind for kind in kinds if not kind.__flags__ & HEAP_TYPE and not kind_matters(kind))
     return kept
-
-
-def matters(thing):
-    return kind_matters(type(thing))
 
 
 def kind_matters(kind):
