@@ -167,6 +167,10 @@ func (t *template) lose() {
 
 // ask has the template make a fork, which is there once it is awaited.
 func (t *template) ask() (*fork, error) {
+	if !t.enter() { // what a fork is given is being closed
+		return nil, errGone
+	}
+	defer t.settling.Done()
 	f, theirs, err := t.conceive()
 	if theirs != nil {
 		defer func() { _ = theirs.Close() }()
@@ -229,15 +233,20 @@ func (t *template) register(f *fork, socket *os.File) error {
 	return nil
 }
 
-// background does something that end waits for.
-func (t *template) background(do func()) {
+// enter has end wait for what begins, until it has called settling.Done; it may
+// not begin when there is nothing left to end.
+func (t *template) enter() bool {
 	t.mu.Lock()
-	over := t.over
-	if !over {
+	defer t.mu.Unlock()
+	if !t.over {
 		t.settling.Add(1)
 	}
-	t.mu.Unlock()
-	if over { // all forks have ended: there is nothing to wait for
+	return !t.over
+}
+
+// background does something that end waits for.
+func (t *template) background(do func()) {
+	if !t.enter() { // all forks have ended: there is nothing to wait for
 		do()
 		return
 	}
