@@ -36,6 +36,27 @@ var Python = sync.OnceValues(func() (string, error) {
 	return "", errors.New("these tests need Python 3.10 or newer in PATH")
 })
 
+// PythonOf is an interpreter of that version, such as 3.13, in PATH or where
+// version managers keep theirs; empty if there is none.
+func PythonOf(version string) string {
+	probe := fmt.Sprintf("import sys, venv; print(sys.executable); sys.exit('%%d.%%d' %% sys.version_info[:2] != '%s')", version)
+	names := []string{"python" + version}
+	if home, err := os.UserHomeDir(); err == nil {
+		for _, root := range []string{os.Getenv("PYENV_ROOT"), filepath.Join(home, ".pyenv")} {
+			found, _ := filepath.Glob(filepath.Join(root, "versions", version+"*", "bin", "python"+version))
+			names = append(names, found...)
+		}
+		found, _ := filepath.Glob(filepath.Join(home, ".local", "share", "uv", "python", "*", "bin", "python"+version))
+		names = append(names, found...)
+	}
+	for _, name := range names {
+		if out, err := exec.Command(name, "-c", probe).Output(); err == nil {
+			return strings.TrimSpace(string(out))
+		}
+	}
+	return ""
+}
+
 // UV is a folder that holds uv and nothing else.
 var UV = sync.OnceValues(func() (string, error) {
 	venv, err := Venv("uv", "uv=="+uvVersion)
@@ -72,6 +93,11 @@ func Venv(label string, install ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return VenvOf(python, label, install...)
+}
+
+// VenvOf is Venv for another interpreter.
+func VenvOf(python, label string, install ...string) (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err

@@ -32,6 +32,18 @@ func PublishedPython(t testing.TB) process.Python {
 	return python(t, PublishedEnvironment)
 }
 
+// KitPythonOf is KitPython with another interpreter.
+func KitPythonOf(t testing.TB, interpreter string) process.Python {
+	t.Helper()
+	return python(t, func() (string, error) {
+		file, err := KitWheel()
+		if err != nil {
+			return "", err
+		}
+		return testenv.VenvOf(interpreter, "kit", file)
+	})
+}
+
 func python(t testing.TB, environment func() (string, error)) process.Python {
 	t.Helper()
 	dir, err := environment()

@@ -224,7 +224,7 @@ func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 		}
 	}
 	_, mark, _ := strings.Cut(e.tree.Marker, "=")
-	head, err := json.Marshal(map[string]any{"env": env, "marker": mark, "bounds": e.room.bounds(), "finalize": e.program.options.Finalize})
+	head, err := json.Marshal(map[string]any{"env": env, "marker": mark, "bounds": e.room.bounds()})
 	if err != nil {
 		return nil, err
 	}

@@ -104,9 +104,13 @@ func do(t *testing.T, r runner.Runner, action string) left {
 func TestNothingIsVisibleToTheNext(t *testing.T) { each(t, testNothingIsVisibleToTheNext) }
 
 func testNothingIsVisibleToTheNext(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
+	nothingIsVisible(t, service(t, nil, shut))
+}
+
+func nothingIsVisible(t *testing.T, o warm.Options) {
+	t.Helper()
 	want := do(t, cold(o), "look")
-	if shut != nil {
+	if o.Cage != nil {
 		want.value["files"] = []any{} // what this program was started with stays outside
 	}
 	for _, standby := range []int{0, 1} {
@@ -187,13 +191,18 @@ func written(t testing.TB, program string, shut *process.Cage) warm.Options {
 func TestEndShowsWhatAColdOneShows(t *testing.T) { each(t, testEndShowsWhatAColdOneShows) }
 
 func testEndShowsWhatAColdOneShows(t *testing.T, shut *process.Cage) {
+	endsAsColdOnes(t, shut, func(t testing.TB) process.Python { return complete(t, runnertest.KitPython(t)) })
+}
+
+func endsAsColdOnes(t *testing.T, shut *process.Cage, python func(testing.TB) process.Python) {
+	t.Helper()
 	for _, finalize := range []bool{false, true} {
 		atImport := filepath.Join(t.TempDir(), "import.txt")
 		if shut != nil {
 			shut.Policy.Writable = []string{filepath.Dir(atImport)}
 		}
 		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport}, shut)
-		o.Finalize = finalize
+		o.Python, o.Finalize = python(t), finalize
 		r := prepared(t, o)
 		got, want := do(t, r, "end"), do(t, cold(o), "end")
 		if err := r.Close(); err != nil {
@@ -237,7 +246,11 @@ func unpacked(t *testing.T, packed string) string {
 func TestServicesWorkInAFork(t *testing.T) { each(t, testServicesWorkInAFork) }
 
 func testServicesWorkInAFork(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
+	worksAsCold(t, service(t, nil, shut))
+}
+
+func worksAsCold(t *testing.T, o warm.Options) {
+	t.Helper()
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	got, want := do(t, r, "work"), do(t, cold(o), "work")

@@ -17,8 +17,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/warm"
 )
 
-// neighbours are services that share a pool with room for so many of them and
-// a half. They are closed with the test, and none of their processes stays.
+// neighbours are services that share a pool with room for so many of them, and
+// not for one more. They are closed with the test, and none of their processes stays.
 type neighbours struct {
 	*warm.Pool
 	t       *testing.T
@@ -31,18 +31,26 @@ func newNeighbours(t *testing.T, room int, shut *process.Cage) *neighbours {
 	t.Helper()
 	n := &neighbours{Pool: warm.NewPool(1 << 40), t: t, options: written(t, hostile, shut)}
 	n.options.Standby = 1
-	alone := n.prepared()
-	one := n.Memory()
-	if one < 4<<20 || one > 1<<30 {
-		t.Fatalf("a template takes %d bytes", one)
+	// Templates share pages, so the first takes more than the next.
+	fit, measured := int64(0), []*warm.Runner{}
+	for range room {
+		measured = append(measured, n.prepared())
+		fit = n.Memory()
 	}
-	if err := alone.Close(); err != nil {
-		t.Fatal(err)
+	measured = append(measured, n.prepared())
+	all := n.Memory()
+	if one := all - fit; one < 2<<20 || fit < 4<<20 || all > 1<<30 {
+		t.Fatalf("%d templates take %d bytes, one more makes it %d", room, fit, all)
+	}
+	for _, r := range measured {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n.Memory() != 0 || n.Templates() != 0 {
 		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Templates())
 	}
-	n.Pool = warm.NewPool(int64(room)*one + one/2)
+	n.Pool = warm.NewPool((fit + all) / 2)
 	t.Cleanup(n.close)
 	return n
 }

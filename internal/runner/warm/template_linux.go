@@ -82,7 +82,7 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 		return nil, err
 	}
 	release := context.AfterFunc(ctx, func() { t.process.Stop(os.Kill, 0) })
-	err = t.load(o.Python.Entrypoint)
+	err = t.load(o)
 	if !release() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -99,8 +99,8 @@ func startTemplate(ctx context.Context, o Options) (*template, error) {
 }
 
 // load has the template import the service.
-func (t *template) load(entrypoint string) error {
-	order := map[string]any{"entrypoint": entrypoint}
+func (t *template) load(o Options) error {
+	order := map[string]any{"entrypoint": o.Python.Entrypoint, "finalize": o.Finalize}
 	if t.shut != nil {
 		var err error
 		if t.walls, err = t.shut.Machine.Ruleset(t.shut.Policy); err != nil {

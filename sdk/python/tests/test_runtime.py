@@ -461,3 +461,46 @@ def test_a_prepared_run_imports_nothing_more(service):
     done = subprocess.run([sys.executable, "-c", PREPARED], env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[] 0\n", "")
     assert json.loads((service.output / "output.json").read_text()) == {"n": 1, "text": "a"}
+
+
+REHEARSED = """
+import os, sys
+from qhub.commons.runtime.main import main, prepare
+from qhub.commons.runtime.rehearsal import rehearse
+
+prepare(os.environ["ENTRYPOINT"])
+environment, hooks = dict(os.environ), (sys.excepthook, sys.stdout, sys.stderr)
+os.mkdir("rehearsal")
+rehearse("rehearsal")
+assert dict(os.environ) == environment and (sys.excepthook, sys.stdout, sys.stderr) == hooks
+print(main(), sorted(os.listdir("rehearsal/output")))
+"""
+
+
+@pytest.mark.parametrize("parameters", ["data: Data, api_token: SecretValue", "api_token: SecretValue"])
+def test_a_rehearsal_leaves_no_trace(service, tmp_path, parameters):
+    text = program(f"""
+        class Data(BaseModel):
+            n: int
+
+        calls = []
+
+        def run({parameters}):
+            calls.append(api_token.unwrap())
+            return calls
+        """)
+    entrypoint = service.write(text)
+    (service.input / "data.json").write_text('{"n": 1}')
+    environment = {
+        **os.environ,
+        **SECRET,
+        "ENTRYPOINT": entrypoint,
+        "INPUT_DIRECTORY": str(service.input),
+        "OUTPUT_DIRECTORY": str(service.output),
+        "PYTHONPATH": str(service.folder),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", REHEARSED], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("0 ['output.json']\n", "")
+    assert json.loads((service.output / "output.json").read_text()) == list(SECRET.values())

@@ -6,6 +6,7 @@ their `__del__`, files are flushed and closed. Only what the fork itself has mad
 template has made while it imported the service, are looked at.
 """
 
+import _io
 import atexit
 import gc
 import io
@@ -19,6 +20,10 @@ STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"
 # Files that write to others are closed before those: a GzipFile, which is none of these, first of all.
 LAYERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair, io.FileIO)
 
+
+# What all files derive from. io.IOBase says the same, but is asked by way of abc, which keeps what it has found in sets
+# that are weak and large.
+FILE = _io._IOBase
 
 # Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the template, so that a
 # fork need not look at each again.
@@ -43,7 +48,7 @@ def survivors():
 
 
 def kind_matters(kind):
-    return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, io.IOBase)
+    return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, FILE)
 
 
 def has_finalizer(kind):
@@ -82,6 +87,15 @@ def waits():
         return True
 
 
+def things_that_matter():
+    """What the fork itself has made, and those types among it of which objects do something at the end.
+
+    Of most executions there is none, and all types are known.
+    """
+    things = gc.get_objects()
+    return things, {kind for kind in set(map(type, things)) - silent if kind_matters(kind)}
+
+
 def leave(code, kept, handlers):
     """Ends the process with a code. Does not return."""
     try:
@@ -91,9 +105,7 @@ def leave(code, kept, handlers):
         handlers.end()
         if kept:
             end_objects([thing for thing in (reference() for reference in kept) if thing is not None])
-        things = gc.get_objects()
-        # Of most executions no object matters, and their types are known.
-        kinds = {kind for kind in {type(thing) for thing in things} - silent if kind_matters(kind)}
+        things, kinds = things_that_matter()
         if kinds:
             end_objects([thing for thing in things if type(thing) in kinds])
     finally:
@@ -109,7 +121,7 @@ def end_objects(things):
             quietly(thing, "close")
         elif has_finalizer(type(thing)) and not gc.is_finalized(thing):
             quietly(thing, "__del__")
-    files = [thing for thing in things if isinstance(thing, io.IOBase) and id(thing) not in standard]
+    files = [thing for thing in things if isinstance(thing, FILE) and id(thing) not in standard]
     for file in sorted(files, key=layer):
         quietly(file, "close")
 

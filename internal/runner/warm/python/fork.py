@@ -1,12 +1,11 @@
 """What a fork of a template does: it takes a place of its own, waits for its order, and becomes the service.
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
-counts there. Then it waits for {"env", "secrets", "marker", "bounds", "finalize"} (eight bytes of length, then JSON),
+counts there. Then it waits for {"env", "secrets", "marker", "bounds"} (eight bytes of length, then JSON),
 answers with one byte and runs. So a fork can stand by, made ahead of its execution, and secrets are in no template and
 in no process's initial environment.
 """
 
-import _signal
 import ctypes
 import json
 import os
@@ -51,16 +50,15 @@ def prepare(template):
     template.scan = json.JSONDecoder().scan_once
     template.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
     template.tempfile = sys.modules.get("tempfile")
-    template.restrict = ctypes.c_long(RESTRICT_SELF)
+    template.syscall, template.restrict = template.libc.syscall, ctypes.c_long(RESTRICT_SELF)
 
 
 def become(template, descriptors):
     """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself."""
     template.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGCHLD,))
     template.renew_native_id()
-    template.control.close()
+    os.close(template.control.detach())
     os.close(template.children)
     orders, stdout, stderr, *others = descriptors
     ruleset = others.pop(0) if template.walled else None
@@ -82,8 +80,11 @@ def become(template, descriptors):
     os.write(orders, b"\1")
     os.close(orders)
     take_place(template, order)
+    for handler in template.handlers.in_child:
+        handler()
+    template.random.renew()
     code = run_service(template, order.pop("secrets", None))
-    if order["finalize"]:
+    if template.finalizes:
         import gc
 
         gc.unfreeze()
@@ -118,7 +119,7 @@ def read(descriptor, length):
 
 
 def close_walls(template, ruleset):
-    if template.libc.syscall(template.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
+    if template.syscall(template.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
         raise OSError(ctypes.get_errno(), "Landlock")
     os.close(ruleset)
 
@@ -129,18 +130,18 @@ def take_place(template, order):
     if len(marker) == template.mark_length:
         ctypes.memmove(template.mark, marker.encode(), len(marker))
     os.environ[MARKER] = marker
-    os.environ.update(order["env"])
+    for name, value in order["env"].items():
+        os.environ[name] = value
     if template.tempfile is not None:
         template.tempfile.tempdir = None  # a module may have asked for it while it was imported
-    for handler in template.handlers.in_child:
-        handler()
-    template.random.renew()
 
 
 def run_service(template, secrets):
     """Runs the service, as the interpreter would run a main program. Returns the exit code."""
     if secrets:
-        os.environ.update(secrets)
+        for name, value in secrets.items():
+            os.environ[name] = value
+        value = None
         secrets.clear()
     try:
         return template.run()

@@ -2,7 +2,8 @@
 
 The program that runs services speaks to the template by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "walls": null or [paths]}   the first order; the answer is one of
+    -> {"entrypoint": "src.program:run", "walls": [paths], "finalize": false}
+                            the first order; without walls there are none. The answer is one of
     <- {"ready": {...}}     how long it took, and the places of walls.py, whose descriptors follow in packets with {}
     <- {"cold": "why"}      this service cannot be forked; the template ends
     -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
@@ -12,7 +13,8 @@ The program that runs services speaks to the template by the Unix socket of stan
     -> retire               end when no fork is left
 
 End of input means: end now. What a fork does is in fork.py, and how it ends in ending.py; randomness.py has what must
-differ between forks, walls.py what is between them, blas.py what numerical libraries need. Nothing of these files is
+differ between forks, walls.py what is between them, blas.py what numerical libraries need, and rehearsal.py
+what forks need not learn by themselves. Nothing of these files is
 left where a service would find it, or miss its own module of the same name.
 
 A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
@@ -37,18 +39,15 @@ MAX_DESCRIPTORS = 253
 # Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
 IMPORTED = b"\0qhubctl:imported\0"
 PR_SET_CHILD_SUBREAPER = 36
+CHILD_ENDED = (signal.SIGCHLD,)
 
 
 class Cold(Exception):
     """Why a service has to be started cold."""
 
 
-class InFork(BaseException):
-    """Raised in a fork: it leaves the loop of the template behind."""
-
-    def __init__(self, descriptors):
-        super().__init__()
-        self.descriptors = descriptors
+class Ended(BaseException):
+    """Raised in a fork whose interpreter is to end by itself, with a code: it leaves the loop of the template."""
 
 
 class Template:
@@ -58,9 +57,10 @@ class Template:
         self.control = control
         self.forks = {}  # their numbers, by process id
         self.retiring = False
-        self.launcher, self.ending, self.randomness, self.between, self.blas, self.forking = map(
-            beside, ("launcher", "ending", "randomness", "walls", "blas", "fork")
+        self.launcher, self.ending, self.randomness, self.between = map(
+            beside, ("launcher", "ending", "randomness", "walls")
         )
+        self.blas, self.forking, self.rehearsal, self.memory = map(beside, ("blas", "fork", "rehearsal", "memory"))
         # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
         # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
         # to be called in a child: what matters of that is done in fork.py.
@@ -73,7 +73,7 @@ class Template:
 
     # Importing the service.
 
-    def load(self, entrypoint, walls):
+    def load(self, entrypoint, walls=None, finalize=False):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
@@ -89,7 +89,7 @@ class Template:
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
         refuse_what_forks_break(self.control.fileno())
-        self.walled = walls is not None
+        self.walled, self.finalizes = walls is not None, finalize
         indices, places = self.between.open_places(walls or [])
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
@@ -99,6 +99,13 @@ class Template:
         self.survivors, self.logging = self.ending.survivors(), self.ending.Handlers()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
+        self.rehearsal.rehearse(self)
+        gc.collect()
+        if not self.finalizes:
+            gc.unfreeze()
+            self.memory.make_immortal()
+        gc.freeze()
+        self.memory.make_huge(self.libc)
         self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
         for first in range(0, len(places), MAX_DESCRIPTORS):
             self.send({}, places[first : first + MAX_DESCRIPTORS])
@@ -120,7 +127,7 @@ class Template:
     # Forking.
 
     def serve(self):
-        """Forks on demand until the other side is gone, or all forks are and it retires. Raises InFork in each."""
+        """Forks on demand until the other side is gone, or all forks are and it retires. Forks do not return."""
         self.children = watch_children()
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
@@ -128,10 +135,16 @@ class Template:
         while not (self.retiring and not self.forks):
             for descriptor, _ in poll.poll():
                 if descriptor == self.children:
-                    os.read(descriptor, 4096)
+                    self.take_notice()
                     self.reap()
                 elif not self.order():
                     return
+
+    def take_notice(self):
+        try:
+            os.read(self.children, 4096)
+        except BlockingIOError:
+            return  # of a child that was reaped when another was forked
 
     def order(self):
         """Carries out one order. False at the end of input."""
@@ -145,14 +158,18 @@ class Template:
         return True
 
     def fork(self, number, descriptors):
+        # A fork has nothing to unblock, and what has ended meanwhile is looked for at once.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDED)
         pid = self.fork_process()
         if pid == 0:
-            raise InFork(descriptors)
+            raise Ended(self.forking.become(self, descriptors))
+        signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDED)
         close(descriptors)
         if pid > 0:
             self.forks[pid] = number
         else:
             self.control.send(b"failed %b cannot fork: %b" % (number, os.strerror(ctypes.get_errno()).encode()))
+        self.reap()
 
     def reap(self):
         """Takes note of all children that have ended: forks, and what they have left to this process."""
@@ -224,12 +241,12 @@ def flush_streams():
 
 def watch_children():
     """A descriptor that can be read when a child has ended: no handler, which forks would have to get rid of."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDED)
     libc = ctypes.CDLL(None)
     mask = ctypes.create_string_buffer(128)
     libc.sigemptyset(mask)
     libc.sigaddset(mask, signal.SIGCHLD)
-    return libc.signalfd(-1, mask, os.O_CLOEXEC)
+    return libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def kill_group(pid):
@@ -258,16 +275,15 @@ def main():
     os.dup2(null, 0)
     os.close(null)
     try:
-        template.load(first["entrypoint"], first.get("walls"))
+        template.load(**first)
     except Cold as reason:
         template.send({"cold": str(reason)})
         return 0
     try:
         template.serve()
         os._exit(0)
-    except InFork as fork:
-        descriptors = fork.descriptors
-    return template.forking.become(template, descriptors)
+    except Ended as fork:
+        return fork.args[0]
 
 
 if __name__ == "__main__":

@@ -42,9 +42,10 @@ def write_str_to_file(directory_path: str, file_name: str, content: str) -> str:
 
 def write_blob_to_file(directory_path: str, file_name: str, content: bytes | bytearray | memoryview) -> str:
     """Writes bytes and returns the path of the file. Missing folders are made."""
-    if os.path.exists(directory_path) and not os.path.isdir(directory_path):
-        raise ValueError(f'Path "{directory_path}" must be a directory')
-    os.makedirs(directory_path, exist_ok=True)
+    if not os.path.isdir(directory_path):
+        if os.path.exists(directory_path):
+            raise ValueError(f'Path "{directory_path}" must be a directory')
+        os.makedirs(directory_path, exist_ok=True)
     path = os.path.join(directory_path, file_name)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
     try:

@@ -27,7 +27,7 @@ from qhub.commons.runtime.masking import mask, remember
 if TYPE_CHECKING:
     import threading
 
-__all__ = ["main", "prepare"]
+__all__ = ["main", "perform", "prepare", "prepared"]
 
 INTERRUPTED = 130
 
@@ -41,7 +41,7 @@ def main() -> int:
     output = os.environ.get(OUTPUT_DIRECTORY_ENV, DEFAULT_OUTPUT_DIRECTORY)
     _mask_other_tracebacks()
     try:
-        _write_result(output, _run())
+        perform(output)
     except SystemExit as error:
         return _exited(output, error)
     except KeyboardInterrupt as error:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 # The function of an entrypoint, its parameters, and how it is called, read ahead.
-_prepared: dict[str, tuple[Any, list[Parameter], list[tuple[str, bool, Any]]]] = {}
+prepared: dict[str, tuple[Any, list[Parameter], list[tuple[str, bool, Any]]]] = {}
 
 
 def prepare(entrypoint: str) -> None:
@@ -67,15 +67,20 @@ def prepare(entrypoint: str) -> None:
     import qhub.commons.datapool  # noqa: F401
     from qhub.commons.binding import prepare as prepare_binding
 
-    _prepared[entrypoint] = _read(entrypoint)
-    prepare_binding(_prepared[entrypoint][1])
+    prepared[entrypoint] = _read(entrypoint)
+    prepare_binding(prepared[entrypoint][1])
+
+
+def perform(output: str) -> None:
+    """Runs the service and writes its result. Raises what the service does, or what is wrong with it."""
+    _write_result(output, _run())
 
 
 def _run() -> Any:
     entrypoint = os.environ.get(ENTRYPOINT_ENV, DEFAULT_ENTRYPOINT)
     try:
         # Taken out: it would keep what the service holds alive beyond the service's own end.
-        function, parameters, slots = _prepared.pop(entrypoint, None) or _read(entrypoint)
+        function, parameters, slots = prepared.pop(entrypoint, None) or _read(entrypoint)
     except DescribeError as error:
         # Which variables are secrets is not known yet, and the module may have read them.
         for name, value in os.environ.items():

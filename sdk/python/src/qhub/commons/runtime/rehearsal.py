@@ -1,0 +1,67 @@
+"""Runs of a service that does nothing, in the process from which those that run a real one are forked.
+
+An interpreter learns while it runs: it rewrites code that it has run a few times, and keeps where it has found what it
+looked for. A fork has what was learned before it, and pays with a page of memory for much of what it has to learn
+itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from qhub.commons.binding import prepare as prepare_binding
+from qhub.commons.constants import ENTRYPOINT_ENV, INPUT_DIRECTORY_ENV, OUTPUT_DIRECTORY_ENV
+from qhub.commons.describe import read_parameters
+from qhub.commons.entrypoint import read_slots
+from qhub.commons.parameters import parameter_name_to_env_var
+from qhub.commons.runtime import main as runtime
+from qhub.commons.secret import SecretValue
+
+__all__ = ["rehearse"]
+
+# After so many no Python has anything left to learn.
+_ROUNDS = 20
+_NAME = "qhub.commons.runtime.rehearsal:run"
+_SECRET = parameter_name_to_env_var("rehearsed_token")
+
+
+def rehearse(directory: str) -> None:
+    """Runs the service that does nothing, with files in a directory, which is empty. The environment stays as it is."""
+    inputs, output = (os.path.join(directory, name) for name in ("input", "output"))
+    os.mkdir(inputs)
+    with open(os.path.join(inputs, "data.json"), "w", encoding="utf-8") as file:
+        file.write('{"text": "", "number": 1}')
+    ours = {ENTRYPOINT_ENV: _NAME, INPUT_DIRECTORY_ENV: inputs, OUTPUT_DIRECTORY_ENV: output}
+    before = {name: os.environ.get(name) for name in ours}
+    function = _service()
+    prepared = function, read_parameters(function), read_slots(function)
+    prepare_binding(prepared[1])
+    os.environ.update(ours)
+    try:
+        for _ in range(_ROUNDS):
+            os.environ[_SECRET] = ""  # too short to be masked ever after
+            runtime.prepared[_NAME] = prepared
+            runtime.perform(output)
+    finally:
+        runtime.prepared.pop(_NAME, None)
+        os.environ.pop(_SECRET, None)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _service() -> Callable[..., Any]:
+    def run(rehearsed_token: Any, data: Any = None) -> Any:
+        return {"text": str(rehearsed_token), "data": data.number if data else None}
+
+    run.__annotations__ = {"rehearsed_token": SecretValue}
+    if "pydantic" in sys.modules:  # else no parameter of the real service needs it
+        import pydantic
+
+        run.__annotations__["data"] = pydantic.create_model("Data", text=(str, ...), number=(int, ...))
+    return run
