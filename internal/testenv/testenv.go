@@ -5,6 +5,7 @@
 package testenv
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -50,7 +51,7 @@ func PythonOf(version string) string {
 		names = append(names, found...)
 	}
 	for _, name := range names {
-		if out, err := exec.Command(name, "-c", probe).Output(); err == nil {
+		if out, err := exec.CommandContext(context.Background(), name, "-c", probe).Output(); err == nil { //nolint:gosec // interpreters of this machine
 			return strings.TrimSpace(string(out))
 		}
 	}
