@@ -1,5 +1,7 @@
 package warm
 
+import "runtime"
+
 // take gives a fork that nobody else has: one that stands by, or a new one.
 func (t *template) take() (*fork, error) {
 	for {
@@ -13,7 +15,7 @@ func (t *template) take() (*fork, error) {
 			return f, nil
 		default:
 		}
-		f, err := t.ask()
+		f, err := t.ask(false)
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +32,7 @@ func (t *template) refill() {
 	if cap(t.standby) == 0 {
 		return
 	}
-	f, err := t.ask()
+	f, err := t.ask(t.hasTime())
 	if err != nil {
 		return // the next take makes its own
 	}
@@ -39,6 +41,14 @@ func (t *template) refill() {
 			f.discard()
 		}
 	})
+}
+
+// hasTime tells whether a processor is idle, as far as this template knows: then
+// a fork prepares itself at nobody's cost.
+func (t *template) hasTime() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running < runtime.NumCPU()
 }
 
 // stand has a fork stand by, unless nobody will take it.

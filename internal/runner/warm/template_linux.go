@@ -165,8 +165,9 @@ func (t *template) lose() {
 	close(t.gone)
 }
 
-// ask has the template make a fork, which is there once it is awaited.
-func (t *template) ask() (*fork, error) {
+// ask has the template make a fork, which is there once it is awaited: one that
+// prepares itself, where nobody waits for it.
+func (t *template) ask(ahead bool) (*fork, error) {
 	if !t.enter() { // what a fork is given is being closed
 		return nil, errGone
 	}
@@ -176,7 +177,7 @@ func (t *template) ask() (*fork, error) {
 		defer func() { _ = theirs.Close() }()
 	}
 	if err == nil {
-		err = t.register(f, theirs)
+		err = t.register(f, theirs, ahead)
 	}
 	if err != nil {
 		f.reason = err.Error()
@@ -210,7 +211,11 @@ func (t *template) conceive() (f *fork, theirs *os.File, err error) {
 }
 
 // register has the template make the fork, with what belongs to it.
-func (t *template) register(f *fork, socket *os.File) error {
+func (t *template) register(f *fork, socket *os.File, ahead bool) error {
+	order := "fork "
+	if ahead {
+		order = "ahead "
+	}
 	files := []int{int(socket.Fd()), int(f.pipes.Stdout.Fd()), int(f.pipes.Stderr.Fd())}
 	if f.wall != nil {
 		files = append(files, int(f.wall.File.Fd()))
@@ -226,7 +231,7 @@ func (t *template) register(f *fork, socket *os.File) error {
 		return errGone
 	}
 	t.next++
-	if err := t.send("fork "+strconv.Itoa(t.next), files...); err != nil {
+	if err := t.send(order+strconv.Itoa(t.next), files...); err != nil {
 		return fmt.Errorf("cannot ask for a fork: %w", err)
 	}
 	t.forks[t.next] = f

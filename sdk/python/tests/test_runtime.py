@@ -466,12 +466,14 @@ def test_a_prepared_run_imports_nothing_more(service):
 REHEARSED = """
 import os, sys
 from qhub.commons.runtime.main import main, prepare
-from qhub.commons.runtime.rehearsal import rehearse
+from qhub.commons.runtime.rehearsal import Rehearsal
 
 prepare(os.environ["ENTRYPOINT"])
 environment, hooks = dict(os.environ), (sys.excepthook, sys.stdout, sys.stderr)
 os.mkdir("rehearsal")
-rehearse("rehearsal")
+rehearsal = Rehearsal("rehearsal")
+for _ in range(3):
+    rehearsal.run()
 assert dict(os.environ) == environment and (sys.excepthook, sys.stdout, sys.stderr) == hooks
 print(main(), sorted(os.listdir("rehearsal/output")))
 """

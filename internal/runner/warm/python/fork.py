@@ -53,8 +53,11 @@ def prepare(template):
     template.syscall, template.restrict = template.libc.syscall, ctypes.c_long(RESTRICT_SELF)
 
 
-def become(template, descriptors):
-    """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself."""
+def become(template, descriptors, ahead):
+    """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself.
+
+    Ahead of an order, a fork has time for what would delay it then.
+    """
     template.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()
     template.renew_native_id()
@@ -68,6 +71,9 @@ def become(template, descriptors):
     for target, source in ((1, stdout), (2, stderr)):
         os.dup2(source, target)
         os.close(source)
+    template.random.renew()
+    if ahead:
+        template.ahead.copy()
     os.write(orders, b"\0")
     order = await_order(template, orders)
     if order is None:
@@ -82,7 +88,6 @@ def become(template, descriptors):
     take_place(template, order)
     for handler in template.handlers.in_child:
         handler()
-    template.random.renew()
     code = run_service(template, order.pop("secrets", None))
     if template.finalizes:
         import gc

@@ -5,8 +5,12 @@ that are immortal (PEP 683, which was made for this). What was imported mostly l
 things among it become immortal that do nothing when they go: code, types, names and constants.
 """
 
+import array
+import contextlib
 import ctypes
 import gc
+import itertools
+import os
 import sys
 import types
 
@@ -28,6 +32,10 @@ TYPES = (
 UNCOUNTED = 0xFFFFFFFF
 HUGE_PAGE = 2 << 20
 MADV_COLLAPSE = 25
+MADV_POPULATE_WRITE = 23
+PAGE = os.sysconf("SC_PAGE_SIZE")
+# An entry of /proc/self/pagemap has both of these bits if the page is there, and no other process has it.
+OWN = 1 << 63 | 1 << 56
 
 
 def make_immortal():
@@ -54,13 +62,77 @@ def does_nothing_when_it_goes(thing):
     return kind in TYPES or kind in CONSTANTS or isinstance(thing, type)
 
 
+def own_areas():
+    """Where memory of the process's own lies that it may write to: start, end and name."""
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
+        areas = [line.split(maxsplit=5) for line in maps]
+    for span, access, _, _, _, *name in areas:
+        if access == "rw-p":
+            start, end = (int(address, 16) for address in span.split("-"))
+            yield start, end, name[0].strip() if name else ""
+
+
 def make_huge(libc):
     """Has the system keep the heap in huge pages where it can: a fork then is given one entry for 512 pages."""
     advise = libc.madvise
-    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
-        areas = [line.split() for line in maps]
-    for span, access, _, _, _, *name in areas:
-        if access == "rw-p" and (not name or name == ["[heap]"]):
-            start, end = (int(address, 16) for address in span.split("-"))
+    for start, end, name in list(own_areas()):
+        if name in ("", "[heap]"):
             for page in range(-(-start // HUGE_PAGE) * HUGE_PAGE, end - HUGE_PAGE + 1, HUGE_PAGE):
                 advise(ctypes.c_void_p(page), ctypes.c_size_t(HUGE_PAGE), MADV_COLLAPSE)
+
+
+class Ahead:
+    """The pages that forks will write to: one that has no order yet can have its copies of them made meanwhile."""
+
+    def __init__(self, fork, do):
+        """Finds them out by a fork that does something."""
+        self.advise = ctypes.PyDLL(None).madvise
+        self.advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+        try:
+            pages = written(fork, do)
+        except OSError:  # the system does not tell
+            pages = []
+        self.starts, self.lengths = spans(pages)
+
+    def copy(self):
+        """In a fork. An old system copies each when it is written to."""
+        for _ in map(self.advise, self.starts, self.lengths, itertools.repeat(MADV_POPULATE_WRITE)):
+            pass
+
+
+def written(fork, do):
+    """The addresses of the pages that a fork has copies of once it has done something."""
+    areas = list(own_areas())
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    reader, writer = os.pipe()
+    pid = fork()
+    if pid == 0:
+        try:
+            do()
+            # All is read before any of it is looked at, which copies pages itself.
+            texts = [os.pread(pagemap, (end - start) // PAGE * 8, start // PAGE * 8) for start, end, _ in areas]
+            with open(writer, "wb") as file:
+                for (start, _, _), text in zip(areas, texts, strict=True):
+                    own = [start + i * PAGE for i, entry in enumerate(array.array("Q", text)) if entry & OWN == OWN]
+                    array.array("Q", own).tofile(file)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.close(pagemap)
+    with open(reader, "rb") as file:
+        pages = array.array("Q", file.read())
+    with contextlib.suppress(ChildProcessError):  # the service has asked for its children not to be waited for
+        os.waitpid(pid, 0)
+    return pages
+
+
+def spans(pages):
+    """Pages that lie side by side as one: starts, and lengths."""
+    starts, lengths = [], []
+    for page in pages:
+        if starts and page == starts[-1] + lengths[-1]:
+            lengths[-1] += PAGE
+        else:
+            starts.append(page)
+            lengths.append(PAGE)
+    return starts, lengths

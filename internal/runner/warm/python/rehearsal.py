@@ -1,49 +1,67 @@
 """What a template does before the first fork, so that no fork has to: it goes through what they do, and learns it.
 
-See the rehearsal of the runtime, qhub.commons.runtime.rehearsal, for what there is to learn. A kit that has none is
-forked without. Nothing of the service runs, and whatever fails is left out: forks do without as well.
+See qhub.commons.runtime.rehearsal for what there is to learn. A kit that has no such thing is rehearsed without.
+Nothing of the service runs.
 """
 
 import json
 import os
-import shutil
 import socket
 
 ROUNDS = 20
+VARIABLE = "QHUBCTL_REHEARSED"
 
 
-def rehearse(template):
-    """Goes through what forks do for themselves, and what they have the runtime do."""
-    begin(template)
-    directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"qhubctl-rehearsal-{os.getpid()}")
-    try:
-        from qhub.commons.runtime.rehearsal import rehearse as run
+class Rehearsal:
+    """What forks do, except that it takes no place of its own and does not end the process."""
 
-        os.mkdir(directory, 0o700)
-    except (ImportError, OSError):
-        return
-    try:
-        run(directory)
-    except Exception:
-        return
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    def __init__(self, template):
+        self.template = template
+        self.marker = os.environ.get(template.forking.MARKER)
+        order = {"env": {VARIABLE: "1"}, "marker": self.marker or "", "bounds": [], "secrets": {}}
+        text = json.dumps(order).encode()
+        self.order = len(text).to_bytes(8, "big") + text
+        self.ours, self.theirs = socket.socketpair()
+        self.directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"qhubctl-rehearsal-{os.getpid()}")
+        self.runtime = None
+        try:
+            from qhub.commons.runtime.rehearsal import Rehearsal as Runtime
 
+            os.mkdir(self.directory, 0o700)
+            self.runtime = Runtime(self.directory)
+        except Exception:  # there is none, or no place for its files: forks learn by themselves
+            return
 
-def begin(template):
-    """Takes an order, as a fork does, and looks at what there is to be done at the end."""
-    forking, ending = template.forking, template.ending
-    environment = dict(os.environ)
-    marker = environment.get(forking.MARKER, "")
-    order = {"env": {"QHUBCTL_REHEARSED": "1"}, "marker": marker, "bounds": [], "secrets": {}}
-    text = json.dumps(order).encode()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    def repeat(self):
+        """Does all of it until there is nothing left to learn."""
         for _ in range(ROUNDS):
-            ours.sendall(len(text).to_bytes(8, "big") + text)
-            forking.take_place(template, forking.await_order(template, theirs.fileno()))
-            ending.waits()
-            ending.things_that_matter()
-    del os.environ["QHUBCTL_REHEARSED"]
-    if forking.MARKER not in environment:
-        del os.environ[forking.MARKER]
+            self.send()
+            self.run()
+            del os.environ[VARIABLE]
+            if self.marker is None:
+                del os.environ[self.template.forking.MARKER]
+
+    def send(self):
+        """Sends the order."""
+        self.ours.sendall(self.order)
+
+    def run(self):
+        """Takes the order and carries it out, up to the end."""
+        template = self.template
+        template.forking.take_place(template, template.forking.await_order(template, self.theirs.fileno()))
+        if self.runtime is not None:
+            try:
+                self.runtime.run()
+            except Exception:
+                self.runtime = None
+        template.ending.waits()
+        template.ending.things_that_matter()
+
+    def close(self):
+        """Removes the files."""
+        self.ours.close()
+        self.theirs.close()
+        for folder, _, files in os.walk(self.directory, topdown=False):
+            for name in files:
+                os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)

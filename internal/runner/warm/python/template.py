@@ -8,6 +8,7 @@ The program that runs services speaks to the template by the Unix socket of stan
     <- {"cold": "why"}      this service cannot be forked; the template ends
     -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
                             if there are walls, and the lists of members of the cgroups it is to join
+    -> ahead 7              the same, of a fork that will not have an order at once
     <- failed 7 why         there is none; or, when there was one,
     <- ended 7 0            with the status as waitpid gives it
     -> retire               end when no fork is left
@@ -99,17 +100,25 @@ class Template:
         self.survivors, self.logging = self.ending.survivors(), self.ending.Handlers()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
-        self.rehearsal.rehearse(self)
+        self.learn()
+        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
+        for first in range(0, len(places), MAX_DESCRIPTORS):
+            self.send({}, places[first : first + MAX_DESCRIPTORS])
+        close(places)
+
+    def learn(self):
+        """Leaves to forks only what each has to do for itself."""
+        rehearsal = self.rehearsal.Rehearsal(self)
+        rehearsal.repeat()
         gc.collect()
         if not self.finalizes:
             gc.unfreeze()
             self.memory.make_immortal()
         gc.freeze()
         self.memory.make_huge(self.libc)
-        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
-        for first in range(0, len(places), MAX_DESCRIPTORS):
-            self.send({}, places[first : first + MAX_DESCRIPTORS])
-        close(places)
+        rehearsal.send()
+        self.ahead = self.memory.Ahead(self.fork_process, rehearsal.run)
+        rehearsal.close()
 
     def import_service(self, entrypoint):
         import importlib
@@ -151,18 +160,19 @@ class Template:
         packet, descriptors = receive(self.control)
         if not packet:
             return False
-        if packet == b"retire":
+        word, _, number = packet.partition(b" ")
+        if word == b"retire":
             self.retiring = True
         else:
-            self.fork(packet[5:], descriptors)
+            self.fork(number, descriptors, word == b"ahead")
         return True
 
-    def fork(self, number, descriptors):
+    def fork(self, number, descriptors, ahead):
         # A fork has nothing to unblock, and what has ended meanwhile is looked for at once.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDED)
         pid = self.fork_process()
         if pid == 0:
-            raise Ended(self.forking.become(self, descriptors))
+            raise Ended(self.forking.become(self, descriptors, ahead))
         signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDED)
         close(descriptors)
         if pid > 0:

@@ -20,39 +20,41 @@ from qhub.commons.parameters import parameter_name_to_env_var
 from qhub.commons.runtime import main as runtime
 from qhub.commons.secret import SecretValue
 
-__all__ = ["rehearse"]
+__all__ = ["Rehearsal"]
 
-# After so many no Python has anything left to learn.
-_ROUNDS = 20
 _NAME = "qhub.commons.runtime.rehearsal:run"
 _SECRET = parameter_name_to_env_var("rehearsed_token")
 
 
-def rehearse(directory: str) -> None:
-    """Runs the service that does nothing, with files in a directory, which is empty. The environment stays as it is."""
-    inputs, output = (os.path.join(directory, name) for name in ("input", "output"))
-    os.mkdir(inputs)
-    with open(os.path.join(inputs, "data.json"), "w", encoding="utf-8") as file:
-        file.write('{"text": "", "number": 1}')
-    ours = {ENTRYPOINT_ENV: _NAME, INPUT_DIRECTORY_ENV: inputs, OUTPUT_DIRECTORY_ENV: output}
-    before = {name: os.environ.get(name) for name in ours}
-    function = _service()
-    prepared = function, read_parameters(function), read_slots(function)
-    prepare_binding(prepared[1])
-    os.environ.update(ours)
-    try:
-        for _ in range(_ROUNDS):
-            os.environ[_SECRET] = ""  # too short to be masked ever after
-            runtime.prepared[_NAME] = prepared
-            runtime.perform(output)
-    finally:
-        runtime.prepared.pop(_NAME, None)
-        os.environ.pop(_SECRET, None)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class Rehearsal:
+    """A service that does nothing, with files in a directory, which is empty."""
+
+    def __init__(self, directory: str) -> None:
+        inputs, self._output = (os.path.join(directory, name) for name in ("input", "output"))
+        os.mkdir(inputs)
+        with open(os.path.join(inputs, "data.json"), "w", encoding="utf-8") as file:
+            file.write('{"text": "", "number": 1}')
+        self._environment = {ENTRYPOINT_ENV: _NAME, INPUT_DIRECTORY_ENV: inputs, OUTPUT_DIRECTORY_ENV: self._output}
+        function = _service()
+        self._prepared = function, read_parameters(function), read_slots(function)
+        prepare_binding(self._prepared[1])
+
+    def run(self) -> None:
+        """Runs it once. The environment is as it was afterwards."""
+        before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+        os.environ[_SECRET] = ""  # too short to be masked ever after
+        runtime.prepared[_NAME] = self._prepared
+        try:
+            runtime.perform(self._output)
+        finally:
+            runtime.prepared.pop(_NAME, None)
+            os.environ.pop(_SECRET, None)
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _service() -> Callable[..., Any]:
