@@ -26,6 +26,7 @@ type fork struct {
 	pipes    *process.Pipes
 	wall     *cage.Wall // nil if there is none
 	pid      int        // guarded by the template's lock
+	stoodBy  bool       // when it was taken
 	group    *cage.Group
 
 	done   chan struct{} // closed when it has ended
@@ -168,6 +169,7 @@ func (e *execution) Run(secrets []process.Secret) error {
 	if err != nil {
 		return e.runCold(secrets, err)
 	}
+	e.program.startsWarm(e.fork.stoodBy)
 	e.fork.pipes.Drain(e.command.Stdout, e.command.Stderr, [2][]byte{e.template.printed[0].text, e.template.printed[1].text})
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -18,6 +18,7 @@ type Pool struct {
 	members list.List // of *member, the most recently used first
 	places  map[*template]*list.Element
 	taken   int64
+	stats   Stats
 }
 
 // A member is a template that has not been told to end.
@@ -32,7 +33,7 @@ func NewPool(limit int64) *Pool {
 	if limit == 0 {
 		limit = cage.MachineMemory() / 4
 	}
-	return &Pool{limit: limit, places: map[*template]*list.Element{}}
+	return &Pool{limit: limit, places: map[*template]*list.Element{}, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
 // Memory is what the templates of the pool take now. What they share with their
@@ -50,6 +51,14 @@ func (p *Pool) Templates() int {
 	return p.members.Len()
 }
 
+// Stats tells how the services of the pool were started since there is the
+// pool, those that are not served any more among them.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats.clone()
+}
+
 // The methods below do nothing for programs without a pool. Only fit calls
 // programs, and holds no lock then: programs call the others with theirs held.
 
@@ -61,6 +70,15 @@ func (p *Pool) join(program *Program, t *template) {
 	defer p.mu.Unlock()
 	p.places[t] = p.members.PushFront(&member{program, t})
 	p.taken += t.memory
+}
+
+func (p *Pool) count(change func(*Stats)) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.stats)
 }
 
 func (p *Pool) use(t *template) {

@@ -155,7 +155,6 @@ func (p *Program) template() (t *template, cause Cause, reason string) {
 		return nil, Preparing, "the process to be forked is not ready"
 	}
 	p.active++
-	p.stats.Warm++
 	p.stopIdle()
 	p.options.Pool.use(p.current)
 	return p.current, "", ""
@@ -204,6 +203,7 @@ func (p *Program) endIdle(t *template) {
 	defer p.mu.Unlock()
 	if p.active == 0 && p.current == t {
 		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
+		p.count(func(s *Stats) { s.Idle++ })
 		p.retire()
 	}
 }
@@ -214,7 +214,7 @@ func (p *Program) evict(t *template) {
 	defer p.mu.Unlock()
 	if p.active == 0 && p.current == t {
 		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", t.memory)
-		p.stats.Evicted++
+		p.count(func(s *Stats) { s.Evicted++ })
 		p.retire()
 	}
 }
@@ -252,7 +252,7 @@ func (p *Program) made(t *template, err error) {
 		p.failed(err.Error())
 	default:
 		p.current = t
-		p.stats.Templates++
+		p.count(func(s *Stats) { s.Templates++ })
 		p.options.Pool.join(p, t)
 		p.awaitIdle()
 		p.retired.Go(func() { p.watch(t) })
@@ -266,6 +266,7 @@ func (p *Program) made(t *template, err error) {
 
 // failed counts. p.mu is held.
 func (p *Program) failed(reason string) {
+	p.count(func(s *Stats) { s.Failed++ })
 	if p.failures++; p.failures >= maxFailures {
 		p.cold = reason
 	}

@@ -12,6 +12,7 @@ func (t *template) take() (*fork, error) {
 				f.discard()
 				continue
 			}
+			f.stoodBy = true
 			return f, nil
 		default:
 		}

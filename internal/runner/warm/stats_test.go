@@ -27,7 +27,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 		between         func(*warm.Program) // the start of the fork and its order
 		want            warm.Stats
 	}{
-		"a fork":     {want: warm.Stats{Warm: 1, Templates: 1}},
+		"a fork":     {want: warm.Stats{Warm: 1, Templates: 1, Awaited: 1}},
 		"unprepared": {unprepared: true, reason: "is not ready", want: warm.Stats{Cold: map[warm.Cause]int64{warm.Preparing: 1}, Templates: 1}},
 		"a thread":   {service: poller, reason: "poller", want: warm.Stats{Cold: map[warm.Cause]int64{warm.Unforkable: 1}}},
 		"a folder elsewhere": {
@@ -46,6 +46,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var text testenv.Buffer
 			o := written(t, c.service+trivial, confined())
+			o.Pool = warm.NewPool(0)
 			o.Logger = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			program := warm.New(o)
 			if !c.unprepared {
@@ -74,6 +75,9 @@ func TestCauseOfColdStarts(t *testing.T) {
 			if got := program.Stats(); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("%+v, not %+v", got, c.want)
 			}
+			if got := o.Pool.Stats(); !reflect.DeepEqual(got, c.want) { // whose program has ended
+				t.Errorf("the pool: %+v, not %+v", got, c.want)
+			}
 			log := text.String()
 			for cause := range c.want.Cold {
 				if !strings.Contains(log, "cause="+string(cause)) || !strings.Contains(log, `"how.cold: `+string(cause)+`"=1`) || !strings.Contains(log, c.reason) {
@@ -84,6 +88,24 @@ func TestCauseOfColdStarts(t *testing.T) {
 				t.Errorf("the log tells of a cold start, or of no warm one:\n%s", log)
 			}
 		})
+	}
+}
+
+// TestStandbyIsCounted takes forks until one has stood by: how soon one does
+// is the machine's affair.
+func TestStandbyIsCounted(t *testing.T) {
+	o := service(t, nil, nil)
+	o.Standby = 1
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	var stats warm.Stats
+	executions := int64(0)
+	for ; stats.StoodBy == 0 && executions < 1000; executions++ {
+		do(t, r, "look")
+		stats = r.Program().Stats()
+	}
+	if stats.StoodBy != 1 || stats.Awaited != executions-1 || stats.Warm != executions {
+		t.Errorf("%d executions: %+v", executions, stats)
 	}
 }
 
