@@ -103,7 +103,7 @@ func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
 	if k.ring, err = k.source.Read(ctx); err != nil {
 		return nil, &masterKeyError{err}
 	}
-	if k.executions, err = openExecutions(ctx, dir); err != nil {
+	if k.executions, err = openExecutions(ctx, dir, sqlite.Options{}); err != nil {
 		k.ring.Clear()
 		return nil, err
 	}

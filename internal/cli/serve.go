@@ -44,6 +44,7 @@ type serveOptions struct {
 	requireSandbox bool
 	noSandbox      bool
 	masterKey      masterKey
+	metrics        string
 	verbose        bool
 }
 
@@ -85,10 +86,14 @@ Secrets are sealed on disk by a master key, which the first serve makes; keep a
 copy. --master-key names another: a file, a variable, or a program that prints
 it. A server takes new versions of it over as it runs: see ` + "`qhubctl keys`" + `.
 
+--metrics has what the server does counted, for Prometheus to read at /metrics of
+an address of its own. Whoever reaches that needs no token.
+
 The address is printed on standard output, all else on standard error.`,
 		Example: `  qhubctl serve
   qhubctl serve my-service --port 0
   qhubctl serve --limit memory=512MiB --limit time=5m
+  qhubctl serve --metrics 127.0.0.1:9464
   qhubctl serve my-service --host 0.0.0.0 --auth=env:SERVICE_TOKEN`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,6 +126,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
+	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
 }
 
@@ -140,6 +146,9 @@ func (o *serveOptions) check() error {
 		return usagef("--concurrency is negative")
 	case o.auth == "" && !loopback(o.host):
 		return usagef("--host %s lets others call the service; give --auth too, so that they need a token", o.host)
+	}
+	if err := o.checkMetrics(); err != nil {
+		return err
 	}
 	for _, text := range o.limitTexts {
 		name, value, _ := strings.Cut(text, "=")

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -22,12 +23,23 @@ func (s *serving) greet(described *signature.Signature, url string) {
 	if len(described.Parameters) > 0 {
 		s.streams.Say("\n%s", indentLines(s.parameterTable(described)))
 	}
-	lines := []string{"API   " + url, "Docs  " + url + "/docs"}
-	if s.token != "" {
-		lines = append(lines, "Token "+s.token)
-	}
 	// The command begins at the margin: END must.
-	s.streams.Say("\n  %s\n\n%s\n", strings.Join(lines, "\n  "), s.curl(described, url))
+	s.streams.Say("\n%s\n\n%s\n", indentLines(s.places(url)), s.curl(described, url))
+}
+
+// places is where what belongs to the server is.
+func (s *serving) places(url string) string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	_, _ = fmt.Fprintf(table, "API\t%s\nDocs \t%s/docs\n", url, url)
+	if s.token != "" {
+		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.token)
+	}
+	if s.measuring != nil {
+		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", addressOf(s.measuring.listener)+metrics.Path)
+	}
+	_ = table.Flush() // into a strings.Builder
+	return b.String()
 }
 
 func indentLines(text string) string {

@@ -56,6 +56,7 @@ type serving struct {
 	machine    *cage.Machine // nil: executions are not confined
 	engine     *platform.Engine
 	templates  *warm.Pool // the processes that are forked, of all services
+	measuring  *measuring // nil: nothing is measured
 	current    *service
 	warming    sync.WaitGroup
 	api        *httpapi.API
@@ -78,6 +79,10 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 		return err
 	}
 	defer func() { _ = listener.Close() }()
+	if s.measuring, err = o.measure(ctx); err != nil {
+		return err
+	}
+	defer s.measuring.close()
 	if err := s.openCage(); err != nil {
 		return err
 	}
@@ -95,11 +100,12 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	watching, following := s.reloadOnChange(ctx), s.followKeys(ctx)
+	watching, following, showing := s.reloadOnChange(ctx), s.followKeys(ctx), s.showMetrics(ctx)
 	defer func() {
 		stop()
 		<-watching
 		<-following
+		<-showing
 	}()
 	url := addressOf(listener)
 	s.greet(described, url)
@@ -159,7 +165,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	if s.id, err = keptID(filepath.Join(s.dir, "service-id")); err != nil {
 		return err
 	}
-	executions, err := openExecutions(ctx, s.dir)
+	executions, err := openExecutions(ctx, s.dir, s.measuring.storeOptions())
 	if err != nil {
 		return err
 	}
@@ -173,6 +179,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
 	s.engine, err = platform.Open(ctx, platform.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
+		Observer: s.measuring.observer(),
 	})
 	if err != nil {
 		return err
@@ -184,8 +191,8 @@ func (s *serving) openEngine(ctx context.Context) error {
 const databaseName = "executions.db"
 
 // openExecutions opens what a folder of serve keeps.
-func openExecutions(ctx context.Context, dir string) (*sqlite.Store, error) {
-	executions, err := sqlite.Open(ctx, filepath.Join(dir, databaseName), sqlite.Options{})
+func openExecutions(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store, error) {
+	executions, err := sqlite.Open(ctx, filepath.Join(dir, databaseName), o)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the executions in %s: %w", dir, err)
 	}
@@ -275,7 +282,8 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 
 // runner runs the executions of the service, as forks of a process that is
 // ready where that can be. They are confined as in cages of their own, or
-// start cold if they must be and this machine cannot keep forks apart.
+// start cold if they must be and this machine cannot keep forks apart. How they
+// start is measured.
 func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
 	shut := opened.cage
 	if shut.Confines() {
@@ -284,12 +292,15 @@ func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Pro
 			s.log.Debug("forks are less confined than processes with a cage each", "because", err)
 		}
 		if err != nil && s.options.requireSandbox {
-			return &process.Runner{
+			run := &process.Runner{
 				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
-			}, nil
+			}
+			return s.measuring.follow(run, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err), opened.masker.String), nil
 		}
 	}
-	return opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
+	run, program := opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
+	_, whyNot := opened.forkable()
+	return s.measuring.follow(run, program, whyNot, opened.masker.String), program
 }
 
 func (s *serving) newAPI() error {

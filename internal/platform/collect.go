@@ -43,7 +43,7 @@ func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Ma
 		return failed
 	}
 	c := &collector{
-		id: w.id, masker: masker, journal: j,
+		id: w.id, masker: masker, journal: j, observer: w.engine.config.Observer,
 		dir: w.engine.folders.results(w.id), failed: outcome.Limit != runner.NoLimit || outcome.ExitCode != 0,
 	}
 	if err := c.collect(run); err != nil {
@@ -130,11 +130,12 @@ type noteFile struct {
 
 // collector moves what an execution has left out of its folder, masked.
 type collector struct {
-	id      execution.ID
-	masker  *redact.Masker
-	journal *journal
-	dir     string
-	failed  bool
+	id       execution.ID
+	masker   *redact.Masker
+	journal  *journal
+	observer Observer
+	dir      string
+	failed   bool
 
 	note    note
 	problem *execution.Problem
@@ -254,6 +255,7 @@ func (c *collector) takeFile(output *runner.Output, file runner.File) error {
 	at := "file-" + strconv.Itoa(len(c.note.Files))
 	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
 	if errors.Is(err, redact.ErrWithheld) {
+		c.observer.Withheld()
 		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
 		return os.Remove(filepath.Join(c.dir, at))
 	}

@@ -33,6 +33,8 @@ type Config struct {
 	Dir string
 	// Log is for the operator. Nil: nobody reads it.
 	Log *slog.Logger
+	// Observer is told what becomes of executions. Nil: nobody is.
+	Observer Observer
 	// Workers is how many executions this engine runs at once. Zero: four for
 	// each processor.
 	Workers int
@@ -55,6 +57,9 @@ func (c *Config) complete() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
 	}
 	c.Workers = cmp.Or(c.Workers, 4*runtime.NumCPU())
 	if c.Queue == (store.QueueLimit{}) {
@@ -89,6 +94,7 @@ type Engine struct {
 	closing  bool
 	services map[string]*revision
 	works    map[execution.ID]*work
+	cancels  map[execution.ID]*cancelling
 }
 
 // Open starts an engine. What earlier engines left behind is dealt with before
@@ -109,6 +115,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		wake:     make(chan struct{}, 1),
 		services: map[string]*revision{},
 		works:    map[execution.ID]*work{},
+		cancels:  map[execution.ID]*cancelling{},
 	}
 	e.begin, e.endBegin = context.WithCancel(e.ctx)
 	e.beat, e.endBeat = context.WithCancel(e.ctx)
@@ -157,6 +164,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.loops.Wait()
 	return errors.Join(e.closeServices(), e.folders.close())
 }
+
+// Slots is how many executions this engine runs at once.
+func (e *Engine) Slots() int { return e.config.Workers }
 
 // Scratch is the folder below which executions get theirs.
 func (e *Engine) Scratch() string { return e.folders.scratchDir() }

@@ -174,6 +174,9 @@ func (e *Engine) recover(ctx context.Context) {
 		e.log.Warn("recovered executions of a server that ended",
 			"requeued", len(done.Requeued), "interrupted", len(done.Interrupted))
 	}
+	for range done.Interrupted {
+		e.config.Observer.Ended(execution.Failed, 0)
+	}
 	if len(done.Interrupted) > 0 {
 		marks := make([]string, len(done.Interrupted))
 		for i, id := range done.Interrupted {

@@ -89,7 +89,10 @@ func (e *Engine) Load(ctx context.Context) (store.Load, error) { return e.store.
 // asked to end and ended after its grace time, one that has ended stays as it
 // is. It does not wait for the end.
 func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	if _, err := e.Get(ctx, serviceID, id); err != nil {
+	e.beginCancel(id)
+	defer e.endCancel(id)
+	found, err := e.Get(ctx, serviceID, id)
+	if err != nil {
 		return execution.Execution{}, err
 	}
 	var cancelled execution.Execution
@@ -108,6 +111,7 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 	} else if err := w.write(cancel); err != nil {
 		return cancelled, err
 	}
+	e.cancelledWaiting(found.Status, cancelled, w != nil)
 	if w != nil && !cancelled.Status.Final() {
 		w.stop(cancelledByCaller)
 	}

@@ -32,6 +32,17 @@ type Submission struct {
 // store.ErrQueueFull, store.ErrIdempotencyMismatch, store.ErrFull, ErrClosed;
 // store.ErrNotFound where there is no such service.
 func (e *Engine) Submit(ctx context.Context, s Submission) (store.Accepted, error) {
+	accepted, err := e.submit(ctx, s)
+	switch {
+	case err != nil:
+		e.config.Observer.Refused(err)
+	case !accepted.Replayed:
+		e.config.Observer.Accepted()
+	}
+	return accepted, err
+}
+
+func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, error) {
 	defer clear(s.Body)
 	r, err := e.enter(s.ServiceID)
 	if err != nil {

@@ -73,7 +73,9 @@ func (w *work) write(change func() (execution.Execution, error)) error {
 	// A start and a cancellation are told in any order.
 	if !w.state.Status.Final() {
 		e.CancelRequested = e.CancelRequested || w.state.CancelRequested && !e.Status.Final()
+		before := w.state.Status
 		w.state = e
+		w.engine.observe(before, e)
 	}
 	if w.state.Status.Final() {
 		w.isOver()

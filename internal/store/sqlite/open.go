@@ -27,6 +27,9 @@ type Options struct {
 	ScrubAfter time.Duration
 	// Readers is the number of connections that read. Zero: four.
 	Readers int
+	// Committed is told how long each commit took, with the sync of the disk,
+	// between two of them: it has to return at once. Nil: nobody is.
+	Committed func(took time.Duration)
 }
 
 // Store is a [store.Store] in one SQLite database.

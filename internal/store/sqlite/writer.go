@@ -38,6 +38,7 @@ type writer struct {
 	now        func() time.Time
 	signals    *store.Signals
 	scrubAfter time.Duration
+	committed  func(time.Duration)
 
 	jobs    chan *job
 	closing sync.Once
@@ -79,6 +80,7 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 	w := &writer{
 		db: db, conn: conn, signals: signals, now: options.Now, full: true,
 		scrubAfter: cmp.Or(options.ScrubAfter, 2*time.Second),
+		committed:  options.Committed,
 		jobs:       make(chan *job),
 		stop:       make(chan struct{}),
 		stopped:    make(chan struct{}),
@@ -175,9 +177,13 @@ func (w *writer) transaction(first *job) (group []*job, next *job, err error) {
 		}
 		group = append(group, j)
 	}
+	begun := time.Now()
 	if err := w.exec("COMMIT"); err != nil {
 		w.rollback()
 		return group, next, classify(err)
+	}
+	if w.committed != nil {
+		w.committed(time.Since(begun))
 	}
 	return group, next, nil
 }

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+)
+
+// checkMetrics wants the host named: without one it would be every address of
+// the machine, and what is there is for whoever reaches it.
+func (o *serveOptions) checkMetrics() error {
+	if o.metrics == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(o.metrics)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" {
+		return usagef("--metrics is %q; it takes HOST:PORT, such as 127.0.0.1:9464, or 0.0.0.0:9464 for other machines to read it", o.metrics)
+	}
+	return nil
+}
+
+// measuring are the numbers of a server. Without --metrics there are none: nil.
+type measuring struct {
+	*metrics.Metrics
+	listener net.Listener
+	// start tells how the service is started, as it is now.
+	start atomic.Pointer[func() metrics.Start]
+}
+
+// measure takes the address that the numbers are read at.
+func (o *serveOptions) measure(ctx context.Context) (*measuring, error) {
+	if o.metrics == "" {
+		return nil, nil //nolint:nilnil // nothing is measured, and that is no error
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.metrics)
+	if err != nil {
+		return nil, &metricsListenError{o.metrics, err}
+	}
+	info, err := readVersion()
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return &measuring{Metrics: metrics.New(info.Version, info.Commit), listener: listener}, nil
+}
+
+type metricsListenError struct {
+	address string
+	err     error
+}
+
+func (e *metricsListenError) Error() string {
+	return fmt.Sprintf("cannot listen for --metrics: %v", e.err)
+}
+func (e *metricsListenError) Unwrap() error { return e.err }
+func (e *metricsListenError) Hint() string {
+	return fmt.Sprintf("something else may use %s, or it is no address of this machine; take another one, or port 0, which is a free one", e.address)
+}
+
+func (m *measuring) close() {
+	if m != nil {
+		_ = m.listener.Close()
+	}
+}
+
+// observer is what an engine tells of executions; nil: nobody.
+func (m *measuring) observer() platform.Observer {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+func (m *measuring) storeOptions() sqlite.Options {
+	if m == nil {
+		return sqlite.Options{}
+	}
+	return sqlite.Options{Committed: m.Committed}
+}
+
+// follow has the numbers be those of a service as it is started from now on:
+// by forks of a program, or for a reason always cold.
+func (m *measuring) follow(r runner.Runner, program *warm.Program, whyNot string, mask func(string) string) runner.Runner {
+	if m == nil {
+		return r
+	}
+	start := func() metrics.Start { return metrics.Start{Reason: whyNot} }
+	if program != nil {
+		start = func() metrics.Start {
+			state := program.State()
+			return metrics.Start{Warm: state.Warm, Preparing: !state.Warm && state.Reason == "", Reason: mask(state.Reason)}
+		}
+	} else {
+		r = &countedRunner{r, m.StartedAsPlanned}
+	}
+	m.start.Store(&start)
+	return r
+}
+
+// countedRunner counts what it starts.
+type countedRunner struct {
+	runner.Runner
+	count func()
+}
+
+func (r *countedRunner) Start(ctx context.Context, job runner.Job) (runner.Run, error) {
+	run, err := r.Runner.Start(ctx, job)
+	if err == nil {
+		r.count()
+	}
+	return run, err
+}
+
+// showMetrics has the numbers be read until ctx ends; then the channel is
+// closed.
+func (s *serving) showMetrics(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if s.measuring == nil {
+		close(ended)
+		return ended
+	}
+	page := s.measuring.Page(metrics.Sources{
+		Load: s.engine.Load, Slots: s.engine.Slots(), Templates: s.templates,
+		Start: func() metrics.Start { return (*s.measuring.start.Load())() },
+	})
+	go func() {
+		defer close(ended)
+		if err := metrics.Serve(ctx, s.measuring.listener, page, s.log); err != nil {
+			s.log.Error("metrics are not shown any more", "error", err)
+		}
+	}()
+	return ended
+}

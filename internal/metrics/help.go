@@ -1,0 +1,26 @@
+package metrics
+
+// help says what each number is. Those of the process and of the Go runtime
+// have the names that all servers in Go give them.
+var help = map[string]string{
+	"qhubctl_build_info":                  "The program that serves.",
+	"qhubctl_executions_accepted_total":   "Executions that were accepted; a request repeated under its idempotency key counts once.",
+	"qhubctl_requests_refused_total":      "Requests for an execution that were refused, by the cause.",
+	"qhubctl_executions_started_total":    "Executions that became RUNNING.",
+	"qhubctl_executions_ended_total":      "Executions that this server has ended, by their final state.",
+	"qhubctl_executions_pending":          "Executions that wait for a slot, in all servers that share the data.",
+	"qhubctl_executions_running":          "Executions that start or run, in all servers that share the data.",
+	"qhubctl_execution_slots":             "Executions that this server runs at once at most.",
+	"qhubctl_execution_wait_seconds":      "From the acceptance of an execution to its start.",
+	"qhubctl_execution_run_seconds":       "From the start of an execution to its end, with the collection of its result.",
+	"qhubctl_execution_starts_total":      "Processes that were started for executions: forks, or cold by the cause.",
+	"qhubctl_forks_total":                 "Forks that executions began in, by whether one stood by or had to be made first.",
+	"qhubctl_templates":                   "Processes that are kept to be forked.",
+	"qhubctl_template_memory_bytes":       "Memory of the processes that are kept to be forked.",
+	"qhubctl_templates_started_total":     "Processes to be forked that came to be ready.",
+	"qhubctl_templates_ended_total":       "Processes to be forked that were ended before their service changed, by the cause.",
+	"qhubctl_template_failures_total":     "Processes to be forked that ended by themselves, made no forks, or did not come to be ready.",
+	"qhubctl_service_start_info":          "How the service is started now, and the reason where it is started cold.",
+	"qhubctl_result_files_withheld_total": "Result files that were not passed on: a secret is in them that cannot be masked.",
+	"qhubctl_store_commit_seconds":        "Commits of the store, with the sync of the disk; one holds what several callers wait for.",
+}

@@ -1,0 +1,128 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	vm "github.com/VictoriaMetrics/metrics"
+
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Sources are what is asked when the numbers are read.
+type Sources struct {
+	// Load tells how much waits and runs.
+	Load func(context.Context) (store.Load, error)
+	// Slots is how many executions the server runs at once.
+	Slots int
+	// Templates are the processes that are forked, of all services.
+	Templates *warm.Pool
+	// Start tells how the service is started now.
+	Start func() Start
+}
+
+// Start is how a service is started.
+type Start struct {
+	// Warm: a process is ready to be forked. Preparing: one is being made.
+	Warm, Preparing bool
+	// Reason says why neither. It is masked already.
+	Reason string
+}
+
+// maxReason is how long a reason may be, in bytes.
+const maxReason = 200
+
+// Page is what Prometheus reads, at every path.
+func (m *Metrics) Page(from Sources) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := m.text(r.Context(), from)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(text) // who asks has gone: nobody is there to tell
+	})
+}
+
+func (m *Metrics) text(ctx context.Context, from Sources) []byte {
+	m.reading.Lock()
+	defer m.reading.Unlock()
+	m.asked.ask(ctx, from)
+	var text bytes.Buffer
+	m.set.WritePrometheus(&text)
+	vm.WriteGaugeUint64(&text, from.Start().series(), 1)
+	vm.WriteProcessMetrics(&text)
+	return explained(text.Bytes())
+}
+
+// ask takes over what others know. What cannot be known now is no number.
+func (a *asked) ask(ctx context.Context, from Sources) {
+	pending, running := math.NaN(), math.NaN()
+	if load, err := from.Load(ctx); err == nil {
+		pending, running = float64(load.Waiting), float64(load.Active)
+	}
+	a.pending.Set(pending)
+	a.running.Set(running)
+	a.slots.Set(float64(from.Slots))
+	a.templates.Set(float64(from.Templates.Templates()))
+	a.templateMemory.Set(float64(from.Templates.Memory()))
+	stats := from.Templates.Stats()
+	a.warm.Set(uint64(stats.Warm))
+	for cause, counter := range a.cold {
+		counter.Set(uint64(stats.Cold[cause]))
+	}
+	a.stoodBy.Set(uint64(stats.StoodBy))
+	a.awaited.Set(uint64(stats.Awaited))
+	a.made.Set(uint64(stats.Templates))
+	a.evicted.Set(uint64(stats.Evicted))
+	a.idle.Set(uint64(stats.Idle))
+	a.failures.Set(uint64(stats.Failed))
+}
+
+func (s Start) series() string {
+	start := "cold"
+	switch {
+	case s.Warm:
+		start = "warm"
+	case s.Preparing:
+		start = "preparing"
+	}
+	return fmt.Sprintf("qhubctl_service_start_info{start=%q,reason=%s}", start, label(shortened(s.Reason)))
+}
+
+func shortened(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= maxReason {
+		return text
+	}
+	text = text[:maxReason]
+	for !utf8.ValidString(text) {
+		text = text[:len(text)-1]
+	}
+	return text + "…"
+}
+
+// label is a value in the quotes that the format has.
+func label(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
+}
+
+// explained puts in what the numbers mean: the library writes the lines for
+// that, and leaves them empty.
+func explained(text []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(text) {
+		name, is := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("# HELP "))
+		if says := help[string(name)]; is && says != "" {
+			fmt.Fprintf(&out, "# HELP %s %s\n", name, says)
+			continue
+		}
+		out.Write(line)
+	}
+	return out.Bytes()
+}

@@ -1,0 +1,54 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// headerTime is how long a caller may take to ask, writeTime how long to
+	// read the answer, and idleTime how long a connection is kept in between:
+	// Prometheus asks every minute at least.
+	headerTime = 5 * time.Second
+	writeTime  = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	// shutdownTime is how long who reads when the server ends may go on.
+	shutdownTime = time.Second
+	maxHeader    = 16 << 10
+)
+
+// Path is where the page is.
+const Path = "/metrics"
+
+// Serve answers the requests for a page that come in by a listener until ctx
+// ends. What callers do wrong is told to log at debug level.
+func Serve(ctx context.Context, listener net.Listener, page http.Handler, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+Path, page)
+	server := &http.Server{
+		Handler: mux, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	patience, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer stop()
+	err := server.Shutdown(patience)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	if ending := <-ended; err == nil && !errors.Is(ending, http.ErrServerClosed) {
+		err = ending
+	}
+	return err
+}
