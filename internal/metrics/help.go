@@ -1,7 +1,8 @@
 package metrics
 
-// help says what each number is. Those of the process and of the Go runtime
-// have the names that all servers in Go give them.
+// help says what each number is, and names those that are shown. Those of the
+// process and of the Go runtime have the names that all servers in Go give
+// them.
 var help = map[string]string{
 	"qhubctl_build_info":                  "The program that serves.",
 	"qhubctl_executions_accepted_total":   "Executions that were accepted; a request repeated under its idempotency key counts once.",
@@ -23,4 +24,21 @@ var help = map[string]string{
 	"qhubctl_service_start_info":          "How the service is started now, and the reason where it is started cold.",
 	"qhubctl_result_files_withheld_total": "Result files that were not passed on: a secret is in them that cannot be masked.",
 	"qhubctl_store_commit_seconds":        "Commits of the store, with the sync of the disk; one holds what several callers wait for.",
+
+	"go_info":                       "The version of Go.",
+	"go_goroutines":                 "Goroutines.",
+	"go_threads":                    "Threads that were made.",
+	"go_gc_duration_seconds":        "How long garbage collections stop the program.",
+	"go_memstats_alloc_bytes_total": "Memory that was allocated.",
+	"go_memstats_heap_alloc_bytes":  "Memory that is allocated and not collected.",
+	"go_memstats_heap_inuse_bytes":  "Memory in use by the heap.",
+	"go_memstats_heap_objects":      "Objects that are allocated and not collected.",
+	"go_memstats_next_gc_bytes":     "The heap at which the next garbage collection begins.",
+	"go_memstats_sys_bytes":         "Memory that was got from the system.",
+	"process_cpu_seconds_total":     "Processor time of the server, without its executions.",
+	"process_open_fds":              "Files that the server has open.",
+	"process_max_fds":               "Files that the server may have open.",
+	"process_resident_memory_bytes": "Memory of the server, without its executions.",
+	"process_virtual_memory_bytes":  "Address space of the server.",
+	"process_start_time_seconds":    "When the server started, since 1970.",
 }

@@ -57,6 +57,7 @@ func (m *Metrics) text(ctx context.Context, from Sources) []byte {
 	m.set.WritePrometheus(&text)
 	vm.WriteGaugeUint64(&text, from.Start().series(), 1)
 	vm.WriteProcessMetrics(&text)
+	vm.WriteFDMetrics(&text)
 	return explained(text.Bytes())
 }
 
@@ -112,17 +113,22 @@ func label(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }
 
-// explained puts in what the numbers mean: the library writes the lines for
-// that, and leaves them empty.
+// explained puts in what the numbers mean, for which the library leaves a line
+// empty that begins each family. Families without a meaning are left out: the
+// library has many of the process, and not all are as the format wants them.
 func explained(text []byte) []byte {
 	var out bytes.Buffer
+	says := ""
 	for line := range bytes.Lines(text) {
-		name, is := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("# HELP "))
-		if says := help[string(name)]; is && says != "" {
-			fmt.Fprintf(&out, "# HELP %s %s\n", name, says)
+		if name, begins := bytes.CutPrefix(bytes.TrimSpace(line), []byte("# HELP ")); begins {
+			if says = help[string(name)]; says != "" {
+				fmt.Fprintf(&out, "# HELP %s %s\n", name, says)
+			}
 			continue
 		}
-		out.Write(line)
+		if says != "" {
+			out.Write(line)
+		}
 	}
 	return out.Bytes()
 }

@@ -1,0 +1,4 @@
+package metrics
+
+// Help is what each family that is shown means.
+var Help = help

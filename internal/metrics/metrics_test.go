@@ -1,0 +1,237 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/metrics/metricstest"
+	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// sources are those of a server with a load and a reason to start cold.
+func sources(load error, reason string) metrics.Sources {
+	return metrics.Sources{
+		Load:  func(context.Context) (store.Load, error) { return store.Load{Waiting: 5, Active: 2}, load },
+		Slots: 8, Templates: warm.NewPool(0),
+		Start: func() metrics.Start { return metrics.Start{Reason: reason} },
+	}
+}
+
+// read gives the page as it is shown.
+func read(t *testing.T, m *metrics.Metrics, from metrics.Sources) *metricstest.Page {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	m.Page(from).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, metrics.Path, http.NoBody))
+	if got := answer.Header().Get("Content-Type"); got != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Errorf("it is %q", got)
+	}
+	page, err := metricstest.Parse(answer.Body.String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, answer.Body)
+	}
+	return page
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("1.2.3", "")
+	for range 3 {
+		m.Accepted()
+	}
+	m.Started(2 * time.Millisecond)
+	m.Started(time.Minute)
+	m.Ended(execution.Succeeded, 40*time.Millisecond)
+	m.Ended(execution.Cancelled, 0)
+	m.Withheld()
+	m.Committed(200 * time.Microsecond)
+	m.StartedAsPlanned()
+	for _, err := range []error{
+		signature.Errors{{Path: "data"}}, fmt.Errorf("wrapped: %w", store.ErrQueueFull), store.ErrFull,
+		store.ErrIdempotencyMismatch, store.ErrClosed, errors.New("another"), context.Canceled,
+	} {
+		m.Refused(err)
+	}
+	page := read(t, m, sources(nil, `a "quoted"`+"\n"+`back\slash`))
+	for series, want := range map[string]float64{
+		"qhubctl_executions_accepted_total":                                           3,
+		"qhubctl_executions_started_total":                                            2,
+		`qhubctl_executions_ended_total{state="SUCCEEDED"}`:                           1,
+		`qhubctl_executions_ended_total{state="CANCELLED"}`:                           1,
+		`qhubctl_executions_ended_total{state="FAILED"}`:                              0,
+		"qhubctl_executions_pending":                                                  5,
+		"qhubctl_executions_running":                                                  2,
+		"qhubctl_execution_slots":                                                     8,
+		`qhubctl_execution_wait_seconds_bucket{le="0.0025"}`:                          1,
+		"qhubctl_execution_wait_seconds_sum":                                          60.002,
+		"qhubctl_execution_run_seconds_count":                                         1,
+		`qhubctl_execution_run_seconds_bucket{le="0.025"}`:                            0,
+		`qhubctl_execution_run_seconds_bucket{le="0.05"}`:                             1,
+		`qhubctl_store_commit_seconds_bucket{le="0.00025"}`:                           1,
+		"qhubctl_result_files_withheld_total":                                         1,
+		`qhubctl_execution_starts_total{start="cold",cause="planned"}`:                1,
+		`qhubctl_execution_starts_total{start="warm",cause="none"}`:                   0,
+		`qhubctl_requests_refused_total{cause="invalid"}`:                             1,
+		`qhubctl_requests_refused_total{cause="queue_full"}`:                          1,
+		`qhubctl_requests_refused_total{cause="disk_full"}`:                           1,
+		`qhubctl_requests_refused_total{cause="idempotency"}`:                         1,
+		`qhubctl_requests_refused_total{cause="closing"}`:                             1,
+		`qhubctl_requests_refused_total{cause="error"}`:                               2,
+		`qhubctl_service_start_info{start="cold",reason="a \"quoted\"\nback\\slash"}`: 1,
+	} {
+		if got, ok := page.Samples[series]; !ok || got != want {
+			t.Errorf("%s is %v (there: %v), not %v", series, got, ok, want)
+		}
+	}
+}
+
+// TestNames holds them to the conventions of Prometheus, and has each say what
+// it is.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	page := read(t, metrics.New("1", "c"), sources(nil, ""))
+	for family, kind := range page.Types {
+		if strings.HasSuffix(family, "_total") != (kind == "counter") {
+			t.Errorf("%s is a %s", family, kind)
+		}
+		if kind == "histogram" && !strings.HasSuffix(family, "_seconds") {
+			t.Errorf("%s has no unit", family)
+		}
+		if page.Help[family] == "" {
+			t.Errorf("%s is not explained", family)
+		}
+	}
+	for family := range metrics.Help {
+		of := strings.HasPrefix(family, "process_") // what the system tells of it
+		if page.Types[family] == "" && (!of || runtime.GOOS == "linux") {
+			t.Errorf("%s is explained, and not there", family)
+		}
+	}
+}
+
+// What the store cannot tell is no number, and all else is there.
+func TestLoadThatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	page := read(t, metrics.New("1", "c"), sources(store.ErrBusy, ""))
+	for _, name := range []string{"qhubctl_executions_pending", "qhubctl_executions_running"} {
+		if got, ok := page.Samples[name]; !ok || !math.IsNaN(got) {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+}
+
+// A reason is bounded, and cut where a character ends.
+func TestReasonIsBounded(t *testing.T) {
+	t.Parallel()
+	page := read(t, metrics.New("1", "c"), sources(nil, strings.Repeat("x", 199)+strings.Repeat("é", 5000)+"\xff"))
+	if want := `qhubctl_service_start_info{start="cold",reason="` + strings.Repeat("x", 199) + `…"}`; page.Samples[want] != 1 {
+		t.Errorf("there is no %s", want)
+	}
+}
+
+// TestCountingAllocatesNothing holds what is on the way of every execution.
+func TestCountingAllocatesNothing(t *testing.T) {
+	m := metrics.New("1", "c")
+	if n := testing.AllocsPerRun(100, func() {
+		m.Accepted()
+		m.Started(time.Second)
+		m.Ended(execution.Failed, time.Second)
+		m.Committed(time.Millisecond)
+		m.StartedAsPlanned()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Several may read while much happens; no number falls.
+func TestReadWhileCounting(t *testing.T) {
+	t.Parallel()
+	m, from := metrics.New("1", "c"), sources(nil, "")
+	var counting, reading sync.WaitGroup
+	for range 4 {
+		counting.Go(func() {
+			for range 2000 {
+				m.Accepted()
+				m.Started(time.Millisecond)
+			}
+		})
+		reading.Go(func() {
+			last := 0.0
+			for range 20 {
+				now := read(t, m, from).Samples["qhubctl_executions_accepted_total"]
+				if now < last {
+					t.Errorf("%v after %v", now, last)
+				}
+				last = now
+			}
+		})
+	}
+	counting.Wait()
+	reading.Wait()
+	if got := read(t, m, from).Samples["qhubctl_execution_wait_seconds_count"]; got != 8000 {
+		t.Errorf("%v are counted", got)
+	}
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	page := metrics.New("1", "c").Page(sources(nil, ""))
+	go func() { ended <- metrics.Serve(ctx, listener, page, slog.New(slog.DiscardHandler)) }()
+	url := "http://" + listener.Addr().String()
+	client := &http.Client{Transport: &http.Transport{}}
+	for _, c := range []struct {
+		method, path string
+		want         int
+	}{
+		{http.MethodGet, "/metrics", http.StatusOK},
+		{http.MethodHead, "/metrics", http.StatusOK},
+		{http.MethodPost, "/metrics", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/", http.StatusNotFound},
+		{http.MethodGet, "/metrics/more", http.StatusNotFound},
+		{http.MethodGet, "/debug/pprof/", http.StatusNotFound},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), c.method, url+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != c.want {
+			t.Errorf("%s %s: %d", c.method, c.path, response.StatusCode)
+		}
+	}
+	stop() // with a connection that is kept
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	client.CloseIdleConnections()
+	if connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String()); err == nil {
+		_ = connection.Close()
+		t.Error("it still listens")
+	}
+}
