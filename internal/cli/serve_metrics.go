@@ -90,23 +90,28 @@ func (m *measuring) storeOptions() sqlite.Options {
 	return sqlite.Options{Committed: m.Committed}
 }
 
-// follow has the numbers be those of a service as it is started from now on:
-// by forks of a program, or for a reason always cold.
-func (m *measuring) follow(r runner.Runner, program *warm.Program, whyNot string, mask func(string) string) runner.Runner {
-	if m == nil {
+// counted has the starts of a runner counted that those of a pool are not.
+func (m *measuring) counted(r runner.Runner, program *warm.Program) runner.Runner {
+	if m == nil || program != nil {
 		return r
+	}
+	return &countedRunner{r, m.StartedAsPlanned}
+}
+
+// follow has the numbers tell how a service is started from now on: as forks
+// of a program, or for a reason always cold.
+func (m *measuring) follow(opened *service, program *warm.Program, whyNot string) {
+	if m == nil {
+		return
 	}
 	start := func() metrics.Start { return metrics.Start{Reason: whyNot} }
 	if program != nil {
 		start = func() metrics.Start {
 			state := program.State()
-			return metrics.Start{Warm: state.Warm, Preparing: !state.Warm && state.Reason == "", Reason: mask(state.Reason)}
+			return metrics.Start{Warm: state.Warm, Preparing: !state.Warm && state.Reason == "", Reason: opened.masker.String(state.Reason)}
 		}
-	} else {
-		r = &countedRunner{r, m.StartedAsPlanned}
 	}
 	m.start.Store(&start)
-	return r
 }
 
 // countedRunner counts what it starts.

@@ -239,7 +239,7 @@ func (s *serving) closeEngine(ctx context.Context) error {
 // left to prepare, which runs its argument.
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
-	run, program := s.runner(opened, standby)
+	run, program, whyNot := s.runner(opened, standby)
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
@@ -247,7 +247,11 @@ func (s *serving) setService(ctx context.Context, described *signature.Signature
 			}
 		})
 	}
-	return s.engine.SetService(s.platformService(opened, run, described))
+	if err := s.engine.SetService(s.platformService(opened, s.measuring.counted(run, program), described)); err != nil {
+		return err
+	}
+	s.measuring.follow(opened, program, whyNot)
+	return nil
 }
 
 // platformService is the service as the engine runs it.
@@ -282,9 +286,9 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 
 // runner runs the executions of the service, as forks of a process that is
 // ready where that can be. They are confined as in cages of their own, or
-// start cold if they must be and this machine cannot keep forks apart. How they
-// start is measured.
-func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Program) {
+// start cold if they must be and this machine cannot keep forks apart: whyNot
+// says so where there is no process to be forked.
+func (s *serving) runner(opened *service, standby int) (r runner.Runner, program *warm.Program, whyNot string) {
 	shut := opened.cage
 	if shut.Confines() {
 		err := s.machine.RequireForks()
@@ -292,15 +296,14 @@ func (s *serving) runner(opened *service, standby int) (runner.Runner, *warm.Pro
 			s.log.Debug("forks are less confined than processes with a cage each", "because", err)
 		}
 		if err != nil && s.options.requireSandbox {
-			run := &process.Runner{
+			return &process.Runner{
 				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
-			}
-			return s.measuring.follow(run, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err), opened.masker.String), nil
+			}, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
 		}
 	}
-	run, program := opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
-	_, whyNot := opened.forkable()
-	return s.measuring.follow(run, program, whyNot, opened.masker.String), program
+	_, whyNot = opened.forkable()
+	r, program = opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
+	return r, program, whyNot
 }
 
 func (s *serving) newAPI() error {
