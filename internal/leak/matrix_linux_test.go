@@ -93,7 +93,7 @@ func newSubject(t *testing.T, program string, k kit, warm bool, canaries []leak.
 // serve starts a server, and waits until it is as warm as it gets.
 func (s *subject) serve() {
 	s.t.Helper()
-	args := append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload"}, s.workspace.flags...)
+	args := append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload", "--metrics", "127.0.0.1:0"}, s.workspace.flags...)
 	s.server = serve(s.t, s.workspace.command(s.t, args...), s.found)
 	if s.workspace.warm {
 		s.await("the service starts warm")
@@ -196,6 +196,7 @@ func (s *subject) misuse() {
 		s.get(page, "")
 		s.get(page, "text/html")
 	}
+	s.metrics()
 }
 
 // killAndServeAgain kills the server while it runs an execution, looks at what
@@ -221,6 +222,7 @@ func (s *subject) killAndServeAgain() {
 	l := &left{id: id, canaries: s.of(waits), files: map[string]string{}}
 	s.collect(l, "FAILED")
 	s.found.check(s.kit, waits, l)
+	s.metrics()
 	searchFolders(s.t, s.found, "served again", &s.workspace, false)
 	for _, command := range [][]string{
 		{"list"}, {"get", s.seen[returns].id}, {"log", s.seen[returns].id}, {"result", s.seen[raises].id}, {"list", "--output", "json"},

@@ -137,6 +137,21 @@ func (s *server) try(ctx context.Context, method, path, accept string, body []by
 
 func (s *server) get(path, accept string) answer { return s.request(http.MethodGet, path, accept, nil) }
 
+// metrics searches what Prometheus is shown, at an address of its own.
+func (s *server) metrics() {
+	s.t.Helper()
+	_, address, found := strings.Cut(string(s.out.Bytes()), "Metrics ")
+	address, _, ended := strings.Cut(address, "/metrics\n")
+	if !found || !ended {
+		s.t.Fatalf("the server does not say where its metrics are:\n%s", s.out.Bytes())
+	}
+	shown := *s
+	shown.url = address
+	if a := shown.get("/metrics", ""); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("qhubctl_executions_ended_total")) {
+		s.t.Errorf("the metrics are %d %s", a.status, a.body)
+	}
+}
+
 // start starts an execution with the secrets of canaries, and gives its id.
 func (s *server) start(m mode, canaries []leak.Canary) string {
 	s.t.Helper()

@@ -117,8 +117,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for family := range metrics.Help {
-		of := strings.HasPrefix(family, "process_") // what the system tells of it
-		if page.Types[family] == "" && (!of || runtime.GOOS == "linux") {
+		told := strings.HasPrefix(family, "process_") // by the system, where it does
+		if page.Types[family] == "" && (!told || runtime.GOOS == "linux") {
 			t.Errorf("%s is explained, and not there", family)
 		}
 	}

@@ -3,6 +3,7 @@
 package metricstest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -29,7 +30,7 @@ var (
 func Parse(text string) (*Page, error) {
 	p := &Page{Samples: map[string]float64{}, Types: map[string]string{}, Help: map[string]string{}}
 	if !strings.HasSuffix(text, "\n") {
-		return nil, fmt.Errorf("the last line has no end")
+		return nil, errors.New("the last line has no end")
 	}
 	family, left := "", map[string]bool{}
 	for line := range strings.Lines(text) {
@@ -46,7 +47,10 @@ func Parse(text string) (*Page, error) {
 			return nil, fmt.Errorf("%q: the family %s is in pieces", line, family)
 		}
 	}
-	return p, p.checkHistograms(text)
+	if err := p.checkHistograms(text); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // read reads a line, and gives the family that it belongs to.
@@ -54,17 +58,17 @@ func (p *Page) read(line string) (family string, err error) {
 	if m := comment.FindStringSubmatch(line); m != nil {
 		known := map[string]map[string]string{"HELP": p.Help, "TYPE": p.Types}[m[1]]
 		if _, again := known[m[2]]; again {
-			return "", fmt.Errorf("it is said twice")
+			return "", errors.New("it is said twice")
 		}
 		if m[1] == "TYPE" && !slices.Contains(types, m[3]) {
-			return "", fmt.Errorf("there is no such type")
+			return "", errors.New("there is no such type")
 		}
 		known[m[2]] = m[3]
 		return m[2], nil
 	}
 	m := sample.FindStringSubmatch(line)
 	if m == nil || strings.HasSuffix(m[2], ",") {
-		return "", fmt.Errorf("it is no sample")
+		return "", errors.New("it is no sample")
 	}
 	family = p.familyOf(m[1])
 	kind, known := p.Types[family]
@@ -74,11 +78,11 @@ func (p *Page) read(line string) (family string, err error) {
 	case err != nil:
 		return "", err
 	case !known:
-		return "", fmt.Errorf("it has no type yet")
+		return "", errors.New("it has no type yet")
 	case again:
-		return "", fmt.Errorf("it is there twice")
+		return "", errors.New("it is there twice")
 	case kind == "counter" && value < 0:
-		return "", fmt.Errorf("a counter is negative")
+		return "", errors.New("a counter is negative")
 	}
 	p.Samples[m[1]+m[2]] = value
 	return family, nil
