@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -189,5 +191,50 @@ func awaitEnd(t *testing.T, pid, handle int) {
 			t.Errorf("process %d has outlived the server", pid)
 		}
 		return
+	}
+}
+
+// TestTemplateIsKilledWhileItImports has the first templates of a service be
+// killed, as where memory is short, before they are ready.
+func TestTemplateIsKilledWhileItImports(t *testing.T) {
+	// Executions have a TMPDIR, and import it as well where they start cold.
+	const deadly = `
+import os, pathlib, signal
+if os.environ.get("TMPDIR") is None:
+    left = pathlib.Path(__file__).with_name("left")
+    if count := int(left.read_text()):
+        left.write_text(str(count - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+`
+	for name, c := range map[string]struct {
+		killed int
+		want   warm.Stats // after an execution
+		reason string
+	}{
+		"once":   {1, warm.Stats{Warm: 1, Templates: 1, Failed: 1, Awaited: 1, Cold: map[warm.Cause]int64{}}, ""},
+		"twice":  {2, warm.Stats{Warm: 1, Templates: 1, Failed: 2, Awaited: 1, Cold: map[warm.Cause]int64{}}, ""},
+		"always": {100, warm.Stats{Failed: 3, Cold: map[warm.Cause]int64{warm.Unforkable: 1}}, "importing the service ended the process"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := written(t, deadly+trivial, nil)
+			if err := os.WriteFile(filepath.Join(o.Dir, "src", "left"), []byte(strconv.Itoa(c.killed)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := warm.NewRunner(o)
+			defer func() { _ = r.Close() }()
+			if err := r.Program().Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			state := r.Program().State()
+			if state.Warm != (c.reason == "") || !strings.HasPrefix(state.Reason, c.reason) {
+				t.Errorf("%+v", state)
+			}
+			if got := do(t, r, "it"); got.outcome != (runner.Outcome{}) {
+				t.Errorf("%+v %s", got.outcome, got.stderr)
+			}
+			if got := r.Program().Stats(); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%+v, not %+v", got, c.want)
+			}
+		})
 	}
 }

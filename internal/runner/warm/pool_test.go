@@ -221,6 +221,9 @@ func TestIdleTemplatesEnd(t *testing.T) {
 	for r.Program().State().Warm { // it is told before it is noted
 		runtime.Gosched()
 	}
+	if got := r.Program().Stats(); got.Templates != 1 || got.Idle != 1 {
+		t.Errorf("%+v", got)
+	}
 	n.succeeds(r)
 	if got := <-messages; got != "an execution starts cold" {
 		t.Errorf("%q", got)

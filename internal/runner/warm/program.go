@@ -96,17 +96,23 @@ func New(options Options) *Program {
 }
 
 // Prepare makes a template ahead and returns when it is ready, or when it is
-// known that there will be none: State tells.
+// known that there will be none: State tells. One that does not come to be ready
+// is followed by another, until there were too many.
 func (p *Program) Prepare(ctx context.Context) error {
-	p.mu.Lock()
-	making := p.make()
-	p.mu.Unlock()
-	select {
-	case <-making:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for again := true; again; {
+		p.mu.Lock()
+		making, failures := p.make(), p.failures
+		p.mu.Unlock()
+		select {
+		case <-making:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		p.mu.Lock()
+		again = p.failures > failures && p.current == nil && p.cold == "" && !p.closed
+		p.mu.Unlock()
 	}
+	return nil
 }
 
 // State tells how the service would be started now.

@@ -120,7 +120,9 @@ func (t *template) load(o Options) error {
 	first, places, err := t.answer()
 	switch {
 	case err != nil:
-		return &coldError{"importing the service ended the process that was to be forked"}
+		// By itself, or it was killed, such as where memory was short: it may
+		// go better the next time.
+		return errors.New("importing the service ended the process that was to be forked")
 	case first.Cold != "":
 		return &coldError{first.Cold}
 	case first.Ready == nil:
