@@ -237,6 +237,19 @@ func TestWellKnownProblemsAreComplete(t *testing.T) {
 	}
 }
 
+func TestMasterKeyMissingSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	p := execution.MasterKeyMissing(7, "0a1b2c3d")
+	for _, want := range []string{"version 7", "0a1b2c3d", "`qhubctl keys list`"} {
+		if !strings.Contains(p.Detail, want) {
+			t.Errorf("it does not say %q: %s", want, p.Detail)
+		}
+	}
+	if p.Type != execution.TypeSecrets || p.Status != 500 || p.Extensions["keyVersion"] != uint32(7) || p.Extensions["keyFingerprint"] != "0a1b2c3d" {
+		t.Errorf("%+v", p)
+	}
+}
+
 func FuzzProblemRoundTrip(f *testing.F) {
 	f.Add([]byte(`{"type":"t","status":400,"x":[1,2.50,null]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

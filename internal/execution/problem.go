@@ -99,6 +99,19 @@ func SecretsUnavailable() *Problem {
 	}
 }
 
+// MasterKeyMissing is the problem of an execution whose secrets are sealed by a
+// version of the master key that the server does not have, or has another key
+// for. The fingerprint tells keys apart, and nothing about them.
+func MasterKeyMissing(version uint32, fingerprint string) *Problem {
+	return &Problem{
+		Type: TypeSecrets, Status: http.StatusInternalServerError, Title: "Master key missing",
+		Detail: fmt.Sprintf("The secrets of this execution are sealed by version %d of the master key (%s), which the server "+
+			"does not have, so the service was not started. The operator puts that version back, by the help of "+
+			"`qhubctl keys list`; then start the execution again.", version, fingerprint),
+		Extensions: map[string]any{"keyVersion": version, "keyFingerprint": fingerprint},
+	}
+}
+
 // SecretsMissing is the problem of an execution that needs secrets which
 // neither its request nor the server gives.
 func SecretsMissing(names ...string) *Problem {

@@ -113,6 +113,9 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 	given, err := w.engine.config.Keyring.Open(string(w.id), w.claimed.Secrets)
 	if err != nil {
 		w.engine.log.Error("cannot open the secrets of an execution", "execution", w.id, "error", err)
+		if missing, ok := errors.AsType[*vault.KeyError](err); ok {
+			return execution.MasterKeyMissing(missing.Version, missing.ID)
+		}
 		return execution.SecretsUnavailable()
 	}
 	defer func() { given.Clear() }() // what is left of them
