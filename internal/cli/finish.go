@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -75,9 +76,11 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 	if dir == "" {
 		dir = filepath.Join(r.service.workspace.Dir, "out")
 	}
-	paths := []string{}
+	paths, names := []string{}, exportedNames{}
 	for _, name := range left.Files {
-		path, err := r.folder.Export(name, dir, r.masker)
+		masked := r.masker.String(name)
+		as := names.next(masked)
+		path, err := r.folder.Export(name, dir, as, r.masker)
 		if errors.Is(err, redact.ErrWithheld) {
 			r.streams.Warn("%v", err)
 			continue
@@ -85,11 +88,36 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		names.take(as)
+		if as != masked {
+			r.streams.Warn("several result files are called %q once their secrets are masked; one of them is %q now", masked, as)
+		}
 		r.streams.Say("result file: %s", path)
 		paths = append(paths, path)
 	}
 	return paths, nil
 }
+
+// exportedNames are the names that result files have got, each with the number
+// of the last of that name. Masking can make names equal, and thousands of them.
+type exportedNames map[string]int
+
+// next gives a name that no file has yet, as like the wanted one as can be.
+func (n exportedNames) next(name string) string {
+	extension := filepath.Ext(name)
+	stem := strings.TrimSuffix(name, extension)
+	if stem == "" { // .name
+		stem, extension = name, ""
+	}
+	unique := name
+	for n[unique] > 0 {
+		n[name]++
+		unique = fmt.Sprintf("%s-%d%s", stem, n[name], extension)
+	}
+	return unique
+}
+
+func (n exportedNames) take(name string) { n[name] = max(1, n[name]) }
 
 // verdict turns the end of the service into ours.
 func (r *running) verdict(report runReport) error {

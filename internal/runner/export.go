@@ -48,10 +48,10 @@ func linkOrCopy(source, target string) error {
 	return os.WriteFile(target, content, 0o600)
 }
 
-// Export copies a result file into dir, masked, under its own name, masked
-// too, and returns the path. An error of the kind [redact.ErrWithheld] is
-// about this file alone.
-func (f Folder) Export(name, dir string, masker *redact.Masker) (string, error) {
+// Export copies a result file into dir, masked, under another name, masked
+// too, and returns the path. What was there of that name is replaced. An error
+// of the kind [redact.ErrWithheld] is about this file alone.
+func (f Folder) Export(name, dir, as string, masker *redact.Masker) (string, error) {
 	output, err := os.OpenRoot(f.Output())
 	if err != nil {
 		return "", fmt.Errorf("cannot read the result files: %w", err)
@@ -66,7 +66,7 @@ func (f Folder) Export(name, dir string, masker *redact.Masker) (string, error) 
 		return "", fmt.Errorf("cannot make the folder of the result files: %w", err)
 	}
 	// Complete or not there at all, and never through a link.
-	target := filepath.Join(dir, masker.String(name))
+	target := filepath.Join(dir, masker.String(as))
 	temporary, err := os.CreateTemp(dir, ".result-")
 	if err != nil {
 		return "", fmt.Errorf("cannot write a result file: %w", err)

@@ -145,7 +145,7 @@ func TestLinksAreNoResults(t *testing.T) {
 	}
 	// Also where a file was replaced by a link after it was listed.
 	for _, name := range []string{"file.txt", "../private", "/etc/hostname"} {
-		if path, err := f.Export(name, t.TempDir(), redact.New(nil)); err == nil {
+		if path, err := f.Export(name, t.TempDir(), name, redact.New(nil)); err == nil {
 			t.Errorf("%s was exported to %s", name, path)
 		}
 	}
@@ -174,7 +174,7 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"a.txt": "token=[redacted]", "b.bin": "\x00\xff", secret + ".txt": "named"} {
-		path, err := f.Export(name, dir, masker)
+		path, err := f.Export(name, dir, name, masker)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}
 	}
-	if _, err := f.Export("c.bin", dir, masker); !errors.Is(err, redact.ErrWithheld) {
+	if _, err := f.Export("c.bin", dir, "c.bin", masker); !errors.Is(err, redact.ErrWithheld) {
 		t.Errorf("a binary file with a secret: %v", err)
 	}
 	if got, err := os.ReadFile(outside); err != nil || string(got) != "untouched" {
