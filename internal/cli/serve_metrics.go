@@ -14,8 +14,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 )
 
-// checkMetrics wants the host named: without one it would be every address of
-// the machine, and what is there is for whoever reaches it.
+// checkMetrics wants the host named: left out it would be every address of the
+// machine, and whoever reaches one of them may read.
 func (o *serveOptions) checkMetrics() error {
 	if o.metrics == "" {
 		return nil

@@ -21,7 +21,7 @@ var help = map[string]string{
 	"qhubctl_templates_started_total":     "Processes to be forked that came to be ready.",
 	"qhubctl_templates_ended_total":       "Processes to be forked that were ended before their service changed, by the cause.",
 	"qhubctl_template_failures_total":     "Processes to be forked that ended by themselves, made no forks, or did not come to be ready.",
-	"qhubctl_service_start_info":          "How the service is started now, and the reason where it is started cold.",
+	"qhubctl_service_start_info":          "How the service is started now: warm, preparing where the process to be forked is not ready, or cold, and why that is.",
 	"qhubctl_result_files_withheld_total": "Result files that were not passed on: a secret is in them that cannot be masked.",
 	"qhubctl_store_commit_seconds":        "Commits of the store, with the sync of the disk; one holds what several callers wait for.",
 

@@ -29,7 +29,8 @@ type Sources struct {
 
 // Start is how a service is started.
 type Start struct {
-	// Warm: a process is ready to be forked. Preparing: one is being made.
+	// Warm: a process is ready to be forked. Preparing: one is being made, or
+	// will be when it is needed.
 	Warm, Preparing bool
 	// Reason says why neither. It is masked already.
 	Reason string
