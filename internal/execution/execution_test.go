@@ -67,8 +67,8 @@ func TestIDs(t *testing.T) {
 	t.Parallel()
 	id := execution.NewID()
 	parsed, err := uuid.Parse(id.String())
-	if err != nil || parsed.Version() != 4 || parsed.Variant() != uuid.RFC4122 {
-		t.Errorf("%s is no UUIDv4: %v", id, err)
+	if err != nil || parsed.Version() != 7 || parsed.Variant() != uuid.RFC4122 {
+		t.Errorf("%s is no UUIDv7: %v", id, err)
 	}
 	if id == execution.NewID() {
 		t.Error("the same id twice")
