@@ -32,13 +32,14 @@ func BenchmarkGoRunner(b *testing.B) {
 		Program: open.Program, Dir: open.Dir, Environment: open.Environment,
 		Cage: &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.DefaultLimits()}},
 	}
-	scratch := b.TempDir()
+	folders := runner.NewFolders(b.TempDir())
+	defer func() { _ = folders.Close() }()
 
 	var bareTimes, openTimes, cagedTimes goTimes
 	for b.Loop() {
 		bareTimes.measure(b, func() { goRun(b, workspace, env.List(), program) })
-		openTimes.measure(b, func() { runOnce(b, open, scratch) })
-		cagedTimes.measure(b, func() { runOnce(b, caged, scratch) })
+		openTimes.measure(b, func() { runOnce(b, open, folders) })
+		cagedTimes.measure(b, func() { runOnce(b, caged, folders) })
 	}
 	for _, way := range []struct {
 		name  string
@@ -71,10 +72,10 @@ func (t *goTimes) measure(b *testing.B, f func()) {
 }
 
 // runOnce is one execution by a runner.
-func runOnce(b *testing.B, r runner.Runner, scratch string) {
+func runOnce(b *testing.B, r runner.Runner, folders *runner.Folders) {
 	b.Helper()
 	run, err := r.Start(context.Background(), runner.Job{
-		ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard,
+		ID: execution.NewID(), Folders: folders, Stdout: io.Discard, Stderr: io.Discard,
 		Inputs: map[string]json.RawMessage{"data": json.RawMessage(`{"n": 1}`)},
 	})
 	if err != nil {

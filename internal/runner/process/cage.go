@@ -111,7 +111,7 @@ func (p *Process) waitCaged() (Outcome, error) {
 	end, err := p.caged.Wait()
 	close(p.exited)
 	if !p.caged.Complete() {
-		p.tree.KillStrays()
+		p.tree.KillStraysSince(p.began)
 	}
 	p.pipes.Finish()
 	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached), Complete: p.caged.Complete()}, err

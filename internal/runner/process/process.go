@@ -66,6 +66,7 @@ type Process struct {
 	cage   *Cage
 	caged  *cage.Caged // nil if there is none
 	tree   Tree
+	began  time.Time
 	pipes  *Pipes
 	exited chan struct{}
 	stop   sync.Once
@@ -138,6 +139,7 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 }
 
 func (p *Process) startCommand() error {
+	p.began = time.Now()
 	if p.cage.Confines() {
 		var err error
 		if p.caged, err = p.cage.Machine.Start(p.cmd, p.cage.Policy); err != nil {
@@ -217,7 +219,7 @@ func (p *Process) Wait() (Outcome, error) {
 		return p.waitCaged()
 	}
 	err := p.reap()
-	p.tree.KillStrays()
+	p.tree.KillStraysSince(p.began)
 	p.pipes.Finish()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {

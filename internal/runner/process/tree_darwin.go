@@ -3,6 +3,7 @@ package process
 import (
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
@@ -12,6 +13,9 @@ func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 // KillStrays does nothing: macOS shows the environment of a process to none
 // but its debugger. Children that leave the group survive here.
 func (t Tree) KillStrays() {}
+
+// KillStraysSince does as much.
+func (t Tree) KillStraysSince(time.Time) {}
 
 // awaitExit cannot wait without reaping here.
 func awaitExit(int) bool { return false }

@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,10 +67,41 @@ func awaitExit(pid int) bool {
 // is a matter for a sandbox.
 func (t Tree) KillStrays() { killMarked(t.Marker) }
 
+// KillStraysSince is KillStrays for a tree that began at a time.
+func (t Tree) KillStraysSince(began time.Time) {
+	killAmong(func() numbers { return givenSince(t.Pid, began) }, t.Marker)
+}
+
 // killMarked ends all processes that carry one of the markers.
-func killMarked(markers ...string) {
+func killMarked(markers ...string) { killAmong(func() numbers { return all }, markers...) }
+
+// numbers are those of processes, from the first to the last.
+type numbers struct{ first, last int }
+
+var all = numbers{0, math.MaxInt}
+
+// turn is a time in which no system gives out all numbers of processes once.
+const turn = time.Second
+
+// givenSince are the numbers that processes have got which came after one that
+// began at a time. They are given out in turn, from the lowest again after the
+// highest.
+func givenSince(pid int, began time.Time) numbers {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil || time.Since(began) > turn {
+		return all
+	}
+	last, err := strconv.Atoi(string(bytes.TrimSpace(text[bytes.LastIndexByte(text, ' ')+1:])))
+	if err != nil || last < pid {
+		return all
+	}
+	return numbers{pid, last}
+}
+
+// killAmong ends all processes with some numbers that carry one of the markers.
+func killAmong(given func() numbers, markers ...string) {
 	for range 20 { // a stray may fork while it is looked for
-		found, unsure := killMarkedOnce(markers)
+		found, unsure := killMarkedOnce(given(), markers)
 		switch {
 		case found:
 		case unsure:
@@ -92,14 +124,18 @@ func (t Tree) KillStraysAmong(pids []int) (found bool) {
 // killMarkedOnce reports whether it has killed any, and whether there were
 // processes in the middle of an exec: those show no environment for a moment,
 // when whoever started them may think that they run.
-func killMarkedOnce(markers []string) (found, unsure bool) {
-	entries, err := os.ReadDir("/proc")
+func killMarkedOnce(given numbers, markers []string) (found, unsure bool) {
+	dir, err := os.Open("/proc")
 	if err != nil {
 		return false, false
 	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == os.Getpid() {
+	names, err := dir.Readdirnames(-1)
+	if errors.Join(err, dir.Close()) != nil {
+		return false, false
+	}
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() || pid < given.first || pid > given.last {
 			continue
 		}
 		switch marked, empty := isMarked(pid, markers); {

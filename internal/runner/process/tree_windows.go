@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // A Tree is the process alone: Windows has no groups that a signal reaches.
@@ -28,6 +29,9 @@ func (t Tree) Signal(os.Signal) {
 
 // KillStrays does nothing: there is no way to find them here.
 func (t Tree) KillStrays() {}
+
+// KillStraysSince does as much.
+func (t Tree) KillStraysSince(time.Time) {}
 
 func signalName(*os.ProcessState) string { return "" }
 
