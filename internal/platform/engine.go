@@ -95,6 +95,7 @@ type Engine struct {
 	services map[string]*revision
 	works    map[execution.ID]*work
 	cancels  map[execution.ID]*cancelling
+	ended    *ended
 }
 
 // Open starts an engine. What earlier engines left behind is dealt with before
@@ -116,6 +117,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		services: map[string]*revision{},
 		works:    map[execution.ID]*work{},
 		cancels:  map[execution.ID]*cancelling{},
+		ended:    newEnded(config.Poll),
 	}
 	e.begin, e.endBegin = context.WithCancel(e.ctx)
 	e.beat, e.endBeat = context.WithCancel(e.ctx)

@@ -67,6 +67,9 @@ func (e *Engine) claimLoop() {
 		case <-e.begin.Done():
 			return
 		}
+		if len(e.slots) == 0 {
+			continue // the next one that is returned wakes this up
+		}
 		if err := e.claim(); err != nil && e.begin.Err() == nil {
 			e.log.Error("cannot claim executions; trying again", "error", err)
 		}
@@ -190,13 +193,19 @@ func (e *Engine) recover(ctx context.Context) {
 	}
 }
 
+// remove removes what belongs to an execution that is about to be removed.
+func (e *Engine) remove(id execution.ID) error {
+	e.ended.forget(id)
+	return e.folders.removeResults(id)
+}
+
 // retentionLoop removes executions that were kept long enough.
 func (e *Engine) retentionLoop() {
 	if e.config.Retention <= 0 {
 		return
 	}
 	purge := func() {
-		removed, err := store.Purge(e.begin, e.store, time.Now().Add(-e.config.Retention), e.folders.removeResults)
+		removed, err := store.Purge(e.begin, e.store, time.Now().Add(-e.config.Retention), e.remove)
 		if err != nil && e.begin.Err() == nil {
 			e.log.Error("cannot remove old executions; trying again", "error", err)
 		}

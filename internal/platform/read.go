@@ -17,11 +17,19 @@ func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (ex
 			return found, ctx.Err()
 		}
 	}
-	found, err := e.store.Get(ctx, id)
+	found, err := e.read(ctx, id)
 	if err == nil && found.ServiceID != serviceID {
 		return execution.Execution{}, store.ErrNotFound
 	}
 	return found, err
+}
+
+// read reads an execution that this engine does not have, or no longer.
+func (e *Engine) read(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	if found, ok := e.ended.find(id); ok {
+		return found, ctx.Err()
+	}
+	return e.store.Get(ctx, id)
 }
 
 // Wait reads an execution once it has ended, or as it is when ctx ends.
@@ -33,7 +41,12 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	defer ticker.Stop()
 	var last execution.Execution
 	for {
-		over := e.over(id) // before it is read, so that no end is missed
+		// Before it is read, so that no end is missed. What the engine does
+		// until then need not be looked at.
+		changed, over := watch.C, e.over(id)
+		if over != nil {
+			changed = nil
+		}
 		found, err := e.Get(ctx, serviceID, id)
 		switch {
 		case err == nil:
@@ -51,7 +64,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 			return last, nil
 		}
 		select {
-		case <-watch.C:
+		case <-changed:
 		case <-over:
 		case <-ticker.C:
 		case <-ctx.Done():

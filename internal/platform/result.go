@@ -89,7 +89,7 @@ func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io
 }
 
 func (e *Engine) note(ctx context.Context, id execution.ID) (n note, err error) {
-	found, err := e.store.Get(ctx, id)
+	found, err := e.read(ctx, id)
 	if err != nil || len(found.Result) == 0 {
 		return n, err
 	}

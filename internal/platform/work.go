@@ -108,6 +108,9 @@ func (e *Engine) start(c store.Claimed) {
 	go func() {
 		w.do()
 		w.cancel()
+		if last, known := w.current(w.state.ServiceID); known {
+			e.ended.note(last)
+		}
 		e.mu.Lock()
 		delete(e.works, w.id)
 		e.mu.Unlock()

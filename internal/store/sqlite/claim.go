@@ -96,21 +96,10 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 	}
 	claimed := store.Claimed{Execution: e}
 	var sealed []byte
-	err = errors.Join(
-		optionalRow(t.row(selectRequestBySeq, []any{seq}, &claimed.Request)),
-		optionalRow(t.row(selectSecretsBySeq, []any{seq}, &sealed)),
-	)
+	err = t.row(selectPayload, []any{seq}, &claimed.Request, &sealed)
 	claimed.Secrets = vault.Sealed(sealed)
 	t.changed = append(t.changed, e.ID)
 	return claimed, err
-}
-
-// optionalRow forgives that a row is not there.
-func optionalRow(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // Start implements [store.Store].

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
@@ -29,22 +30,32 @@ func (t *tx) end(st state, to execution.Status, p *execution.Problem, result []b
 	if err := execution.Transition(st.status, to); err != nil {
 		return execution.Execution{}, err
 	}
+	return t.writeEnd(updateEnd, to, p, result, st.seq)
+}
+
+// writeEnd is end by a query that finds the execution by the key.
+func (t *tx) writeEnd(
+	query string, to execution.Status, p *execution.Problem, result []byte, key ...any,
+) (execution.Execution, error) {
 	problem, err := encodeProblem(p)
 	if err != nil {
 		return execution.Execution{}, err
 	}
-	if err := t.destroySecrets(st.seq); err != nil {
-		return execution.Execution{}, err
-	}
 	note := sql.NullString{String: string(result), Valid: len(result) > 0}
-	e, err := t.execution(updateEnd, string(to), micros(t.now), problem, note, st.seq)
-	if err != nil {
+	var r executionRow
+	var seq int64
+	var waiting sql.NullInt64
+	args := append([]any{string(to), micros(t.now), problem, note}, key...)
+	if err := t.row(query, args, append(r.all(), &seq, &waiting)...); err != nil {
 		return execution.Execution{}, err
 	}
-	t.changed = append(t.changed, e.ID)
-	// Its slot is free now.
-	t.queue = t.queue || st.owner.Valid
-	return e, nil
+	if err := t.destroySecrets(seq); err != nil {
+		return execution.Execution{}, err
+	}
+	t.changed = append(t.changed, r.e.ID)
+	// Its slot is free now, if it had one.
+	t.queue = t.queue || waiting.Int64 > 0
+	return r.execution()
 }
 
 // Finish implements [store.Store].
@@ -52,7 +63,11 @@ func (s *Store) Finish(ctx context.Context, c store.Completion) (finished execut
 	if err := c.Validate(); err != nil {
 		return execution.Execution{}, err
 	}
-	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+	err = s.writer.do(ctx, survivesCrash, func(t *tx) (err error) {
+		finished, err = t.writeEnd(updateFinish, c.Status, c.Problem, c.Result, string(c.ID), c.Owner)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 		st, err := t.state(c.ID)
 		if err != nil {
 			return err

@@ -67,7 +67,18 @@ const (
 	updateEnd = `UPDATE executions
 	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
 	WHERE seq = $5
-	RETURNING ` + allColumns
+	RETURNING ` + allColumns + endColumns
+
+	// updateFinish is updateEnd for an execution that runs.
+	updateFinish = `UPDATE executions
+	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
+	WHERE id = $5 AND owner = $6 AND status = 'RUNNING'
+	RETURNING ` + allColumns + endColumns
+
+	// endColumns are what has to be known of an end besides: which execution it
+	// is, and whether another of its service waits.
+	endColumns = `, seq,
+	(SELECT waiting FROM service_load WHERE service_load.service_id = executions.service_id)`
 
 	updateCancelRequested = `UPDATE executions SET cancel_requested = 1 WHERE seq = $1`
 
@@ -95,9 +106,9 @@ const (
 	LEFT JOIN execution_requests r ON r.execution_seq = e.seq
 	WHERE e.id = $1`
 
-	selectRequestBySeq = `SELECT payload FROM execution_requests WHERE execution_seq = $1`
-
-	selectSecretsBySeq = `SELECT sealed FROM execution_secrets WHERE execution_seq = $1`
+	selectPayload = `SELECT
+	(SELECT payload FROM execution_requests WHERE execution_seq = $1),
+	(SELECT sealed FROM execution_secrets WHERE execution_seq = $1)`
 
 	// Pages are read oldest first and turned round by the caller: SQLite finds
 	// the next row beside the last one then, whatever the size of the table,

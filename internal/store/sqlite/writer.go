@@ -167,15 +167,22 @@ func (w *writer) transaction(first *job) (group []*job, next *job, err error) {
 	if err := w.begin(bool(first.durability)); err != nil {
 		return group, nil, err
 	}
-	for j := first; ; {
-		if err := w.runJob(j); err != nil {
-			w.rollback()
-			return group, nil, err
-		}
+	// The first needs no savepoint: with it the transaction is undone, of which
+	// nothing else is a part yet.
+	if err := w.runAlone(first); err != nil || first.err != nil {
+		w.rollback()
+		return group, nil, err
+	}
+	for {
+		var j *job
 		if j, next = w.another(len(group)); j == nil {
 			break
 		}
 		group = append(group, j)
+		if err := w.runJob(j); err != nil {
+			w.rollback()
+			return group, nil, err
+		}
 	}
 	begun := time.Now()
 	if err := w.exec("COMMIT"); err != nil {
@@ -213,19 +220,30 @@ func (w *writer) runJob(j *job) error {
 	if err := w.exec("SAVEPOINT job"); err != nil {
 		return classify(err)
 	}
-	j.tx = tx{w: w, now: w.now()}
-	if j.err = j.run(&j.tx); j.err != nil {
-		j.tx.forget()
+	if err := w.runAlone(j); err != nil {
+		return err
+	}
+	if j.err != nil {
 		if err := w.exec("ROLLBACK TO job"); err != nil {
 			// SQLite has ended the transaction itself, as it does when the
 			// disk is full: what the job met is the cause.
 			return j.err
 		}
-		if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
-			return j.err // nothing that was read or written can be relied on
-		}
 	}
 	return classify(w.exec("RELEASE job"))
+}
+
+// runAlone is runJob without the savepoint.
+func (w *writer) runAlone(j *job) error {
+	j.tx = tx{w: w, now: w.now()}
+	if j.err = j.run(&j.tx); j.err == nil {
+		return nil
+	}
+	j.tx.forget()
+	if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
+		return j.err // nothing that was read or written can be relied on
+	}
+	return nil
 }
 
 // report tells the callers of a group how it ended, and those who watch what

@@ -217,8 +217,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 	for _, query := range []string{
 		selectExecution, selectBySeq, selectState, insertExecution, insertRequest, insertSecrets, insertTag,
 		insertIdempotencyKey, selectIdempotencyKey, selectServiceLoad, selectWaiting, updateClaim, updateStart,
-		updateLease, updateEnd, updateCancelRequested, updateRelease, selectExpiredLeases, deleteSecrets,
-		selectRequest, selectRequestBySeq, selectSecretsBySeq, selectPage, selectPageByTag, selectSeq, selectLastLog,
+		updateLease, updateEnd, updateFinish, updateCancelRequested, updateRelease, selectExpiredLeases, deleteSecrets,
+		selectRequest, selectPayload, selectPage, selectPageByTag, selectSeq, selectLastLog,
 		insertLog, selectLog, selectEnded, deleteExecution, selectSecretsFrom, updateSecrets,
 	} {
 		parameters := make([]any, strings.Count(query, "$"))
