@@ -125,7 +125,7 @@ func (f Folder) Exceeded(limits Limits) Limit {
 		return NoLimit
 	}
 	for _, dir := range []string{f.Temp(), f.Home()} {
-		if exceeded(dir, limits.Temp, int(max(minTempEntries, limits.Temp/4096))) != NoLimit {
+		if !isEmpty(dir) && exceeded(dir, limits.Temp, int(max(minTempEntries, limits.Temp/4096))) != NoLimit {
 			return TempLimit
 		}
 	}

@@ -1,8 +1,8 @@
 package runner
 
 import (
-	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,45 +15,81 @@ const layoutFlags = 0x80000 | 0x10000000
 // they were new: what an execution could leave to the next in a mode, an owner,
 // an attribute or the size of a folder would be visible.
 func (f Folder) reset() bool {
-	parts := f.parts()
-	names, ok := resetDir(f.root, nil)
-	if !ok || len(names) != len(parts) {
+	root, err := openDir(unix.AT_FDCWD, f.root)
+	if err != nil {
 		return false
 	}
-	for _, dir := range parts {
-		if _, ok := resetDir(dir, unlinkAll); !ok {
+	defer func() { _ = unix.Close(root) }()
+	if !isNew(root) {
+		return false
+	}
+	names, err := namesIn(root)
+	if err != nil || len(names) != len(f.parts()) {
+		return false
+	}
+	for _, part := range f.parts() {
+		if !resetDir(root, filepath.Base(part)) {
 			return false
 		}
 	}
 	return true
 }
 
-// resetDir looks at a folder, and lets clear deal with what is in it.
-func resetDir(path string, empty func(dir *os.File, names []string) bool) ([]string, bool) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// resetDir empties a folder. Another one in it is a reason to remove all.
+func resetDir(parent int, name string) bool {
+	dir, err := openDir(parent, name)
 	if err != nil {
-		return nil, false
+		return false
 	}
-	dir := os.NewFile(uintptr(fd), path)
-	defer func() { _ = dir.Close() }()
-	if !isNew(fd) {
-		return nil, false
+	defer func() { _ = unix.Close(dir) }()
+	if !isNew(dir) {
+		return false
 	}
-	names, err := dir.Readdirnames(-1)
-	if err != nil && err != io.EOF { //nolint:errorlint // it is never wrapped
-		return nil, false
+	names, err := namesIn(dir)
+	if err != nil {
+		return false
 	}
-	return names, empty == nil || empty(dir, names)
-}
-
-// unlinkAll removes what is no folder. A folder is a reason to remove all.
-func unlinkAll(dir *os.File, names []string) bool {
 	for _, name := range names {
-		if unix.Unlinkat(int(dir.Fd()), name, 0) != nil {
+		if unix.Unlinkat(dir, name, 0) != nil {
 			return false
 		}
 	}
 	return true
+}
+
+// isEmpty reports whether a path is a folder with nothing in it.
+func isEmpty(path string) bool {
+	dir, err := openDir(unix.AT_FDCWD, path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(dir) }()
+	names, err := namesIn(dir)
+	return err == nil && len(names) == 0
+}
+
+// openDir and namesIn are for folders that are looked at for each execution:
+// what package os does besides takes longer than the looking.
+func openDir(parent int, name string) (dir int, err error) {
+	err = unix.EINTR
+	for err == unix.EINTR { //nolint:errorlint // it is never wrapped
+		dir, err = unix.Openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	}
+	return dir, err
+}
+
+func namesIn(dir int) (names []string, err error) {
+	var buffer [2048]byte
+	for {
+		n, err := unix.ReadDirent(dir, buffer[:])
+		switch {
+		case err == unix.EINTR: //nolint:errorlint // it is never wrapped
+			continue
+		case err != nil || n <= 0:
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+	}
 }
 
 // isNew tells whether a folder looks like one that was just made, whatever is
@@ -63,7 +99,7 @@ func isNew(fd int) bool {
 	if unix.Fstat(fd, &info) != nil {
 		return false
 	}
-	if info.Mode != unix.S_IFDIR|0o700 || int(info.Uid) != os.Geteuid() || int(info.Gid) != os.Getegid() || info.Size > newDirSize {
+	if info.Mode != unix.S_IFDIR|0o700 || int(info.Uid) != ownUser || int(info.Gid) != ownGroup || info.Size > newDirSize {
 		return false
 	}
 	if n, err := unix.Flistxattr(fd, nil); n > 0 || err != nil && err != unix.ENOTSUP {
@@ -72,6 +108,9 @@ func isNew(fd int) bool {
 	flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)
 	return err != nil || flags&^layoutFlags == 0
 }
+
+// ownUser and ownGroup are those of what this program makes.
+var ownUser, ownGroup = os.Geteuid(), os.Getegid()
 
 // newDirSize is how large an empty folder may be: file systems do not make one
 // smaller again that has held many files.

@@ -169,6 +169,9 @@ const endTime = 2 * time.Second
 // end kills all members of a group, which get no children meanwhile; false if
 // there are none.
 func (g *group) end() bool {
+	if g.number(g.file("pids", "pids.current", "pids.current")) == 0 {
+		return false
+	}
 	list := g.file("pids", "cgroup.procs", "cgroup.procs")
 	members := membersOf(list)
 	if len(members) == 0 {

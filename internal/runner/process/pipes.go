@@ -27,10 +27,10 @@ type Pipes struct {
 func OpenPipes() (*Pipes, error) {
 	p := &Pipes{}
 	var err error
-	if p.ours[0], p.Stdout, err = os.Pipe(); err != nil {
+	if p.ours[0], p.Stdout, err = openPipe(); err != nil {
 		return nil, err
 	}
-	if p.ours[1], p.Stderr, err = os.Pipe(); err != nil {
+	if p.ours[1], p.Stderr, err = openPipe(); err != nil {
 		_, _ = p.ours[0].Close(), p.Stdout.Close()
 		return nil, err
 	}
@@ -80,9 +80,27 @@ func drain(sink io.Writer, pipe io.Reader) {
 		defer f.close()
 	}
 	// A buffer of our own, as what is in it may be secret and is wiped.
-	buffer := make([]byte, drainBuffer)
-	defer clear(buffer)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{sink}, struct{ io.Reader }{pipe}, buffer); err != nil {
-		_, _ = io.Copy(io.Discard, pipe)
+	buffer := drainBuffers.Get().(*[drainBuffer]byte) //nolint:forcetypeassert // there is nothing else in it
+	used := 0
+	defer func() {
+		clear(buffer[:used])
+		drainBuffers.Put(buffer)
+	}()
+	for {
+		n, err := pipe.Read(buffer[:])
+		used = max(used, n)
+		if n > 0 {
+			if _, failed := sink.Write(buffer[:n]); failed != nil {
+				break
+			}
+		}
+		if err != nil {
+			return
+		}
 	}
+	_, _ = io.Copy(io.Discard, pipe)
 }
+
+var drainBuffers = sync.Pool{New: newDrainBuffer}
+
+func newDrainBuffer() any { return new([drainBuffer]byte) }
