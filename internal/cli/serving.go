@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,10 @@ const (
 	keepFor = 30 * 24 * time.Hour
 	// farewell is how long executions may go on when the server is to end.
 	farewell = 10 * time.Second
+	// garbage is how much of it a server gathers, in percent of what it holds,
+	// unless GOGC says so. It holds a few megabytes: with the usual 100 it would
+	// look through them every few executions.
+	garbage = 400
 )
 
 // serving is one `qhubctl serve`.
@@ -65,6 +70,9 @@ type serving struct {
 
 // serveRun serves until it is interrupted.
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	}
 	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), templates: warm.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {

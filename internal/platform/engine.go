@@ -96,6 +96,9 @@ type Engine struct {
 	works    map[execution.ID]*work
 	cancels  map[execution.ID]*cancelling
 	ended    *ended
+	// turns tells of executions that this engine now has, or of their end where
+	// it never had them.
+	turns store.Signals
 }
 
 // Open starts an engine. What earlier engines left behind is dealt with before

@@ -34,19 +34,14 @@ func (e *Engine) read(ctx context.Context, id execution.ID) (execution.Execution
 
 // Wait reads an execution once it has ended, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	watch := e.store.WatchExecution(id)
+	watch := e.turns.WatchExecution(id)
 	defer watch.Stop()
 	// Changes by other engines are not told.
 	ticker := time.NewTicker(e.config.Poll)
 	defer ticker.Stop()
 	var last execution.Execution
 	for {
-		// Before it is read, so that no end is missed. What the engine does
-		// until then need not be looked at.
-		changed, over := watch.C, e.over(id)
-		if over != nil {
-			changed = nil
-		}
+		over := e.over(id) // before it is read, so that no end is missed
 		found, err := e.Get(ctx, serviceID, id)
 		switch {
 		case err == nil:
@@ -64,7 +59,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 			return last, nil
 		}
 		select {
-		case <-changed:
+		case <-watch.C:
 		case <-over:
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -118,6 +113,7 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 		if _, err := cancel(); err != nil {
 			return cancelled, err
 		}
+		e.turns.ExecutionChanged(id)
 		if w = e.work(id); w != nil { // it was claimed meanwhile
 			_ = w.write(func() (execution.Execution, error) { return cancelled, nil })
 		}

@@ -100,6 +100,7 @@ func (e *Engine) start(c store.Claimed) {
 		e.works[w.id] = w
 	}
 	e.mu.Unlock()
+	e.turns.ExecutionChanged(w.id)
 	if !begins {
 		w.release()
 		e.returnSlots(1)

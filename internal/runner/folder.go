@@ -74,6 +74,12 @@ func (f Folder) Remove() error { return RemoveAll(f.root) }
 // text file with the plain text, so that it stays a string whatever it says;
 // anything else a JSON file.
 func (f Folder) WriteInputs(inputs map[string]json.RawMessage) error {
+	return f.writeInputs(inputs, nil)
+}
+
+// writeInputs writes to files of an execution before, where they fit, and
+// removes the others.
+func (f Folder) writeInputs(inputs map[string]json.RawMessage, kept []string) error {
 	for name, value := range inputs {
 		file, content := name+".json", []byte(value)
 		if trimmed := bytes.TrimLeft(value, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '"' {
@@ -83,12 +89,23 @@ func (f Folder) WriteInputs(inputs map[string]json.RawMessage) error {
 			}
 			file, content = name+".txt", []byte(text)
 		}
-		if err := os.WriteFile(filepath.Join(f.Input(), file), content, 0o600); err != nil {
+		write := create
+		if at := slices.Index(kept, file); at >= 0 {
+			write, kept = overwrite, slices.Delete(kept, at, at+1)
+		}
+		if err := write(filepath.Join(f.Input(), file), content); err != nil {
 			return fmt.Errorf("cannot write the input %s: %w", name, err)
+		}
+	}
+	for _, file := range kept {
+		if err := os.Remove(filepath.Join(f.Input(), file)); err != nil {
+			return fmt.Errorf("cannot remove an input: %w", err)
 		}
 	}
 	return nil
 }
+
+func create(path string, content []byte) error { return os.WriteFile(path, content, 0o600) }
 
 // LinkDataPool makes the folder target the data pool of a parameter.
 func (f Folder) LinkDataPool(parameter, target string) error {

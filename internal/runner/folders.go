@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,42 +19,65 @@ type Folders struct {
 	parent string
 
 	mu     sync.Mutex
-	free   []Folder
+	free   []freeFolder
 	closed bool
+}
+
+// A freeFolder is empty but for files that inputs may be written to.
+type freeFolder struct {
+	Folder
+	inputs []string
 }
 
 // NewFolders gives out folders below parent.
 func NewFolders(parent string) *Folders { return &Folders{parent: parent} }
 
-// Take gives a folder that is empty and under a name of its own.
-func (p *Folders) Take() (Folder, error) {
+// Take gives a folder under a name of its own that holds these inputs and
+// nothing else. See [Folder.WriteInputs].
+func (p *Folders) Take(inputs map[string]json.RawMessage) (Folder, error) {
 	p.mu.Lock()
-	var f Folder
+	var f freeFolder
 	if n := len(p.free); n > 0 {
 		f, p.free = p.free[n-1], p.free[:n-1]
 	}
 	p.mu.Unlock()
 	if f.root == "" {
-		return NewFolder(p.parent)
+		return newWithInputs(p.parent, inputs)
 	}
 	// Nobody who knew it finds it again.
 	root := newRoot(p.parent)
 	if err := os.Rename(f.root, root); err != nil {
 		return Folder{}, errors.Join(fmt.Errorf("cannot make a folder for the execution: %w", err), f.Remove())
 	}
-	return Folder{root}, nil
+	f.root = root
+	if err := f.writeInputs(inputs, f.inputs); err != nil {
+		return Folder{}, errors.Join(err, f.Remove())
+	}
+	return f.Folder, nil
+}
+
+func newWithInputs(parent string, inputs map[string]json.RawMessage) (Folder, error) {
+	f, err := NewFolder(parent)
+	if err != nil {
+		return f, err
+	}
+	if err := f.WriteInputs(inputs); err != nil {
+		return Folder{}, errors.Join(err, f.Remove())
+	}
+	return f, nil
 }
 
 // Give takes a folder back from an execution of which no process is left, and
 // empties it. One that does not look as if it were new is removed.
 func (p *Folders) Give(f Folder) error {
-	if !f.reset() {
+	inputs, ok := f.reset()
+	if !ok {
 		return f.Remove()
 	}
 	p.mu.Lock()
 	keep := !p.closed && len(p.free) < maxFree
 	if keep {
-		p.free = append(p.free, f)
+		p.free = append(p.free, freeFolder{f, inputs})
 	}
 	p.mu.Unlock()
 	if !keep {

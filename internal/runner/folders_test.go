@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -52,7 +54,7 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
 			folders := runner.NewFolders(parent)
-			first, err := folders.Take()
+			first, err := folders.Take(nil)
 			must(t, err)
 			// Held open, so that nothing else gets its number.
 			home, err := os.Open(first.Home())
@@ -62,7 +64,7 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 			must(t, err)
 			test.do(t, first)
 			must(t, folders.Give(first))
-			second, err := folders.Take()
+			second, err := folders.Take(nil)
 			must(t, err)
 			if first.Root() == second.Root() {
 				t.Error("the next execution has the same name")
@@ -84,6 +86,65 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Inputs are all that an execution finds, however those before have left theirs.
+func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	inputs := func(texts ...string) map[string]json.RawMessage {
+		all := map[string]json.RawMessage{}
+		for i, text := range texts {
+			all[string(rune('a'+i))] = json.RawMessage(text)
+		}
+		return all
+	}
+	folders := runner.NewFolders(t.TempDir())
+	for _, test := range []struct {
+		inputs map[string]json.RawMessage
+		want   map[string]string
+		leave  func(t *testing.T, input string)
+	}{
+		{inputs(`{"n": 1, "long": "text"}`), map[string]string{"a.json": `{"n": 1, "long": "text"}`}, nil},
+		{inputs(`7`), map[string]string{"a.json": "7"}, nil},
+		{inputs(`"text"`, `[]`), map[string]string{"a.txt": "text", "b.json": "[]"}, nil},
+		{inputs(`""`), map[string]string{"a.txt": ""}, func(t *testing.T, input string) {
+			t.Helper()
+			must(t, os.Chmod(filepath.Join(input, "a.txt"), 0o640))
+		}},
+		{inputs(`"b"`), map[string]string{"a.txt": "b"}, func(t *testing.T, input string) {
+			t.Helper()
+			must(t, os.Link(filepath.Join(input, "a.txt"), filepath.Join(t.TempDir(), "link")))
+		}},
+		{inputs(`"c"`), map[string]string{"a.txt": "c"}, func(t *testing.T, input string) {
+			t.Helper()
+			must(t, os.Remove(filepath.Join(input, "a.txt")))
+			must(t, os.Symlink("/dev/full", filepath.Join(input, "a.txt")))
+		}},
+		{inputs(`"d"`), map[string]string{"a.txt": "d"}, nil},
+		{inputs(), map[string]string{}, nil},
+	} {
+		f, err := folders.Take(test.inputs)
+		must(t, err)
+		found := map[string]string{}
+		entries, err := os.ReadDir(f.Input())
+		must(t, err)
+		for _, entry := range entries {
+			text, err := os.ReadFile(filepath.Join(f.Input(), entry.Name()))
+			must(t, err)
+			found[entry.Name()] = string(text)
+			if info, err := entry.Info(); err != nil || info.Mode() != 0o600 {
+				t.Errorf("%s is %v: %v", entry.Name(), info.Mode(), err)
+			}
+		}
+		if !maps.Equal(found, test.want) {
+			t.Errorf("it finds %q, want %q", found, test.want)
+		}
+		if test.leave != nil {
+			test.leave(t, f.Input())
+		}
+		must(t, folders.Give(f))
+	}
+	must(t, folders.Close())
 }
 
 func put(t *testing.T, path string) {

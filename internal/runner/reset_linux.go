@@ -1,60 +1,109 @@
 package runner
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
-// The flags of a new folder on the file systems that have them, of linux/fs.h:
-// it is kept in extents, or beside its inode.
+// The flags of what is new on the file systems that have them, of linux/fs.h: it is kept in extents, or beside its inode.
 const layoutFlags = 0x80000 | 0x10000000
 
 // reset empties the folders, and reports whether all is then as it was when
 // they were new: what an execution could leave to the next in a mode, an owner,
-// an attribute or the size of a folder would be visible.
-func (f Folder) reset() bool {
+// an attribute or the size of a folder would be visible. The files of inputs
+// are kept, blank, for the next to write to: a file system takes longer to make
+// and remove one than for all else that is done to a folder, and some look for
+// room the longer for it the more was removed of late.
+func (f Folder) reset() (inputs []string, ok bool) {
 	root, err := openDir(unix.AT_FDCWD, f.root)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer func() { _ = unix.Close(root) }()
-	if !isNew(root) {
-		return false
+	if !isNewDir(root) {
+		return nil, false
 	}
 	names, err := namesIn(root)
 	if err != nil || len(names) != len(f.parts()) {
-		return false
+		return nil, false
 	}
 	for _, part := range f.parts() {
-		if !resetDir(root, filepath.Base(part)) {
-			return false
+		kept, ok := resetDir(root, filepath.Base(part), part == f.Input())
+		if !ok {
+			return nil, false
 		}
+		inputs = append(inputs, kept...)
 	}
-	return true
+	return inputs, true
 }
 
-// resetDir empties a folder. Another one in it is a reason to remove all.
-func resetDir(parent int, name string) bool {
+// resetDir empties a folder, but for files that are to be kept. Another folder
+// in it is a reason to remove all.
+func resetDir(parent int, name string, keep bool) (kept []string, ok bool) {
 	dir, err := openDir(parent, name)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer func() { _ = unix.Close(dir) }()
-	if !isNew(dir) {
-		return false
+	if !isNewDir(dir) {
+		return nil, false
 	}
 	names, err := namesIn(dir)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	for _, name := range names {
-		if unix.Unlinkat(dir, name, 0) != nil {
-			return false
+		if keep && blank(dir, name) {
+			kept = append(kept, name)
+		} else if unix.Unlinkat(dir, name, 0) != nil {
+			return nil, false
 		}
 	}
-	return true
+	return kept, true
+}
+
+// blank makes a file as good as new, if it looks like that. One byte stays: a
+// file that was emptied and is written again is put on the disk at once by some
+// file systems, for programs that want to replace what is in it.
+func blank(dir int, name string) bool {
+	var info unix.Stat_t
+	// Nobody is left who could change it meanwhile, and a device may mind to be
+	// opened.
+	if unix.Fstatat(dir, name, &info, unix.AT_SYMLINK_NOFOLLOW) != nil || info.Nlink != 1 || !isOwn(&info, unix.S_IFREG|0o600) {
+		return false
+	}
+	file, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(file) }()
+	if !isPlain(file) {
+		return false
+	}
+	n, err := unix.Pwrite(file, []byte{' '}, 0)
+	return err == nil && n == 1 && unix.Ftruncate(file, 1) == nil
+}
+
+// overwrite writes to a file that was kept.
+func overwrite(path string, content []byte) error {
+	if len(content) == 0 {
+		return os.Truncate(path, 0)
+	}
+	file, err := unix.Open(path, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	for len(content) > 0 {
+		n, err := unix.Write(file, content)
+		if err != nil && err != unix.EINTR {
+			return errors.Join(&os.PathError{Op: "write", Path: path, Err: err}, unix.Close(file))
+		}
+		content = content[max(0, n):]
+	}
+	return unix.Close(file)
 }
 
 // isEmpty reports whether a path is a folder with nothing in it.
@@ -72,7 +121,7 @@ func isEmpty(path string) bool {
 // what package os does besides takes longer than the looking.
 func openDir(parent int, name string) (dir int, err error) {
 	err = unix.EINTR
-	for err == unix.EINTR { //nolint:errorlint // it is never wrapped
+	for err == unix.EINTR {
 		dir, err = unix.Openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	}
 	return dir, err
@@ -83,7 +132,7 @@ func namesIn(dir int) (names []string, err error) {
 	for {
 		n, err := unix.ReadDirent(dir, buffer[:])
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // it is never wrapped
+		case err == unix.EINTR:
 			continue
 		case err != nil || n <= 0:
 			return names, err
@@ -92,16 +141,19 @@ func namesIn(dir int) (names []string, err error) {
 	}
 }
 
-// isNew tells whether a folder looks like one that was just made, whatever is
-// in it.
-func isNew(fd int) bool {
+// isNewDir tells whether a folder looks like one that was just made, whatever
+// is in it.
+func isNewDir(dir int) bool {
 	var info unix.Stat_t
-	if unix.Fstat(fd, &info) != nil {
-		return false
-	}
-	if info.Mode != unix.S_IFDIR|0o700 || int(info.Uid) != ownUser || int(info.Gid) != ownGroup || info.Size > newDirSize {
-		return false
-	}
+	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700) && info.Size <= newDirSize && isPlain(dir)
+}
+
+func isOwn(info *unix.Stat_t, mode uint32) bool {
+	return info.Mode == mode && int(info.Uid) == ownUser && int(info.Gid) == ownGroup
+}
+
+// isPlain tells whether a file or a folder has no attributes.
+func isPlain(fd int) bool {
 	if n, err := unix.Flistxattr(fd, nil); n > 0 || err != nil && err != unix.ENOTSUP {
 		return false
 	}

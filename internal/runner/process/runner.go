@@ -68,14 +68,16 @@ func prepare(job runner.Job) (runner.Folder, error) {
 	var folder runner.Folder
 	var err error
 	if job.Folders != nil {
-		folder, err = job.Folders.Take()
+		folder, err = job.Folders.Take(job.Inputs)
 	} else {
 		folder, err = runner.NewFolder(job.Scratch)
 	}
 	if err != nil {
 		return folder, err
 	}
-	err = folder.WriteInputs(job.Inputs)
+	if job.Folders == nil {
+		err = folder.WriteInputs(job.Inputs)
+	}
 	for parameter, dir := range job.DataPools {
 		if err == nil {
 			err = folder.LinkDataPool(parameter, dir)
