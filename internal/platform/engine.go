@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -89,6 +90,8 @@ type Engine struct {
 
 	slots chan struct{} // a token for each execution that may be added
 	wake  chan struct{} // a token: there may be something to claim
+	// mayWait says that something may wait which could be claimed.
+	mayWait atomic.Bool
 
 	mu       sync.Mutex
 	closing  bool

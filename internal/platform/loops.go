@@ -29,7 +29,9 @@ func (e *Engine) returnSlots(n int) {
 	for range n {
 		e.slots <- struct{}{}
 	}
-	e.wakeUp()
+	if e.mayWait.Load() {
+		e.wakeUp()
+	}
 }
 
 func (e *Engine) wakeUp() {
@@ -53,47 +55,46 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// claimLoop claims what waits whenever there is a slot for it.
+// claimLoop claims what waits whenever there is a slot for it. Nothing is asked
+// of the store while it is known here that nothing waits.
 func (e *Engine) claimLoop() {
 	watch := e.store.WatchQueue()
 	defer watch.Stop()
 	poll := time.NewTicker(e.config.Poll)
 	defer poll.Stop()
 	for {
+		var err error
 		select {
 		case <-watch.C:
+			e.mayWait.Store(true)
 		case <-e.wake:
 		case <-poll.C: // other processes accept without telling
+			err = e.lookForWaiting()
 		case <-e.begin.Done():
 			return
 		}
-		if len(e.slots) == 0 {
-			continue // the next one that is returned wakes this up
+		if err == nil {
+			err = e.claim()
 		}
-		if err := e.claim(); err != nil && e.begin.Err() == nil {
+		if err != nil && e.begin.Err() == nil {
 			e.log.Error("cannot claim executions; trying again", "error", err)
 		}
 	}
 }
 
-// claim starts as much of what waits as there are slots for.
+// claim starts as much of what may wait as there are slots for. More that comes
+// to wait meanwhile is told by the store.
 func (e *Engine) claim() error {
-	for {
-		services := e.serviceLimits()
-		// Slots are not taken without need: a request that comes meanwhile
-		// would have to wait.
-		if waiting, err := e.anyWaiting(services); err != nil || !waiting {
-			return err
-		}
+	for e.mayWait.Load() {
 		free := 0
 		for e.tryTakeSlot() {
 			free++
 		}
 		if free == 0 {
-			return nil
+			return nil // the next one that is returned wakes the loop up
 		}
 		claimed, err := e.store.Claim(e.begin, store.ClaimRequest{
-			Owner: e.owner, Lease: e.config.Lease, Max: free, Services: services,
+			Owner: e.owner, Lease: e.config.Lease, Max: free, Services: e.serviceLimits(),
 		})
 		for _, c := range claimed {
 			e.start(c)
@@ -101,10 +102,14 @@ func (e *Engine) claim() error {
 		for range free - len(claimed) {
 			e.slots <- struct{}{}
 		}
-		if err != nil || len(claimed) == 0 {
+		if err != nil {
 			return err
 		}
+		if len(claimed) < free {
+			e.mayWait.Store(false)
+		}
 	}
+	return nil
 }
 
 func (e *Engine) serviceLimits() []store.ServiceLimit {
@@ -117,20 +122,20 @@ func (e *Engine) serviceLimits() []store.ServiceLimit {
 	return limits
 }
 
-// anyWaiting reports whether one of the services has something waiting and
+// lookForWaiting looks whether one of the services has something waiting and
 // room for it.
-func (e *Engine) anyWaiting(services []store.ServiceLimit) (bool, error) {
+func (e *Engine) lookForWaiting() error {
 	load, err := e.store.Load(e.begin)
 	if err != nil {
-		return false, err
+		return err
 	}
-	for _, s := range services {
+	for _, s := range e.serviceLimits() {
 		l := load.Services[s.ServiceID]
 		if l.Waiting > 0 && (s.Concurrency == 0 || l.Active < s.Concurrency) {
-			return true, nil
+			e.mayWait.Store(true)
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // heartbeatLoop keeps the leases, and learns what others have done to them.

@@ -156,6 +156,7 @@ func (e *Engine) SetService(s *Service) error {
 		e.loops.Go(func() { e.retire(old) })
 	}
 	e.mu.Unlock()
+	e.mayWait.Store(true)
 	e.wakeUp()
 	return nil
 }
