@@ -98,10 +98,12 @@ type Engine struct {
 	services map[string]*revision
 	works    map[execution.ID]*work
 	cancels  map[execution.ID]*cancelling
-	ended    *ended
 	// turns tells of executions that this engine now has, or of their end where
 	// it never had them.
 	turns store.Signals
+	// queued were accepted here and wait, as far as is known; ended are ends
+	// that this engine has written.
+	queued, ended *recent
 }
 
 // Open starts an engine. What earlier engines left behind is dealt with before
@@ -123,7 +125,8 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		services: map[string]*revision{},
 		works:    map[execution.ID]*work{},
 		cancels:  map[execution.ID]*cancelling{},
-		ended:    newEnded(config.Poll),
+		queued:   newRecent(config.Poll),
+		ended:    newRecent(config.Poll),
 	}
 	e.begin, e.endBegin = context.WithCancel(e.ctx)
 	e.beat, e.endBeat = context.WithCancel(e.ctx)

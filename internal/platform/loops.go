@@ -189,7 +189,7 @@ func (e *Engine) recover(ctx context.Context) {
 		marks := make([]string, len(done.Interrupted))
 		for i, id := range done.Interrupted {
 			marks[i] = string(id)
-			e.turns.ExecutionChanged(id)
+			e.tellTurn(id)
 			err = errors.Join(err, e.folders.removeResults(id))
 		}
 		process.EndStrays(marks...)

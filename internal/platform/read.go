@@ -42,18 +42,20 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	var last execution.Execution
 	for {
 		over := e.over(id) // before it is read, so that no end is missed
-		found, err := e.Get(ctx, serviceID, id)
-		switch {
-		case err == nil:
-			last = found
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-			// The caller no longer waits, and still wants to know.
-			if last.ID != "" {
-				return last, nil
+		if !e.isQueued(serviceID, id) {
+			found, err := e.Get(ctx, serviceID, id)
+			switch {
+			case err == nil:
+				last = found
+			case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+				// The caller no longer waits, and still wants to know.
+				if last.ID != "" {
+					return last, nil
+				}
+				return e.Get(context.WithoutCancel(ctx), serviceID, id)
+			default:
+				return found, err
 			}
-			return e.Get(context.WithoutCancel(ctx), serviceID, id)
-		default:
-			return found, err
 		}
 		if last.Status.Final() {
 			return last, nil
@@ -66,6 +68,13 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 			return e.Get(context.WithoutCancel(ctx), serviceID, id)
 		}
 	}
+}
+
+// isQueued reports whether an execution was accepted here and has not had its
+// turn, as far as is known: who waits for its end need not ask the store.
+func (e *Engine) isQueued(serviceID string, id execution.ID) bool {
+	found, ok := e.queued.find(id)
+	return ok && found.ServiceID == serviceID
 }
 
 // over is closed when an execution that this engine has has ended; nil if it has
@@ -113,7 +122,7 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 		if _, err := cancel(); err != nil {
 			return cancelled, err
 		}
-		e.turns.ExecutionChanged(id)
+		e.tellTurn(id)
 		if w = e.work(id); w != nil { // it was claimed meanwhile
 			_ = w.write(func() (execution.Execution, error) { return cancelled, nil })
 		}

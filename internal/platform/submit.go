@@ -62,6 +62,8 @@ func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, erro
 	if claiming {
 		a.Claim = &store.ClaimTerms{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Limits.Concurrency}
 	}
+	// Before it can have its turn.
+	e.queued.note(a.Execution)
 	accepted, err := e.store.Accept(ctx, a)
 	if accepted.Claimed {
 		e.start(store.Claimed{Execution: accepted.Execution, Request: a.Request, Secrets: a.Secrets})

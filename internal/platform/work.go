@@ -100,7 +100,7 @@ func (e *Engine) start(c store.Claimed) {
 		e.works[w.id] = w
 	}
 	e.mu.Unlock()
-	e.turns.ExecutionChanged(w.id)
+	e.tellTurn(w.id)
 	if !begins {
 		w.release()
 		e.returnSlots(1)
@@ -109,7 +109,7 @@ func (e *Engine) start(c store.Claimed) {
 	go func() {
 		w.do()
 		w.cancel()
-		if last, known := w.current(w.state.ServiceID); known {
+		if last, known := w.current(w.claimed.Execution.ServiceID); known && last.Status.Final() {
 			e.ended.note(last)
 		}
 		e.mu.Lock()
@@ -120,6 +120,12 @@ func (e *Engine) start(c store.Claimed) {
 		e.returnSlots(1)
 		e.running.Done()
 	}()
+}
+
+// tellTurn tells those who wait for an execution that it no longer just waits.
+func (e *Engine) tellTurn(id execution.ID) {
+	e.queued.forget(id)
+	e.turns.ExecutionChanged(id)
 }
 
 // release gives the claim back. Should that fail, the lease ends by itself.

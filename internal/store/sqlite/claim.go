@@ -90,16 +90,14 @@ func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
 
 // take claims one execution and reads what is needed to run it.
 func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, error) {
-	e, err := t.execution(updateClaim, owner, micros(t.now.Add(lease)), seq)
-	if err != nil {
+	var r executionRow
+	var request, sealed []byte
+	if err := t.row(updateClaim, []any{owner, micros(t.now.Add(lease)), seq}, append(r.all(), &request, &sealed)...); err != nil {
 		return store.Claimed{}, err
 	}
-	claimed := store.Claimed{Execution: e}
-	var sealed []byte
-	err = t.row(selectPayload, []any{seq}, &claimed.Request, &sealed)
-	claimed.Secrets = vault.Sealed(sealed)
-	t.changed = append(t.changed, e.ID)
-	return claimed, err
+	t.changed = append(t.changed, r.e.ID)
+	e, err := r.execution()
+	return store.Claimed{Execution: e, Request: request, Secrets: vault.Sealed(sealed)}, err
 }
 
 // Start implements [store.Store].

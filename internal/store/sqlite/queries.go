@@ -54,7 +54,9 @@ const (
 
 	updateClaim = `UPDATE executions SET owner = $1, lease_expires_at = $2
 	WHERE seq = $3 AND status = 'PENDING' AND owner IS NULL
-	RETURNING ` + allColumns
+	RETURNING ` + allColumns + `,
+	(SELECT payload FROM execution_requests WHERE execution_seq = seq),
+	(SELECT sealed FROM execution_secrets WHERE execution_seq = seq)`
 
 	updateStart = `UPDATE executions SET status = 'RUNNING', started_at = $1
 	WHERE id = $2 AND owner = $3 AND status = 'PENDING'
@@ -105,10 +107,6 @@ const (
 	selectRequest = `SELECT r.payload FROM executions e
 	LEFT JOIN execution_requests r ON r.execution_seq = e.seq
 	WHERE e.id = $1`
-
-	selectPayload = `SELECT
-	(SELECT payload FROM execution_requests WHERE execution_seq = $1),
-	(SELECT sealed FROM execution_secrets WHERE execution_seq = $1)`
 
 	// Pages are read oldest first and turned round by the caller: SQLite finds
 	// the next row beside the last one then, whatever the size of the table,

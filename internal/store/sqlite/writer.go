@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,7 @@ type writer struct {
 	// What follows belongs to the goroutine alone.
 	stmts      map[string]*sql.Stmt
 	full       bool        // the current setting of synchronous
+	next       *job        // taken, and of no group yet
 	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue   bool
 }
@@ -126,11 +128,12 @@ func (w *writer) submit(ctx context.Context, j *job) error {
 
 func (w *writer) loop() {
 	defer close(w.stopped)
-	var next *job
 	for {
-		if next == nil {
+		first := w.next
+		w.next = nil
+		if first == nil {
 			select {
-			case next = <-w.jobs:
+			case first = <-w.jobs:
 			case <-w.scrubTimer.C:
 				if w.scrubDue {
 					// An error means that it is tried again.
@@ -141,77 +144,80 @@ func (w *writer) loop() {
 				return
 			}
 		}
-		next = w.group(next)
+		w.group(first)
 	}
 }
 
-// group runs first and what else waits in one transaction. It returns a job
-// that must not be part of it, if it met one.
-func (w *writer) group(first *job) (next *job) {
+// group runs first and what else waits, in one transaction if none fails.
+func (w *writer) group(first *job) {
 	if !first.state.CompareAndSwap(jobWaiting, jobTaken) {
-		return nil
+		return
 	}
 	if first.outside != nil {
 		first.err = first.outside()
 		close(first.done)
-		return nil
+		return
 	}
-	group, next, err := w.transaction(first)
-	w.report(group, err)
-	return next
+	// All that waits already, so that what one of them has to survive is known
+	// before the transaction begins.
+	jobs := w.gather([]*job{first}, true)
+	for len(jobs) > 0 {
+		done, left, err := w.transaction(jobs)
+		w.report(done, err)
+		jobs = left
+	}
 }
 
-// transaction runs jobs from first on until none waits, and commits.
-func (w *writer) transaction(first *job) (group []*job, next *job, err error) {
-	group = []*job{first}
-	if err := w.begin(bool(first.durability)); err != nil {
-		return group, nil, err
-	}
-	// The first needs no savepoint: with it the transaction is undone, of which
-	// nothing else is a part yet.
-	if err := w.runAlone(first); err != nil || first.err != nil {
-		w.rollback()
-		return group, nil, err
-	}
-	for {
-		var j *job
-		if j, next = w.another(len(group)); j == nil {
-			break
+// gather adds the jobs that wait to those of a transaction, which is durable or
+// not. A job that may not be part of it is next.
+func (w *writer) gather(jobs []*job, durable bool) []*job {
+	for w.next == nil && len(jobs) < maxGroup {
+		select {
+		case j := <-w.jobs:
+			switch {
+			case j.outside != nil || j.durability == survivesPowerLoss && !durable:
+				w.next = j
+			case j.state.CompareAndSwap(jobWaiting, jobTaken):
+				jobs = append(jobs, j)
+			}
+		default:
+			return jobs
 		}
-		group = append(group, j)
-		if err := w.runJob(j); err != nil {
+	}
+	return jobs
+}
+
+// transaction runs jobs, and what comes meanwhile, and commits. Where that ends
+// early, some are left.
+func (w *writer) transaction(jobs []*job) (done, left []*job, err error) {
+	full := slices.ContainsFunc(jobs, func(j *job) bool { return j.durability == survivesPowerLoss })
+	if err := w.begin(full); err != nil {
+		return jobs, nil, err
+	}
+	for i := 0; i < len(jobs); i++ {
+		run := w.runJob
+		if i == 0 {
+			// With the first the transaction is undone, of which nothing else
+			// is a part yet: it needs no savepoint.
+			run = w.runAlone
+		}
+		if err := run(jobs[i]); err != nil || i == 0 && jobs[i].err != nil {
 			w.rollback()
-			return group, nil, err
+			return jobs[:i+1], jobs[i+1:], err
+		}
+		if i+1 == len(jobs) {
+			jobs = w.gather(jobs, w.full)
 		}
 	}
 	begun := time.Now()
 	if err := w.exec("COMMIT"); err != nil {
 		w.rollback()
-		return group, next, classify(err)
+		return jobs, nil, classify(err)
 	}
 	if w.committed != nil {
 		w.committed(time.Since(begun))
 	}
-	return group, next, nil
-}
-
-// another takes a job that waits into a transaction of so many. A job that
-// may not be part of it is returned as next.
-func (w *writer) another(have int) (j, next *job) {
-	for have < maxGroup {
-		select {
-		case j = <-w.jobs:
-		default:
-			return nil, nil
-		}
-		if j.outside != nil || (j.durability == survivesPowerLoss && !w.full) {
-			return nil, j
-		}
-		if j.state.CompareAndSwap(jobWaiting, jobTaken) {
-			return j, nil
-		}
-	}
-	return nil, nil
+	return jobs, nil, nil
 }
 
 // runJob runs one job under a savepoint. The error it returns is one that

@@ -218,7 +218,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		selectExecution, selectBySeq, selectState, insertExecution, insertRequest, insertSecrets, insertTag,
 		insertIdempotencyKey, selectIdempotencyKey, selectServiceLoad, selectWaiting, updateClaim, updateStart,
 		updateLease, updateEnd, updateFinish, updateCancelRequested, updateRelease, selectExpiredLeases, deleteSecrets,
-		selectRequest, selectPayload, selectPage, selectPageByTag, selectSeq, selectLastLog,
+		selectRequest, selectPage, selectPageByTag, selectSeq, selectLastLog,
 		insertLog, selectLog, selectEnded, deleteExecution, selectSecretsFrom, updateSecrets,
 	} {
 		parameters := make([]any, strings.Count(query, "$"))
