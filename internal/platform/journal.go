@@ -40,6 +40,7 @@ type journal struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
+	begun   bool      // the loop, with the first line: most print none
 	room    sync.Cond // pending was taken
 	pending []execution.LogEntry
 	size    int   // of pending
@@ -68,7 +69,6 @@ func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64
 	j.defect = func(what, trace string) {
 		e.log.Error("a defect has ended the log of an execution", "execution", id, "panic", what, "stack", trace)
 	}
-	go j.loop()
 	return j
 }
 
@@ -85,7 +85,12 @@ func newJournal(masker *redact.Masker, limit int64) *journal {
 // before.
 func (j *journal) close() {
 	close(j.ending)
-	<-j.done
+	j.mu.Lock()
+	begun := j.begun
+	j.mu.Unlock()
+	if begun {
+		<-j.done
+	}
 	if j.cause != nil {
 		j.failed(j.lost, j.cause)
 	}
@@ -102,6 +107,10 @@ func (j *journal) say(severity execution.Severity, text string) {
 func (j *journal) append(entry execution.LogEntry) {
 	j.pending = append(j.pending, entry)
 	j.size += len(entry.Message) + lineCost
+	if !j.begun {
+		j.begun = true
+		go j.loop()
+	}
 	if len(j.pending) > 1 {
 		return
 	}

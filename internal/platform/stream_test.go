@@ -53,7 +53,6 @@ func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.
 		return nil
 	}
 	j.failed = func(int, error) { t.Error("the log failed") }
-	go j.loop()
 	s := j.stream(execution.Info)
 	for _, piece := range pieces {
 		if n, err := s.Write([]byte(piece)); err != nil || n != len(piece) {
@@ -139,7 +138,6 @@ func TestJournal(t *testing.T) {
 		return errors.New("the disk is full")
 	}
 	j.failed = func(lines int, _ error) { lost = lines }
-	go j.loop()
 	s := j.stream(execution.Info)
 	const lines = 10_000
 	for i := range lines {

@@ -54,6 +54,9 @@ func accept(t *tx, a store.Acceptance, tags string) (store.Accepted, error) {
 	if err := insert(t, a, e, tags, owner, lease); err != nil {
 		return store.Accepted{}, err
 	}
+	if claim {
+		t.w.leased.note(e)
+	}
 	t.queue = !claim
 	t.changed = append(t.changed, e.ID)
 	return store.Accepted{Execution: e, Claimed: claim}, nil

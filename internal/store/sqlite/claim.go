@@ -97,13 +97,14 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 	}
 	t.changed = append(t.changed, r.e.ID)
 	e, err := r.execution()
+	t.w.leased.note(e)
 	return store.Claimed{Execution: e, Request: request, Secrets: vault.Sealed(sealed)}, err
 }
 
 // Start implements [store.Store].
 func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
 	err = s.writer.do(ctx, s.startSurvives, func(t *tx) (err error) {
-		started, err = t.execution(updateStart, micros(t.now), string(id), owner)
+		started, err = t.begin(id, owner)
 		if errors.Is(err, store.ErrNotFound) {
 			return missing(t, id)
 		}

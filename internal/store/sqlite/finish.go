@@ -41,21 +41,34 @@ func (t *tx) writeEnd(
 	if err != nil {
 		return execution.Execution{}, err
 	}
-	note := sql.NullString{String: string(result), Valid: len(result) > 0}
 	var r executionRow
-	var seq int64
-	var waiting sql.NullInt64
-	args := append([]any{string(to), micros(t.now), problem, note}, key...)
-	if err := t.row(query, args, append(r.all(), &seq, &waiting)...); err != nil {
+	var row endRow
+	args := append([]any{string(to), micros(t.now), problem, encodeResult(result)}, key...)
+	into := append([]any{&row.cancelRequested, &row.seq, &row.waiting}, r.all()...)
+	if err := t.row(query+returningEnd+`, `+allColumns, args, into...); err != nil {
 		return execution.Execution{}, err
 	}
-	if err := t.destroySecrets(seq); err != nil {
+	if err := t.ended(r.e.ID, row); err != nil {
 		return execution.Execution{}, err
 	}
-	t.changed = append(t.changed, r.e.ID)
-	// Its slot is free now, if it had one.
-	t.queue = t.queue || waiting.Int64 > 0
 	return r.execution()
+}
+
+// endRow takes what has to be known of an end: which execution it is, and how
+// many of its service wait.
+type endRow struct {
+	cancelRequested bool
+	seq             int64
+	waiting         sql.NullInt64
+}
+
+// ended does what is due with an end.
+func (t *tx) ended(id execution.ID, row endRow) error {
+	delete(t.w.leased, id)
+	t.changed = append(t.changed, id)
+	// Its slot is free now, if it had one.
+	t.queue = t.queue || row.waiting.Int64 > 0
+	return t.destroySecrets(row.seq)
 }
 
 // Finish implements [store.Store].
@@ -64,7 +77,7 @@ func (s *Store) Finish(ctx context.Context, c store.Completion) (finished execut
 		return execution.Execution{}, err
 	}
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) (err error) {
-		finished, err = t.writeEnd(updateFinish, c.Status, c.Problem, c.Result, string(c.ID), c.Owner)
+		finished, err = t.finish(c)
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}

@@ -11,6 +11,8 @@ const (
 	listColumns = `id, service_id, service_revision, status, type, created_at, started_at, ended_at,
 	tags, service_definition_id, application_id, cancel_requested`
 	allColumns = listColumns + `, problem, result`
+	// returningAll has a change tell what the row is then.
+	returningAll = ` RETURNING ` + allColumns
 )
 
 const (
@@ -59,8 +61,7 @@ const (
 	(SELECT sealed FROM execution_secrets WHERE execution_seq = seq)`
 
 	updateStart = `UPDATE executions SET status = 'RUNNING', started_at = $1
-	WHERE id = $2 AND owner = $3 AND status = 'PENDING'
-	RETURNING ` + allColumns
+	WHERE id = $2 AND owner = $3 AND status = 'PENDING'`
 
 	updateLease = `UPDATE executions SET lease_expires_at = $1
 	WHERE id = $2 AND owner = $3
@@ -68,18 +69,15 @@ const (
 
 	updateEnd = `UPDATE executions
 	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
-	WHERE seq = $5
-	RETURNING ` + allColumns + endColumns
+	WHERE seq = $5`
 
 	// updateFinish is updateEnd for an execution that runs.
 	updateFinish = `UPDATE executions
 	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
-	WHERE id = $5 AND owner = $6 AND status = 'RUNNING'
-	RETURNING ` + allColumns + endColumns
+	WHERE id = $5 AND owner = $6 AND status = 'RUNNING'`
 
-	// endColumns are what has to be known of an end besides: which execution it
-	// is, and whether another of its service waits.
-	endColumns = `, seq,
+	// returningEnd has an end tell what is in endRow.
+	returningEnd = ` RETURNING cancel_requested, seq,
 	(SELECT waiting FROM service_load WHERE service_load.service_id = executions.service_id)`
 
 	updateCancelRequested = `UPDATE executions SET cancel_requested = 1 WHERE seq = $1`

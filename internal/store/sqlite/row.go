@@ -80,3 +80,8 @@ func encodeProblem(p *execution.Problem) (sql.NullString, error) {
 	}
 	return sql.NullString{String: string(text), Valid: true}, nil
 }
+
+// encodeResult gives the column of a note about a result; none is NULL.
+func encodeResult(note []byte) sql.NullString {
+	return sql.NullString{String: string(note), Valid: len(note) > 0}
+}

@@ -48,8 +48,9 @@ type writer struct {
 
 	// What follows belongs to the goroutine alone.
 	stmts      map[string]*sql.Stmt
-	full       bool        // the current setting of synchronous
-	next       *job        // taken, and of no group yet
+	full       bool // the current setting of synchronous
+	next       *job // taken, and of no group yet
+	leased     leased
 	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue   bool
 }
@@ -87,6 +88,7 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 		stop:       make(chan struct{}),
 		stopped:    make(chan struct{}),
 		stmts:      map[string]*sql.Stmt{},
+		leased:     leased{},
 	}
 	if w.now == nil {
 		w.now = time.Now

@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"slices"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// maxLeased bounds a memory in which what was lost to others stays.
+const maxLeased = 1024
+
+// leased remembers executions that were claimed here, as far as nothing changes
+// that: reading a whole row back with each change takes longer than the change.
+// It belongs to the writer's goroutine. What is in it was perhaps never
+// committed, so it counts only for a row that has just been changed.
+type leased map[execution.ID]execution.Execution
+
+func (l leased) note(e execution.Execution) {
+	if len(l) >= maxLeased {
+		clear(l)
+	}
+	l[e.ID] = e
+}
+
+// begin makes a claimed execution RUNNING.
+func (t *tx) begin(id execution.ID, owner string) (execution.Execution, error) {
+	e, known := t.w.leased[id]
+	if !known {
+		return t.execution(updateStart+returningAll, micros(t.now), string(id), owner)
+	}
+	n, err := t.exec(updateStart, micros(t.now), string(id), owner)
+	if err == nil && n == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return execution.Execution{}, err
+	}
+	e.Status, e.StartedAt = execution.Running, fromMicros(nullInt(micros(t.now)))
+	t.w.leased.note(e)
+	return e, nil
+}
+
+// finish ends an execution that runs.
+func (t *tx) finish(c store.Completion) (execution.Execution, error) {
+	e, known := t.w.leased[c.ID]
+	if !known || c.Problem != nil { // a problem is given back as it is kept
+		return t.writeEnd(updateFinish, c.Status, c.Problem, c.Result, string(c.ID), c.Owner)
+	}
+	var row endRow
+	args := []any{string(c.Status), micros(t.now), nil, encodeResult(c.Result), string(c.ID), c.Owner}
+	if err := t.row(updateFinish+returningEnd, args, &row.cancelRequested, &row.seq, &row.waiting); err != nil {
+		return execution.Execution{}, err
+	}
+	e.Status, e.EndedAt = c.Status, fromMicros(nullInt(micros(t.now)))
+	e.CancelRequested = row.cancelRequested
+	if len(c.Result) > 0 {
+		e.Result = slices.Clone(c.Result)
+	}
+	return e, t.ended(c.ID, row)
+}
