@@ -40,9 +40,9 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	ticker := time.NewTicker(e.config.Poll)
 	defer ticker.Stop()
 	var last execution.Execution
-	for {
-		over := e.over(id) // before it is read, so that no end is missed
-		if !e.isQueued(serviceID, id) {
+	for look := false; ; {
+		over := e.over(serviceID, id) // before it is read, so that no end is missed
+		if look || over == nil && !e.isQueued(serviceID, id) {
 			found, err := e.Get(ctx, serviceID, id)
 			switch {
 			case err == nil:
@@ -60,10 +60,13 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 		if last.Status.Final() {
 			return last, nil
 		}
+		look = false
 		select {
 		case <-watch.C:
 		case <-over:
+			look = true
 		case <-ticker.C:
+			look = true
 		case <-ctx.Done():
 			return e.Get(context.WithoutCancel(ctx), serviceID, id)
 		}
@@ -77,10 +80,10 @@ func (e *Engine) isQueued(serviceID string, id execution.ID) bool {
 	return ok && found.ServiceID == serviceID
 }
 
-// over is closed when an execution that this engine has has ended; nil if it has
-// none.
-func (e *Engine) over(id execution.ID) <-chan struct{} {
-	if w := e.work(id); w != nil {
+// over is closed when an execution of a service that this engine has has ended;
+// nil if it has none.
+func (e *Engine) over(serviceID string, id execution.ID) <-chan struct{} {
+	if w := e.work(id); w != nil && w.claimed.Execution.ServiceID == serviceID {
 		return w.over
 	}
 	return nil

@@ -62,9 +62,12 @@ func claim(t *tx, c store.ClaimRequest) ([]store.Claimed, error) {
 	return claimed, nil
 }
 
-// freeSlots gives the services of a request for which something waits, with
+// freeSlots gives the services of a request for which something may wait, with
 // the number of executions that may be added.
 func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
+	if only := c.Services[0]; len(c.Services) == 1 && only.Concurrency == 0 {
+		return map[string]int{only.ServiceID: c.Max}, nil
+	}
 	limits := make(map[string]int, len(c.Services))
 	for _, s := range c.Services {
 		limits[s.ServiceID] = s.Concurrency
