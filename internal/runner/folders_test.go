@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -99,6 +100,7 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 		return all
 	}
 	folders := runner.NewFolders(t.TempDir())
+	var held *os.File // by another execution
 	for _, test := range []struct {
 		inputs map[string]json.RawMessage
 		want   map[string]string
@@ -120,7 +122,21 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 			must(t, os.Remove(filepath.Join(input, "a.txt")))
 			must(t, os.Symlink("/dev/full", filepath.Join(input, "a.txt")))
 		}},
-		{inputs(`"d"`), map[string]string{"a.txt": "d"}, nil},
+		{inputs(`"d"`), map[string]string{"a.txt": "d"}, func(t *testing.T, input string) {
+			t.Helper()
+			var err error
+			held, err = os.Open(filepath.Join(input, "a.txt"))
+			must(t, err)
+		}},
+		{inputs(`"e"`), map[string]string{"a.txt": "e"}, func(t *testing.T, input string) {
+			t.Helper()
+			text, err := io.ReadAll(held)
+			if err != nil || string(text) != "d" {
+				t.Errorf("who has the file of another open reads %q: %v", text, err)
+			}
+			must(t, held.Close())
+		}},
+		{inputs(`"f"`), map[string]string{"a.txt": "f"}, nil},
 		{inputs(), map[string]string{}, nil},
 	} {
 		f, err := folders.Take(test.inputs)

@@ -80,11 +80,22 @@ func blank(dir int, name string) bool {
 		return false
 	}
 	defer func() { _ = unix.Close(file) }()
-	if !isPlain(file) {
+	if !isPlain(file) || !isAlone(file) {
 		return false
 	}
 	n, err := unix.Pwrite(file, []byte{' '}, 0)
 	return err == nil && n == 1 && unix.Ftruncate(file, 1) == nil
+}
+
+// isAlone tells whether nobody else has a file open that is open for writing: an
+// execution may have handed its own to one that still runs, which would read
+// there what the next is given. Only where that is so there is a lease.
+func isAlone(file int) bool {
+	if _, err := unix.FcntlInt(uintptr(file), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		return false
+	}
+	_, err := unix.FcntlInt(uintptr(file), unix.F_SETLEASE, unix.F_UNLCK)
+	return err == nil
 }
 
 // overwrite writes to a file that was kept.

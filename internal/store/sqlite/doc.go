@@ -5,15 +5,16 @@
 //
 // All writes of a process go through one goroutine, the [writer], which owns
 // the only connection that writes. It runs every operation that waits in one
-// transaction, each under a savepoint of its own, and commits once: the sync
-// to disk, by far the slowest part, serves all of them. The more callers, the
-// larger the groups; a single caller waits for nobody.
+// transaction, each but the first under a savepoint of its own, and commits
+// once: the sync to disk, by far the slowest part, serves all of them. The more
+// callers, the larger the groups; a single caller waits for nobody.
 //
 // Operations that promise to survive a loss of power are committed with
 // synchronous=FULL, others with NORMAL, where the log is synced only when it
 // is checkpointed. The setting cannot change within a transaction, so it
-// belongs to the group: a group that began as NORMAL ends when an operation
-// arrives that needs FULL.
+// belongs to the group: one is FULL if any of the operations needs that which
+// wait when it begins, and one that began as NORMAL ends when such an operation
+// arrives.
 //
 // # Reading
 //
