@@ -128,7 +128,7 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 			held, err = os.Open(filepath.Join(input, "a.txt"))
 			must(t, err)
 		}},
-		{inputs(`"e"`), map[string]string{"a.txt": "e"}, func(t *testing.T, input string) {
+		{inputs(`"e"`), map[string]string{"a.txt": "e"}, func(t *testing.T, _ string) {
 			t.Helper()
 			text, err := io.ReadAll(held)
 			if err != nil || string(text) != "d" {

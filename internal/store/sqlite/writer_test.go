@@ -241,3 +241,44 @@ func TestQueriesUseIndexes(t *testing.T) {
 		}
 	}
 }
+
+// Of all that waits when a transaction begins, the strictest decides how it is
+// committed, and one that fails takes nothing with it, the first neither.
+func TestGatheredJobs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := openInside(t)
+		failure, goOn := errors.New("no"), make(chan struct{})
+		var group sync.WaitGroup
+		submit := func(j *job, want error) {
+			j.done = make(chan struct{})
+			group.Go(func() {
+				if err := s.writer.submit(t.Context(), j); !errors.Is(err, want) {
+					t.Errorf("%v, want %v", err, want)
+				}
+			})
+			synctest.Wait() // until it is taken, or waits for the writer
+		}
+		submit(&job{outside: func() error { <-goOn; return nil }}, nil)
+		submit(&job{run: func(*tx) error { return failure }}, failure)
+		ids := []execution.ID{execution.NewID(), execution.NewID()}
+		submit(&job{run: func(t *tx) error { return insertTestExecution(t, ids[0]) }}, nil)
+		submit(&job{run: func(*tx) error { return failure }}, failure)
+		submit(&job{durability: survivesPowerLoss, run: func(tx *tx) error {
+			if _, err := s.Get(t.Context(), ids[0]); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("it is in no group with those before: %v", err)
+			}
+			if !tx.w.full {
+				t.Error("durable, and committed without a sync")
+			}
+			return insertTestExecution(tx, ids[1])
+		}}, nil)
+		close(goOn)
+		group.Wait()
+		for _, id := range ids {
+			if _, err := s.Get(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
