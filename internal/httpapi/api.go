@@ -46,6 +46,9 @@ type Limits struct {
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 	// Wait is how long GET /{id}?wait= may last.
 	Wait time.Duration
+	// Settle is the age up to which an execution may end before GET /{id} says
+	// how it is: clients that ask once and then sleep get the end of a short one.
+	Settle time.Duration
 	// Beat is how often an event stream says that it is alive.
 	Beat time.Duration
 	// Shutdown is how long requests may take to end when the server does.
@@ -57,7 +60,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Body: 16 << 20, Bodies: 256 << 20,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: time.Minute, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		Wait: time.Minute, Beat: 15 * time.Second, Shutdown: 5 * time.Second,
+		Wait: time.Minute, Settle: 100 * time.Millisecond, Beat: 15 * time.Second, Shutdown: 5 * time.Second,
 	}
 }
 
@@ -77,6 +80,7 @@ func (l *Limits) fill() {
 	orDefault(&l.WriteTimeout, d.WriteTimeout)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
 	orDefault(&l.Wait, d.Wait)
+	orDefault(&l.Settle, d.Settle)
 	orDefault(&l.Beat, d.Beat)
 	orDefault(&l.Shutdown, d.Shutdown)
 }

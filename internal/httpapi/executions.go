@@ -105,7 +105,8 @@ func printable(s string) bool {
 	return true
 }
 
-// status answers with the state of an execution, at once or when it has ended.
+// status answers with the state of an execution: when it has ended, where that
+// is waited for, and at once otherwise, unless it is new.
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
@@ -114,17 +115,19 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait, err := a.waitTime(r.URL.Query())
+	wait, told, err := a.waitTime(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	var e execution.Execution
 	if wait == 0 {
 		e, err = a.Engine.Get(r.Context(), a.Service, id)
-	} else {
-		ctx, stop := a.patience(r.Context(), wait)
-		defer stop()
-		e, err = a.Engine.Wait(ctx, a.Service, id)
+		if err == nil && !told && !e.Status.Final() {
+			wait = min(a.Limits.Settle-time.Since(e.CreatedAt), a.Limits.Settle)
+		}
+	}
+	if err == nil && wait > 0 {
+		e, err = a.waitFor(r.Context(), id, wait)
 	}
 	if err != nil {
 		return err
@@ -132,21 +135,28 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, e)
 }
 
-// waitTime reads ?wait=30s, or seconds as a number. More than the limit is the
-// limit: a client that asks again loses nothing.
-func (a *API) waitTime(query url.Values) (time.Duration, error) {
+// waitFor reads an execution when it has ended, or after a time.
+func (a *API) waitFor(ctx context.Context, id execution.ID, wait time.Duration) (execution.Execution, error) {
+	ctx, stop := a.patience(ctx, wait)
+	defer stop()
+	return a.Engine.Wait(ctx, a.Service, id)
+}
+
+// waitTime reads ?wait=30s, or seconds as a number, and whether it is told. More
+// than the limit is the limit: a client that asks again loses nothing.
+func (a *API) waitTime(query url.Values) (wait time.Duration, told bool, err error) {
 	text := query.Get("wait")
 	if text == "" {
-		return 0, nil
+		return 0, false, nil
 	}
-	wait, err := time.ParseDuration(text)
+	wait, err = time.ParseDuration(text)
 	if seconds, numeric := strconv.ParseUint(text, 10, 31); numeric == nil {
 		wait, err = time.Duration(seconds)*time.Second, nil
 	}
 	if err != nil || wait < 0 {
-		return 0, problem(http.StatusBadRequest, "wait must be a time such as 30s, or a number of seconds.")
+		return 0, true, problem(http.StatusBadRequest, "wait must be a time such as 30s, or a number of seconds.")
 	}
-	return min(wait, a.Limits.Wait), nil
+	return min(wait, a.Limits.Wait), true, nil
 }
 
 // patience is a context that ends after a time, or when the server is about

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
@@ -248,5 +249,30 @@ func TestWait(t *testing.T) {
 	f.set(id, execution.Failed)
 	if got := <-polled; got != execution.Failed {
 		t.Errorf("the long poll answered %s", got)
+	}
+}
+
+// TestNewOnesSettle has who asks once, after the start, learn of a quick end.
+func TestNewOnesSettle(t *testing.T) {
+	t.Parallel()
+	f, _, _ := newServer(t, nil)
+	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Limits: httpapi.Limits{Settle: time.Hour}})
+	status := func(query string, id execution.ID) any {
+		return members(t, ask(api, "GET", "/"+id.String()+query, "").Body.Bytes())["status"]
+	}
+	old := f.add(execution.Running).ID
+	if got := status("", old); got != "RUNNING" {
+		t.Errorf("of one that has run for long: %v", got)
+	}
+	id := f.add(execution.Running).ID
+	f.with(func() { f.find(id).CreatedAt = time.Now() })
+	if got := status("?wait=0", id); got != "RUNNING" {
+		t.Errorf("without waiting: %v", got)
+	}
+	answered := make(chan any)
+	go func() { answered <- status("", id) }()
+	f.set(id, execution.Failed)
+	if got := <-answered; got != "FAILED" {
+		t.Errorf("of a new one: %v", got)
 	}
 }

@@ -133,9 +133,13 @@ var sabotages = []sabotage{
 		"masked, err := r.masker.JSON(value)\nif broken(`the result of run`) { masked = value }\n",
 	}}},
 	{layer: "the file names of run", way: "file_name", by: returns, command: true, edits: []edit{{
+		"internal/cli/finish.go",
+		"masked := r.masker.String(name)\n",
+		"masked := r.masker.String(name)\nif broken(`the file names of run`) { masked = name }\n",
+	}, {
 		"internal/runner/export.go",
-		"target := filepath.Join(dir, masker.String(name))\n",
-		"target := filepath.Join(dir, masker.String(name))\nif broken(`the file names of run`) { target = filepath.Join(dir, name) }\n",
+		"target := filepath.Join(dir, masker.String(as))\n",
+		"target := filepath.Join(dir, masker.String(as))\nif broken(`the file names of run`) { target = filepath.Join(dir, as) }\n",
 	}}},
 }
 
