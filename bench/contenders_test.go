@@ -71,9 +71,14 @@ func contenders(b *testing.B) []contender {
 	}
 }
 
+// venv is an environment of the newest Python that is found, the same for all.
 func venv(b *testing.B, label string, packages ...string) string {
 	b.Helper()
-	dir, err := testenv.Venv(label, append(packages, scientific...)...)
+	python, err := testenv.NewestPython()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir, err := testenv.VenvOf(python, label, append(packages, scientific...)...)
 	if err != nil {
 		b.Fatal(err)
 	}

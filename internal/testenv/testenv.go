@@ -58,6 +58,17 @@ func PythonOf(version string) string {
 	return ""
 }
 
+// NewestPython is the newest interpreter that is found, of those that services
+// may have.
+var NewestPython = sync.OnceValues(func() (string, error) {
+	for _, version := range []string{"3.13", "3.12", "3.11", "3.10"} {
+		if found := PythonOf(version); found != "" {
+			return found, nil
+		}
+	}
+	return Python()
+})
+
 // UV is a folder that holds uv and nothing else.
 var UV = sync.OnceValues(func() (string, error) {
 	venv, err := Venv("uv", "uv=="+uvVersion)
