@@ -205,7 +205,15 @@ func (w *work) do() {
 		w.notStarted(err)
 		return
 	}
-	w.finish(w.perform(p))
+	end, run := w.perform(p)
+	w.finish(end)
+	if run == nil {
+		return
+	}
+	// Nobody who waits for the end waits for this.
+	if err := run.Close(); err != nil {
+		w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", p.masker.String(err.Error()))
+	}
 }
 
 // endByDefect makes the end of an execution of a panic, which is a defect of
@@ -235,10 +243,11 @@ func (w *work) pause() {
 	}
 }
 
-// perform runs the service and says how that ended.
-func (w *work) perform(p *prepared) ending {
+// perform runs the service and says how that ended. The run is to be closed,
+// if there was one.
+func (w *work) perform(p *prepared) (ending, runner.Run) {
 	if w.reason() == cancelledByCaller {
-		return ending{status: execution.Cancelled}
+		return ending{status: execution.Cancelled}, nil
 	}
 	journal := w.engine.openJournal(w.id, p.masker, w.revision.Limits.log(), func() { w.stop(forItsLog) })
 	defer journal.close()
@@ -254,13 +263,8 @@ func (w *work) perform(p *prepared) ending {
 			w.engine.log.Error("cannot start a service", "service", w.revision.ID, "execution", w.id, "error", p.masker.String(err.Error()))
 		}
 		return w.endedBy(ending{status: execution.Failed, problem: execution.StartFailed(
-			"The process of the service could not be started. The operator finds the reason in the server's log.")})
+			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil
 	}
-	defer func() {
-		if err := run.Close(); err != nil {
-			w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", p.masker.String(err.Error()))
-		}
-	}()
 	w.attach(run)
 	outcome, err := run.Wait()
 	stdout.close()
@@ -268,7 +272,7 @@ func (w *work) perform(p *prepared) ending {
 	if err != nil {
 		w.engine.log.Error("cannot wait for a service", "service", w.revision.ID, "execution", w.id, "error", err)
 	}
-	return w.collect(run, outcome, p.masker, journal)
+	return w.collect(run, outcome, p.masker, journal), run
 }
 
 // endedBy is the end of an execution that was stopped, if it was.

@@ -198,6 +198,15 @@ func (g *group) limit(l Limits) error {
 
 // reached tells which limits were run into since the last time.
 func (g *group) reached() []string {
+	reached := g.runInto(func(limit string, n uint64) { g.seen[limit] = n })
+	if g.set.CPUTime > 0 && g.cpuTime() >= g.set.CPUTime {
+		reached = append(reached, LimitCPUTime)
+	}
+	return reached
+}
+
+// runInto is reached for limits that the kernel counts, with what it counts now.
+func (g *group) runInto(note func(limit string, n uint64)) []string {
 	var reached []string
 	for _, limit := range []struct {
 		name, file, key string
@@ -210,12 +219,9 @@ func (g *group) reached() []string {
 			continue
 		}
 		if n := g.event(limit.file, limit.key); n > g.seen[limit.name] {
-			g.seen[limit.name] = n
+			note(limit.name, n)
 			reached = append(reached, limit.name)
 		}
-	}
-	if g.set.CPUTime > 0 && g.cpuTime() >= g.set.CPUTime {
-		reached = append(reached, LimitCPUTime)
 	}
 	return reached
 }

@@ -142,6 +142,13 @@ func (g *Group) CPUTime() time.Duration {
 	return g.group.cpuTime()
 }
 
+// Last tells whether one process is left in the group, of one thread, and none
+// of its limits was run into.
+func (g *Group) Last() bool {
+	return g.group.set.CPUTime == 0 && g.group.number(g.group.file("pids", "pids.current", "pids.current")) == 1 &&
+		len(g.group.runInto(func(string, uint64) {})) == 0
+}
+
 // End ends all processes in the group, gives the group back, and tells which
 // limits they ran into.
 func (g *Group) End() []string {

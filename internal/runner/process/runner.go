@@ -203,6 +203,10 @@ func (x *run) Output() (*runner.Output, error) { return x.folder.OpenOutput() }
 
 // Close implements [runner.Run].
 func (x *run) Close() error {
+	// Wait may have told of an end that the process is still about to reach.
+	if parting, ok := x.execution.(interface{ AwaitGone() }); ok {
+		parting.AwaitGone()
+	}
 	if x.folders != nil && x.alone {
 		return x.folders.Give(x.folder)
 	}

@@ -123,6 +123,7 @@ type execution struct {
 	runs    bool
 	cold    process.Execution
 	stopped bool
+	gone    chan struct{} // closed when nothing is left of one that has said farewell; nil if it has not
 }
 
 // execution takes a fork for a command.
@@ -159,7 +160,9 @@ func (e *execution) Finish() { _ = e.fork.orders.Close() }
 // Run sends the order. A fork that has ended before it took it is replaced,
 // unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
-	defer e.Finish()
+	if e.fork.group == nil {
+		defer e.Finish() // it says no farewell
+	}
 	if e.isStopped() {
 		return nil // as for any program that is stopped early, Wait tells
 	}
@@ -284,11 +287,16 @@ func (e *execution) CPUTime() time.Duration {
 
 // Wait implements [process.Execution].
 func (e *execution) Wait() (process.Outcome, error) {
-	defer e.release.Do(e.program.release)
-	defer e.template.sweep()
 	e.mu.Lock()
 	cold, runs := e.cold, e.runs
 	e.mu.Unlock()
+	if runs {
+		if code, ok := e.farewell(); ok {
+			return e.part(code), nil
+		}
+	}
+	defer e.leave()
+	e.Finish()
 	if !runs {
 		e.fork.release()
 	}

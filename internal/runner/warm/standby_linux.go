@@ -33,7 +33,7 @@ func (t *template) refill() {
 	if cap(t.standby) == 0 {
 		return
 	}
-	f, err := t.ask(t.hasTime())
+	f, err := t.ask(t.hasTime(1))
 	if err != nil {
 		return // the next take makes its own
 	}
@@ -44,12 +44,13 @@ func (t *template) refill() {
 	})
 }
 
-// hasTime tells whether a processor is idle, as far as this template knows: then
-// a fork prepares itself at nobody's cost.
-func (t *template) hasTime() bool {
+// hasTime tells whether there is a processor for each execution, with so many
+// more, as far as this template knows: then what is done for the latency of one
+// is not at the cost of the others.
+func (t *template) hasTime(more int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.running < runtime.NumCPU()
+	return t.running+more <= runtime.NumCPU()
 }
 
 // stand has a fork stand by, unless nobody will take it.

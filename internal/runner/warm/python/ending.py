@@ -96,7 +96,29 @@ def things_that_matter():
     return things, {kind for kind in set(map(type, things)) - silent if kind_matters(kind)}
 
 
-def leave(code, kept, handlers):
+class Farewell:
+    """Says with which code the process ends, when nothing else is left to do."""
+
+    def __init__(self, descriptor):
+        self.descriptor, self.place = descriptor, place(descriptor)
+
+    def say(self, code):
+        """Ends what is printed, and says it, unless the service has closed the descriptor or taken its number."""
+        try:
+            if place(self.descriptor) == self.place:
+                os.close(1)
+                os.close(2)
+                os.write(self.descriptor, bytes((code & 0xFF,)))
+        except OSError:
+            return
+
+
+def place(descriptor):
+    info = os.fstat(descriptor)
+    return info.st_dev, info.st_ino
+
+
+def leave(code, kept, handlers, farewell):
     """Ends the process with a code. Does not return."""
     try:
         if waits():
@@ -111,6 +133,8 @@ def leave(code, kept, handlers):
     finally:
         for name in ("stdout", "stderr"):
             quietly(getattr(sys, name, None), "flush")
+        if farewell is not None:
+            farewell.say(code)
         os._exit(code)
 
 

@@ -1,9 +1,10 @@
 """What a fork of a template does: it takes a place of its own, waits for its order, and becomes the service.
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
-counts there. Then it waits for {"env", "secrets", "marker", "bounds"} (eight bytes of length, then JSON),
-answers with one byte and runs. So a fork can stand by, made ahead of its execution, and secrets are in no template and
-in no process's initial environment.
+counts there. Then it waits for {"env", "secrets", "marker", "bounds"} (eight bytes of length, then JSON), answers with
+one byte and runs. At its end it says with which code, in one byte, before the system takes it down: that takes as long
+as a short service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no
+process's initial environment.
 """
 
 import ctypes
@@ -84,7 +85,11 @@ def become(template, descriptors, ahead):
         close_walls(template, ruleset)
     # From here on it counts as started: nobody starts another in its place.
     os.write(orders, b"\1")
-    os.close(orders)
+    farewell = None
+    if others:  # else nobody knows whether it is the last of its execution
+        farewell = template.ending.Farewell(orders)
+    else:
+        os.close(orders)
     take_place(template, order)
     for handler in template.handlers.in_child:
         handler()
@@ -92,10 +97,12 @@ def become(template, descriptors, ahead):
     if template.finalizes:
         import gc
 
+        farewell = None  # the interpreter has much to do yet
+
         gc.unfreeze()
         template.logging.restore()
         return code
-    return template.ending.leave(code, template.survivors, template.logging)
+    return template.ending.leave(code, template.survivors, template.logging, farewell)
 
 
 def await_order(template, orders):

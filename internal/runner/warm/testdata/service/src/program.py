@@ -31,6 +31,12 @@ def run(action: str, text: str = "") -> dict:
     return globals()["do_" + action](text)
 
 
+def open_files():
+    """The kinds of files that are open, but for standard ones and the list of them."""
+    places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    return sorted(os.readlink(place).partition(":")[0] for place in places if os.path.islink(place))
+
+
 def do_look(text):
     """All that a run before this one could have changed."""
     umask = os.umask(0)
@@ -49,7 +55,7 @@ def do_look(text):
         "logging": [logging.getLogger().level, len(logging.getLogger().handlers)],
         "threads": threading.active_count(),
         "limit": sys.getrecursionlimit(),
-        "files": sorted(name for name in os.listdir("/proc/self/fd") if int(name) > 2)[:-1],
+        "files": open_files(),
         "group": os.getpgid(0) == os.getpid(),
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, set())),
         "argv": sys.argv,
