@@ -8,6 +8,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/defect"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -44,6 +45,10 @@ type work struct {
 	// writes are those under way, during which nobody knows here what is in
 	// the store: it tells others of a change before it tells the writer.
 	writes int
+
+	// emptied is closed when nothing of the execution is in its folder any
+	// more; nil while it runs.
+	emptied <-chan struct{}
 
 	// over is closed when the state does not change any more.
 	over     chan struct{}
@@ -206,14 +211,23 @@ func (w *work) do() {
 		return
 	}
 	end, run := w.perform(p)
+	if run != nil {
+		w.emptied = w.discard(run, p.masker)
+	}
 	w.finish(end)
-	if run == nil {
-		return
-	}
-	// Nobody who waits for the end waits for this.
-	if err := run.Close(); err != nil {
-		w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", p.masker.String(err.Error()))
-	}
+}
+
+// discard closes a run while something else is done. The channel is closed when
+// nothing of the execution is in its folder any more.
+func (w *work) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
+	emptied := make(chan struct{})
+	go func() {
+		defer close(emptied)
+		if err := run.Close(); err != nil {
+			w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", masker.String(err.Error()))
+		}
+	}()
+	return emptied
 }
 
 // endByDefect makes the end of an execution of a panic, which is a defect of
@@ -222,6 +236,12 @@ func (w *work) do() {
 func (w *work) endByDefect(cause any) {
 	what, trace := defect.Describe(cause)
 	w.engine.log.Error("a defect has ended an execution", "execution", w.id, "panic", what, "stack", trace)
+	w.mu.Lock()
+	run := w.run
+	w.mu.Unlock()
+	if run != nil && w.emptied == nil {
+		_ = run.Close() // what is left is removed at the next start
+	}
 	w.finish(ending{status: execution.Failed, problem: execution.Internal()})
 }
 
@@ -303,7 +323,13 @@ func (w *work) finish(end ending) {
 		ID: w.id, Owner: w.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
 	}
 	for {
-		err := w.write(func() (execution.Execution, error) { return w.engine.store.Finish(w.engine.ctx, c) })
+		err := w.write(func() (execution.Execution, error) {
+			ended, err := w.engine.store.Finish(w.engine.ctx, c)
+			if w.emptied != nil {
+				<-w.emptied // who learns of the end finds nothing of it
+			}
+			return ended, err
+		})
 		if err == nil {
 			return
 		}

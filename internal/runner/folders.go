@@ -21,6 +21,9 @@ type Folders struct {
 	mu     sync.Mutex
 	free   []freeFolder
 	closed bool
+	lost   []error // of folders given back by GiveWhen
+
+	parting sync.WaitGroup
 }
 
 // A freeFolder is empty but for files that inputs may be written to.
@@ -86,14 +89,33 @@ func (p *Folders) Give(f Folder) error {
 	return nil
 }
 
+// GiveWhen is Give for an execution whose last process is about to end, which
+// gone tells. What is there is removed at once, and what the process may still
+// add when it is gone. Close waits for that, and returns what goes wrong then.
+func (p *Folders) GiveWhen(gone <-chan struct{}, f Folder) error {
+	if _, ok := f.reset(); !ok {
+		<-gone
+		return p.Give(f)
+	}
+	p.parting.Go(func() {
+		<-gone
+		if err := p.Give(f); err != nil {
+			p.mu.Lock()
+			p.lost = append(p.lost, err)
+			p.mu.Unlock()
+		}
+	})
+	return nil
+}
+
 // Close removes the folders that nobody has. Those that are given back later
 // are removed, too.
 func (p *Folders) Close() error {
+	p.parting.Wait()
 	p.mu.Lock()
-	free := p.free
-	p.free, p.closed = nil, true
+	free, errs := p.free, p.lost
+	p.free, p.lost, p.closed = nil, nil, true
 	p.mu.Unlock()
-	var errs []error
 	for _, f := range free {
 		errs = append(errs, f.Remove())
 	}

@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -179,5 +180,40 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFoldersOfWhatIsAboutToEnd has a folder emptied at once, and given to
+// nobody while a process may still write to it.
+func TestFoldersOfWhatIsAboutToEnd(t *testing.T) {
+	folders := runner.NewFolders(t.TempDir())
+	f, err := folders.Take(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := filepath.Join(f.Output(), "output.json"), filepath.Join(f.Output(), "late.txt")
+	if err := os.WriteFile(first, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	if err := folders.GiveWhen(gone, f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the execution has left is still there: %v", err)
+	}
+	other, err := folders.Take(nil)
+	if err != nil || other.Output() == f.Output() {
+		t.Errorf("%s is given out, %v", other.Output(), err)
+	}
+	if err := os.WriteFile(last, []byte("late"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	close(gone)
+	if err := errors.Join(folders.Give(other), folders.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(last); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what came late is still there: %v", err)
 	}
 }

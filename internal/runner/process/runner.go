@@ -203,12 +203,17 @@ func (x *run) Output() (*runner.Output, error) { return x.folder.OpenOutput() }
 
 // Close implements [runner.Run].
 func (x *run) Close() error {
-	// Wait may have told of an end that the process is still about to reach.
-	if parting, ok := x.execution.(interface{ AwaitGone() }); ok {
-		parting.AwaitGone()
+	var gone <-chan struct{}
+	if parting, ok := x.execution.(interface{ Gone() <-chan struct{} }); ok {
+		gone = parting.Gone()
 	}
-	if x.folders != nil && x.alone {
+	switch {
+	case x.folders != nil && x.alone && gone != nil:
+		return x.folders.GiveWhen(gone, x.folder)
+	case x.folders != nil && x.alone:
 		return x.folders.Give(x.folder)
+	case gone != nil:
+		<-gone
 	}
 	return x.folder.Remove()
 }

@@ -33,8 +33,8 @@ func (e *execution) farewell() (code int, ok bool) {
 	return int(word[0]), true
 }
 
-// part is the end of an execution that has said farewell. AwaitGone waits for
-// that of its process.
+// part is the end of an execution that has said farewell. Gone tells of that of
+// its process.
 func (e *execution) part(code int) process.Outcome {
 	e.Finish()
 	gone := make(chan struct{})
@@ -51,15 +51,12 @@ func (e *execution) part(code int) process.Outcome {
 	return process.Outcome{ExitCode: code, Complete: true}
 }
 
-// AwaitGone returns when no process is left of an execution that Wait has told
-// the end of.
-func (e *execution) AwaitGone() {
+// Gone is closed when no process is left of an execution whose end Wait has told
+// before; nil if there was none left then.
+func (e *execution) Gone() <-chan struct{} {
 	e.mu.Lock()
-	gone := e.gone
-	e.mu.Unlock()
-	if gone != nil {
-		<-gone
-	}
+	defer e.mu.Unlock()
+	return e.gone
 }
 
 // leave makes room for the next execution.
