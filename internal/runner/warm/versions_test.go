@@ -87,3 +87,26 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestForksWithoutARehearsal has a service started warm with which a template
+// cannot rehearse.
+func TestForksWithoutARehearsal(t *testing.T) {
+	r := prepared(t, written(t, `
+import socket
+
+def broken(*args):
+    raise OSError("no more")
+
+socket.socketpair = broken
+
+def run(action: str) -> dict:
+    return {"did": action}
+`, nil))
+	defer func() { _ = r.Close() }()
+	if got := do(t, r, "it"); got.value["did"] != "it" || got.stderr != "" {
+		t.Errorf("%+v %v %s", got.outcome, got.value, got.stderr)
+	}
+	if stats := r.Program().Stats(); stats.Warm != 1 || len(stats.Cold) > 0 {
+		t.Errorf("%+v", stats)
+	}
+}

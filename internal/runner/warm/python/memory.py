@@ -84,14 +84,15 @@ def make_huge(libc):
 class Ahead:
     """The pages that forks will write to: one that has no order yet can have its copies of them made meanwhile."""
 
-    def __init__(self, fork, do):
-        """Finds them out by a fork that does something."""
+    def __init__(self, fork, rehearsal):
+        """Finds them out by a fork that goes through a rehearsal; without one, there are none."""
         self.advise = ctypes.PyDLL(None).madvise
         self.advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-        try:
-            pages = written(fork, do)
-        except OSError:  # the system does not tell
-            pages = []
+        pages = []
+        if rehearsal is not None:
+            with contextlib.suppress(OSError):  # the system does not tell
+                rehearsal.send()
+                pages = written(fork, rehearsal.run)
         self.starts, self.lengths = spans(pages)
 
     def copy(self):

@@ -4,6 +4,7 @@ See qhub.commons.runtime.rehearsal for what there is to learn. A kit that has no
 Nothing of the service runs.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -36,10 +37,12 @@ class Rehearsal:
         """Does all of it until there is nothing left to learn."""
         for _ in range(ROUNDS):
             self.send()
-            self.run()
-            del os.environ[VARIABLE]
-            if self.marker is None:
-                del os.environ[self.template.forking.MARKER]
+            try:
+                self.run()
+            finally:
+                os.environ.pop(VARIABLE, None)
+                if self.marker is None:
+                    os.environ.pop(self.template.forking.MARKER, None)
 
     def send(self):
         """Sends the order."""
@@ -61,7 +64,8 @@ class Rehearsal:
         """Removes the files."""
         self.ours.close()
         self.theirs.close()
-        for folder, _, files in os.walk(self.directory, topdown=False):
-            for name in files:
-                os.unlink(os.path.join(folder, name))
-            os.rmdir(folder)
+        with contextlib.suppress(OSError):
+            for folder, _, files in os.walk(self.directory, topdown=False):
+                for name in files:
+                    os.unlink(os.path.join(folder, name))
+                os.rmdir(folder)

@@ -108,17 +108,20 @@ class Template:
 
     def learn(self):
         """Leaves to forks only what each has to do for itself."""
-        rehearsal = self.rehearsal.Rehearsal(self)
-        rehearsal.repeat()
+        try:
+            rehearsal = self.rehearsal.Rehearsal(self)
+            rehearsal.repeat()
+        except Exception:  # such as no descriptor left: forks learn by themselves
+            rehearsal = None
         gc.collect()
         if not self.finalizes:
             gc.unfreeze()
             self.memory.make_immortal()
         gc.freeze()
         self.memory.make_huge(self.libc)
-        rehearsal.send()
-        self.ahead = self.memory.Ahead(self.fork_process, rehearsal.run)
-        rehearsal.close()
+        self.ahead = self.memory.Ahead(self.fork_process, rehearsal)
+        if rehearsal is not None:
+            rehearsal.close()
 
     def import_service(self, entrypoint):
         import importlib
