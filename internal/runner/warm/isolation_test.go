@@ -90,8 +90,8 @@ func do(t *testing.T, r runner.Runner, action string) left {
 		_ = opened.Close()
 		if file.Name != runner.ResultJSON {
 			result.files[file.Name] = string(text)
-		} else if err := json.Unmarshal(text, &result.value); err != nil {
-			t.Fatal(err)
+		} else if err := json.Unmarshal(text, &result.value); err != nil && result.outcome == (runner.Outcome{}) {
+			t.Error(err) // one that was killed may have been about to write it
 		}
 	}
 	_ = output.Close()
