@@ -2,10 +2,11 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+
+	"github.com/qhubctl/qhubctl/internal/graceful"
 )
 
 // maxHeader bounds the headers of a request.
@@ -23,22 +24,5 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 		// Bodies and answers have deadlines of their own, which progress
 		// extends: see readBody and response.
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	a.Drain()
-	patience, stop := context.WithTimeout(context.WithoutCancel(ctx), a.Limits.Shutdown)
-	defer stop()
-	err := server.Shutdown(patience)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // whoever is left has been slow
-	}
-	if ending := <-ended; err == nil && !errors.Is(ending, http.ErrServerClosed) {
-		err = ending
-	}
-	return err
+	return graceful.Serve(ctx, server, listener, a.Drain, a.Limits.Shutdown)
 }

@@ -2,11 +2,12 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/qhubctl/qhubctl/internal/graceful"
 )
 
 const (
@@ -34,21 +35,5 @@ func Serve(ctx context.Context, listener net.Listener, page http.Handler, log *s
 		ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	patience, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer stop()
-	err := server.Shutdown(patience)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close()
-	}
-	if ending := <-ended; err == nil && !errors.Is(ending, http.ErrServerClosed) {
-		err = ending
-	}
-	return err
+	return graceful.Serve(ctx, server, listener, func() {}, shutdownTime)
 }

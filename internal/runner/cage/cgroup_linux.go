@@ -271,6 +271,9 @@ func (g *group) event(file, key string) uint64 {
 	return 0
 }
 
+// current is how many threads its processes have; -1 if that is not known.
+func (g *group) current() int64 { return g.number(g.file("pids", "pids.current", "pids.current")) }
+
 // number reads a file that holds one; -1 if that fails.
 func (g *group) number(file string) int64 {
 	var buffer [32]byte

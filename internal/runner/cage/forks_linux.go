@@ -145,7 +145,7 @@ func (g *Group) CPUTime() time.Duration {
 // Last tells whether one process is left in the group, of one thread, and none
 // of its limits was run into.
 func (g *Group) Last() bool {
-	return g.group.set.CPUTime == 0 && g.group.number(g.group.file("pids", "pids.current", "pids.current")) == 1 &&
+	return g.group.set.CPUTime == 0 && g.group.current() == 1 &&
 		len(g.group.runInto(func(string, uint64) {})) == 0
 }
 
@@ -176,7 +176,7 @@ const endTime = 2 * time.Second
 // end kills all members of a group, which get no children meanwhile; false if
 // there are none.
 func (g *group) end() bool {
-	if g.number(g.file("pids", "pids.current", "pids.current")) == 0 {
+	if g.current() == 0 {
 		return false
 	}
 	list := g.file("pids", "cgroup.procs", "cgroup.procs")
