@@ -19,6 +19,8 @@ const (
 	// maxPending is how much of a log may wait to be written. A service that
 	// prints faster waits.
 	maxPending = 1 << 20
+	// urgent is how much of that is written without lingering.
+	urgent = maxPending / 2
 	// linger is how long lines are gathered after those before were written.
 	linger = 50 * time.Millisecond
 )
@@ -36,6 +38,7 @@ type journal struct {
 	exceeded func()
 
 	wake   chan struct{} // a token: something is pending
+	press  chan struct{} // a token: much is
 	ending chan struct{} // closed: nothing more will come
 	done   chan struct{}
 
@@ -75,7 +78,7 @@ func (e *Engine) openJournal(id execution.ID, masker *redact.Masker, limit int64
 func newJournal(masker *redact.Masker, limit int64) *journal {
 	j := &journal{
 		masker: masker, limit: limit, exceeded: func() {},
-		wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), press: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}),
 	}
 	j.room.L = &j.mu
 	return j
@@ -111,12 +114,19 @@ func (j *journal) append(entry execution.LogEntry) {
 		j.begun = true
 		go j.loop()
 	}
-	if len(j.pending) > 1 {
-		return
+	if len(j.pending) == 1 {
+		give(j.wake)
 	}
+	if j.size >= urgent {
+		give(j.press)
+	}
+}
+
+// give leaves a token, unless one is there already.
+func give(to chan<- struct{}) {
 	select {
-	case j.wake <- struct{}{}:
-	default: // a token is there already
+	case to <- struct{}{}:
+	default:
 	}
 }
 
@@ -160,6 +170,7 @@ func (j *journal) loop() {
 		j.flush()
 		select {
 		case <-time.After(linger):
+		case <-j.press:
 		case <-j.ending:
 			return
 		}

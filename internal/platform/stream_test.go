@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -158,4 +159,29 @@ func TestJournal(t *testing.T) {
 	if writes > 10 || lost != lines-1 {
 		t.Errorf("%d writes, %d lines lost", writes, lost)
 	}
+}
+
+// A service that prints without end is held up by the store, not by what lets
+// the lines of others gather.
+func TestJournalDoesNotLingerOverMuch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal(redact.New(nil), 1<<40)
+		kept := 0
+		j.write = func(entries []execution.LogEntry) error {
+			kept += len(entries)
+			return nil
+		}
+		s := j.stream(execution.Info)
+		text := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
+		begun := time.Now()
+		for range 100 {
+			_, _ = s.Write([]byte(text))
+		}
+		s.close()
+		j.close()
+		if took := time.Since(begun); took > 0 || kept != 100_000 {
+			t.Errorf("%d lines in %v", kept, took)
+		}
+	})
 }

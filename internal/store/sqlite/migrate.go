@@ -21,12 +21,7 @@ const migrateAttempts = 10
 // of two processes that start together one makes it and the other fails and
 // finds it made when it looks again.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("find the migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	provider, err := newMigrator(db)
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
@@ -46,4 +41,13 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("the schema has version %d and this qhubctl knows %d at most; use a newer qhubctl", current, newest)
 	}
 	return nil
+}
+
+func newMigrator(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 }

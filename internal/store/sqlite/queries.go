@@ -125,15 +125,14 @@ const (
 
 	selectSeq = `SELECT seq FROM executions WHERE id = $1`
 
-	selectLastLog = `SELECT coalesce(max(sequence), 0) FROM execution_logs WHERE execution_seq = $1`
+	selectLastLog = `SELECT coalesce(max(last), 0) FROM execution_log_parts WHERE execution_seq = $1`
 
-	insertLog = `INSERT INTO execution_logs (execution_seq, sequence, severity, logged_at, message)
-	VALUES ($1, $2, $3, $4, $5)`
+	insertLog = `INSERT INTO execution_log_parts (execution_seq, last, lines, text) VALUES ($1, $2, $3, $4)`
 
-	selectLog = `SELECT l.sequence, l.severity, l.logged_at, l.message
-	FROM executions e JOIN execution_logs l ON l.execution_seq = e.seq
-	WHERE e.id = $1 AND l.sequence > $2
-	ORDER BY l.sequence LIMIT $3`
+	selectLog = `SELECT l.last, l.lines, l.text
+	FROM executions e JOIN execution_log_parts l ON l.execution_seq = e.seq
+	WHERE e.id = $1 AND l.last > $2
+	ORDER BY l.last`
 
 	selectEnded = `SELECT id FROM executions
 	WHERE ended_at IS NOT NULL AND ended_at < $1

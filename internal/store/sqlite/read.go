@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -119,56 +118,6 @@ func (s *Store) Load(ctx context.Context) (store.Load, error) {
 		return store.Load{}, fmt.Errorf("read the load: %w", err)
 	}
 	return load, nil
-}
-
-// AppendLog implements [store.Store].
-func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (last int64, err error) {
-	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
-		var seq int64
-		if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
-			return err
-		}
-		if err := t.row(selectLastLog, []any{seq}, &last); err != nil {
-			return err
-		}
-		for _, entry := range entries {
-			last++
-			_, err := t.exec(insertLog, seq, last, string(entry.Severity), micros(entry.Timestamp), entry.Message)
-			if err != nil {
-				return err
-			}
-		}
-		if len(entries) > 0 {
-			t.changed = append(t.changed, id)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("write the log of execution %s: %w", id, err)
-	}
-	return last, nil
-}
-
-// ReadLog implements [store.Store].
-func (s *Store) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
-	var lines []store.LogLine
-	err := s.read(ctx, selectLog, []any{string(id), after, limit}, func(row scanner) error {
-		var line store.LogLine
-		var at int64
-		err := row.Scan(&line.Sequence, &line.Entry.Severity, &at, &line.Entry.Message)
-		line.Entry.Timestamp = time.UnixMicro(at).UTC()
-		lines = append(lines, line)
-		return err
-	})
-	if err == nil && len(lines) == 0 {
-		// An empty log is told from one that is not there.
-		var seq int64
-		err = s.readOne(ctx, selectSeq, []any{string(id)}, &seq)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the log of execution %s: %w", id, err)
-	}
-	return lines, nil
 }
 
 func nullInt(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }

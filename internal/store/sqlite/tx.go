@@ -81,6 +81,9 @@ func (t *tx) destroySecrets(seq int64) error {
 // scanner is a row, or the current one of several.
 type scanner interface{ Scan(into ...any) error }
 
+// errEnough is what a function for each row returns when it wants no more.
+var errEnough = errors.New("enough")
+
 // drain calls each for all rows and closes them.
 func drain(rows *sql.Rows, each func(scanner) error) (err error) {
 	defer func() {
@@ -89,7 +92,9 @@ func drain(rows *sql.Rows, each func(scanner) error) (err error) {
 		}
 	}()
 	for rows.Next() {
-		if err := each(rows); err != nil {
+		if err := each(rows); errors.Is(err, errEnough) {
+			return nil
+		} else if err != nil {
 			return classify(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -135,6 +136,47 @@ func checkLog(f *fixture) {
 		f.must(err)
 		if !reflect.DeepEqual(got, c.want) {
 			f.Errorf("after %d, up to %d: %+v", c.after, c.limit, got)
+		}
+	}
+}
+
+// checkLongLog writes and reads more than fits into one row, however the lines
+// come.
+func checkLongLog(f *fixture) {
+	id := f.running()
+	var want []store.LogLine
+	for i := range 3000 {
+		e := entry(i)
+		e.Message += strings.Repeat("\nline ", i%97)
+		if i%1000 == 0 {
+			e.Message = strings.Repeat("x", 100<<10)
+		}
+		want = append(want, store.LogLine{Sequence: int64(i + 1), Entry: e})
+	}
+	for rest, n := want, 1; len(rest) > 0; n *= 3 {
+		var entries []execution.LogEntry
+		for _, line := range rest[:min(n, len(rest))] {
+			entries = append(entries, line.Entry)
+		}
+		last, err := f.AppendLog(f.Context(), id, entries...)
+		f.must(err)
+		rest = rest[len(entries):]
+		if int(last) != len(want)-len(rest) {
+			f.Errorf("the last line is %d, and %d were written", last, len(want)-len(rest))
+		}
+	}
+	for _, limit := range []int{7, 1000, 5000} {
+		var got []store.LogLine
+		for {
+			page, err := f.ReadLog(f.Context(), id, int64(len(got)), limit)
+			f.must(err)
+			if len(page) == 0 {
+				break
+			}
+			got = append(got, page...)
+		}
+		if !reflect.DeepEqual(got, want) {
+			f.Errorf("%d at a time, the log is not as it was written", limit)
 		}
 	}
 }

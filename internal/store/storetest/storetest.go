@@ -60,6 +60,7 @@ func Run(t *testing.T, open Open) {
 		"ListByTag":                  checkListByTag,
 		"ListRefusesNonsense":        checkListRefusesNonsense,
 		"Log":                        checkLog,
+		"LongLog":                    checkLongLog,
 		"LogInParallel":              checkLogInParallel,
 		"Purge":                      checkPurge,
 		"Reseal":                     checkReseal,

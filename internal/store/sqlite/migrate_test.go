@@ -1,0 +1,67 @@
+package sqlite
+
+import (
+	"database/sql"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// A log that was written a row a line is read, and goes on, as if it had been
+// written as logs are now.
+func TestOldLogs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	id := execution.NewID()
+	at := time.UnixMicro(1769860800123456).UTC()
+	want := []store.LogLine{
+		{Sequence: 1, Entry: execution.LogEntry{Message: "first", Severity: execution.Info, Timestamp: at}},
+		{Sequence: 2, Entry: execution.LogEntry{Message: "naïve\n two", Severity: execution.Error, Timestamp: at}},
+		{Sequence: 3, Entry: execution.LogEntry{Message: "", Severity: execution.Debug, Timestamp: at}},
+		{Sequence: 4, Entry: execution.LogEntry{Message: "new", Severity: execution.Notice, Timestamp: at}},
+	}
+	writeOldLog(t, path, id, want[:3])
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if last, err := s.AppendLog(t.Context(), id, want[3].Entry); err != nil || last != 4 {
+		t.Errorf("line %d, %v", last, err)
+	}
+	if got, err := s.ReadLog(t.Context(), id, 0, 100); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// writeOldLog makes a store as it was before parts of logs.
+func writeOldLog(t *testing.T, path string, id execution.ID, lines []store.LogLine) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path, "foreign_keys(on)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	provider, err := newMigrator(db)
+	if err == nil {
+		_, err = provider.UpTo(t.Context(), 3)
+	}
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), `INSERT INTO executions
+			(seq, id, service_id, service_revision, status, type, created_at, tags, service_definition_id, application_id)
+			VALUES (7, $1, 's', 'r', 'RUNNING', 'MANAGED', 0, '', '', '')`, string(id))
+	}
+	for _, line := range lines {
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), `INSERT INTO execution_logs VALUES (7, $1, $2, $3, $4)`,
+				line.Sequence, string(line.Entry.Severity), micros(line.Entry.Timestamp), line.Entry.Message)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
