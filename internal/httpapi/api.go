@@ -46,8 +46,10 @@ type Limits struct {
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 	// Wait is how long GET /{id}?wait= may last.
 	Wait time.Duration
-	// Settle is the age up to which an execution may end before GET /{id} says
-	// how it is: clients that ask once and then sleep get the end of a short one.
+	// Settle is how long an execution may take to end, from its acceptance or from
+	// when that was last asked, before GET /{id} says that it has not: clients
+	// that ask once and then sleep get the end of a short one, and those that ask
+	// all the time do not take the processor that it needs.
 	Settle time.Duration
 	// Beat is how often an event stream says that it is alive.
 	Beat time.Duration
@@ -96,6 +98,7 @@ type API struct {
 	// answers now.
 	draining context.Context //nolint:containedctx // the server's life, not a request's
 	drain    context.CancelFunc
+	told     told
 }
 
 // New makes an API.

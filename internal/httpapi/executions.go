@@ -106,7 +106,7 @@ func printable(s string) bool {
 }
 
 // status answers with the state of an execution: when it has ended, where that
-// is waited for, and at once otherwise, unless it is new.
+// is waited for, and at once otherwise, unless it is new or was just asked for.
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if wait == 0 {
 		e, err = a.Engine.Get(r.Context(), a.Service, id)
 		if err == nil && !told && !e.Status.Final() {
-			wait = min(a.Limits.Settle-time.Since(e.CreatedAt), a.Limits.Settle)
+			wait = a.settle(e)
 		}
 	}
 	if err == nil && wait > 0 {
@@ -131,6 +131,9 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !told && !e.Status.Final() {
+		a.told.note(id)
 	}
 	return writeJSON(w, http.StatusOK, e)
 }

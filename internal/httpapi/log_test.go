@@ -252,7 +252,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestNewOnesSettle has who asks once, after the start, learn of a quick end.
+// TestNewOnesSettle has who asks once, after the start, learn of a quick end, and
+// who asks again at once wait for it.
 func TestNewOnesSettle(t *testing.T) {
 	t.Parallel()
 	f, _, _ := newServer(t, nil)
@@ -266,13 +267,15 @@ func TestNewOnesSettle(t *testing.T) {
 	}
 	id := f.add(execution.Running).ID
 	f.with(func() { f.find(id).CreatedAt = time.Now() })
-	if got := status("?wait=0", id); got != "RUNNING" {
-		t.Errorf("without waiting: %v", got)
-	}
-	answered := make(chan any)
-	go func() { answered <- status("", id) }()
-	f.set(id, execution.Failed)
-	if got := <-answered; got != "FAILED" {
-		t.Errorf("of a new one: %v", got)
+	for what, id := range map[string]execution.ID{"of a new one": id, "of one that was just asked for": old} {
+		if got := status("?wait=0", id); got != "RUNNING" {
+			t.Errorf("%s, without waiting: %v", what, got)
+		}
+		answered := make(chan any)
+		go func() { answered <- status("", id) }()
+		f.set(id, execution.Failed)
+		if got := <-answered; got != "FAILED" {
+			t.Errorf("%s: %v", what, got)
+		}
 	}
 }
