@@ -188,7 +188,7 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 		return false, err
 	}
 	masked, ok := c.maskJSON(text)
-	if len(text) > 0 && (len(masked) == 0 || &masked[0] != &text[0]) { // secrets are in it, or may be
+	if !same(masked, text) { // secrets are in it, or may be
 		defer clear(text)
 	}
 	if !ok {
@@ -220,8 +220,11 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 // maskJSON masks a text, if it is JSON that can be passed on as it is.
 func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 	masked, err := c.masker.JSON(text)
-	return masked, err == nil && json.Valid(masked) && utf8.Valid(masked)
+	return masked, err == nil && (same(masked, text) || json.Valid(masked)) && utf8.Valid(masked)
 }
+
+// same tells whether a text is at the place of another.
+func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // readFile reads a file of an execution that has ended. It makes no other copy.
 func readFile(output *runner.Output, file runner.File) ([]byte, error) {

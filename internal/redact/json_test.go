@@ -71,3 +71,18 @@ func TestJSONOfManyHits(t *testing.T) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
 	}
 }
+
+// What counts as JSON is what encoding/json takes, duplicate names and texts
+// that are no UTF-8 included, and no deeper.
+func TestValidJSON(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{
+		"", " ", "{}", " [1] \n", "[1]x", "[1] [2]", "nul", "01", "1.", "1e5", "-", `"\ud800"`, `"\udc00\ud800"`, "\"\xff\"", "\"\x01\"",
+		"\"\x7f\"", `"\x"`, `{"a":1,"a":2}`, `{"a":1,}`, `[1,]`, `{1:2}`, "\ufeff{}", "\u00a0{}", "NaN", "'a'", `"a`, "[", "]",
+		strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001),
+	} {
+		if got := validJSON([]byte(doc)); got != json.Valid([]byte(doc)) {
+			t.Errorf("%.40q is valid: %v", doc, got)
+		}
+	}
+}
