@@ -46,20 +46,33 @@ import sys
 
 FREE = frozenset({"a", "b"})
 HOLDS = (object(),)
+NESTED = ((1, (str, FREE)), None)
+HOLDS_DEEP = ((1, (str, [])), None)
+OWN = {}
 
 def closing(value):
     return lambda: value
 
 CLOSURE = closing([])
 
+class Base:
+    def method(self):
+        return super().__init__()
+
 def run(action: str) -> dict:
-    things = {"function": run, "code": run.__code__, "class": type(run), "names": FREE, "holder": HOLDS, "closure": CLOSURE}
+    things = {
+        "function": run, "code": run.__code__, "class": type(run), "names": FREE, "nested": NESTED, "module": globals(),
+        "method": Base.__dict__["method"], "constant": run.__code__.co_consts,
+        "holder": HOLDS, "deep": HOLDS_DEEP, "closure": CLOSURE, "own": OWN, "instance": INSTANCE,
+    }
     counts = {}
     for name, thing in things.items():
         before = sys.getrefcount(thing)
         more = [thing] * 1000
         counts[name] = sys.getrefcount(thing) != before
     return counts
+
+INSTANCE = Base()
 `
 
 // TestWhatIsImportedIsNotCounted has forks leave the objects alone that they
@@ -79,7 +92,9 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 		}
 		// Where the interpreter takes itself down, all must go as it would cold.
 		for name, want := range map[string]bool{
-			"function": finalize, "code": finalize, "class": false, "names": finalize, "holder": true, "closure": true,
+			"function": finalize, "code": finalize, "class": false, "names": finalize, "nested": finalize, "module": finalize,
+			"method": finalize, "constant": finalize,
+			"holder": true, "deep": true, "closure": true, "own": true, "instance": true,
 		} {
 			if got.value[name] != want {
 				t.Errorf("finalize %t: %s is counted: %v\n%s", finalize, name, got.value[name], got.stderr)

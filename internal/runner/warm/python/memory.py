@@ -9,12 +9,14 @@ import array
 import contextlib
 import ctypes
 import gc
+import importlib.machinery
 import itertools
 import os
 import sys
+import threading
 import types
 
-CONSTANTS = (str, bytes, int, float, complex)
+CONSTANTS = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 TYPES = (
     types.BuiltinFunctionType,
     types.CodeType,
@@ -27,6 +29,7 @@ TYPES = (
     property,
     classmethod,
     staticmethod,
+    importlib.machinery.ModuleSpec,
 )
 # The count of references that stands for none being counted, in the lower half of it.
 UNCOUNTED = 0xFFFFFFFF
@@ -37,6 +40,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 # An entry of /proc/self/pagemap has both of these bits if the page is there, and no other process has it.
 OWN = 1 << 63 | 1 << 56
 
+advise = ctypes.PyDLL(None).madvise
+advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
 
 def make_immortal():
     """Makes what was imported immortal where this Python knows how to."""
@@ -44,27 +50,45 @@ def make_immortal():
         return  # counts lie elsewhere
     if ctypes.c_uint32.from_address(id(None)).value != UNCOUNTED:
         return
+    for thing in lasting():
+        ctypes.memset(id(thing), 0xFF, 4)
     seen, found = set(), gc.get_objects()
     while found:
         seen.update(map(id, found))
         for thing in filter(does_nothing_when_it_goes, found):
             ctypes.memset(id(thing), 0xFF, 4)
-        found = list({id(thing): thing for thing in gc.get_referents(*found) if id(thing) not in seen}.values())
+        found = list({id(thing): thing for thing in referents(found) if id(thing) not in seen}.values())
 
 
-def does_nothing_when_it_goes(thing):
+def lasting():
+    """What goes with the process, and what goes with a module, which is immortal itself."""
+    yield from (sys.modules, os.environ, os.environ._data, threading.main_thread())
+    for module in list(sys.modules.values()):
+        if type(module) is types.ModuleType:
+            yield module.__dict__
+
+
+def referents(things):
+    """What they refer to, and what the code among them does, which the collector is not told."""
+    yield from gc.get_referents(*things)
+    for thing in things:
+        if type(thing) is types.CodeType:
+            yield from (thing.co_consts, thing.co_names)
+
+
+def does_nothing_when_it_goes(thing, depth=4):
     """Whether it holds nothing that somebody may wait for the end of."""
     kind = type(thing)
     if kind is tuple or kind is frozenset:
-        return all(type(item) in CONSTANTS or isinstance(item, type) for item in thing)
+        return depth > 0 and all(does_nothing_when_it_goes(item, depth - 1) for item in thing)
     if kind is types.FunctionType:
-        return thing.__closure__ is None
+        return thing.__closure__ is None or thing.__code__.co_freevars == ("__class__",)
     return kind in TYPES or kind in CONSTANTS or isinstance(thing, type)
 
 
 def own_areas():
     """Where memory of the process's own lies that it may write to: start, end and name."""
-    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
         areas = [line.split(maxsplit=5) for line in maps]
     for span, access, _, _, _, *name in areas:
         if access == "rw-p":
@@ -72,13 +96,12 @@ def own_areas():
             yield start, end, name[0].strip() if name else ""
 
 
-def make_huge(libc):
+def make_huge():
     """Has the system keep the heap in huge pages where it can: a fork then is given one entry for 512 pages."""
-    advise = libc.madvise
     for start, end, name in list(own_areas()):
         if name in ("", "[heap]"):
             for page in range(-(-start // HUGE_PAGE) * HUGE_PAGE, end - HUGE_PAGE + 1, HUGE_PAGE):
-                advise(ctypes.c_void_p(page), ctypes.c_size_t(HUGE_PAGE), MADV_COLLAPSE)
+                advise(page, HUGE_PAGE, MADV_COLLAPSE)
 
 
 class Ahead:
@@ -86,8 +109,6 @@ class Ahead:
 
     def __init__(self, fork, rehearsal):
         """Finds them out by a fork that goes through a rehearsal; without one, there are none."""
-        self.advise = ctypes.PyDLL(None).madvise
-        self.advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
         pages = []
         if rehearsal is not None:
             with contextlib.suppress(OSError):  # the system does not tell
@@ -97,7 +118,7 @@ class Ahead:
 
     def copy(self):
         """In a fork. An old system copies each when it is written to."""
-        for _ in map(self.advise, self.starts, self.lengths, itertools.repeat(MADV_POPULATE_WRITE)):
+        for _ in map(advise, self.starts, self.lengths, itertools.repeat(MADV_POPULATE_WRITE)):
             pass
 
 

@@ -118,7 +118,7 @@ class Template:
             gc.unfreeze()
             self.memory.make_immortal()
         gc.freeze()
-        self.memory.make_huge(self.libc)
+        self.memory.make_huge()
         self.ahead = self.memory.Ahead(self.fork_process, rehearsal)
         if rehearsal is not None:
             rehearsal.close()
