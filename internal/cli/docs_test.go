@@ -2,15 +2,14 @@ package cli
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 //go:generate go test . -run ^TestCommandsAndDocumentAgree$ -update-docs
@@ -18,26 +17,12 @@ import (
 // reference is the document of all commands, made from the commands.
 const reference = "../../docs/cli.md"
 
-var updateDocs = flag.Bool("update-docs", false, "write "+reference+" anew")
-
 func TestCommandsAndDocumentAgree(t *testing.T) {
 	var want bytes.Buffer
 	root := newRoot(&term.Streams{})
 	root.InitDefaultCompletionCmd()
 	writeReference(&want, root)
-	if *updateDocs {
-		if err := os.WriteFile(reference, want.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("docs/cli.md does not say what the commands say; write it anew with `make docs`")
-	}
+	testenv.Document(t, reference, want.String())
 }
 
 // TestCommandsSayWhatTheyDo: each has a long description, and an example

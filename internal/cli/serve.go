@@ -118,7 +118,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.IntVar(&o.port, "port", defaultPort, "the port to listen at; 0 takes a free one")
 	flags.StringVar(&o.auth, "auth", "", "ask callers for a token: one that is made, or =@FILE, or =env:VAR")
 	flags.Lookup("auth").NoOptDefVal = tokenKept
-	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: four for each processor)")
+	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: eight for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
 	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")

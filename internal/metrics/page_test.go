@@ -2,10 +2,8 @@ package metrics_test
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,53 +11,28 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/metrics/metricstest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 //go:generate go test . -run ^TestPage$ -update-docs
 
-var updateDocs = flag.Bool("update-docs", false, "write the table of docs/metrics.md anew")
-
-const (
-	pageBegin = "<!-- Made from the program by `make docs`; a test holds them together. -->\n"
-	pageEnd   = "<!-- The end of what is made from the program. -->\n"
-)
-
 // TestPage holds the page about metrics and the program together.
 func TestPage(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "metrics.md")
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(page), pageBegin)
-	written, after, ends := strings.Cut(rest, pageEnd)
-	if !found || !ends {
-		t.Fatalf("%s has no place for the table", path)
-	}
-	want := table(read(t, metrics.New("1", "c"), sources(nil, "a reason")))
-	switch {
-	case written == want:
-	case *updateDocs:
-		if err := os.WriteFile(path, []byte(before+pageBegin+want+pageEnd+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s does not say what the program shows; write it anew with `make docs`", path)
-	}
+	shown := read(t, metrics.New("1", "c"), sources(nil, "a reason"))
+	testenv.DocumentPart(t, filepath.Join("..", "..", "docs", "metrics.md"), "metrics", table(shown))
 }
 
 // table has each family, our own first, with the values that its labels may
 // have.
 func table(page *metricstest.Page) string {
 	var b strings.Builder
-	b.WriteString("\n| Name | Type | |\n|---|---|---|\n")
+	b.WriteString("| Name | Type | |\n|---|---|---|\n")
 	ours := func(name string) int { return strings.Index("qhubctl_go_process_", name[:strings.Index(name, "_")+1]) }
 	for _, name := range slices.SortedFunc(maps.Keys(metrics.Help), func(a, b string) int {
 		return cmp.Or(cmp.Compare(ours(a), ours(b)), cmp.Compare(a, b))
 	}) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s%s |\n", name, page.Types[name], metrics.Help[name], labels(page, name))
 	}
-	b.WriteString("\n")
 	return b.String()
 }
 

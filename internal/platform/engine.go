@@ -36,7 +36,7 @@ type Config struct {
 	Log *slog.Logger
 	// Observer is told what becomes of executions. Nil: nobody is.
 	Observer Observer
-	// Workers is how many executions this engine runs at once. Zero: four for
+	// Workers is how many executions this engine runs at once. Zero: eight for
 	// each processor.
 	Workers int
 	// Queue bounds the executions that wait. Zero: 10,000 of each service and
@@ -62,7 +62,7 @@ func (c *Config) complete() error {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
-	c.Workers = cmp.Or(c.Workers, 4*runtime.NumCPU())
+	c.Workers = cmp.Or(c.Workers, 8*runtime.NumCPU())
 	if c.Queue == (store.QueueLimit{}) {
 		c.Queue = store.QueueLimit{PerService: 10_000, Total: 100_000}
 	}

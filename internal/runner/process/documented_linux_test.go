@@ -1,9 +1,8 @@
 package process_test
 
-//go:generate go test . -run ^TestHostile(AsOrdinaryUser|Documented)$ -update-security
+//go:generate go test . -run ^TestHostile(AsOrdinaryUser|Documented)$ -update-docs
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -14,13 +13,11 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// security is the page with the tables of layers and of attacks, which these
-// tests have written.
+// security is the page with the tables of layers and of attacks.
 var security = filepath.Join("..", "..", "..", "docs", "security.md")
-
-var updateSecurity = flag.Bool("update-security", false, "write the tables of "+security+" anew")
 
 // An ordinary says how it is for a server that is an ordinary user, by the
 // names of layers and of attacks.
@@ -83,20 +80,10 @@ func document(t *testing.T, seen ordinary) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(text)
-	known := said(page)
+	known := said(string(text))
 	maps.Copy(known, seen)
-	page = replaced(t, page, "layers", layerTable(known))
-	page = replaced(t, page, "attacks", attackTable(known))
-	switch {
-	case page == string(text):
-	case *updateSecurity:
-		if err := os.WriteFile(security, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("docs/security.md does not say what the cage and its attacks are; write it anew with `make docs`")
-	}
+	testenv.DocumentPart(t, security, "layers", layerTable(known))
+	testenv.DocumentPart(t, security, "attacks", attackTable(known))
 }
 
 func layerTable(known ordinary) string {
@@ -133,16 +120,4 @@ func said(page string) ordinary {
 		}
 	}
 	return known
-}
-
-// replaced puts a table between its marks.
-func replaced(t *testing.T, page, name, table string) string {
-	t.Helper()
-	begin, end := "<!-- "+name+": written by make docs -->\n", "<!-- end of "+name+" -->\n"
-	before, rest, ok := strings.Cut(page, begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("the page has no place for the %s", name)
-	}
-	return before + begin + "\n" + table + "\n" + end + after
 }

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,15 +13,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-const (
-	// maxGroup bounds the operations of one commit, so that the first of them
-	// does not wait for ever longer.
-	maxGroup = 128
-	// scrubPatience is how long the log may be held by readers when it is to
-	// be truncated. Nothing is written meanwhile, so it is short; a scrub
-	// that was delayed is tried again.
-	scrubPatience = 50 * time.Millisecond
-)
+// scrubPatience is how long the log may be held by readers when it is to be
+// truncated. Nothing is written meanwhile, so it is short; a scrub that was
+// delayed is tried again.
+const scrubPatience = 50 * time.Millisecond
 
 // durability is what the commit of an operation has to survive.
 type durability bool
@@ -50,6 +44,7 @@ type writer struct {
 	stmts      map[string]*sql.Stmt
 	full       bool // the current setting of synchronous
 	next       *job // taken, and of no group yet
+	alone      int  // how many groups do not wait for more jobs, as none came
 	leased     leased
 	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue   bool
@@ -147,137 +142,6 @@ func (w *writer) loop() {
 			}
 		}
 		w.group(first)
-	}
-}
-
-// group runs first and what else waits, in one transaction if none fails.
-func (w *writer) group(first *job) {
-	if !first.state.CompareAndSwap(jobWaiting, jobTaken) {
-		return
-	}
-	if first.outside != nil {
-		first.err = first.outside()
-		close(first.done)
-		return
-	}
-	// All that waits already, so that what one of them has to survive is known
-	// before the transaction begins.
-	jobs := w.gather([]*job{first}, true)
-	for len(jobs) > 0 {
-		done, left, err := w.transaction(jobs)
-		w.report(done, err)
-		jobs = left
-	}
-}
-
-// gather adds the jobs that wait to those of a transaction, which is durable or
-// not. A job that may not be part of it is next.
-func (w *writer) gather(jobs []*job, durable bool) []*job {
-	for w.next == nil && len(jobs) < maxGroup {
-		select {
-		case j := <-w.jobs:
-			switch {
-			case j.outside != nil || j.durability == survivesPowerLoss && !durable:
-				w.next = j
-			case j.state.CompareAndSwap(jobWaiting, jobTaken):
-				jobs = append(jobs, j)
-			}
-		default:
-			return jobs
-		}
-	}
-	return jobs
-}
-
-// transaction runs jobs, and what comes meanwhile, and commits. Where that ends
-// early, some are left.
-func (w *writer) transaction(jobs []*job) (done, left []*job, err error) {
-	full := slices.ContainsFunc(jobs, func(j *job) bool { return j.durability == survivesPowerLoss })
-	if err := w.begin(full); err != nil {
-		return jobs, nil, err
-	}
-	for i := 0; i < len(jobs); i++ {
-		run := w.runJob
-		if i == 0 {
-			// With the first the transaction is undone, of which nothing else
-			// is a part yet: it needs no savepoint.
-			run = w.runAlone
-		}
-		if err := run(jobs[i]); err != nil || i == 0 && jobs[i].err != nil {
-			w.rollback()
-			return jobs[:i+1], jobs[i+1:], err
-		}
-		if i+1 == len(jobs) {
-			jobs = w.gather(jobs, w.full)
-		}
-	}
-	begun := time.Now()
-	if err := w.exec("COMMIT"); err != nil {
-		w.rollback()
-		return jobs, nil, classify(err)
-	}
-	if w.committed != nil {
-		w.committed(time.Since(begun))
-	}
-	return jobs, nil, nil
-}
-
-// runJob runs one job under a savepoint. The error it returns is one that
-// ends the whole transaction; that of the job alone is kept in the job.
-func (w *writer) runJob(j *job) error {
-	if err := w.exec("SAVEPOINT job"); err != nil {
-		return classify(err)
-	}
-	if err := w.runAlone(j); err != nil {
-		return err
-	}
-	if j.err != nil {
-		if err := w.exec("ROLLBACK TO job"); err != nil {
-			// SQLite has ended the transaction itself, as it does when the
-			// disk is full: what the job met is the cause.
-			return j.err
-		}
-	}
-	return classify(w.exec("RELEASE job"))
-}
-
-// runAlone is runJob without the savepoint.
-func (w *writer) runAlone(j *job) error {
-	j.tx = tx{w: w, now: w.now()}
-	if j.err = j.run(&j.tx); j.err == nil {
-		return nil
-	}
-	j.tx.forget()
-	if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
-		return j.err // nothing that was read or written can be relied on
-	}
-	return nil
-}
-
-// report tells the callers of a group how it ended, and those who watch what
-// has changed.
-func (w *writer) report(group []*job, err error) {
-	queue := false
-	for _, j := range group {
-		switch {
-		case err != nil:
-			j.err = err
-			// Pages of the group may stand in the log, sealed secrets among
-			// them.
-			w.scrubLater()
-		case j.err == nil:
-			queue = queue || j.tx.queue
-			for _, id := range j.tx.changed {
-				w.signals.ExecutionChanged(id)
-			}
-			if j.tx.destroyed {
-				w.scrubLater()
-			}
-		}
-		close(j.done)
-	}
-	if queue {
-		w.signals.QueueChanged()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -279,6 +280,60 @@ func TestGatheredJobs(t *testing.T) {
 			if _, err := s.Get(t.Context(), id); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// Where much is going on, jobs that come within a moment of each other share a
+// commit; else, and where none has come, nobody waits for others.
+func TestCrowdSharesCommits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		commits := 0
+		s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{
+			Committed: func(time.Duration) { commits++ }, ScrubAfter: time.Hour,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		nothing := func(*tx) error { return nil }
+		// both submits two jobs, the second a while after the first, and tells
+		// how many commits they took, and how long.
+		both := func(apart time.Duration) (int, time.Duration) {
+			before, begun := commits, time.Now()
+			var group sync.WaitGroup
+			for _, run := range []func(*tx) error{nothing, nothing} {
+				group.Go(func() {
+					if err := s.writer.do(t.Context(), survivesCrash, run); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+				time.Sleep(apart)
+			}
+			group.Wait()
+			return commits - before, time.Since(begun)
+		}
+		if n, took := both(0); n != 2 || took != 0 {
+			t.Errorf("with nothing else, %d commits in %v", n, took)
+		}
+		if err := s.writer.do(t.Context(), survivesCrash, func(t *tx) error {
+			for range crowd {
+				t.w.leased.note(execution.Execution{ID: execution.NewID()})
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if n, took := both(lingerFor / 4); n != 1 || took != lingerFor {
+			t.Errorf("in a crowd, %d commits in %v", n, took)
+		}
+		if n, _ := both(2 * lingerFor); n != 2 {
+			t.Errorf("too late, %d commits", n)
+		}
+		if n, took := both(0); n != 2 || took != 0 {
+			t.Errorf("after nobody came, %d commits in %v", n, took)
 		}
 	})
 }

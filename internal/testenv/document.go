@@ -1,0 +1,45 @@
+package testenv
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+)
+
+var updateDocs = flag.Bool("update-docs", false, "write what tests make of documents anew")
+
+// Document holds a document and what a test makes of the program together: a
+// difference fails the test, or is written with -update-docs.
+func Document(t testing.TB, path, want string) {
+	t.Helper()
+	written, err := os.ReadFile(path)
+	switch {
+	case err == nil && string(written) == want:
+	case *updateDocs:
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // it is for everyone to read
+			t.Fatal(err)
+		}
+	case err != nil:
+		t.Fatal(err)
+	default:
+		t.Errorf("%s does not say what the program does; write it anew with `make docs`", path)
+	}
+}
+
+// DocumentPart is [Document] of the part of a page between two lines,
+// "<!-- name: written by make docs -->" and "<!-- end of name -->".
+func DocumentPart(t testing.TB, path, name, want string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- "+name+": written by make docs -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, begins := strings.Cut(string(page), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		t.Fatalf("%s has no place for the %s", path, name)
+	}
+	Document(t, path, before+begin+"\n"+want+"\n"+end+after)
+}
