@@ -13,10 +13,9 @@ const (
 	// does not wait for ever longer.
 	maxGroup = 128
 	// crowd is from how many executions leased here on a group waits for more
-	// jobs, for lingerFor at most; and where none came, unanswered groups do not.
-	crowd      = 6
-	lingerFor  = time.Millisecond
-	unanswered = 16
+	// jobs, for lingerFor at most.
+	crowd     = 6
+	lingerFor = time.Millisecond
 )
 
 // group runs first and what else waits, in one transaction if none fails.
@@ -53,38 +52,41 @@ func (w *writer) gather(jobs []*job, durable bool) []*job {
 }
 
 // linger waits a moment for more jobs where so much is going on that some will
-// come: they share a commit, which costs what many of them do.
+// come: they share a commit, which costs what many of them do. It ends when none
+// has come for twice the time in which one does.
 func (w *writer) linger(jobs []*job) []*job {
-	enough := min(len(w.leased), maxGroup)
-	if enough < crowd || len(jobs) >= enough || w.next != nil {
+	if len(w.leased) < crowd || w.gap > lingerFor || w.next != nil {
 		return jobs
 	}
-	if w.alone > 0 {
-		w.alone--
-		return jobs
-	}
-	timer := time.NewTimer(lingerFor)
+	begun := time.Now()
+	timer := time.NewTimer(2 * w.gap)
 	defer timer.Stop()
-	before := len(jobs)
-	for w.next == nil && len(jobs) < enough {
+	for w.next == nil && len(jobs) < min(len(w.leased), maxGroup) {
 		select {
 		case j := <-w.jobs:
 			jobs = w.join(jobs, j, true)
-			continue
+			timer.Reset(min(2*w.gap, lingerFor-time.Since(begun)))
 		case <-timer.C:
+			return jobs
 		case <-w.stop:
+			return jobs
 		}
-		break
-	}
-	if len(jobs) == before && w.next == nil {
-		w.alone = unanswered
 	}
 	return jobs
+}
+
+// came notes that a job has come, and how long that takes, about, in the mean of
+// the last ones.
+func (w *writer) came() {
+	now := time.Now()
+	w.gap += (min(now.Sub(w.last), 8*lingerFor) - w.gap) / 8
+	w.last = now
 }
 
 // join adds a job that waits to those of a transaction, which is durable or not.
 // One that may not be part of it is next.
 func (w *writer) join(jobs []*job, j *job, durable bool) []*job {
+	w.came()
 	switch {
 	case j.outside != nil || j.durability == survivesPowerLoss && !durable:
 		w.next = j

@@ -42,9 +42,10 @@ type writer struct {
 
 	// What follows belongs to the goroutine alone.
 	stmts      map[string]*sql.Stmt
-	full       bool // the current setting of synchronous
-	next       *job // taken, and of no group yet
-	alone      int  // how many groups do not wait for more jobs, as none came
+	full       bool          // the current setting of synchronous
+	next       *job          // taken, and of no group yet
+	last       time.Time     // when a job has come
+	gap        time.Duration // between two of them, about
 	leased     leased
 	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue   bool
@@ -131,6 +132,7 @@ func (w *writer) loop() {
 		if first == nil {
 			select {
 			case first = <-w.jobs:
+				w.came()
 			case <-w.scrubTimer.C:
 				if w.scrubDue {
 					// An error means that it is tried again.
