@@ -8,8 +8,8 @@
 // transaction, each but the first under a savepoint of its own, and commits
 // once: the sync to disk, by far the slowest part, serves all of them. The more
 // callers, the larger the groups; a single caller waits for nobody. Where
-// several executions run, a group waits up to a millisecond for more, as long as
-// they come faster than that.
+// several executions run, a group waits up to a millisecond for as many as there
+// were lately, as long as they come faster than that.
 //
 // Operations that promise to survive a loss of power are committed with
 // synchronous=FULL, others with NORMAL, where the log is synced only when it

@@ -52,8 +52,8 @@ func (w *writer) gather(jobs []*job, durable bool) []*job {
 }
 
 // linger waits a moment for more jobs where so much is going on that some will
-// come: they share a commit, which costs what many of them do. It ends when none
-// has come for twice the time in which one does.
+// come: they share a commit, which costs what many of them do. It ends when there
+// are as many as lately, or none has come for twice the time in which one does.
 func (w *writer) linger(jobs []*job) []*job {
 	if len(w.leased) < crowd || w.gap > lingerFor || w.next != nil {
 		return jobs
@@ -61,16 +61,20 @@ func (w *writer) linger(jobs []*job) []*job {
 	begun := time.Now()
 	timer := time.NewTimer(2 * w.gap)
 	defer timer.Stop()
-	for w.next == nil && len(jobs) < min(len(w.leased), maxGroup) {
+	for w.next == nil && len(jobs) < min(w.usual, len(w.leased), maxGroup) {
 		select {
 		case j := <-w.jobs:
 			jobs = w.join(jobs, j, true)
 			timer.Reset(min(2*w.gap, lingerFor-time.Since(begun)))
 		case <-timer.C:
+			w.usual, w.met = (w.usual+len(jobs))/2, 0
 			return jobs
 		case <-w.stop:
 			return jobs
 		}
+	}
+	if w.met++; w.met%8 == 0 {
+		w.usual++ // perhaps there are more
 	}
 	return jobs
 }

@@ -46,6 +46,8 @@ type writer struct {
 	next       *job          // taken, and of no group yet
 	last       time.Time     // when a job has come
 	gap        time.Duration // between two of them, about
+	usual      int           // how many there are when it waits for them
+	met        int           // how often there were as many
 	leased     leased
 	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue   bool
@@ -85,6 +87,7 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 		stopped:    make(chan struct{}),
 		stmts:      map[string]*sql.Stmt{},
 		leased:     leased{},
+		usual:      maxGroup,
 	}
 	if w.now == nil {
 		w.now = time.Now

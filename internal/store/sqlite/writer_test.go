@@ -337,5 +337,18 @@ func TestCrowdSharesCommits(t *testing.T) {
 		if n, took := both(apart); n != 1 || took > 4*apart {
 			t.Errorf("often, %d commits in %v", n, took)
 		}
+		// One after the other, each after the one before: nobody comes meanwhile.
+		waited := time.Duration(0)
+		for range 40 {
+			begun := time.Now()
+			if err := s.writer.do(t.Context(), survivesCrash, nothing); err != nil {
+				t.Error(err)
+			}
+			waited += time.Since(begun)
+			time.Sleep(apart)
+		}
+		if waited > 10*lingerFor {
+			t.Errorf("40 jobs waited %v for others", waited)
+		}
 	})
 }
