@@ -30,14 +30,7 @@ func (e *Engine) returnSlots(n int) {
 		e.slots <- struct{}{}
 	}
 	if e.mayWait.Load() {
-		e.wakeUp()
-	}
-}
-
-func (e *Engine) wakeUp() {
-	select {
-	case e.wake <- struct{}{}:
-	default: // a token is there already
+		give(e.wake)
 	}
 }
 

@@ -157,7 +157,7 @@ func (e *Engine) SetService(s *Service) error {
 	}
 	e.mu.Unlock()
 	e.mayWait.Store(true)
-	e.wakeUp()
+	give(e.wake)
 	return nil
 }
 

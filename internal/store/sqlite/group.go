@@ -58,23 +58,36 @@ func (w *writer) linger(jobs []*job) []*job {
 	if len(w.leased) < crowd || w.gap > lingerFor || w.next != nil {
 		return jobs
 	}
+	enough := min(w.usual, len(w.leased), maxGroup)
+	if len(jobs) < enough {
+		jobs = w.await(jobs, enough)
+	}
+	switch {
+	case len(jobs) < enough && w.next == nil:
+		w.usual, w.met = (w.usual+len(jobs))/2, 0
+	case w.usual < maxGroup:
+		if w.met++; w.met%8 == 0 {
+			w.usual++ // perhaps there are more
+		}
+	}
+	return jobs
+}
+
+// await waits for so many jobs, for no longer than is worth it.
+func (w *writer) await(jobs []*job, enough int) []*job {
 	begun := time.Now()
 	timer := time.NewTimer(2 * w.gap)
 	defer timer.Stop()
-	for w.next == nil && len(jobs) < min(w.usual, len(w.leased), maxGroup) {
+	for w.next == nil && len(jobs) < enough {
 		select {
 		case j := <-w.jobs:
 			jobs = w.join(jobs, j, true)
 			timer.Reset(min(2*w.gap, lingerFor-time.Since(begun)))
 		case <-timer.C:
-			w.usual, w.met = (w.usual+len(jobs))/2, 0
 			return jobs
 		case <-w.stop:
 			return jobs
 		}
-	}
-	if w.met++; w.met%8 == 0 {
-		w.usual++ // perhaps there are more
 	}
 	return jobs
 }
