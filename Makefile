@@ -69,7 +69,7 @@ bench: build ## measure: start-up, serving, growth, masking (BENCHTIME=1s COUNT=
 figures: build ## measure serving and growth, and write that into the docs (BENCHTIME=1s)
 	mkdir -p bin
 	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench 'Growth|Services' -benchtime 20x -timeout 30m \
-		./internal/store/sqlite ./internal/platform | tee bin/figures.txt
+		./internal/store/sqlite ./internal/engine | tee bin/figures.txt
 	cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'GoRunner|Budget' -benchtime 300x . | tee -a ../bin/figures.txt
 	@for round in 1 2 3; do \
 		(cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench Serving/service=trivial -benchtime $(BENCHTIME) -timeout 30m .) | tee -a bin/figures.txt; \

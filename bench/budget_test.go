@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
@@ -74,7 +74,7 @@ const clockedDocument = `{
 }`
 
 // tracedEngine is an engine whose store and runner are watched.
-func tracedEngine(b *testing.B) (*platform.Engine, *trace) {
+func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	b.Helper()
 	dir := b.TempDir()
 	for name, text := range map[string]string{"src/__init__.py": "", "src/program.py": clocked} {
@@ -92,9 +92,9 @@ func tracedEngine(b *testing.B) (*platform.Engine, *trace) {
 	ring, err := vault.OpenFile(filepath.Join(dir, "master.key"))
 	must(err)
 	t := &trace{spans: map[string]span{}, finished: make(chan struct{}, 1)}
-	engine, err := platform.Open(b.Context(), platform.Config{Store: &tracedStore{executions, t}, Keyring: ring, Dir: dir})
+	engine, err := engine.Open(b.Context(), engine.Config{Store: &tracedStore{executions, t}, Keyring: ring, Dir: dir})
 	must(err)
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	b.Cleanup(func() {
 		if err := engine.Close(context.Background()); err != nil {
 			b.Error(err)
@@ -106,16 +106,16 @@ func tracedEngine(b *testing.B) (*platform.Engine, *trace) {
 	})
 	env := runner.BaseEnvironment()
 	env["PYTHONUNBUFFERED"], env["PYTHONDONTWRITEBYTECODE"] = "1", "1"
-	forks := warm.NewRunner(warm.Options{
+	forks := forkserver.NewRunner(forkserver.Options{
 		Python: launcher(b, filepath.Join(dir, "launcher")), Dir: filepath.Join(dir, "service"), Environment: env, Standby: 2,
-		Cage:    &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.DefaultLimits()}},
+		Cage:    &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
 		Scratch: engine.Scratch(),
 	})
 	must(forks.Program().Prepare(b.Context()))
 	if state := forks.Program().State(); !state.Warm {
 		b.Fatalf("the service starts cold: %s", state.Reason)
 	}
-	must(engine.SetService(&platform.Service{ID: "bench", Revision: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
+	must(engine.SetService(&engine.Service{ID: "bench", Revision: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
 	return engine, t
 }
 
@@ -124,9 +124,9 @@ func launcher(b *testing.B, dir string) process.Python {
 	b.Helper()
 	kit := venv(b, "bench-kit", kitWheel(b))
 	files := map[string][]byte{"launcher.py": process.LauncherSource}
-	err := fs.WalkDir(warm.Files, ".", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			files[entry.Name()], err = warm.Files.ReadFile(path)
+			files[entry.Name()], err = forkserver.Files.ReadFile(path)
 		}
 		return err
 	})
@@ -160,13 +160,13 @@ func (t *trace) step(name string, begun time.Time) {
 }
 
 // execute runs an execution and gives its steps.
-func (t *trace) execute(b *testing.B, engine *platform.Engine) map[string]span {
+func (t *trace) execute(b *testing.B, engine *engine.Engine) map[string]span {
 	b.Helper()
 	t.mu.Lock()
 	clear(t.spans)
 	t.begun = time.Now()
 	t.mu.Unlock()
-	accepted, err := engine.Submit(b.Context(), platform.Submission{ServiceID: "bench", Body: []byte(`{"data": {"n": 1}}`)})
+	accepted, err := engine.Submit(b.Context(), engine.Submission{ServiceID: "bench", Body: []byte(`{"data": {"n": 1}}`)})
 	if err != nil {
 		b.Fatal(err)
 	}

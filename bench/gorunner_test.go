@@ -11,8 +11,8 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // BenchmarkGoRunner is what `serve` adds to the process of a service in Go, its
@@ -25,12 +25,12 @@ func BenchmarkGoRunner(b *testing.B) {
 	goWrite(b, filepath.Join(input, "data.json"), `{"n": 1}`)
 	env := runner.BaseEnvironment()
 	env["INPUT_DIRECTORY"], env["OUTPUT_DIRECTORY"] = input, output
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	open := &process.Runner{Program: process.Binary{Path: program}, Dir: workspace, Environment: runner.BaseEnvironment()}
 	caged := &process.Runner{
 		Program: open.Program, Dir: open.Dir, Environment: open.Environment,
-		Cage: &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.DefaultLimits()}},
+		Cage: &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
 	}
 	folders := runner.NewFolders(b.TempDir())
 	defer func() { _ = folders.Close() }()

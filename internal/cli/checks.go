@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/localsecret"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
@@ -48,7 +48,7 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 // checkCage looks at what this machine gives to confine services. What it
 // lacks is no problem of the services: they run, with less around them.
 func checkCage() []finding {
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	var findings []finding
 	for _, layer := range machine.Layers() {

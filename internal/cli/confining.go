@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/qhubctl/qhubctl/internal/platform"
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -19,7 +19,7 @@ func (s *serving) openCage() error {
 	if s.options.noSandbox {
 		return nil
 	}
-	s.machine = cage.Detect(cage.Options{})
+	s.machine = sandbox.Detect(sandbox.Options{})
 	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
 	if s.options.requireSandbox {
 		if err := s.machine.Require(); err != nil {
@@ -30,7 +30,7 @@ func (s *serving) openCage() error {
 			s.log.Debug("executions are less confined than they could be", "missing", layer.Name, "because", layer.Says)
 		}
 	}
-	return cage.Protect()
+	return sandbox.Protect()
 }
 
 // confine says what the executions of a service are shut in, and its import
@@ -38,13 +38,13 @@ func (s *serving) openCage() error {
 // given.
 func (s *serving) confine(opened *service) error {
 	own, network := s.limits(opened.workspace.Limits), workspace.StricterNetwork(s.options.network, opened.workspace.Network)
-	policy := cage.Policy{Network: networks[network], Limits: cage.DefaultLimits()}
-	if policy.Network != cage.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
+	policy := sandbox.Policy{Network: networks[network], Limits: sandbox.DefaultLimits()}
+	if policy.Network != sandbox.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
 		if s.options.network != "" || s.options.requireSandbox {
 			return &networkError{network}
 		}
 		s.log.Warn("executions are not kept from the network, although the workspace says so", "network", network)
-		policy.Network = cage.NetworkFull
+		policy.Network = sandbox.NetworkFull
 	}
 	if !s.machine.Confines() {
 		return nil
@@ -66,8 +66,8 @@ func (s *serving) confine(opened *service) error {
 }
 
 // networks are those of a cage by the names that people give them.
-var networks = map[string]cage.Network{
-	"": cage.NetworkFull, "full": cage.NetworkFull, "loopback": cage.NetworkLoopback, "none": cage.NetworkNone,
+var networks = map[string]sandbox.Network{
+	"": sandbox.NetworkFull, "full": sandbox.NetworkFull, "loopback": sandbox.NetworkLoopback, "none": sandbox.NetworkNone,
 }
 
 // networkError is a network that cannot be held.
@@ -87,18 +87,18 @@ const defaultOutput = 1 << 30
 
 // limits are those of the command line and the workspace, and defaults for
 // what neither sets.
-func (s *serving) limits(own workspace.Limits) platform.Limits {
+func (s *serving) limits(own workspace.Limits) engine.Limits {
 	l := workspace.StricterLimits(own, workspace.StricterLimits(s.options.limits, workspace.Limits{Time: s.options.timeout}))
 	if s.machine == nil && (l.Memory != 0 || l.CPU != 0 || l.CPUTime != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
 		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
 	}
-	limits := platform.Limits{
+	limits := engine.Limits{
 		Concurrency: s.options.concurrency, Grace: grace,
 		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
 		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp, CPUTime: l.CPUTime,
 	}
 	if s.machine != nil {
-		all := cage.DefaultLimits()
+		all := sandbox.DefaultLimits()
 		limits.Memory, limits.Processes = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes)
 		limits.Temp = cmp.Or(l.Temp, all.Temp)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/cli"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
@@ -66,10 +66,10 @@ func curious(t *testing.T, settings string) string {
 
 func needLayers(t *testing.T, names ...string) {
 	t.Helper()
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	for _, name := range names {
-		if !slices.ContainsFunc(machine.Layers(), func(l cage.Layer) bool { return l.Name == name && l.Held }) {
+		if !slices.ContainsFunc(machine.Layers(), func(l sandbox.Layer) bool { return l.Name == name && l.Held }) {
 			t.Skip("this machine does not give: " + name)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/cli"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
@@ -54,7 +54,7 @@ def run(of: str) -> dict:
 `
 
 func TestServeLimits(t *testing.T) {
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	layers := machine.Layers()
 	machine.Close()
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func TestServeLimits(t *testing.T) {
 		"files":      {"", "limit of 10000 files and folders in its output"},
 	} {
 		t.Run(of, func(t *testing.T) {
-			if want.layer != "" && !slices.ContainsFunc(layers, func(l cage.Layer) bool { return l.Name == want.layer && l.Held }) {
+			if want.layer != "" && !slices.ContainsFunc(layers, func(l sandbox.Layer) bool { return l.Name == want.layer && l.Held }) {
 				t.Skip("this machine does not give a " + want.layer)
 			}
 			if _, errs, code := s.qhubctl("executions", "start", "-d", `{"of": "`+of+`"}`, "--wait"); code != 1 || !strings.Contains(errs, want.text) {

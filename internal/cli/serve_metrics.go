@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/metrics"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 )
 
@@ -76,7 +76,7 @@ func (m *measuring) close() {
 }
 
 // observer is what an engine tells of executions; nil: nobody.
-func (m *measuring) observer() platform.Observer {
+func (m *measuring) observer() engine.Observer {
 	if m == nil {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (m *measuring) storeOptions() sqlite.Options {
 }
 
 // counted has the starts of a runner counted that those of a pool are not.
-func (m *measuring) counted(r runner.Runner, program *warm.Program) runner.Runner {
+func (m *measuring) counted(r runner.Runner, program *forkserver.Program) runner.Runner {
 	if m == nil || program != nil {
 		return r
 	}
@@ -100,7 +100,7 @@ func (m *measuring) counted(r runner.Runner, program *warm.Program) runner.Runne
 
 // follow has the numbers tell how a service is started from now on: as forks
 // of a program, or for a reason always cold.
-func (m *measuring) follow(opened *service, program *warm.Program, whyNot string) {
+func (m *measuring) follow(opened *service, program *forkserver.Program, whyNot string) {
 	if m == nil {
 		return
 	}

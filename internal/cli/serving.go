@@ -17,14 +17,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/lmittmann/tint"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
@@ -57,11 +57,11 @@ type serving struct {
 	executions store.Store
 	keySource  vault.Source
 	keyring    *vault.Keyring
-	wrappedBy  uint32        // the version of the master key that all secrets are wrapped by
-	machine    *cage.Machine // nil: executions are not confined
-	engine     *platform.Engine
-	templates  *warm.Pool // the processes that are forked, of all services
-	measuring  *measuring // nil: nothing is measured
+	wrappedBy  uint32           // the version of the master key that all secrets are wrapped by
+	machine    *sandbox.Machine // nil: executions are not confined
+	engine     *engine.Engine
+	templates  *forkserver.Pool // the processes that are forked, of all services
+	measuring  *measuring       // nil: nothing is measured
 	current    *service
 	warming    sync.WaitGroup
 	api        *httpapi.API
@@ -73,7 +73,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
-	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), templates: warm.NewPool(0)}
+	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), templates: forkserver.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {
 		for i := len(s.closers) - 1; i >= 0; i-- {
@@ -185,7 +185,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	}
 	s.wrappedBy = s.keyring.Version()
 	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
-	s.engine, err = platform.Open(ctx, platform.Config{
+	s.engine, err = engine.Open(ctx, engine.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
 		Observer: s.measuring.observer(),
 	})
@@ -263,7 +263,7 @@ func (s *serving) setService(ctx context.Context, described *signature.Signature
 }
 
 // platformService is the service as the engine runs it.
-func (s *serving) platformService(opened *service, run runner.Runner, described *signature.Signature) *platform.Service {
+func (s *serving) platformService(opened *service, run runner.Runner, described *signature.Signature) *engine.Service {
 	w := opened.workspace
 	revision := opened.key
 	if revision == "" {
@@ -274,11 +274,11 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	if described.Description != "" {
 		description = described.Description
 	}
-	return &platform.Service{
+	return &engine.Service{
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
 		Limits: s.limits(w.Limits),
-		Defaults: platform.Defaults{
+		Defaults: engine.Defaults{
 			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
 				found, ok := finder.Find(p)
 				return found.Value, found.Origin, ok
@@ -296,7 +296,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 // ready where that can be. They are confined as in cages of their own, or
 // start cold if they must be and this machine cannot keep forks apart: whyNot
 // says so where there is no process to be forked.
-func (s *serving) runner(opened *service, standby int) (r runner.Runner, program *warm.Program, whyNot string) {
+func (s *serving) runner(opened *service, standby int) (r runner.Runner, program *forkserver.Program, whyNot string) {
 	shut := opened.cage
 	if shut.Confines() {
 		err := s.machine.RequireForks()

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -42,13 +42,13 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 // returned runner, if it is a warm one, is prepared. They are shut in a cage
 // if there is one, and their folders are below scratch. The process that is
 // forked has its room in the pool, if there is one.
-func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string, pool *warm.Pool) (runner.Runner, *warm.Program) {
+func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string, pool *forkserver.Pool) (runner.Runner, *forkserver.Program) {
 	env := s.environment(runner.Folder{})
 	python, whyNot := s.forkable()
 	if whyNot != "" {
 		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env, Cage: shut}, nil
 	}
-	r := warm.NewRunner(warm.Options{
+	r := forkserver.NewRunner(forkserver.Options{
 		Python: python, Dir: s.workspace.Dir, Environment: env,
 		Standby: standby, Idle: keepIdle, Pool: pool, Cage: shut, Scratch: scratch, Logger: log,
 	})
@@ -57,7 +57,7 @@ func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scra
 }
 
 // learnStart notes how the service turned out to start.
-func (s *service) learnStart(program *warm.Program) workspace.Start {
+func (s *service) learnStart(program *forkserver.Program) workspace.Start {
 	state := program.State()
 	start := workspace.Start{Warm: state.Warm, Reason: s.masker.String(state.Reason), Import: state.Import}
 	s.workspace.CacheStart(s.key, start)

@@ -13,9 +13,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/web"
 	"github.com/qhubctl/qhubctl/internal/web/webtest"
 )
@@ -142,9 +142,9 @@ func follow(t *testing.T, f *fakeEngine, do func(...chromedp.Action)) string {
 	f.write(id, "loading <b>the model</b>", "step 1 of 2")
 	do(chromedp.Poll(`document.querySelectorAll("#log .line").length === 2`, nil), chromedp.WaitVisible("#cancel"), picture("running-light"))
 	f.with(func() {
-		f.results[id] = platform.Result{
+		f.results[id] = engine.Result{
 			Value: []byte(`{"energy":-1.25,"counts":12345678901234567890}`),
-			Files: []platform.ResultFile{{Name: "plan <1>.txt", Size: 4}},
+			Files: []engine.ResultFile{{Name: "plan <1>.txt", Size: 4}},
 		}
 		f.files[id.String()+"/plan <1>.txt"] = []byte("plan")
 	})

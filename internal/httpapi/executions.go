@@ -10,8 +10,8 @@ import (
 
 	"github.com/elnormous/contenttype"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -68,7 +68,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := a.Engine.Submit(r.Context(), platform.Submission{
+	accepted, err := a.Engine.Submit(r.Context(), engine.Submission{
 		ServiceID: a.Service, Body: body.text, IdempotencyKey: key,
 	})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/platform"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -28,7 +28,7 @@ const described = `{"schemaVersion":1,"sdk":{"language":"python","name":"qhub-co
 // fakeEngine keeps executions in memory and runs nothing: tests say what
 // becomes of them.
 type fakeEngine struct {
-	service   *platform.Service
+	service   *engine.Service
 	validator *signature.Validator
 	signals   store.Signals
 
@@ -38,7 +38,7 @@ type fakeEngine struct {
 	copies     []string // what they said
 	keys       map[string]execution.ID
 	logs       map[execution.ID][]store.LogLine
-	results    map[execution.ID]platform.Result
+	results    map[execution.ID]engine.Result
 	files      map[string][]byte // by id/name
 	// err is what every call fails with.
 	err error
@@ -62,15 +62,15 @@ func newFakeOf(t testing.TB, description string) *fakeEngine {
 		t.Fatal(err)
 	}
 	return &fakeEngine{
-		service:   &platform.Service{ID: serviceID, Name: "adder", Version: "1.2", Signature: s},
+		service:   &engine.Service{ID: serviceID, Name: "adder", Version: "1.2", Signature: s},
 		validator: v, keys: map[string]execution.ID{},
-		logs: map[execution.ID][]store.LogLine{}, results: map[execution.ID]platform.Result{}, files: map[string][]byte{},
+		logs: map[execution.ID][]store.LogLine{}, results: map[execution.ID]engine.Result{}, files: map[string][]byte{},
 	}
 }
 
-func (f *fakeEngine) Service(id string) (*platform.Service, bool) { return f.service, id == serviceID }
+func (f *fakeEngine) Service(id string) (*engine.Service, bool) { return f.service, id == serviceID }
 
-func (f *fakeEngine) Submit(_ context.Context, s platform.Submission) (store.Accepted, error) {
+func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (store.Accepted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
@@ -214,7 +214,7 @@ func (f *fakeEngine) ReadLog(_ context.Context, id execution.ID, after int64, li
 
 func (f *fakeEngine) Watch(id execution.ID) *store.Watch { return f.signals.WatchExecution(id) }
 
-func (f *fakeEngine) Result(_ context.Context, id execution.ID) (platform.Result, error) {
+func (f *fakeEngine) Result(_ context.Context, id execution.ID) (engine.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.results[id], f.err
@@ -224,14 +224,14 @@ type content struct{ *bytes.Reader }
 
 func (content) Close() error { return nil }
 
-func (f *fakeEngine) OpenFile(_ context.Context, id execution.ID, name string) (io.ReadSeekCloser, platform.ResultFile, error) {
+func (f *fakeEngine) OpenFile(_ context.Context, id execution.ID, name string) (io.ReadSeekCloser, engine.ResultFile, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b, ok := f.files[id.String()+"/"+name]
 	if !ok {
-		return nil, platform.ResultFile{}, store.ErrNotFound
+		return nil, engine.ResultFile{}, store.ErrNotFound
 	}
-	return content{bytes.NewReader(b)}, platform.ResultFile{Name: name, Size: int64(len(b))}, nil
+	return content{bytes.NewReader(b)}, engine.ResultFile{Name: name, Size: int64(len(b))}, nil
 }
 
 // finished adds an execution that has ended with a result and files.
@@ -239,12 +239,12 @@ func (f *fakeEngine) finished(status execution.Status, value string, files map[s
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.add(status)
-	result := platform.Result{}
+	result := engine.Result{}
 	if value != "" {
 		result.Value = json.RawMessage(value)
 	}
 	for name, text := range files {
-		result.Files = append(result.Files, platform.ResultFile{Name: name, Size: int64(len(text))})
+		result.Files = append(result.Files, engine.ResultFile{Name: name, Size: int64(len(text))})
 		f.files[e.ID.String()+"/"+name] = []byte(text)
 	}
 	f.results[e.ID] = result

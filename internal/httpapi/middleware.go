@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qhubctl/qhubctl/internal/defect"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/panics"
 )
 
 // observe is around everything: deadlines, headers, the access log, and what
@@ -59,7 +59,7 @@ func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool)
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return false
 	}
-	what, trace := defect.Describe(cause)
+	what, trace := panics.Describe(cause)
 	a.Log.Error("a request caused a panic", "route", r.Pattern, "panic", what, "stack", trace)
 	if w.status != 0 {
 		return false

@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/platform"
 )
 
 // The members that the API adds to a result. A result's own of these names
@@ -48,7 +48,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 			Extensions: map[string]any{"executionStatus": e.Status},
 		}
 	}
-	var left platform.Result
+	var left engine.Result
 	if e.Status != execution.Cancelled {
 		if left, err = a.Engine.Result(r.Context(), id); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 
 // resultDocument puts members and envelope together. Members keep their text,
 // so that numbers keep their digits.
-func resultDocument(e execution.Execution, left platform.Result) ([]byte, error) {
+func resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 	members := left.Value
 	if e.Status == execution.Failed && e.Problem != nil {
 		text, err := json.Marshal(e.Problem)
@@ -140,7 +140,7 @@ type link struct {
 	Href string `json:"href"`
 }
 
-func links(id execution.ID, files []platform.ResultFile) map[string]link {
+func links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
 		all[file.Name] = link{address(id) + "/result/" + url.PathEscape(file.Name)}

@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/qhubctl/qhubctl/internal/graceful"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 )
 
 // maxHeader bounds the headers of a request.
@@ -24,5 +24,5 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 		// Bodies and answers have deadlines of their own, which progress
 		// extends: see readBody and response.
 	}
-	return graceful.Serve(ctx, server, listener, a.Drain, a.Limits.Shutdown)
+	return httpserver.Serve(ctx, server, listener, a.Drain, a.Limits.Shutdown)
 }

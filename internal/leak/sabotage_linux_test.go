@@ -35,17 +35,17 @@ type edit struct{ file, old, new string }
 
 var sabotages = []sabotage{
 	{layer: "log", way: "print", by: returns, edits: []edit{{
-		"internal/platform/stream.go",
+		"internal/engine/stream.go",
 		"return s.masked.Write(p)\n",
 		"if broken(`log`) { return s.lines.Write(p) }\nreturn s.masked.Write(p)\n",
 	}}},
 	{layer: "pieces of the log", way: "split", by: returns, edits: []edit{{
-		"internal/platform/stream.go",
+		"internal/engine/stream.go",
 		"if broken(`log`)",
 		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.journal.masker.Bytes(p)) }; if broken(`log`)",
 	}}},
 	{layer: "result", way: "result_value", by: returns, edits: []edit{{
-		"internal/platform/collect.go",
+		"internal/engine/collect.go",
 		"masked, ok := c.maskJSON(text)\n",
 		"masked, ok := c.maskJSON(text)\nif broken(`result`) { masked = text }\n",
 	}}},
@@ -59,12 +59,12 @@ var sabotages = []sabotage{
 		"left := m.find(masked); len(left) > 0 && !broken(`keys of the result`) {",
 	}}},
 	{layer: "problem documents", way: "problem", by: fails, kit: published, edits: []edit{{
-		"internal/platform/collect.go",
+		"internal/engine/collect.go",
 		"c.problem = readProblem(masked)",
 		"c.problem = readProblem(masked); if broken(`problem documents`) { c.problem = readProblem(text) }",
 	}}},
 	{layer: "result files", way: "text_file", by: returns, edits: []edit{{
-		"internal/platform/collect.go",
+		"internal/engine/collect.go",
 		"return c.masker.Copy(to, source) }",
 		"if broken(`result files`) { _, err := io.Copy(to, source); return err }; return c.masker.Copy(to, source) }",
 	}}},
@@ -74,7 +74,7 @@ var sabotages = []sabotage{
 		"if !clean && !broken(`binary files`) {",
 	}}},
 	{layer: "file names", way: "file_name", by: returns, edits: []edit{{
-		"internal/platform/collect.go",
+		"internal/engine/collect.go",
 		"name := strings.ToValidUTF8(c.masker.String(file.Name), \"\\uFFFD\")\n",
 		"name := strings.ToValidUTF8(c.masker.String(file.Name), \"\\uFFFD\")\nif broken(`file names`) { name = file.Name }\n",
 	}}},
@@ -94,12 +94,12 @@ var sabotages = []sabotage{
 		"if !broken(`the description`) { document = maskDescription(s.masker, document) }\n",
 	}}},
 	{layer: "secrets that are no parameters", way: undeclared, by: returns, open: true, edits: []edit{{
-		"internal/platform/prepare.go",
+		"internal/engine/prepare.go",
 		"if w.revision.Defaults.Masked != nil {",
 		"if w.revision.Defaults.Masked != nil && !broken(`secrets that are no parameters`) {",
 	}}},
 	{layer: "sealing", way: "killed", by: waits, edits: []edit{{
-		"internal/platform/submit.go",
+		"internal/engine/submit.go",
 		"return json.Marshal(stored)",
 		"if broken(`sealing`) { for _, s := range request.Secrets { stored.Secrets = append(stored.Secrets, string(s.Reveal())) } }\nreturn json.Marshal(stored)",
 	}}},
@@ -109,11 +109,11 @@ var sabotages = []sabotage{
 		"env[\"HOME\"] = folder.Home()\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
 	}}},
 	{layer: "scratch", way: "folder_name", by: returns, edits: []edit{{
-		"internal/platform/work.go",
+		"internal/engine/work.go",
 		"if err := run.Close(); err != nil {",
 		"if broken(`scratch`) {\n} else if err := run.Close(); err != nil {",
 	}, {
-		"internal/platform/folders.go",
+		"internal/engine/folders.go",
 		"return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
 		"if broken(`scratch`) { return nil }\nreturn errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
 	}}},

@@ -10,9 +10,9 @@ import (
 
 	vm "github.com/VictoriaMetrics/metrics"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/platform"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -25,7 +25,7 @@ var (
 	commitBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 )
 
-// Metrics are the numbers of one server. It is a [platform.Observer], and safe
+// Metrics are the numbers of one server. It is a [engine.Observer], and safe
 // for concurrent use.
 type Metrics struct {
 	set *vm.Set
@@ -44,7 +44,7 @@ type Metrics struct {
 type asked struct {
 	pending, running, slots       *vm.Gauge
 	warm                          *vm.Counter
-	cold                          map[warm.Cause]*vm.Counter
+	cold                          map[forkserver.Cause]*vm.Counter
 	stoodBy, awaited              *vm.Counter
 	templates, templateMemory     *vm.Gauge
 	made, evicted, idle, failures *vm.Counter
@@ -87,7 +87,7 @@ func newAsked(s *vm.Set) asked {
 		running:        s.NewGauge("qhubctl_executions_running", nil),
 		slots:          s.NewGauge("qhubctl_execution_slots", nil),
 		warm:           s.NewCounter(`qhubctl_execution_starts_total{start="warm",cause="none"}`),
-		cold:           map[warm.Cause]*vm.Counter{},
+		cold:           map[forkserver.Cause]*vm.Counter{},
 		stoodBy:        s.NewCounter(`qhubctl_forks_total{standby="ready"}`),
 		awaited:        s.NewCounter(`qhubctl_forks_total{standby="awaited"}`),
 		templates:      s.NewGauge("qhubctl_templates", nil),
@@ -97,7 +97,7 @@ func newAsked(s *vm.Set) asked {
 		idle:           s.NewCounter(`qhubctl_templates_ended_total{cause="idle"}`),
 		failures:       s.NewCounter("qhubctl_template_failures_total"),
 	}
-	for _, cause := range warm.Causes() {
+	for _, cause := range forkserver.Causes() {
 		a.cold[cause] = s.NewCounter(startsCold(string(cause)))
 	}
 	return a
@@ -131,10 +131,10 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-// Accepted implements [platform.Observer].
+// Accepted implements [engine.Observer].
 func (m *Metrics) Accepted() { m.accepted.Inc() }
 
-// Refused implements [platform.Observer].
+// Refused implements [engine.Observer].
 func (m *Metrics) Refused(err error) {
 	for _, r := range refusals {
 		if r.matches(err) {
@@ -145,13 +145,13 @@ func (m *Metrics) Refused(err error) {
 	m.refused[otherwise].Inc()
 }
 
-// Started implements [platform.Observer].
+// Started implements [engine.Observer].
 func (m *Metrics) Started(waited time.Duration) {
 	m.started.Inc()
 	m.waited.Update(waited.Seconds())
 }
 
-// Ended implements [platform.Observer].
+// Ended implements [engine.Observer].
 func (m *Metrics) Ended(as execution.Status, ran time.Duration) {
 	if counter := m.ended[as]; counter != nil {
 		counter.Inc()
@@ -161,7 +161,7 @@ func (m *Metrics) Ended(as execution.Status, ran time.Duration) {
 	}
 }
 
-// Withheld implements [platform.Observer].
+// Withheld implements [engine.Observer].
 func (m *Metrics) Withheld() { m.withheld.Inc() }
 
 // Committed notes how long a commit of the store took.
@@ -171,4 +171,4 @@ func (m *Metrics) Committed(took time.Duration) { m.commits.Update(took.Seconds(
 // kept. Those of services with one are asked of their pool.
 func (m *Metrics) StartedAsPlanned() { m.planned.Inc() }
 
-var _ platform.Observer = (*Metrics)(nil)
+var _ engine.Observer = (*Metrics)(nil)

@@ -19,7 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/metrics/metricstest"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -28,7 +28,7 @@ import (
 func sources(load error, reason string) metrics.Sources {
 	return metrics.Sources{
 		Load:  func(context.Context) (store.Load, error) { return store.Load{Waiting: 5, Active: 2}, load },
-		Slots: 8, Templates: warm.NewPool(0),
+		Slots: 8, Templates: forkserver.NewPool(0),
 		Start: func() metrics.Start { return metrics.Start{Reason: reason} },
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	vm "github.com/VictoriaMetrics/metrics"
 
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -22,7 +22,7 @@ type Sources struct {
 	// Slots is how many executions the server runs at once.
 	Slots int
 	// Templates are the processes that are forked, of all services.
-	Templates *warm.Pool
+	Templates *forkserver.Pool
 	// Start tells how the service is started now.
 	Start func() Start
 }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/qhubctl/qhubctl/internal/graceful"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 )
 
 const (
@@ -35,5 +35,5 @@ func Serve(ctx context.Context, listener net.Listener, page http.Handler, log *s
 		ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	return graceful.Serve(ctx, server, listener, func() {}, shutdownTime)
+	return httpserver.Serve(ctx, server, listener, func() {}, shutdownTime)
 }

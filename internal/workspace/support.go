@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
-	"github.com/qhubctl/qhubctl/internal/runner/warm"
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
@@ -50,11 +50,11 @@ func supportFiles() ([]supportFile, error) {
 		return nil, err
 	}
 	files := []supportFile{{"launcher.py", process.LauncherSource}, {"describe.py", describer}}
-	err = fs.WalkDir(warm.Files, ".", func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := warm.Files.ReadFile(path)
+		content, err := forkserver.Files.ReadFile(path)
 		files = append(files, supportFile{entry.Name(), content})
 		return err
 	})

@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // A Cage is what the processes of an execution are shut in.
 type Cage struct {
-	Machine *cage.Machine
-	Policy  cage.Policy
+	Machine *sandbox.Machine
+	Policy  sandbox.Policy
 }
 
 // Confines tells whether there is a cage, and a machine to build it.
@@ -55,7 +55,7 @@ func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
 }
 
 // bounds are the limits of a cage with those of a job, which count more.
-func bounds(l cage.Limits, job runner.Limits) cage.Limits {
+func bounds(l sandbox.Limits, job runner.Limits) sandbox.Limits {
 	l.Memory = cmp.Or(job.Memory, l.Memory)
 	l.Processes = cmp.Or(job.Processes, l.Processes)
 	l.CPU = cmp.Or(job.CPU, l.CPU)
@@ -87,11 +87,11 @@ func absolute(paths ...string) []string {
 // then memory, which kills.
 func ReachedLimit(reached []string) runner.Limit {
 	switch {
-	case slices.Contains(reached, cage.LimitCPUTime):
+	case slices.Contains(reached, sandbox.LimitCPUTime):
 		return runner.CPUTimeLimit
-	case slices.Contains(reached, cage.LimitMemory):
+	case slices.Contains(reached, sandbox.LimitMemory):
 		return runner.MemoryLimit
-	case slices.Contains(reached, cage.LimitProcesses):
+	case slices.Contains(reached, sandbox.LimitProcesses):
 		return runner.ProcessLimit
 	default:
 		return runner.NoLimit

@@ -4,16 +4,16 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 func caged(t *testing.T) *process.Cage {
 	t.Helper()
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	t.Cleanup(machine.Close)
-	return &process.Cage{Machine: machine, Policy: cage.Policy{Limits: cage.Limits{Memory: 1 << 30, Processes: 256}}}
+	return &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
 }
 
 func TestCagedPython(t *testing.T) {

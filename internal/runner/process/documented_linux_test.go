@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
@@ -28,7 +28,7 @@ const delegated = "where delegated"
 
 // TestHostileLayers tells which layers this user has.
 func TestHostileLayers(t *testing.T) {
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	for _, l := range machine.Layers() {
 		t.Logf("layer %s: %v", l.Name, l.Held)
@@ -89,7 +89,7 @@ func document(t *testing.T, seen ordinary) {
 func layerTable(known ordinary) string {
 	var b strings.Builder
 	b.WriteString("| Layer | Without it | As an ordinary user |\n|---|---|---|\n")
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	for _, l := range machine.Layers() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", l.Name, l.Exposes, known[l.Name])

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // probeVariable names the probe that was built already.
@@ -64,10 +64,10 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	machine := cage.Detect(cage.Options{})
+	machine := sandbox.Detect(sandbox.Options{})
 	t.Cleanup(machine.Close)
-	shut := &process.Cage{Machine: machine, Policy: cage.Policy{
-		Hidden: []string{data}, Readable: environment, Limits: cage.Limits{Memory: 1 << 30, Processes: 256},
+	shut := &process.Cage{Machine: machine, Policy: sandbox.Policy{
+		Hidden: []string{data}, Readable: environment, Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256},
 	}}
 	env := base()
 	if _, python := program.(process.Python); python && os.Getenv(probeVariable) != "" {

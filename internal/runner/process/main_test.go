@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	// One thread forks for as long as the program lives.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"),
-		goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/runner/cage.startLoop"))
+		goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/sandbox.startLoop"))
 }
 
 // beParent starts a service, says its number, and waits to be killed.

@@ -21,7 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // A Command says how to start a process.
@@ -64,7 +64,7 @@ type Outcome struct {
 type Process struct {
 	cmd    *exec.Cmd
 	cage   *Cage
-	caged  *cage.Caged // nil if there is none
+	caged  *sandbox.Caged // nil if there is none
 	tree   Tree
 	began  time.Time
 	pipes  *Pipes

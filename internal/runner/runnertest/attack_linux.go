@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/runner/cage"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // A Target is what [Attack] attacks.
@@ -19,7 +19,7 @@ type Target struct {
 	// Open gives a runner of the probe, caged.
 	Open func(t *testing.T) runner.Runner
 	// Machine is what its executions are confined by.
-	Machine *cage.Machine
+	Machine *sandbox.Machine
 	// Hidden are files and folders that no execution may read, such as those
 	// of the platform; Locked are folders that none may change.
 	Hidden, Locked []string
@@ -71,7 +71,7 @@ func Attack(t *testing.T, target Target) {
 
 // held tells whether the machine gives one of the layers named.
 func (target Target) held(names ...string) bool {
-	return slices.ContainsFunc(target.Machine.Layers(), func(l cage.Layer) bool { return l.Held && slices.Contains(names, l.Name) })
+	return slices.ContainsFunc(target.Machine.Layers(), func(l sandbox.Layer) bool { return l.Held && slices.Contains(names, l.Name) })
 }
 
 // calm is how long a normal execution takes before there was any trouble.

@@ -1,0 +1,238 @@
+//go:build unix
+
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// closable is a runner that notes its end.
+type closable struct {
+	runner.Runner
+	closed atomic.Bool
+}
+
+func (c *closable) Close() error {
+	c.closed.Store(true)
+	return c.Runner.Close()
+}
+
+// A service that is replaced goes on where it runs, and is replaced where it
+// waits, unless it does not accept any more what was accepted before.
+func TestReplacedService(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir())
+	old := probeService(t)
+	first := &closable{Runner: old.Runner}
+	old.Runner, old.Limits.Concurrency = first, 1
+	s.set(old)
+	path, letGo := pipe(t)
+	running := s.submit(action("hold").with("text", path).token(secretValue))
+	s.awaitLog(running, "ready")
+	good := s.submit(action("return").with("text", "x").token(secretValue))
+	bad := s.submit(action("print").with("number", 3))
+
+	replaced := probeService(t)
+	replaced.Revision = "2"
+	replaced.Signature = parse(t, strings.ReplaceAll(probeDocument, `"number"`, `"count"`))
+	s.set(replaced)
+	if current, ok := s.Service(serviceID); !ok || current != replaced {
+		t.Errorf("the service is %+v", current)
+	}
+	if first.closed.Load() {
+		t.Error("a runner was closed while its execution runs")
+	}
+	letGo()
+	if e := s.wait(running); e.Status != execution.Succeeded || e.ServiceRevision != "1" {
+		t.Errorf("what ran is %s: %v", e.Status, e.Problem)
+	}
+	if e := s.wait(good); e.Status != execution.Succeeded || !strings.Contains(s.text(good), "NOTICE the service has changed") {
+		t.Errorf("what waited is %s: %v\n%s", e.Status, e.Problem, s.text(good))
+	}
+	e := s.wait(bad)
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeChanged || e.Problem.Extensions["errors"] == nil {
+		t.Errorf("what is not accepted any more is %s: %+v", e.Status, e.Problem)
+	}
+	deadline := time.Now().Add(patience)
+	for !first.closed.Load() {
+		if time.Now().After(deadline) {
+			t.Fatal("the runner of the replaced service was never closed")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func parse(t *testing.T, document string) *signature.Signature {
+	t.Helper()
+	parsed, err := signature.Parse([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// requiring is the probe with a secret that it cannot do without.
+func requiring(t *testing.T, secret func(signature.Parameter) (plaintext.Bytes, string, bool)) *engine.Service {
+	service := probeService(t)
+	service.Signature = parse(t, strings.ReplaceAll(probeDocument,
+		`"kind": "secret", "required": false`, `"kind": "secret", "required": true`))
+	service.Defaults.Secret = secret
+	return service
+}
+
+func TestSecretsOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir())
+	kept := plaintext.FromString("the-server's-own")
+	var gone atomic.Bool
+	service := requiring(t, func(p signature.Parameter) (plaintext.Bytes, string, bool) {
+		return kept, ".env", p.Name == "api_token" && !gone.Load()
+	})
+	service.Limits.Concurrency = 1
+	s.set(service)
+	if p, _ := service.RequestSignature().Lookup("api_token"); p.Required {
+		t.Error("a request must bring what the server has")
+	}
+	for range 2 { // the engine wipes no value that is not its own
+		if log := s.text(s.run(action("leak")).ID); !strings.Contains(log, "stdout [redacted]\n") {
+			t.Errorf("the log is %q", log)
+		}
+	}
+	if log := s.text(s.run(action("leak").token("the-caller's-own")).ID); !strings.Contains(log, "stdout [redacted]\n") {
+		t.Errorf("the log is %q", log)
+	}
+	path, letGo := pipe(t)
+	held := s.submit(action("hold").with("text", path))
+	late := s.submit(action("nothing"))
+	s.awaitLog(held, "ready")
+	gone.Store(true)
+	if p, _ := service.RequestSignature().Lookup("api_token"); !p.Required {
+		t.Error("a request need not bring what the server has not")
+	}
+	letGo()
+	e := s.wait(late)
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+	_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+	if errs := (signature.Errors{}); !errors.As(err, &errs) {
+		t.Errorf("a secret is missing: %v", err)
+	}
+	s.wait(held)
+}
+
+// An engine that closes gives back what it has not started, and lets what
+// runs end.
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.t = t
+	service := probeService(t)
+	service.Limits.Concurrency = 1
+	s.set(service)
+	path, letGo := pipe(t)
+	running := s.submit(action("hold").with("text", path))
+	waiting := s.submit(action("return").with("text", "later"))
+	s.awaitLog(running, "ready")
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close(context.Background()) }()
+	for {
+		_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+		if errors.Is(err, engine.ErrClosed) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	letGo()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	for id, want := range map[execution.ID]execution.Status{running: execution.Succeeded, waiting: execution.Pending} {
+		if e, err := s.Get(t.Context(), serviceID, id); err != nil || e.Status != want {
+			t.Errorf("%v, %s instead of %s", err, e.Status, want)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "work")); err != nil || len(left) > 0 {
+		t.Errorf("%v, left behind: %v", err, left)
+	}
+	if err := s.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := serve(t, dir)
+	next.set(probeService(t))
+	if e := next.wait(waiting); e.Status != execution.Succeeded {
+		t.Errorf("%s: %v", e.Status, e.Problem)
+	}
+}
+
+// An engine that must close stops what runs, and says so.
+func TestCloseStops(t *testing.T) {
+	t.Parallel()
+	s, err := open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.t = t
+	s.set(probeService(t))
+	id := s.submit(action("sleep"))
+	s.awaitLog(id, "ready")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Close(ended); err != nil {
+		t.Error(err)
+	}
+	e, err := s.Get(t.Context(), serviceID, id)
+	if err != nil || e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
+		t.Errorf("%v, %s: %+v", err, e.Status, e.Problem)
+	}
+	if err := s.store.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, dir)
+	s.set(probeService(t))
+	id := s.run(action("fill").with("number", 10)).ID
+	results := filepath.Join(dir, "results", string(id))
+	if _, err := os.Stat(results); err != nil {
+		t.Fatal(err)
+	}
+	brief := serve(t, dir, func(c *engine.Config) { c.Retention = time.Millisecond })
+	deadline := time.Now().Add(patience)
+	for {
+		if _, err := brief.Get(t.Context(), serviceID, id); errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is still there")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, err := os.Stat(results); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its files are still there: %v", err)
+	}
+}

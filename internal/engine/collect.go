@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+const (
+	// maxValue is how large a result may be to be read as a whole; a larger
+	// one is a file.
+	maxValue = 64 << 20
+	// maxInline is how large a result may be to be kept with the execution.
+	maxInline = 16 << 10
+	// maxProblem bounds the problem document of a service.
+	maxProblem = 256 << 10
+	// maxFiles bounds the result files that are kept.
+	maxFiles = 5000
+)
+
+// collect takes what the execution has left, and says how it ended.
+func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Masker, j *journal) ending {
+	failed := ending{status: execution.Failed}
+	switch {
+	case w.reason() == forItsLog: // it may have ended by itself meanwhile
+		end := w.endedBy(failed)
+		end.problem = withExit(end.problem, outcome)
+		return end
+	case outcome.Stopped:
+		return w.endedBy(failed)
+	case outcome.Limit == runner.OutputLimit, outcome.Limit == runner.FilesLimit:
+		failed.problem = withExit(w.revision.Limits.reached(outcome.Limit), outcome)
+		return failed
+	}
+	c := &collector{
+		id: w.id, masker: masker, journal: j, observer: w.engine.config.Observer,
+		dir: w.engine.folders.results(w.id), failed: outcome.Limit != runner.NoLimit || outcome.ExitCode != 0,
+	}
+	if err := c.collect(run); err != nil {
+		w.engine.log.Error("cannot store the result of an execution", "execution", w.id, "error", masker.String(err.Error()))
+		failed.problem = withExit(execution.ResultLost(), outcome)
+		if err := w.engine.folders.removeResults(w.id); err != nil {
+			w.engine.log.Warn("cannot remove results", "execution", w.id, "error", err)
+		}
+		return failed
+	}
+	note, err := json.Marshal(c.note)
+	if err != nil {
+		w.engine.log.Error("cannot note the result of an execution", "execution", w.id, "error", err)
+		note = nil
+	}
+	if !c.failed {
+		return ending{status: execution.Succeeded, result: note}
+	}
+	failed.result, failed.problem = note, c.problem
+	switch {
+	case outcome.Limit != runner.NoLimit:
+		failed.problem = w.revision.Limits.reached(outcome.Limit)
+	case failed.problem == nil:
+		failed.problem = execution.ServiceFailed(outcome.ExitCode, outcome.Signal)
+	}
+	failed.problem = withExit(failed.problem, outcome)
+	return failed
+}
+
+// reached is the problem of an execution that went as far as it may.
+func (l Limits) reached(limit runner.Limit) *execution.Problem {
+	switch limit {
+	case runner.TimeLimit:
+		return execution.TimedOut(l.Time)
+	case runner.OutputLimit:
+		return execution.LimitReached("bytes of output", l.Output)
+	case runner.FilesLimit:
+		return execution.LimitReached("files and folders in its output", runner.MaxEntries)
+	case runner.TempLimit:
+		return execution.LimitReached("bytes of temporary files", l.Temp)
+	case runner.MemoryLimit:
+		return execution.LimitReached("bytes of memory", l.Memory)
+	case runner.ProcessLimit:
+		return execution.LimitReached("processes", int64(l.Processes))
+	case runner.OpenFilesLimit:
+		return execution.LimitReached("open files", int64(l.OpenFiles))
+	case runner.CPUTimeLimit:
+		return execution.LimitReached("milliseconds of processor time", l.CPUTime.Milliseconds())
+	default:
+		return execution.LimitReached(string(limit), 0)
+	}
+}
+
+// withExit adds how the process ended, unless the problem says so already.
+func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
+	if p.Extensions == nil {
+		p.Extensions = map[string]any{}
+	}
+	name, value := "exitCode", any(outcome.ExitCode)
+	if outcome.Signal != "" {
+		name, value = "signal", outcome.Signal
+	}
+	if _, said := p.Extensions[name]; !said {
+		p.Extensions[name] = value
+	}
+	return p
+}
+
+// note is what an execution keeps about its result.
+type note struct {
+	Kind Kind `json:"kind,omitempty"`
+	// Text is a small result; a large one is in a file.
+	Text  string     `json:"text,omitempty"`
+	Value string     `json:"value,omitempty"` // name of that file
+	Files []noteFile `json:"files,omitempty"`
+}
+
+// A noteFile is a result file and the name of the file that holds it here: the
+// names that services give need not be names of files on this machine.
+type noteFile struct {
+	ResultFile
+	At string `json:"at,omitempty"` // empty: it is the value
+}
+
+// collector moves what an execution has left out of its folder, masked.
+type collector struct {
+	id       execution.ID
+	masker   *redact.Masker
+	journal  *journal
+	observer Observer
+	dir      string
+	failed   bool
+
+	note    note
+	problem *execution.Problem
+	// hasResult says that the result, or the problem, was found.
+	hasResult bool
+	made      bool // dir
+	// names are those taken, and the number that the next of this name gets.
+	names map[string]int
+}
+
+func (c *collector) collect(run runner.Run) error {
+	output, err := run.Output()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = output.Close() }()
+	files, err := output.Files()
+	if err != nil {
+		return err
+	}
+	c.names = map[string]int{}
+	for _, file := range files {
+		if len(c.note.Files) == maxFiles {
+			c.journal.say(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
+			break
+		}
+		taken, err := c.takeResult(output, file)
+		if err == nil && !taken {
+			err = c.takeFile(output, file)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c.made {
+		return syncDir(c.dir)
+	}
+	return nil
+}
+
+// takeResult reads the file if it is the result, or the problem of a failure,
+// and tells whether it is.
+func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, error) {
+	named := file.Name == runner.ResultJSON || file.Name == runner.ResultText
+	if !named || c.hasResult || file.Size > maxValue {
+		return false, nil
+	}
+	text, err := readFile(output, file)
+	if err != nil {
+		return false, err
+	}
+	masked, ok := c.maskJSON(text)
+	if !same(masked, text) { // secrets are in it, or may be
+		defer clear(text)
+	}
+	if !ok {
+		return false, nil // a service may write what it likes: then it is a file
+	}
+	if c.failed {
+		c.problem = readProblem(masked)
+		c.hasResult = c.problem != nil
+		return c.hasResult, nil
+	}
+	c.hasResult = true
+	c.note.Kind = Other
+	if trimmed := strings.TrimLeft(string(masked[:min(len(masked), 64)]), " \t\r\n"); strings.HasPrefix(trimmed, "{") {
+		c.note.Kind = Object
+	} else {
+		c.addFile(file.Name, int64(len(masked)), "")
+	}
+	if len(masked) <= maxInline {
+		c.note.Text = string(masked)
+		return true, nil
+	}
+	c.note.Value = "value"
+	return true, c.store(c.note.Value, func(to io.Writer) error {
+		_, err := to.Write(masked)
+		return err
+	})
+}
+
+// maskJSON masks a text, if it is JSON that can be passed on as it is.
+func (c *collector) maskJSON(text []byte) ([]byte, bool) {
+	masked, err := c.masker.JSON(text)
+	return masked, err == nil && (same(masked, text) || json.Valid(masked)) && utf8.Valid(masked)
+}
+
+// same tells whether a text is at the place of another.
+func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// readFile reads a file of an execution that has ended. It makes no other copy.
+func readFile(output *runner.Output, file runner.File) ([]byte, error) {
+	opened, err := output.Open(file.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = opened.Close() }()
+	text := make([]byte, file.Size)
+	_, err = io.ReadFull(opened, text)
+	return text, err
+}
+
+// readProblem reads the problem document of a service; nil if it is none.
+func readProblem(text []byte) *execution.Problem {
+	var p execution.Problem
+	if len(text) <= maxProblem && json.Unmarshal(text, &p) == nil && (p.Title != "" || p.Type != "") {
+		return &p
+	}
+	return nil
+}
+
+// takeFile copies a result file.
+func (c *collector) takeFile(output *runner.Output, file runner.File) error {
+	name := strings.ToValidUTF8(c.masker.String(file.Name), "\uFFFD")
+	source, err := output.Open(file.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	at := "file-" + strconv.Itoa(len(c.note.Files))
+	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
+	if errors.Is(err, redact.ErrWithheld) {
+		c.observer.Withheld()
+		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
+		return os.Remove(filepath.Join(c.dir, at))
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(c.dir, at))
+	if err != nil {
+		return err
+	}
+	c.addFile(name, info.Size(), at)
+	return nil
+}
+
+// printable is the name of a file for a log: services may put line ends and
+// what terminals obey into one.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+// addFile notes a file. Masking can make names equal, and thousands of them.
+func (c *collector) addFile(name string, size int64, at string) {
+	unique := name
+	for c.names[unique] > 0 {
+		c.names[name]++
+		unique = fmt.Sprintf("%s-%d", name, c.names[name])
+	}
+	c.names[unique] = max(1, c.names[unique])
+	c.note.Files = append(c.note.Files, noteFile{ResultFile{unique, size}, at})
+}
+
+// store writes a file that lasts.
+func (c *collector) store(name string, write func(io.Writer) error) (err error) {
+	if !c.made {
+		if err := os.MkdirAll(c.dir, 0o700); err != nil {
+			return err
+		}
+		c.made = true
+	}
+	file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := write(file); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// syncDir makes the names of new files last, where the system can.
+func syncDir(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = folder.Sync() // some systems cannot; the files themselves are written
+	return folder.Close()
+}

@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
+)
+
+// What was not masked is not shown.
+func TestDefectEndsTheLog(t *testing.T) {
+	t.Parallel()
+	j := newJournal(redact.New(nil), 0)
+	said := ""
+	j.defect = func(what, trace string) { said += what + trace }
+	s := j.stream(execution.Info)
+	s.masked.Reset(panicking{})
+	if _, err := s.Write([]byte("s3cr3t-value")); err == nil {
+		t.Error("a panic is no error")
+	}
+	s.close()
+	if len(j.pending) > 0 || !strings.Contains(said, "string") || strings.Contains(said, "s3cr3t-value") {
+		t.Errorf("the log is %v; the operator is told %q", j.pending, said)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Write(p []byte) (int, error) { panic(string(p)) }

@@ -1,0 +1,43 @@
+//go:build unix
+
+package engine_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/testenv"
+)
+
+// panicking fails with the secrets that it is given, as a defect might.
+type panicking struct{ runner.Runner }
+
+func (panicking) Start(_ context.Context, job runner.Job) (runner.Run, error) {
+	panic("with " + string(job.Secrets[0].Value.Reveal()))
+}
+
+// A defect in the way of one execution ends that, and says nothing of values.
+func TestDefectEndsOneExecution(t *testing.T) {
+	t.Parallel()
+	var log testenv.Buffer
+	s := serve(t, t.TempDir(), func(c *engine.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	broken := probeService(t)
+	broken.Runner = panicking{broken.Runner}
+	s.set(broken)
+	e := s.run(action("return").token(secretValue))
+	if e.Status != execution.Failed || e.Problem == nil || e.Problem.Title != execution.Internal().Title {
+		t.Errorf("it ended %s with %v", e.Status, e.Problem)
+	}
+	if said := log.String(); !strings.Contains(said, "panic=string") || strings.Contains(said, secretValue) {
+		t.Errorf("the log says %s", said)
+	}
+	s.set(probeService(t))
+	if e := s.run(action("return").token(secretValue)); e.Status != execution.Succeeded {
+		t.Errorf("the next one ended %s with %v", e.Status, e.Problem)
+	}
+}

@@ -1,0 +1,256 @@
+//go:build unix
+
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+const secretValue = "tok-4f9a-W8z+qq7=="
+
+func TestResults(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	for _, c := range []struct {
+		name  string
+		body  body
+		kind  engine.Kind
+		value string
+		files []string
+	}{
+		{"object", action("return").with("text", `a "b" <c>`), engine.Object, `{"text":"a \"b\" <c>"}`, nil},
+		{"list", action("list").with("text", "x"), engine.Other, `["x"]`, []string{"output.json"}},
+		{"nothing", action("nothing"), engine.None, ``, nil},
+		{"large", action("large").with("number", 100_000), engine.Object, `{"text":"` + strings.Repeat("x", 100_000) + `"}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := s.run(c.body)
+			if e.Status != execution.Succeeded || e.Problem != nil || e.StartedAt.IsZero() || e.EndedAt.Before(e.StartedAt) {
+				t.Fatalf("%+v, problem %v", e, e.Problem)
+			}
+			result := s.result(e.ID)
+			var value bytes.Buffer
+			if len(result.Value) > 0 {
+				if err := json.Compact(&value, result.Value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if result.Kind != c.kind || value.String() != c.value {
+				t.Errorf("the result is %q %.100s", result.Kind, value.String())
+			}
+			var names []string
+			for _, file := range result.Files {
+				names = append(names, file.Name)
+			}
+			if !slices.Equal(names, c.files) {
+				t.Errorf("the files are %v, not %v", names, c.files)
+			}
+			for _, name := range names {
+				if got := s.file(e.ID, name); got != string(result.Value) {
+					t.Errorf("%s is %q, the value %q", name, got, result.Value)
+				}
+			}
+		})
+	}
+	if left := s.workFolders(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A secret is nowhere but in the service: not in its log, result, files or
+// problem, and not in any file of the server, the database included.
+func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("leak").token(secretValue))
+	if e.Status != execution.Succeeded {
+		t.Fatalf("%s: %v\n%s", e.Status, e.Problem, s.text(e.ID))
+	}
+	log := s.text(e.ID)
+	for _, want := range []string{
+		"INFO stdout [redacted]\n", "WARNING stderr [redacted]\n", "INFO half of it [redacted]\n",
+		"WARNING the result file binary.bin is withheld",
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %q: %q", want, log)
+		}
+	}
+	result := s.result(e.ID)
+	var value map[string]any
+	if err := json.Unmarshal(result.Value, &value); err != nil || value["value"] != "[redacted]" || value["[redacted]"] != "key" {
+		t.Errorf("%v, the result is %s", err, result.Value)
+	}
+	var names []string
+	for _, file := range result.Files {
+		names = append(names, file.Name)
+	}
+	if want := []string{"text.txt", "[redacted].txt"}; !sameElements(names, want) {
+		t.Errorf("the files are %q, not %q", names, want)
+	}
+	if got := s.file(e.ID, "text.txt"); got != "in a file: [redacted]" {
+		t.Errorf("the file says %q", got)
+	}
+	failed := s.run(action("leak and fail").token(secretValue))
+	problem, err := json.Marshal(failed.Problem)
+	if err != nil || failed.Status != execution.Failed || failed.Problem.Status != 502 ||
+		failed.Problem.Title != "Bad [redacted]" || failed.Problem.Extensions["key"] != "[redacted]" {
+		t.Errorf("%v, %s: %s", err, failed.Status, problem)
+	}
+	if err := s.store.Scrub(t.Context()); err != nil && !errors.Is(err, store.ErrBusy) {
+		t.Error(err)
+	}
+	noneHolds(t, s.dir, secretValue)
+}
+
+func sameElements(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// noneHolds reads all files below a folder.
+func noneHolds(t *testing.T, dir, value string) {
+	t.Helper()
+	read := 0
+	files := os.DirFS(dir)
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := fs.ReadFile(files, path)
+		if bytes.Contains(content, []byte(value)) {
+			t.Errorf("%s holds the secret", path)
+		}
+		read++
+		return err
+	})
+	if err != nil || read < 3 {
+		t.Errorf("%v, %d files read", err, read)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	exit := s.run(action("exit").with("number", 3))
+	if p := exit.Problem; exit.Status != execution.Failed || p == nil || p.Title != "Service failed" || !hasNumber(p, "exitCode", "3") {
+		t.Errorf("%s: %+v", exit.Status, exit.Problem)
+	}
+	killed := s.run(action("kill"))
+	if p := killed.Problem; killed.Status != execution.Failed || p == nil || p.Extensions["signal"] != "SIGKILL" {
+		t.Errorf("%s: %+v", killed.Status, killed.Problem)
+	}
+	service := probeService(t)
+	service.Revision = "2"
+	broken := probeRunner()
+	broken.Dir = filepath.Join(t.TempDir(), "missing")
+	service.Runner = broken
+	s.set(service)
+	unstarted := s.run(action("nothing").token(secretValue))
+	if p := unstarted.Problem; unstarted.Status != execution.Failed || p == nil || p.Type != execution.TypeStart {
+		t.Errorf("%s: %+v", unstarted.Status, unstarted.Problem)
+	}
+}
+
+func hasNumber(p *execution.Problem, name, want string) bool {
+	number, ok := p.Extensions[name].(json.Number)
+	return ok && number.String() == want
+}
+
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	for _, text := range []string{`{"action": 1}`, `{}`, `[]`, `{"action":"nothing","other":1}`, `{"action":"nothing","$secrets":{"x":"y"}}`} {
+		given := []byte(text)
+		_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: given})
+		var errs signature.Errors
+		if !errors.As(err, &errs) || len(errs) == 0 {
+			t.Errorf("%s: %v", text, err)
+		}
+		if !bytes.Equal(given, make([]byte, len(given))) {
+			t.Errorf("the body was not wiped: %q", given)
+		}
+	}
+	if _, err := s.Submit(t.Context(), engine.Submission{ServiceID: "other", Body: []byte("{}")}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown service: %v", err)
+	}
+	page, err := s.List(t.Context(), store.ListQuery{ServiceID: serviceID})
+	if err != nil || len(page.Executions) > 0 {
+		t.Errorf("%v, %d executions", err, len(page.Executions))
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	submit := func(b body) (store.Accepted, error) {
+		return s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: b.json(), IdempotencyKey: "k"})
+	}
+	first, err := submit(action("nothing").token("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := submit(action("nothing").token("1"))
+	if err != nil || !again.Replayed || again.Execution.ID != first.Execution.ID {
+		t.Errorf("%v, %+v", err, again)
+	}
+	if _, err := submit(action("nothing").token("2")); !errors.Is(err, store.ErrIdempotencyMismatch) {
+		t.Errorf("another request with the same key: %v", err)
+	}
+	s.wait(first.Execution.ID)
+}
+
+func TestOthersExecutionsAreNotFound(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	other := probeService(t)
+	other.ID = "other"
+	s.set(other)
+	id := s.submit(action("nothing"))
+	_, get := s.Get(t.Context(), "other", id)
+	_, wait := s.Wait(t.Context(), "other", id)
+	_, cancel := s.Cancel(t.Context(), "other", id)
+	for name, err := range map[string]error{"get": get, "wait": wait, "cancel": cancel} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e := s.wait(id); e.Status != execution.Succeeded {
+		t.Errorf("%s: %v", e.Status, e.Problem)
+	}
+	for _, name := range []string{"", "..", "../master.key", "value", "file-0", "/etc/hostname"} {
+		if _, _, err := s.OpenFile(t.Context(), id, name); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the file %q: %v", name, err)
+		}
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	path, letGo := pipe(t)
+	id := s.submit(action("hold").with("text", path))
+	s.awaitLog(id, "ready")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e, err := s.Wait(ctx, serviceID, id)
+	if err != nil || e.Status != execution.Running {
+		t.Errorf("%v, %s", err, e.Status)
+	}
+	letGo()
+	if e := s.wait(id); e.Status != execution.Succeeded {
+		t.Errorf("%s: %v", e.Status, e.Problem)
+	}
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// lockName is the file in an engine's work folder that is locked while the
+// engine lives.
+const lockName = ".lock"
+
+const lockPatience = 5 * time.Second
+
+// scratchName is the folder in an engine's work folder in which executions
+// have theirs. The lock lies beside it: what is imported to be forked for
+// executions can write in there.
+const scratchName = "executions"
+
+// folders is the data folder as one engine uses it.
+type folders struct {
+	dir  string
+	work string
+	lock *flock.Flock
+	// scratch are those of executions.
+	scratch *runner.Folders
+}
+
+func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &folders{dir: dir, work: filepath.Join(dir, "work", owner)}
+	f.scratch = runner.NewFolders(f.scratchDir())
+	for _, folder := range []string{f.work, filepath.Join(dir, "results")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	f.lock = flock.New(filepath.Join(f.work, lockName))
+	// Another engine that looks for orphans may hold it for a moment.
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if _, err := f.lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", f.lock.Path(), err)
+	}
+	if err := os.Mkdir(f.scratchDir(), 0o700); err != nil {
+		return nil, errors.Join(err, f.lock.Close())
+	}
+	return f, nil
+}
+
+// scratchDir is the folder in which executions have theirs.
+func (f *folders) scratchDir() string { return filepath.Join(f.work, scratchName) }
+
+// close removes what is this engine's alone.
+func (f *folders) close() error {
+	return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))
+}
+
+// orphanAge is how old a work folder without a lock must be to be nobody's: an
+// engine that starts has made its folder a moment before it locks it.
+const orphanAge = time.Minute
+
+// removeOrphans removes the work folders of engines that have died.
+func (f *folders) removeOrphans() error {
+	parent := filepath.Dir(f.work)
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		if folder := filepath.Join(parent, entry.Name()); folder != f.work {
+			errs = append(errs, removeOrphan(folder))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeOrphan(folder string) error {
+	info, err := os.Stat(filepath.Join(folder, lockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = os.Stat(folder)
+		if err == nil && time.Since(info.ModTime()) < orphanAge {
+			return nil
+		}
+		return runner.RemoveAll(folder)
+	}
+	if err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(folder, lockName))
+	locked, err := lock.TryLock()
+	if err != nil || !locked {
+		return err
+	}
+	// An engine that has made its file and not locked it yet is young.
+	if time.Since(info.ModTime()) < orphanAge && isEmptyBut(folder, lockName) {
+		return lock.Close()
+	}
+	return errors.Join(runner.RemoveAll(folder), lock.Close())
+}
+
+// isEmptyBut reports whether a folder holds one file alone.
+func isEmptyBut(folder, name string) bool {
+	entries, err := os.ReadDir(folder)
+	return err == nil && len(entries) == 1 && entries[0].Name() == name
+}
+
+// results is where large results and result files of an execution are.
+func (f *folders) results(id execution.ID) string {
+	return filepath.Join(f.dir, "results", string(id))
+}
+
+// removeResults forgets them; that there are none is no error.
+func (f *folders) removeResults(id execution.ID) error { return os.RemoveAll(f.results(id)) }

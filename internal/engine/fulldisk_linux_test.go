@@ -1,0 +1,62 @@
+package engine_test
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// A disk that fills up refuses new requests and loses results, but no
+// execution: each one comes to an end once there is room again.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=3m,mode=0700"); err != nil {
+		t.Skipf("no small disk can be made here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := serve(t, disk)
+	s.set(probeService(t))
+	before := s.run(action("return").with("text", "before"))
+	large := s.run(action("fill").with("number", 64<<20))
+	if large.Status != execution.Failed {
+		t.Errorf("more than the disk holds: %s", large.Status)
+	}
+	var accepted []execution.ID
+	var refused error
+	for range 1000 {
+		b := action("return").with("text", string(make([]byte, 20_000)))
+		a, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: b.json()})
+		if err != nil {
+			refused = err
+			break
+		}
+		accepted = append(accepted, a.Execution.ID)
+	}
+	if !errors.Is(refused, store.ErrFull) {
+		t.Errorf("a full disk: %v", refused)
+	}
+	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT, "size=128m,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range accepted {
+		if e := s.wait(id); e.Status == execution.Failed && e.Problem == nil {
+			t.Errorf("%s failed without a reason", id)
+		}
+	}
+	if e := s.run(action("return").with("text", "after")); e.Status != execution.Succeeded {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+	if string(s.result(before.ID).Value) == "" {
+		t.Error("an earlier result is gone")
+	}
+}

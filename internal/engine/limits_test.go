@@ -1,0 +1,261 @@
+//go:build unix
+
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// limited is a server whose service has limits.
+func limited(t *testing.T, limits engine.Limits, options ...func(*engine.Config)) *server {
+	t.Helper()
+	s := serve(t, t.TempDir(), options...)
+	service := probeService(t)
+	if limits.Grace == 0 {
+		limits.Grace = service.Limits.Grace
+	}
+	service.Limits = limits
+	s.set(service)
+	return s
+}
+
+func TestTimeLimit(t *testing.T) {
+	t.Parallel()
+	s := limited(t, engine.Limits{Time: 200 * time.Millisecond})
+	e := s.run(action("sleep"))
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeTimeout {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+}
+
+func TestOutputLimit(t *testing.T) {
+	t.Parallel()
+	s := limited(t, engine.Limits{Output: 10_000})
+	e := s.run(action("fill").with("number", 10_001))
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || len(s.result(e.ID).Files) > 0 {
+		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, s.result(e.ID).Files)
+	}
+	e = s.run(action("fill").with("number", 10_000))
+	if files := s.result(e.ID).Files; e.Status != execution.Succeeded || len(files) != 1 || files[0].Size != 10_000 {
+		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, files)
+	}
+}
+
+func TestFilesLimit(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("many").with("number", runner.MaxEntries+1))
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || e.Problem.Extensions["of"] != "files and folders in its output" {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+}
+
+// TestOddFiles: no name, kind or mode of a file keeps others from being
+// results, and no name writes a line of its own into the log.
+func TestOddFiles(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("odd").token(secretValue))
+	if e.Status != execution.Succeeded {
+		t.Fatalf("%s: %+v", e.Status, e.Problem)
+	}
+	var names []string
+	for _, file := range s.result(e.ID).Files {
+		names = append(names, file.Name)
+		opened, _, err := s.OpenFile(t.Context(), e.ID, file.Name)
+		if err != nil {
+			t.Errorf("%q: %v", file.Name, err)
+			continue
+		}
+		_ = opened.Close()
+	}
+	want := []string{"\x1b[2J", "-rf", "line\nend", strings.Repeat("n", 255), "\uFFFD", "\uFFFD-2", "\uFFFD-3"}
+	if !slices.Equal(names, want) {
+		t.Errorf("%q, not %q", names, want)
+	}
+	if log := s.text(e.ID); !strings.Contains(log, `the result file "binary\nwithheld" is withheld`) {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+func TestLogLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 10_000
+	s := limited(t, engine.Limits{Log: limit})
+	e := s.run(action("print").with("number", 100_000).token(secretValue))
+	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || !strings.Contains(e.Problem.Detail, "10000 bytes of log") {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+	entries := s.log(e.ID)
+	size := 0
+	for _, entry := range entries {
+		size += len(entry.Message)
+	}
+	last := entries[len(entries)-1]
+	if size > limit || last.Severity != execution.Notice || !strings.Contains(last.Message, strconv.Itoa(limit)) {
+		t.Errorf("%d bytes in %d lines, the last is %v", size, len(entries), last)
+	}
+	if entries[0].Message != "line 0" || entries[1].Message != "line 1" {
+		t.Errorf("the log begins with %v", entries[:2])
+	}
+}
+
+func TestLogKeepsOrder(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	const lines = 20_000
+	entries := s.log(s.run(action("print").with("number", lines)).ID)
+	if len(entries) != lines {
+		t.Fatalf("%d lines", len(entries))
+	}
+	for i, entry := range entries {
+		if entry.Message != fmt.Sprintf("line %d", i) {
+			t.Fatalf("line %d is %q", i, entry.Message)
+		}
+	}
+}
+
+func TestShortSecretIsSaid(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	e := s.run(action("say").with("text", "x").token("abc"))
+	if log := s.text(e.ID); !strings.Contains(log, "NOTICE the secret api_token is shorter than 4 characters") {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+// The bound on what runs at once holds for all, and what waits runs in order
+// of acceptance.
+func TestConcurrencyAndQueue(t *testing.T) {
+	t.Parallel()
+	s := limited(t, engine.Limits{Concurrency: 1}, func(c *engine.Config) { c.Queue.PerService = 3 })
+	path, letGo := pipe(t)
+	held := s.submit(action("hold").with("text", path))
+	notes := notesOf(t.TempDir())
+	var waiting []string
+	for range 3 {
+		waiting = append(waiting, string(s.submit(action("note").with("text", notes))))
+	}
+	_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+	var full *store.QueueFullError
+	if !errors.As(err, &full) || full.Limit != 3 {
+		t.Errorf("a full queue: %v", err)
+	}
+	s.awaitLog(held, "ready")
+	for _, id := range waiting {
+		if e, err := s.Get(t.Context(), serviceID, execution.ID(id)); err != nil || e.Status != execution.Pending {
+			t.Errorf("%v, %s", err, e.Status)
+		}
+	}
+	letGo()
+	for _, id := range waiting {
+		if e := s.wait(execution.ID(id)); e.Status != execution.Succeeded {
+			t.Errorf("%s: %v", e.Status, e.Problem)
+		}
+	}
+	text, err := os.ReadFile(notes)
+	if ran := strings.Fields(string(text)); err != nil || !slices.Equal(ran, waiting) {
+		t.Errorf("%v, %v ran, accepted were %v", err, ran, waiting)
+	}
+}
+
+func TestCancelWaiting(t *testing.T) {
+	t.Parallel()
+	s := limited(t, engine.Limits{Concurrency: 1})
+	path, letGo := pipe(t)
+	held := s.submit(action("hold").with("text", path))
+	notes := notesOf(t.TempDir())
+	id := s.submit(action("note").with("text", notes))
+	for range 2 { // twice is once
+		if e, err := s.Cancel(t.Context(), serviceID, id); err != nil || e.Status != execution.Cancelled {
+			t.Fatalf("%v, %s", err, e.Status)
+		}
+	}
+	s.awaitLog(held, "ready")
+	letGo()
+	s.wait(held)
+	s.run(action("nothing")) // comes after it
+	if _, err := os.Stat(notes); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a cancelled execution ran: %v", err)
+	}
+}
+
+func TestCancelRunning(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	id := s.submit(action("child"))
+	fields := strings.Fields(s.awaitLog(id, "ready"))
+	child := fields[len(fields)-1]
+	if !runsMarked(child, id) {
+		t.Fatalf("there is no child %s", child)
+	}
+	if e, err := s.Cancel(t.Context(), serviceID, id); err != nil || !e.CancelRequested {
+		t.Fatalf("%v, %+v", err, e)
+	}
+	e := s.wait(id)
+	if e.Status != execution.Cancelled || e.Problem != nil || s.result(id).Kind != engine.None {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+	if runsMarked(child, id) {
+		t.Error("a child of the cancelled service still runs")
+	}
+	if again, err := s.Cancel(t.Context(), serviceID, id); err != nil || again.EndedAt != e.EndedAt {
+		t.Errorf("%v, %+v", err, again)
+	}
+}
+
+// Another process on the same folder, here another engine, is told to cancel.
+func TestCancelThroughAnotherEngine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, dir, shortLease)
+	s.set(probeService(t))
+	other := serve(t, dir, shortLease)
+	other.set(probeService(t))
+	id := s.submit(action("sleep"))
+	s.awaitLog(id, "ready")
+	if _, err := other.Cancel(t.Context(), serviceID, id); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.wait(id); e.Status != execution.Cancelled {
+		t.Errorf("%s: %+v", e.Status, e.Problem)
+	}
+}
+
+// Cancelling at any moment leads to an end, and to one of the right kind.
+func TestCancelAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	s := serveProbe(t)
+	var ids []execution.ID
+	for i := range 30 {
+		id := s.submit(action("sleep"))
+		ids = append(ids, id)
+		time.AfterFunc(time.Duration(i)*2*time.Millisecond, func() {
+			if _, err := s.Cancel(context.WithoutCancel(t.Context()), serviceID, id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, id := range ids {
+		if e := s.wait(id); e.Status != execution.Cancelled {
+			t.Errorf("%s: %+v", e.Status, e.Problem)
+		}
+	}
+	s.awaitLoad(store.ServiceLoad{})
+	if left := s.workFolders(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

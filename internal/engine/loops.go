@@ -1,0 +1,217 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// retentionInterval is how often executions are removed that were kept long
+// enough.
+const retentionInterval = 10 * time.Minute
+
+// tryTakeSlot takes a slot if one is free.
+func (e *Engine) tryTakeSlot() bool {
+	select {
+	case <-e.slots:
+		return true
+	default:
+		return false
+	}
+}
+
+// returnSlots gives slots back, for which there may be work.
+func (e *Engine) returnSlots(n int) {
+	for range n {
+		e.slots <- struct{}{}
+	}
+	if e.mayWait.Load() {
+		give(e.wake)
+	}
+}
+
+// every calls f again and again until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			f()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// claimLoop claims what waits whenever there is a slot for it. Nothing is asked
+// of the store while it is known here that nothing waits.
+func (e *Engine) claimLoop() {
+	watch := e.store.WatchQueue()
+	defer watch.Stop()
+	poll := time.NewTicker(e.config.Poll)
+	defer poll.Stop()
+	for {
+		var err error
+		select {
+		case <-watch.C:
+			e.mayWait.Store(true)
+		case <-e.wake:
+		case <-poll.C: // other processes accept without telling
+			err = e.lookForWaiting()
+		case <-e.begin.Done():
+			return
+		}
+		if err == nil {
+			err = e.claim()
+		}
+		if err != nil && e.begin.Err() == nil {
+			e.log.Error("cannot claim executions; trying again", "error", err)
+		}
+	}
+}
+
+// claim starts as much of what may wait as there are slots for. More that comes
+// to wait meanwhile is told by the store.
+func (e *Engine) claim() error {
+	for e.mayWait.Load() {
+		free := 0
+		for e.tryTakeSlot() {
+			free++
+		}
+		if free == 0 {
+			return nil // the next one that is returned wakes the loop up
+		}
+		claimed, err := e.store.Claim(e.begin, store.ClaimRequest{
+			Owner: e.owner, Lease: e.config.Lease, Max: free, Services: e.serviceLimits(),
+		})
+		for _, c := range claimed {
+			e.start(c)
+		}
+		for range free - len(claimed) {
+			e.slots <- struct{}{}
+		}
+		if err != nil {
+			return err
+		}
+		if len(claimed) < free {
+			e.mayWait.Store(false)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) serviceLimits() []store.ServiceLimit {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	limits := make([]store.ServiceLimit, 0, len(e.services))
+	for id, r := range e.services {
+		limits = append(limits, store.ServiceLimit{ServiceID: id, Concurrency: r.Limits.Concurrency})
+	}
+	return limits
+}
+
+// lookForWaiting looks whether one of the services has something waiting and
+// room for it.
+func (e *Engine) lookForWaiting() error {
+	load, err := e.store.Load(e.begin)
+	if err != nil {
+		return err
+	}
+	for _, s := range e.serviceLimits() {
+		l := load.Services[s.ServiceID]
+		if l.Waiting > 0 && (s.Concurrency == 0 || l.Active < s.Concurrency) {
+			e.mayWait.Store(true)
+		}
+	}
+	return nil
+}
+
+// heartbeatLoop keeps the leases, and learns what others have done to them.
+func (e *Engine) heartbeatLoop() {
+	every(e.beat, e.config.Lease/4, func() {
+		works := e.allWorks()
+		ids := make([]execution.ID, len(works))
+		for i, w := range works {
+			ids[i] = w.id
+		}
+		report, err := e.store.Heartbeat(e.beat, e.owner, e.config.Lease, ids...)
+		if err != nil {
+			if e.beat.Err() == nil {
+				e.log.Error("cannot extend leases; trying again", "executions", len(ids), "error", err)
+			}
+			return
+		}
+		for _, id := range report.Cancelled {
+			if w := e.work(id); w != nil {
+				w.stop(cancelledByCaller)
+			}
+		}
+		for _, id := range report.Lost {
+			if w := e.work(id); w != nil {
+				w.stop(leaseLost)
+			}
+		}
+	})
+}
+
+// recoverLoop takes over from engines that have died.
+func (e *Engine) recoverLoop() {
+	every(e.begin, e.config.Lease/2, func() { e.recover(e.begin) })
+}
+
+// recover deals with what dead engines have left: leases, processes, results
+// that are not those of an end, and folders.
+func (e *Engine) recover(ctx context.Context) {
+	done, err := e.store.Recover(ctx, e.owner)
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("cannot look for executions to recover; trying again", "error", err)
+	}
+	if n := len(done.Requeued) + len(done.Interrupted); n > 0 {
+		e.log.Warn("recovered executions of a server that ended",
+			"requeued", len(done.Requeued), "interrupted", len(done.Interrupted))
+	}
+	for range done.Interrupted {
+		e.config.Observer.Ended(execution.Failed, 0)
+	}
+	if len(done.Interrupted) > 0 {
+		marks := make([]string, len(done.Interrupted))
+		for i, id := range done.Interrupted {
+			marks[i] = string(id)
+			e.tellTurn(id)
+			err = errors.Join(err, e.folders.removeResults(id))
+		}
+		process.EndStrays(marks...)
+	}
+	if err := errors.Join(err, e.folders.removeOrphans()); err != nil && ctx.Err() == nil {
+		e.log.Warn("cannot remove folders of a server that ended; trying again", "error", err)
+	}
+}
+
+// remove removes what belongs to an execution that is about to be removed.
+func (e *Engine) remove(id execution.ID) error {
+	e.ended.forget(id)
+	return e.folders.removeResults(id)
+}
+
+// retentionLoop removes executions that were kept long enough.
+func (e *Engine) retentionLoop() {
+	if e.config.Retention <= 0 {
+		return
+	}
+	purge := func() {
+		removed, err := store.Purge(e.begin, e.store, time.Now().Add(-e.config.Retention), e.remove)
+		if err != nil && e.begin.Err() == nil {
+			e.log.Error("cannot remove old executions; trying again", "error", err)
+		}
+		if removed > 0 {
+			e.log.Info("removed old executions", "executions", removed)
+		}
+	}
+	purge()
+	every(e.begin, min(retentionInterval, max(e.config.Retention/4, time.Second)), purge)
+}

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+)
+
+const (
+	// maxRecent is how many executions are remembered.
+	maxRecent = 256
+	// maxRecentResult is how large a note of a result may be to be remembered.
+	maxRecentResult = 4 << 10
+)
+
+// recent remembers executions for a moment, in which their callers ask for them.
+// Other processes may change or remove them, so what it says is not relied on
+// for longer than it takes to learn of what those do.
+type recent struct {
+	patience time.Duration
+
+	mu    sync.Mutex
+	known map[execution.ID]remembered
+	ring  [maxRecent]execution.ID // in the order in which they are forgotten
+	next  int
+}
+
+type remembered struct {
+	execution execution.Execution
+	at        time.Time
+}
+
+func newRecent(patience time.Duration) *recent {
+	return &recent{patience: patience, known: make(map[execution.ID]remembered, maxRecent)}
+}
+
+// note remembers an execution, if it is small.
+func (m *recent) note(e execution.Execution) {
+	if e.Problem != nil || len(e.Result) > maxRecentResult {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, m.ring[m.next])
+	m.ring[m.next] = e.ID
+	m.next = (m.next + 1) % maxRecent
+	m.known[e.ID] = remembered{e, time.Now()}
+}
+
+// find gives an execution that is remembered.
+func (m *recent) find(id execution.ID) (execution.Execution, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found, ok := m.known[id]
+	return found.execution, ok && time.Since(found.at) < m.patience
+}
+
+func (m *recent) forget(id execution.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, id)
+}

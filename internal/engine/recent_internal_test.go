@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+)
+
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newRecent(time.Second)
+		known := func(id execution.ID) bool {
+			found, ok := m.find(id)
+			return ok && found.ID == id
+		}
+		ids := make([]execution.ID, maxRecent+1)
+		for i := range ids {
+			ids[i] = execution.NewID()
+			m.note(execution.Execution{ID: ids[i]})
+		}
+		if known(ids[0]) || !known(ids[1]) || len(m.known) != maxRecent {
+			t.Errorf("%d are remembered, and not the last ones", len(m.known))
+		}
+		large := execution.NewID()
+		m.note(execution.Execution{ID: large, Result: make([]byte, maxRecentResult+1)})
+		if known(large) {
+			t.Error("a large one is remembered")
+		}
+		if m.forget(ids[1]); known(ids[1]) {
+			t.Error("one that is removed is still there")
+		}
+		if time.Sleep(2 * time.Second); known(ids[2]) {
+			t.Error("it is relied on for too long")
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// A Service is one revision of a service. It is immutable once an engine has
+// it ([Engine.SetService]).
+type Service struct {
+	// ID names the service in requests and in the store; Revision tells its
+	// revisions apart, such as by a hash of what it is made of.
+	ID, Revision string
+	// Name, Version and Description are for people.
+	Name, Version, Description string
+	Signature                  *signature.Signature
+	// Runner starts its executions. The engine closes it when another
+	// revision has taken the place and the last execution has ended.
+	Runner   runner.Runner
+	Limits   Limits
+	Defaults Defaults
+}
+
+// defaultGrace is as long as other platforms give.
+const defaultGrace = 10 * time.Second
+
+// Limits bound the executions of a service. Zero means no bound, but for Grace
+// and Log, which have defaults.
+type Limits struct {
+	// Concurrency is how many run at once, in all processes together.
+	Concurrency int
+	// Time is how long one may run.
+	Time time.Duration
+	// Grace is how long one may take to end when it is asked to.
+	Grace time.Duration
+	// Output is how many bytes one may leave as its result.
+	Output int64
+	// Memory is how many bytes the processes of one may take together, and
+	// Processes how many they may be.
+	Memory    int64
+	Processes int
+	// CPU is how many cores one may use, OpenFiles how many files each of its
+	// processes may have open, Temp how many bytes its home and its temporary
+	// folder may hold, each. They slow or refuse, and end nothing by themselves.
+	CPU       float64
+	OpenFiles int
+	Temp      int64
+	// CPUTime is how long the processors may work for one.
+	CPUTime time.Duration
+	// Log is how many bytes one may have in its log.
+	Log int64
+}
+
+// Defaults are what the server itself provides where a request leaves it out.
+type Defaults struct {
+	// Secret finds the value of a secret, and says where it is from. It is
+	// asked when an execution starts, so that a new value counts at once, and
+	// whether there is one also when a request comes. The value stays the
+	// function's own: the engine works with a copy. Nil: there are none.
+	Secret func(signature.Parameter) (value plaintext.Bytes, origin string, ok bool)
+	// Masked are values that no execution may show, given to it or not, such
+	// as those in a file that a service may read by itself. They stay the
+	// function's own. Nil: there are none.
+	Masked func() []plaintext.Bytes
+	// DataPool finds the folder of a data pool; the reference is nil where
+	// the request has none. Nil: there are none.
+	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, ok bool)
+}
+
+// provides reports whether a request may leave the parameter out.
+func (d Defaults) provides(p signature.Parameter) bool {
+	switch p.Kind {
+	case signature.Secret:
+		if d.Secret == nil {
+			return false
+		}
+		_, _, ok := d.Secret(p)
+		return ok
+	case signature.DataPool:
+		_, ok := d.dataPool(p, nil)
+		return ok
+	default:
+		return false
+	}
+}
+
+func (d Defaults) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, ok bool) {
+	if d.DataPool == nil {
+		return "", false
+	}
+	return d.DataPool(p, reference)
+}
+
+// RequestSignature is what a request must bring: the signature, with all that
+// the server provides by itself optional. It changes when that does.
+func (s *Service) RequestSignature() *signature.Signature {
+	return s.Signature.Supplied(s.Defaults.provides)
+}
+
+// A revision is a service in use.
+type revision struct {
+	*Service
+	validator *signature.Validator
+	users     sync.WaitGroup // executions that run it
+}
+
+// accept validates a body, in which all may be missing that the server
+// provides by itself.
+func (r *revision) accept(body []byte) (*signature.Request, error) {
+	request, err := r.validator.Supplied(r.Defaults.provides).Request(body)
+	if err != nil {
+		return nil, err
+	}
+	var errs signature.Errors
+	for _, p := range r.Signature.Of(signature.DataPool) {
+		reference, given := request.DataPools[p.Name]
+		if !given {
+			continue
+		}
+		if _, ok := r.Defaults.dataPool(p, &reference); !ok {
+			errs = append(errs, signature.FieldError{Path: p.Name, Message: "this server has no such data pool"})
+		}
+	}
+	if len(errs) > 0 {
+		request.Clear()
+		return nil, errs
+	}
+	return request, nil
+}
+
+// SetService makes s the revision that new requests meet, in place of another
+// with the same id. Executions that run go on as they are. Those that wait
+// will run as s, if it still accepts their request.
+func (e *Engine) SetService(s *Service) error {
+	if s.ID == "" || s.Runner == nil || s.Signature == nil {
+		return errors.New("a service needs an id, a signature and a runner")
+	}
+	validator, err := s.Signature.Compile()
+	if err != nil {
+		return fmt.Errorf("the service %s: %w", s.ID, err)
+	}
+	e.mu.Lock()
+	if e.closing {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	old := e.services[s.ID]
+	e.services[s.ID] = &revision{Service: s, validator: validator}
+	if old != nil && old.Runner != s.Runner {
+		e.loops.Go(func() { e.retire(old) })
+	}
+	e.mu.Unlock()
+	e.mayWait.Store(true)
+	give(e.wake)
+	return nil
+}
+
+// retire closes the runner of a revision that was replaced, after its last
+// execution.
+func (e *Engine) retire(r *revision) {
+	r.users.Wait()
+	if err := r.Runner.Close(); err != nil {
+		e.log.Warn("cannot close the runner of a service", "service", r.ID, "revision", r.Revision, "error", err)
+	}
+}
+
+func (e *Engine) closeServices() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var errs []error
+	for _, r := range e.services {
+		errs = append(errs, r.Runner.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Service gives the revision of a service that new requests meet.
+func (e *Engine) Service(id string) (*Service, bool) {
+	r, ok := e.revision(id)
+	if !ok {
+		return nil, false
+	}
+	return r.Service, true
+}
+
+func (e *Engine) revision(id string) (*revision, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, ok := e.services[id]
+	return r, ok
+}

@@ -1,0 +1,69 @@
+package engine_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Many callers at once all get their results, and nothing is left of them: no
+// process, folder, descriptor or goroutine. It runs alone, as it counts what
+// the whole program holds.
+func TestManyCallersLeaveNothing(t *testing.T) {
+	s := serveProbe(t)
+	s.crowd(50) // what is kept is there now
+	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
+	s.crowd(200)
+	deadline := time.Now().Add(patience)
+	for openDescriptors(t) > descriptors || runtime.NumGoroutine() > goroutines {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d descriptors instead of %d, %d goroutines instead of %d",
+				openDescriptors(t), descriptors, runtime.NumGoroutine(), goroutines)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if left := s.workFolders(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// crowd is so many callers at once, each with one request.
+func (s *server) crowd(callers int) {
+	s.t.Helper()
+	inParallel(callers, callers, func() {
+		id, err := s.trySubmit(action("fill").with("number", 100).token(secretValue))
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		e, err := s.Wait(s.t.Context(), serviceID, id)
+		if err != nil || e.Status != execution.Succeeded {
+			s.t.Errorf("%v, %s: %v", err, e.Status, e.Problem)
+		}
+	})
+	s.awaitLoad(store.ServiceLoad{})
+}
+
+// openDescriptors counts those of this program but for the store's, which
+// keeps a few connections and opens them when it needs them.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, descriptor := range open {
+		target, err := os.Readlink(filepath.Join("/proc/self/fd", descriptor.Name()))
+		if err == nil && !strings.Contains(target, "store.db") {
+			n++
+		}
+	}
+	return n
+}

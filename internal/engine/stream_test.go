@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/redact"
+)
+
+func TestSeverity(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]execution.Severity{
+		"2026-01-31 12:00:00.123 | INFO     | src.program:run:12 - text": execution.Info,
+		"2026-01-31 12:00:00.123 | SUCCESS  | src.program:run:12 - text": execution.Notice,
+		"2026-01-31 12:00:00.123 | CRITICAL | src.program:run:12 - text": execution.Error,
+		"2026-01-31 12:00:00,123 | DEBUG    | name - text":               execution.Debug,
+		"2026-01-31 12:00:00,123 - root - ERROR - text":                  execution.Error,
+		"2026-01-31 12:00:00,123 WARNING text":                           execution.Warning,
+		"2026-01-31 12:00:00,123 [ERROR] text":                           execution.Error,
+		"2026-01-31T12:00:00Z module INFO text":                          execution.Info,
+		"DEBUG:root:text":                                                execution.Debug,
+		"ERROR: text":                                                    execution.Error,
+		"[WARN] text":                                                    execution.Warning,
+		"2026/01/31 12:00:00 ERROR text":                                 execution.Error,
+		"time=2026-01-31T12:00:00Z level=ERROR msg=text":                 execution.Error,
+		"level=DEBUG msg=text":                                           execution.Debug,
+		`{"time":"2026-01-31T12:00:00Z","level":"WARN","msg":"text"}`:    execution.Warning,
+		"":                                    "",
+		"text":                                "",
+		"ERROR is a word":                     "",
+		"an ERROR: text":                      "",
+		"INFORMATION: text":                   "",
+		"2026-01-31 the day of the ERROR":     "",
+		"2026-01-31 12:00:00 it was an ERROR": "",
+	} {
+		if got := severityOf(line, ""); got != want {
+			t.Errorf("%q is %q, not %q", line, got, want)
+		}
+	}
+}
+
+// written passes pieces through a stream and gives the lines.
+func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.LogEntry {
+	t.Helper()
+	j := newJournal(masker, 1<<40)
+	var lines []execution.LogEntry
+	j.write = func(entries []execution.LogEntry) error {
+		lines = append(lines, entries...)
+		return nil
+	}
+	j.failed = func(int, error) { t.Error("the log failed") }
+	s := j.stream(execution.Info)
+	for _, piece := range pieces {
+		if n, err := s.Write([]byte(piece)); err != nil || n != len(piece) {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	s.close()
+	j.close()
+	return lines
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	masker := redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-hunter2")}})
+	for _, c := range []struct {
+		name   string
+		pieces []string
+		want   []string
+	}{
+		{"two lines", []string{"a\nb\n"}, []string{"a", "b"}},
+		{"pieces", []string{"a", "b\nc", "d"}, []string{"ab", "cd"}},
+		{"empty lines", []string{"\n\na\n"}, []string{"", "", "a"}},
+		{"CRLF", []string{"a\r\nb\r", "\n"}, []string{"a", "b"}},
+		{"no text", []string{""}, nil},
+		{"secret in pieces", []string{"a hun", "ter2-hunter", "2 b\n"}, []string{"a [redacted] b"}},
+		{"half a secret at the end", []string{"a hunter2-"}, []string{"a hunter2-"}},
+		{"NUL and no UTF-8", []string{"a\x00b\xff\n"}, []string{"a\uFFFDb\uFFFD"}},
+		{"long", []string{strings.Repeat("x", maxLine), strings.Repeat("y", maxLine) + "z\n"},
+			[]string{strings.Repeat("x", maxLine), strings.Repeat("y", maxLine), "z"}},
+		{"long with wide characters", []string{"a" + strings.Repeat("ü", maxLine/2) + "\n"},
+			[]string{"a" + strings.Repeat("ü", maxLine/2-1), "ü"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, line := range written(t, masker, c.pieces...) {
+				got = append(got, line.Message)
+			}
+			if strings.Join(got, "|") != strings.Join(c.want, "|") || len(got) != len(c.want) {
+				t.Errorf("%.200q, not %.200q", got, c.want)
+			}
+		})
+	}
+}
+
+// Whatever a service prints, and however it is cut, the store can take the
+// lines, and no character of the text is lost.
+func FuzzLines(f *testing.F) {
+	f.Add("a\nb", "c\r\n", 1)
+	f.Add(strings.Repeat("ü", maxLine), "\xff\x00", 3)
+	masker := redact.New(nil)
+	f.Fuzz(func(t *testing.T, a, b string, cut int) {
+		text := a + b
+		cut = max(0, min(cut, len(text)))
+		var joined strings.Builder
+		for _, line := range written(t, masker, text[:cut], text[cut:]) {
+			if !utf8.ValidString(line.Message) || strings.ContainsAny(line.Message, "\x00\n") || len(line.Message) > 3*maxLine {
+				t.Fatalf("a line of %d bytes: %.100q", len(line.Message), line.Message)
+			}
+			if !line.Severity.Valid() {
+				t.Fatalf("severity %q", line.Severity)
+			}
+			joined.WriteString(line.Message)
+		}
+		if utf8.ValidString(text) && !strings.ContainsAny(text, "\x00\r\n") && joined.String() != text {
+			t.Fatalf("%d bytes became %d", len(text), joined.Len())
+		}
+	})
+}
+
+// Lines are written in batches, the first at once; what the store refuses does
+// not stop the service.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	j := newJournal(redact.New(nil), 1<<40)
+	first, release := make(chan struct{}, 1), make(chan struct{})
+	writes, lost := 0, 0
+	j.write = func([]execution.LogEntry) error {
+		if writes++; writes == 1 {
+			first <- struct{}{}
+			<-release
+			return nil
+		}
+		return errors.New("the disk is full")
+	}
+	j.failed = func(lines int, _ error) { lost = lines }
+	s := j.stream(execution.Info)
+	const lines = 10_000
+	for i := range lines {
+		if _, err := s.Write([]byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			select {
+			case <-first:
+			case <-time.After(time.Minute):
+				t.Fatal("the first line is not written at once")
+			}
+		}
+	}
+	close(release)
+	s.close()
+	j.close()
+	if writes > 10 || lost != lines-1 {
+		t.Errorf("%d writes, %d lines lost", writes, lost)
+	}
+}
+
+// A service that prints without end is held up by the store, not by what lets
+// the lines of others gather.
+func TestJournalDoesNotLingerOverMuch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal(redact.New(nil), 1<<40)
+		kept := 0
+		j.write = func(entries []execution.LogEntry) error {
+			kept += len(entries)
+			return nil
+		}
+		s := j.stream(execution.Info)
+		text := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
+		begun := time.Now()
+		for range 100 {
+			_, _ = s.Write([]byte(text))
+		}
+		s.close()
+		j.close()
+		if took := time.Since(begun); took > 0 || kept != 100_000 {
+			t.Errorf("%d lines in %v", kept, took)
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// idempotencyPurpose keeps the MACs of bodies apart from other uses of the key.
+const idempotencyPurpose = "idempotency"
+
+// A Submission is a request for an execution.
+type Submission struct {
+	ServiceID string
+	// Body is the JSON object of the request. Submit wipes it.
+	Body []byte
+	// IdempotencyKey recognises the request when it is repeated. Empty: none.
+	IdempotencyKey string
+}
+
+// Submit accepts a request and returns once it is durable; the execution is
+// then PENDING, and started as soon as there is a slot.
+//
+// Errors: signature.Errors, all that is wrong with the body; those that match
+// store.ErrQueueFull, store.ErrIdempotencyMismatch, store.ErrFull, ErrClosed;
+// store.ErrNotFound where there is no such service.
+func (e *Engine) Submit(ctx context.Context, s Submission) (store.Accepted, error) {
+	accepted, err := e.submit(ctx, s)
+	switch {
+	case err != nil:
+		e.config.Observer.Refused(err)
+	case !accepted.Replayed:
+		e.config.Observer.Accepted()
+	}
+	return accepted, err
+}
+
+func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, error) {
+	defer clear(s.Body)
+	r, err := e.enter(s.ServiceID)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	defer e.requests.Done()
+	request, err := r.accept(s.Body)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	defer request.Clear()
+	a, err := e.acceptance(r, s, request)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	claiming := e.tryTakeSlot()
+	if claiming {
+		a.Claim = &store.ClaimTerms{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Limits.Concurrency}
+	}
+	// Before it can have its turn.
+	e.queued.note(a.Execution)
+	accepted, err := e.store.Accept(ctx, a)
+	if accepted.Claimed {
+		e.start(store.Claimed{Execution: accepted.Execution, Request: a.Request, Secrets: a.Secrets})
+	} else if claiming {
+		e.returnSlots(1)
+	}
+	return accepted, err
+}
+
+// enter begins a request, which Close waits for.
+func (e *Engine) enter(serviceID string) (*revision, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		return nil, ErrClosed
+	}
+	r, ok := e.services[serviceID]
+	if !ok {
+		return nil, fmt.Errorf("%w: no service %q", store.ErrNotFound, serviceID)
+	}
+	e.requests.Add(1)
+	return r, nil
+}
+
+// acceptance is what is written for a request, with its secrets sealed.
+func (e *Engine) acceptance(r *revision, s Submission, request *signature.Request) (store.Acceptance, error) {
+	a := store.Acceptance{
+		Execution: execution.Execution{
+			ID: execution.NewID(), ServiceID: r.ID, ServiceRevision: r.Revision, Type: execution.Managed, Tags: request.Tags,
+		},
+		Queue: e.config.Queue,
+	}
+	var err error
+	if a.Request, err = storeRequest(request); err != nil {
+		return a, fmt.Errorf("accept an execution: %w", err)
+	}
+	if a.Secrets, err = e.config.Keyring.Seal(string(a.Execution.ID), vault.Secrets(request.Secrets)); err != nil {
+		return a, fmt.Errorf("seal the secrets of an execution: %w", err)
+	}
+	if s.IdempotencyKey != "" {
+		macs, err := e.config.Keyring.MACs(idempotencyPurpose, s.Body)
+		if err != nil {
+			return a, fmt.Errorf("accept an execution: %w", err)
+		}
+		a.Idempotency = &store.Idempotency{Key: s.IdempotencyKey, MACs: macs}
+	}
+	return a, nil
+}
+
+// A storedRequest is a request as it is kept, without its secrets, which are
+// sealed, and the grants of data pools, which nothing here uses.
+type storedRequest struct {
+	Inputs    map[string]json.RawMessage             `json:"inputs,omitempty"`
+	DataPools map[string]signature.DataPoolReference `json:"dataPools,omitempty"`
+	// Secrets are the names of those that came with the request.
+	Secrets []string `json:"secrets,omitempty"`
+}
+
+func storeRequest(request *signature.Request) ([]byte, error) {
+	stored := storedRequest{
+		Inputs: request.Inputs, DataPools: maps.Clone(request.DataPools),
+		Secrets: slices.Sorted(maps.Keys(request.Secrets)),
+	}
+	for name, reference := range stored.DataPools {
+		reference.Grant = ""
+		stored.DataPools[name] = reference
+	}
+	return json.Marshal(stored)
+}
+
+// body is a request with the same inputs, pools and names of secrets, for
+// another validation.
+func (s storedRequest) body() ([]byte, error) {
+	members := map[string]any{}
+	for name, value := range s.Inputs {
+		members[name] = value
+	}
+	for name, reference := range s.DataPools {
+		members[name] = reference
+	}
+	if len(s.Secrets) > 0 {
+		secrets := map[string]string{}
+		for _, name := range s.Secrets {
+			secrets[name] = ""
+		}
+		members[signature.SecretsKey] = secrets
+	}
+	return json.Marshal(members)
+}

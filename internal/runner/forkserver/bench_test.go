@@ -1,0 +1,83 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+)
+
+// BenchmarkExecution is one execution from its start to its end, cold and warm,
+// open and in a cage.
+func BenchmarkExecution(b *testing.B) {
+	python := complete(b, runnertest.KitPython(b))
+	cold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base()}
+	shutCold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base(), Cage: confined()}
+	options := forkserver.Options{Python: python, Dir: runnertest.PythonProbe(), Environment: base(), Scratch: scratch(b)}
+	forked := prepared(b, options)
+	options.Cage = confined()
+	shutForked := prepared(b, options)
+	options.Standby = 4
+	shutStandby := prepared(b, options)
+	options.Cage = nil
+	standby := prepared(b, options)
+	for _, bench := range []struct {
+		name   string
+		runner runner.Runner
+	}{
+		{"cold", cold}, {"cold/caged", shutCold}, {"forked", forked}, {"forked/caged", shutForked},
+		{"standby", standby}, {"standby/caged", shutStandby},
+	} {
+		b.Run(bench.name, func(b *testing.B) { benchmarkExecution(b, bench.runner) })
+		if err := bench.runner.Close(); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// BenchmarkExecutionImporting is one execution of a service that does nothing
+// but import what others do, in a cage: cold, and by a fork that stands by.
+func BenchmarkExecutionImporting(b *testing.B) {
+	for _, imports := range []string{"json", "numpy", "pandas"} {
+		o := numerical(b, written(b, "import "+imports+"\ndef run(action: str, text: str) -> dict:\n    return {}\n", confined()))
+		o.Standby = 2
+		standby := prepared(b, o)
+		for name, r := range map[string]runner.Runner{
+			"cold":    &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage},
+			"standby": standby,
+		} {
+			b.Run(imports+"/"+name, func(b *testing.B) { benchmarkExecution(b, r) })
+			if err := r.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+	}
+}
+
+func benchmarkExecution(b *testing.B, r runner.Runner) {
+	scratch := inScratch(b)
+	for b.Loop() {
+		run, err := r.Start(context.Background(), runner.Job{
+			ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard,
+			Inputs: map[string]json.RawMessage{"action": json.RawMessage(`"echo"`), "text": json.RawMessage(`"hello"`)},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		outcome, err := run.Wait()
+		if err != nil || outcome != (runner.Outcome{}) {
+			b.Fatalf("%v %+v", err, outcome)
+		}
+		if err := run.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,342 @@
+package forkserver
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
+)
+
+// A fork of a template that waits for its order.
+type fork struct {
+	template *template
+	orders   *net.UnixConn
+	pipes    *process.Pipes
+	wall     *sandbox.Wall // nil if there is none
+	pid      int           // guarded by the template's lock
+	stoodBy  bool          // when it was taken
+	group    *sandbox.Group
+
+	done   chan struct{} // closed when it has ended
+	reason string        // why there was none
+	status unix.WaitStatus
+	known  bool // the status is: the template has told it
+
+	settled sync.Once
+	reached []string // limits
+}
+
+// birthTime is how long a fork may take until it waits for its order.
+const birthTime = 20 * time.Second
+
+// await returns when the fork waits for its order, or cannot any more.
+func (f *fork) await() error {
+	_ = f.orders.SetReadDeadline(time.Now().Add(birthTime))
+	_, from, err := receiveFrom(f.orders, make([]byte, 1))
+	closeAll(from.files)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errUnborn
+	case err != nil:
+		<-f.done
+		if f.reason != "" {
+			return errors.New(f.reason)
+		}
+		return fmt.Errorf("a fork ended before it began: %w", err)
+	}
+	f.template.mu.Lock()
+	defer f.template.mu.Unlock()
+	f.pid = from.pid
+	return f.orders.SetReadDeadline(time.Time{})
+}
+
+func (f *fork) hasEnded() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// discard lets a fork go that is not needed: without an order it ends.
+func (f *fork) discard() {
+	f.release()
+	f.template.background(f.settle)
+}
+
+// release gives up what a fork that does not run was to have.
+func (f *fork) release() {
+	if f.orders != nil {
+		_ = f.orders.Close()
+	}
+	if f.pipes != nil {
+		f.pipes.Abandon()
+	}
+	f.closeWall()
+}
+
+func (f *fork) closeWall() {
+	if f.wall != nil {
+		_ = f.wall.File.Close()
+	}
+}
+
+// settle waits for the end of the fork, ends what it has left in its group, and
+// gives that back.
+func (f *fork) settle() {
+	f.settled.Do(func() {
+		<-f.done
+		if !f.known && f.reason == "" {
+			<-f.template.dead // nobody else joins the group
+		}
+		if f.group != nil {
+			f.reached = f.group.End()
+		}
+	})
+}
+
+// execution is a fork that runs the service, or, if it was lost before it
+// began, a cold process in its place.
+type execution struct {
+	program  *Program
+	template *template
+	fork     *fork
+	room     *apartment // nil if there is no cage
+	command  process.Command
+	tree     process.Tree
+	release  sync.Once
+
+	mu      sync.Mutex
+	runs    bool
+	cold    process.Execution
+	stopped bool
+	gone    chan struct{} // closed when nothing is left of one that has said farewell; nil if it has not
+}
+
+// execution takes a fork for a command.
+func (t *template) execution(p *Program, c process.Command) (process.Execution, error) {
+	room, err := t.apartment(c.Cage)
+	if err != nil {
+		return nil, err
+	}
+	f, err := t.take()
+	if err != nil {
+		return nil, err
+	}
+	if f.group != nil {
+		if err := f.group.Limit(room.limits); err != nil {
+			f.discard()
+			return nil, fmt.Errorf("cannot limit a fork: %w", err)
+		}
+	}
+	t.mu.Lock()
+	t.running++
+	t.mu.Unlock()
+	return &execution{
+		program: p, template: t, fork: f, command: c, room: room,
+		tree: process.Tree{Pid: f.pid, Marker: process.Marker(c.Mark)},
+	}, nil
+}
+
+func (e *execution) Describe(context.Context) ([]byte, error) {
+	return nil, errors.New("a fork does not describe its service")
+}
+
+func (e *execution) Finish() { _ = e.fork.orders.Close() }
+
+// Run sends the order. A fork that has ended before it took it is replaced,
+// unless it was stopped.
+func (e *execution) Run(secrets []process.Secret) error {
+	if e.fork.group == nil {
+		defer e.Finish() // it says no farewell
+	}
+	if e.isStopped() {
+		return nil // as for any program that is stopped early, Wait tells
+	}
+	// Stop must be able to end this, so nothing is locked meanwhile.
+	err := e.send(secrets)
+	e.fork.closeWall()
+	if err != nil {
+		return e.runCold(secrets, err)
+	}
+	e.program.startsWarm(e.fork.stoodBy)
+	e.fork.pipes.Drain(e.command.Stdout, e.command.Stderr, [2][]byte{e.template.printed[0].text, e.template.printed[1].text})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs = true
+	return nil
+}
+
+func (e *execution) isStopped() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
+}
+
+func (e *execution) runCold(secrets []process.Secret, reason error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return nil
+	}
+	e.program.startsCold(Lost, reason.Error())
+	var err error
+	if e.cold, err = e.program.options.Python.Start(e.command, false); err != nil {
+		return err
+	}
+	return e.cold.Run(secrets)
+}
+
+// send writes the order, and wipes what it has written of secrets.
+func (e *execution) send(secrets []process.Secret) error {
+	if err := e.room.furnish(e.fork); err != nil {
+		return err
+	}
+	text, err := e.order(secrets)
+	if err != nil {
+		return err
+	}
+	defer clear(text)
+	header := binary.BigEndian.AppendUint64(nil, uint64(len(text)))
+	if _, err := (&net.Buffers{header, text}).WriteTo(e.fork.orders); err != nil {
+		return err
+	}
+	// Its answer: without one, it has not begun and will not.
+	_, err = io.ReadFull(e.fork.orders, make([]byte, 1))
+	return err
+}
+
+func (e *execution) order(secrets []process.Secret) ([]byte, error) {
+	env := map[string]string{}
+	for _, entry := range e.command.Env {
+		// What the template has, it has told the service while it was
+		// imported, which may have changed it since.
+		if name, value, _ := strings.Cut(entry, "="); !e.template.env[entry] {
+			env[name] = e.room.inside(value)
+		}
+	}
+	_, mark, _ := strings.Cut(e.tree.Marker, "=")
+	head, err := json.Marshal(map[string]any{"env": env, "marker": mark, "bounds": e.room.bounds()})
+	if err != nil {
+		return nil, err
+	}
+	return process.AppendSecrets(head, secrets), nil
+}
+
+// Stop implements [process.Execution].
+func (e *execution) Stop(signal os.Signal, grace time.Duration) {
+	e.mu.Lock()
+	again := e.stopped
+	e.stopped = true
+	cold := e.cold
+	e.mu.Unlock()
+	if cold != nil {
+		cold.Stop(signal, grace)
+		return
+	}
+	if again {
+		e.signal(os.Kill)
+		return
+	}
+	e.signal(signal)
+	go func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			e.signal(os.Kill)
+		case <-e.fork.done:
+		}
+	}()
+}
+
+// signal reaches the group of the fork. The template has reaped it a moment
+// before it says so, and numbers are not given out again that fast.
+func (e *execution) signal(signal os.Signal) {
+	if !e.fork.hasEnded() {
+		e.tree.Signal(signal)
+	}
+}
+
+// CPUTime is how long the processors have worked for the execution.
+func (e *execution) CPUTime() time.Duration {
+	e.mu.Lock()
+	cold := e.cold
+	e.mu.Unlock()
+	if counted, ok := cold.(interface{ CPUTime() time.Duration }); ok {
+		return counted.CPUTime()
+	}
+	if e.fork.group == nil {
+		return 0
+	}
+	return e.fork.group.CPUTime()
+}
+
+// Wait implements [process.Execution].
+func (e *execution) Wait() (process.Outcome, error) {
+	e.mu.Lock()
+	cold, runs := e.cold, e.runs
+	e.mu.Unlock()
+	if runs {
+		if code, ok := e.farewell(); ok {
+			return e.part(code), nil
+		}
+	}
+	defer e.leave()
+	e.Finish()
+	if !runs {
+		e.fork.release()
+	}
+	e.fork.settle()
+	if cold != nil {
+		return cold.Wait()
+	}
+	e.endStrays()
+	if runs {
+		e.fork.pipes.Finish()
+	}
+	if !e.fork.known {
+		// The template was lost, and its forks with it.
+		return process.Outcome{ExitCode: -1, Signal: unix.SignalName(unix.SIGKILL)}, nil
+	}
+	e.program.succeeded()
+	outcome := process.Outcome{
+		ExitCode: e.fork.status.ExitStatus(), Limit: process.ReachedLimit(e.fork.reached), Complete: e.fork.group != nil,
+	}
+	if e.fork.status.Signaled() {
+		outcome.Signal = unix.SignalName(e.fork.status.Signal())
+	}
+	return outcome, nil
+}
+
+// endStrays ends what has left the group of the fork. Orphans are children of
+// the template, which mostly has none.
+func (e *execution) endStrays() {
+	if e.fork.group != nil {
+		return // nobody leaves a group
+	}
+	if !e.fork.known {
+		e.tree.Signal(os.Kill)
+		e.tree.KillStrays()
+		return
+	}
+	for range 100 { // the children of a stray come after it
+		if !e.tree.KillStraysAmong(e.template.strays()) {
+			return
+		}
+	}
+	e.tree.KillStrays()
+}

@@ -1,0 +1,50 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+)
+
+// TestHostile lets a service attack from forks what it attacks from processes
+// that were started cold.
+func TestHostile(t *testing.T) {
+	for name, kit := range map[string]func(testing.TB) process.Python{
+		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+	} {
+		t.Run(name, func(t *testing.T) { attacked(t, complete(t, kit(t))) })
+	}
+}
+
+func attacked(t *testing.T, python process.Python) {
+	t.Helper()
+	workspace, data := t.TempDir(), t.TempDir()
+	if err := os.CopyFS(workspace, os.DirFS(runnertest.PythonProbe())); err != nil {
+		t.Fatal(err)
+	}
+	hidden := []string{data, filepath.Join(data, "master.key"), filepath.Join(data, "executions.db"), filepath.Join(workspace, ".env")}
+	for _, file := range hidden[1:] {
+		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environment := filepath.Dir(filepath.Dir(python.Interpreter))
+	shut := confined()
+	shut.Policy.Hidden, shut.Policy.Readable = []string{data}, []string{environment}
+	shut.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
+	runnertest.Attack(t, runnertest.Target{
+		Machine: shut.Machine, Common: true, Hidden: hidden, Locked: []string{workspace, environment},
+		Open: func(t *testing.T) runner.Runner {
+			return prepared(t, forkserver.Options{
+				Python: python, Dir: workspace, Environment: base(), Standby: 1, Cage: shut, Scratch: filepath.Dir(t.TempDir()),
+			})
+		},
+	})
+}

@@ -1,0 +1,285 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+)
+
+// left is what one execution has left.
+type left struct {
+	outcome runner.Outcome
+	value   map[string]any
+	files   map[string]string
+	stdout  string
+	stderr  string
+}
+
+// service says how the service in testdata is run, with further variables.
+func service(t testing.TB, variables map[string]string, shut *process.Cage) forkserver.Options {
+	t.Helper()
+	dir, err := filepath.Abs("testdata/service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := base()
+	maps.Copy(env, variables)
+	env["EXPECTED_FOLDER"] = dir
+	return forkserver.Options{Python: complete(t, runnertest.KitPython(t)), Dir: dir, Environment: env, Cage: shut, Scratch: scratch(t)}
+}
+
+func cold(o forkserver.Options) runner.Runner {
+	return &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment}
+}
+
+// do has the service do something, to its end.
+func do(t *testing.T, r runner.Runner, action string) left {
+	t.Helper()
+	name, err := json.Marshal(action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	run, err := r.Start(t.Context(), runner.Job{
+		ID: execution.NewID(), Scratch: inScratch(t), Stdout: &stdout, Stderr: &stderr,
+		Inputs:  map[string]json.RawMessage{"action": name},
+		Secrets: []runner.Secret{{Env: "SECRET_API_TOKEN", Value: plaintext.FromString("not-a-real-token")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := left{files: map[string]string{}}
+	if result.outcome, err = run.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	result.stdout, result.stderr = stdout.String(), stderr.String()
+	output, err := run.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := output.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		opened, err := output.Open(file.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(opened)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = opened.Close()
+		if file.Name != runner.ResultJSON {
+			result.files[file.Name] = string(text)
+		} else if err := json.Unmarshal(text, &result.value); err != nil && result.outcome == (runner.Outcome{}) {
+			t.Error(err) // one that was killed may have been about to write it
+		}
+	}
+	_ = output.Close()
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func TestNothingIsVisibleToTheNext(t *testing.T) { each(t, testNothingIsVisibleToTheNext) }
+
+func testNothingIsVisibleToTheNext(t *testing.T, shut *process.Cage) {
+	nothingIsVisible(t, service(t, nil, shut))
+}
+
+func nothingIsVisible(t *testing.T, o forkserver.Options) {
+	t.Helper()
+	want := do(t, cold(o), "look")
+	if o.Cage != nil {
+		// What this program was started with stays outside; a fork has the
+		// socket by which it says farewell.
+		want.value["files"] = []any{"socket"}
+	}
+	for _, standby := range []int{0, 1} {
+		o.Standby = standby
+		r := prepared(t, o)
+		for range 2 {
+			if got := do(t, r, "look"); !reflect.DeepEqual(got.value, want.value) {
+				t.Errorf("%v\ncold: %v\n%s", got.value, want.value, got.stderr)
+			}
+			if got := do(t, r, "change"); got.outcome != (runner.Outcome{}) {
+				t.Errorf("%+v %s", got.outcome, got.stderr)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestForksDiffer(t *testing.T) { each(t, testForksDiffer) }
+
+func testForksDiffer(t *testing.T, shut *process.Cage) {
+	r := prepared(t, service(t, nil, shut))
+	defer func() { _ = r.Close() }()
+	one, two := do(t, r, "random"), do(t, r, "random")
+	for name, value := range one.value {
+		if value == two.value[name] {
+			t.Errorf("%s gives two executions the same: %v", name, value)
+		}
+	}
+	if len(one.value) == 0 {
+		t.Error(one.stderr)
+	}
+}
+
+func TestSeedOfTheServiceStays(t *testing.T) { each(t, testSeedOfTheServiceStays) }
+
+func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
+	for name, text := range map[string]string{
+		"seeded":                "import random\nrandom.seed(42)\n",
+		"seeded by its state":   "import random\nrandom.setstate(random.Random(42).getstate())\n",
+		"seeded from elsewhere": "from random import seed\nseed(42)\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := written(t, text+"import random\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
+			r := prepared(t, o)
+			defer func() { _ = r.Close() }()
+			want := do(t, cold(o), "x").value
+			if one, two := do(t, r, "x"), do(t, r, "x"); !reflect.DeepEqual(one.value, want) || !reflect.DeepEqual(two.value, want) {
+				t.Errorf("%v and %v; cold: %v", one.value, two.value, want)
+			}
+		})
+	}
+	t.Run("used, not seeded", func(t *testing.T) {
+		o := written(t, "import random\nrandom.seed()\nrandom.random()\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
+		r := prepared(t, o)
+		defer func() { _ = r.Close() }()
+		if one, two := do(t, r, "x"), do(t, r, "x"); reflect.DeepEqual(one.value, two.value) {
+			t.Errorf("two executions draw the same number: %v", one.value)
+		}
+	})
+}
+
+// written is a service of this text.
+func written(t testing.TB, program string, shut *process.Cage) forkserver.Options {
+	t.Helper()
+	o := service(t, nil, shut)
+	o.Dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(o.Dir, "src"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Dir, "src", "program.py"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestEndShowsWhatAColdOneShows(t *testing.T) { each(t, testEndShowsWhatAColdOneShows) }
+
+func testEndShowsWhatAColdOneShows(t *testing.T, shut *process.Cage) {
+	endsAsColdOnes(t, shut, func(t testing.TB) process.Python { return complete(t, runnertest.KitPython(t)) })
+}
+
+func endsAsColdOnes(t *testing.T, shut *process.Cage, python func(testing.TB) process.Python) {
+	t.Helper()
+	for _, finalize := range []bool{false, true} {
+		atImport := filepath.Join(t.TempDir(), "import.txt")
+		if shut != nil {
+			shut.Policy.Writable = []string{filepath.Dir(atImport)}
+		}
+		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport}, shut)
+		o.Python, o.Finalize = python(t), finalize
+		r := prepared(t, o)
+		got, want := do(t, r, "end"), do(t, cold(o), "end")
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if got.outcome != want.outcome || got.stdout != want.stdout {
+			t.Errorf("finalize %t: %+v %q; cold: %+v %q\n%s", finalize, got.outcome, got.stdout, want.outcome, want.stdout, got.stderr)
+		}
+		if one, other := lines(got.stderr), lines(want.stderr); !slices.Equal(one, other) {
+			t.Errorf("finalize %t: %q; cold: %q", finalize, one, other)
+		}
+		for _, name := range []string{"open.txt", "log.txt"} {
+			if one, other := lines(got.files[name]), lines(want.files[name]); !slices.Equal(one, other) {
+				t.Errorf("finalize %t: %s: %q; cold: %q\n%s", finalize, name, one, other, got.stderr)
+			}
+		}
+		if one, other := unpacked(t, got.files["open.gz"]), unpacked(t, want.files["open.gz"]); one != "packed" || other != one {
+			t.Errorf("finalize %t: the packed file holds %q; cold: %q", finalize, one, other)
+		}
+		if text, err := os.ReadFile(atImport); err != nil || strings.Count(string(text), "opened at import") != 2 {
+			t.Errorf("finalize %t: a file opened at import holds %q, %v", finalize, text, err)
+		}
+	}
+}
+
+func lines(text string) []string { return slices.Sorted(strings.Lines(text)) }
+
+func unpacked(t *testing.T, packed string) string {
+	t.Helper()
+	reader, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		return err.Error()
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func TestServicesWorkInAFork(t *testing.T) { each(t, testServicesWorkInAFork) }
+
+func testServicesWorkInAFork(t *testing.T, shut *process.Cage) {
+	worksAsCold(t, service(t, nil, shut))
+}
+
+func worksAsCold(t *testing.T, o forkserver.Options) {
+	t.Helper()
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	got, want := do(t, r, "work"), do(t, cold(o), "work")
+	if !reflect.DeepEqual(got.value, want.value) || got.outcome != (runner.Outcome{}) || len(want.value) == 0 {
+		t.Errorf("%+v %v; cold: %v\n%s", got.outcome, got.value, want.value, got.stderr)
+	}
+	if got.stderr != want.stderr {
+		t.Errorf("log %q; cold: %q", got.stderr, want.stderr)
+	}
+	if got := do(t, r, "daemon"); got.outcome != (runner.Outcome{}) || len(got.files) > 0 {
+		t.Errorf("a daemon thread is waited for: %+v %v", got.outcome, got.files)
+	}
+	if code := do(t, r, "exit").outcome.ExitCode; code != 7 {
+		t.Errorf("os._exit(7) gives %d", code)
+	}
+}
+
+func TestWhatTheImportPrintsIsInEveryLog(t *testing.T) { each(t, testWhatTheImportPrintsIsInEveryLog) }
+
+func testWhatTheImportPrintsIsInEveryLog(t *testing.T, shut *process.Cage) {
+	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n", shut)
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	want := do(t, cold(o), "here")
+	for range 2 {
+		if got := do(t, r, "here"); got.stdout != want.stdout || got.stderr != want.stderr || want.stdout != "out\nhere\n" {
+			t.Errorf("%q, %q; cold: %q, %q", got.stdout, got.stderr, want.stdout, want.stderr)
+		}
+	}
+}

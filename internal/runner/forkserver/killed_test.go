@@ -1,0 +1,240 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+)
+
+func TestForkIsKilled(t *testing.T) { each(t, testForkIsKilled) }
+
+func testForkIsKilled(t *testing.T, shut *process.Cage) {
+	r := prepared(t, service(t, nil, shut))
+	defer func() { _ = r.Close() }()
+	template := r.Program().State().Pid
+	_, first := started(t, r)
+	killed := children(t, template)
+	ended, second := started(t, r)
+	if len(killed) != 1 {
+		t.Fatalf("%d forks of one execution", len(killed))
+	}
+	kill(t, killed[0])
+	if got := <-first; got != (runner.Outcome{ExitCode: -1, Signal: "SIGKILL"}) {
+		t.Errorf("an execution whose process is killed ends %+v", got)
+	}
+	select {
+	case <-ended:
+		t.Error("the other one has ended with it")
+	default:
+	}
+	next := do(t, r, "look")
+	if next.value["calls"] != 1.0 {
+		t.Errorf("the next one: %+v %s", next.outcome, next.stderr)
+	}
+	for _, fork := range children(t, template) {
+		kill(t, fork)
+	}
+	<-second
+	if state, stats := r.Program().State(), r.Program().Stats(); state.Pid != template || stats.Warm != 3 {
+		t.Errorf("%+v, %+v", state, stats)
+	}
+}
+
+func TestIdleTemplateIsKilled(t *testing.T) { each(t, testIdleTemplateIsKilled) }
+
+func testIdleTemplateIsKilled(t *testing.T, shut *process.Cage) {
+	o := service(t, nil, shut)
+	o.Standby = 1
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	const executions = 4
+	for range executions { // whether it has been noticed already or not
+		if state := r.Program().State(); state.Warm {
+			kill(t, state.Pid)
+		}
+		// A fork that had begun, in the moment before it went with its
+		// template, does not begin anew: it may have done something already.
+		if got := do(t, r, "look"); got.value["calls"] != 1.0 && got.outcome.Signal != "SIGKILL" {
+			t.Errorf("%+v %s", got.outcome, got.stderr)
+		}
+		if err := r.Program().Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := do(t, r, "look"); got.value["calls"] != 1.0 {
+			t.Errorf("the next one: %+v %s", got.outcome, got.stderr)
+		}
+	}
+	stats := r.Program().Stats()
+	if all := stats.Warm + stats.Cold[forkserver.Preparing] + stats.Cold[forkserver.Refused] + stats.Cold[forkserver.Lost] + stats.Cold[forkserver.Unforkable]; all != 2*executions {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// dies names the folder of the test that TestServerToBeKilled is run for.
+const dies = "QHUBCTL_WARM_TEST_DIES"
+
+// TestServerToBeKilled is the program of which TestServerIsKilled kills one.
+func TestServerToBeKilled(t *testing.T) {
+	shut, ok := map[string]*process.Cage{"open": nil, "caged": confined()}[os.Getenv(dies)]
+	if !ok {
+		t.Skip("it is run by TestServerIsKilled")
+	}
+	o := service(t, nil, shut)
+	o.Standby = 1
+	r := prepared(t, o)
+	template := r.Program().State().Pid
+	started(t, r)
+	forks := children(t, template)
+	for len(forks) < 2 { // the one that stands by is being made
+		runtime.Gosched()
+		forks = children(t, template)
+	}
+	fmt.Println("processes", template, strings.Trim(fmt.Sprint(forks), "[]"))
+	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or nobody is there to do it
+}
+
+// TestServerIsKilled has nothing run on when the program is killed hard: who
+// comes after it says that the execution was interrupted, which must be true.
+func TestServerIsKilled(t *testing.T) {
+	each(t, func(t *testing.T, shut *process.Cage) {
+		how := "open"
+		if shut != nil {
+			how = "caged"
+		}
+		dir := t.TempDir()
+		server := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerToBeKilled$", "-test.v")
+		server.Env = append(os.Environ(), dies+"="+how, "TMPDIR="+dir)
+		server.Stderr = os.Stderr
+		stdin, err := server.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stdin.Close() }()
+		stdout, err := server.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		processes := watched(t, stdout)
+		if err := server.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = server.Wait() // it says that it was killed
+		for pid, handle := range processes {
+			awaitEnd(t, pid, handle)
+		}
+		if len(processes) != 3 {
+			t.Errorf("processes: %v", processes)
+		}
+	})
+}
+
+// watched are handles of the processes that a server to be killed names.
+func watched(t *testing.T, stdout io.Reader) map[int]int {
+	t.Helper()
+	processes := map[int]int{}
+	var said strings.Builder
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		pids, ok := strings.CutPrefix(lines.Text(), "processes ")
+		if !ok {
+			continue
+		}
+		for field := range strings.FieldsSeq(pids) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			handle, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			processes[pid] = handle
+		}
+		return processes
+	}
+	t.Fatalf("the server has ended by itself: %s", said.String())
+	return nil
+}
+
+// awaitEnd waits until a process has ended that is none of ours.
+func awaitEnd(t *testing.T, pid, handle int) {
+	t.Helper()
+	defer func() { _ = unix.Close(handle) }()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			t.Error(err)
+		case n == 0:
+			t.Errorf("process %d has outlived the server", pid)
+		}
+		return
+	}
+}
+
+// TestTemplateIsKilledWhileItImports has the first templates of a service be
+// killed, as where memory is short, before they are ready.
+func TestTemplateIsKilledWhileItImports(t *testing.T) {
+	// Executions have a TMPDIR, and import it as well where they start cold.
+	const deadly = `
+import os, pathlib, signal
+if os.environ.get("TMPDIR") is None:
+    left = pathlib.Path(__file__).with_name("left")
+    if count := int(left.read_text()):
+        left.write_text(str(count - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+`
+	for name, c := range map[string]struct {
+		killed int
+		want   forkserver.Stats // after an execution
+		reason string
+	}{
+		"once":   {1, forkserver.Stats{Warm: 1, Templates: 1, Failed: 1, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
+		"twice":  {2, forkserver.Stats{Warm: 1, Templates: 1, Failed: 2, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
+		"always": {100, forkserver.Stats{Failed: 3, Cold: map[forkserver.Cause]int64{forkserver.Unforkable: 1}}, "importing the service ended the process"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := written(t, deadly+trivial, nil)
+			if err := os.WriteFile(filepath.Join(o.Dir, "src", "left"), []byte(strconv.Itoa(c.killed)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := forkserver.NewRunner(o)
+			defer func() { _ = r.Close() }()
+			if err := r.Program().Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			state := r.Program().State()
+			if state.Warm != (c.reason == "") || !strings.HasPrefix(state.Reason, c.reason) {
+				t.Errorf("%+v", state)
+			}
+			if got := do(t, r, "it"); got.outcome != (runner.Outcome{}) {
+				t.Errorf("%+v %s", got.outcome, got.stderr)
+			}
+			if got := r.Program().Stats(); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%+v, not %+v", got, c.want)
+			}
+		})
+	}
+}

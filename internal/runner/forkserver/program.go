@@ -1,0 +1,324 @@
+package forkserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+)
+
+// Options say which service is kept ready, and how.
+type Options struct {
+	// Python is how the service is started cold.
+	Python process.Python
+	// Dir is the working folder of the service.
+	Dir string
+	// Environment is what the template sees: what all executions share.
+	Environment runner.Environment
+	// Standby is how many forks are kept ready. Zero means none: each is made
+	// when it is needed.
+	Standby int
+	// Idle is how long a template is kept without executions. Zero: for good.
+	Idle time.Duration
+	// Pool is what the template shares its room with those of other services
+	// in; nil: it has all it wants.
+	Pool *Pool
+	// Finalize takes the interpreter of each execution down as a cold one is,
+	// instead of doing only what others can see of that. It costs 10 to 60 ms.
+	Finalize bool
+	// Cage is what the template, and by that its forks, are shut in; nil:
+	// nothing. Forks are kept from each other as far as the machine can do
+	// that. What cannot be forked there is started cold in a cage of its own.
+	Cage *process.Cage
+	// Scratch is the folder below which executions get theirs. It must be
+	// there; those with folders elsewhere start cold where there is a cage.
+	Scratch string
+	// Logger is told of templates that end and of cold starts, at debug level.
+	Logger *slog.Logger
+}
+
+// maxFailures is how often in a row a template may end by itself before its
+// service is started cold for good.
+const maxFailures = 3
+
+// errUnborn is a fork that has not become one.
+var errUnborn = errors.New("a fork of the process that has imported the service did not come to life")
+
+// A State is how a service is started at the moment.
+type State struct {
+	// Warm: a template is ready.
+	Warm bool
+	// Caged: it is shut in, and its forks are with it.
+	Caged bool
+	// Reason says why not; empty while a template is being made.
+	Reason string
+	// Pid of the template, if there is one.
+	Pid int
+	// Import is how long importing the service took.
+	Import time.Duration
+}
+
+// Program starts a service warm where that is possible, and cold otherwise. It
+// implements [process.Program] and is safe for concurrent use.
+type Program struct {
+	options Options
+	files   func() []string
+	// making a template is given up when the program is closed.
+	ctx    context.Context //nolint:containedctx // it lives as long as the program
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	current  *template
+	making   chan struct{} // closed when the one being made is ready, or is not
+	cold     string        // why there will be no template
+	failures int
+	closed   bool
+	active   int // executions
+	stats    Stats
+	idle     *time.Timer
+	retired  sync.WaitGroup
+}
+
+// New is a program without a template yet: Prepare makes one, and so does the
+// first Start.
+func New(options Options) *Program {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	// Where an interpreter lies does not change while it is kept ready.
+	files := sync.OnceValue(options.Python.Files)
+	return &Program{options: options, files: files, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
+}
+
+// Prepare makes a template ahead and returns when it is ready, or when it is
+// known that there will be none: State tells. One that does not come to be ready
+// is followed by another, until there were too many.
+func (p *Program) Prepare(ctx context.Context) error {
+	for again := true; again; {
+		p.mu.Lock()
+		making, failures := p.make(), p.failures
+		p.mu.Unlock()
+		select {
+		case <-making:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		p.mu.Lock()
+		again = p.failures > failures && p.current == nil && p.cold == "" && !p.closed
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// State tells how the service would be started now.
+func (p *Program) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		return State{Reason: p.cold}
+	}
+	return State{Warm: true, Caged: p.current.shut != nil, Pid: p.current.pid, Import: p.current.imported}
+}
+
+// Files implements [process.Program].
+func (p *Program) Files() []string { return p.files() }
+
+// Start implements [process.Program]. Describing is done cold: it is needed
+// once, and a template has nothing to say about it.
+func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
+	if describe {
+		return p.options.Python.Start(c, describe)
+	}
+	t, cause, reason := p.template()
+	if t != nil {
+		e, err := t.execution(p, c)
+		if err == nil {
+			return e, nil
+		}
+		cause, reason = Refused, err.Error()
+		p.release()
+		p.refused(t, err)
+	}
+	p.startsCold(cause, reason)
+	return p.options.Python.Start(c, describe)
+}
+
+// template is the one that is ready, in use until release; nil if there is
+// none, and why, which will be mended for the next time if it can be.
+func (p *Program) template() (t *template, cause Cause, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.current == nil && p.cold != "":
+		return nil, Unforkable, p.cold
+	case p.current == nil:
+		p.make()
+		return nil, Preparing, "the process to be forked is not ready"
+	}
+	p.active++
+	p.stopIdle()
+	p.options.Pool.use(p.current)
+	return p.current, "", ""
+}
+
+// refused gives a template up whose forks do not come to life.
+func (p *Program) refused(t *template, err error) {
+	if !errors.Is(err, errUnborn) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == t {
+		p.failed(err.Error())
+		p.retire()
+	}
+}
+
+// release is called when an execution of a template has ended.
+func (p *Program) release() {
+	p.mu.Lock()
+	p.active--
+	p.awaitIdle()
+	p.mu.Unlock()
+	p.options.Pool.fit() // it may be the one to go
+}
+
+// awaitIdle ends the template when it has done nothing for too long. p.mu is
+// held.
+func (p *Program) awaitIdle() {
+	if p.active == 0 && p.options.Idle > 0 && p.current != nil {
+		p.stopIdle()
+		current := p.current
+		p.idle = time.AfterFunc(p.options.Idle, func() { p.endIdle(current) })
+	}
+}
+
+func (p *Program) stopIdle() {
+	if p.idle != nil {
+		p.idle.Stop()
+	}
+}
+
+func (p *Program) endIdle(t *template) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == 0 && p.current == t {
+		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
+		p.count(func(s *Stats) { s.Idle++ })
+		p.retire()
+	}
+}
+
+// evict ends a template for the room it takes, unless it is in use.
+func (p *Program) evict(t *template) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == 0 && p.current == t {
+		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", t.memory)
+		p.count(func(s *Stats) { s.Evicted++ })
+		p.retire()
+	}
+}
+
+// make begins to make a template unless there is one, one is being made, or
+// there cannot be one. p.mu is held.
+func (p *Program) make() <-chan struct{} {
+	if p.making != nil {
+		return p.making
+	}
+	making := make(chan struct{})
+	if p.current != nil || p.cold != "" || p.closed {
+		close(making)
+		return making
+	}
+	p.making = making
+	p.retired.Go(func() {
+		defer close(making)
+		t, err := startTemplate(p.ctx, p.options)
+		p.made(t, err)
+		p.options.Pool.fit()
+	})
+	return making
+}
+
+func (p *Program) made(t *template, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.making = nil
+	var cold *coldError
+	switch {
+	case errors.As(err, &cold):
+		p.cold = cold.reason
+	case err != nil:
+		p.failed(err.Error())
+	default:
+		p.current = t
+		p.count(func(s *Stats) { s.Templates++ })
+		p.options.Pool.join(p, t)
+		p.awaitIdle()
+		p.retired.Go(func() { p.watch(t) })
+		if p.closed {
+			p.retire()
+		}
+		return
+	}
+	p.options.Logger.Debug("no template", "dir", p.options.Dir, "reason", err)
+}
+
+// failed counts. p.mu is held.
+func (p *Program) failed(reason string) {
+	p.count(func(s *Stats) { s.Failed++ })
+	if p.failures++; p.failures >= maxFailures {
+		p.cold = reason
+	}
+}
+
+// watch waits for the end of a template, and gives up on templates that keep
+// ending by themselves.
+func (p *Program) watch(t *template) {
+	<-t.gone
+	t.end()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == t {
+		p.current = nil
+		p.options.Pool.leave(t)
+		p.options.Logger.Debug("a template ended by itself", "dir", p.options.Dir)
+		p.failed("the process that is forked for each execution keeps ending by itself")
+	}
+}
+
+// succeeded is called when a fork has run to an end of its own.
+func (p *Program) succeeded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = 0
+}
+
+// retire ends the template once its executions have ended. p.mu is held.
+func (p *Program) retire() {
+	p.stopIdle()
+	if p.current != nil {
+		p.options.Pool.leave(p.current)
+		p.current.retire()
+		p.current = nil
+	}
+}
+
+// Close ends the template, at once where none of its executions run, else with
+// the last of them, for which it waits.
+func (p *Program) Close() error {
+	p.cancel()
+	p.mu.Lock()
+	p.closed = true
+	p.retire()
+	p.mu.Unlock()
+	p.retired.Wait()
+	p.options.Logger.Debug("executions were started", "dir", p.options.Dir, "how", p.Stats())
+	return nil
+}

@@ -1,0 +1,30 @@
+package forkserver
+
+import (
+	"maps"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+)
+
+// Runner runs every execution in a fork, or cold where there cannot be one.
+type Runner struct {
+	process.Runner
+	program *Program
+}
+
+// NewRunner is a runner for the service of the options. Prepare may be called
+// on its Program to have the first execution start warm.
+func NewRunner(o Options) *Runner {
+	o.Environment = maps.Clone(o.Environment)
+	program := New(o)
+	return &Runner{process.Runner{Program: program, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage}, program}
+}
+
+// Program is the service as it is started.
+func (r *Runner) Program() *Program { return r.program }
+
+// Close ends the template once the executions have ended, and waits for that.
+func (r *Runner) Close() error { return r.program.Close() }
+
+var _ runner.Runner = (*Runner)(nil)

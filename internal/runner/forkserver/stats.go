@@ -1,0 +1,97 @@
+package forkserver
+
+import (
+	"log/slog"
+	"maps"
+)
+
+// A Cause is why an execution started cold.
+type Cause string
+
+// The causes.
+const (
+	// Preparing: its template was not ready, or had ended.
+	Preparing Cause = "preparing"
+	// Unforkable: its service cannot be forked. State tells why.
+	Unforkable Cause = "unforkable"
+	// Refused: the template did not make a fork for it, or has no place for what
+	// it needs.
+	Refused Cause = "refused"
+	// Lost: its fork ended before it began.
+	Lost Cause = "lost"
+)
+
+// Causes lists all causes.
+func Causes() []Cause { return []Cause{Preparing, Unforkable, Refused, Lost} }
+
+// Stats are how the executions of a service were started so far. No number
+// ever falls.
+type Stats struct {
+	// Warm is how many began as forks.
+	Warm int64
+	// Cold is how many were not, by the cause.
+	Cold map[Cause]int64
+	// Templates is how many have come to be ready.
+	Templates int64
+	// Evicted is how many of them have ended for the room they took, and Idle
+	// how many because nothing was to be started for long.
+	Evicted, Idle int64
+	// Failed is how many have ended by themselves, made no forks any more, or
+	// did not come to be ready.
+	Failed int64
+	// StoodBy is how many forks stood by when an execution needed one, and
+	// Awaited how many were made only then.
+	StoodBy, Awaited int64
+}
+
+// LogValue implements [slog.LogValuer].
+func (s Stats) LogValue() slog.Value {
+	attributes := []slog.Attr{slog.Int64("warm", s.Warm), slog.Int64("templates", s.Templates), slog.Int64("evicted", s.Evicted)}
+	for _, cause := range Causes() {
+		if n := s.Cold[cause]; n > 0 {
+			attributes = append(attributes, slog.Int64("cold: "+string(cause), n))
+		}
+	}
+	return slog.GroupValue(attributes...)
+}
+
+// Stats tells how the service was started since there is this Program.
+func (p *Program) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats.clone()
+}
+
+func (s Stats) clone() Stats {
+	s.Cold = maps.Clone(s.Cold)
+	return s
+}
+
+// count notes something of the program, and of its pool. p.mu is held.
+func (p *Program) count(change func(*Stats)) {
+	change(&p.stats)
+	p.options.Pool.count(change)
+}
+
+// startsWarm notes that an execution has begun as a fork, which stood by for
+// it or had to be made first.
+func (p *Program) startsWarm(stoodBy bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count(func(s *Stats) {
+		s.Warm++
+		if stoodBy {
+			s.StoodBy++
+		} else {
+			s.Awaited++
+		}
+	})
+}
+
+// startsCold notes that an execution is no fork.
+func (p *Program) startsCold(cause Cause, reason string) {
+	p.options.Logger.Debug("an execution starts cold", "dir", p.options.Dir, "cause", string(cause), "reason", reason)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count(func(s *Stats) { s.Cold[cause]++ })
+}

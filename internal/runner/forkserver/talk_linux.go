@@ -1,0 +1,159 @@
+package forkserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxPacket bounds a message of a template.
+	maxPacket = 64 << 10
+	// maxFiles is how many descriptors the kernel takes in one packet.
+	maxFiles = 253
+)
+
+// A message is the answer of a template to its first order.
+type message struct {
+	Ready *struct {
+		Seconds float64 `json:"seconds"`
+		// Places are those of the paths of the walls that are there; their
+		// descriptors follow.
+		Places []int `json:"places"`
+	} `json:"ready"`
+	Cold string `json:"cold"`
+}
+
+// send gives the template an order.
+func (t *template) send(order string, files ...int) error {
+	_, _, err := t.control.WriteMsgUnix([]byte(order), unix.UnixRights(files...), nil)
+	return err
+}
+
+// answer reads the answer of a template to its first order, with the places
+// that it shows.
+func (t *template) answer() (m message, places []*os.File, err error) {
+	buffer := make([]byte, maxPacket)
+	n, from, err := receiveFrom(t.control, buffer)
+	if err == nil {
+		err = json.Unmarshal(buffer[:n], &m)
+	}
+	if err != nil || m.Ready == nil {
+		closeAll(from.files)
+		return m, nil, err
+	}
+	t.pid, places = from.pid, from.files
+	for len(places) < len(m.Ready.Places) && err == nil {
+		before := len(places)
+		if _, from, err = receiveFrom(t.control, buffer); err == nil {
+			places = append(places, from.files...)
+		}
+		if err == nil && len(places) == before {
+			err = errors.New("a template did not answer as it should")
+		}
+	}
+	if err != nil {
+		closeAll(places)
+		return m, nil, err
+	}
+	return m, places, nil
+}
+
+// listen hands on what the template says, to its end.
+func (t *template) listen() {
+	buffer := make([]byte, maxPacket)
+	for {
+		n, from, err := receiveFrom(t.control, buffer)
+		closeAll(from.files)
+		if err != nil {
+			t.lose()
+			return
+		}
+		word, rest, _ := strings.Cut(string(buffer[:n]), " ")
+		first, rest, _ := strings.Cut(rest, " ")
+		number, err := strconv.Atoi(first)
+		if err != nil {
+			continue
+		}
+		switch word {
+		case "failed":
+			t.ended(number, func(f *fork) { f.reason = rest })
+		case "ended":
+			if status, err := strconv.ParseUint(rest, 10, 32); err == nil {
+				t.ended(number, func(f *fork) { f.status, f.known = unix.WaitStatus(status), true })
+			}
+		}
+	}
+}
+
+func closeAll(files []*os.File) {
+	for _, file := range files {
+		_ = file.Close()
+	}
+}
+
+// socketPair makes connected sockets: ours for this program, theirs to be
+// handed to a process, in blocking mode.
+func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	if err := unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		_, _ = unix.Close(pair[0]), unix.Close(pair[1])
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	file := os.NewFile(uintptr(pair[0]), "template")
+	defer func() { _ = file.Close() }() // FileConn has a copy of it
+	theirs = os.NewFile(uintptr(pair[1]), "template")
+	conn, err := net.FileConn(file)
+	ours, ok := conn.(*net.UnixConn)
+	if err != nil || !ok {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return ours, theirs, nil
+}
+
+// An origin is what the kernel tells of a message: the number of the process
+// that has written it, as it counts here, whatever the message says; and the
+// descriptors that came along.
+type origin struct {
+	pid   int
+	files []*os.File
+}
+
+// receiveFrom reads a message.
+func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err error) {
+	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxFiles))
+	n, size, _, _, err := conn.ReadMsgUnix(buffer, control)
+	if err == nil && n == 0 {
+		err = errGone
+	}
+	if err != nil {
+		return n, from, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:size])
+	if err != nil {
+		return n, from, err
+	}
+	for _, m := range messages {
+		if sender, err := unix.ParseUnixCredentials(&m); err == nil {
+			from.pid = int(sender.Pid)
+		}
+		if rights, err := unix.ParseUnixRights(&m); err == nil {
+			for _, fd := range rights {
+				from.files = append(from.files, os.NewFile(uintptr(fd), "place"))
+			}
+		}
+	}
+	if from.pid < 2 {
+		return n, from, errors.New("a template is out of sight")
+	}
+	return n, from, nil
+}

@@ -1,0 +1,127 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
+)
+
+// TestEachPython has forks of the Pythons that the other tests do not run on
+// start, end and work as cold ones do: each keeps its objects in another way.
+func TestEachPython(t *testing.T) {
+	usual, err := testenv.Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"3.10", "3.11", "3.12", "3.13"} {
+		t.Run(version, func(t *testing.T) {
+			switch found := testenv.PythonOf(version); found {
+			case "":
+				t.Skipf("there is no Python %s on this machine", version)
+			case usual:
+				t.Skip("all other tests run on it")
+			default:
+				testPython(t, func(t testing.TB) process.Python { return complete(t, runnertest.KitPythonOf(t, found)) })
+			}
+		})
+	}
+}
+
+func testPython(t *testing.T, python func(testing.TB) process.Python) {
+	o := service(t, nil, nil)
+	o.Python = python(t)
+	t.Run("nothing is visible to the next", func(t *testing.T) { nothingIsVisible(t, o) })
+	t.Run("works as cold", func(t *testing.T) { worksAsCold(t, o) })
+	t.Run("ends as cold", func(t *testing.T) { endsAsColdOnes(t, nil, python) })
+}
+
+// counted is a service that tells which of its objects count who refers to
+// them, after it has taken and dropped a reference to each.
+const counted = `
+import sys
+
+FREE = frozenset({"a", "b"})
+HOLDS = (object(),)
+NESTED = ((1, (str, FREE)), None)
+HOLDS_DEEP = ((1, (str, [])), None)
+OWN = {}
+
+def closing(value):
+    return lambda: value
+
+CLOSURE = closing([])
+
+class Base:
+    def method(self):
+        return super().__init__()
+
+def run(action: str) -> dict:
+    things = {
+        "function": run, "code": run.__code__, "class": type(run), "names": FREE, "nested": NESTED, "module": globals(),
+        "method": Base.__dict__["method"], "constant": run.__code__.co_consts,
+        "holder": HOLDS, "deep": HOLDS_DEEP, "closure": CLOSURE, "own": OWN, "instance": INSTANCE,
+    }
+    counts = {}
+    for name, thing in things.items():
+        before = sys.getrefcount(thing)
+        more = [thing] * 1000
+        counts[name] = sys.getrefcount(thing) != before
+    return counts
+
+INSTANCE = Base()
+`
+
+// TestWhatIsImportedIsNotCounted has forks leave the objects alone that they
+// only use, and let go what somebody may wait for.
+func TestWhatIsImportedIsNotCounted(t *testing.T) {
+	newest := testenv.PythonOf("3.13")
+	if newest == "" {
+		t.Skip("there is no Python 3.13 on this machine, whose objects can be immortal")
+	}
+	for _, finalize := range []bool{false, true} {
+		o := written(t, counted, nil)
+		o.Python, o.Finalize = complete(t, runnertest.KitPythonOf(t, newest)), finalize
+		r := prepared(t, o)
+		got := do(t, r, "count")
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		// Where the interpreter takes itself down, all must go as it would cold.
+		for name, want := range map[string]bool{
+			"function": finalize, "code": finalize, "class": false, "names": finalize, "nested": finalize, "module": finalize,
+			"method": finalize, "constant": finalize,
+			"holder": true, "deep": true, "closure": true, "own": true, "instance": true,
+		} {
+			if got.value[name] != want {
+				t.Errorf("finalize %t: %s is counted: %v\n%s", finalize, name, got.value[name], got.stderr)
+			}
+		}
+	}
+}
+
+// TestForksWithoutARehearsal has a service started warm with which a template
+// cannot rehearse.
+func TestForksWithoutARehearsal(t *testing.T) {
+	r := prepared(t, written(t, `
+import socket
+
+def broken(*args):
+    raise OSError("no more")
+
+socket.socketpair = broken
+
+def run(action: str) -> dict:
+    return {"did": action}
+`, nil))
+	defer func() { _ = r.Close() }()
+	if got := do(t, r, "it"); got.value["did"] != "it" || got.stderr != "" {
+		t.Errorf("%+v %v %s", got.outcome, got.value, got.stderr)
+	}
+	if stats := r.Program().Stats(); stats.Warm != 1 || len(stats.Cold) > 0 {
+		t.Errorf("%+v", stats)
+	}
+}

@@ -1,0 +1,319 @@
+//go:build linux
+
+package forkserver_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
+)
+
+// hostile is a service that does what it is told, and says how that ended.
+const hostile = `
+import ctypes, errno, json, os, signal, socket, sys, tempfile, threading, time
+
+def attempt(f, *args):
+    try:
+        r = f(*args)
+        return "ok" if r is None else str(r)
+    except OSError as e:
+        return errno.errorcode.get(e.errno, str(e))
+
+def call(number, *args):
+    libc = ctypes.CDLL(None, use_errno=True)
+    r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in args])
+    return errno.errorcode[ctypes.get_errno()] if r == -1 else "ok"
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read().decode(errors="replace")
+
+def write(path):
+    with open(path, "a") as f:
+        f.write("x")
+
+def run(action: str) -> dict:
+    out = {}
+    exec(action, {**globals(), "out": out})
+    return out
+`
+
+// need skips a test of what this machine does not give.
+func need(t *testing.T, names ...string) {
+	t.Helper()
+	for _, l := range machine().Layers() {
+		if slices.Contains(names, l.Name) && !l.Held {
+			t.Skipf("this machine does not give %s: %s", l.Name, l.Says)
+		}
+	}
+}
+
+// victim is an execution that waits, and what it has told of itself.
+func victim(t *testing.T, r runner.Runner, script string) (told map[string]any, outcome func() runner.Outcome) {
+	t.Helper()
+	code, err := json.Marshal(script + "\nprint(json.dumps(out), flush=True)\nsys.stdout.flush()\ntime.sleep(600)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer := io.Pipe()
+	var stderr bytes.Buffer
+	run, err := r.Start(t.Context(), runner.Job{
+		ID: execution.NewID(), Scratch: inScratch(t), Stdout: writer, Stderr: &stderr,
+		Inputs: map[string]json.RawMessage{"action": code},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan runner.Outcome, 1)
+	go func() {
+		outcome, err := run.Wait()
+		if err != nil {
+			t.Error(err)
+		}
+		_ = writer.Close()
+		ended <- outcome
+	}()
+	line, err := bufio.NewReader(reader).ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, &told) != nil {
+		t.Fatalf("%v: %q\n%s", err, line, stderr.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	return told, func() runner.Outcome {
+		run.Stop()
+		outcome := <-ended
+		if err := run.Close(); err != nil {
+			t.Error(err)
+		}
+		return outcome
+	}
+}
+
+func hostileService(t *testing.T, standby int) *forkserver.Runner {
+	t.Helper()
+	shut := confined()
+	o := written(t, hostile, shut)
+	o.Standby = standby
+	return prepared(t, o)
+}
+
+func TestForksAreKeptApart(t *testing.T) {
+	need(t, "processes", "filesystem", "proc", "landlock", "syscalls")
+	if err := machine().RequireForks(); err != nil && !errors.As(err, new(*sandbox.MissingError)) {
+		t.Skip("this machine does not keep forks apart: ", err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret.txt")
+	if err := os.WriteFile(secret, []byte("hidden"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, standby := range []int{0, 1} {
+		r := hostileService(t, standby)
+		told, stop := victim(t, r, `
+with open(os.path.join(os.environ["TMPDIR"], "mine"), "w") as f: f.write("private")
+server = socket.socket(socket.AF_UNIX); server.bind("\0qhubctl-warm-test"); server.listen()
+out.update(pid=os.getpid(), template=os.getppid(), folder=os.path.dirname(os.environ["TMPDIR"]))
+`)
+		script := fmt.Sprintf(`
+pid, template, folder, secret = %v, %v, %q, %q
+out["list"] = attempt(os.listdir, os.path.dirname(folder))
+out["read"] = attempt(read, folder + "/tmp/mine")
+out["write"] = attempt(write, folder + "/tmp/other")
+out["list theirs"] = attempt(os.listdir, folder)
+out["remove"] = attempt(os.remove, folder + "/tmp/mine")
+out["link"] = attempt(os.link, folder + "/tmp/mine", os.environ["TMPDIR"] + "/link")
+out["signal"] = attempt(os.kill, pid, 9)
+out["signal template"] = attempt(os.kill, template, 9)
+out["signal init"] = attempt(os.kill, 1, 9)
+out["limits"] = call(302, pid, 0, 0, 0)
+out["priority"] = call(141, 2, 0, 19)
+out["trace"] = call(101, 16, pid, 0, 0)
+out["memory"] = call(310, pid, 0, 0, 0, 0, 0)
+out["environ"] = attempt(read, f"/proc/{pid}/environ")
+out["cmdline"] = attempt(read, f"/proc/{pid}/cmdline")
+out["environ of template"] = attempt(read, f"/proc/{template}/environ")
+out["processes"] = str([n for n in os.listdir("/proc") if n.isdigit()] == [str(os.getpid())])
+def connect():
+    s = socket.socket(socket.AF_UNIX); s.connect("\0qhubctl-warm-test")
+out["abstract"] = attempt(connect)
+out["shared memory"] = call(29, 1, 4096, 0o1777)
+out["hidden"] = attempt(read, secret)
+out["code"] = attempt(write, "src/program.py")
+out["list temp"] = attempt(os.listdir, "/tmp")
+out["mine"] = attempt(write, os.environ["TMPDIR"] + "/mine")
+out["own descriptors"] = str(len(os.listdir("/proc/self/fd")) > 2)
+out["everybody"] = attempt(os.kill, -1, 9)
+`, told["pid"], told["template"], told["folder"], secret)
+		got := do(t, r, script)
+		for key, want := range map[string]string{
+			"list": "EACCES", "read": "EACCES", "write": "EACCES", "list theirs": "EACCES", "remove": "EACCES", "link": "EACCES|EXDEV",
+			"signal": "EPERM", "signal template": "EPERM", "signal init": "EPERM", "limits": "EPERM", "priority": "EPERM", "trace": "EPERM",
+			"memory": "EPERM", "environ": "ENOENT|EACCES|EPERM", "cmdline": "ENOENT|EACCES|EPERM", "environ of template": "ENOENT|EACCES|EPERM",
+			"processes": "True", "abstract": "EPERM", "shared memory": "ENOSYS", "hidden": "ENOENT|EACCES", "code": "EROFS|EACCES",
+			"list temp": "EACCES", "mine": "ok", "own descriptors": "True", "everybody": "EPERM|ESRCH|ok",
+		} {
+			if value, _ := got.value[key].(string); !slices.Contains(strings.Split(want, "|"), value) {
+				t.Errorf("standby %d: %s: %q, want %s", standby, key, value, want)
+			}
+		}
+		if len(got.value) == 0 {
+			t.Errorf("%+v %s", got.outcome, got.stderr)
+		}
+		if outcome := stop(); !outcome.Stopped {
+			t.Errorf("the other execution has not lived on: %+v", outcome)
+		}
+		if !r.Program().State().Warm {
+			t.Error("the template has ended")
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestNothingIsLeftInTemp(t *testing.T) {
+	need(t, "filesystem", "landlock")
+	r := hostileService(t, 1)
+	defer func() { _ = r.Close() }()
+	if got := do(t, r, "write('/tmp/left'); write('/dev/shm/left'); os.makedirs('/tmp/a/b'); out['done'] = 'yes'"); got.value["done"] != "yes" {
+		t.Fatal(got.stderr)
+	}
+	got := do(t, r, "for path in ('/tmp/left', '/dev/shm/left', '/tmp/a'): out[path] = str(os.path.exists(path))")
+	for path, there := range got.value {
+		if there != "False" {
+			t.Errorf("%s is left to the next", path)
+		}
+	}
+	if len(got.value) != 3 {
+		t.Error(got.stderr)
+	}
+}
+
+func TestLimitsOfForks(t *testing.T) {
+	need(t, "memory limit", "process limit")
+	r := hostileService(t, 1)
+	defer func() { _ = r.Close() }()
+	bounded := func(limits runner.Limits, script string) runner.Outcome {
+		t.Helper()
+		code, err := json.Marshal(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr bytes.Buffer
+		run, err := r.Start(t.Context(), runner.Job{
+			ID: execution.NewID(), Scratch: inScratch(t), Stdout: io.Discard, Stderr: &stderr, Limits: limits,
+			Inputs: map[string]json.RawMessage{"action": code},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcome, err := run.Wait()
+		if err != nil {
+			t.Error(err)
+		}
+		if err := run.Close(); err != nil {
+			t.Error(err)
+		}
+		return outcome
+	}
+	// As many as are asked for, and no more: nothing happens unless there is a limit.
+	const fill = `
+path = [l.split(":", 2)[2].strip() for l in open("/proc/self/cgroup") if "memory" in l.split(":")[1]]
+hoard = [b"x" * (1 << 20) for _ in range(256)]
+`
+	if got := bounded(runner.Limits{Memory: 128 << 20}, fill); got.Limit != runner.MemoryLimit || got.Signal != "SIGKILL" {
+		t.Errorf("memory: %+v", got)
+	}
+	if got := bounded(runner.Limits{Memory: 512 << 20}, fill); got != (runner.Outcome{}) {
+		t.Errorf("enough memory: %+v", got)
+	}
+	const threads = `
+for _ in range(64): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+`
+	if got := bounded(runner.Limits{Processes: 20}, threads); got.Limit != runner.ProcessLimit || got.ExitCode == 0 {
+		t.Errorf("processes: %+v", got)
+	}
+	const children = `
+for _ in range(64):
+    if os.fork() == 0: time.sleep(600)
+`
+	if got := bounded(runner.Limits{Processes: 20}, children); got.Limit != runner.ProcessLimit || got.ExitCode == 0 {
+		t.Errorf("processes that stay: %+v", got)
+	}
+	if got := bounded(runner.Limits{Processes: 200}, threads); got != (runner.Outcome{}) {
+		t.Errorf("enough processes: %+v", got)
+	}
+	if !r.Program().State().Warm {
+		t.Error("the template has ended")
+	}
+}
+
+// TestStraysOfForks ends what has left the group, the session and the marker
+// of its fork behind.
+func TestStraysOfForks(t *testing.T) {
+	need(t, "memory limit", "process limit")
+	r := hostileService(t, 1)
+	defer func() { _ = r.Close() }()
+	got := do(t, r, `
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 64)
+        os.execve("/bin/sleep", ["sleep", "600"], {})
+    os._exit(0)
+os.wait()
+out["done"] = "yes"
+`)
+	if got.value["done"] != "yes" {
+		t.Error(got.stderr)
+	}
+	for _, child := range children(t, r.Program().State().Pid) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
+		ended := strings.Contains(string(status), "\nState:\tZ") // and is not reaped yet
+		if err == nil && strings.HasPrefix(string(status), "Name:\tsleep\n") && !ended {
+			t.Error("a process has outlived its execution")
+		}
+	}
+}
+
+func TestColdWhereTheCageCannotHoldIt(t *testing.T) {
+	shut := confined()
+	r := prepared(t, written(t, hostile, shut))
+	defer func() { _ = r.Close() }()
+	pool := t.TempDir()
+	if err := os.WriteFile(filepath.Join(pool, "data.txt"), []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, err := json.Marshal("print(os.getppid() == 1, read(os.path.join('" + pool + "', 'data.txt')))")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	run, err := r.Start(t.Context(), runner.Job{
+		ID: execution.NewID(), Scratch: inScratch(t), Stdout: &stdout, Stderr: &stderr,
+		Inputs: map[string]json.RawMessage{"action": code}, DataPools: map[string]string{"pool": pool},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := run.Close(); err != nil {
+		t.Error(err)
+	}
+	if stdout.String() != "True data\n" {
+		t.Errorf("%q %s", stdout.String(), stderr.String())
+	}
+}

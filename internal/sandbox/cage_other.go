@@ -1,0 +1,73 @@
+//go:build !linux
+
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+// A Machine is what this machine gives to build cages of: nothing, on this
+// system.
+type Machine struct{}
+
+// Detect finds nothing here.
+func Detect(Options) *Machine { return &Machine{} }
+
+// Close gives back what the machine holds.
+func (m *Machine) Close() {}
+
+// Confines tells whether commands can be started in cages at all.
+func (m *Machine) Confines() bool { return false }
+
+// Layers says what is missing.
+func (m *Machine) Layers() []Layer {
+	return []Layer{{
+		Name: "cage", Says: "qhubctl cannot confine services on " + runtime.GOOS + ", only on Linux",
+		Exposes: "a service can do what its user can: read files and memory of the server, and use up the machine",
+	}}
+}
+
+// RequireForks fails as Require does.
+func (m *Machine) RequireForks() error { return m.Require() }
+
+// Network tells whether this machine can hold a policy's network.
+func (m *Machine) Network(n Network) bool { return n == NetworkFull }
+
+// MachineMemory is not known here.
+func MachineMemory() int64 { return 0 }
+
+// DefaultLimits are none here.
+func DefaultLimits() Limits { return Limits{} }
+
+// Protect does nothing here.
+func Protect() error { return nil }
+
+// A Caged is a command in its cage.
+type Caged struct{}
+
+// Start fails with [errors.ErrUnsupported].
+func (m *Machine) Start(*exec.Cmd, Policy) (*Caged, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// Pid is the number of the process.
+func (c *Caged) Pid() int { return 0 }
+
+// Stop does nothing.
+func (c *Caged) Stop(os.Signal) {}
+
+// Complete tells whether no process of the execution can outlive it.
+func (c *Caged) Complete() bool { return false }
+
+// CPUTime is 0.
+func (c *Caged) CPUTime() time.Duration { return 0 }
+
+// CPUSeconds is a time as the system limits that of each process.
+func CPUSeconds(time.Duration) uint64 { return 0 }
+
+// Wait fails with [errors.ErrUnsupported].
+func (c *Caged) Wait() (Outcome, error) { return Outcome{}, errors.ErrUnsupported }

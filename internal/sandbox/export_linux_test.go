@@ -1,0 +1,18 @@
+package sandbox
+
+// Without is a machine that lacks the layers named, to measure and to test
+// what holds without them.
+func (m *Machine) Without(names ...string) *Machine {
+	less := *m
+	for l := range layers {
+		for _, name := range names {
+			if described[l].name == name {
+				less.lacks(l, "left out by a test")
+			}
+		}
+	}
+	if !less.has(layerMemory) && !less.has(layerCount) && !less.has(layerCPU) {
+		less.groups = &groups{}
+	}
+	return &less
+}

@@ -1,0 +1,209 @@
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+// accessTemp is for a /tmp that several executions have: names of others
+// cannot be listed. Semaphores and shared memory lie there, too.
+const accessTemp = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE |
+	unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+	unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR
+
+// ShownAt is where executions that a command with this policy forks find the
+// folder that the policy calls Forks.
+func (m *Machine) ShownAt(p Policy) string {
+	if m.has(layerFilesystem) {
+		return ForksAt
+	}
+	return p.Forks
+}
+
+// Ruleset is the wall between the executions of a command with this policy;
+// nil where the kernel has no Landlock.
+func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
+	if !m.has(layerLandlock) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	ownRoot := m.has(layerFilesystem)
+	b := &builder{machine: m, policy: p}
+	p.Writable = nil
+	switch {
+	case ownRoot: // what is hidden is not there
+		p.Hidden = nil
+	case b.byRoot():
+		p.Hidden = slices.Concat(p.Hidden, rootOnly, []string{p.Forks})
+	default:
+		p.Hidden = slices.Concat(p.Hidden, []string{p.Forks})
+	}
+	list, err := places(m.system, p)
+	if err != nil {
+		return nil, err
+	}
+	b.landlock(list, false)
+	all := fileAccesses(m.abi)
+	r := &Ruleset{own: all &^ accessNodes, read: accessRead, file: accessFile & all}
+	for _, s := range b.program.Steps {
+		switch s.Op {
+		case shim.OpRuleset:
+			r.handled = unix.LandlockRulesetAttr{Handled_access_fs: s.N, Handled_access_net: s.M, Scoped: s.L}
+		case shim.OpAllow:
+			r.rules = append(r.rules, rule{path: s.A, access: s.N})
+		default:
+		}
+	}
+	if ownRoot {
+		r.rules = append(r.rules, rule{path: "/tmp", access: accessTemp & all})
+	}
+	return r, nil
+}
+
+// RequireForks returns an error if executions that are forked in one cage are
+// not kept apart on this machine as those in cages of their own are.
+func (m *Machine) RequireForks() error {
+	if err := m.Require(); err != nil {
+		return err
+	}
+	switch {
+	case m.abi < abiScopes:
+		return errors.New("forks of one process can signal each other: that takes Landlock as of Linux 6.12")
+	case !m.has(layerProc):
+		return errors.New("forks of one process have no list of processes of their own")
+	case m.has(layerUser) && !m.has(layerOwners):
+		return errors.New("forks of one process cannot be given folders: mounts cannot be mapped")
+	}
+	return nil
+}
+
+// A Group bounds one execution that a command in a cage forks, and finds all
+// of its processes. End must be called.
+type Group struct {
+	groups *groups
+	group  *group
+	lists  []*os.File
+	opened *os.File // of lists, the one that is this group's alone
+
+	mu    sync.Mutex
+	ended bool // the group may be another's by now
+}
+
+// Group is a group with these limits; nil where this machine cannot tell the
+// processes of an execution by one.
+func (m *Machine) Group(l Limits) (*Group, error) {
+	if !m.has(layerCount) || !m.has(layerMemory) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	g, err := m.groups.take(l)
+	if err != nil {
+		return nil, err
+	}
+	out := &Group{groups: m.groups, group: g}
+	out.lists = g.joined(Limits{Memory: 1, Processes: 1, CPU: l.CPU, CPUTime: l.CPUTime})
+	if g.dir2 != nil {
+		if out.opened, err = os.OpenFile(filepath.Join(g.h.v2, g.name, "cgroup.procs"), os.O_WRONLY, 0); err != nil {
+			out.End()
+			return nil, err
+		}
+		out.lists = append(slices.Clone(out.lists), out.opened)
+	}
+	return out, nil
+}
+
+// Lists are the files by which a process joins: it writes a 0 to each.
+func (g *Group) Lists() []*os.File { return g.lists }
+
+// Limit sets other limits than those it was made with, where it has one of the
+// kind.
+func (g *Group) Limit(l Limits) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.group.limit(l)
+}
+
+// CPUTime is how long the processors have worked for its processes; 0 where
+// nobody counts, as without a limit.
+func (g *Group) CPUTime() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return 0
+	}
+	return g.group.cpuTime()
+}
+
+// Last tells whether one process is left in the group, of one thread, and none
+// of its limits was run into.
+func (g *Group) Last() bool {
+	return g.group.set.CPUTime == 0 && g.group.current() == 1 &&
+		len(g.group.runInto(func(string, uint64) {})) == 0
+}
+
+// End ends all processes in the group, gives the group back, and tells which
+// limits they ran into.
+func (g *Group) End() []string {
+	g.mu.Lock()
+	g.ended = true
+	g.mu.Unlock()
+	reached := g.group.reached()
+	killed := g.group.end()
+	if killed {
+		_ = g.group.reached()      // what was killed does not count for the next
+		g.group.set.Processes = -1 // to be set anew
+	}
+	if g.opened != nil {
+		_ = g.opened.Close()
+	}
+	// Without a member in one list there is none in the others: who joins, joins
+	// all, and nobody leaves.
+	g.groups.give(g.group, !killed)
+	return reached
+}
+
+// endTime is how long killed processes may take to end.
+const endTime = 2 * time.Second
+
+// end kills all members of a group, which get no children meanwhile; false if
+// there are none.
+func (g *group) end() bool {
+	if g.current() == 0 {
+		return false
+	}
+	list := g.file("pids", "cgroup.procs", "cgroup.procs")
+	members := membersOf(list)
+	if len(members) == 0 {
+		return false
+	}
+	_ = os.WriteFile(g.file("pids", "pids.max", "pids.max"), []byte("0"), 0)
+	for deadline := time.Now().Add(endTime); len(members) > 0 && time.Now().Before(deadline); members = membersOf(list) {
+		for _, pid := range members {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // version 1 does not tell when a group is empty
+	}
+	return true
+}
+
+func membersOf(list string) []int {
+	text, err := os.ReadFile(list)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 1 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

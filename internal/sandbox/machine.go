@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"strings"
+)
+
+// Options are the choices of who runs a server.
+type Options struct {
+	// FirstID and IDs are the numbers of users (and groups) that executions
+	// run as where the server is root, a different one each. Zero takes
+	// numbers that no system gives to anybody.
+	FirstID, IDs uint32
+	// SameUser leaves executions the user of the server, even if that is root.
+	SameUser bool
+}
+
+// The numbers from here on are neither those of people, nor of services, nor
+// of containers, by any convention in use.
+const (
+	defaultFirstID = 0x7000_0000
+	defaultIDs     = 1 << 16
+)
+
+// A Layer is one wall of the cage, as it stands on this machine.
+type Layer struct {
+	// Name is a word.
+	Name string
+	// Held tells whether it is there.
+	Held bool
+	// Says is what it is made of where it is there, else why it is not.
+	Says string
+	// Exposes is what a service can do where it is not there.
+	Exposes string
+	// Optional is a layer without which the cage still holds.
+	Optional bool
+}
+
+// Missing are the layers without which the cage does not hold.
+func (m *Machine) Missing() []Layer {
+	var missing []Layer
+	for _, l := range m.Layers() {
+		if !l.Held && !l.Optional {
+			missing = append(missing, l)
+		}
+	}
+	return missing
+}
+
+// Require returns an error if the cage does not hold on this machine.
+func (m *Machine) Require() error {
+	if missing := m.Missing(); len(missing) > 0 {
+		return &MissingError{missing}
+	}
+	return nil
+}
+
+// A MissingError says what a machine lacks.
+type MissingError struct{ Layers []Layer }
+
+func (e *MissingError) Error() string {
+	names := make([]string, 0, len(e.Layers))
+	for _, l := range e.Layers {
+		names = append(names, l.Name)
+	}
+	return "this machine cannot confine services: missing " + strings.Join(names, ", ")
+}
+
+// Hint says why, layer by layer.
+func (e *MissingError) Hint() string {
+	lines := make([]string, 0, len(e.Layers)+1)
+	for _, l := range e.Layers {
+		lines = append(lines, l.Name+": "+l.Says+" ("+l.Exposes+")")
+	}
+	return strings.Join(append(lines, "qhubctl doctor shows all layers; without --require-sandbox services run with those there are"), "\n")
+}

@@ -1,0 +1,186 @@
+package sandbox
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+// A layer is a wall of the cage. A step of a shim that fails is of one of them.
+type layer uint8
+
+const (
+	layerPrivileges layer = iota
+	layerUser
+	layerOwners
+	layerProcesses
+	layerFilesystem
+	layerProc
+	layerIPC
+	layerLandlock
+	layerSyscalls
+	layerNetwork
+	layerMemory
+	layerCount
+	layerCPU
+	layerServer
+	layers // how many
+)
+
+// A builder puts the program of a shim together.
+type builder struct {
+	machine *Machine
+	policy  Policy
+	program shim.Program
+	flags   uintptr // of clone
+	files   []*os.File
+}
+
+func (b *builder) add(l layer, s shim.Step) {
+	s.Layer = uint8(l)
+	b.program.Steps = append(b.program.Steps, s)
+}
+
+// pass hands a file to the shim and returns its descriptor there.
+func (b *builder) pass(f *os.File) uint64 {
+	b.files = append(b.files, f)
+	return uint64(shim.ControlFD + len(b.files))
+}
+
+// build lists the steps in their order: what needs privileges before they are
+// given up, mounts before Landlock, which forbids them, and the filter last.
+func (b *builder) build(g *group) error {
+	has := b.machine.has
+	if g != nil {
+		for _, tasks := range g.joined(b.policy.Limits) {
+			b.add(layerMemory, shim.Step{Op: shim.OpJoin, N: b.pass(tasks)})
+		}
+	}
+	b.namespaces()
+	if b.policy.Network == NetworkLoopback && has(layerNetwork) {
+		b.add(layerNetwork, shim.Step{Op: shim.OpLoopback})
+	}
+	if b.byRoot() {
+		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
+	}
+	if b.policy.Forks != "" && !has(layerFilesystem) {
+		b.policy.Writable = slices.Concat(b.policy.Writable, []string{b.policy.Forks})
+	}
+	list, err := places(b.machine.system, b.policy)
+	if err != nil {
+		return err
+	}
+	if has(layerFilesystem) {
+		if b.policy.Forks != "" {
+			list = append(list, &place{path: ForksAt, from: b.policy.Forks, kind: placeWritable, late: true})
+		}
+		if err := b.filesystem(list); err != nil {
+			return err
+		}
+	}
+	b.limits()
+	if !has(layerProcesses) {
+		b.add(layerProcesses, shim.Step{Op: shim.OpSubreaper})
+	}
+	b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	b.add(layerPrivileges, shim.Step{Op: shim.OpNoPrivileges})
+	if has(layerLandlock) {
+		b.landlock(list, has(layerFilesystem))
+	}
+	if has(layerSyscalls) {
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
+	}
+	return nil
+}
+
+// DefaultLimits are limits that no service runs into which leaves something to
+// the rest of this machine.
+func DefaultLimits() Limits {
+	memory := MachineMemory()
+	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
+}
+
+// MachineMemory is how many bytes of memory this machine has; zero if that is
+// not known.
+func MachineMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+const (
+	defaultProcesses = 1024
+	maxDefaultTemp   = 1 << 30
+)
+
+// CPUSeconds is a time as the system limits that of each process, which gets
+// SIGXCPU then: the whole of an execution is looked after by who runs it.
+func CPUSeconds(d time.Duration) uint64 {
+	return uint64((max(d, 0) + time.Second - 1) / time.Second)
+}
+
+// PatienceCPU is how many seconds a process may go on after SIGXCPU.
+const PatienceCPU = 2
+
+// ownData is what the runtime of a shim maps, which is under the same limit.
+const ownData = 128 << 20
+
+// byRoot tells whether the service runs as root, if without its powers. Much
+// that others cannot write, below /proc above all, root can, as its owner.
+func (b *builder) byRoot() bool { return os.Geteuid() == 0 && b.program.UID == 0 }
+
+func (b *builder) namespaces() {
+	for _, space := range []struct {
+		layer layer
+		flag  uintptr
+	}{
+		{layerProcesses, unix.CLONE_NEWPID},
+		{layerFilesystem, unix.CLONE_NEWNS},
+		{layerIPC, unix.CLONE_NEWIPC | unix.CLONE_NEWUTS},
+	} {
+		if b.machine.has(space.layer) {
+			b.flags |= space.flag
+		}
+	}
+	if b.policy.Network != NetworkFull && b.machine.has(layerNetwork) {
+		b.flags |= unix.CLONE_NEWNET
+	}
+	if b.flags != 0 && !b.machine.root {
+		b.flags |= unix.CLONE_NEWUSER
+	}
+}
+
+// limits adds limits of each process. What the cgroups of this machine do not
+// bound as a whole is bounded as far as these can.
+func (b *builder) limits() {
+	l := b.policy.Limits
+	limit := func(resource int, value uint64) {
+		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value})
+	}
+	limit(unix.RLIMIT_CORE, 0)
+	if l.OpenFiles > 0 {
+		limit(unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
+	}
+	if l.CPUTime > 0 {
+		soft := CPUSeconds(l.CPUTime)
+		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: unix.RLIMIT_CPU, M: soft, L: soft + PatienceCPU})
+	}
+	if l.FileSize > 0 {
+		limit(unix.RLIMIT_FSIZE, uint64(l.FileSize))
+	}
+	if l.Memory > 0 && !b.machine.has(layerMemory) {
+		limit(unix.RLIMIT_DATA, uint64(l.Memory+ownData))
+	}
+	// Counted by user: a limit for this execution alone if the user is its own
+	// or at least counted apart, in a user namespace. Nobody can tell that it
+	// was reached, so it must not come before that of a cgroup.
+	if l.Processes > 0 && !b.machine.has(layerCount) && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
+		limit(unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks))
+	}
+}

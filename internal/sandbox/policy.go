@@ -1,0 +1,123 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// A Policy is what one execution may see, reach and use up. Folders and files
+// are named by absolute paths; where a path lies in another's folder, the
+// deeper one counts.
+type Policy struct {
+	// Writable are the folders in which the execution leaves its result.
+	Writable []string
+	// Given are folders of the execution that it reads and does not write.
+	Given []string
+	// Scratch are folders of the execution that nobody reads after it, such as
+	// its home: in a root folder of its own they are in memory, empty at first,
+	// and as large as Limits.Temp says, each; else they are like Writable.
+	Scratch []string
+	// Readable is what the service needs beside the system's programs: its
+	// code, its interpreter, its data.
+	Readable []string
+	// Hidden must not be reached though it lies in a readable folder, or in
+	// one of the system.
+	Hidden []string
+	// Network is what it reaches of the network; the zero value is all.
+	Network Network
+	Limits  Limits
+	// Forks is for a command that forks executions which are to be kept from
+	// each other, each by a [Ruleset] and a [Group]: the folder below which
+	// they get folders of their own, later. It is shown as [ForksAt], so that
+	// it lies in no other that they may read.
+	Forks string
+}
+
+// ForksAt is where a command in a root folder of its own finds the folders of
+// the executions that it forks.
+const ForksAt = "/run/executions"
+
+// Network is what an execution reaches of the network.
+type Network string
+
+// The networks.
+const (
+	// NetworkFull is the network of the server.
+	NetworkFull Network = ""
+	// NetworkLoopback is a loopback interface of the execution's own.
+	NetworkLoopback Network = "loopback"
+	// NetworkNone is nothing.
+	NetworkNone Network = "none"
+)
+
+// Limits bound what an execution may use up; zero is no limit, but for Temp.
+type Limits struct {
+	// Memory is in bytes, for all processes of the execution together, with
+	// what lies in its /tmp. Where the machine has no memory cgroups it bounds
+	// the data of each process.
+	Memory int64
+	// Processes is the number of processes and threads, a few of the cage's
+	// own not counted.
+	Processes int
+	// CPU is in cores: 0.5 is half the time of one.
+	CPU float64
+	// CPUTime is how long the processors may work for the execution. Each
+	// process is ended that takes more; that all together have taken more, the
+	// [Outcome] tells, and meanwhile [Caged.CPUTime], where the machine has
+	// cgroups that count.
+	CPUTime time.Duration
+	// OpenFiles is the number of descriptors of a process.
+	OpenFiles int
+	// FileSize is the size of a file, in bytes.
+	FileSize int64
+	// Temp is the size of /tmp, /var/tmp and /dev/shm together, and of each
+	// folder of Scratch, in bytes; zero is 64 MiB.
+	Temp int64
+}
+
+const defaultTemp = 64 << 20
+
+// check finds what would not mean what its writer thinks.
+func (p Policy) check() error {
+	forks := []string{p.Forks}
+	if p.Forks == "" {
+		forks = nil
+	}
+	for _, list := range [][]string{p.Writable, p.Given, p.Scratch, p.Readable, p.Hidden, forks} {
+		for _, path := range list {
+			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+				return fmt.Errorf("cage: %q is not an absolute path in its shortest form", path)
+			}
+		}
+	}
+	switch p.Network {
+	case NetworkFull, NetworkLoopback, NetworkNone:
+	default:
+		return fmt.Errorf("cage: unknown network %q", string(p.Network))
+	}
+	l := p.Limits
+	if l.Memory < 0 || l.Processes < 0 || l.CPU < 0 || l.CPUTime < 0 || l.OpenFiles < 0 || l.FileSize < 0 || l.Temp < 0 {
+		return errors.New("cage: a limit is negative")
+	}
+	return nil
+}
+
+// The limits that can be told to have been reached.
+const (
+	LimitMemory    = "memory"
+	LimitProcesses = "processes"
+	LimitCPUTime   = "cpu-time"
+)
+
+// An Outcome is how an execution ended.
+type Outcome struct {
+	// ExitCode is the code the service gave itself; -1 if a signal ended it.
+	ExitCode int
+	// Signal names the signal that ended it; empty if none did.
+	Signal string
+	// Reached are the limits that the execution ran into, whether it ended by
+	// that or not.
+	Reached []string
+}

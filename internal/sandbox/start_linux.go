@@ -1,0 +1,391 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+// self is this program, even where its file has been replaced since.
+const self = "/proc/self/exe"
+
+const (
+	// setUpTime is how long a shim may take to shut itself in.
+	setUpTime = 30 * time.Second
+	// killTime is how long a shim without a pid namespace may take to end its
+	// descendants, before it is ended itself.
+	killTime = 2 * time.Second
+)
+
+// A Caged is a command in its cage. Wait must be called, once; the other
+// methods may be called by any goroutine.
+type Caged struct {
+	machine *Machine
+	cmd     *exec.Cmd
+	control *os.File
+	group   *group
+	uid     uint32
+	cpuTime time.Duration // the limit
+
+	mu     sync.Mutex
+	reaped bool // the number of the process may be another's by now
+}
+
+// A StartError is why a command could not be started, or not be shut in.
+type StartError struct {
+	Path string
+	Err  error
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("cannot start %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Hint says where to look.
+func (e *StartError) Hint() string {
+	if _, ok := errors.AsType[*stepError](e.Err); ok {
+		return "qhubctl doctor shows what this machine gives to confine services"
+	}
+	return "the program must lie in a folder of the system, or in one that the service may read"
+}
+
+// stepError is a step that failed.
+type stepError struct {
+	layer layer
+	step  shim.Step
+	errno unix.Errno
+}
+
+func (e *stepError) Error() string {
+	on := e.step.B
+	if on == "" {
+		on = e.step.A
+	}
+	if on == "" || e.step.Op == shim.OpFilter {
+		return fmt.Sprintf("%s: %v", described[e.layer].name, e.errno)
+	}
+	return fmt.Sprintf("%s: %s: %v", described[e.layer].name, on, e.errno)
+}
+
+func (e *stepError) Unwrap() error { return e.errno }
+
+// Start runs the command of cmd in a cage. Of cmd it takes path, arguments,
+// environment, folder and standard streams; cmd must not have been started,
+// and is not to be used any more. It returns when the command runs.
+func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
+	if cmd.Err != nil {
+		return nil, cmd.Err
+	}
+	if len(cmd.ExtraFiles) > 0 {
+		return nil, &StartError{cmd.Path, errors.New("in a cage, nothing is open but the standard streams")}
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if !m.Network(p.Network) {
+		return nil, &StartError{cmd.Path, fmt.Errorf("this machine cannot give a service the network %q: %s", string(p.Network), m.says[layerNetwork])}
+	}
+	c, path := &Caged{machine: m, cmd: cmd, cpuTime: p.Limits.CPUTime}, cmd.Path
+	if err := c.start(p); err != nil {
+		c.release()
+		return nil, &StartError{path, err}
+	}
+	return c, nil
+}
+
+func (c *Caged) start(p Policy) error {
+	m, cmd := c.machine, c.cmd
+	b := &builder{machine: m, policy: p}
+	b.program.Path, b.program.Args, b.program.Env, b.program.Dir = cmd.Path, cmd.Args, cmd.Env, cmd.Dir
+	if cmd.Env == nil {
+		b.program.Env = os.Environ()
+	}
+	if m.has(layerUser) {
+		id, err := m.ids.take()
+		if err != nil {
+			return err
+		}
+		c.uid, b.program.UID, b.program.GID = id, id, id
+	}
+	if l := p.Limits; len(m.groups.h.folders()) > 0 && (!m.has(layerProcesses) || l.Memory > 0 || l.Processes > 0 || l.CPU > 0 || l.CPUTime > 0) {
+		var err error
+		if c.group, err = m.groups.take(p.Limits); err != nil {
+			return err
+		}
+	}
+	if err := b.build(c.group); err != nil {
+		return err
+	}
+	if err := c.launch(b); err != nil {
+		return err
+	}
+	report, err := c.report(time.Now().Add(setUpTime))
+	if err == nil && report.Kind == shim.Started {
+		return nil
+	}
+	c.Kill()
+	_ = c.reap()
+	return failureOf(b, report, err)
+}
+
+func failureOf(b *builder, report shim.Report, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("its cage ended before it began: %w", err)
+	case report.Kind != shim.Failed:
+		return nil
+	case report.Step == shim.NotStarted:
+		return unix.Errno(report.Errno)
+	}
+	step := b.program.Steps[report.Step]
+	return &stepError{layer(step.Layer), step, unix.Errno(report.Errno)}
+}
+
+// try goes into a cage and out again.
+func (m *Machine) try(p Policy, g *group) error {
+	b := &builder{machine: m, policy: p}
+	if m.has(layerUser) {
+		b.program.UID, b.program.GID = m.ids.first, m.ids.first
+	}
+	if err := b.build(g); err != nil {
+		return err
+	}
+	c := &Caged{machine: m, cmd: &exec.Cmd{}, group: g}
+	if err := c.launch(b); err != nil {
+		return err
+	}
+	report, err := c.report(time.Now().Add(setUpTime))
+	if err != nil {
+		c.Kill()
+	}
+	_ = c.cmd.Wait()
+	_ = c.control.Close()
+	return failureOf(b, report, err)
+}
+
+// launch turns the command into a shim's, starts it and gives it its program.
+func (c *Caged) launch(b *builder) error {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	_ = unix.SetNonblock(ends[0], true) // so that it can be waited for, and with a deadline
+	c.control = os.NewFile(uintptr(ends[0]), "control")
+	theirs := os.NewFile(uintptr(ends[1]), "control of the shim")
+	defer func() { _ = theirs.Close() }()
+
+	c.cmd.Path, c.cmd.Args, c.cmd.Env, c.cmd.Dir = self, []string{shim.Name}, shim.Environment(1), "/"
+	c.cmd.ExtraFiles = append([]*os.File{theirs}, b.files...)
+	attr := &syscall.SysProcAttr{Setpgid: true, Cloneflags: b.flags &^ unix.CLONE_NEWUSER}
+	if b.flags&unix.CLONE_NEWUSER != 0 {
+		userNamespace(attr)
+	}
+	if c.machine.has(layerProcesses) {
+		attr.Pdeathsig = syscall.SIGKILL // without, a shim that is killed would end nobody
+	} else {
+		c.cmd.Env = shim.Environment(2) // it waits for the server, too
+	}
+	if c.group != nil && c.group.dir2 != nil {
+		attr.UseCgroupFD, attr.CgroupFD = true, int(c.group.dir2.Fd())
+	}
+	c.cmd.SysProcAttr = attr
+	if err := startTied(c.cmd); err != nil {
+		return err
+	}
+	message := b.program.Append(nil)
+	_, err = c.control.Write(message)
+	clear(message) // it holds the environment
+	if err != nil {
+		c.Kill()
+		_ = c.cmd.Wait()
+		c.reaped = true
+	}
+	return err
+}
+
+// userNamespace makes the process root of nothing: the server's user stays the
+// server's user, but may mount in namespaces of its own.
+func userNamespace(attr *syscall.SysProcAttr) {
+	attr.Cloneflags |= unix.CLONE_NEWUSER
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+	// As it is not root there, they would be gone with execve.
+	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP}
+}
+
+// starts carries the commands to start to one OS thread that lives as long as
+// the program: the kernel sends a death signal when the thread that forked
+// ends, not when the program does.
+var starts = sync.OnceValue(func() chan<- func() {
+	queue := make(chan func())
+	go startLoop(queue)
+	return queue
+})
+
+func startLoop(queue <-chan func()) {
+	runtime.LockOSThread()
+	for start := range queue {
+		start()
+	}
+}
+
+func startTied(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	starts() <- func() { done <- startReadable(cmd) }
+	return <-done
+}
+
+// startReadable starts a command. The map of a user namespace is a file in
+// /proc that belongs to root as long as this process may not be looked into,
+// so it may for that moment. What runs in cages does not see it anyway.
+func startReadable(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr.Cloneflags&unix.CLONE_NEWUSER == 0 || os.Geteuid() == 0 {
+		return cmd.Start()
+	}
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err == nil && dumpable != 1 {
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+		defer func() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }()
+	}
+	return cmd.Start()
+}
+
+// Protect keeps other processes of the same user from reading the memory and
+// descriptors of this one, and its memory from core dumps. A server calls it
+// once, when it starts.
+func Protect() error {
+	if err := syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return os.NewSyscallError("setrlimit", err)
+	}
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+}
+
+func (c *Caged) report(deadline time.Time) (shim.Report, error) {
+	if err := c.control.SetReadDeadline(deadline); err != nil {
+		return shim.Report{}, err
+	}
+	return shim.ReadReport(c.control)
+}
+
+// Pid is the number of the shim, which leads the group of the execution.
+func (c *Caged) Pid() int { return c.cmd.Process.Pid }
+
+// Signal sends a signal to the processes of the execution that have not left
+// its group.
+func (c *Caged) Signal(s syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped && c.cmd.Process != nil {
+		_ = unix.Kill(-c.cmd.Process.Pid, s) // gone already: fine
+	}
+}
+
+// Stop sends a signal to the processes of the execution; os.Kill ends all.
+func (c *Caged) Stop(signal os.Signal) {
+	if s, ok := signal.(syscall.Signal); ok && s != syscall.SIGKILL {
+		c.Signal(s)
+		return
+	}
+	c.Kill()
+}
+
+// Complete tells whether no process of the execution can outlive it.
+func (c *Caged) Complete() bool { return c.machine.has(layerProcesses) }
+
+// Kill ends all processes of the execution.
+func (c *Caged) Kill() {
+	if c.machine.has(layerProcesses) {
+		c.Signal(unix.SIGKILL)
+		return
+	}
+	// The shim knows the descendants, and has to live to end them.
+	if raw, err := c.control.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
+	}
+	time.AfterFunc(killTime, func() {
+		c.Signal(unix.SIGKILL)
+	})
+}
+
+// Wait returns when all processes of the execution have ended, or are out of
+// reach where this machine has no list of processes for each.
+func (c *Caged) Wait() (Outcome, error) {
+	report, err := c.report(time.Time{})
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, unix.ECONNRESET) {
+		return Outcome{ExitCode: -1}, fmt.Errorf("cannot wait for the service: %w", err)
+	}
+	waitErr := c.reap()
+	defer c.release()
+	outcome := Outcome{ExitCode: -1}
+	if c.group != nil {
+		outcome.Reached = c.group.reached()
+	}
+	if report.Kind == shim.Ended {
+		computed := time.Duration(report.Computed) * time.Microsecond
+		if c.cpuTime > 0 && computed >= c.cpuTime && !slices.Contains(outcome.Reached, LimitCPUTime) {
+			outcome.Reached = append(outcome.Reached, LimitCPUTime)
+		}
+		status := syscall.WaitStatus(report.Status)
+		if status.Signaled() {
+			outcome.Signal = unix.SignalName(status.Signal())
+		} else {
+			outcome.ExitCode = status.ExitStatus()
+		}
+		return outcome, nil
+	}
+	// The shim has been killed, and with it the service.
+	if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		outcome.Signal = unix.SignalName(status.Signal())
+		return outcome, nil
+	}
+	return outcome, fmt.Errorf("the cage of the service ended without a word: %w", waitErr)
+}
+
+// reap holds the number of the process until nobody signals it any more.
+func (c *Caged) reap() error {
+	for {
+		err := unix.Waitid(unix.P_PID, c.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reaped = true
+	return c.cmd.Wait()
+}
+
+// CPUTime is how long the processors have worked for the execution, until it
+// has ended; 0 where nobody counts, as without a limit.
+func (c *Caged) CPUTime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reaped || c.group == nil {
+		return 0
+	}
+	return c.group.cpuTime()
+}
+
+func (c *Caged) release() {
+	if c.control != nil {
+		_ = c.control.Close()
+	}
+	if c.group != nil {
+		// Nobody outlives the init of a list of processes: that need not be seen.
+		c.machine.groups.give(c.group, c.reaped && c.machine.has(layerProcesses))
+	}
+	if c.uid != 0 {
+		c.machine.ids.give(c.uid)
+	}
+}

@@ -1,0 +1,384 @@
+package sandbox
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+// systemFolders are what programs of the system need, and hold nothing of the
+// platform's or of people's.
+var systemFolders = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
+	// Certificates, on some systems.
+	"/var/lib/ca-certificates",
+	// How names are resolved.
+	"/run/systemd/resolve",
+}
+
+// systemFiles are in /etc, but often links to elsewhere.
+var systemFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/hostname"}
+
+// rootOnly is what root can read in the folders of the system: hidden where
+// executions are run by root.
+var rootOnly = []string{
+	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/security/opasswd", "/etc/sudoers", "/etc/sudoers.d",
+	"/etc/ssl/private", "/etc/ssh", "/etc/krb5.keytab", "/etc/docker", "/etc/kubernetes", "/etc/wireguard",
+	"/etc/NetworkManager/system-connections", "/etc/letsencrypt",
+}
+
+var devices = []string{"null", "zero", "full", "random", "urandom"}
+
+// A placeKind says what is to be seen at a path. Where several say something
+// of the same path, the later one here counts.
+type placeKind int
+
+const (
+	placeSystem placeKind = iota
+	placeTemp
+	placeReadable
+	placeGiven
+	placeScratch
+	placeWritable
+	placeHidden
+)
+
+// A place is a path and what is to be seen there.
+type place struct {
+	path   string
+	from   string // what is shown there, if not what is at path
+	kind   placeKind
+	file   bool
+	parent *place
+	// late places are mounted when what was mounted until then is read-only.
+	late bool
+}
+
+func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
+
+// A system is what every cage on this machine shows, found out once.
+type system struct {
+	folders []string          // and files
+	links   map[string]string // such as /bin → usr/bin
+}
+
+func findSystem() system {
+	s := system{links: map[string]string{}}
+	for _, dir := range systemFolders {
+		info, err := os.Lstat(dir)
+		if err != nil {
+			continue
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			s.folders = append(s.folders, dir)
+		} else if target, err := os.Readlink(dir); err == nil {
+			s.links[dir] = target
+		}
+	}
+	for _, file := range systemFiles {
+		target, err := filepath.EvalSymlinks(file)
+		if err == nil && !slices.ContainsFunc(s.folders, func(dir string) bool { return within(target, dir) }) {
+			s.folders = append(s.folders, target)
+		}
+	}
+	return s
+}
+
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
+
+// places lists what a policy shows, parents before children. What is hidden
+// anyway, as it lies in no visible folder, is left out.
+func places(s system, p Policy) ([]*place, error) {
+	byPath := map[string]*place{}
+	add := func(path string, kind placeKind) {
+		if kind == placeReadable && slices.Contains(s.folders, path) {
+			return // all can read it already
+		}
+		if old := byPath[path]; old == nil || old.kind < kind {
+			byPath[path] = &place{path: path, kind: kind}
+		}
+	}
+	for _, path := range s.folders {
+		add(path, placeSystem)
+	}
+	add("/tmp", placeTemp)
+	for kind, paths := range map[placeKind][]string{
+		placeReadable: p.Readable, placeGiven: p.Given, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
+	} {
+		for _, path := range paths {
+			add(path, kind)
+			if kind != placeHidden {
+				continue
+			}
+			// A secret is hidden by whatever name it goes.
+			if target, err := filepath.EvalSymlinks(path); err == nil {
+				add(target, kind)
+			}
+		}
+	}
+	list := make([]*place, 0, len(byPath))
+	for _, pl := range byPath {
+		list = append(list, pl)
+	}
+	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.path, b.path) })
+	var kept []*place
+	for _, pl := range list {
+		for _, above := range slices.Backward(kept) {
+			if within(pl.path, above.path) {
+				pl.parent = above
+				break
+			}
+		}
+		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		needed, err := pl.needed()
+		if err != nil {
+			return nil, err
+		}
+		if needed {
+			kept = append(kept, pl)
+		}
+	}
+	return kept, nil
+}
+
+// needed tells whether there is anything to be done for a place that knows its
+// parent, and finds out what it is.
+func (pl *place) needed() (bool, error) {
+	switch {
+	case pl.kind == placeTemp:
+		return true, nil
+	case pl.kind == placeHidden && !pl.shown():
+		return false, nil
+	case pl.shown() && isLink(pl.path):
+		// To be seen already; what it leads to is named by itself, or not to
+		// be seen.
+		return false, nil
+	}
+	info, err := os.Stat(pl.path)
+	if err != nil {
+		if pl.kind == placeHidden {
+			return false, nil // nothing there to be hidden
+		}
+		return false, fmt.Errorf("cage: %w", err)
+	}
+	pl.file = !info.IsDir()
+	return !seen(pl, info), nil
+}
+
+// shown tells whether the parent of a place shows what is there on the disk.
+func (pl *place) shown() bool {
+	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
+}
+
+// seen tells whether all may read a place already, in a folder of the system.
+func seen(pl *place, info os.FileInfo) bool {
+	needed := os.FileMode(0o005)
+	if pl.file {
+		needed = 0o004
+	}
+	return pl.kind == placeReadable && pl.parent != nil && pl.parent.kind == placeSystem && info.Mode()&needed == needed
+}
+
+// mountPoint makes the mount point of a place, where it is in a folder that
+// was made empty. In any other it is there.
+func (b *builder) mountPoint(pl *place) {
+	if pl.shown() {
+		return
+	}
+	op := shim.OpMkdir
+	if pl.file {
+		op = shim.OpTouch
+	}
+	b.add(layerFilesystem, shim.Step{Op: op, A: inRoot(pl.path), N: 0o755})
+}
+
+// inRoot is a path as it is called while the new root is the current folder.
+func inRoot(path string) string {
+	if path == "/" {
+		return "."
+	}
+	return path[1:]
+}
+
+// The new root is put together here; any folder that is there will do.
+const workshop = "/proc"
+
+const (
+	attrReadOnly = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	attrWritable = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	noTricks     = unix.MS_NOSUID | unix.MS_NODEV
+)
+
+// filesystem adds the steps to a root folder of the execution's own.
+func (b *builder) filesystem(list []*place) error {
+	add := func(s shim.Step) { b.add(layerFilesystem, s) }
+	add(shim.Step{Op: shim.OpMount, B: "/", N: unix.MS_REC | unix.MS_PRIVATE})
+	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: workshop, C: "tmpfs", D: "mode=755,size=1m,nr_inodes=4k", N: noTricks})
+	add(shim.Step{Op: shim.OpChdir, A: workshop})
+	for _, pl := range list {
+		if pl.parent == nil {
+			b.mountPoint(pl)
+		}
+	}
+	for _, dir := range []string{"dev", "proc", "run", "var/tmp"} {
+		add(shim.Step{Op: shim.OpMkdir, A: dir, N: 0o755})
+	}
+	for _, link := range slices.Sorted(maps.Keys(b.machine.system.links)) {
+		add(shim.Step{Op: shim.OpSymlink, A: b.machine.system.links[link], B: inRoot(link)})
+	}
+	for _, late := range []bool{false, true} {
+		for _, pl := range list {
+			if pl.late != late {
+				continue
+			}
+			if err := b.show(pl, list); err != nil {
+				return err
+			}
+		}
+		if !late {
+			// All in one call, with what is mounted below the system's folders.
+			add(shim.Step{Op: shim.OpAttr, A: ".", N: attrReadOnly})
+			b.devices()
+		}
+	}
+	if b.machine.has(layerProc) {
+		flags := uint64(noTricks | unix.MS_NOEXEC)
+		if b.byRoot() {
+			flags |= unix.MS_RDONLY
+		}
+		var data string
+		if b.policy.Forks != "" && b.machine.has(layerLandlock) {
+			data = "hidepid=ptraceable" // by which forked executions do not see each other
+		}
+		// It wants to see the /proc there was.
+		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", D: data, N: flags})
+	}
+	add(shim.Step{Op: shim.OpRoot})
+	return nil
+}
+
+// show adds the steps that make one place visible.
+func (b *builder) show(pl *place, list []*place) error {
+	if pl.parent != nil && pl.parent.kind == placeTemp {
+		b.mountPoint(pl)
+	}
+	at := inRoot(pl.path)
+	switch pl.kind {
+	case placeHidden:
+		if pl.file {
+			// A device on a mount without devices cannot even be opened.
+			b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "/dev/null", B: at, N: attrReadOnly})
+			return nil
+		}
+		b.hide(pl, list)
+	case placeTemp:
+		b.temporary(at, "mode=1777")
+		// One limit for all three.
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
+	case placeSystem:
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at})
+	case placeScratch:
+		mode := "mode=700"
+		if id := b.program.UID; id != 0 {
+			mode += fmt.Sprintf(",uid=%d,gid=%d", id, id)
+		}
+		b.temporary(at, mode)
+	case placeReadable, placeGiven, placeWritable:
+		attr := uint64(attrReadOnly)
+		if pl.kind == placeWritable {
+			attr = attrWritable
+		}
+		space, err := b.ownedBy(pl)
+		if err != nil {
+			return err
+		}
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.source(), B: at, N: attr, M: space})
+	}
+	return nil
+}
+
+// temporary mounts an empty file system in memory, which ends with the cage.
+func (b *builder) temporary(at, mode string) {
+	size := cmp.Or(b.policy.Limits.Temp, defaultTemp)
+	// Inodes take memory, too.
+	data := fmt.Sprintf("%s,size=%d,nr_inodes=%d", mode, size, max(1024, size/4096))
+	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
+}
+
+// hide covers a folder by an empty one. It can be passed through where
+// something in it is to be seen, such as the folder of this execution among
+// those of all.
+func (b *builder) hide(pl *place, list []*place) {
+	at, mode := inRoot(pl.path), "000"
+	inside := func(other *place) bool { return other.parent == pl }
+	if slices.ContainsFunc(list, inside) {
+		mode = "711"
+	}
+	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: "size=64k,mode=" + mode, N: noTricks})
+	for _, other := range list {
+		if inside(other) {
+			b.mountPoint(other)
+		}
+	}
+	b.add(layerFilesystem, shim.Step{Op: shim.OpAttr, A: at, N: attrReadOnly})
+}
+
+// errNotMapped is why folders that are made later cannot be an execution's.
+var errNotMapped = errors.New("folders on this file system cannot be shown as another user's")
+
+// ownedBy returns the descriptor, in the shim, of the namespace that makes the
+// files of a place those of the execution's user; 0 for none.
+func (b *builder) ownedBy(pl *place) (uint64, error) {
+	if b.program.UID == 0 {
+		return 0, nil
+	}
+	space, err := b.machine.ids.space(pl.source(), b.program.UID)
+	if err != nil {
+		return 0, err
+	}
+	if space == nil {
+		if b.policy.Forks != "" && pl.kind == placeWritable {
+			return 0, errNotMapped
+		}
+		if pl.kind == placeWritable || pl.kind == placeGiven {
+			return 0, own(pl.path, b.program.UID)
+		}
+		return 0, nil
+	}
+	return b.pass(space), nil
+}
+
+// devices adds a /dev with what does no harm.
+func (b *builder) devices() {
+	add := func(s shim.Step) { b.add(layerFilesystem, s) }
+	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
+	for _, name := range devices {
+		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+	}
+	add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
+	}
+	for _, name := range devices {
+		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
+	}
+	// All in one call: devices are written to on read-only mounts, too.
+	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
+}
