@@ -38,13 +38,13 @@ import (
 //	finish    the end is written
 //	whole     until who waits for the end knows it
 func BenchmarkBudget(b *testing.B) {
-	engine, t := tracedEngine(b)
+	running, t := tracedEngine(b)
 	for range 30 {
-		t.execute(b, engine)
+		t.execute(b, running)
 	}
 	begins, takes := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for b.Loop() {
-		for name, s := range t.execute(b, engine) {
+		for name, s := range t.execute(b, running) {
 			begins[name] = append(begins[name], s.begin)
 			takes[name] = append(takes[name], s.end-s.begin)
 		}
@@ -92,11 +92,11 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	ring, err := vault.OpenFile(filepath.Join(dir, "master.key"))
 	must(err)
 	t := &trace{spans: map[string]span{}, finished: make(chan struct{}, 1)}
-	engine, err := engine.Open(b.Context(), engine.Config{Store: &tracedStore{executions, t}, Keyring: ring, Dir: dir})
+	running, err := engine.Open(b.Context(), engine.Config{Store: &tracedStore{executions, t}, Keyring: ring, Dir: dir})
 	must(err)
 	machine := sandbox.Detect(sandbox.Options{})
 	b.Cleanup(func() {
-		if err := engine.Close(context.Background()); err != nil {
+		if err := running.Close(context.Background()); err != nil {
 			b.Error(err)
 		}
 		if err := executions.Close(); err != nil {
@@ -109,14 +109,14 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	forks := forkserver.NewRunner(forkserver.Options{
 		Python: launcher(b, filepath.Join(dir, "launcher")), Dir: filepath.Join(dir, "service"), Environment: env, Standby: 2,
 		Cage:    &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
-		Scratch: engine.Scratch(),
+		Scratch: running.Scratch(),
 	})
 	must(forks.Program().Prepare(b.Context()))
 	if state := forks.Program().State(); !state.Warm {
 		b.Fatalf("the service starts cold: %s", state.Reason)
 	}
-	must(engine.SetService(&engine.Service{ID: "bench", Revision: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
-	return engine, t
+	must(running.SetService(&engine.Service{ID: "bench", Revision: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
+	return running, t
 }
 
 // launcher is a Python with our kit, and the programs that start a service.
@@ -160,24 +160,24 @@ func (t *trace) step(name string, begun time.Time) {
 }
 
 // execute runs an execution and gives its steps.
-func (t *trace) execute(b *testing.B, engine *engine.Engine) map[string]span {
+func (t *trace) execute(b *testing.B, running *engine.Engine) map[string]span {
 	b.Helper()
 	t.mu.Lock()
 	clear(t.spans)
 	t.begun = time.Now()
 	t.mu.Unlock()
-	accepted, err := engine.Submit(b.Context(), engine.Submission{ServiceID: "bench", Body: []byte(`{"data": {"n": 1}}`)})
+	accepted, err := running.Submit(b.Context(), engine.Submission{ServiceID: "bench", Body: []byte(`{"data": {"n": 1}}`)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	id := accepted.Execution.ID
-	e, err := engine.Wait(b.Context(), "bench", id)
+	e, err := running.Wait(b.Context(), "bench", id)
 	if err != nil || e.Status != execution.Succeeded {
 		b.Fatalf("%s %+v: %v", e.Status, e.Problem, err)
 	}
 	t.step("whole", t.begun)
 	<-t.finished // may be told after those who wait for it
-	result, err := engine.Result(b.Context(), id)
+	result, err := running.Result(b.Context(), id)
 	var ran struct{ At int64 }
 	if err == nil {
 		err = json.Unmarshal(result.Value, &ran)
