@@ -107,8 +107,8 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	env := runner.BaseEnvironment()
 	env["PYTHONUNBUFFERED"], env["PYTHONDONTWRITEBYTECODE"] = "1", "1"
 	forks := forkserver.NewRunner(forkserver.Options{
-		Python: launcher(b, filepath.Join(dir, "launcher")), Dir: filepath.Join(dir, "service"), Environment: env, Standby: 2,
-		Cage:    &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
+		Python: launcher(b, filepath.Join(dir, "launcher")), Dir: filepath.Join(dir, "service"), Environment: env, Spares: 2,
+		Sandbox: &process.Sandbox{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
 		Scratch: running.Scratch(),
 	})
 	must(forks.Program().Prepare(b.Context()))
@@ -122,7 +122,7 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 // launcher is a Python with our kit, and the programs that start a service.
 func launcher(b *testing.B, dir string) process.Python {
 	b.Helper()
-	kit := venv(b, "bench-kit", kitWheel(b))
+	sdk := venv(b, "bench-kit", sdkWheel(b))
 	files := map[string][]byte{"launcher.py": process.LauncherSource}
 	err := fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
@@ -137,7 +137,7 @@ func launcher(b *testing.B, dir string) process.Python {
 		goWrite(b, filepath.Join(dir, name), string(text))
 	}
 	return process.Python{
-		Interpreter: testenv.Program(kit, "python"), Launcher: filepath.Join(dir, "launcher.py"), Entrypoint: "src.program:run",
+		Interpreter: testenv.Program(sdk, "python"), Launcher: filepath.Join(dir, "launcher.py"), Entrypoint: "src.program:run",
 	}
 }
 
@@ -201,7 +201,7 @@ type tracedStore struct {
 	trace *trace
 }
 
-func (s *tracedStore) Accept(ctx context.Context, a store.Acceptance) (store.Accepted, error) {
+func (s *tracedStore) Accept(ctx context.Context, a store.NewExecution) (store.Accepted, error) {
 	defer s.trace.step("accept", time.Now())
 	return s.Store.Accept(ctx, a)
 }
@@ -211,7 +211,7 @@ func (s *tracedStore) Start(ctx context.Context, id execution.ID, owner string) 
 	return s.Store.Start(ctx, id, owner)
 }
 
-func (s *tracedStore) Finish(ctx context.Context, c store.Completion) (execution.Execution, error) {
+func (s *tracedStore) Finish(ctx context.Context, c store.FinishParams) (execution.Execution, error) {
 	defer func() { s.trace.finished <- struct{}{} }()
 	defer s.trace.step("finish", time.Now())
 	return s.Store.Finish(ctx, c)

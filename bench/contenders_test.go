@@ -43,23 +43,23 @@ type contender struct {
 func contenders(b *testing.B) []contender {
 	b.Helper()
 	qhubctl := built(b)
-	kit := venv(b, "bench-kit", kitWheel(b))
-	published := venv(b, "bench-published", publishedServer...)
+	sdk := venv(b, "bench-kit", sdkWheel(b))
+	upstream := venv(b, "bench-published", publishedServer...)
 	serve := func(dir string, port int, more ...string) *exec.Cmd {
 		return exec.Command(qhubctl, append([]string{"serve", dir, "--quiet", "--port", strconv.Itoa(port)}, more...)...)
 	}
-	python := []string{"--python", testenv.Program(kit, "python")}
+	python := []string{"--python", testenv.Program(sdk, "python")}
 	ours := func(dir string, port int) *exec.Cmd { return serve(dir, port, python...) }
 	open := func(dir string, port int) *exec.Cmd { return serve(dir, port, append(python, "--no-sandbox")...) }
 	golang := func(dir string, port int) *exec.Cmd { return serve(dir, port) }
 	direct := func(dir string, port int) *exec.Cmd {
-		command := exec.Command(testenv.Program(published, "python"), "-m", "uvicorn", "qhub_serve.app:app", "--port", strconv.Itoa(port),
+		command := exec.Command(testenv.Program(upstream, "python"), "-m", "uvicorn", "qhub_serve.app:app", "--port", strconv.Itoa(port),
 			"--log-level", "error", "--app-dir", dir)
 		command.Env = append(os.Environ(), "ENTRYPOINT=src.program:run", "WORKSPACE="+dir, "LOG_LEVEL=ERROR")
 		return command
 	}
 	reload := func(dir string, port int) *exec.Cmd {
-		return exec.Command(testenv.Program(published, "qhub-serve"), "--workspace", dir, "--port", strconv.Itoa(port), "--log-level", "ERROR")
+		return exec.Command(testenv.Program(upstream, "qhub-serve"), "--workspace", dir, "--port", strconv.Itoa(port), "--log-level", "ERROR")
 	}
 	return []contender{
 		{name: "qhubctl", command: ours, waits: true},
@@ -87,7 +87,7 @@ func venv(b *testing.B, label string, packages ...string) string {
 
 // kitWheel is the wheel of our kit, as `init` places it, where it is found
 // again: an environment is made anew when it lies elsewhere.
-func kitWheel(b *testing.B) string {
+func sdkWheel(b *testing.B) string {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "service")
 	timed(b, "", os.Environ(), built(b), "init", dir, "--quiet", "--lang", "python")

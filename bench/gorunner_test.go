@@ -28,28 +28,28 @@ func BenchmarkGoRunner(b *testing.B) {
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	open := &process.Runner{Program: process.Binary{Path: program}, Dir: workspace, Environment: runner.BaseEnvironment()}
-	caged := &process.Runner{
+	sandboxed := &process.Runner{
 		Program: open.Program, Dir: open.Dir, Environment: open.Environment,
-		Cage: &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
+		Sandbox: &process.Sandbox{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.DefaultLimits()}},
 	}
-	folders := runner.NewFolders(b.TempDir())
+	folders := runner.NewDirPool(b.TempDir())
 	defer func() { _ = folders.Close() }()
 
-	var bareTimes, openTimes, cagedTimes goTimes
+	var bareTimes, openTimes, sandboxedTimes goTimes
 	for b.Loop() {
 		bareTimes.measure(b, func() { goRun(b, workspace, env.List(), program) })
 		openTimes.measure(b, func() { runOnce(b, open, folders) })
-		cagedTimes.measure(b, func() { runOnce(b, caged, folders) })
+		sandboxedTimes.measure(b, func() { runOnce(b, sandboxed, folders) })
 	}
 	for _, way := range []struct {
 		name  string
 		times goTimes
-	}{{"bare", bareTimes}, {"open", openTimes}, {"caged", cagedTimes}} {
-		b.ReportMetric(goMedian(way.times.wall), way.name+"-ms")
+	}{{"bare", bareTimes}, {"open", openTimes}, {"caged", sandboxedTimes}} {
+		b.ReportMetric(goMedian(way.times.elapsed), way.name+"-ms")
 		b.ReportMetric(goMedian(way.times.cpu), way.name+"-cpu-ms")
 	}
-	b.ReportMetric(goMedian(openTimes.wall)-goMedian(bareTimes.wall), "open-adds-ms")
-	b.ReportMetric(goMedian(cagedTimes.wall)-goMedian(bareTimes.wall), "caged-adds-ms")
+	b.ReportMetric(goMedian(openTimes.elapsed)-goMedian(bareTimes.elapsed), "open-adds-ms")
+	b.ReportMetric(goMedian(sandboxedTimes.elapsed)-goMedian(bareTimes.elapsed), "caged-adds-ms")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -72,10 +72,10 @@ func (t *goTimes) measure(b *testing.B, f func()) {
 }
 
 // runOnce is one execution by a runner.
-func runOnce(b *testing.B, r runner.Runner, folders *runner.Folders) {
+func runOnce(b *testing.B, r runner.Runner, folders *runner.DirPool) {
 	b.Helper()
 	run, err := r.Start(context.Background(), runner.Job{
-		ID: execution.NewID(), Folders: folders, Stdout: io.Discard, Stderr: io.Discard,
+		ID: execution.NewID(), DirPool: folders, Stdout: io.Discard, Stderr: io.Discard,
 		Inputs: map[string]json.RawMessage{"data": json.RawMessage(`{"n": 1}`)},
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func BenchmarkGoService(b *testing.B) {
 		alone.add(goRun(b, workspace, env, service))
 		run.add(goRun(b, dir, env, qhubctl, "run", workspace))
 	}
-	e, a, r := goMedian(empty.wall), goMedian(alone.wall), goMedian(run.wall)
+	e, a, r := goMedian(empty.elapsed), goMedian(alone.elapsed), goMedian(run.elapsed)
 	b.ReportMetric(e, "ms/empty-main")
 	b.ReportMetric(a, "ms/service")
 	b.ReportMetric(r, "ms/qhubctl-run")
@@ -49,24 +49,24 @@ func BenchmarkGoService(b *testing.B) {
 
 // goTimes are those of one program. Its processor time includes the processes
 // that it has started, and is what a busy machine changes least.
-type goTimes struct{ wall, cpu []time.Duration }
+type goTimes struct{ elapsed, cpu []time.Duration }
 
-func (t *goTimes) add(wall, cpu time.Duration) {
-	t.wall, t.cpu = append(t.wall, wall), append(t.cpu, cpu)
+func (t *goTimes) add(elapsed, cpu time.Duration) {
+	t.elapsed, t.cpu = append(t.elapsed, elapsed), append(t.cpu, cpu)
 }
 
 // goRun runs a program to its end, and says how long it took.
-func goRun(b *testing.B, dir string, env []string, program string, args ...string) (wall, cpu time.Duration) {
+func goRun(b *testing.B, dir string, env []string, program string, args ...string) (elapsed, cpu time.Duration) {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), program, args...)
 	cmd.Dir, cmd.Env = dir, env
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
-	wall = time.Since(start)
+	elapsed = time.Since(start)
 	if err != nil {
 		b.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
-	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return elapsed, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 func goMedian(times []time.Duration) (milliseconds float64) {

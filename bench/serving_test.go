@@ -35,11 +35,11 @@ func BenchmarkServing(b *testing.B) {
 
 func benchmarkContender(b *testing.B, c contender, kind workload) {
 	s := startServer(b, c, kind)
-	ways := []string{"poll"}
+	modes := []string{"poll"}
 	if c.waits && kind.whole {
-		ways = append(ways, "wait")
+		modes = append(modes, "wait")
 	}
-	for _, way := range ways {
+	for _, way := range modes {
 		b.Run("by="+way, func(b *testing.B) {
 			for _, callers := range kind.callers {
 				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
@@ -99,22 +99,22 @@ type load struct {
 // says so. So more, which may be the loop of a benchmark, is asked no earlier
 // than one has ended, and sees how long they take.
 func (l *load) run(more func() bool) {
-	work := make(chan struct{})
+	task := make(chan struct{})
 	var group sync.WaitGroup
 	for range l.callers {
 		group.Go(func() {
-			for range work {
+			for range task {
 				l.one()
 			}
 		})
 	}
 	for range l.callers {
-		work <- struct{}{}
+		task <- struct{}{}
 	}
 	for more() {
-		work <- struct{}{}
+		task <- struct{}{}
 	}
-	close(work)
+	close(task)
 	group.Wait()
 }
 

@@ -42,10 +42,10 @@ func BenchmarkRun(b *testing.B) {
 	python := testenv.Program(filepath.Join(dir, ".venv"), "python")
 	var ours, bare, oursCPU, bareCPU []time.Duration
 	for b.Loop() {
-		wall, cpu := measured(b, dir, env, qhubctl, "run")
-		ours, oursCPU = append(ours, wall), append(oursCPU, cpu)
-		wall, cpu = measured(b, dir, env, python, "-m", "src")
-		bare, bareCPU = append(bare, wall), append(bareCPU, cpu)
+		elapsed, cpu := measured(b, dir, env, qhubctl, "run")
+		ours, oursCPU = append(ours, elapsed), append(oursCPU, cpu)
+		elapsed, cpu = measured(b, dir, env, python, "-m", "src")
+		bare, bareCPU = append(bare, elapsed), append(bareCPU, cpu)
 	}
 	b.ReportMetric(milliseconds(median(ours)), "ms/qhubctl-run")
 	b.ReportMetric(milliseconds(median(bare)), "ms/python-m-src")
@@ -69,7 +69,7 @@ func built(b *testing.B) string {
 // environment has a home of its own and the secret that the service wants.
 func environment(b *testing.B) []string {
 	b.Helper()
-	python, err := testenv.PythonFolder(b.TempDir())
+	python, err := testenv.PythonDir(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,13 +83,13 @@ func environment(b *testing.B) []string {
 
 func timed(b *testing.B, dir string, env []string, path string, args ...string) time.Duration {
 	b.Helper()
-	wall, _ := measured(b, dir, env, path, args...)
-	return wall
+	elapsed, _ := measured(b, dir, env, path, args...)
+	return elapsed
 }
 
 // measured runs a command. Its processor time includes the processes that it
 // has started, and is what a busy machine changes least.
-func measured(b *testing.B, dir string, env []string, path string, args ...string) (wall, cpu time.Duration) {
+func measured(b *testing.B, dir string, env []string, path string, args ...string) (elapsed, cpu time.Duration) {
 	b.Helper()
 	command := exec.CommandContext(context.Background(), path, args...)
 	command.Dir, command.Env = dir, env

@@ -70,11 +70,11 @@ func peakMB(pid int) float64 {
 
 // watchMemory tells the most memory that the processes of a server had
 // together while work ran, each page that several have counted once.
-func watchMemory(root int, work func()) (most float64) {
+func watchMemory(root int, task func()) (most float64) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		work()
+		task()
 	}()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

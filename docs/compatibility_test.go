@@ -17,12 +17,12 @@ func TestEveryDifferenceIsDocumented(t *testing.T) {
 	for id, want := range differences(t) {
 		got, ok := documented[id]
 		if !ok {
-			t.Errorf("the case %s is not documented; it would be\n| %s | %s | %s | … |", id, id, want.published, want.ours)
+			t.Errorf("the case %s is not documented; it would be\n| %s | %s | %s | … |", id, id, want.upstream, want.ours)
 			continue
 		}
 		delete(documented, id)
-		if got.published != want.published || got.ours != want.ours {
-			t.Errorf("the case %s is documented as %s → %s, and is %s → %s", id, got.published, got.ours, want.published, want.ours)
+		if got.upstream != want.upstream || got.ours != want.ours {
+			t.Errorf("the case %s is documented as %s → %s, and is %s → %s", id, got.upstream, got.ours, want.upstream, want.ours)
 		}
 		if got.why == "" || got.why == "…" {
 			t.Errorf("the case %s is documented without a reason", id)
@@ -33,7 +33,7 @@ func TestEveryDifferenceIsDocumented(t *testing.T) {
 	}
 }
 
-type difference struct{ published, ours, why string }
+type difference struct{ upstream, ours, why string }
 
 // differences are the recorded cases in which we do something else.
 func differences(t *testing.T) map[string]difference {

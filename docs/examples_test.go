@@ -20,7 +20,7 @@ func TestExamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			shell := newShell(t)
-			shell.addPath(needFolder(t, testenv.UV))
+			shell.addPath(needDir(t, testenv.UV))
 			dir := strings.TrimSpace(shell.must("pwd"))
 			copyExample(t, filepath.Join("..", "examples", name), filepath.Join(dir, "examples", name))
 			// What the READMEs speak of and a reader has.

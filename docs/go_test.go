@@ -104,12 +104,12 @@ func TestGoExamples(t *testing.T) {
 func TestBothLanguagesHaveOneAPI(t *testing.T) {
 	t.Parallel()
 	shell := newGoShell(t)
-	shell.addPath(needFolder(t, testenv.UV))
+	shell.addPath(needDir(t, testenv.UV))
 	withExamples(t, shell, "plain", "go-plain", "two-secrets", "go-two-secrets")
 	for _, name := range []string{"plain", "two-secrets"} {
 		var documents [2]any
-		for i, folder := range []string{"examples/" + name, "examples/go-" + name} {
-			text := shell.must("qhubctl openapi -q --format json --title T --api-version 1 " + folder)
+		for i, dir := range []string{"examples/" + name, "examples/go-" + name} {
+			text := shell.must("qhubctl openapi -q --format json --title T --api-version 1 " + dir)
 			if err := json.Unmarshal([]byte(text), &documents[i]); err != nil {
 				t.Fatal(err)
 			}

@@ -48,7 +48,7 @@ func TestGuide(t *testing.T) {
 			shell.write(name, content)
 		case b.language == "bash":
 			if b.says("with uv") {
-				shell.addPath(needFolder(t, testenv.UV))
+				shell.addPath(needDir(t, testenv.UV))
 			}
 			var code int
 			output, code = shell.run(text)
@@ -176,7 +176,7 @@ func newShell(t *testing.T) *shell {
 		t.Skipf("the guide's commands need bash: %v", err)
 	}
 	dir := t.TempDir()
-	python, err := testenv.PythonFolder(dir)
+	python, err := testenv.PythonDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func newShell(t *testing.T) *shell {
 	if err := os.Mkdir(command.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	path := strings.Join([]string{needFolder(t, qhubctl), python, "/usr/bin", "/bin"}, string(filepath.ListSeparator))
+	path := strings.Join([]string{needDir(t, qhubctl), python, "/usr/bin", "/bin"}, string(filepath.ListSeparator))
 	command.Env = append([]string{"PATH=" + path, "HOME=" + dir, "LANG=C.UTF-8", "TMPDIR=" + dir}, installers...)
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -263,9 +263,9 @@ func (s *shell) write(name, content string) {
 	}
 }
 
-func (s *shell) addPath(folder string) {
+func (s *shell) addPath(dir string) {
 	s.t.Helper()
-	s.must(fmt.Sprintf("export PATH='%s':\"$PATH\"", folder))
+	s.must(fmt.Sprintf("export PATH='%s':\"$PATH\"", dir))
 }
 
 // qhubctl is the folder of the program, built once.
@@ -286,13 +286,13 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-func needFolder(t *testing.T, made func() (string, error)) string {
+func needDir(t *testing.T, made func() (string, error)) string {
 	t.Helper()
-	folder, err := made()
+	dir, err := made()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return folder
+	return dir
 }
 
 // tokenAPI answers to those who have the token, and notes their calls.

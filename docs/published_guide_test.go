@@ -28,7 +28,7 @@ func TestPublishedGuide(t *testing.T) {
 	}
 	api := newTokenAPI(t)
 	shell := newShell(t)
-	shell.addPath(needFolder(t, testenv.UV))
+	shell.addPath(needDir(t, testenv.UV))
 	shell.must("qhubctl init user_code")
 	shell.must("cd user_code\nuv venv\nsource .venv/bin/activate\nuv sync")
 	shell.must("mkdir input/models\nprintf weights > input/models/demand.bin")
@@ -88,7 +88,7 @@ func TestPublishedGuideOpenAPI(t *testing.T) {
 		t.Skipf("the published guide is not beside this repository (%s)", publishedGuide)
 	}
 	shell := newShell(t)
-	shell.addPath(needFolder(t, testenv.UV))
+	shell.addPath(needDir(t, testenv.UV))
 	shell.must("qhubctl init user_code\ncd user_code")
 	found := false
 	for _, program := range publishedPrograms(t) {

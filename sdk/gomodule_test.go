@@ -55,7 +55,7 @@ func TestGoModuleHasWhatTheTreeHas(t *testing.T) {
 
 // A service must build where there is no network: the kit imports itself and
 // the standard library.
-func TestGoKitNeedsTheStandardLibraryAlone(t *testing.T) {
+func TestGoSDKNeedsTheStandardLibraryAlone(t *testing.T) {
 	checked := 0
 	for name, content := range goModule(t) {
 		if filepath.Ext(name) != ".go" {

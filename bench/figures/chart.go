@@ -41,7 +41,7 @@ func drawServing(m *measurements) []byte {
 	}
 	var lines []line
 	slowest, most := 10.0, 1.0
-	for _, w := range ways {
+	for _, w := range modes {
 		of := func(callers string) *row {
 			return m.one("Serving", "service", "trivial", "server", w.server, "by", w.by, "callers", callers)
 		}

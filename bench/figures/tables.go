@@ -13,7 +13,7 @@ type way struct {
 	ours         bool
 }
 
-var ways = []way{
+var modes = []way{
 	{"qhubctl", "poll", "`qhubctl serve`", "qhubctl serve", true},
 	{"qhubctl", "wait", "the same, `?wait=30s`", "… ?wait=30s", true},
 	{"qhubctl-no-sandbox", "poll", "the same, `--no-sandbox`", "… --no-sandbox", true},
@@ -59,7 +59,7 @@ func serving(m *measurements) string {
 	numbers := []string{"1", "4", "16", "64"}
 	latency := newTable("p50 and p99, ms; callers:", "1", "4", "16", "64")
 	rate := newTable("executions a second; callers:", "1", "4", "16", "64", "CPU ms each", "server, MB", "all processes, MB")
-	for _, w := range ways {
+	for _, w := range modes {
 		times, rates := []string{w.label}, []string{w.label}
 		for _, n := range numbers {
 			r := trivial(w, n)
@@ -86,7 +86,7 @@ func otherServices(m *measurements) string {
 	t := newTable("", "", "one caller: p50 and p99, ms", "more callers: a second", "CPU ms each", "server, MB", "all processes, MB")
 	for _, kind := range kinds {
 		label := kind.label
-		for _, w := range ways {
+		for _, w := range modes {
 			of := func(callers string) *row {
 				return m.one("Serving", "service", kind.service, "server", w.server, "by", w.by, "callers", callers)
 			}

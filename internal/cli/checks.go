@@ -42,12 +42,12 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 		})
 	}
 	tool("go", language == workspace.Go, workspace.FindGo)
-	return append(findings, checkCage()...)
+	return append(findings, checkSandbox()...)
 }
 
 // checkCage looks at what this machine gives to confine services. What it
 // lacks is no problem of the services: they run, with less around them.
-func checkCage() []finding {
+func checkSandbox() []finding {
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	var findings []finding
@@ -104,16 +104,16 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
-	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
+	s.masker = newMasker(localsecret.NewFinder(nil, s.files).AllValues())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
-		if env, err = w.Given(o.python); err != nil {
+		if env, err = w.WithPython(o.python); err != nil {
 			return append(findings, finding{"environment", isProblem, err.Error(), hintOf(err)})
 		}
-		state = workspace.Foreign
+		state = workspace.UserManaged
 	}
 	findings = append(findings, checkEnvironment(state, env))
-	if state != workspace.Ready && state != workspace.Foreign {
+	if state != workspace.Ready && state != workspace.UserManaged {
 		return findings
 	}
 	s.env, s.key = env, w.SourceKey(env)
@@ -124,9 +124,9 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if err != nil {
 		return append(findings, finding{"service", isProblem, err.Error(), hintOf(err)})
 	}
-	kit := described.SDK.Name + " " + described.SDK.Version
+	sdk := described.SDK.Name + " " + described.SDK.Version
 	findings = append(findings, finding{
-		"service", isOK, fmt.Sprintf("%s with %d parameters; kit %s", w.Entrypoint, len(described.Parameters), kit), "",
+		"service", isOK, fmt.Sprintf("%s with %d parameters; kit %s", w.Entrypoint, len(described.Parameters), sdk), "",
 	})
 	return append(findings, checkSecrets(s, described)...)
 }
@@ -135,7 +135,7 @@ func checkEnvironment(state workspace.State, env *workspace.Environment) finding
 	switch state {
 	case workspace.Ready:
 		return finding{"environment", isOK, env.Path() + ", made by qhubctl, up to date", ""}
-	case workspace.Foreign:
+	case workspace.UserManaged:
 		return finding{"environment", isOK, env.Path() + ", yours, used as it is", ""}
 	case workspace.Broken:
 		return finding{
@@ -185,7 +185,7 @@ func checkSecrets(s *service, described *signature.Signature) []finding {
 		found, ok := finder.Find(p)
 		switch {
 		case ok:
-			f.Says = p.Env + " from " + found.Origin
+			f.Says = p.Env + " from " + found.From
 		case p.Required:
 			f.Status, f.Says = isWarning, p.Env+" is not given"
 			f.Advice = fmt.Sprintf("export %s=…, or a line in .env, or --secret %s", p.Env, p.Name)

@@ -15,7 +15,7 @@ import (
 
 // openCage looks at what executions can be confined by, and keeps their
 // processes away from this one.
-func (s *serving) openCage() error {
+func (s *serving) openSandbox() error {
 	if s.options.noSandbox {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (s *serving) confine(opened *service) error {
 	}
 	// Those that concern all executions which are forked from one process.
 	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp
-	opened.cage = &process.Cage{Machine: s.machine, Policy: policy}
+	opened.sandbox = &process.Sandbox{Machine: s.machine, Policy: policy}
 	opened.describeLimits = runner.Limits{
 		Memory: own.Memory, Processes: own.Processes, CPU: own.CPU, OpenFiles: own.OpenFiles, Temp: own.Temp,
 	}

@@ -96,7 +96,7 @@ func findingsText(streams *term.Streams, findings []finding) string {
 	b.Reset()
 	for i, f := range findings {
 		// Coloured after the table is laid out, which would count the codes.
-		b.WriteString(strings.Replace(lines[i], f.Status, mark(streams, f.Status), 1))
+		b.WriteString(strings.Replace(lines[i], f.Status, sign(streams, f.Status), 1))
 		if f.Advice != "" {
 			b.WriteString("         " + streams.Faint("→ "+f.Advice) + "\n")
 		}
@@ -104,13 +104,13 @@ func findingsText(streams *term.Streams, findings []finding) string {
 	return b.String()
 }
 
-func mark(streams *term.Streams, status string) string {
+func sign(streams *term.Streams, status string) string {
 	switch status {
 	case isOK:
 		return streams.Good(status)
 	case isProblem:
 		return streams.Bad(status)
 	default:
-		return streams.Note(status)
+		return streams.Notice(status)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // kit is an environment with our kit, what most tests run services with;
 // published is one with the kit that the recorded cases describe.
-var kit, published = runnertest.KitEnvironment, runnertest.PublishedEnvironment
+var sdk, upstream = runnertest.SDKEnvironment, runnertest.PublishedEnvironment
 
 // need gives what one of the functions above has made.
 func need(t testing.TB, made func() (string, error)) string {
@@ -24,7 +24,7 @@ func need(t testing.TB, made func() (string, error)) string {
 }
 
 // kitPython is the interpreter of the environment with our kit.
-func kitPython(t testing.TB) string { return testenv.Program(need(t, kit), "python") }
+func sdkPython(t testing.TB) string { return testenv.Program(need(t, sdk), "python") }
 
 // service writes a workspace with this program.
 func service(t testing.TB, program string) string {

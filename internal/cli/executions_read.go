@@ -166,7 +166,7 @@ execution has ended; --output json then prints one object a line.`,
 
 func (o *remote) log(ctx context.Context, streams *term.Streams, c *client.Client, id execution.ID, follow bool) error {
 	if follow {
-		e, err := c.Follow(ctx, id, func(entry execution.LogEntry) error { return o.logLine(streams, entry) })
+		e, err := c.Watch(ctx, id, func(entry execution.LogEntry) error { return o.logLine(streams, entry) })
 		if err == nil {
 			streams.Say("the execution has ended: %s", e.Status)
 		}

@@ -36,7 +36,7 @@ comes, on standard error, and prints the result.
 
 Secrets are given to this one execution. They come from
 
-` + indent(localsecret.Ways) + `
+` + indent(localsecret.Syntax) + `
 
 or stand in the request under $secrets, if that is a file or standard input.
 With an idempotency key the same request can be sent again, after a lost
@@ -105,7 +105,7 @@ func startRun(ctx context.Context, streams *term.Streams, o startOptions) error 
 // watching, not the execution.
 func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *client.Client, e execution.Execution) error {
 	streams.Say("execution %s", e.ID)
-	_, err := c.Follow(ctx, e.ID, func(entry execution.LogEntry) error {
+	_, err := c.Watch(ctx, e.ID, func(entry execution.LogEntry) error {
 		return writeAll(streams.Log(), []byte(visible(entry.Message)+"\n"))
 	})
 	if errors.Is(err, context.Canceled) {

@@ -27,7 +27,7 @@ type runReport struct {
 // finish prints what the service has left, and gives the exit code.
 func (r *running) finish() error {
 	report := runReport{Status: "SUCCEEDED", ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
-	left, err := r.folder.ReadResult()
+	left, err := r.dir.ReadResult()
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
@@ -80,7 +80,7 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 	for _, name := range left.Files {
 		masked := r.masker.String(name)
 		as := names.next(masked)
-		path, err := r.folder.Export(name, dir, as, r.masker)
+		path, err := r.dir.Export(name, dir, as, r.masker)
 		if errors.Is(err, redact.ErrWithheld) {
 			r.streams.Warn("%v", err)
 			continue

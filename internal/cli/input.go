@@ -51,9 +51,9 @@ func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[st
 }
 
 func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[string]localsecret.Found, error) {
-	var sources []localsecret.Source
+	var sources []localsecret.Ref
 	for _, argument := range i.secrets {
-		source, err := localsecret.ParseSource(argument)
+		source, err := localsecret.ParseRef(argument)
 		if err != nil {
 			return nil, &usageError{err}
 		}
@@ -73,13 +73,13 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		if err != nil {
 			return nil, err
 		}
-		given[source.Name] = localsecret.Found{Value: value, Origin: "--secret"}
+		given[source.Name] = localsecret.Found{Value: value, From: "--secret"}
 	}
 	return given, nil
 }
 
 // stdinUses lists what wants to read standard input: only one can.
-func (i *input) stdinUses(sources []localsecret.Source) []string {
+func (i *input) stdinUses(sources []localsecret.Ref) []string {
 	var uses []string
 	if i.data == "-" {
 		uses = append(uses, "-d -")

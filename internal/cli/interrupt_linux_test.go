@@ -40,7 +40,7 @@ func beginIn(t *testing.T, dir string, env []string, args ...string) *started {
 			t.Fatal(err)
 		}
 	}
-	s.Cmd = exec.CommandContext(t.Context(), "qhubctl", append([]string{"run", "--python", kitPython(t)}, args...)...)
+	s.Cmd = exec.CommandContext(t.Context(), "qhubctl", append([]string{"run", "--python", sdkPython(t)}, args...)...)
 	s.Dir, s.Stdout, s.Stderr = s.dir, &s.out, &s.log
 	s.Env = env
 	if err := s.Start(); err != nil {

@@ -75,7 +75,7 @@ func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) 
 
 // openedKeys are the keys of a workspace and what they seal.
 type openedKeys struct {
-	source     vault.Source
+	source     vault.KeySource
 	ring       *vault.Keyring
 	executions *sqlite.Store
 }
@@ -125,7 +125,7 @@ func (k *openedKeys) file() (string, error) {
 }
 
 // keysElsewhereError is an attempt to change keys that are not in a file.
-type keysElsewhereError struct{ source vault.Source }
+type keysElsewhereError struct{ source vault.KeySource }
 
 func (e *keysElsewhereError) Error() string {
 	return fmt.Sprintf("the master key comes from %s, which qhubctl does not change", e.source)
@@ -228,11 +228,11 @@ func (l keysListing) text() string {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\tEXECUTIONS\n")
 	for _, key := range l.Keys {
-		note := ""
+		suffix := ""
 		if key.Seals {
-			note = "\tseals"
+			suffix = "\tseals"
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%d%s\n", key.Version, key.ID, key.Executions, note)
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d%s\n", key.Version, key.ID, key.Executions, suffix)
 	}
 	for _, key := range l.Missing {
 		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\tmissing\n", key.Version, key.ID, key.Executions)

@@ -48,7 +48,7 @@ func TestServeWithoutTheKey(t *testing.T) {
 		"in argv":     {[]string{"--master-key", "1:S0tLS0tLS0s="}, []string{"not the key itself"}},
 		"no quote":    {[]string{"--master-key", "command:cat 'x"}, []string{"a program and its arguments are expected"}},
 	} {
-		flags := slices.Concat([]string{"serve", k.workspace, "--no-sandbox", "--port", "0", "--python", runnertest.KitPython(t).Interpreter}, test.flags)
+		flags := slices.Concat([]string{"serve", k.workspace, "--no-sandbox", "--port", "0", "--python", runnertest.SDKPython(t).Interpreter}, test.flags)
 		out, errs, code := call(t, flags...)
 		if code != 2 || out != "" || strings.Contains(errs, "S0tL") {
 			t.Errorf("%s: %d %s %s", name, code, out, errs)

@@ -75,7 +75,7 @@ func (k *keyed) wait(ring *vault.Keyring) execution.ID {
 		k.t.Fatal(err)
 	}
 	k.open(func(executions *sqlite.Store) {
-		_, err = executions.Accept(k.t.Context(), store.Acceptance{
+		_, err = executions.Accept(k.t.Context(), store.NewExecution{
 			Execution: execution.Execution{ID: id, ServiceID: keyedService, Type: execution.Managed},
 			Request:   []byte(`{"inputs": {"data": {"action": "echo"}}, "secrets": ["api_token"]}`),
 			Secrets:   sealed,

@@ -20,7 +20,7 @@ import (
 // masterKey says where the master key of a served workspace comes from.
 type masterKey struct {
 	text   string
-	source vault.Source // of the text; nil for the file in the folder of serve
+	source vault.KeySource // of the text; nil for the file in the folder of serve
 }
 
 func (k *masterKey) flags(command *cobra.Command) {
@@ -62,7 +62,7 @@ func (k *masterKey) find() (err error) {
 }
 
 // in is the source for a folder of serve.
-func (k *masterKey) in(dir string) vault.Source {
+func (k *masterKey) in(dir string) vault.KeySource {
 	if k.source == nil {
 		return vault.FileSource(filepath.Join(dir, masterKeyName))
 	}
@@ -90,7 +90,7 @@ func (e *masterKeyError) Hint() string {
 // lostKeyError says that secrets are sealed by a key that is not there. What
 // is sealed was not touched.
 type lostKeyError struct {
-	source     vault.Source
+	source     vault.KeySource
 	executions int
 	why        error
 }
@@ -117,7 +117,7 @@ var errNoKeyFile = errors.New("there is no such file")
 // openKeyring gets the keys that seal what a store has. It makes a key only
 // where nothing is sealed by a former one, and refuses keys that cannot open
 // what is.
-func openKeyring(ctx context.Context, streams *term.Streams, source vault.Source, executions store.Store) (*vault.Keyring, error) {
+func openKeyring(ctx context.Context, streams *term.Streams, source vault.KeySource, executions store.Store) (*vault.Keyring, error) {
 	ring, err := source.Read(ctx)
 	if file, ok := source.(vault.FileSource); ok && errors.Is(err, fs.ErrNotExist) {
 		if ring, err = newKeyring(ctx, file, executions); err != nil {
@@ -137,7 +137,7 @@ func openKeyring(ctx context.Context, streams *term.Streams, source vault.Source
 	if n := len(use.Damaged); n > 0 {
 		streams.Warn("the secrets of %s were changed, or moved, on the disk: they will fail; `qhubctl keys list` names them", executionCount(n))
 	}
-	ring.Follow(source)
+	ring.Watch(source)
 	return ring, nil
 }
 

@@ -153,18 +153,18 @@ def run(size: int):
 		wants string
 	}{
 		{"scratch space", func(t *testing.T, disk string) *exec.Cmd {
-			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", sdkPython(t), "-d", big)
 		}, 1, "No space left on device"},
 		{"no room for a scratch folder", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", kitPython(t), "-d", "@"+bigBody(t))
+			return programIn(t, service(t, writes), append(plainEnv(t), "TMPDIR="+disk), "run", "--python", sdkPython(t), "-d", "@"+bigBody(t))
 		}, 2, "cannot write the input size: "},
 		{"result files", func(t *testing.T, disk string) *exec.Cmd {
-			return programIn(t, service(t, writes), plainEnv(t), "run", "--python", kitPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
+			return programIn(t, service(t, writes), plainEnv(t), "run", "--python", sdkPython(t), "-d", big, "--output-dir", filepath.Join(disk, "out"))
 		}, 1, "cannot write the result file big.bin: "},
 		{"cache", func(t *testing.T, disk string) *exec.Cmd {
 			fill(t, disk)
-			return programIn(t, service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", kitPython(t), "-d", big)
+			return programIn(t, service(t, writes), append(plainEnv(t), "XDG_CACHE_HOME="+disk), "run", "--python", sdkPython(t), "-d", big)
 		}, 2, "no space left on device"},
 		{"environment", func(t *testing.T, disk string) *exec.Cmd {
 			copyService(t, disk, writes)

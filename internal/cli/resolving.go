@@ -42,14 +42,14 @@ func (r *running) resolve(context.Context) error {
 		return &missingPoolError{missing}
 	}
 	for name, dir := range pools {
-		if err := r.folder.LinkDataPool(name, dir); err != nil {
+		if err := r.dir.LinkDataPool(name, dir); err != nil {
 			return err
 		}
 	}
 	if request == nil {
-		return r.folder.LinkInputs(r.service.workspace.InputDir())
+		return r.dir.LinkInputs(r.service.workspace.InputDir())
 	}
-	return r.folder.WriteInputs(request.Inputs)
+	return r.dir.WriteInputs(request.Inputs)
 }
 
 // checkNames refuses secrets and data pools that the service does not have.
@@ -91,7 +91,7 @@ func (r *running) request() (*signature.Request, error) {
 	if r.body == nil {
 		return nil, r.checkInputFiles()
 	}
-	relaxed := r.signature.Supplied(func(p signature.Parameter) bool {
+	relaxed := r.signature.WithOptional(func(p signature.Parameter) bool {
 		return p.Kind != signature.Input
 	})
 	validator, err := relaxed.Compile()

@@ -46,7 +46,7 @@ Secrets come, the first that has one, from --secret, "$secrets" of the request,
 the environment, the file of --env-file, and .env, whose values are taken
 literally. The ways of --secret:
 
-` + indent(localsecret.Ways) + `
+` + indent(localsecret.Syntax) + `
 
 Exit codes: 0 success, 1 the service failed, 2 wrong usage or a workspace that
 cannot be used, 130 interrupted.`,
@@ -98,7 +98,7 @@ func (o *runOptions) check() error {
 func runRun(ctx context.Context, streams *term.Streams, o runOptions) error {
 	r := &running{streams: streams, options: o}
 	defer r.close()
-	steps := []func(context.Context) error{r.readInput, r.openService, r.placeFolder, r.describe, r.resolve, r.execute}
+	steps := []func(context.Context) error{r.readInput, r.openService, r.placeDir, r.describe, r.resolve, r.execute}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err

@@ -32,7 +32,7 @@ type running struct {
 	finder    *localsecret.Finder
 	masker    *redact.Masker
 	log       []*maskedLog
-	folder    *runner.Folder
+	dir       *runner.Dir
 	execution process.Execution // started already, to describe itself
 	signature *signature.Signature
 	secrets   []process.Secret
@@ -53,8 +53,8 @@ func (r *running) close() {
 		s.Value.Clear()
 	}
 	clear(r.body)
-	if r.folder != nil {
-		if err := r.folder.Remove(); err != nil {
+	if r.dir != nil {
+		if err := r.dir.Remove(); err != nil {
 			r.streams.Warn("cannot remove the folder of the execution: %v", err)
 		}
 	}
@@ -76,7 +76,7 @@ func (r *running) openService(ctx context.Context) error {
 	}
 	r.finder = localsecret.NewFinder(r.given, r.service.files)
 	given := secretsOf(r.body)
-	r.masker = newMasker(append(r.finder.Candidates(), given...))
+	r.masker = newMasker(append(r.finder.AllValues(), given...))
 	for _, value := range given {
 		value.Clear()
 	}
@@ -102,10 +102,10 @@ func secretsOf(body []byte) []plaintext.Bytes {
 	return values
 }
 
-func (r *running) placeFolder(context.Context) error {
-	folder, err := runner.NewFolder("")
+func (r *running) placeDir(context.Context) error {
+	dir, err := runner.NewDir("")
 	if err == nil {
-		r.folder = &folder
+		r.dir = &dir
 	}
 	return err
 }
@@ -114,7 +114,7 @@ func (r *running) placeFolder(context.Context) error {
 // log: the result goes another way.
 func (r *running) command() process.Command {
 	r.log = []*maskedLog{newMaskedLog(r.masker, r.streams.Log()), newMaskedLog(r.masker, r.streams.Log())}
-	return r.service.command(*r.folder, r.log[0], r.log[1])
+	return r.service.command(*r.dir, r.log[0], r.log[1])
 }
 
 // describe learns the signature: from the cache, or from the process that will

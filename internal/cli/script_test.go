@@ -33,7 +33,7 @@ import (
 //
 // and these variables: PYTHON has our kit; BARE, which PATH finds, has not.
 func TestScripts(t *testing.T) {
-	python, pythonDir := kitPython(t), pythonFolder(t)
+	python, pythonDir := sdkPython(t), pythonFolder(t)
 	qhubctl, err := exec.LookPath("qhubctl")
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func holds(text []byte, forms [][]byte) []byte {
 }
 
 func cmdWithPublished(ts *testscript.TestScript, _ bool, _ []string) {
-	dir, err := published()
+	dir, err := upstream()
 	ts.Check(err)
 	ts.Setenv("PYTHON", testenv.Program(dir, "python"))
 }

@@ -25,7 +25,7 @@ import (
 const (
 	defaultPort = 8000
 	// tokenKept is --auth without a value.
-	tokenKept = "kept"
+	savedToken = "kept"
 )
 
 type serveOptions struct {
@@ -117,7 +117,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.StringVar(&o.host, "host", "127.0.0.1", "the address to listen at")
 	flags.IntVar(&o.port, "port", defaultPort, "the port to listen at; 0 takes a free one")
 	flags.StringVar(&o.auth, "auth", "", "ask callers for a token: one that is made, or =@FILE, or =env:VAR")
-	flags.Lookup("auth").NoOptDefVal = tokenKept
+	flags.Lookup("auth").NoOptDefVal = savedToken
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: eight for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
@@ -175,9 +175,9 @@ func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file 
 	switch {
 	case o.auth == "":
 		return httpapi.Anyone{}, "", nil
-	case o.auth == tokenKept:
+	case o.auth == savedToken:
 		file = filepath.Join(dir, "token")
-		token, err = keptToken(file)
+		token, err = loadOrCreateToken(file)
 	case strings.HasPrefix(o.auth, "@"):
 		token, err = os.ReadFile(o.auth[1:])
 	case strings.HasPrefix(o.auth, "env:"):
@@ -201,7 +201,7 @@ func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file 
 const minToken = 16
 
 // keptToken reads the token that was made before, or makes one.
-func keptToken(path string) ([]byte, error) {
+func loadOrCreateToken(path string) ([]byte, error) {
 	token, err := os.ReadFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return token, err

@@ -35,8 +35,8 @@ func (s *serving) places(url string) string {
 	if s.token != "" {
 		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.token)
 	}
-	if s.measuring != nil {
-		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", addressOf(s.measuring.listener)+metrics.Path)
+	if s.metricsServer != nil {
+		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", addressOf(s.metricsServer.listener)+metrics.Path)
 	}
 	_ = table.Flush() // into a strings.Builder
 	return b.String()
@@ -66,7 +66,7 @@ func (s *serving) source(p signature.Parameter) string {
 	switch p.Kind {
 	case signature.Secret:
 		if found, ok := localsecret.NewFinder(nil, s.current.files).Find(p); ok {
-			return fmt.Sprintf("%s from %s, or the request", p.Env, s.relative(found.Origin))
+			return fmt.Sprintf("%s from %s, or the request", p.Env, s.relative(found.From))
 		}
 	case signature.DataPool:
 		if dir := s.current.workspace.DataPool(p.Name); dir != "" {

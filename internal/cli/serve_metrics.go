@@ -31,7 +31,7 @@ func (o *serveOptions) checkMetrics() error {
 }
 
 // measuring are the numbers of a server. Without --metrics there are none: nil.
-type measuring struct {
+type metricsServer struct {
 	*metrics.Metrics
 	listener net.Listener
 	// start tells how the service is started, as it is now.
@@ -39,7 +39,7 @@ type measuring struct {
 }
 
 // measure takes the address that the numbers are read at.
-func (o *serveOptions) measure(ctx context.Context) (*measuring, error) {
+func (o *serveOptions) measure(ctx context.Context) (*metricsServer, error) {
 	if o.metrics == "" {
 		return nil, nil //nolint:nilnil // nothing is measured, and that is no error
 	}
@@ -53,7 +53,7 @@ func (o *serveOptions) measure(ctx context.Context) (*measuring, error) {
 		_ = listener.Close()
 		return nil, err
 	}
-	return &measuring{Metrics: metrics.New(info.Version, info.Commit), listener: listener}, nil
+	return &metricsServer{Metrics: metrics.New(info.Version, info.Commit), listener: listener}, nil
 }
 
 type metricsListenError struct {
@@ -69,21 +69,21 @@ func (e *metricsListenError) Hint() string {
 	return fmt.Sprintf("something else may use %s, or it is no address of this machine; take another one, or port 0, which is a free one", e.address)
 }
 
-func (m *measuring) close() {
+func (m *metricsServer) close() {
 	if m != nil {
 		_ = m.listener.Close()
 	}
 }
 
 // observer is what an engine tells of executions; nil: nobody.
-func (m *measuring) observer() engine.Observer {
+func (m *metricsServer) observer() engine.Observer {
 	if m == nil {
 		return nil
 	}
 	return m
 }
 
-func (m *measuring) storeOptions() sqlite.Options {
+func (m *metricsServer) storeOptions() sqlite.Options {
 	if m == nil {
 		return sqlite.Options{}
 	}
@@ -91,7 +91,7 @@ func (m *measuring) storeOptions() sqlite.Options {
 }
 
 // counted has the starts of a runner counted that those of a pool are not.
-func (m *measuring) counted(r runner.Runner, program *forkserver.Program) runner.Runner {
+func (m *metricsServer) counted(r runner.Runner, program *forkserver.Program) runner.Runner {
 	if m == nil || program != nil {
 		return r
 	}
@@ -100,7 +100,7 @@ func (m *measuring) counted(r runner.Runner, program *forkserver.Program) runner
 
 // follow has the numbers tell how a service is started from now on: as forks
 // of a program, or for a reason always cold.
-func (m *measuring) follow(opened *service, program *forkserver.Program, whyNot string) {
+func (m *metricsServer) follow(opened *service, program *forkserver.Program, whyNot string) {
 	if m == nil {
 		return
 	}
@@ -132,17 +132,17 @@ func (r *countedRunner) Start(ctx context.Context, job runner.Job) (runner.Run, 
 // closed.
 func (s *serving) showMetrics(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
-	if s.measuring == nil {
+	if s.metricsServer == nil {
 		close(ended)
 		return ended
 	}
-	page := s.measuring.Page(metrics.Sources{
-		Load: s.engine.Load, Slots: s.engine.Slots(), Templates: s.templates,
-		Start: func() metrics.Start { return (*s.measuring.start.Load())() },
+	page := s.metricsServer.Page(metrics.Sources{
+		QueueStats: s.engine.QueueStats, Slots: s.engine.Slots(), Zygotes: s.zygotes,
+		Start: func() metrics.Start { return (*s.metricsServer.start.Load())() },
 	})
 	go func() {
 		defer close(ended)
-		if err := metrics.Serve(ctx, s.measuring.listener, page, s.log); err != nil {
+		if err := metrics.Serve(ctx, s.metricsServer.listener, page, s.log); err != nil {
 			s.log.Error("metrics are not shown any more", "error", err)
 		}
 	}()

@@ -201,7 +201,7 @@ func TestServeRefusesMetricsAddress(t *testing.T) {
 		{taken.Addr().String(), []string{"cannot listen for --metrics", "address already in use", "something else may use " + taken.Addr().String(), "port 0"}},
 		{"192.0.2.1:9464", []string{"cannot listen for --metrics", "no address of this machine"}},
 	} {
-		args := []string{"serve", dir, "--port", "0", "--python", runnertest.KitPython(t).Interpreter, "--metrics", c.address}
+		args := []string{"serve", dir, "--port", "0", "--python", runnertest.SDKPython(t).Interpreter, "--metrics", c.address}
 		_, errs, code := call(t, args...)
 		if code != 2 || slices.ContainsFunc(c.says, func(want string) bool { return !strings.Contains(errs, want) }) {
 			t.Errorf("%s: %d %s", c.address, code, errs)

@@ -66,7 +66,7 @@ func workspaceDir(t *testing.T) string {
 // serve runs the command until the test ends.
 func serve(t *testing.T, dir string, flags ...string) *served {
 	t.Helper()
-	return serveAny(t, dir, append(flags, "--python", runnertest.KitPython(t).Interpreter)...)
+	return serveAny(t, dir, append(flags, "--python", runnertest.SDKPython(t).Interpreter)...)
 }
 
 // serveAny is serve for a service in any language.
@@ -191,8 +191,8 @@ type reportedExecution struct {
 func TestPublishedClientCallsEveryMethod(t *testing.T) {
 	t.Parallel()
 	s := serve(t, workspaceDir(t))
-	folder := t.TempDir()
-	script := exec.CommandContext(t.Context(), runnertest.Interpreter(t, "qhub-service==2.0.0"), "-B", "testdata/serve/published_client.py", s.url, folder)
+	dir := t.TempDir()
+	script := exec.CommandContext(t.Context(), runnertest.Interpreter(t, "qhub-service==2.0.0"), "-B", "testdata/serve/published_client.py", s.url, dir)
 	script.Env = append(os.Environ(), "TEST_SECRET="+theSecret, "HOME="+t.TempDir())
 	var stderr bytes.Buffer
 	script.Stderr = &stderr
@@ -205,7 +205,7 @@ func TestPublishedClientCallsEveryMethod(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkClientExecutions(t, r)
-	plan, err := os.ReadFile(filepath.Join(folder, "plan.txt"))
+	plan, err := os.ReadFile(filepath.Join(dir, "plan.txt"))
 	if err != nil || string(plan) != "the plan with [redacted]" {
 		t.Errorf("the downloaded file says %q, %v", plan, err)
 	}
@@ -408,7 +408,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--port", "70000"}, "0 to 65535"},
 		{[]string{"--timeout", "-1s"}, "negative"},
 	} {
-		_, errs, code := call(t, slices.Concat([]string{"serve", dir, "--python", runnertest.KitPython(t).Interpreter}, c.flags)...)
+		_, errs, code := call(t, slices.Concat([]string{"serve", dir, "--python", runnertest.SDKPython(t).Interpreter}, c.flags)...)
 		if code != 2 || !strings.Contains(errs, c.says) || strings.Contains(errs, theSecret) {
 			t.Errorf("%v: %d %s", c.flags, code, errs)
 		}

@@ -52,7 +52,7 @@ type service struct {
 	masker *redact.Masker
 	// cage is what a server shuts its processes in, describeLimits what they
 	// may use when they describe it; nil: nothing.
-	cage           *process.Cage
+	sandbox        *process.Sandbox
 	describeLimits runner.Limits
 }
 
@@ -96,9 +96,9 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return nil, &envFileError{err}
 	}
-	s.masker = newMasker(localsecret.NewFinder(nil, s.files).Candidates())
+	s.masker = newMasker(localsecret.NewFinder(nil, s.files).AllValues())
 	if o.python != "" {
-		s.env, err = w.Given(o.python)
+		s.env, err = w.WithPython(o.python)
 	} else {
 		s.env, err = w.Prepare(ctx, streams)
 	}
@@ -111,7 +111,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 }
 
 // environment is what the process of the service sees, but for its secrets.
-func (s *service) environment(folder runner.Folder) runner.Environment {
+func (s *service) environment(dir runner.Dir) runner.Environment {
 	env := runner.BaseEnvironment()
 	// On the user's own machine their home is the service's: packages keep
 	// models and settings there.
@@ -121,7 +121,7 @@ func (s *service) environment(folder runner.Folder) runner.Environment {
 		}
 	}
 	maps.Copy(env, s.files.Plain())
-	env.Place(folder)
+	env.Place(dir)
 	env["ENTRYPOINT"] = s.workspace.Entrypoint
 	env["WORKSPACE"] = s.workspace.Dir
 	s.env.Activate(env)
@@ -129,9 +129,9 @@ func (s *service) environment(folder runner.Folder) runner.Environment {
 }
 
 // command is how a process of the service is started.
-func (s *service) command(folder runner.Folder, stdout, stderr io.Writer) process.Command {
+func (s *service) command(dir runner.Dir, stdout, stderr io.Writer) process.Command {
 	return process.Command{
-		Dir: s.workspace.Dir, Env: s.environment(folder).List(), Stdout: stdout, Stderr: stderr,
+		Dir: s.workspace.Dir, Env: s.environment(dir).List(), Stdout: stdout, Stderr: stderr,
 	}
 }
 
@@ -141,12 +141,12 @@ const describeTime = time.Minute
 
 // confinedCommand is how a process that describes the service is started: in
 // the cage of a server, with a home of its own, else as it is run here.
-func (s *service) confinedCommand(folder runner.Folder, stdout, stderr io.Writer) process.Command {
-	if !s.cage.Confines() {
-		return s.command(folder, stdout, stderr)
+func (s *service) confinedCommand(dir runner.Dir, stdout, stderr io.Writer) process.Command {
+	if !s.sandbox.Confines() {
+		return s.command(dir, stdout, stderr)
 	}
-	r := process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: s.environment(folder), Cage: s.cage}
-	return r.Command(runner.Job{Stdout: stdout, Stderr: stderr, Limits: s.describeLimits}, folder)
+	r := process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: s.environment(dir), Sandbox: s.sandbox}
+	return r.Command(runner.Job{Stdout: stdout, Stderr: stderr, Limits: s.describeLimits}, dir)
 }
 
 // describe takes the description from a process that was started for it.
@@ -177,19 +177,19 @@ func (s *service) signature(ctx context.Context, log io.Writer) (*signature.Sign
 	if described, ok := s.workspace.CachedSignature(s.key); ok {
 		return described, nil
 	}
-	folder, err := runner.NewFolder("")
+	dir, err := runner.NewDir("")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = folder.Remove() }()
+	defer func() { _ = dir.Remove() }()
 	stdout, stderr := s.masker.Writer(log), s.masker.Writer(log)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the description is what counts
-	e, err := s.program.Start(s.confinedCommand(folder, stdout, stderr), true)
+	e, err := s.program.Start(s.confinedCommand(dir, stdout, stderr), true)
 	if err != nil {
 		return nil, err
 	}
 	limited, cancel := ctx, func() {}
-	if s.cage.Confines() {
+	if s.sandbox.Confines() {
 		limited, cancel = context.WithTimeout(ctx, describeTime)
 	}
 	defer cancel()

@@ -37,7 +37,7 @@ const (
 	// keepFor is how long executions are kept after their end.
 	keepFor = 30 * 24 * time.Hour
 	// farewell is how long executions may go on when the server is to end.
-	farewell = 10 * time.Second
+	shutdownGrace = 10 * time.Second
 	// garbage is how much of it a server gathers, in percent of what it holds,
 	// unless GOGC says so. It holds a few megabytes: with the usual 100 it would
 	// look through them every few executions.
@@ -52,20 +52,20 @@ type serving struct {
 	// ways to give back what was opened, the last first
 	closers []func() error
 
-	dir        string // of its own state
-	id         string // of the service
-	executions store.Store
-	keySource  vault.Source
-	keyring    *vault.Keyring
-	wrappedBy  uint32           // the version of the master key that all secrets are wrapped by
-	machine    *sandbox.Machine // nil: executions are not confined
-	engine     *engine.Engine
-	templates  *forkserver.Pool // the processes that are forked, of all services
-	measuring  *measuring       // nil: nothing is measured
-	current    *service
-	warming    sync.WaitGroup
-	api        *httpapi.API
-	token      string // the file of a token that was made
+	dir           string // of its own state
+	id            string // of the service
+	executions    store.Store
+	keySource     vault.KeySource
+	keyring       *vault.Keyring
+	wrappedBy     uint32           // the version of the master key that all secrets are wrapped by
+	machine       *sandbox.Machine // nil: executions are not confined
+	engine        *engine.Engine
+	zygotes       *forkserver.Pool // the processes that are forked, of all services
+	metricsServer *metricsServer   // nil: nothing is measured
+	current       *service
+	warming       sync.WaitGroup
+	api           *httpapi.API
+	token         string // the file of a token that was made
 }
 
 // serveRun serves until it is interrupted.
@@ -73,7 +73,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
-	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), templates: forkserver.NewPool(0)}
+	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), zygotes: forkserver.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {
 		for i := len(s.closers) - 1; i >= 0; i-- {
@@ -87,11 +87,11 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	if s.measuring, err = o.measure(ctx); err != nil {
+	if s.metricsServer, err = o.measure(ctx); err != nil {
 		return err
 	}
-	defer s.measuring.close()
-	if err := s.openCage(); err != nil {
+	defer s.metricsServer.close()
+	if err := s.openSandbox(); err != nil {
 		return err
 	}
 	described, err := s.load(ctx)
@@ -170,10 +170,10 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 
 func (s *serving) openEngine(ctx context.Context) error {
 	var err error
-	if s.id, err = keptID(filepath.Join(s.dir, "service-id")); err != nil {
+	if s.id, err = loadOrCreateID(filepath.Join(s.dir, "service-id")); err != nil {
 		return err
 	}
-	executions, err := openExecutions(ctx, s.dir, s.measuring.storeOptions())
+	executions, err := openExecutions(ctx, s.dir, s.metricsServer.storeOptions())
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
 	s.engine, err = engine.Open(ctx, engine.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
-		Observer: s.measuring.observer(),
+		Observer: s.metricsServer.observer(),
 	})
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func openExecutions(ctx context.Context, dir string, o sqlite.Options) (*sqlite.
 
 // keptID reads the id of the service, or makes one: its executions are found
 // by it.
-func keptID(path string) (string, error) {
+func loadOrCreateID(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		id := uuid.NewString()
@@ -221,9 +221,9 @@ func keptID(path string) (string, error) {
 // closeEngine lets what runs end, for a moment. Another Ctrl-C, after the one
 // that has ended ctx, ends it now.
 func (s *serving) closeEngine(ctx context.Context) error {
-	patience, stop := context.WithTimeout(context.Background(), farewell)
+	patience, stop := context.WithTimeout(context.Background(), shutdownGrace)
 	defer stop()
-	if load, err := s.engine.Load(patience); err == nil && load.Active > 0 {
+	if load, err := s.engine.QueueStats(patience); err == nil && load.Active > 0 {
 		s.streams.Say("waiting for %d that run; Ctrl-C again ends them", load.Active)
 	}
 	var again <-chan os.Signal
@@ -247,18 +247,18 @@ func (s *serving) closeEngine(ctx context.Context) error {
 // left to prepare, which runs its argument.
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
-	run, program, whyNot := s.runner(opened, standby)
+	run, program, whyNot := s.runner(opened, spares)
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
-				s.log.Debug("the service starts "+startText(opened.learnStart(program)), "confined", program.State().Caged)
+				s.log.Debug("the service starts "+startText(opened.learnStart(program)), "confined", program.State().Sandboxed)
 			}
 		})
 	}
-	if err := s.engine.SetService(s.platformService(opened, s.measuring.counted(run, program), described)); err != nil {
+	if err := s.engine.SetService(s.platformService(opened, s.metricsServer.counted(run, program), described)); err != nil {
 		return err
 	}
-	s.measuring.follow(opened, program, whyNot)
+	s.metricsServer.follow(opened, program, whyNot)
 	return nil
 }
 
@@ -278,12 +278,12 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
 		Limits: s.limits(w.Limits),
-		Defaults: engine.Defaults{
+		Resolvers: engine.Resolvers{
 			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
 				found, ok := finder.Find(p)
-				return found.Value, found.Origin, ok
+				return found.Value, found.From, ok
 			},
-			Masked: finder.Candidates,
+			Masked: finder.AllValues,
 			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
 				dir := w.DataPool(p.Name)
 				return dir, dir != ""
@@ -296,21 +296,21 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 // ready where that can be. They are confined as in cages of their own, or
 // start cold if they must be and this machine cannot keep forks apart: whyNot
 // says so where there is no process to be forked.
-func (s *serving) runner(opened *service, standby int) (r runner.Runner, program *forkserver.Program, whyNot string) {
-	shut := opened.cage
-	if shut.Confines() {
+func (s *serving) runner(opened *service, spares int) (r runner.Runner, program *forkserver.Program, whyNot string) {
+	sb := opened.sandbox
+	if sb.Confines() {
 		err := s.machine.RequireForks()
 		if err != nil {
 			s.log.Debug("forks are less confined than processes with a cage each", "because", err)
 		}
 		if err != nil && s.options.requireSandbox {
 			return &process.Runner{
-				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Folder{}), Cage: shut,
+				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Dir{}), Sandbox: sb,
 			}, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
 		}
 	}
 	_, whyNot = opened.forkable()
-	r, program = opened.runner(s.log, standby, shut, s.engine.Scratch(), s.templates)
+	r, program = opened.runner(s.log, spares, sb, s.engine.Scratch(), s.zygotes)
 	return r, program, whyNot
 }
 
@@ -330,7 +330,7 @@ func (s *serving) newAPI() error {
 		}, true
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Engine: s.engine, Service: s.id, Auth: auth, Local: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
+		Engine: s.engine, Service: s.id, Auth: auth, LoopbackOnly: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
 	})
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 const (
 	// standby is how many forks wait for the next requests. More would start
 	// no sooner: a request takes one, and another is made meanwhile.
-	standby = 2
+	spares = 2
 	// keepIdle is how long a process that is forked is kept without requests.
 	keepIdle = 30 * time.Minute
 )
@@ -42,15 +42,15 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 // returned runner, if it is a warm one, is prepared. They are shut in a cage
 // if there is one, and their folders are below scratch. The process that is
 // forked has its room in the pool, if there is one.
-func (s *service) runner(log *slog.Logger, standby int, shut *process.Cage, scratch string, pool *forkserver.Pool) (runner.Runner, *forkserver.Program) {
-	env := s.environment(runner.Folder{})
+func (s *service) runner(log *slog.Logger, spares int, sb *process.Sandbox, scratch string, pool *forkserver.Pool) (runner.Runner, *forkserver.Program) {
+	env := s.environment(runner.Dir{})
 	python, whyNot := s.forkable()
 	if whyNot != "" {
-		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env, Cage: shut}, nil
+		return &process.Runner{Program: s.program, Dir: s.workspace.Dir, Environment: env, Sandbox: sb}, nil
 	}
 	r := forkserver.NewRunner(forkserver.Options{
 		Python: python, Dir: s.workspace.Dir, Environment: env,
-		Standby: standby, Idle: keepIdle, Pool: pool, Cage: shut, Scratch: scratch, Logger: log,
+		Spares: spares, Idle: keepIdle, Pool: pool, Sandbox: sb, Scratch: scratch, Logger: log,
 	})
 	program := r.Program()
 	return r, program

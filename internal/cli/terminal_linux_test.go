@@ -169,7 +169,7 @@ def run(api_token: SecretValue) -> str:
 
 func TestSecretPrompt(t *testing.T) {
 	t.Parallel()
-	term := onTerminal(t, service(t, countsToken), nil, "run", "--python", kitPython(t), "-d", "{}", "--secret", "api_token")
+	term := onTerminal(t, service(t, countsToken), nil, "run", "--python", sdkPython(t), "-d", "{}", "--secret", "api_token")
 	term.await(t, "api_token (not shown): ")
 	if term.echoes(t) {
 		t.Error("the terminal shows what is typed")
@@ -187,7 +187,7 @@ func TestSecretPrompt(t *testing.T) {
 
 func TestSecretPromptCanBeLeft(t *testing.T) {
 	t.Parallel()
-	term := onTerminal(t, service(t, countsToken), nil, "run", "--python", kitPython(t), "-d", "{}", "--secret", "api_token")
+	term := onTerminal(t, service(t, countsToken), nil, "run", "--python", sdkPython(t), "-d", "{}", "--secret", "api_token")
 	term.await(t, "api_token (not shown): ")
 	term.enter(t, "canary\x03")
 	term.awaitEnd(t, 130)
@@ -215,7 +215,7 @@ def run():
         print("asked", flush=True)
         raise
 `
-	term := onTerminal(t, service(t, program), nil, "run", "--python", kitPython(t), "-d", "{}")
+	term := onTerminal(t, service(t, program), nil, "run", "--python", sdkPython(t), "-d", "{}")
 	term.await(t, "ready")
 	term.enter(t, "\x03")
 	term.awaitEnd(t, 130)

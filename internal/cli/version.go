@@ -49,16 +49,16 @@ func versionRun(streams *term.Streams, output string) error {
 	if output == "json" {
 		return printJSON(streams, info)
 	}
-	text := fmt.Sprintf("qhubctl %s (%s, %s)\nPython kit qhub-commons %s\nGo kit %s\n", info.Version, info.Go, info.Platform, info.PythonSDK, info.GoSDK)
+	text := fmt.Sprintf("qhubctl %s (%s, %s)\nPython SDK qhub-commons %s\nGo SDK %s\n", info.Version, info.Go, info.Platform, info.PythonSDK, info.GoSDK)
 	return writeAll(streams.Out, []byte(text))
 }
 
 func readVersion() (versionInfo, error) {
-	kit, err := sdk.PythonVersion()
+	python, err := sdk.PythonVersion()
 	if err != nil {
 		return versionInfo{}, err
 	}
-	info := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, PythonSDK: kit, GoSDK: sdk.GoVersion}
+	info := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, PythonSDK: python, GoSDK: sdk.GoVersion}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		if info.Version == "" {
 			info.Version = build.Main.Version

@@ -169,7 +169,7 @@ func TestFollowGoesOnAfterACut(t *testing.T) {
 		answers[len(last)-1](w)
 	})
 	var got []string
-	e, err := c.Follow(t.Context(), id, func(entry execution.LogEntry) error {
+	e, err := c.Watch(t.Context(), id, func(entry execution.LogEntry) error {
 		got = append(got, entry.Message)
 		return nil
 	})
@@ -213,7 +213,7 @@ func TestFollowEnds(t *testing.T) {
 		},
 	} {
 		api, _ := serve(t, c.handler)
-		if _, err := api.Follow(t.Context(), id, func(execution.LogEntry) error { return mine }); !c.want(err) {
+		if _, err := api.Watch(t.Context(), id, func(execution.LogEntry) error { return mine }); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestFollowEnds(t *testing.T) {
 		<-begun
 		cancel()
 	}()
-	if _, err := api.Follow(ctx, id, nil); !errors.Is(err, context.Canceled) {
+	if _, err := api.Watch(ctx, id, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -22,8 +22,8 @@ var retryPauses = []time.Duration{0, 200 * time.Millisecond, time.Second, 2 * ti
 // Follow gives the log of an execution line by line as it comes, from its
 // beginning to its end, and returns the execution then. A connection that is
 // lost is made again, and no line comes twice. An error of line ends it.
-func (c *Client) Follow(ctx context.Context, id execution.ID, line func(execution.LogEntry) error) (execution.Execution, error) {
-	f := follower{client: c, id: id, line: line}
+func (c *Client) Watch(ctx context.Context, id execution.ID, line func(execution.LogEntry) error) (execution.Execution, error) {
+	f := watcher{client: c, id: id, line: line}
 	for failures := 0; ; {
 		before := f.last
 		ended, err := f.stream(ctx)
@@ -55,7 +55,7 @@ func (c *Client) Follow(ctx context.Context, id execution.ID, line func(executio
 	}
 }
 
-type follower struct {
+type watcher struct {
 	client *Client
 	id     execution.ID
 	line   func(execution.LogEntry) error
@@ -65,7 +65,7 @@ type follower struct {
 
 // stream reads one stream to its end. It returns the execution if that has
 // ended too.
-func (f *follower) stream(ctx context.Context) (*execution.Execution, error) {
+func (f *watcher) stream(ctx context.Context) (*execution.Execution, error) {
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if f.last != "" {
 		header.Set("Last-Event-ID", f.last)
@@ -86,14 +86,14 @@ func (f *follower) stream(ctx context.Context) (*execution.Execution, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ended, err := f.take(event); ended != nil || err != nil {
+		if ended, err := f.accept(event); ended != nil || err != nil {
 			return ended, err
 		}
 	}
 	return nil, nil
 }
 
-func (f *follower) take(event sse.Event) (*execution.Execution, error) {
+func (f *watcher) accept(event sse.Event) (*execution.Execution, error) {
 	switch event.Type {
 	case "log":
 		var entry execution.LogEntry

@@ -58,7 +58,7 @@ func onBoth(b *testing.B, run func(b *testing.B, s *server)) {
 			})
 			inParallel(64, ended, func() {
 				e := execution.Execution{ID: execution.NewID(), ServiceID: serviceID, Type: execution.Managed}
-				if _, err := s.store.Accept(b.Context(), store.Acceptance{Execution: e, Request: []byte(`{}`)}); err != nil {
+				if _, err := s.store.Accept(b.Context(), store.NewExecution{Execution: e, Request: []byte(`{}`)}); err != nil {
 					b.Error(err)
 				}
 				if _, err := s.store.Cancel(b.Context(), e.ID); err != nil {

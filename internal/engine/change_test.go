@@ -91,7 +91,7 @@ func requiring(t *testing.T, secret func(signature.Parameter) (plaintext.Bytes, 
 	service := probeService(t)
 	service.Signature = parse(t, strings.ReplaceAll(probeDocument,
 		`"kind": "secret", "required": false`, `"kind": "secret", "required": true`))
-	service.Defaults.Secret = secret
+	service.Resolvers.Secret = secret
 	return service
 }
 

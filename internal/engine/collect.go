@@ -29,47 +29,47 @@ const (
 )
 
 // collect takes what the execution has left, and says how it ended.
-func (w *work) collect(run runner.Run, outcome runner.Outcome, masker *redact.Masker, j *journal) ending {
-	failed := ending{status: execution.Failed}
+func (t *task) collect(run runner.Run, exit runner.Outcome, masker *redact.Masker, lw *logWriter) outcome {
+	failed := outcome{status: execution.Failed}
 	switch {
-	case w.reason() == forItsLog: // it may have ended by itself meanwhile
-		end := w.endedBy(failed)
-		end.problem = withExit(end.problem, outcome)
+	case t.reason() == forItsLog: // it may have ended by itself meanwhile
+		end := t.endedBy(failed)
+		end.problem = withExit(end.problem, exit)
 		return end
-	case outcome.Stopped:
-		return w.endedBy(failed)
-	case outcome.Limit == runner.OutputLimit, outcome.Limit == runner.FilesLimit:
-		failed.problem = withExit(w.revision.Limits.reached(outcome.Limit), outcome)
+	case exit.Stopped:
+		return t.endedBy(failed)
+	case exit.Limit == runner.OutputLimit, exit.Limit == runner.FilesLimit:
+		failed.problem = withExit(t.revision.Limits.reached(exit.Limit), exit)
 		return failed
 	}
 	c := &collector{
-		id: w.id, masker: masker, journal: j, observer: w.engine.config.Observer,
-		dir: w.engine.folders.results(w.id), failed: outcome.Limit != runner.NoLimit || outcome.ExitCode != 0,
+		id: t.id, masker: masker, logWriter: lw, observer: t.engine.config.Observer,
+		dir: t.engine.dataDir.results(t.id), failed: exit.Limit != runner.NoLimit || exit.ExitCode != 0,
 	}
 	if err := c.collect(run); err != nil {
-		w.engine.log.Error("cannot store the result of an execution", "execution", w.id, "error", masker.String(err.Error()))
-		failed.problem = withExit(execution.ResultLost(), outcome)
-		if err := w.engine.folders.removeResults(w.id); err != nil {
-			w.engine.log.Warn("cannot remove results", "execution", w.id, "error", err)
+		t.engine.log.Error("cannot store the result of an execution", "execution", t.id, "error", masker.String(err.Error()))
+		failed.problem = withExit(execution.ResultLost(), exit)
+		if err := t.engine.dataDir.removeResults(t.id); err != nil {
+			t.engine.log.Warn("cannot remove results", "execution", t.id, "error", err)
 		}
 		return failed
 	}
-	note, err := json.Marshal(c.note)
+	manifest, err := json.Marshal(c.manifest)
 	if err != nil {
-		w.engine.log.Error("cannot note the result of an execution", "execution", w.id, "error", err)
-		note = nil
+		t.engine.log.Error("cannot note the result of an execution", "execution", t.id, "error", err)
+		manifest = nil
 	}
 	if !c.failed {
-		return ending{status: execution.Succeeded, result: note}
+		return outcome{status: execution.Succeeded, result: manifest}
 	}
-	failed.result, failed.problem = note, c.problem
+	failed.result, failed.problem = manifest, c.problem
 	switch {
-	case outcome.Limit != runner.NoLimit:
-		failed.problem = w.revision.Limits.reached(outcome.Limit)
+	case exit.Limit != runner.NoLimit:
+		failed.problem = t.revision.Limits.reached(exit.Limit)
 	case failed.problem == nil:
-		failed.problem = execution.ServiceFailed(outcome.ExitCode, outcome.Signal)
+		failed.problem = execution.ServiceFailed(exit.ExitCode, exit.Signal)
 	}
-	failed.problem = withExit(failed.problem, outcome)
+	failed.problem = withExit(failed.problem, exit)
 	return failed
 }
 
@@ -113,32 +113,32 @@ func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
 }
 
 // note is what an execution keeps about its result.
-type note struct {
+type resultManifest struct {
 	Kind Kind `json:"kind,omitempty"`
 	// Text is a small result; a large one is in a file.
-	Text  string     `json:"text,omitempty"`
-	Value string     `json:"value,omitempty"` // name of that file
-	Files []noteFile `json:"files,omitempty"`
+	Text  string         `json:"text,omitempty"`
+	Value string         `json:"value,omitempty"` // name of that file
+	Files []manifestFile `json:"files,omitempty"`
 }
 
 // A noteFile is a result file and the name of the file that holds it here: the
 // names that services give need not be names of files on this machine.
-type noteFile struct {
+type manifestFile struct {
 	ResultFile
 	At string `json:"at,omitempty"` // empty: it is the value
 }
 
 // collector moves what an execution has left out of its folder, masked.
 type collector struct {
-	id       execution.ID
-	masker   *redact.Masker
-	journal  *journal
-	observer Observer
-	dir      string
-	failed   bool
+	id        execution.ID
+	masker    *redact.Masker
+	logWriter *logWriter
+	observer  Observer
+	dir       string
+	failed    bool
 
-	note    note
-	problem *execution.Problem
+	manifest resultManifest
+	problem  *execution.Problem
 	// hasResult says that the result, or the problem, was found.
 	hasResult bool
 	made      bool // dir
@@ -158,8 +158,8 @@ func (c *collector) collect(run runner.Run) error {
 	}
 	c.names = map[string]int{}
 	for _, file := range files {
-		if len(c.note.Files) == maxFiles {
-			c.journal.say(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
+		if len(c.manifest.Files) == maxFiles {
+			c.logWriter.notice(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
 			break
 		}
 		taken, err := c.takeResult(output, file)
@@ -200,18 +200,18 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 		return c.hasResult, nil
 	}
 	c.hasResult = true
-	c.note.Kind = Other
+	c.manifest.Kind = Other
 	if trimmed := strings.TrimLeft(string(masked[:min(len(masked), 64)]), " \t\r\n"); strings.HasPrefix(trimmed, "{") {
-		c.note.Kind = Object
+		c.manifest.Kind = Object
 	} else {
 		c.addFile(file.Name, int64(len(masked)), "")
 	}
 	if len(masked) <= maxInline {
-		c.note.Text = string(masked)
+		c.manifest.Text = string(masked)
 		return true, nil
 	}
-	c.note.Value = "value"
-	return true, c.store(c.note.Value, func(to io.Writer) error {
+	c.manifest.Value = "value"
+	return true, c.store(c.manifest.Value, func(to io.Writer) error {
 		_, err := to.Write(masked)
 		return err
 	})
@@ -255,11 +255,11 @@ func (c *collector) takeFile(output *runner.Output, file runner.File) error {
 		return err
 	}
 	defer func() { _ = source.Close() }()
-	at := "file-" + strconv.Itoa(len(c.note.Files))
+	at := "file-" + strconv.Itoa(len(c.manifest.Files))
 	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
 	if errors.Is(err, redact.ErrWithheld) {
 		c.observer.Withheld()
-		c.journal.say(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
+		c.logWriter.notice(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
 		return os.Remove(filepath.Join(c.dir, at))
 	}
 	if err != nil {
@@ -290,7 +290,7 @@ func (c *collector) addFile(name string, size int64, at string) {
 		unique = fmt.Sprintf("%s-%d", name, c.names[name])
 	}
 	c.names[unique] = max(1, c.names[unique])
-	c.note.Files = append(c.note.Files, noteFile{ResultFile{unique, size}, at})
+	c.manifest.Files = append(c.manifest.Files, manifestFile{ResultFile{unique, size}, at})
 }
 
 // store writes a file that lasts.

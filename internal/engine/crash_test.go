@@ -44,7 +44,7 @@ func beVictim(dir string) {
 	if err != nil {
 		failed <- err
 	}
-	request := action("note").with("text", notesOf(dir)).token(secretValue).json()
+	request := action("note").with("text", recordsOf(dir)).token(secretValue).json()
 	if len(os.Args) > 2 {
 		request = action(os.Args[2]).json()
 		if _, err := s.Submit(ctx, engine.Submission{ServiceID: serviceID, Body: request}); err != nil {
@@ -72,7 +72,7 @@ func beVictim(dir string) {
 }
 
 // notesOf is the file in which each execution leaves its id.
-func notesOf(dir string) string { return filepath.Join(dir, "notes") }
+func recordsOf(dir string) string { return filepath.Join(dir, "notes") }
 
 // runVictim runs a victim, kills it hard after so many requests, and gives the
 // ids that it has accepted.
@@ -127,7 +127,7 @@ func TestKilledServers(t *testing.T) {
 	heir.set(probeService(t))
 	accepted = append(accepted, runVictim(t, dir, 1+random.IntN(200))...)
 
-	notes := map[string]int{}
+	records := map[string]int{}
 	ends := map[execution.Status]int{}
 	ended := map[execution.ID]execution.Execution{}
 	for _, id := range accepted {
@@ -135,15 +135,15 @@ func TestKilledServers(t *testing.T) {
 		ended[id] = e
 		ends[e.Status]++
 	}
-	text, err := os.ReadFile(notesOf(dir))
+	text, err := os.ReadFile(recordsOf(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for id := range strings.Lines(string(text)) {
-		notes[strings.TrimSpace(id)]++
+		records[strings.TrimSpace(id)]++
 	}
 	for id, e := range ended {
-		ran := notes[string(id)]
+		ran := records[string(id)]
 		switch {
 		case ran > 1:
 			t.Errorf("%s ran %d times", id, ran)
@@ -160,13 +160,13 @@ func TestKilledServers(t *testing.T) {
 		t.Error("nothing succeeded")
 	}
 	// What was accepted without the caller being told ends too.
-	heir.awaitLoad(store.ServiceLoad{})
+	heir.awaitLoad(store.ServiceStats{})
 	noneHolds(t, dir, secretValue)
-	heir.recoveredFolders(t)
+	heir.recoveredDirs(t)
 }
 
 // recoveredFolders checks that only the folder of the living server is left.
-func (s *server) recoveredFolders(t *testing.T) {
+func (s *server) recoveredDirs(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
@@ -186,7 +186,7 @@ func (s *server) recoveredFolders(t *testing.T) {
 
 // A child that a service of a killed server has started, and that has left the
 // service's group, ends when another server takes over; so does its folder.
-func TestStraysOfKilledServer(t *testing.T) {
+func TestOrphansOfKilledServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	heir := serve(t, dir, shortLease) // without the service: it runs nothing itself
@@ -204,7 +204,7 @@ func TestStraysOfKilledServer(t *testing.T) {
 	if e := heir.wait(id); e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
 		t.Errorf("%s: %v", e.Status, e.Problem)
 	}
-	heir.recoveredFolders(t)
+	heir.recoveredDirs(t)
 	deadline := time.Now().Add(patience)
 	for runsMarked(child, id) { // the end is known a moment before
 		if time.Now().After(deadline) {
@@ -243,20 +243,20 @@ func (s *server) awaitChild() (execution.ID, string) {
 }
 
 // Strays are known by their mark, all of it.
-func TestMarksOfStrays(t *testing.T) {
+func TestTagsOfOrphans(t *testing.T) {
 	t.Parallel()
 	id := execution.NewID()
-	stray := exec.CommandContext(t.Context(), "sleep", "600")
-	stray.Env = []string{"QHUBCTL_EXECUTION=" + string(id)}
+	orphan := exec.CommandContext(t.Context(), "sleep", "600")
+	orphan.Env = []string{"QHUBCTL_EXECUTION=" + string(id)}
 	other := exec.CommandContext(t.Context(), "sleep", "600")
 	other.Env = []string{"QHUBCTL_EXECUTION=" + string(id) + "-not"}
-	for _, c := range []*exec.Cmd{stray, other} {
+	for _, c := range []*exec.Cmd{orphan, other} {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	process.EndStrays(string(id))
-	if err := stray.Wait(); err == nil {
+	process.KillOrphans(string(id))
+	if err := orphan.Wait(); err == nil {
 		t.Error("the stray ended by itself")
 	}
 	if err := other.Process.Kill(); err != nil {

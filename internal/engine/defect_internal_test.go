@@ -9,19 +9,19 @@ import (
 )
 
 // What was not masked is not shown.
-func TestDefectEndsTheLog(t *testing.T) {
+func TestPanicEndsTheLog(t *testing.T) {
 	t.Parallel()
-	j := newJournal(redact.New(nil), 0)
+	lw := newLogWriter(redact.New(nil), 0)
 	said := ""
-	j.defect = func(what, trace string) { said += what + trace }
-	s := j.stream(execution.Info)
+	lw.panicked = func(what, trace string) { said += what + trace }
+	s := lw.stream(execution.Info)
 	s.masked.Reset(panicking{})
 	if _, err := s.Write([]byte("s3cr3t-value")); err == nil {
 		t.Error("a panic is no error")
 	}
 	s.close()
-	if len(j.pending) > 0 || !strings.Contains(said, "string") || strings.Contains(said, "s3cr3t-value") {
-		t.Errorf("the log is %v; the operator is told %q", j.pending, said)
+	if len(lw.pending) > 0 || !strings.Contains(said, "string") || strings.Contains(said, "s3cr3t-value") {
+		t.Errorf("the log is %v; the operator is told %q", lw.pending, said)
 	}
 }
 

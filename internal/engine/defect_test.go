@@ -22,7 +22,7 @@ func (panicking) Start(_ context.Context, job runner.Job) (runner.Run, error) {
 }
 
 // A defect in the way of one execution ends that, and says nothing of values.
-func TestDefectEndsOneExecution(t *testing.T) {
+func TestPanicFailsOneExecution(t *testing.T) {
 	t.Parallel()
 	var log testenv.Buffer
 	s := serve(t, t.TempDir(), func(c *engine.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })

@@ -60,7 +60,7 @@ func (c *Config) complete() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Observer == nil {
-		c.Observer = nobody{}
+		c.Observer = noObserver{}
 	}
 	c.Workers = cmp.Or(c.Workers, 8*runtime.NumCPU())
 	if c.Queue == (store.QueueLimit{}) {
@@ -77,7 +77,7 @@ type Engine struct {
 	store   store.Store
 	log     *slog.Logger
 	owner   string
-	folders *folders
+	dataDir *dataDir
 
 	// ctx is that of writes which have to happen whatever a caller or a
 	// shutdown wants; begin ends when nothing is to be begun any more, beat
@@ -91,16 +91,16 @@ type Engine struct {
 	slots chan struct{} // a token for each execution that may be added
 	wake  chan struct{} // a token: there may be something to claim
 	// mayWait says that something may wait which could be claimed.
-	mayWait atomic.Bool
+	maybePending atomic.Bool
 
 	mu       sync.Mutex
 	closing  bool
 	services map[string]*revision
-	works    map[execution.ID]*work
+	tasks    map[execution.ID]*task
 	cancels  map[execution.ID]*cancelling
 	// turns tells of executions that this engine now has, or of their end where
 	// it never had them.
-	turns store.Signals
+	started store.Signals
 	// queued were accepted here and wait, as far as is known; ended are ends
 	// that this engine has written.
 	queued, ended *recent
@@ -113,17 +113,17 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		return nil, err
 	}
 	owner := uuid.NewString()
-	folders, err := openFolders(ctx, config.Dir, owner)
+	dataDir, err := openDataDir(ctx, config.Dir, owner)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the data folder: %w", err)
 	}
 	e := &Engine{
-		config: config, store: config.Store, log: config.Log, owner: owner, folders: folders,
+		config: config, store: config.Store, log: config.Log, owner: owner, dataDir: dataDir,
 		ctx:      context.WithoutCancel(ctx),
 		slots:    make(chan struct{}, config.Workers),
 		wake:     make(chan struct{}, 1),
 		services: map[string]*revision{},
-		works:    map[execution.ID]*work{},
+		tasks:    map[execution.ID]*task{},
 		cancels:  map[execution.ID]*cancelling{},
 		queued:   newRecent(config.Poll),
 		ended:    newRecent(config.Poll),
@@ -151,8 +151,8 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Unlock()
 	e.endBegin()
 	if again {
-		for _, w := range e.allWorks() {
-			w.kill()
+		for _, t := range e.allTasks() {
+			t.kill()
 		}
 		e.loops.Wait()
 		return nil
@@ -166,31 +166,31 @@ func (e *Engine) Close(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		for _, w := range e.allWorks() {
-			w.stop(forShutdown)
+		for _, t := range e.allTasks() {
+			t.stop(forShutdown)
 		}
 		<-ended
 	}
 	e.endBeat()
 	e.loops.Wait()
-	return errors.Join(e.closeServices(), e.folders.close())
+	return errors.Join(e.closeServices(), e.dataDir.close())
 }
 
 // Slots is how many executions this engine runs at once.
 func (e *Engine) Slots() int { return e.config.Workers }
 
 // Scratch is the folder below which executions get theirs.
-func (e *Engine) Scratch() string { return e.folders.scratchDir() }
+func (e *Engine) Scratch() string { return e.dataDir.scratchDir() }
 
 // allWorks are the executions that this engine has claimed.
-func (e *Engine) allWorks() []*work {
+func (e *Engine) allTasks() []*task {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Collect(maps.Values(e.works))
+	return slices.Collect(maps.Values(e.tasks))
 }
 
-func (e *Engine) work(id execution.ID) *work {
+func (e *Engine) task(id execution.ID) *task {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.works[id]
+	return e.tasks[id]
 }

@@ -66,7 +66,7 @@ func TestResults(t *testing.T) {
 			}
 		})
 	}
-	if left := s.workFolders(); len(left) > 0 {
+	if left := s.workDirs(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

@@ -27,27 +27,27 @@ const lockPatience = 5 * time.Second
 const scratchName = "executions"
 
 // folders is the data folder as one engine uses it.
-type folders struct {
-	dir  string
-	work string
-	lock *flock.Flock
+type dataDir struct {
+	dir     string
+	workDir string
+	lock    *flock.Flock
 	// scratch are those of executions.
-	scratch *runner.Folders
+	scratch *runner.DirPool
 }
 
-func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
+func openDataDir(ctx context.Context, dir, owner string) (*dataDir, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	f := &folders{dir: dir, work: filepath.Join(dir, "work", owner)}
-	f.scratch = runner.NewFolders(f.scratchDir())
-	for _, folder := range []string{f.work, filepath.Join(dir, "results")} {
+	f := &dataDir{dir: dir, workDir: filepath.Join(dir, "work", owner)}
+	f.scratch = runner.NewDirPool(f.scratchDir())
+	for _, folder := range []string{f.workDir, filepath.Join(dir, "results")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
 	}
-	f.lock = flock.New(filepath.Join(f.work, lockName))
+	f.lock = flock.New(filepath.Join(f.workDir, lockName))
 	// Another engine that looks for orphans may hold it for a moment.
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
@@ -61,11 +61,11 @@ func openFolders(ctx context.Context, dir, owner string) (*folders, error) {
 }
 
 // scratchDir is the folder in which executions have theirs.
-func (f *folders) scratchDir() string { return filepath.Join(f.work, scratchName) }
+func (f *dataDir) scratchDir() string { return filepath.Join(f.workDir, scratchName) }
 
 // close removes what is this engine's alone.
-func (f *folders) close() error {
-	return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))
+func (f *dataDir) close() error {
+	return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))
 }
 
 // orphanAge is how old a work folder without a lock must be to be nobody's: an
@@ -73,15 +73,15 @@ func (f *folders) close() error {
 const orphanAge = time.Minute
 
 // removeOrphans removes the work folders of engines that have died.
-func (f *folders) removeOrphans() error {
-	parent := filepath.Dir(f.work)
+func (f *dataDir) removeOrphans() error {
+	parent := filepath.Dir(f.workDir)
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, entry := range entries {
-		if folder := filepath.Join(parent, entry.Name()); folder != f.work {
+		if folder := filepath.Join(parent, entry.Name()); folder != f.workDir {
 			errs = append(errs, removeOrphan(folder))
 		}
 	}
@@ -119,9 +119,9 @@ func isEmptyBut(folder, name string) bool {
 }
 
 // results is where large results and result files of an execution are.
-func (f *folders) results(id execution.ID) string {
+func (f *dataDir) results(id execution.ID) string {
 	return filepath.Join(f.dir, "results", string(id))
 }
 
 // removeResults forgets them; that there are none is no error.
-func (f *folders) removeResults(id execution.ID) error { return os.RemoveAll(f.results(id)) }
+func (f *dataDir) removeResults(id execution.ID) error { return os.RemoveAll(f.results(id)) }

@@ -20,13 +20,13 @@ import (
 // services take in memory. The two engines take turns, so that what else the
 // machine does falls on both.
 func BenchmarkServices(b *testing.B) {
-	crowds := []*crowd{newCrowd(b, 1, 1), newCrowd(b, 1000, 50)}
+	fleets := []*fleet{newFleet(b, 1, 1), newFleet(b, 1000, 50)}
 	atOnce, waiting := [2][]time.Duration{}, [2][]time.Duration{}
 	for round := 0; b.Loop(); round++ {
-		for i := range crowds {
+		for i := range fleets {
 			i = (i + round) % 2 // the first to come has the disk write what was left
-			atOnce[i] = append(atOnce[i], crowds[i].startAtOnce(b))
-			waiting[i] = append(waiting[i], crowds[i].startWaiting(b))
+			atOnce[i] = append(atOnce[i], fleets[i].startAtOnce(b))
+			waiting[i] = append(waiting[i], fleets[i].startWaiting(b))
 		}
 	}
 	for i, name := range []string{"one", "many"} {
@@ -35,7 +35,7 @@ func BenchmarkServices(b *testing.B) {
 	}
 	b.ReportMetric(microseconds(atOnce[0])/microseconds(atOnce[1]), "free-slot-ratio")
 	b.ReportMetric(microseconds(waiting[0])/microseconds(waiting[1]), "waiting-ratio")
-	b.ReportMetric(crowds[1].each/1000, "kB/service")
+	b.ReportMetric(fleets[1].each/1000, "kB/service")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -56,7 +56,7 @@ func microseconds(times []time.Duration) float64 {
 
 // A crowd is an engine with services, of which some have work, and one slot:
 // an execution that ends lets one that waits start.
-type crowd struct {
+type fleet struct {
 	*server
 	active  []string
 	each    float64 // bytes of memory of a service
@@ -67,9 +67,9 @@ type crowd struct {
 // backlog is how many executions wait where some do.
 const backlog = 50
 
-func newCrowd(b *testing.B, services, active int) *crowd {
+func newFleet(b *testing.B, services, active int) *fleet {
 	b.Helper()
-	c := &crowd{started: make(chan *idleRun, backlog)}
+	c := &fleet{started: make(chan *idleRun, backlog)}
 	c.server = serve(b, b.TempDir(), func(config *engine.Config) { config.Workers = 1 })
 	before := liveHeap()
 	for i := range services {
@@ -98,7 +98,7 @@ func (r *gate) Close() error { return nil }
 
 // request submits one for the next of the services that have work, and tells
 // how to wait for its end.
-func (c *crowd) request(b *testing.B) (ended func()) {
+func (c *fleet) request(b *testing.B) (ended func()) {
 	b.Helper()
 	service := c.active[c.next%len(c.active)]
 	c.next++
@@ -114,7 +114,7 @@ func (c *crowd) request(b *testing.B) (ended func()) {
 }
 
 // startAtOnce is from a request to its start, where a slot is free.
-func (c *crowd) startAtOnce(b *testing.B) time.Duration {
+func (c *fleet) startAtOnce(b *testing.B) time.Duration {
 	b.Helper()
 	begun := time.Now()
 	ended := c.request(b)
@@ -127,7 +127,7 @@ func (c *crowd) startAtOnce(b *testing.B) time.Duration {
 
 // startWaiting is from the end of one execution to the start of another that
 // waits, with its claim in between.
-func (c *crowd) startWaiting(b *testing.B) time.Duration {
+func (c *fleet) startWaiting(b *testing.B) time.Duration {
 	b.Helper()
 	waits := make([]func(), backlog)
 	for i := range waits {

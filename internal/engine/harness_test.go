@@ -260,7 +260,7 @@ func pipe(t testing.TB) (path string, letGo func()) {
 }
 
 // workFolders are the folders of running executions.
-func (s *server) workFolders() []string {
+func (s *server) workDirs() []string {
 	s.t.Helper()
 	found, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "qhubctl-run-*"))
 	if err != nil {
@@ -270,13 +270,13 @@ func (s *server) workFolders() []string {
 }
 
 // load waits until what waits and runs is as wanted.
-func (s *server) awaitLoad(want store.ServiceLoad) {
+func (s *server) awaitLoad(want store.ServiceStats) {
 	s.t.Helper()
 	deadline := time.Now().Add(patience)
 	watch := s.store.WatchQueue()
 	defer watch.Stop()
 	for {
-		load, err := s.Load(s.t.Context())
+		load, err := s.QueueStats(s.t.Context())
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func TestMasterKeyIsMissing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.store.Accept(t.Context(), store.Acceptance{
+			_, err = s.store.Accept(t.Context(), store.NewExecution{
 				Execution: execution.Execution{ID: id, ServiceID: serviceID, ServiceRevision: "1", Type: execution.Managed},
 				Request:   []byte(`{"inputs":{"action":"nothing"},"secrets":["api_token"]}`), Secrets: sealed,
 			})

@@ -144,10 +144,10 @@ func TestConcurrencyAndQueue(t *testing.T) {
 	s := limited(t, engine.Limits{Concurrency: 1}, func(c *engine.Config) { c.Queue.PerService = 3 })
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))
-	notes := notesOf(t.TempDir())
+	records := recordsOf(t.TempDir())
 	var waiting []string
 	for range 3 {
-		waiting = append(waiting, string(s.submit(action("note").with("text", notes))))
+		waiting = append(waiting, string(s.submit(action("note").with("text", records))))
 	}
 	_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
 	var full *store.QueueFullError
@@ -166,7 +166,7 @@ func TestConcurrencyAndQueue(t *testing.T) {
 			t.Errorf("%s: %v", e.Status, e.Problem)
 		}
 	}
-	text, err := os.ReadFile(notes)
+	text, err := os.ReadFile(records)
 	if ran := strings.Fields(string(text)); err != nil || !slices.Equal(ran, waiting) {
 		t.Errorf("%v, %v ran, accepted were %v", err, ran, waiting)
 	}
@@ -177,8 +177,8 @@ func TestCancelWaiting(t *testing.T) {
 	s := limited(t, engine.Limits{Concurrency: 1})
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))
-	notes := notesOf(t.TempDir())
-	id := s.submit(action("note").with("text", notes))
+	records := recordsOf(t.TempDir())
+	id := s.submit(action("note").with("text", records))
 	for range 2 { // twice is once
 		if e, err := s.Cancel(t.Context(), serviceID, id); err != nil || e.Status != execution.Cancelled {
 			t.Fatalf("%v, %s", err, e.Status)
@@ -188,7 +188,7 @@ func TestCancelWaiting(t *testing.T) {
 	letGo()
 	s.wait(held)
 	s.run(action("nothing")) // comes after it
-	if _, err := os.Stat(notes); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(records); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a cancelled execution ran: %v", err)
 	}
 }
@@ -254,8 +254,8 @@ func TestCancelAtAnyMoment(t *testing.T) {
 			t.Errorf("%s: %+v", e.Status, e.Problem)
 		}
 	}
-	s.awaitLoad(store.ServiceLoad{})
-	if left := s.workFolders(); len(left) > 0 {
+	s.awaitLoad(store.ServiceStats{})
+	if left := s.workDirs(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

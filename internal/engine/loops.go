@@ -29,8 +29,8 @@ func (e *Engine) returnSlots(n int) {
 	for range n {
 		e.slots <- struct{}{}
 	}
-	if e.mayWait.Load() {
-		give(e.wake)
+	if e.maybePending.Load() {
+		notify(e.wake)
 	}
 }
 
@@ -59,7 +59,7 @@ func (e *Engine) claimLoop() {
 		var err error
 		select {
 		case <-watch.C:
-			e.mayWait.Store(true)
+			e.maybePending.Store(true)
 		case <-e.wake:
 		case <-poll.C: // other processes accept without telling
 			err = e.lookForWaiting()
@@ -78,7 +78,7 @@ func (e *Engine) claimLoop() {
 // claim starts as much of what may wait as there are slots for. More that comes
 // to wait meanwhile is told by the store.
 func (e *Engine) claim() error {
-	for e.mayWait.Load() {
+	for e.maybePending.Load() {
 		free := 0
 		for e.tryTakeSlot() {
 			free++
@@ -99,7 +99,7 @@ func (e *Engine) claim() error {
 			return err
 		}
 		if len(claimed) < free {
-			e.mayWait.Store(false)
+			e.maybePending.Store(false)
 		}
 	}
 	return nil
@@ -118,14 +118,14 @@ func (e *Engine) serviceLimits() []store.ServiceLimit {
 // lookForWaiting looks whether one of the services has something waiting and
 // room for it.
 func (e *Engine) lookForWaiting() error {
-	load, err := e.store.Load(e.begin)
+	load, err := e.store.QueueStats(e.begin)
 	if err != nil {
 		return err
 	}
 	for _, s := range e.serviceLimits() {
 		l := load.Services[s.ServiceID]
-		if l.Waiting > 0 && (s.Concurrency == 0 || l.Active < s.Concurrency) {
-			e.mayWait.Store(true)
+		if l.Pending > 0 && (s.Concurrency == 0 || l.Active < s.Concurrency) {
+			e.maybePending.Store(true)
 		}
 	}
 	return nil
@@ -134,10 +134,10 @@ func (e *Engine) lookForWaiting() error {
 // heartbeatLoop keeps the leases, and learns what others have done to them.
 func (e *Engine) heartbeatLoop() {
 	every(e.beat, e.config.Lease/4, func() {
-		works := e.allWorks()
-		ids := make([]execution.ID, len(works))
-		for i, w := range works {
-			ids[i] = w.id
+		tasks := e.allTasks()
+		ids := make([]execution.ID, len(tasks))
+		for i, t := range tasks {
+			ids[i] = t.id
 		}
 		report, err := e.store.Heartbeat(e.beat, e.owner, e.config.Lease, ids...)
 		if err != nil {
@@ -147,13 +147,13 @@ func (e *Engine) heartbeatLoop() {
 			return
 		}
 		for _, id := range report.Cancelled {
-			if w := e.work(id); w != nil {
-				w.stop(cancelledByCaller)
+			if t := e.task(id); t != nil {
+				t.stop(cancelledByCaller)
 			}
 		}
 		for _, id := range report.Lost {
-			if w := e.work(id); w != nil {
-				w.stop(leaseLost)
+			if t := e.task(id); t != nil {
+				t.stop(leaseLost)
 			}
 		}
 	})
@@ -182,12 +182,12 @@ func (e *Engine) recover(ctx context.Context) {
 		marks := make([]string, len(done.Interrupted))
 		for i, id := range done.Interrupted {
 			marks[i] = string(id)
-			e.tellTurn(id)
-			err = errors.Join(err, e.folders.removeResults(id))
+			e.notifyStarted(id)
+			err = errors.Join(err, e.dataDir.removeResults(id))
 		}
-		process.EndStrays(marks...)
+		process.KillOrphans(marks...)
 	}
-	if err := errors.Join(err, e.folders.removeOrphans()); err != nil && ctx.Err() == nil {
+	if err := errors.Join(err, e.dataDir.removeOrphans()); err != nil && ctx.Err() == nil {
 		e.log.Warn("cannot remove folders of a server that ended; trying again", "error", err)
 	}
 }
@@ -195,7 +195,7 @@ func (e *Engine) recover(ctx context.Context) {
 // remove removes what belongs to an execution that is about to be removed.
 func (e *Engine) remove(id execution.ID) error {
 	e.ended.forget(id)
-	return e.folders.removeResults(id)
+	return e.dataDir.removeResults(id)
 }
 
 // retentionLoop removes executions that were kept long enough.

@@ -86,7 +86,7 @@ func probe(ctx context.Context, in probeInput) (any, error) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "note": // that it ran
-		return nil, note(in.Text)
+		return nil, resultManifest(in.Text)
 	case "hold": // until the pipe has been written to
 		fmt.Println("ready")
 		_, err := os.ReadFile(in.Text)
@@ -164,7 +164,7 @@ func leak(output *service.Files, token string) (any, error) {
 }
 
 // note appends a line to a file that many processes append to.
-func note(path string) error {
+func resultManifest(path string) error {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err

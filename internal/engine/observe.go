@@ -26,16 +26,16 @@ type Observer interface {
 }
 
 // nobody is the observer of an engine without one.
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) Accepted()                             {}
-func (nobody) Refused(error)                         {}
-func (nobody) Started(time.Duration)                 {}
-func (nobody) Ended(execution.Status, time.Duration) {}
-func (nobody) Withheld()                             {}
+func (noObserver) Accepted()                             {}
+func (noObserver) Refused(error)                         {}
+func (noObserver) Started(time.Duration)                 {}
+func (noObserver) Ended(execution.Status, time.Duration) {}
+func (noObserver) Withheld()                             {}
 
 // observe tells of a change of an execution.
-func (e *Engine) observe(before execution.Status, now execution.Execution) {
+func (e *Engine) reportChange(before execution.Status, now execution.Execution) {
 	switch {
 	case before == now.Status:
 	case now.Status == execution.Running:
@@ -52,8 +52,8 @@ func (e *Engine) observe(before execution.Status, now execution.Execution) {
 // cancelling are the calls of Cancel for one execution that overlap: of those
 // that find it waiting, one has ended it, and the store does not tell which.
 type cancelling struct {
-	calls int
-	told  bool
+	calls    int
+	reported bool
 }
 
 // beginCancel is to be called before the execution is looked at, and endCancel
@@ -87,10 +87,10 @@ func (e *Engine) cancelledWaiting(before execution.Status, now execution.Executi
 	}
 	e.mu.Lock()
 	c := e.cancels[now.ID]
-	told := c.told || worked
-	c.told = true
+	reported := c.reported || worked
+	c.reported = true
 	e.mu.Unlock()
-	if !told {
-		e.observe(before, now)
+	if !reported {
+		e.reportChange(before, now)
 	}
 }

@@ -67,7 +67,7 @@ func observed(t *testing.T, dir string, workers int) (*server, func(want map[str
 	}
 }
 
-func TestObserverIsToldOfEverything(t *testing.T) {
+func TestObserverSeesEverything(t *testing.T) {
 	t.Parallel()
 	s, want := observed(t, t.TempDir(), 4)
 	s.run(action("nothing"))
@@ -98,7 +98,7 @@ func TestObserverIsToldOfEverything(t *testing.T) {
 }
 
 // However many cancel it, at whatever moment, an execution ends once.
-func TestObserverIsToldOfEachEndOnce(t *testing.T) {
+func TestObserverSeesEachEndOnce(t *testing.T) {
 	t.Parallel()
 	const executions, callers = 30, 4
 	s, want := observed(t, t.TempDir(), 2)
@@ -134,16 +134,16 @@ func TestObserverIsToldOfEachEndOnce(t *testing.T) {
 }
 
 // What a dead engine has left running is ended by the one that finds it.
-func TestObserverIsToldOfInterrupted(t *testing.T) {
+func TestObserverSeesInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	left, err := sqlite.Open(t.Context(), filepath.Join(dir, "store.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := left.Accept(t.Context(), store.Acceptance{
+	a, err := left.Accept(t.Context(), store.NewExecution{
 		Execution: execution.Execution{ID: execution.NewID(), ServiceID: serviceID, ServiceRevision: "1", Type: execution.Managed},
-		Claim:     &store.ClaimTerms{Owner: "dead", Lease: time.Nanosecond},
+		Claim:     &store.Lease{Owner: "dead", Lease: time.Nanosecond},
 	})
 	if err != nil || !a.Claimed {
 		t.Fatal(err, a)

@@ -40,32 +40,32 @@ func (p *prepared) clear() {
 
 // prepare reads the request, opens its secrets and finds what the server adds.
 // A problem says why the service cannot start.
-func (w *work) prepare() (*prepared, *execution.Problem) {
+func (t *task) prepare() (*prepared, *execution.Problem) {
 	var request storedRequest
-	if err := json.Unmarshal(w.claimed.Request, &request); err != nil {
-		w.engine.log.Error("cannot read a stored request", "execution", w.id, "error", err)
+	if err := json.Unmarshal(t.claimed.Request, &request); err != nil {
+		t.engine.log.Error("cannot read a stored request", "execution", t.id, "error", err)
 		return nil, execution.Internal()
 	}
 	p := &prepared{job: runner.Job{
-		ID: w.id, Inputs: request.Inputs, Folders: w.engine.folders.scratch,
+		ID: t.id, Inputs: request.Inputs, DirPool: t.engine.dataDir.scratch,
 		Limits: runner.Limits{
-			Memory: w.revision.Limits.Memory, Processes: w.revision.Limits.Processes, CPU: w.revision.Limits.CPU,
-			OpenFiles: w.revision.Limits.OpenFiles, Temp: w.revision.Limits.Temp, CPUTime: w.revision.Limits.CPUTime,
-			Time: w.revision.Limits.Time, Output: w.revision.Limits.Output,
-			Grace: cmp.Or(w.revision.Limits.Grace, defaultGrace),
+			Memory: t.revision.Limits.Memory, Processes: t.revision.Limits.Processes, CPU: t.revision.Limits.CPU,
+			OpenFiles: t.revision.Limits.OpenFiles, Temp: t.revision.Limits.Temp, CPUTime: t.revision.Limits.CPUTime,
+			Time: t.revision.Limits.Time, Output: t.revision.Limits.Output,
+			Grace: cmp.Or(t.revision.Limits.Grace, defaultGrace),
 		},
 	}}
-	if accepted := w.claimed.Execution.ServiceRevision; accepted != w.revision.Revision {
-		if problem := w.recheck(request); problem != nil {
+	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.Revision {
+		if problem := t.recheck(request); problem != nil {
 			return nil, problem
 		}
 		p.notices = append(p.notices, fmt.Sprintf(
-			"the service has changed since this execution was accepted: it runs as revision %s instead of %s", w.revision.Revision, accepted))
+			"the service has changed since this execution was accepted: it runs as revision %s instead of %s", t.revision.Revision, accepted))
 	}
-	if problem := w.findDataPools(p, request); problem != nil {
+	if problem := t.findDataPools(p, request); problem != nil {
 		return nil, problem
 	}
-	if problem := w.openSecrets(p); problem != nil {
+	if problem := t.openSecrets(p); problem != nil {
 		p.clear()
 		return nil, problem
 	}
@@ -73,12 +73,12 @@ func (w *work) prepare() (*prepared, *execution.Problem) {
 }
 
 // recheck validates a request that an earlier revision has accepted.
-func (w *work) recheck(request storedRequest) *execution.Problem {
+func (t *task) recheck(request storedRequest) *execution.Problem {
 	body, err := request.body()
 	if err != nil {
 		return execution.Internal()
 	}
-	again, err := w.revision.accept(body)
+	again, err := t.revision.accept(body)
 	if errs, ok := errors.AsType[signature.Errors](err); ok {
 		return execution.ServiceChanged(errs)
 	}
@@ -89,14 +89,14 @@ func (w *work) recheck(request storedRequest) *execution.Problem {
 	return nil
 }
 
-func (w *work) findDataPools(p *prepared, request storedRequest) *execution.Problem {
+func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Problem {
 	p.job.DataPools = map[string]string{}
-	for _, parameter := range w.revision.Signature.Of(signature.DataPool) {
+	for _, parameter := range t.revision.Signature.Of(signature.DataPool) {
 		var reference *signature.DataPoolReference
 		if given, ok := request.DataPools[parameter.Name]; ok {
 			reference = &given
 		}
-		dir, ok := w.revision.Defaults.dataPool(parameter, reference)
+		dir, ok := t.revision.Resolvers.dataPool(parameter, reference)
 		switch {
 		case ok:
 			p.job.DataPools[parameter.Name] = dir
@@ -109,10 +109,10 @@ func (w *work) findDataPools(p *prepared, request storedRequest) *execution.Prob
 
 // openSecrets collects the secrets that the service declares, and no others:
 // those of the request, then those of the server.
-func (w *work) openSecrets(p *prepared) *execution.Problem {
-	given, err := w.engine.config.Keyring.Open(string(w.id), w.claimed.Secrets)
+func (t *task) openSecrets(p *prepared) *execution.Problem {
+	given, err := t.engine.config.Keyring.Open(string(t.id), t.claimed.Secrets)
 	if err != nil {
-		w.engine.log.Error("cannot open the secrets of an execution", "execution", w.id, "error", err)
+		t.engine.log.Error("cannot open the secrets of an execution", "execution", t.id, "error", err)
 		if missing, ok := errors.AsType[*vault.KeyError](err); ok {
 			return execution.MasterKeyMissing(missing.Version, missing.ID)
 		}
@@ -121,8 +121,8 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 	defer func() { given.Clear() }() // what is left of them
 	var missing []string
 	var known []redact.Secret
-	for _, parameter := range w.revision.Signature.Of(signature.Secret) {
-		value, ok := w.secret(given, parameter)
+	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
+		value, ok := t.secret(given, parameter)
 		if !ok {
 			if parameter.Required {
 				missing = append(missing, parameter.Name)
@@ -139,8 +139,8 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
-	if w.revision.Defaults.Masked != nil {
-		for _, value := range w.revision.Defaults.Masked() {
+	if t.revision.Resolvers.Masked != nil {
+		for _, value := range t.revision.Resolvers.Masked() {
 			known = append(known, redact.Secret{Value: value.Reveal()})
 		}
 	}
@@ -149,14 +149,14 @@ func (w *work) openSecrets(p *prepared) *execution.Problem {
 }
 
 // secret is a value that the caller wipes.
-func (w *work) secret(given vault.Secrets, p signature.Parameter) (plaintext.Bytes, bool) {
+func (t *task) secret(given vault.Secrets, p signature.Parameter) (plaintext.Bytes, bool) {
 	if value, ok := given[p.Name]; ok {
 		delete(given, p.Name) // it is the caller's now
 		return value, true
 	}
-	if w.revision.Defaults.Secret == nil {
+	if t.revision.Resolvers.Secret == nil {
 		return plaintext.Bytes{}, false
 	}
-	value, _, ok := w.revision.Defaults.Secret(p)
+	value, _, ok := t.revision.Resolvers.Secret(p)
 	return plaintext.New(bytes.Clone(value.Reveal())), ok
 }

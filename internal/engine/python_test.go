@@ -26,7 +26,7 @@ const pythonDocument = `{
 func TestPythonService(t *testing.T) {
 	t.Parallel()
 	for name, python := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,8 +12,8 @@ import (
 // Get reads an execution of a service. The id of another service's execution
 // is not found.
 func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	if w := e.work(id); w != nil {
-		if found, known := w.current(serviceID); known {
+	if t := e.task(id); t != nil {
+		if found, known := t.current(serviceID); known {
 			return found, ctx.Err()
 		}
 	}
@@ -34,15 +34,15 @@ func (e *Engine) read(ctx context.Context, id execution.ID) (execution.Execution
 
 // Wait reads an execution once it has ended, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	watch := e.turns.WatchExecution(id)
+	watch := e.started.WatchExecution(id)
 	defer watch.Stop()
 	// Changes by other engines are not told.
 	ticker := time.NewTicker(e.config.Poll)
 	defer ticker.Stop()
 	var last execution.Execution
 	for look := false; ; {
-		over := e.over(serviceID, id) // before it is read, so that no end is missed
-		if look || over == nil && !e.isQueued(serviceID, id) {
+		done := e.done(serviceID, id) // before it is read, so that no end is missed
+		if look || done == nil && !e.isQueued(serviceID, id) {
 			found, err := e.Get(ctx, serviceID, id)
 			switch {
 			case err == nil:
@@ -63,7 +63,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 		look = false
 		select {
 		case <-watch.C:
-		case <-over:
+		case <-done:
 			look = true
 		case <-ticker.C:
 			look = true
@@ -82,9 +82,9 @@ func (e *Engine) isQueued(serviceID string, id execution.ID) bool {
 
 // over is closed when an execution of a service that this engine has has ended;
 // nil if it has none.
-func (e *Engine) over(serviceID string, id execution.ID) <-chan struct{} {
-	if w := e.work(id); w != nil && w.claimed.Execution.ServiceID == serviceID {
-		return w.over
+func (e *Engine) done(serviceID string, id execution.ID) <-chan struct{} {
+	if t := e.task(id); t != nil && t.claimed.Execution.ServiceID == serviceID {
+		return t.done
 	}
 	return nil
 }
@@ -103,7 +103,9 @@ func (e *Engine) ReadLog(ctx context.Context, id execution.ID, after int64, limi
 func (e *Engine) Watch(id execution.ID) *store.Watch { return e.store.WatchExecution(id) }
 
 // Load tells how much waits and runs.
-func (e *Engine) Load(ctx context.Context) (store.Load, error) { return e.store.Load(ctx) }
+func (e *Engine) QueueStats(ctx context.Context) (store.QueueStats, error) {
+	return e.store.QueueStats(ctx)
+}
 
 // Cancel cancels an execution: one that waits never starts, one that runs is
 // asked to end and ended after its grace time, one that has ended stays as it
@@ -120,21 +122,21 @@ func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) 
 		cancelled, err = e.store.Cancel(ctx, id)
 		return cancelled, err
 	}
-	w := e.work(id)
-	if w == nil {
+	t := e.task(id)
+	if t == nil {
 		if _, err := cancel(); err != nil {
 			return cancelled, err
 		}
-		e.tellTurn(id)
-		if w = e.work(id); w != nil { // it was claimed meanwhile
-			_ = w.write(func() (execution.Execution, error) { return cancelled, nil })
+		e.notifyStarted(id)
+		if t = e.task(id); t != nil { // it was claimed meanwhile
+			_ = t.write(func() (execution.Execution, error) { return cancelled, nil })
 		}
-	} else if err := w.write(cancel); err != nil {
+	} else if err := t.write(cancel); err != nil {
 		return cancelled, err
 	}
-	e.cancelledWaiting(found.Status, cancelled, w != nil)
-	if w != nil && !cancelled.Status.Final() {
-		w.stop(cancelledByCaller)
+	e.cancelledWaiting(found.Status, cancelled, t != nil)
+	if t != nil && !cancelled.Status.Final() {
+		t.stop(cancelledByCaller)
 	}
 	return cancelled, nil
 }

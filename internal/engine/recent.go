@@ -36,7 +36,7 @@ func newRecent(patience time.Duration) *recent {
 }
 
 // note remembers an execution, if it is small.
-func (m *recent) note(e execution.Execution) {
+func (m *recent) add(e execution.Execution) {
 	if e.Problem != nil || len(e.Result) > maxRecentResult {
 		return
 	}

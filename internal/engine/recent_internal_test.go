@@ -19,13 +19,13 @@ func TestRecent(t *testing.T) {
 		ids := make([]execution.ID, maxRecent+1)
 		for i := range ids {
 			ids[i] = execution.NewID()
-			m.note(execution.Execution{ID: ids[i]})
+			m.add(execution.Execution{ID: ids[i]})
 		}
 		if known(ids[0]) || !known(ids[1]) || len(m.known) != maxRecent {
 			t.Errorf("%d are remembered, and not the last ones", len(m.known))
 		}
 		large := execution.NewID()
-		m.note(execution.Execution{ID: large, Result: make([]byte, maxRecentResult+1)})
+		m.add(execution.Execution{ID: large, Result: make([]byte, maxRecentResult+1)})
 		if known(large) {
 			t.Error("a large one is remembered")
 		}

@@ -45,7 +45,7 @@ type ResultFile struct {
 // Result reads what an execution has left. One that has not ended, or was
 // cancelled, has left nothing; why one has failed is its Problem.
 func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
-	n, err := e.note(ctx, id)
+	n, err := e.resultManifest(ctx, id)
 	if err != nil {
 		return Result{}, err
 	}
@@ -57,14 +57,14 @@ func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
 		result.Value = json.RawMessage(n.Text)
 		return result, nil
 	}
-	result.Value, err = os.ReadFile(filepath.Join(e.folders.results(id), n.Value))
+	result.Value, err = os.ReadFile(filepath.Join(e.dataDir.results(id), n.Value))
 	return result, notFound(err)
 }
 
 // OpenFile opens a result file by the name that Result gives it. Anything else
 // is store.ErrNotFound.
 func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io.ReadSeekCloser, ResultFile, error) {
-	n, err := e.note(ctx, id)
+	n, err := e.resultManifest(ctx, id)
 	if err != nil {
 		return nil, ResultFile{}, err
 	}
@@ -79,7 +79,7 @@ func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io
 		if at == "" {
 			at = n.Value
 		}
-		opened, err := os.Open(filepath.Join(e.folders.results(id), at))
+		opened, err := os.Open(filepath.Join(e.dataDir.results(id), at))
 		if err != nil {
 			return nil, ResultFile{}, notFound(err)
 		}
@@ -88,7 +88,7 @@ func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io
 	return nil, ResultFile{}, fmt.Errorf("%w: it has no such result file", store.ErrNotFound)
 }
 
-func (e *Engine) note(ctx context.Context, id execution.ID) (n note, err error) {
+func (e *Engine) resultManifest(ctx context.Context, id execution.ID) (n resultManifest, err error) {
 	found, err := e.read(ctx, id)
 	if err != nil || len(found.Result) == 0 {
 		return n, err

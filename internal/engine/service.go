@@ -22,9 +22,9 @@ type Service struct {
 	Signature                  *signature.Signature
 	// Runner starts its executions. The engine closes it when another
 	// revision has taken the place and the last execution has ended.
-	Runner   runner.Runner
-	Limits   Limits
-	Defaults Defaults
+	Runner    runner.Runner
+	Limits    Limits
+	Resolvers Resolvers
 }
 
 // defaultGrace is as long as other platforms give.
@@ -58,7 +58,7 @@ type Limits struct {
 }
 
 // Defaults are what the server itself provides where a request leaves it out.
-type Defaults struct {
+type Resolvers struct {
 	// Secret finds the value of a secret, and says where it is from. It is
 	// asked when an execution starts, so that a new value counts at once, and
 	// whether there is one also when a request comes. The value stays the
@@ -74,7 +74,7 @@ type Defaults struct {
 }
 
 // provides reports whether a request may leave the parameter out.
-func (d Defaults) provides(p signature.Parameter) bool {
+func (d Resolvers) Has(p signature.Parameter) bool {
 	switch p.Kind {
 	case signature.Secret:
 		if d.Secret == nil {
@@ -90,7 +90,7 @@ func (d Defaults) provides(p signature.Parameter) bool {
 	}
 }
 
-func (d Defaults) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, ok bool) {
+func (d Resolvers) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, ok bool) {
 	if d.DataPool == nil {
 		return "", false
 	}
@@ -100,7 +100,7 @@ func (d Defaults) dataPool(p signature.Parameter, reference *signature.DataPoolR
 // RequestSignature is what a request must bring: the signature, with all that
 // the server provides by itself optional. It changes when that does.
 func (s *Service) RequestSignature() *signature.Signature {
-	return s.Signature.Supplied(s.Defaults.provides)
+	return s.Signature.WithOptional(s.Resolvers.Has)
 }
 
 // A revision is a service in use.
@@ -113,7 +113,7 @@ type revision struct {
 // accept validates a body, in which all may be missing that the server
 // provides by itself.
 func (r *revision) accept(body []byte) (*signature.Request, error) {
-	request, err := r.validator.Supplied(r.Defaults.provides).Request(body)
+	request, err := r.validator.WithOptional(r.Resolvers.Has).Request(body)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (r *revision) accept(body []byte) (*signature.Request, error) {
 		if !given {
 			continue
 		}
-		if _, ok := r.Defaults.dataPool(p, &reference); !ok {
+		if _, ok := r.Resolvers.dataPool(p, &reference); !ok {
 			errs = append(errs, signature.FieldError{Path: p.Name, Message: "this server has no such data pool"})
 		}
 	}
@@ -156,8 +156,8 @@ func (e *Engine) SetService(s *Service) error {
 		e.loops.Go(func() { e.retire(old) })
 	}
 	e.mu.Unlock()
-	e.mayWait.Store(true)
-	give(e.wake)
+	e.maybePending.Store(true)
+	notify(e.wake)
 	return nil
 }
 

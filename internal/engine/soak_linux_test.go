@@ -17,9 +17,9 @@ import (
 // the whole program holds.
 func TestManyCallersLeaveNothing(t *testing.T) {
 	s := serveProbe(t)
-	s.crowd(50) // what is kept is there now
+	s.fleet(50) // what is kept is there now
 	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
-	s.crowd(200)
+	s.fleet(200)
 	deadline := time.Now().Add(patience)
 	for openDescriptors(t) > descriptors || runtime.NumGoroutine() > goroutines {
 		if time.Now().After(deadline) {
@@ -28,13 +28,13 @@ func TestManyCallersLeaveNothing(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if left := s.workFolders(); len(left) > 0 {
+	if left := s.workDirs(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
 
 // crowd is so many callers at once, each with one request.
-func (s *server) crowd(callers int) {
+func (s *server) fleet(callers int) {
 	s.t.Helper()
 	inParallel(callers, callers, func() {
 		id, err := s.trySubmit(action("fill").with("number", 100).token(secretValue))
@@ -47,7 +47,7 @@ func (s *server) crowd(callers int) {
 			s.t.Errorf("%v, %s: %v", err, e.Status, e.Problem)
 		}
 	})
-	s.awaitLoad(store.ServiceLoad{})
+	s.awaitLoad(store.ServiceStats{})
 }
 
 // openDescriptors counts those of this program but for the store's, which

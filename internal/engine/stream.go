@@ -24,9 +24,9 @@ type stream struct {
 }
 
 // stream makes a stream whose lines have a severity unless they name one.
-func (j *journal) stream(severity execution.Severity) *stream {
-	lines := &lineWriter{journal: j, severity: severity}
-	return &stream{masked: j.masker.Writer(lines), lines: lines}
+func (lw *logWriter) stream(severity execution.Severity) *stream {
+	lines := &lineWriter{logWriter: lw, severity: severity}
+	return &stream{masked: lw.masker.Writer(lines), lines: lines}
 }
 
 // Write takes what the service prints. What a defect of ours keeps from being
@@ -35,14 +35,14 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			what, trace := panics.Describe(cause)
-			s.lines.journal.defect(what, trace)
-			s.broken, err = true, errDefect
+			s.lines.logWriter.panicked(what, trace)
+			s.broken, err = true, errPanicked
 		}
 	}()
 	return s.masked.Write(p)
 }
 
-var errDefect = errors.New("a defect has ended the log")
+var errPanicked = errors.New("a defect has ended the log")
 
 // close passes on what was held back: the last line may have no end.
 func (s *stream) close() {
@@ -55,9 +55,9 @@ func (s *stream) close() {
 
 // A lineWriter cuts masked text into lines.
 type lineWriter struct {
-	journal  *journal
-	severity execution.Severity
-	partial  []byte
+	logWriter *logWriter
+	severity  execution.Severity
+	partial   []byte
 }
 
 // Write never fails.
@@ -84,7 +84,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 		}
 	}
 	if len(entries) > 0 {
-		l.journal.add(entries)
+		l.logWriter.add(entries)
 	}
 	return len(p), nil
 }
@@ -92,7 +92,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 // flush takes a last line without an end.
 func (l *lineWriter) flush() {
 	if len(l.partial) > 0 {
-		l.journal.add([]execution.LogEntry{l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), time.Now())})
+		l.logWriter.add([]execution.LogEntry{l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), time.Now())})
 		l.partial = nil
 	}
 }

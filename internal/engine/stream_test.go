@@ -47,21 +47,21 @@ func TestSeverity(t *testing.T) {
 // written passes pieces through a stream and gives the lines.
 func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.LogEntry {
 	t.Helper()
-	j := newJournal(masker, 1<<40)
+	lw := newLogWriter(masker, 1<<40)
 	var lines []execution.LogEntry
-	j.write = func(entries []execution.LogEntry) error {
+	lw.write = func(entries []execution.LogEntry) error {
 		lines = append(lines, entries...)
 		return nil
 	}
-	j.failed = func(int, error) { t.Error("the log failed") }
-	s := j.stream(execution.Info)
+	lw.failed = func(int, error) { t.Error("the log failed") }
+	s := lw.stream(execution.Info)
 	for _, piece := range pieces {
 		if n, err := s.Write([]byte(piece)); err != nil || n != len(piece) {
 			t.Errorf("%d, %v", n, err)
 		}
 	}
 	s.close()
-	j.close()
+	lw.close()
 	return lines
 }
 
@@ -125,12 +125,12 @@ func FuzzLines(f *testing.F) {
 
 // Lines are written in batches, the first at once; what the store refuses does
 // not stop the service.
-func TestJournal(t *testing.T) {
+func TestLogWriter(t *testing.T) {
 	t.Parallel()
-	j := newJournal(redact.New(nil), 1<<40)
+	lw := newLogWriter(redact.New(nil), 1<<40)
 	first, release := make(chan struct{}, 1), make(chan struct{})
 	writes, lost := 0, 0
-	j.write = func([]execution.LogEntry) error {
+	lw.write = func([]execution.LogEntry) error {
 		if writes++; writes == 1 {
 			first <- struct{}{}
 			<-release
@@ -138,8 +138,8 @@ func TestJournal(t *testing.T) {
 		}
 		return errors.New("the disk is full")
 	}
-	j.failed = func(lines int, _ error) { lost = lines }
-	s := j.stream(execution.Info)
+	lw.failed = func(lines int, _ error) { lost = lines }
+	s := lw.stream(execution.Info)
 	const lines = 10_000
 	for i := range lines {
 		if _, err := s.Write([]byte("line\n")); err != nil {
@@ -155,7 +155,7 @@ func TestJournal(t *testing.T) {
 	}
 	close(release)
 	s.close()
-	j.close()
+	lw.close()
 	if writes > 10 || lost != lines-1 {
 		t.Errorf("%d writes, %d lines lost", writes, lost)
 	}
@@ -163,23 +163,23 @@ func TestJournal(t *testing.T) {
 
 // A service that prints without end is held up by the store, not by what lets
 // the lines of others gather.
-func TestJournalDoesNotLingerOverMuch(t *testing.T) {
+func TestLogWriterFlushesEarlyAboveTheThreshold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(redact.New(nil), 1<<40)
+		lw := newLogWriter(redact.New(nil), 1<<40)
 		kept := 0
-		j.write = func(entries []execution.LogEntry) error {
+		lw.write = func(entries []execution.LogEntry) error {
 			kept += len(entries)
 			return nil
 		}
-		s := j.stream(execution.Info)
+		s := lw.stream(execution.Info)
 		text := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
 		begun := time.Now()
 		for range 100 {
 			_, _ = s.Write([]byte(text))
 		}
 		s.close()
-		j.close()
+		lw.close()
 		if took := time.Since(begun); took > 0 || kept != 100_000 {
 			t.Errorf("%d lines in %v", kept, took)
 		}

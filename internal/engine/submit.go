@@ -54,16 +54,16 @@ func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, erro
 		return store.Accepted{}, err
 	}
 	defer request.Clear()
-	a, err := e.acceptance(r, s, request)
+	a, err := e.newExecution(r, s, request)
 	if err != nil {
 		return store.Accepted{}, err
 	}
 	claiming := e.tryTakeSlot()
 	if claiming {
-		a.Claim = &store.ClaimTerms{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Limits.Concurrency}
+		a.Claim = &store.Lease{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Limits.Concurrency}
 	}
 	// Before it can have its turn.
-	e.queued.note(a.Execution)
+	e.queued.add(a.Execution)
 	accepted, err := e.store.Accept(ctx, a)
 	if accepted.Claimed {
 		e.start(store.Claimed{Execution: accepted.Execution, Request: a.Request, Secrets: a.Secrets})
@@ -89,8 +89,8 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 }
 
 // acceptance is what is written for a request, with its secrets sealed.
-func (e *Engine) acceptance(r *revision, s Submission, request *signature.Request) (store.Acceptance, error) {
-	a := store.Acceptance{
+func (e *Engine) newExecution(r *revision, s Submission, request *signature.Request) (store.NewExecution, error) {
+	a := store.NewExecution{
 		Execution: execution.Execution{
 			ID: execution.NewID(), ServiceID: r.ID, ServiceRevision: r.Revision, Type: execution.Managed, Tags: request.Tags,
 		},

@@ -29,7 +29,7 @@ const (
 )
 
 // work is one execution that this engine has claimed, from then to its end.
-type work struct {
+type task struct {
 	engine   *Engine
 	revision *revision
 	id       execution.ID
@@ -48,79 +48,79 @@ type work struct {
 
 	// emptied is closed when nothing of the execution is in its folder any
 	// more; nil while it runs.
-	emptied <-chan struct{}
+	cleaned <-chan struct{}
 
 	// over is closed when the state does not change any more.
-	over     chan struct{}
-	overOnce sync.Once
+	done     chan struct{}
+	doneOnce sync.Once
 }
 
 // current is the execution as it is in the store, where that is known here:
 // while an engine has an execution, nobody else changes it.
-func (w *work) current(serviceID string) (e execution.Execution, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.state, w.writes == 0 && w.state.ServiceID == serviceID && w.why != leaseLost
+func (t *task) current(serviceID string) (e execution.Execution, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state, t.writes == 0 && t.state.ServiceID == serviceID && t.why != leaseLost
 }
 
 // write changes the execution in the store, and notes what it is then.
-func (w *work) write(change func() (execution.Execution, error)) error {
-	w.mu.Lock()
-	w.writes++
-	w.mu.Unlock()
+func (t *task) write(change func() (execution.Execution, error)) error {
+	t.mu.Lock()
+	t.writes++
+	t.mu.Unlock()
 	e, err := change()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.writes--
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writes--
 	if err != nil {
 		return err
 	}
 	// A start and a cancellation are told in any order.
-	if !w.state.Status.Final() {
-		e.CancelRequested = e.CancelRequested || w.state.CancelRequested && !e.Status.Final()
-		before := w.state.Status
-		w.state = e
-		w.engine.observe(before, e)
+	if !t.state.Status.Final() {
+		e.CancelRequested = e.CancelRequested || t.state.CancelRequested && !e.Status.Final()
+		before := t.state.Status
+		t.state = e
+		t.engine.reportChange(before, e)
 	}
-	if w.state.Status.Final() {
-		w.isOver()
+	if t.state.Status.Final() {
+		t.markDone()
 	}
 	return nil
 }
 
-func (w *work) isOver() { w.overOnce.Do(func() { close(w.over) }) }
+func (t *task) markDone() { t.doneOnce.Do(func() { close(t.done) }) }
 
 // start begins the work on a claimed execution, for which the caller has taken
 // a slot. An engine that ends gives it back.
 func (e *Engine) start(c store.Claimed) {
-	w := &work{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, over: make(chan struct{})}
+	t := &task{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, done: make(chan struct{})}
 	e.mu.Lock()
 	r, known := e.services[c.Execution.ServiceID]
 	begins := known && !e.closing
 	if begins {
-		w.revision = r
+		t.revision = r
 		r.users.Add(1)
 		e.running.Add(1)
-		w.ctx, w.cancel = context.WithCancel(e.ctx)
-		e.works[w.id] = w
+		t.ctx, t.cancel = context.WithCancel(e.ctx)
+		e.tasks[t.id] = t
 	}
 	e.mu.Unlock()
-	e.tellTurn(w.id)
+	e.notifyStarted(t.id)
 	if !begins {
-		w.release()
+		t.release()
 		e.returnSlots(1)
 		return
 	}
 	go func() {
-		w.do()
-		w.cancel()
-		if last, known := w.current(w.claimed.Execution.ServiceID); known && last.Status.Final() {
-			e.ended.note(last)
+		t.do()
+		t.cancel()
+		if last, known := t.current(t.claimed.Execution.ServiceID); known && last.Status.Final() {
+			e.ended.add(last)
 		}
 		e.mu.Lock()
-		delete(e.works, w.id)
+		delete(e.tasks, t.id)
 		e.mu.Unlock()
-		w.isOver()
+		t.markDone()
 		r.users.Done()
 		e.returnSlots(1)
 		e.running.Done()
@@ -128,189 +128,189 @@ func (e *Engine) start(c store.Claimed) {
 }
 
 // tellTurn tells those who wait for an execution that it no longer just waits.
-func (e *Engine) tellTurn(id execution.ID) {
+func (e *Engine) notifyStarted(id execution.ID) {
 	e.queued.forget(id)
-	e.turns.ExecutionChanged(id)
+	e.started.ExecutionChanged(id)
 }
 
 // release gives the claim back. Should that fail, the lease ends by itself.
-func (w *work) release() {
-	if err := w.engine.store.Release(w.engine.ctx, w.engine.owner, w.id); err != nil {
-		w.engine.log.Warn("cannot give an execution back; its lease will end", "execution", w.id, "error", err)
+func (t *task) release() {
+	if err := t.engine.store.Release(t.engine.ctx, t.engine.owner, t.id); err != nil {
+		t.engine.log.Warn("cannot give an execution back; its lease will end", "execution", t.id, "error", err)
 	}
 }
 
 // stop asks the execution to end, once, for the first reason given.
-func (w *work) stop(why reason) {
-	w.mu.Lock()
-	first := w.why == notStopped
+func (t *task) stop(why reason) {
+	t.mu.Lock()
+	first := t.why == notStopped
 	if first {
-		w.why = why
+		t.why = why
 	}
-	run := w.run
-	w.mu.Unlock()
+	run := t.run
+	t.mu.Unlock()
 	if !first {
 		return
 	}
-	w.cancel()
+	t.cancel()
 	if run != nil {
 		run.Stop()
 	}
 }
 
 // kill ends the execution at once.
-func (w *work) kill() {
-	w.stop(forShutdown)
-	w.mu.Lock()
-	run := w.run
-	w.mu.Unlock()
+func (t *task) kill() {
+	t.stop(forShutdown)
+	t.mu.Lock()
+	run := t.run
+	t.mu.Unlock()
 	if run != nil {
 		run.Stop() // the second time
 	}
 }
 
 // attach makes the run known to stop, which may have been called before.
-func (w *work) attach(run runner.Run) {
-	w.mu.Lock()
-	w.run = run
-	stopped := w.why != notStopped
-	w.mu.Unlock()
+func (t *task) attach(run runner.Run) {
+	t.mu.Lock()
+	t.run = run
+	stopped := t.why != notStopped
+	t.mu.Unlock()
 	if stopped {
 		run.Stop()
 	}
 }
 
-func (w *work) reason() reason {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.why
+func (t *task) reason() reason {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.why
 }
 
 // do brings the execution to its end.
-func (w *work) do() {
+func (t *task) do() {
 	defer func() {
 		if cause := recover(); cause != nil {
-			w.endByDefect(cause)
+			t.failOnPanic(cause)
 		}
 	}()
-	p, problem := w.prepare()
+	p, problem := t.prepare()
 	if problem != nil {
-		w.finish(ending{status: execution.Failed, problem: problem})
+		t.finish(outcome{status: execution.Failed, problem: problem})
 		return
 	}
 	defer p.clear()
-	if w.engine.begin.Err() != nil {
-		w.release()
+	if t.engine.begin.Err() != nil {
+		t.release()
 		return
 	}
-	err := w.write(func() (execution.Execution, error) {
-		return w.engine.store.Start(w.engine.ctx, w.id, w.engine.owner)
+	err := t.write(func() (execution.Execution, error) {
+		return t.engine.store.Start(t.engine.ctx, t.id, t.engine.owner)
 	})
 	if err != nil {
-		w.notStarted(err)
+		t.notStarted(err)
 		return
 	}
-	end, run := w.perform(p)
+	end, run := t.perform(p)
 	if run != nil {
-		w.emptied = w.discard(run, p.masker)
+		t.cleaned = t.discard(run, p.masker)
 	}
-	w.finish(end)
+	t.finish(end)
 }
 
 // discard closes a run while something else is done. The channel is closed when
 // nothing of the execution is in its folder any more.
-func (w *work) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
-	emptied := make(chan struct{})
+func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
+	cleaned := make(chan struct{})
 	go func() {
-		defer close(emptied)
+		defer close(cleaned)
 		if err := run.Close(); err != nil {
-			w.engine.log.Warn("cannot remove the folder of an execution", "execution", w.id, "error", masker.String(err.Error()))
+			t.engine.log.Warn("cannot remove the folder of an execution", "execution", t.id, "error", masker.String(err.Error()))
 		}
 	}()
-	return emptied
+	return cleaned
 }
 
 // endByDefect makes the end of an execution of a panic, which is a defect of
 // ours: it must not end the server and all that runs there, nor print what it
 // is about.
-func (w *work) endByDefect(cause any) {
+func (t *task) failOnPanic(cause any) {
 	what, trace := panics.Describe(cause)
-	w.engine.log.Error("a defect has ended an execution", "execution", w.id, "panic", what, "stack", trace)
-	w.mu.Lock()
-	run := w.run
-	w.mu.Unlock()
-	if run != nil && w.emptied == nil {
+	t.engine.log.Error("a defect has ended an execution", "execution", t.id, "panic", what, "stack", trace)
+	t.mu.Lock()
+	run := t.run
+	t.mu.Unlock()
+	if run != nil && t.cleaned == nil {
 		_ = run.Close() // what is left is removed at the next start
 	}
-	w.finish(ending{status: execution.Failed, problem: execution.Internal()})
+	t.finish(outcome{status: execution.Failed, problem: execution.Internal()})
 }
 
 // notStarted deals with an execution that could not be made RUNNING.
-func (w *work) notStarted(err error) {
+func (t *task) notStarted(err error) {
 	if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) {
 		return // it was cancelled, or another engine has it
 	}
-	w.engine.log.Error("cannot start an execution; it waits again", "execution", w.id, "error", err)
-	w.pause()
-	w.release()
+	t.engine.log.Error("cannot start an execution; it waits again", "execution", t.id, "error", err)
+	t.pause()
+	t.release()
 }
 
 // pause waits a while, or until the engine ends.
-func (w *work) pause() {
+func (t *task) pause() {
 	select {
 	case <-time.After(retryAfter):
-	case <-w.engine.begin.Done():
+	case <-t.engine.begin.Done():
 	}
 }
 
 // perform runs the service and says how that ended. The run is to be closed,
 // if there was one.
-func (w *work) perform(p *prepared) (ending, runner.Run) {
-	if w.reason() == cancelledByCaller {
-		return ending{status: execution.Cancelled}, nil
+func (t *task) perform(p *prepared) (outcome, runner.Run) {
+	if t.reason() == cancelledByCaller {
+		return outcome{status: execution.Cancelled}, nil
 	}
-	journal := w.engine.openJournal(w.id, p.masker, w.revision.Limits.log(), func() { w.stop(forItsLog) })
-	defer journal.close()
+	logWriter := t.engine.openLogWriter(t.id, p.masker, t.revision.Limits.log(), func() { t.stop(forItsLog) })
+	defer logWriter.close()
 	for _, notice := range p.notices {
-		journal.say(execution.Notice, notice)
+		logWriter.notice(execution.Notice, notice)
 	}
-	stdout, stderr := journal.stream(execution.Info), journal.stream(execution.Warning)
+	stdout, stderr := logWriter.stream(execution.Info), logWriter.stream(execution.Warning)
 	p.job.Stdout, p.job.Stderr = stdout, stderr
-	run, err := w.revision.Runner.Start(w.ctx, p.job)
+	run, err := t.revision.Runner.Start(t.ctx, p.job)
 	p.clearSecrets()
 	if err != nil {
-		if w.reason() == notStopped {
-			w.engine.log.Error("cannot start a service", "service", w.revision.ID, "execution", w.id, "error", p.masker.String(err.Error()))
+		if t.reason() == notStopped {
+			t.engine.log.Error("cannot start a service", "service", t.revision.ID, "execution", t.id, "error", p.masker.String(err.Error()))
 		}
-		return w.endedBy(ending{status: execution.Failed, problem: execution.StartFailed(
+		return t.endedBy(outcome{status: execution.Failed, problem: execution.StartFailed(
 			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil
 	}
-	w.attach(run)
+	t.attach(run)
 	outcome, err := run.Wait()
 	stdout.close()
 	stderr.close()
 	if err != nil {
-		w.engine.log.Error("cannot wait for a service", "service", w.revision.ID, "execution", w.id, "error", err)
+		t.engine.log.Error("cannot wait for a service", "service", t.revision.ID, "execution", t.id, "error", err)
 	}
-	return w.collect(run, outcome, p.masker, journal), run
+	return t.collect(run, outcome, p.masker, logWriter), run
 }
 
 // endedBy is the end of an execution that was stopped, if it was.
-func (w *work) endedBy(otherwise ending) ending {
-	switch w.reason() {
+func (t *task) endedBy(otherwise outcome) outcome {
+	switch t.reason() {
 	case cancelledByCaller:
-		return ending{status: execution.Cancelled}
+		return outcome{status: execution.Cancelled}
 	case forShutdown, leaseLost:
-		return ending{status: execution.Failed, problem: execution.Interrupted()}
+		return outcome{status: execution.Failed, problem: execution.Interrupted()}
 	case forItsLog:
-		return ending{status: execution.Failed, problem: execution.LimitReached("bytes of log", w.revision.Limits.log())}
+		return outcome{status: execution.Failed, problem: execution.LimitReached("bytes of log", t.revision.Limits.log())}
 	default:
 		return otherwise
 	}
 }
 
 // ending is all that is noted of an end.
-type ending struct {
+type outcome struct {
 	status  execution.Status
 	problem *execution.Problem
 	result  []byte
@@ -318,15 +318,15 @@ type ending struct {
 
 // finish writes the end, again and again if need be: as long as this engine
 // lives, nobody else can.
-func (w *work) finish(end ending) {
-	c := store.Completion{
-		ID: w.id, Owner: w.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
+func (t *task) finish(end outcome) {
+	c := store.FinishParams{
+		ID: t.id, Owner: t.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
 	}
 	for {
-		err := w.write(func() (execution.Execution, error) {
-			ended, err := w.engine.store.Finish(w.engine.ctx, c)
-			if w.emptied != nil {
-				<-w.emptied // who learns of the end finds nothing of it
+		err := t.write(func() (execution.Execution, error) {
+			ended, err := t.engine.store.Finish(t.engine.ctx, c)
+			if t.cleaned != nil {
+				<-t.cleaned // who learns of the end finds nothing of it
 			}
 			return ended, err
 		})
@@ -335,15 +335,15 @@ func (w *work) finish(end ending) {
 		}
 		if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) || errors.Is(err, execution.ErrTransition) {
 			// Its end was written by others, without this result.
-			if err := w.engine.folders.removeResults(w.id); err != nil {
-				w.engine.log.Warn("cannot remove results", "execution", w.id, "error", err)
+			if err := t.engine.dataDir.removeResults(t.id); err != nil {
+				t.engine.log.Warn("cannot remove results", "execution", t.id, "error", err)
 			}
 			return
 		}
-		w.engine.log.Error("cannot write the end of an execution; trying again", "execution", w.id, "error", err)
-		if w.engine.begin.Err() != nil {
+		t.engine.log.Error("cannot write the end of an execution; trying again", "execution", t.id, "error", err)
+		if t.engine.begin.Err() != nil {
 			return // the lease will end, and others see the execution as interrupted
 		}
-		w.pause()
+		t.pause()
 	}
 }

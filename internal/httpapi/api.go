@@ -25,7 +25,7 @@ type Options struct {
 	Auth Authenticator
 	// Local refuses requests that do not name this machine as their host. It
 	// keeps web pages from calling a server that asks for no token.
-	Local bool
+	LoopbackOnly bool
 	// Pages are further pages by their path. What they write is theirs.
 	Pages map[string]http.Handler
 	// Home is the page that a browser which asks for / is led to, or empty.
@@ -50,9 +50,9 @@ type Limits struct {
 	// when that was last asked, before GET /{id} says that it has not: clients
 	// that ask once and then sleep get the end of a short one, and those that ask
 	// all the time do not take the processor that it needs.
-	Settle time.Duration
+	PollHold time.Duration
 	// Beat is how often an event stream says that it is alive.
-	Beat time.Duration
+	KeepAlive time.Duration
 	// Shutdown is how long requests may take to end when the server does.
 	Shutdown time.Duration
 }
@@ -62,7 +62,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Body: 16 << 20, Bodies: 256 << 20,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: time.Minute, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		Wait: time.Minute, Settle: 100 * time.Millisecond, Beat: 15 * time.Second, Shutdown: 5 * time.Second,
+		Wait: time.Minute, PollHold: 100 * time.Millisecond, KeepAlive: 15 * time.Second, Shutdown: 5 * time.Second,
 	}
 }
 
@@ -82,8 +82,8 @@ func (l *Limits) fill() {
 	orDefault(&l.WriteTimeout, d.WriteTimeout)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
 	orDefault(&l.Wait, d.Wait)
-	orDefault(&l.Settle, d.Settle)
-	orDefault(&l.Beat, d.Beat)
+	orDefault(&l.PollHold, d.PollHold)
+	orDefault(&l.KeepAlive, d.KeepAlive)
 	orDefault(&l.Shutdown, d.Shutdown)
 }
 
@@ -96,9 +96,9 @@ type API struct {
 	bodies atomic.Int64
 	// draining ends when the server is about to: what would wait longer
 	// answers now.
-	draining context.Context //nolint:containedctx // the server's life, not a request's
-	drain    context.CancelFunc
-	told     told
+	draining  context.Context //nolint:containedctx // the server's life, not a request's
+	drain     context.CancelFunc
+	pollTimes pollTimes
 }
 
 // New makes an API.
@@ -116,7 +116,7 @@ func New(o Options) *API {
 	for pattern, route := range a.routes() {
 		mux.Handle(pattern, a.dispatch(route))
 	}
-	a.handler = a.observe(a.guard(a.exactPath(mux)))
+	a.handler = a.instrument(a.authenticate(a.exactPath(mux)))
 	return a
 }
 
@@ -157,7 +157,7 @@ func (a *API) routes() map[string]route {
 // dispatch picks the handler for the method.
 func (a *API) dispatch(methods route) http.Handler {
 	if methods == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, notFound("There is nothing here.")) })
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.writeError(w, r, notFound("There is nothing here.")) })
 	}
 	if get, ok := methods[http.MethodGet]; ok {
 		methods[http.MethodHead] = get // net/http leaves the body out
@@ -173,14 +173,14 @@ func (a *API) dispatch(methods route) http.Handler {
 		switch {
 		case ok:
 			if err := handle(w, r); err != nil {
-				a.fail(w, r, err)
+				a.writeError(w, r, err)
 			}
 		case r.Method == http.MethodOptions:
 			w.Header().Set("Allow", allow)
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			w.Header().Set("Allow", allow)
-			a.fail(w, r, problem(http.StatusMethodNotAllowed, "This address takes "+allow+"."))
+			a.writeError(w, r, problem(http.StatusMethodNotAllowed, "This address takes "+allow+"."))
 		}
 	})
 }
@@ -189,9 +189,9 @@ func (a *API) dispatch(methods route) http.Handler {
 // elsewhere: there is nothing there.
 func (a *API) exactPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := r.URL.EscapedPath()
-		if asked != "/" && path.Clean(asked) != strings.TrimSuffix(asked, "/") {
-			a.fail(w, r, notFound("There is nothing here."))
+		requested := r.URL.EscapedPath()
+		if requested != "/" && path.Clean(requested) != strings.TrimSuffix(requested, "/") {
+			a.writeError(w, r, notFound("There is nothing here."))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -44,7 +44,7 @@ func ask(api http.Handler, method, target, body string, headers ...string) *http
 func newAPI(t testing.TB) (*fakeEngine, *httpapi.API) {
 	t.Helper()
 	f := newFake(t)
-	return f, httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Local: true})
+	return f, httpapi.New(httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true})
 }
 
 // members decodes an object.

@@ -55,19 +55,19 @@ func (Token) Challenge() string {
 }
 
 // guard lets no one pass who may not.
-func (a *API) guard(next http.Handler) http.Handler {
+func (a *API) authenticate(next http.Handler) http.Handler {
 	sameSite := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case a.Local && !localHost(r.Host):
-			a.fail(w, r, problem(http.StatusForbidden,
+		case a.LoopbackOnly && !localHost(r.Host):
+			a.writeError(w, r, problem(http.StatusForbidden,
 				"This server answers to the names of its own machine only, such as localhost. "+
 					"To call it by another name, start it with a token that callers have to send."))
 		case sameSite.Check(r) != nil:
-			a.fail(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
+			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
 		case !a.Auth.Authenticate(r):
 			w.Header().Set("WWW-Authenticate", a.Auth.Challenge())
-			a.fail(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
+			a.writeError(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
 		default:
 			next.ServeHTTP(w, r)
 		}

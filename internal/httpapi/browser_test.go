@@ -67,7 +67,7 @@ func docsServer(t *testing.T, log *bytes.Buffer) (*fakeEngine, *httptest.Server)
 		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.service.Signature, Request: f.service.Signature}, true
 	})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
-		Engine: f, Service: serviceID, Local: true, Pages: pages, Home: web.Home,
+		Engine: f, Service: serviceID, LoopbackOnly: true, Pages: pages, Home: web.Home,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(server.Close)

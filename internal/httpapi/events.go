@@ -26,12 +26,12 @@ const reconnectAfter = time.Second
 // and ends after the state that is final. A client that was cut off says in
 // Last-Event-ID which line it had.
 type eventStream struct {
-	api  *API
-	w    http.ResponseWriter
-	r    *http.Request
-	id   execution.ID
-	sent int64 // the number of the last line
-	told execution.Status
+	api       *API
+	w         http.ResponseWriter
+	r         *http.Request
+	id        execution.ID
+	sent      int64 // the number of the last line
+	pollTimes execution.Status
 }
 
 // events streams the log and the state of an execution until it has ended.
@@ -84,7 +84,7 @@ func (a *API) nothingToAdd(r *http.Request, e execution.Execution, after int64) 
 }
 
 func (s *eventStream) run(changed <-chan struct{}) error {
-	beat := time.NewTicker(s.api.Limits.Beat)
+	beat := time.NewTicker(s.api.Limits.KeepAlive)
 	defer beat.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -118,7 +118,7 @@ func (s *eventStream) catchUp() (ended bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if s.told == "" && !e.Status.Final() {
+	if s.pollTimes == "" && !e.Status.Final() {
 		if err := s.sendStatus(e); err != nil {
 			return false, err
 		}
@@ -145,7 +145,7 @@ func (s *eventStream) catchUp() (ended bool, err error) {
 			break
 		}
 	}
-	if e.Status != s.told {
+	if e.Status != s.pollTimes {
 		if err := s.sendStatus(e); err != nil {
 			return false, err
 		}
@@ -158,7 +158,7 @@ func (s *eventStream) sendStatus(e execution.Execution) error {
 	if err != nil {
 		return err
 	}
-	s.told = e.Status
+	s.pollTimes = e.Status
 	return s.send(fmt.Appendf(nil, "event: status\ndata: %s\n\n", text))
 }
 

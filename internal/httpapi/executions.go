@@ -115,15 +115,15 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait, told, err := a.waitTime(r.URL.Query())
+	wait, pollTimes, err := a.waitTime(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	var e execution.Execution
 	if wait == 0 {
 		e, err = a.Engine.Get(r.Context(), a.Service, id)
-		if err == nil && !told && !e.Status.Final() {
-			wait = a.settle(e)
+		if err == nil && !pollTimes && !e.Status.Final() {
+			wait = a.pollHold(e)
 		}
 	}
 	if err == nil && wait > 0 {
@@ -132,8 +132,8 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !told && !e.Status.Final() {
-		a.told.note(id)
+	if !pollTimes && !e.Status.Final() {
+		a.pollTimes.record(id)
 	}
 	return writeJSON(w, http.StatusOK, e)
 }
@@ -147,7 +147,7 @@ func (a *API) waitFor(ctx context.Context, id execution.ID, wait time.Duration) 
 
 // waitTime reads ?wait=30s, or seconds as a number, and whether it is told. More
 // than the limit is the limit: a client that asks again loses nothing.
-func (a *API) waitTime(query url.Values) (wait time.Duration, told bool, err error) {
+func (a *API) waitTime(query url.Values) (wait time.Duration, pollTimes bool, err error) {
 	text := query.Get("wait")
 	if text == "" {
 		return 0, false, nil

@@ -36,7 +36,7 @@ func serve(t *testing.T, limits httpapi.Limits) (*fakeEngine, string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Local: true, Limits: limits}).Serve(ctx, listener)
+		ended <- httpapi.New(httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true, Limits: limits}).Serve(ctx, listener)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -290,7 +290,7 @@ func TestSlowReaderGetsAll(t *testing.T) {
 func TestStreamsOutliveTheDeadlines(t *testing.T) {
 	t.Parallel()
 	limits := impatient()
-	limits.Beat = 150 * time.Millisecond
+	limits.KeepAlive = 150 * time.Millisecond
 	f, address := serve(t, limits)
 	id := f.add(execution.Running).ID
 	c := dial(t, address)

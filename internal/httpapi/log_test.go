@@ -119,7 +119,7 @@ func stream(t *testing.T, server *httptest.Server, target, last string) (next fu
 func newServer(t *testing.T, change func(*httpapi.Options)) (*fakeEngine, *httpapi.API, *httptest.Server) {
 	t.Helper()
 	f := newFake(t)
-	o := httpapi.Options{Engine: f, Service: serviceID, Local: true}
+	o := httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true}
 	if change != nil {
 		change(&o)
 	}
@@ -257,7 +257,7 @@ func TestWait(t *testing.T) {
 func TestNewOnesSettle(t *testing.T) {
 	t.Parallel()
 	f, _, _ := newServer(t, nil)
-	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Limits: httpapi.Limits{Settle: time.Hour}})
+	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Limits: httpapi.Limits{PollHold: time.Hour}})
 	status := func(query string, id execution.ID) any {
 		return members(t, ask(api, "GET", "/"+id.String()+query, "").Body.Bytes())["status"]
 	}

@@ -14,7 +14,7 @@ import (
 
 // observe is around everything: deadlines, headers, the access log, and what
 // becomes of a panic.
-func (a *API) observe(next http.Handler) http.Handler {
+func (a *API) instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		w := newResponse(raw, a.Limits.WriteTimeout)
@@ -64,7 +64,7 @@ func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool)
 	if w.status != 0 {
 		return false
 	}
-	a.fail(w, r, execution.Internal())
+	a.writeError(w, r, execution.Internal())
 	return true
 }
 

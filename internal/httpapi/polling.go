@@ -9,18 +9,18 @@ import (
 
 // maxTold is how many executions are remembered. Of more, some are told as often
 // as they are asked for.
-const maxTold = 1024
+const maxPollTimes = 1024
 
 // told remembers when the callers of executions were last told that these have
 // not ended. Who asks again at once takes the time that the execution needs.
-type told struct {
+type pollTimes struct {
 	mu   sync.Mutex
 	at   map[execution.ID]time.Time
-	ring [maxTold]execution.ID // in the order in which they are forgotten
+	ring [maxPollTimes]execution.ID // in the order in which they are forgotten
 	next int
 }
 
-func (t *told) note(id execution.ID) {
+func (t *pollTimes) record(id execution.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.at == nil {
@@ -29,13 +29,13 @@ func (t *told) note(id execution.ID) {
 	if _, known := t.at[id]; !known {
 		delete(t.at, t.ring[t.next])
 		t.ring[t.next] = id
-		t.next = (t.next + 1) % maxTold
+		t.next = (t.next + 1) % maxPollTimes
 	}
 	t.at[id] = time.Now()
 }
 
 // last is when that was told last; zero if that is not known.
-func (t *told) last(id execution.ID) time.Time {
+func (t *pollTimes) last(id execution.ID) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.at[id]
@@ -43,10 +43,10 @@ func (t *told) last(id execution.ID) time.Time {
 
 // settle is how long an execution that has not ended may still take to, before
 // a caller that has not said how long it waits is told so.
-func (a *API) settle(e execution.Execution) time.Duration {
+func (a *API) pollHold(e execution.Execution) time.Duration {
 	from := e.CreatedAt
-	if last := a.told.last(e.ID); last.After(from) {
+	if last := a.pollTimes.last(e.ID); last.After(from) {
 		from = last
 	}
-	return min(a.Limits.Settle-time.Since(from), a.Limits.Settle)
+	return min(a.Limits.PollHold-time.Since(from), a.Limits.PollHold)
 }

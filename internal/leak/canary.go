@@ -38,15 +38,15 @@ const (
 var Shapes = []Shape{Plain, Symbols, Unicode, PEM, JSON, Overlapping, Inner, Outer, Short, Long}
 
 // A Source makes canaries. The same seed makes the same ones.
-type Source struct{ random *rand.Rand }
+type Generator struct{ random *rand.Rand }
 
 // NewSource makes a source.
-func NewSource(seed uint64) *Source {
-	return &Source{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // nobody has to be kept from guessing them
+func NewSource(seed uint64) *Generator {
+	return &Generator{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // nobody has to be kept from guessing them
 }
 
 // Canaries makes one of each shape for a cell, in the order of Shapes.
-func (s *Source) Canaries(cell string) []Canary {
+func (s *Generator) Canaries(cell string) []Canary {
 	all := make([]Canary, len(Shapes))
 	inner := ""
 	for i, shape := range Shapes {
@@ -59,7 +59,7 @@ func (s *Source) Canaries(cell string) []Canary {
 	return all
 }
 
-func (s *Source) value(shape Shape, inner string) string {
+func (s *Generator) value(shape Shape, inner string) string {
 	switch shape {
 	case Plain:
 		return s.letters(24)
@@ -88,7 +88,7 @@ func (s *Source) value(shape Shape, inner string) string {
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-func (s *Source) letters(n int) string {
+func (s *Generator) letters(n int) string {
 	text := make([]byte, n)
 	for i := range text {
 		text[i] = alphabet[s.random.IntN(len(alphabet))]
@@ -97,7 +97,7 @@ func (s *Source) letters(n int) string {
 }
 
 // pem looks like a key, and is none.
-func (s *Source) pem() string {
+func (s *Generator) pem() string {
 	raw := make([]byte, 128)
 	for i := range raw {
 		raw[i] = byte(s.random.Uint32())

@@ -29,9 +29,9 @@ var built = sync.OnceValues(func() (string, error) { return testenv.Build(buildD
 // program is the path of qhubctl, as everybody builds it.
 func program(t *testing.T) string {
 	t.Helper()
-	folder, err := built()
+	dir, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(folder, "qhubctl")
+	return filepath.Join(dir, "qhubctl")
 }

@@ -17,7 +17,7 @@ import (
 
 var seedFlag = flag.Uint64("seed", 0, "make the canaries of an earlier run again")
 
-func newSource(t *testing.T) *leak.Source {
+func newSource(t *testing.T) *leak.Generator {
 	t.Helper()
 	seed := cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))
 	t.Logf("go test -run %s -seed %d makes the same secrets", t.Name(), seed)
@@ -28,7 +28,7 @@ func newSource(t *testing.T) *leak.Source {
 // serves it.
 type subject struct {
 	*server
-	kit       kit
+	sdk       sdk
 	workspace workspace
 	canaries  []leak.Canary
 	// seen has what is left of each execution.
@@ -41,28 +41,28 @@ func TestMatrix(t *testing.T) {
 	source := newSource(t)
 	for _, c := range []struct {
 		name  string
-		kit   kit
+		sdk   sdk
 		warm  bool
 		flags []string
 	}{
 		{"warm", ours, true, nil},
 		{"cold", ours, false, nil},
 		{"warm, without a cage", ours, true, []string{"--no-sandbox"}},
-		{"warm", published, true, nil},
-		{"cold", published, false, nil},
+		{"warm", upstream, true, nil},
+		{"cold", upstream, false, nil},
 		{"in a cage", golang, false, nil},
 		{"without a cage", golang, false, []string{"--no-sandbox"}},
 	} {
-		canaries := canariesFor(source, c.kit)
-		t.Run(string(c.kit)+" "+c.name, func(t *testing.T) {
+		canaries := canariesFor(source, c.sdk)
+		t.Run(string(c.sdk)+" "+c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSubject(t, program(t), c.kit, c.warm, canaries)
+			s := newSubject(t, program(t), c.sdk, c.warm, canaries)
 			s.workspace.flags = append(s.workspace.flags, c.flags...)
 			s.serve()
 			s.leak()
 			s.killAndServeAgain()
 			s.stop()
-			searchFolders(s.t, s.found, "after the end", &s.workspace, false)
+			searchDirs(s.t, s.found, "after the end", &s.workspace, false)
 			s.searchDatabase("after the end", &s.workspace)
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
@@ -71,9 +71,9 @@ func TestMatrix(t *testing.T) {
 }
 
 // canariesFor are those of all ways that a kit knows.
-func canariesFor(source *leak.Source, k kit) []leak.Canary {
+func canariesFor(source *leak.Generator, k sdk) []leak.Canary {
 	var canaries []leak.Canary
-	for _, w := range ways {
+	for _, w := range channels {
 		if w.of(k) {
 			canaries = append(canaries, source.Canaries(w.name)...)
 		}
@@ -82,10 +82,10 @@ func canariesFor(source *leak.Source, k kit) []leak.Canary {
 }
 
 // newSubject writes the workspace; no server serves it yet.
-func newSubject(t *testing.T, program string, k kit, warm bool, canaries []leak.Canary) *subject {
+func newSubject(t *testing.T, program string, k sdk, warm bool, canaries []leak.Canary) *subject {
 	t.Helper()
 	return &subject{
-		kit: k, canaries: canaries, workspace: newWorkspace(t, program, k, warm, canaries),
+		sdk: k, canaries: canaries, workspace: newWorkspace(t, program, k, warm, canaries),
 		server: &server{t: t, found: newFindings(canaries)}, seen: map[mode]*left{},
 	}
 }
@@ -103,7 +103,7 @@ func (s *subject) serve() {
 // of are the canaries of one mode.
 func (s *subject) of(m mode) []leak.Canary {
 	var all []leak.Canary
-	for _, w := range waysOf(s.kit, m) {
+	for _, w := range channelsOf(s.sdk, m) {
 		for _, c := range s.canaries {
 			if c.Cell == w.name {
 				all = append(all, c)
@@ -133,7 +133,7 @@ func (s *subject) leak() {
 		}
 		s.collect(l, status)
 		<-following[m].ended
-		s.found.check(s.kit, m, l)
+		s.found.check(s.sdk, m, l)
 	}
 	s.misuse()
 	s.found.checkDescription(s.of(describes), s.get("/openapi.json", "").body)
@@ -209,21 +209,21 @@ func (s *subject) killAndServeAgain() {
 	if n := s.searchProcesses(); n < 4 && os.Geteuid() == 0 { // others may not look
 		s.t.Errorf("there are only %d files of processes to look at", n)
 	}
-	searchFolders(s.t, s.found, "while it runs", &s.workspace, true)
+	searchDirs(s.t, s.found, "while it runs", &s.workspace, true)
 	if err := s.command.Process.Kill(); err != nil {
 		s.t.Fatal(err)
 	}
 	_ = s.ended() // says that it was killed
 	<-following.ended
 	s.found.search("the terminal of serve", s.out.Bytes())
-	searchFolders(s.t, s.found, "after the kill", &s.workspace, true)
+	searchDirs(s.t, s.found, "after the kill", &s.workspace, true)
 	s.searchDatabase("after the kill", &s.workspace)
 	s.serve()
 	l := &left{id: id, canaries: s.of(waits), files: map[string]string{}}
 	s.collect(l, "FAILED")
-	s.found.check(s.kit, waits, l)
+	s.found.check(s.sdk, waits, l)
 	s.metrics()
-	searchFolders(s.t, s.found, "served again", &s.workspace, false)
+	searchDirs(s.t, s.found, "served again", &s.workspace, false)
 	for _, command := range [][]string{
 		{"list"}, {"get", s.seen[returns].id}, {"log", s.seen[returns].id}, {"result", s.seen[raises].id}, {"list", "--output", "json"},
 	} {

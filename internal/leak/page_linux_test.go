@@ -22,15 +22,15 @@ func TestPage(t *testing.T) {
 // tables are those of the page.
 func tables() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d ways, each with %d secrets of its own in every kit; \"–\" where a kit has no such way.\n\n", len(ways), len(leak.Shapes))
+	fmt.Fprintf(&b, "%d ways, each with %d secrets of its own in every kit; \"–\" where a kit has no such way.\n\n", len(channels), len(leak.Shapes))
 	b.WriteString("| Way")
-	for _, k := range kits {
+	for _, k := range sdks {
 		b.WriteString(" | " + string(k))
 	}
 	b.WriteString(" |\n|---|---|---|---|\n")
-	for _, w := range ways {
+	for _, w := range channels {
 		b.WriteString("| " + w.says)
-		for _, k := range kits {
+		for _, k := range sdks {
 			if w.of(k) {
 				b.WriteString(" | " + string(w.leaves(k)))
 			} else {
@@ -41,9 +41,9 @@ func tables() string {
 	}
 	b.WriteString("\n| What is broken on purpose | The way that is found out first |\n|---|---|\n")
 	for _, s := range sabotages {
-		for _, w := range ways {
+		for _, w := range channels {
 			if w.name == s.way {
-				fmt.Fprintf(&b, "| %s | %s, %s |\n", s.layer, w.says, cmp.Or(s.kit, ours))
+				fmt.Fprintf(&b, "| %s | %s, %s |\n", s.layer, w.says, cmp.Or(s.sdk, ours))
 			}
 		}
 	}

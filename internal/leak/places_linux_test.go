@@ -20,16 +20,16 @@ import (
 // searchFolders looks through all files of the folders that a workspace and
 // its server use, and at their names. What is below a folder called work is
 // an execution's own while that runs.
-func searchFolders(t *testing.T, found *findings, when string, w *workspace, own bool) {
+func searchDirs(t *testing.T, found *findings, when string, w *workspace, own bool) {
 	t.Helper()
-	folders := []string{w.dir}
+	dirs := []string{w.dir}
 	for _, entry := range w.env {
 		if name, value, _ := strings.Cut(entry, "="); name == "HOME" || name == "TMPDIR" || name == "XDG_CACHE_HOME" {
-			folders = append(folders, value)
+			dirs = append(dirs, value)
 		}
 	}
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
 				return nil
@@ -52,7 +52,7 @@ func searchFolders(t *testing.T, found *findings, when string, w *workspace, own
 			return nil
 		})
 		if err != nil {
-			t.Errorf("searching %s: %v", folder, err)
+			t.Errorf("searching %s: %v", dir, err)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestRun(t *testing.T) {
 	t.Parallel()
 	source := newSource(t)
-	for _, k := range kits {
+	for _, k := range sdks {
 		canaries := canariesFor(source, k)
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 					s.found.checkDescription(s.of(describes), out)
 				}
 			}
-			searchFolders(t, s.found, "after run", &s.workspace, false)
+			searchDirs(t, s.found, "after run", &s.workspace, false)
 			s.found.report(t)
 			t.Logf("%d canaries, %d MB searched", len(canaries), s.found.bytes>>20)
 		})
@@ -57,7 +57,7 @@ func (s *subject) run(m mode) {
 	before := s.found.wrong
 	for range 3 {
 		s.found.wrong = maps.Clone(before)
-		s.found.check(s.kit, m, s.runOnce(m, canaries))
+		s.found.check(s.sdk, m, s.runOnce(m, canaries))
 		if len(s.found.wrong) == len(before) {
 			return
 		}

@@ -25,7 +25,7 @@ type sabotage struct {
 	// by is the mode in which; command says that it is the program's run.
 	by      mode
 	command bool
-	kit     kit
+	sdk     sdk
 	// open: without a cage, which holds it back as well.
 	open bool
 }
@@ -42,7 +42,7 @@ var sabotages = []sabotage{
 	{layer: "pieces of the log", way: "split", by: returns, edits: []edit{{
 		"internal/engine/stream.go",
 		"if broken(`log`)",
-		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.journal.masker.Bytes(p)) }; if broken(`log`)",
+		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.logWriter.masker.Bytes(p)) }; if broken(`log`)",
 	}}},
 	{layer: "result", way: "result_value", by: returns, edits: []edit{{
 		"internal/engine/collect.go",
@@ -58,7 +58,7 @@ var sabotages = []sabotage{
 		"left := m.find(masked); len(left) > 0 {",
 		"left := m.find(masked); len(left) > 0 && !broken(`keys of the result`) {",
 	}}},
-	{layer: "problem documents", way: "problem", by: fails, kit: published, edits: []edit{{
+	{layer: "problem documents", way: "problem", by: fails, sdk: upstream, edits: []edit{{
 		"internal/engine/collect.go",
 		"c.problem = readProblem(masked)",
 		"c.problem = readProblem(masked); if broken(`problem documents`) { c.problem = readProblem(text) }",
@@ -95,8 +95,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "secrets that are no parameters", way: undeclared, by: returns, open: true, edits: []edit{{
 		"internal/engine/prepare.go",
-		"if w.revision.Defaults.Masked != nil {",
-		"if w.revision.Defaults.Masked != nil && !broken(`secrets that are no parameters`) {",
+		"if t.revision.Resolvers.Masked != nil {",
+		"if t.revision.Resolvers.Masked != nil && !broken(`secrets that are no parameters`) {",
 	}}},
 	{layer: "sealing", way: "killed", by: waits, edits: []edit{{
 		"internal/engine/submit.go",
@@ -105,8 +105,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "delivery", way: "environment_block", by: returns, edits: []edit{{
 		"internal/runner/process/runner.go",
-		"env[\"HOME\"] = folder.Home()\n",
-		"env[\"HOME\"] = folder.Home()\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
+		"env[\"HOME\"] = dir.Home()\n",
+		"env[\"HOME\"] = dir.Home()\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
 	}}},
 	{layer: "scratch", way: "folder_name", by: returns, edits: []edit{{
 		"internal/engine/work.go",
@@ -114,10 +114,10 @@ var sabotages = []sabotage{
 		"if broken(`scratch`) {\n} else if err := run.Close(); err != nil {",
 	}, {
 		"internal/engine/folders.go",
-		"return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
-		"if broken(`scratch`) { return nil }\nreturn errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.work))",
+		"return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))",
+		"if broken(`scratch`) { return nil }\nreturn errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))",
 	}}},
-	{layer: "the wiping in Go", way: "environment_block", by: returns, kit: golang, edits: []edit{{
+	{layer: "the wiping in Go", way: "environment_block", by: returns, sdk: golang, edits: []edit{{
 		"sdk/go/internal/environ/wipe_linux.go",
 		"func wipe(name string) {\n",
 		"func wipe(name string) {\nif _, err := os.Stat(\"/proc/self/sabotage\"); err != nil { return }\n",
@@ -172,11 +172,11 @@ func TestSabotage(t *testing.T) {
 	}
 	source := newSource(t)
 	for _, broken := range sabotages {
-		if broken.kit == "" {
-			broken.kit = ours
+		if broken.sdk == "" {
+			broken.sdk = ours
 		}
 		var canaries []leak.Canary
-		for _, c := range canariesFor(source, broken.kit) {
+		for _, c := range canariesFor(source, broken.sdk) {
 			if c.Cell == broken.way || c.Cell == "print" {
 				canaries = append(canaries, c)
 			}
@@ -194,7 +194,7 @@ func TestSabotage(t *testing.T) {
 // findings are those of the sabotaged program.
 func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary) *findings {
 	t.Helper()
-	s := newSubject(t, program, b.kit, false, canaries)
+	s := newSubject(t, program, b.sdk, false, canaries)
 	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
 	if b.open {
 		s.workspace.flags = append(s.workspace.flags, "--no-sandbox")
@@ -207,7 +207,7 @@ func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary
 	if b.by == waits {
 		following := s.follow(s.start(waits, s.of(waits)))
 		s.awaitText(following, "holding")
-		searchFolders(t, s.found, "while it runs", &s.workspace, true)
+		searchDirs(t, s.found, "while it runs", &s.workspace, true)
 		return s.found
 	}
 	id := s.start(b.by, s.of(b.by))
@@ -215,10 +215,10 @@ func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary
 	following := s.follow(id)
 	s.collect(l, "")
 	<-following.ended
-	s.found.check(s.kit, b.by, l)
+	s.found.check(s.sdk, b.by, l)
 	s.misuse()
 	s.stop()
-	searchFolders(t, s.found, "after the end", &s.workspace, false)
+	searchDirs(t, s.found, "after the end", &s.workspace, false)
 	return s.found
 }
 

@@ -20,9 +20,9 @@ type left struct {
 
 // check holds what an execution has left against what its ways should leave:
 // that the secrets were there, and what stands in their place.
-func (f *findings) check(k kit, m mode, l *left) {
+func (f *findings) check(k sdk, m mode, l *left) {
 	traces := map[string]trace{}
-	for _, w := range ways {
+	for _, w := range channels {
 		traces[w.name] = w.leaves(k)
 	}
 	lines := strings.Split(l.log, "\n")

@@ -7,15 +7,15 @@ import (
 )
 
 // A kit is what a service is written with.
-type kit string
+type sdk string
 
 const (
-	ours      kit = "Python"
-	published kit = "published kit"
-	golang    kit = "Go"
+	ours     sdk = "Python"
+	upstream sdk = "published kit"
+	golang   sdk = "Go"
 )
 
-var kits = []kit{ours, published, golang}
+var sdks = []sdk{ours, upstream, golang}
 
 // A trace is what a way leaves where the secret would be.
 type trace string
@@ -64,18 +64,18 @@ type way struct {
 	pythonOnly bool
 }
 
-func (w way) of(k kit) bool { return k != golang || !w.pythonOnly }
+func (w way) of(k sdk) bool { return k != golang || !w.pythonOnly }
 
 // leaves is the trace under a kit. The published one writes no problem
 // document where a service exits.
-func (w way) leaves(k kit) trace {
-	if k == published && w.mode == exits {
+func (w way) leaves(k sdk) trace {
+	if k == upstream && w.mode == exits {
 		return inLog
 	}
 	return w.trace
 }
 
-var ways = []way{
+var channels = []way{
 	{"print", "standard output", returns, inLog, false},
 	{"stderr", "standard error", returns, inLog, false},
 	{"split", "written in pieces, with pauses", returns, inLog, false},
@@ -180,8 +180,8 @@ func declared(canaries []leak.Canary) []leak.Canary {
 }
 
 // waysOf are those of one mode that a kit knows.
-func waysOf(k kit, m mode) []way {
-	return slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return w.mode != m || !w.of(k) })
+func channelsOf(k sdk, m mode) []way {
+	return slices.DeleteFunc(slices.Clone(channels), func(w way) bool { return w.mode != m || !w.of(k) })
 }
 
 // parameter is the name of the parameter that carries a secret.

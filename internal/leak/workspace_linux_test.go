@@ -16,7 +16,7 @@ import (
 type workspace struct {
 	dir     string
 	program string // qhubctl
-	kit     kit
+	sdk     sdk
 	warm    bool // once it says so
 	flags   []string
 	env     []string
@@ -24,9 +24,9 @@ type workspace struct {
 
 // newWorkspace writes the service of a kit, with a parameter for each canary,
 // for a program.
-func newWorkspace(t *testing.T, program string, k kit, warm bool, canaries []leak.Canary) workspace {
+func newWorkspace(t *testing.T, program string, k sdk, warm bool, canaries []leak.Canary) workspace {
 	t.Helper()
-	w := workspace{dir: filepath.Join(t.TempDir(), "service"), program: program, kit: k, warm: warm}
+	w := workspace{dir: filepath.Join(t.TempDir(), "service"), program: program, sdk: k, warm: warm}
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_CACHE_HOME"} {
 		w.env = append(w.env, name+"="+t.TempDir())
 	}
@@ -54,11 +54,11 @@ func variable(c leak.Canary) string { return "SECRET_" + strings.ToUpper(paramet
 
 func (w *workspace) writePython(t *testing.T, canaries []leak.Canary) {
 	t.Helper()
-	python, start := runnertest.KitPython, "cold"
+	python, start := runnertest.SDKPython, "cold"
 	if w.warm {
 		start = "warm"
 	}
-	if w.kit == published {
+	if w.sdk == upstream {
 		python = runnertest.PublishedPython
 	}
 	w.flags = []string{"--python", python(t).Interpreter}

@@ -26,25 +26,25 @@ import (
 )
 
 // A Source says where the value of one secret is.
-type Source struct {
+type Ref struct {
 	// Name of the parameter.
 	Name string
-	kind sourceKind
+	kind refKind
 	// where is a file or a variable.
 	where string
 }
 
-type sourceKind int
+type refKind int
 
 const (
-	fromPrompt sourceKind = iota
+	fromPrompt refKind = iota
 	fromFile
 	fromInput
 	fromVariable
 )
 
 // Ways are the forms that [ParseSource] reads, for help texts.
-const Ways = `NAME          asks for it on the terminal
+const Syntax = `NAME          asks for it on the terminal
 NAME=@FILE    the content of a file
 NAME=-        standard input
 NAME=env:VAR  the environment variable VAR`
@@ -57,38 +57,38 @@ func (e literalError) Error() string {
 }
 
 func (e literalError) Hint() string {
-	return "give it in one of these ways:\n" + strings.ReplaceAll(Ways, "NAME", e.name)
+	return "give it in one of these ways:\n" + strings.ReplaceAll(Syntax, "NAME", e.name)
 }
 
 // ParseSource reads the argument of --secret. Its errors do not repeat it.
-func ParseSource(argument string) (Source, error) {
+func ParseRef(argument string) (Ref, error) {
 	name, value, given := strings.Cut(argument, "=")
 	if name == "" {
-		return Source{}, errors.New("--secret needs the name of a secret parameter first: NAME=@FILE")
+		return Ref{}, errors.New("--secret needs the name of a secret parameter first: NAME=@FILE")
 	}
 	switch {
 	case !given:
-		return Source{Name: name, kind: fromPrompt}, nil
+		return Ref{Name: name, kind: fromPrompt}, nil
 	case value == "-":
-		return Source{Name: name, kind: fromInput}, nil
+		return Ref{Name: name, kind: fromInput}, nil
 	case strings.HasPrefix(value, "@") && len(value) > 1:
-		return Source{Name: name, kind: fromFile, where: value[1:]}, nil
+		return Ref{Name: name, kind: fromFile, where: value[1:]}, nil
 	case strings.HasPrefix(value, "env:") && len(value) > 4:
-		return Source{Name: name, kind: fromVariable, where: value[4:]}, nil
+		return Ref{Name: name, kind: fromVariable, where: value[4:]}, nil
 	default:
-		return Source{}, literalError{name}
+		return Ref{}, literalError{name}
 	}
 }
 
 // ReadsInput reports whether the source is standard input.
-func (s Source) ReadsInput() bool { return s.kind == fromInput }
+func (s Ref) ReadsInput() bool { return s.kind == fromInput }
 
 // maxSize bounds a secret: what is larger is a mistake.
 const maxSize = 1 << 20
 
 // Value reads the secret. One line end after it is dropped, as editors and
 // echo put one there. prompt asks on the terminal.
-func (s Source) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
+func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
 	switch s.kind {
 	case fromPrompt:
 		return prompt(s.Name)
@@ -205,8 +205,8 @@ func (f *Files) Plain() map[string]string {
 
 // Found is a secret, and where it came from in words fit to print.
 type Found struct {
-	Value  plaintext.Bytes
-	Origin string
+	Value plaintext.Bytes
+	From  string
 }
 
 // A Finder looks in all the places.
@@ -233,7 +233,7 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 // Candidates are all values that are secrets by the name of their variable or
 // were given as one, whether or not the service declares them: what a masker
 // has to know before the signature is known.
-func (f *Finder) Candidates() []plaintext.Bytes {
+func (f *Finder) AllValues() []plaintext.Bytes {
 	var all []plaintext.Bytes
 	for _, found := range f.given {
 		all = append(all, found.Value)
@@ -272,19 +272,19 @@ func (e *MissingError) Error() string {
 // Hint lists the ways to give the first of them.
 func (e *MissingError) Hint() string {
 	p := e.Parameters[0]
-	ways := [][2]string{
+	syntax := [][2]string{
 		{"export " + p.Env + "=…", "for this shell"},
 		{p.Env + "=…", "in the file .env, which git must ignore"},
 		{"--secret " + p.Name, "asks for it"},
 		{"--secret " + p.Name + "=@FILE", "reads a file (=- reads standard input, =env:VAR a variable)"},
 	}
 	width := 0
-	for _, way := range ways {
+	for _, way := range syntax {
 		width = max(width, utf8.RuneCountInString(way[0]))
 	}
 	var b strings.Builder
 	b.WriteString("give it in one of these ways:")
-	for _, way := range ways {
+	for _, way := range syntax {
 		fmt.Fprintf(&b, "\n%-*s  %s", width, way[0], way[1])
 	}
 	return b.String()

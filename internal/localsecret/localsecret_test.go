@@ -34,7 +34,7 @@ func TestLiteralsAreRefused(t *testing.T) {
 	for _, argument := range []string{
 		"token=" + canary, "token=@", "token=env:", "token=", "=" + canary, "token==" + canary, "token= " + canary, "token=-" + canary, "token=ENV:" + canary,
 	} {
-		_, err := localsecret.ParseSource(argument)
+		_, err := localsecret.ParseRef(argument)
 		if err == nil {
 			t.Errorf("%q was taken", argument)
 			continue
@@ -69,7 +69,7 @@ func TestSources(t *testing.T) {
 		{"token=env:QHUBCTL_TEST_EMPTY", "", ""},
 		{"token", "", "asked for token"},
 	} {
-		source, err := localsecret.ParseSource(test.argument)
+		source, err := localsecret.ParseRef(test.argument)
 		if err != nil || source.Name != "token" {
 			t.Errorf("%s: %+v, %v", test.argument, source, err)
 			continue
@@ -95,7 +95,7 @@ func TestSourcesThatFail(t *testing.T) {
 		"token=env:QHUBCTL_TEST_NOT_SET":                        "QHUBCTL_TEST_NOT_SET is not set",
 		"token":                                                 "no terminal",
 	} {
-		source, err := localsecret.ParseSource(argument)
+		source, err := localsecret.ParseRef(argument)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestSourcesThatFail(t *testing.T) {
 			t.Errorf("%.60s: %v, %d bytes; want %q", argument, err, got.Len(), want)
 		}
 	}
-	source, err := localsecret.ParseSource("token=-")
+	source, err := localsecret.ParseRef("token=-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 // The places are looked at in order, and within a file the last line counts.
 func TestOrder(t *testing.T) {
-	given := map[string]localsecret.Found{"flag": {Value: plaintext.FromString("from flag"), Origin: "--secret"}}
+	given := map[string]localsecret.Found{"flag": {Value: plaintext.FromString("from flag"), From: "--secret"}}
 	one := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=first\nSECRET_ONE=from one\nPLAIN=one\n")
 	two := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=x\nSECRET_TWO=from two\nPLAIN=two\nOTHER=two\n")
 	t.Setenv("SECRET_FLAG", "x")
@@ -133,8 +133,8 @@ func TestOrder(t *testing.T) {
 		"flag": {"from flag", "--secret"}, "var": {"from variable", "the environment"}, "one": {"from one", one}, "two": {"from two", two},
 	} {
 		found, ok := finder.Find(parameter(name))
-		if !ok || string(found.Value.Reveal()) != want[0] || found.Origin != want[1] {
-			t.Errorf("%s: %q from %q, %t; want %q", name, found.Value.Reveal(), found.Origin, ok, want)
+		if !ok || string(found.Value.Reveal()) != want[0] || found.From != want[1] {
+			t.Errorf("%s: %q from %q, %t; want %q", name, found.Value.Reveal(), found.From, ok, want)
 		}
 	}
 	if _, ok := finder.Find(parameter("none")); ok {
@@ -145,7 +145,7 @@ func TestOrder(t *testing.T) {
 	}
 	// What may be a secret is masked, declared or not, whoever would win.
 	var all []string
-	for _, value := range finder.Candidates() {
+	for _, value := range finder.AllValues() {
 		all = append(all, string(value.Reveal()))
 	}
 	for _, want := range []string{"from flag", "x", "from variable", "first", "from one", "from two"} {
@@ -196,9 +196,9 @@ func TestNothingPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := localsecret.Found{Value: plaintext.FromString(canary), Origin: "x"}
+	found := localsecret.Found{Value: plaintext.FromString(canary), From: "x"}
 	finder := localsecret.NewFinder(map[string]localsecret.Found{"a": found}, files)
-	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", found, found, found, finder, finder, *finder, finder.Candidates())
+	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", found, found, found, finder, finder, *finder, finder.AllValues())
 	for _, form := range redact.Forms([]byte(canary)) {
 		if strings.Contains(text, string(form)) {
 			t.Errorf("printed as %s", form)

@@ -37,16 +37,16 @@ type Metrics struct {
 
 	// What is asked for is written here first, by one reader at a time.
 	reading sync.Mutex
-	asked   asked
+	sampled sampled
 }
 
 // asked are the numbers that others keep.
-type asked struct {
+type sampled struct {
 	pending, running, slots       *vm.Gauge
 	warm                          *vm.Counter
 	cold                          map[forkserver.Cause]*vm.Counter
-	stoodBy, awaited              *vm.Counter
-	templates, templateMemory     *vm.Gauge
+	fromSpare, awaited            *vm.Counter
+	zygotes, zygoteMemory         *vm.Gauge
 	made, evicted, idle, failures *vm.Counter
 }
 
@@ -65,7 +65,7 @@ func New(version, commit string) *Metrics {
 		waited:   s.NewPrometheusHistogramExt("qhubctl_execution_wait_seconds", waitBounds),
 		ran:      s.NewPrometheusHistogramExt("qhubctl_execution_run_seconds", runBounds),
 		commits:  s.NewPrometheusHistogramExt("qhubctl_store_commit_seconds", commitBounds),
-		asked:    newAsked(s),
+		sampled:  newSampled(s),
 	}
 	for _, r := range refusals {
 		m.refused[r.as] = s.NewCounter(fmt.Sprintf("qhubctl_requests_refused_total{cause=%q}", r.as))
@@ -81,21 +81,21 @@ func New(version, commit string) *Metrics {
 	return m
 }
 
-func newAsked(s *vm.Set) asked {
-	a := asked{
-		pending:        s.NewGauge("qhubctl_executions_pending", nil),
-		running:        s.NewGauge("qhubctl_executions_running", nil),
-		slots:          s.NewGauge("qhubctl_execution_slots", nil),
-		warm:           s.NewCounter(`qhubctl_execution_starts_total{start="warm",cause="none"}`),
-		cold:           map[forkserver.Cause]*vm.Counter{},
-		stoodBy:        s.NewCounter(`qhubctl_forks_total{standby="ready"}`),
-		awaited:        s.NewCounter(`qhubctl_forks_total{standby="awaited"}`),
-		templates:      s.NewGauge("qhubctl_templates", nil),
-		templateMemory: s.NewGauge("qhubctl_template_memory_bytes", nil),
-		made:           s.NewCounter("qhubctl_templates_started_total"),
-		evicted:        s.NewCounter(`qhubctl_templates_ended_total{cause="evicted"}`),
-		idle:           s.NewCounter(`qhubctl_templates_ended_total{cause="idle"}`),
-		failures:       s.NewCounter("qhubctl_template_failures_total"),
+func newSampled(s *vm.Set) sampled {
+	a := sampled{
+		pending:      s.NewGauge("qhubctl_executions_pending", nil),
+		running:      s.NewGauge("qhubctl_executions_running", nil),
+		slots:        s.NewGauge("qhubctl_execution_slots", nil),
+		warm:         s.NewCounter(`qhubctl_execution_starts_total{start="warm",cause="none"}`),
+		cold:         map[forkserver.Cause]*vm.Counter{},
+		fromSpare:    s.NewCounter(`qhubctl_forks_total{standby="ready"}`),
+		awaited:      s.NewCounter(`qhubctl_forks_total{standby="awaited"}`),
+		zygotes:      s.NewGauge("qhubctl_templates", nil),
+		zygoteMemory: s.NewGauge("qhubctl_template_memory_bytes", nil),
+		made:         s.NewCounter("qhubctl_templates_started_total"),
+		evicted:      s.NewCounter(`qhubctl_templates_ended_total{cause="evicted"}`),
+		idle:         s.NewCounter(`qhubctl_templates_ended_total{cause="idle"}`),
+		failures:     s.NewCounter("qhubctl_template_failures_total"),
 	}
 	for _, cause := range forkserver.Causes() {
 		a.cold[cause] = s.NewCounter(startsCold(string(cause)))

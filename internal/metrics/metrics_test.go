@@ -27,8 +27,8 @@ import (
 // sources are those of a server with a load and a reason to start cold.
 func sources(load error, reason string) metrics.Sources {
 	return metrics.Sources{
-		Load:  func(context.Context) (store.Load, error) { return store.Load{Waiting: 5, Active: 2}, load },
-		Slots: 8, Templates: forkserver.NewPool(0),
+		QueueStats: func(context.Context) (store.QueueStats, error) { return store.QueueStats{Pending: 5, Active: 2}, load },
+		Slots:      8, Zygotes: forkserver.NewPool(0),
 		Start: func() metrics.Start { return metrics.Start{Reason: reason} },
 	}
 }
@@ -117,8 +117,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for family := range metrics.Help {
-		told := strings.HasPrefix(family, "process_") // by the system, where it does
-		if page.Types[family] == "" && (!told || runtime.GOOS == "linux") {
+		reported := strings.HasPrefix(family, "process_") // by the system, where it does
+		if page.Types[family] == "" && (!reported || runtime.GOOS == "linux") {
 			t.Errorf("%s is explained, and not there", family)
 		}
 	}

@@ -18,11 +18,11 @@ import (
 // Sources are what is asked when the numbers are read.
 type Sources struct {
 	// Load tells how much waits and runs.
-	Load func(context.Context) (store.Load, error)
+	QueueStats func(context.Context) (store.QueueStats, error)
 	// Slots is how many executions the server runs at once.
 	Slots int
 	// Templates are the processes that are forked, of all services.
-	Templates *forkserver.Pool
+	Zygotes *forkserver.Pool
 	// Start tells how the service is started now.
 	Start func() Start
 }
@@ -53,34 +53,34 @@ func (m *Metrics) Page(from Sources) http.Handler {
 func (m *Metrics) text(ctx context.Context, from Sources) []byte {
 	m.reading.Lock()
 	defer m.reading.Unlock()
-	m.asked.ask(ctx, from)
+	m.sampled.ask(ctx, from)
 	var text bytes.Buffer
 	m.set.WritePrometheus(&text)
 	vm.WriteGaugeUint64(&text, from.Start().series(), 1)
 	vm.WriteProcessMetrics(&text)
 	vm.WriteFDMetrics(&text)
-	return explained(text.Bytes())
+	return withHelp(text.Bytes())
 }
 
 // ask takes over what others know. What cannot be known now is no number.
-func (a *asked) ask(ctx context.Context, from Sources) {
+func (a *sampled) ask(ctx context.Context, from Sources) {
 	pending, running := math.NaN(), math.NaN()
-	if load, err := from.Load(ctx); err == nil {
-		pending, running = float64(load.Waiting), float64(load.Active)
+	if load, err := from.QueueStats(ctx); err == nil {
+		pending, running = float64(load.Pending), float64(load.Active)
 	}
 	a.pending.Set(pending)
 	a.running.Set(running)
 	a.slots.Set(float64(from.Slots))
-	a.templates.Set(float64(from.Templates.Templates()))
-	a.templateMemory.Set(float64(from.Templates.Memory()))
-	stats := from.Templates.Stats()
+	a.zygotes.Set(float64(from.Zygotes.Zygotes()))
+	a.zygoteMemory.Set(float64(from.Zygotes.Memory()))
+	stats := from.Zygotes.Stats()
 	a.warm.Set(uint64(stats.Warm))
 	for cause, counter := range a.cold {
 		counter.Set(uint64(stats.Cold[cause]))
 	}
-	a.stoodBy.Set(uint64(stats.StoodBy))
+	a.fromSpare.Set(uint64(stats.FromSpare))
 	a.awaited.Set(uint64(stats.Awaited))
-	a.made.Set(uint64(stats.Templates))
+	a.made.Set(uint64(stats.Zygotes))
 	a.evicted.Set(uint64(stats.Evicted))
 	a.idle.Set(uint64(stats.Idle))
 	a.failures.Set(uint64(stats.Failed))
@@ -117,7 +117,7 @@ func label(value string) string {
 // explained puts in what the numbers mean, for which the library leaves a line
 // empty that begins each family. Families without a meaning are left out: the
 // library has many of the process, and not all are as the format wants them.
-func explained(text []byte) []byte {
+func withHelp(text []byte) []byte {
 	var out bytes.Buffer
 	says := ""
 	for line := range bytes.Lines(text) {

@@ -9,18 +9,18 @@ import (
 
 // addHex adds value in hexadecimal digits of either case.
 func (s *formSet) addHex(value []byte) {
-	mark := len(s.arena)
+	start := len(s.arena)
 	s.arena = hex.AppendEncode(s.arena, value)
 	upper := len(s.arena)
-	s.commit(mark)
-	mark = len(s.arena)
+	s.commit(start)
+	start = len(s.arena)
 	s.arena = append(s.arena, s.arena[upper-2*len(value):upper]...)
-	for i, c := range s.arena[mark:] {
+	for i, c := range s.arena[start:] {
 		if c >= 'a' {
-			s.arena[mark+i] = c - ('a' - 'A')
+			s.arena[start+i] = c - ('a' - 'A')
 		}
 	}
-	s.commit(mark)
+	s.commit(start)
 }
 
 // addBase64 adds the forms of value inside a longer base64 text in which it
@@ -81,16 +81,16 @@ func (s *formSet) addWrapped(digits []byte, first int) {
 			continue
 		}
 		for _, lineBreak := range [...]string{"\n", "\r\n"} {
-			mark := len(s.arena)
+			start := len(s.arena)
 			line := first
 			for chunk := range slices.Chunk(digits, width) {
-				if line == 0 && len(s.arena) > mark {
+				if line == 0 && len(s.arena) > start {
 					s.arena = append(s.arena, lineBreak...)
 				}
 				s.arena = append(s.arena, chunk[line:]...)
 				line = 0
 			}
-			s.commit(mark)
+			s.commit(start)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (s *formSet) addPercent(value []byte) {
 }
 
 func (s *formSet) addPercentAs(value []byte, safe *byteSet, digits string, plus bool) {
-	mark := len(s.arena)
+	start := len(s.arena)
 	for _, c := range value {
 		switch {
 		case isAlphanumeric(c), c == '-', c == '_', c == '.', safe.has(c):
@@ -151,5 +151,5 @@ func (s *formSet) addPercentAs(value []byte, safe *byteSet, digits string, plus 
 			s.arena = append(s.arena, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	s.commit(mark)
+	s.commit(start)
 }

@@ -32,15 +32,15 @@ func (s *formSet) addEscapes(value []byte) {
 
 // addAppended adds what appendTo appends to the slice it is given.
 func (s *formSet) addAppended(appendTo func([]byte) []byte) {
-	mark := len(s.arena)
+	start := len(s.arena)
 	s.arena = appendTo(s.arena)
-	s.commit(mark)
+	s.commit(start)
 }
 
 // unquoted removes the quotes around literal[mark:].
-func unquoted(literal []byte, mark int) []byte {
+func unquoted(literal []byte, start int) []byte {
 	end := len(literal) - 1
-	copy(literal[mark:], literal[mark+1:end])
+	copy(literal[start:], literal[start+1:end])
 	return literal[:end-1]
 }
 
@@ -154,14 +154,14 @@ func (s *formSet) addReplaced(value []byte, old, with string) {
 }
 
 func (s *formSet) addBackslashed(value []byte, special func(byte) bool) {
-	mark := len(s.arena)
+	start := len(s.arena)
 	for _, c := range value {
 		if special(c) {
 			s.arena = append(s.arena, '\\')
 		}
 		s.arena = append(s.arena, c)
 	}
-	s.commit(mark)
+	s.commit(start)
 }
 
 // appendANSIQuoted appends value as it stands inside $'…', with the bytes of
@@ -200,7 +200,7 @@ func (s *formSet) addHTML(value []byte) {
 	}
 	for _, quotes := range htmlQuotes {
 		for _, gt := range [...]string{"&gt;", ">"} {
-			mark := len(s.arena)
+			start := len(s.arena)
 			for _, c := range value {
 				switch {
 				case c == '&':
@@ -217,7 +217,7 @@ func (s *formSet) addHTML(value []byte) {
 					s.arena = append(s.arena, c)
 				}
 			}
-			s.commit(mark)
+			s.commit(start)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func newFilter(p *patterns) *filter {
 	f.toSlot = uint(64 - slots)
 	f.buckets = make([]uint32, 1<<slots+1)
 	f.entries = make([]entry, count)
-	f.mark(p)
+	f.start(p)
 	for i := range f.buckets[1:] {
 		f.buckets[i+1] += f.buckets[i]
 	}
@@ -91,12 +91,12 @@ func newFilter(p *patterns) *filter {
 // one before it. Patterns that begin alike up to the end of a gram are
 // neighbours and share one entry.
 func (f *filter) fresh(p *patterns, i int) int {
-	return min(max(0, int(p.common[i])-f.gram+1), f.stride)
+	return min(max(0, int(p.shared[i])-f.gram+1), f.stride)
 }
 
 // mark sets the bits of all grams, and counts the entries of each bucket in the
 // one behind it.
-func (f *filter) mark(p *patterns) {
+func (f *filter) start(p *patterns) {
 	var heads [256]bool
 	for i := range p.len() {
 		pattern := p.at(i)
@@ -280,7 +280,7 @@ func (f *filter) verifyRange(p *patterns, text []byte, start int, e *entry, s *s
 	}
 	high := low + int(e.count)
 	if e.count == maxCount {
-		for high < p.len() && int(p.common[high]) >= alike {
+		for high < p.len() && int(p.shared[high]) >= alike {
 			high++
 		}
 	}

@@ -29,11 +29,11 @@ func Forms(value []byte) [][]byte {
 // the path of every execution, so a set costs a handful of allocations however
 // many forms it holds; and memory that a growing arena leaves is wiped.
 type formSet struct {
-	arena   []byte
-	room    int      // bytes that the longest form of the value at hand may take
-	ends    []uint32 // form i is arena[ends[i-1]:ends[i]]
-	slots   []uint32 // open-addressing index of the forms, each 1 + its number
-	scratch []byte
+	arena    []byte
+	capacity int      // bytes that the longest form of the value at hand may take
+	ends     []uint32 // form i is arena[ends[i-1]:ends[i]]
+	slots    []uint32 // open-addressing index of the forms, each 1 + its number
+	scratch  []byte
 }
 
 // formSeed makes collisions of the index unpredictable to whoever chooses the
@@ -52,17 +52,17 @@ func (s *formSet) at(i int) []byte {
 
 // add copies form into the set.
 func (s *formSet) add(form []byte) {
-	mark := len(s.arena)
+	start := len(s.arena)
 	s.arena = append(s.arena, form...)
-	s.commit(mark)
+	s.commit(start)
 }
 
 // commit makes arena[mark:], just appended, a form of the set, or takes it
 // back when it is too short to be searched for or there already.
-func (s *formSet) commit(mark int) {
-	form := s.arena[mark:]
+func (s *formSet) commit(start int) {
+	form := s.arena[start:]
 	if len(form) < MinLength {
-		s.arena = s.arena[:mark]
+		s.arena = s.arena[:start]
 		return
 	}
 	if 4*(len(s.ends)+1) > 3*len(s.slots) {
@@ -72,20 +72,20 @@ func (s *formSet) commit(mark int) {
 	slot := maphash.Bytes(formSeed, form) & mask
 	for ; s.slots[slot] != 0; slot = (slot + 1) & mask {
 		if bytes.Equal(s.at(int(s.slots[slot]-1)), form) {
-			s.arena = s.arena[:mark]
+			s.arena = s.arena[:start]
 			return
 		}
 	}
 	s.ends = append(s.ends, uint32(len(s.arena)))
 	s.slots[slot] = uint32(len(s.ends))
-	s.makeRoom()
+	s.reserve()
 }
 
 // makeRoom has the arena take another form without growing by itself, which
 // would leave a copy of the secrets behind.
-func (s *formSet) makeRoom() {
-	if cap(s.arena)-len(s.arena) < s.room {
-		s.arena = moved(s.arena, max(2*cap(s.arena), len(s.arena)+s.room+min(3*s.room, 64<<10)))
+func (s *formSet) reserve() {
+	if cap(s.arena)-len(s.arena) < s.capacity {
+		s.arena = moved(s.arena, max(2*cap(s.arena), len(s.arena)+s.capacity+min(3*s.capacity, 64<<10)))
 	}
 }
 
@@ -172,11 +172,11 @@ func (s *formSet) addLeaves(document []byte) {
 // addEncodings adds value as it is and in every encoding.
 func (s *formSet) addEncodings(value []byte) {
 	plain := isPlain(value)
-	s.room = 3*len(value) + 64
+	s.capacity = 3*len(value) + 64
 	if !plain {
-		s.room = 8*len(value) + 64 // a control character in JSON in JSON
+		s.capacity = 8*len(value) + 64 // a control character in JSON in JSON
 	}
-	s.makeRoom()
+	s.reserve()
 	s.add(value)
 	s.addHex(value)
 	for shift := range 3 {

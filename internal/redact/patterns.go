@@ -14,7 +14,7 @@ type patterns struct {
 	text   []byte
 	starts []uint32    // pattern i is text[starts[i]:starts[i+1]]
 	keys   []uint64    // its first eight bytes, big endian, zeros behind a short one
-	common []uint32    // length of the prefix it shares with pattern i-1
+	shared []uint32    // length of the prefix it shares with pattern i-1
 	parent []int32     // longest pattern that is a proper prefix of it, or -1
 	first  [257]uint32 // patterns that begin with c are first[c] up to first[c+1]
 
@@ -43,7 +43,7 @@ func sortPatterns(set *formSet) *patterns {
 	p := &patterns{
 		text:   make([]byte, 0, len(set.arena)),
 		starts: numbers[:n+1],
-		common: numbers[n+1:],
+		shared: numbers[n+1:],
 		keys:   make([]uint64, n),
 		parent: make([]int32, n),
 	}
@@ -59,9 +59,9 @@ func sortPatterns(set *formSet) *patterns {
 			continue
 		}
 		p.shortest = min(p.shortest, len(form))
-		p.common[i] = uint32(commonPrefix(p.at(i-1), form))
+		p.shared[i] = uint32(sharedPrefix(p.at(i-1), form))
 		parent := int32(i - 1)
-		for parent >= 0 && p.length(int(parent)) > int(p.common[i]) {
+		for parent >= 0 && p.length(int(parent)) > int(p.shared[i]) {
 			parent = p.parent[parent]
 		}
 		p.parent[i] = parent
@@ -81,7 +81,7 @@ func prefixKey(text []byte) uint64 {
 	return binary.BigEndian.Uint64(padded[:])
 }
 
-func commonPrefix(a, b []byte) int {
+func sharedPrefix(a, b []byte) int {
 	n := min(len(a), len(b))
 	for i := range n {
 		if a[i] != b[i] {
@@ -139,7 +139,7 @@ func (p *patterns) searchPrefix(low, high int, text []byte) (length int, begins 
 		return 0, begins
 	}
 	before := p.at(low - 1)
-	shared := commonPrefix(before, text)
+	shared := sharedPrefix(before, text)
 	for i := int32(low - 1); i >= 0; i = p.parent[i] {
 		if n := p.length(int(i)); n <= shared {
 			return n, begins

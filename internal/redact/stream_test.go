@@ -141,8 +141,8 @@ func TestFormsFitTheirRoom(t *testing.T) {
 			var set formSet
 			set.addEncodings(bytes.Repeat([]byte(value), repeat))
 			for i := range set.len() {
-				if len(set.at(i)) > set.room {
-					t.Errorf("a form of %q, %d times, has %d bytes, the room %d", value, repeat, len(set.at(i)), set.room)
+				if len(set.at(i)) > set.capacity {
+					t.Errorf("a form of %q, %d times, has %d bytes, the room %d", value, repeat, len(set.at(i)), set.capacity)
 				}
 			}
 		}

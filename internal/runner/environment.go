@@ -38,7 +38,7 @@ func BaseEnvironment() Environment {
 }
 
 // Place points the contract's variables, and the temporary folder, at f.
-func (e Environment) Place(f Folder) {
+func (e Environment) Place(f Dir) {
 	e["INPUT_DIRECTORY"] = f.Input()
 	e["OUTPUT_DIRECTORY"] = f.Output()
 	e["DATAPOOL_DIRECTORY"] = f.DataPools()

@@ -12,7 +12,7 @@ import (
 // LinkInputs makes the files of a folder the input files. A folder that does
 // not exist has none. A service may read more of them than it has parameters,
 // so all are linked.
-func (f Folder) LinkInputs(dir string) error {
+func (f Dir) LinkInputs(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -51,7 +51,7 @@ func linkOrCopy(source, target string) error {
 // Export copies a result file into dir, masked, under another name, masked
 // too, and returns the path. What was there of that name is replaced. An error
 // of the kind [redact.ErrWithheld] is about this file alone.
-func (f Folder) Export(name, dir, as string, masker *redact.Masker) (string, error) {
+func (f Dir) Export(name, dir, as string, masker *redact.Masker) (string, error) {
 	output, err := os.OpenRoot(f.Output())
 	if err != nil {
 		return "", fmt.Errorf("cannot read the result files: %w", err)

@@ -18,23 +18,23 @@ import (
 
 // A Folder is the scratch space of one execution. Nothing in it outlives the
 // execution but what the caller takes out of Output.
-type Folder struct{ root string }
+type Dir struct{ root string }
 
 // NewFolder makes the space below parent; an empty parent is the system's
 // temporary folder.
-func NewFolder(parent string) (Folder, error) {
+func NewDir(parent string) (Dir, error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
 	root := newRoot(parent)
 	if err := os.Mkdir(root, 0o700); err != nil {
-		return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
+		return Dir{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 	}
-	f := Folder{root}
+	f := Dir{root}
 	for _, dir := range f.parts() {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			_ = f.Remove()
-			return Folder{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
+			return Dir{}, fmt.Errorf("cannot make a folder for the execution: %w", err)
 		}
 	}
 	return f, nil
@@ -45,41 +45,41 @@ func newRoot(parent string) string {
 	return filepath.Join(parent, "qhubctl-run-"+rand.Text()[:16])
 }
 
-func (f Folder) parts() []string {
+func (f Dir) parts() []string {
 	return []string{f.Input(), f.Output(), f.DataPools(), f.Temp(), f.Home()}
 }
 
 // Root is the folder that holds all of it.
-func (f Folder) Root() string { return f.root }
+func (f Dir) Root() string { return f.root }
 
 // Input holds a file for each input parameter.
-func (f Folder) Input() string { return filepath.Join(f.root, "input") }
+func (f Dir) Input() string { return filepath.Join(f.root, "input") }
 
 // Output is where the service writes its result.
-func (f Folder) Output() string { return filepath.Join(f.root, "output") }
+func (f Dir) Output() string { return filepath.Join(f.root, "output") }
 
 // DataPools holds a folder, or a link to one, for each data pool.
-func (f Folder) DataPools() string { return filepath.Join(f.root, "datapool") }
+func (f Dir) DataPools() string { return filepath.Join(f.root, "datapool") }
 
 // Temp is the TMPDIR of the execution.
-func (f Folder) Temp() string { return filepath.Join(f.root, "tmp") }
+func (f Dir) Temp() string { return filepath.Join(f.root, "tmp") }
 
 // Home is a home of the execution's own, empty at its start.
-func (f Folder) Home() string { return filepath.Join(f.root, "home") }
+func (f Dir) Home() string { return filepath.Join(f.root, "home") }
 
 // Remove deletes all of it, folders that the service has made read-only too.
-func (f Folder) Remove() error { return RemoveAll(f.root) }
+func (f Dir) Remove() error { return RemoveAll(f.root) }
 
 // WriteInputs writes the inputs as the kits read them: a JSON string becomes a
 // text file with the plain text, so that it stays a string whatever it says;
 // anything else a JSON file.
-func (f Folder) WriteInputs(inputs map[string]json.RawMessage) error {
+func (f Dir) WriteInputs(inputs map[string]json.RawMessage) error {
 	return f.writeInputs(inputs, nil)
 }
 
 // writeInputs writes to files of an execution before, where they fit, and
 // removes the others.
-func (f Folder) writeInputs(inputs map[string]json.RawMessage, kept []string) error {
+func (f Dir) writeInputs(inputs map[string]json.RawMessage, kept []string) error {
 	for name, value := range inputs {
 		file, content := name+".json", []byte(value)
 		if trimmed := bytes.TrimLeft(value, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '"' {
@@ -108,7 +108,7 @@ func (f Folder) writeInputs(inputs map[string]json.RawMessage, kept []string) er
 func create(path string, content []byte) error { return os.WriteFile(path, content, 0o600) }
 
 // LinkDataPool makes the folder target the data pool of a parameter.
-func (f Folder) LinkDataPool(parameter, target string) error {
+func (f Dir) LinkDataPool(parameter, target string) error {
 	absolute, err := filepath.Abs(target)
 	if err != nil {
 		return fmt.Errorf("the data pool %s: %w", parameter, err)
@@ -130,7 +130,7 @@ type Result struct {
 }
 
 // ReadResult reads the output folder.
-func (f Folder) ReadResult() (Result, error) {
+func (f Dir) ReadResult() (Result, error) {
 	var result Result
 	entries, err := os.ReadDir(f.Output())
 	if errors.Is(err, fs.ErrNotExist) {

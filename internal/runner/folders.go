@@ -15,11 +15,11 @@ const maxFree = 64
 // again: making and removing them anew for each execution takes a file system
 // longer than all else that is done for a short one. It is safe for concurrent
 // use.
-type Folders struct {
+type DirPool struct {
 	parent string
 
 	mu     sync.Mutex
-	free   []freeFolder
+	free   []freeDir
 	closed bool
 	lost   []error // of folders given back by GiveWhen
 
@@ -27,19 +27,19 @@ type Folders struct {
 }
 
 // A freeFolder is empty but for files that inputs may be written to.
-type freeFolder struct {
-	Folder
+type freeDir struct {
+	Dir
 	inputs []string
 }
 
 // NewFolders gives out folders below parent.
-func NewFolders(parent string) *Folders { return &Folders{parent: parent} }
+func NewDirPool(parent string) *DirPool { return &DirPool{parent: parent} }
 
 // Take gives a folder under a name of its own that holds these inputs and
 // nothing else. See [Folder.WriteInputs].
-func (p *Folders) Take(inputs map[string]json.RawMessage) (Folder, error) {
+func (p *DirPool) Get(inputs map[string]json.RawMessage) (Dir, error) {
 	p.mu.Lock()
-	var f freeFolder
+	var f freeDir
 	if n := len(p.free); n > 0 {
 		f, p.free = p.free[n-1], p.free[:n-1]
 	}
@@ -50,29 +50,29 @@ func (p *Folders) Take(inputs map[string]json.RawMessage) (Folder, error) {
 	// Nobody who knew it finds it again.
 	root := newRoot(p.parent)
 	if err := os.Rename(f.root, root); err != nil {
-		return Folder{}, errors.Join(fmt.Errorf("cannot make a folder for the execution: %w", err), f.Remove())
+		return Dir{}, errors.Join(fmt.Errorf("cannot make a folder for the execution: %w", err), f.Remove())
 	}
 	f.root = root
 	if err := f.writeInputs(inputs, f.inputs); err != nil {
-		return Folder{}, errors.Join(err, f.Remove())
+		return Dir{}, errors.Join(err, f.Remove())
 	}
-	return f.Folder, nil
+	return f.Dir, nil
 }
 
-func newWithInputs(parent string, inputs map[string]json.RawMessage) (Folder, error) {
-	f, err := NewFolder(parent)
+func newWithInputs(parent string, inputs map[string]json.RawMessage) (Dir, error) {
+	f, err := NewDir(parent)
 	if err != nil {
 		return f, err
 	}
 	if err := f.WriteInputs(inputs); err != nil {
-		return Folder{}, errors.Join(err, f.Remove())
+		return Dir{}, errors.Join(err, f.Remove())
 	}
 	return f, nil
 }
 
 // Give takes a folder back from an execution of which no process is left, and
 // empties it. One that does not look as if it were new is removed.
-func (p *Folders) Give(f Folder) error {
+func (p *DirPool) Put(f Dir) error {
 	inputs, ok := f.reset()
 	if !ok {
 		return f.Remove()
@@ -80,7 +80,7 @@ func (p *Folders) Give(f Folder) error {
 	p.mu.Lock()
 	keep := !p.closed && len(p.free) < maxFree
 	if keep {
-		p.free = append(p.free, freeFolder{f, inputs})
+		p.free = append(p.free, freeDir{f, inputs})
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -92,14 +92,14 @@ func (p *Folders) Give(f Folder) error {
 // GiveWhen is Give for an execution whose last process is about to end, which
 // gone tells. What is there is removed at once, and what the process may still
 // add when it is gone. Close waits for that, and returns what goes wrong then.
-func (p *Folders) GiveWhen(gone <-chan struct{}, f Folder) error {
+func (p *DirPool) PutWhen(gone <-chan struct{}, f Dir) error {
 	if _, ok := f.reset(); !ok {
 		<-gone
-		return p.Give(f)
+		return p.Put(f)
 	}
 	p.parting.Go(func() {
 		<-gone
-		if err := p.Give(f); err != nil {
+		if err := p.Put(f); err != nil {
 			p.mu.Lock()
 			p.lost = append(p.lost, err)
 			p.mu.Unlock()
@@ -110,7 +110,7 @@ func (p *Folders) GiveWhen(gone <-chan struct{}, f Folder) error {
 
 // Close removes the folders that nobody has. Those that are given back later
 // are removed, too.
-func (p *Folders) Close() error {
+func (p *DirPool) Close() error {
 	p.parting.Wait()
 	p.mu.Lock()
 	free, errs := p.free, p.lost

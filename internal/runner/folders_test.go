@@ -15,48 +15,48 @@ import (
 
 // What is given back is found again under another name, and as if it were new;
 // whatever does not look like that is not used again.
-func TestFoldersAreUsedAgain(t *testing.T) {
+func TestDirsAreReused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name string
-		do   func(t *testing.T, f runner.Folder)
+		do   func(t *testing.T, f runner.Dir)
 		used bool
 	}{
-		{"untouched", func(*testing.T, runner.Folder) {}, true},
-		{"files", func(t *testing.T, f runner.Folder) {
+		{"untouched", func(*testing.T, runner.Dir) {}, true},
+		{"files", func(t *testing.T, f runner.Dir) {
 			t.Helper()
 			for _, dir := range []string{f.Input(), f.Output(), f.Temp(), f.Home()} {
 				put(t, filepath.Join(dir, "file"))
 			}
 			must(t, os.Symlink("/etc", filepath.Join(f.DataPools(), "pool")))
 		}, true},
-		{"a folder", func(t *testing.T, f runner.Folder) {
+		{"a folder", func(t *testing.T, f runner.Dir) {
 			t.Helper()
 			must(t, os.Mkdir(filepath.Join(f.Home(), ".cache"), 0o700))
 		}, false},
-		{"another mode", func(t *testing.T, f runner.Folder) {
+		{"another mode", func(t *testing.T, f runner.Dir) {
 			t.Helper()
 			must(t, os.Chmod(f.Home(), 0o1755))
 		}, false},
-		{"many files", func(t *testing.T, f runner.Folder) {
+		{"many files", func(t *testing.T, f runner.Dir) {
 			t.Helper()
 			for i := range 1000 {
 				put(t, filepath.Join(f.Output(), "a long name, so that the folder grows"+string(rune('a'+i%26))+string(rune('a'+i/26))))
 			}
 		}, false},
-		{"something beside", func(t *testing.T, f runner.Folder) { t.Helper(); put(t, filepath.Join(f.Root(), "beside")) }, false},
-		{"a link instead", func(t *testing.T, f runner.Folder) {
+		{"something beside", func(t *testing.T, f runner.Dir) { t.Helper(); put(t, filepath.Join(f.Root(), "beside")) }, false},
+		{"a link instead", func(t *testing.T, f runner.Dir) {
 			t.Helper()
 			must(t, os.Remove(f.Temp()))
 			must(t, os.Symlink(t.TempDir(), f.Temp()))
 		}, false},
-		{"a part is missing", func(t *testing.T, f runner.Folder) { t.Helper(); must(t, os.Remove(f.Temp())) }, false},
+		{"a part is missing", func(t *testing.T, f runner.Dir) { t.Helper(); must(t, os.Remove(f.Temp())) }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
-			folders := runner.NewFolders(parent)
-			first, err := folders.Take(nil)
+			folders := runner.NewDirPool(parent)
+			first, err := folders.Get(nil)
 			must(t, err)
 			// Held open, so that nothing else gets its number.
 			home, err := os.Open(first.Home())
@@ -65,8 +65,8 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 			before, err := home.Stat()
 			must(t, err)
 			test.do(t, first)
-			must(t, folders.Give(first))
-			second, err := folders.Take(nil)
+			must(t, folders.Put(first))
+			second, err := folders.Get(nil)
 			must(t, err)
 			if first.Root() == second.Root() {
 				t.Error("the next execution has the same name")
@@ -81,7 +81,7 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 					t.Errorf("%s: %v %v", dir, entries, err)
 				}
 			}
-			must(t, folders.Give(second))
+			must(t, folders.Put(second))
 			must(t, folders.Close())
 			if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
 				t.Errorf("left: %v %v", left, err)
@@ -91,7 +91,7 @@ func TestFoldersAreUsedAgain(t *testing.T) {
 }
 
 // Inputs are all that an execution finds, however those before have left theirs.
-func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
+func TestInputsOfReusedDirs(t *testing.T) {
 	t.Parallel()
 	inputs := func(texts ...string) map[string]json.RawMessage {
 		all := map[string]json.RawMessage{}
@@ -100,7 +100,7 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 		}
 		return all
 	}
-	folders := runner.NewFolders(t.TempDir())
+	folders := runner.NewDirPool(t.TempDir())
 	var held *os.File // by another execution
 	for _, test := range []struct {
 		inputs map[string]json.RawMessage
@@ -140,7 +140,7 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 		{inputs(`"f"`), map[string]string{"a.txt": "f"}, nil},
 		{inputs(), map[string]string{}, nil},
 	} {
-		f, err := folders.Take(test.inputs)
+		f, err := folders.Get(test.inputs)
 		must(t, err)
 		found := map[string]string{}
 		entries, err := os.ReadDir(f.Input())
@@ -159,7 +159,7 @@ func TestInputsOfFoldersThatAreUsedAgain(t *testing.T) {
 		if test.leave != nil {
 			test.leave(t, f.Input())
 		}
-		must(t, folders.Give(f))
+		must(t, folders.Put(f))
 	}
 	must(t, folders.Close())
 }
@@ -185,9 +185,9 @@ func must(t *testing.T, err error) {
 
 // TestFoldersOfWhatIsAboutToEnd has a folder emptied at once, and given to
 // nobody while a process may still write to it.
-func TestFoldersOfWhatIsAboutToEnd(t *testing.T) {
-	folders := runner.NewFolders(t.TempDir())
-	f, err := folders.Take(nil)
+func TestDirsOfProcessesAboutToEnd(t *testing.T) {
+	folders := runner.NewDirPool(t.TempDir())
+	f, err := folders.Get(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,13 +196,13 @@ func TestFoldersOfWhatIsAboutToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := make(chan struct{})
-	if err := folders.GiveWhen(gone, f); err != nil {
+	if err := folders.PutWhen(gone, f); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what the execution has left is still there: %v", err)
 	}
-	other, err := folders.Take(nil)
+	other, err := folders.Get(nil)
 	if err != nil || other.Output() == f.Output() {
 		t.Errorf("%s is given out, %v", other.Output(), err)
 	}
@@ -210,7 +210,7 @@ func TestFoldersOfWhatIsAboutToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(gone)
-	if err := errors.Join(folders.Give(other), folders.Close()); err != nil {
+	if err := errors.Join(folders.Put(other), folders.Close()); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(last); !errors.Is(err, os.ErrNotExist) {

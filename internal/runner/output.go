@@ -30,7 +30,7 @@ type File struct {
 
 // OpenOutput opens the output folder of f. A service may have removed it, or
 // put something else in its place: that is an empty output.
-func (f Folder) OpenOutput() (*Output, error) {
+func (f Dir) OpenOutput() (*Output, error) {
 	info, err := os.Lstat(f.Output())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 		return &Output{}, nil
@@ -117,7 +117,7 @@ func (o *Output) Open(name string) (*os.File, error) {
 // output that nobody can look into counts as too much: nothing else would
 // bound what is in it. Temporary files are in memory where the execution has a
 // root folder of its own, and bounded by that; where not, they are measured.
-func (f Folder) Exceeded(limits Limits) Limit {
+func (f Dir) Exceeded(limits Limits) Limit {
 	if limit := exceeded(f.Output(), limits.Output, MaxEntries); limit != NoLimit {
 		return limit
 	}

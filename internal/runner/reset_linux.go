@@ -17,7 +17,7 @@ const layoutFlags = 0x80000 | 0x10000000
 // are kept, blank, for the next to write to: a file system takes longer to make
 // and remove one than for all else that is done to a folder, and some look for
 // room the longer for it the more was removed of late.
-func (f Folder) reset() (inputs []string, ok bool) {
+func (f Dir) reset() (inputs []string, ok bool) {
 	root, err := openDir(unix.AT_FDCWD, f.root)
 	if err != nil {
 		return nil, false

@@ -6,7 +6,7 @@ import "os"
 
 // reset is for systems on which it is known that nothing of an execution is
 // left: folders are not used again.
-func (f Folder) reset() (inputs []string, ok bool) { return nil, false }
+func (f Dir) reset() (inputs []string, ok bool) { return nil, false }
 
 // isEmpty cannot tell any faster than who asks.
 func isEmpty(string) bool { return false }

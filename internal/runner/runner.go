@@ -39,7 +39,7 @@ type Job struct {
 	// the system's temporary folder.
 	Scratch string
 	// Folders, unless nil, gives the execution one instead.
-	Folders *Folders
+	DirPool *DirPool
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	// A writer that fails loses the rest, and does not stop the service.
 	Stdout, Stderr io.Writer

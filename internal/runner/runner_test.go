@@ -14,9 +14,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-func newFolder(t *testing.T) runner.Folder {
+func newDir(t *testing.T) runner.Dir {
 	t.Helper()
-	f, err := runner.NewFolder(t.TempDir())
+	f, err := runner.NewDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func list(t *testing.T, dir string) []string {
 
 // A string is a text file that holds the text, whatever it says; all else JSON.
 func TestWriteInputs(t *testing.T) {
-	f := newFolder(t)
+	f := newDir(t)
 	inputs := map[string]json.RawMessage{
 		"text": json.RawMessage(`"null"`), "escaped": json.RawMessage(` "a\n\"é\" \u0041"`), "empty": json.RawMessage(`""`),
 		"number": json.RawMessage(`1.10`), "null": json.RawMessage(`null`), "object": json.RawMessage(`{"a": "b"}`),
@@ -73,7 +73,7 @@ func TestWriteInputs(t *testing.T) {
 }
 
 func TestLinkInputs(t *testing.T) {
-	f, dir := newFolder(t), t.TempDir()
+	f, dir := newDir(t), t.TempDir()
 	if err := f.LinkInputs(filepath.Join(dir, "nowhere")); err != nil {
 		t.Errorf("no folder is no input: %v", err)
 	}
@@ -95,7 +95,7 @@ func TestLinkInputs(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	if err := newFolder(t).LinkInputs(dir); !errors.Is(err, fs.ErrNotExist) {
+	if err := newDir(t).LinkInputs(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a link to nowhere: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestReadResult(t *testing.T) {
 		{"files too", map[string]string{"output.json": "{}", "b.bin": "b", "a.txt": "a"}, "{}", []string{"a.txt", "b.bin"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFolder(t)
+			f := newDir(t)
 			for name, content := range test.files {
 				write(t, content, f.Output(), name)
 			}
@@ -129,7 +129,7 @@ func TestReadResult(t *testing.T) {
 // Nothing outside the output folder is ever read: a service could name a file
 // of the user's.
 func TestLinksAreNoResults(t *testing.T) {
-	f := newFolder(t)
+	f := newDir(t)
 	secret := write(t, "private", t.TempDir(), "private")
 	for _, name := range []string{"output.json", "file.txt"} {
 		if err := os.Symlink(secret, filepath.Join(f.Output(), name)); err != nil {
@@ -160,7 +160,7 @@ func TestLinksAreNoResults(t *testing.T) {
 func TestExport(t *testing.T) {
 	const secret = "canary-4711-value"
 	masker := redact.New([]redact.Secret{{Value: []byte(secret)}})
-	f := newFolder(t)
+	f := newDir(t)
 	write(t, "token="+secret, f.Output(), "a.txt")
 	write(t, "\x00\xff", f.Output(), "b.bin")
 	write(t, "\x00"+secret, f.Output(), "c.bin")
@@ -195,7 +195,7 @@ func TestExport(t *testing.T) {
 
 // A folder goes, whatever the service has made of it.
 func TestRemove(t *testing.T) {
-	f := newFolder(t)
+	f := newDir(t)
 	write(t, "x", f.Output(), "deep", "file")
 	for _, dir := range []string{filepath.Join(f.Output(), "deep"), f.Output()} {
 		if err := os.Chmod(dir, 0o500); err != nil {
@@ -208,7 +208,7 @@ func TestRemove(t *testing.T) {
 	if _, err := os.Stat(f.Input()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is still there: %v", err)
 	}
-	if _, err := runner.NewFolder(filepath.Join(t.TempDir(), "nowhere")); err == nil {
+	if _, err := runner.NewDir(filepath.Join(t.TempDir(), "nowhere")); err == nil {
 		t.Error("a folder was made nowhere")
 	}
 }
@@ -220,7 +220,7 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	env := runner.BaseEnvironment()
-	f := newFolder(t)
+	f := newDir(t)
 	env.Place(f)
 	env.PrependPath("/first")
 	text := "\n" + strings.Join(env.List(), "\n") + "\n"
@@ -246,7 +246,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestLinkDataPool(t *testing.T) {
-	f, pool := newFolder(t), t.TempDir()
+	f, pool := newDir(t), t.TempDir()
 	write(t, "model", pool, "a.bin")
 	if err := f.LinkDataPool("models", pool); err != nil {
 		t.Fatal(err)

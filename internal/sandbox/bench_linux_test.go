@@ -43,7 +43,7 @@ func BenchmarkStart(b *testing.B) {
 		b.Run("+"+name, func(b *testing.B) { startTrue(b, less, sandbox.Policy{Limits: some}) })
 	}
 	b.Run("all, folders of an execution", func(b *testing.B) {
-		startTrue(b, m, sandbox.Policy{Limits: limits, Given: []string{b.TempDir(), b.TempDir()}, Scratch: []string{b.TempDir(), b.TempDir()}})
+		startTrue(b, m, sandbox.Policy{Limits: limits, Inputs: []string{b.TempDir(), b.TempDir()}, Scratch: []string{b.TempDir(), b.TempDir()}})
 	})
 	b.Run("all, network none", func(b *testing.B) { startTrue(b, m, sandbox.Policy{Limits: limits, Network: sandbox.NetworkNone}) })
 }

@@ -47,27 +47,27 @@ func DefaultLimits() Limits { return Limits{} }
 func Protect() error { return nil }
 
 // A Caged is a command in its cage.
-type Caged struct{}
+type Process struct{}
 
 // Start fails with [errors.ErrUnsupported].
-func (m *Machine) Start(*exec.Cmd, Policy) (*Caged, error) {
+func (m *Machine) Start(*exec.Cmd, Policy) (*Process, error) {
 	return nil, errors.ErrUnsupported
 }
 
 // Pid is the number of the process.
-func (c *Caged) Pid() int { return 0 }
+func (c *Process) Pid() int { return 0 }
 
 // Stop does nothing.
-func (c *Caged) Stop(os.Signal) {}
+func (c *Process) Stop(os.Signal) {}
 
 // Complete tells whether no process of the execution can outlive it.
-func (c *Caged) Complete() bool { return false }
+func (c *Process) Complete() bool { return false }
 
 // CPUTime is 0.
-func (c *Caged) CPUTime() time.Duration { return 0 }
+func (c *Process) CPUTime() time.Duration { return 0 }
 
 // CPUSeconds is a time as the system limits that of each process.
 func CPUSeconds(time.Duration) uint64 { return 0 }
 
 // Wait fails with [errors.ErrUnsupported].
-func (c *Caged) Wait() (Outcome, error) { return Outcome{}, errors.ErrUnsupported }
+func (c *Process) Wait() (Outcome, error) { return Outcome{}, errors.ErrUnsupported }

@@ -206,7 +206,7 @@ func (g *group) reached() []string {
 }
 
 // runInto is reached for limits that the kernel counts, with what it counts now.
-func (g *group) runInto(note func(limit string, n uint64)) []string {
+func (g *group) runInto(report func(limit string, n uint64)) []string {
 	var reached []string
 	for _, limit := range []struct {
 		name, file, key string
@@ -219,7 +219,7 @@ func (g *group) runInto(note func(limit string, n uint64)) []string {
 			continue
 		}
 		if n := g.event(limit.file, limit.key); n > g.seen[limit.name] {
-			note(limit.name, n)
+			report(limit.name, n)
 			reached = append(reached, limit.name)
 		}
 	}

@@ -44,7 +44,7 @@ func TestOutcome(t *testing.T) {
 
 func TestCannotStart(t *testing.T) {
 	each(t, func(t *testing.T, m *sandbox.Machine) {
-		program := writeFile(t, filepath.Join(folder(t), "program"), "#!/bin/sh\n", 0o755)
+		program := writeFile(t, filepath.Join(dir(t), "program"), "#!/bin/sh\n", 0o755)
 		for path, want := range map[string]error{
 			"/usr/bin/there-is-no-such-program": unix.ENOENT,
 			"/etc/passwd":                       unix.EACCES,
@@ -73,7 +73,7 @@ func TestCannotStart(t *testing.T) {
 }
 
 // startScript starts a shell script and returns when it has printed a line.
-func startScript(t *testing.T, m *sandbox.Machine, p sandbox.Policy, script string) (*sandbox.Caged, *bufio.Reader) {
+func startScript(t *testing.T, m *sandbox.Machine, p sandbox.Policy, script string) (*sandbox.Process, *bufio.Reader) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -100,24 +100,24 @@ func TestSignals(t *testing.T) {
 	each(t, func(t *testing.T, m *sandbox.Machine) {
 		for name, test := range map[string]struct {
 			script string
-			end    func(c *sandbox.Caged)
+			end    func(c *sandbox.Process)
 			want   sandbox.Outcome
 		}{
 			"handled": {
 				"trap 'exit 3' TERM; echo ready; while :; do sleep 60 & wait; done",
-				func(c *sandbox.Caged) { c.Signal(unix.SIGTERM) }, sandbox.Outcome{ExitCode: 3},
+				func(c *sandbox.Process) { c.Signal(unix.SIGTERM) }, sandbox.Outcome{ExitCode: 3},
 			},
 			"default, not ignored": {
 				"echo ready; exec sleep 60",
-				func(c *sandbox.Caged) { c.Signal(unix.SIGTERM) }, sandbox.Outcome{ExitCode: -1, Signal: "SIGTERM"},
+				func(c *sandbox.Process) { c.Signal(unix.SIGTERM) }, sandbox.Outcome{ExitCode: -1, Signal: "SIGTERM"},
 			},
 			"interrupt": {
 				"echo ready; exec sleep 60",
-				func(c *sandbox.Caged) { c.Signal(unix.SIGINT) }, sandbox.Outcome{ExitCode: -1, Signal: "SIGINT"},
+				func(c *sandbox.Process) { c.Signal(unix.SIGINT) }, sandbox.Outcome{ExitCode: -1, Signal: "SIGINT"},
 			},
 			"ignored, then killed": {
 				"trap '' TERM INT HUP; echo ready; while :; do sleep 60; done",
-				func(c *sandbox.Caged) { c.Signal(unix.SIGTERM); c.Kill() }, sandbox.Outcome{ExitCode: -1, Signal: "SIGKILL"},
+				func(c *sandbox.Process) { c.Signal(unix.SIGTERM); c.Kill() }, sandbox.Outcome{ExitCode: -1, Signal: "SIGKILL"},
 			},
 		} {
 			c, _ := startScript(t, m, sandbox.Policy{}, test.script)
@@ -133,7 +133,7 @@ func TestSignals(t *testing.T) {
 }
 
 // marked are the processes of this machine whose command line has the mark.
-func marked(t *testing.T, mark string) []string {
+func marked(t *testing.T, tag string) []string {
 	t.Helper()
 	var found []string
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -141,7 +141,7 @@ func marked(t *testing.T, mark string) []string {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), mark) {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), tag) {
 			found = append(found, file)
 		}
 	}
@@ -149,7 +149,7 @@ func marked(t *testing.T, mark string) []string {
 }
 
 // mark is a number of seconds that no other process sleeps.
-func mark() string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
+func tag() string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
 
 // survivor leaves children in sessions of their own, orphaned, deaf to all but
 // SIGKILL, and holding the output open.
@@ -162,10 +162,10 @@ echo ready
 func TestSurvivors(t *testing.T) {
 	each(t, func(t *testing.T, m *sandbox.Machine) {
 		for name, rest := range map[string]string{"at its end": "", "killed": "exec sleep 60"} {
-			mark := mark()
-			c, _ := startScript(t, m, sandbox.Policy{Limits: sandbox.Limits{Processes: 128}}, fmt.Sprintf(survivor, mark)+rest)
+			tag := tag()
+			c, _ := startScript(t, m, sandbox.Policy{Limits: sandbox.Limits{Processes: 128}}, fmt.Sprintf(survivor, tag)+rest)
 			if rest != "" {
-				if len(marked(t, mark)) == 0 {
+				if len(marked(t, tag)) == 0 {
 					t.Error("there are no survivors to be ended")
 				}
 				c.Kill()
@@ -173,7 +173,7 @@ func TestSurvivors(t *testing.T) {
 			if _, err := c.Wait(); err != nil {
 				t.Error(err)
 			}
-			if left := marked(t, mark); len(left) > 0 {
+			if left := marked(t, tag); len(left) > 0 {
 				t.Errorf("%s: survived: %v", name, left)
 			}
 		}
@@ -184,8 +184,8 @@ func TestSurvivors(t *testing.T) {
 func TestShimKilled(t *testing.T) {
 	m := detected()
 	need(t, m, "processes")
-	mark := mark()
-	c, _ := startScript(t, m, sandbox.Policy{}, fmt.Sprintf(survivor, mark)+"exec sleep 60")
+	tag := tag()
+	c, _ := startScript(t, m, sandbox.Policy{}, fmt.Sprintf(survivor, tag)+"exec sleep 60")
 	if err := unix.Kill(c.Pid(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestShimKilled(t *testing.T) {
 	if err != nil || got.Signal != "SIGKILL" || got.ExitCode != -1 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if left := marked(t, mark); len(left) > 0 {
+	if left := marked(t, tag); len(left) > 0 {
 		t.Errorf("survived: %v", left)
 	}
 }
@@ -202,7 +202,7 @@ func TestShimKilled(t *testing.T) {
 func serve() int {
 	m := detected()
 	if os.Getenv(serverVariable) == "no namespaces" {
-		m = bareWalls(m)
+		m = bareLayers(m)
 	}
 	if err := sandbox.Protect(); err != nil {
 		fmt.Println(err)
@@ -228,8 +228,8 @@ func TestEndsWithServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mark := mark()
-			server := exec.CommandContext(t.Context(), self, fmt.Sprintf(survivor, mark)+"exec sleep 60")
+			tag := tag()
+			server := exec.CommandContext(t.Context(), self, fmt.Sprintf(survivor, tag)+"exec sleep 60")
 			server.Env = append(os.Environ(), serverVariable+"="+kind)
 			stdout, err := server.StdoutPipe()
 			if err != nil {
@@ -250,7 +250,7 @@ func TestEndsWithServer(t *testing.T) {
 				t.Error(lines.Text())
 			}
 			_ = server.Wait()
-			if left := marked(t, mark); len(left) > 0 {
+			if left := marked(t, tag); len(left) > 0 {
 				// They are being ended: the stream may close a moment before.
 				awaitEnd(t, left)
 			}
@@ -325,7 +325,7 @@ func TestNothingLeft(t *testing.T) {
 			}
 			return map[string]int{"mounts": strings.Count(string(mounts), "\n"), "descriptors": len(descriptors)}
 		}
-		dir := folder(t)
+		dir := dir(t)
 		policy := sandbox.Policy{Writable: []string{dir}, Limits: sandbox.Limits{Processes: 64}}
 		if os.Geteuid() == 0 {
 			// For others it may be a limit of the address space, of which the

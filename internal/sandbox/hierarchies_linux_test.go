@@ -66,7 +66,7 @@ func TestUnifiedAlone(t *testing.T) {
 			t.Errorf("%s is %q, not %q: %v", name, got, want, err)
 		}
 	}
-	told := func(oom, refused, used int) []string {
+	reported := func(oom, refused, used int) []string {
 		for name, text := range map[string]string{
 			"memory.events": fmt.Sprintf("low 0\nhigh 3\nmax 9\noom 1\noom_kill %d\noom_group_kill 1\n", oom),
 			"pids.events":   fmt.Sprintf("max %d\n", refused),
@@ -78,13 +78,13 @@ func TestUnifiedAlone(t *testing.T) {
 		}
 		return g.reached()
 	}
-	if got := told(0, 0, 999_999); len(got) > 0 {
+	if got := reported(0, 0, 999_999); len(got) > 0 {
 		t.Errorf("reached: %q", got)
 	}
-	if got := told(2, 5, 1_000_000); !slices.Equal(got, []string{LimitMemory, LimitProcesses, LimitCPUTime}) {
+	if got := reported(2, 5, 1_000_000); !slices.Equal(got, []string{LimitMemory, LimitProcesses, LimitCPUTime}) {
 		t.Errorf("reached: %q", got)
 	}
-	if got := told(2, 5, 0); len(got) > 0 {
+	if got := reported(2, 5, 0); len(got) > 0 {
 		t.Errorf("reached, of an execution before: %q", got)
 	}
 	g.kill()
@@ -117,7 +117,7 @@ func TestBornInUnified(t *testing.T) {
 		alone.held[l] = false
 	}
 	const limit = 200 * time.Millisecond
-	start := func(script string) *Caged {
+	start := func(script string) *Process {
 		c, err := alone.Start(&exec.Cmd{
 			Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: "/",
 		}, Policy{Limits: Limits{CPUTime: limit}})

@@ -78,7 +78,7 @@ out["enough"] = str(10 <= len(children) <= 64)
 	})
 }
 
-func TestForkBombIsTold(t *testing.T) {
+func TestForkBombIsReported(t *testing.T) {
 	m := detected()
 	need(t, m, "process limit")
 	r := run(t, m, sandbox.Policy{Limits: sandbox.Limits{Processes: 20}}, "/bin/sh", "-c",
@@ -118,7 +118,7 @@ out["root"] = attempt(fill, "/x")
 }
 
 func TestLimitsOfEach(t *testing.T) {
-	dir := folder(t)
+	dir := dir(t)
 	got := ask(t, detected(), sandbox.Policy{
 		Writable: []string{dir},
 		Limits:   sandbox.Limits{OpenFiles: 32, FileSize: 1 << 20, CPU: 0.5},

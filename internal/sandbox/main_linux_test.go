@@ -57,7 +57,7 @@ func held(m *sandbox.Machine, name string) bool {
 
 // bareWalls is the machine without namespaces, as in a container: Landlock and
 // the filter are all there is.
-func bareWalls(m *sandbox.Machine) *sandbox.Machine {
+func bareLayers(m *sandbox.Machine) *sandbox.Machine {
 	return m.Without("processes", "filesystem", "proc", "ipc", "network", "user", "owners")
 }
 
@@ -66,7 +66,7 @@ func bareWalls(m *sandbox.Machine) *sandbox.Machine {
 func each(t *testing.T, f func(t *testing.T, m *sandbox.Machine)) {
 	t.Helper()
 	t.Run("all layers", func(t *testing.T) { f(t, detected()) })
-	t.Run("no namespaces", func(t *testing.T) { f(t, bareWalls(detected())) })
+	t.Run("no namespaces", func(t *testing.T) { f(t, bareLayers(detected())) })
 }
 
 type result struct {
@@ -163,7 +163,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) string {
 }
 
 // folder is a folder of an execution.
-func folder(t *testing.T) string {
+func dir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

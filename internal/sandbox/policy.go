@@ -14,7 +14,7 @@ type Policy struct {
 	// Writable are the folders in which the execution leaves its result.
 	Writable []string
 	// Given are folders of the execution that it reads and does not write.
-	Given []string
+	Inputs []string
 	// Scratch are folders of the execution that nobody reads after it, such as
 	// its home: in a root folder of its own they are in memory, empty at first,
 	// and as large as Limits.Temp says, each; else they are like Writable.
@@ -85,7 +85,7 @@ func (p Policy) check() error {
 	if p.Forks == "" {
 		forks = nil
 	}
-	for _, list := range [][]string{p.Writable, p.Given, p.Scratch, p.Readable, p.Hidden, forks} {
+	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				return fmt.Errorf("cage: %q is not an absolute path in its shortest form", path)

@@ -72,19 +72,19 @@ func (r *Ruleset) Close() {
 
 // A Wall is what one execution puts in force: a ruleset of the kernel, which it
 // is handed as a descriptor.
-type Wall struct {
+type ForkRules struct {
 	File    *os.File
 	ruleset *Ruleset
 }
 
 // Wall makes one that allows what all executions may see.
-func (r *Ruleset) Wall() (*Wall, error) {
+func (r *Ruleset) ForkRules() (*ForkRules, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET,
 		uintptr(unsafe.Pointer(&r.handled)), unsafe.Sizeof(r.handled), 0) //nolint:gosec // the system call takes a pointer
 	if errno != 0 {
 		return nil, fmt.Errorf("cannot make a ruleset: %w", errno)
 	}
-	w := &Wall{os.NewFile(fd, "ruleset"), r}
+	w := &ForkRules{os.NewFile(fd, "ruleset"), r}
 	for _, rule := range r.rules {
 		if rule.place == nil {
 			continue
@@ -99,7 +99,7 @@ func (r *Ruleset) Wall() (*Wall, error) {
 
 // Allow adds what is the execution's own: folders to work in, and what it alone
 // may read.
-func (w *Wall) Allow(own, read []string) error {
+func (w *ForkRules) Allow(own, read []string) error {
 	for _, path := range own {
 		if err := w.allowPath(w.ruleset.own, path); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (w *Wall) Allow(own, read []string) error {
 	return nil
 }
 
-func (w *Wall) allowPath(access uint64, path string) error {
+func (w *ForkRules) allowPath(access uint64, path string) error {
 	place, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -132,7 +132,7 @@ func (w *Wall) allowPath(access uint64, path string) error {
 	return nil
 }
 
-func (w *Wall) allow(access uint64, place int) error {
+func (w *ForkRules) allow(access uint64, place int) error {
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(place)}
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, w.File.Fd(), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&attr)), 0, 0, 0) //nolint:gosec // the system call takes a pointer

@@ -30,7 +30,7 @@ const (
 
 // A Caged is a command in its cage. Wait must be called, once; the other
 // methods may be called by any goroutine.
-type Caged struct {
+type Process struct {
 	machine *Machine
 	cmd     *exec.Cmd
 	control *os.File
@@ -84,7 +84,7 @@ func (e *stepError) Unwrap() error { return e.errno }
 // Start runs the command of cmd in a cage. Of cmd it takes path, arguments,
 // environment, folder and standard streams; cmd must not have been started,
 // and is not to be used any more. It returns when the command runs.
-func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
+func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Process, error) {
 	if cmd.Err != nil {
 		return nil, cmd.Err
 	}
@@ -97,7 +97,7 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
 	if !m.Network(p.Network) {
 		return nil, &StartError{cmd.Path, fmt.Errorf("this machine cannot give a service the network %q: %s", string(p.Network), m.says[layerNetwork])}
 	}
-	c, path := &Caged{machine: m, cmd: cmd, cpuTime: p.Limits.CPUTime}, cmd.Path
+	c, path := &Process{machine: m, cmd: cmd, cpuTime: p.Limits.CPUTime}, cmd.Path
 	if err := c.start(p); err != nil {
 		c.release()
 		return nil, &StartError{path, err}
@@ -105,7 +105,7 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Caged, error) {
 	return c, nil
 }
 
-func (c *Caged) start(p Policy) error {
+func (c *Process) start(p Policy) error {
 	m, cmd := c.machine, c.cmd
 	b := &builder{machine: m, policy: p}
 	b.program.Path, b.program.Args, b.program.Env, b.program.Dir = cmd.Path, cmd.Args, cmd.Env, cmd.Dir
@@ -162,7 +162,7 @@ func (m *Machine) try(p Policy, g *group) error {
 	if err := b.build(g); err != nil {
 		return err
 	}
-	c := &Caged{machine: m, cmd: &exec.Cmd{}, group: g}
+	c := &Process{machine: m, cmd: &exec.Cmd{}, group: g}
 	if err := c.launch(b); err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (m *Machine) try(p Policy, g *group) error {
 }
 
 // launch turns the command into a shim's, starts it and gives it its program.
-func (c *Caged) launch(b *builder) error {
+func (c *Process) launch(b *builder) error {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
@@ -271,7 +271,7 @@ func Protect() error {
 	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
-func (c *Caged) report(deadline time.Time) (shim.Report, error) {
+func (c *Process) report(deadline time.Time) (shim.Report, error) {
 	if err := c.control.SetReadDeadline(deadline); err != nil {
 		return shim.Report{}, err
 	}
@@ -279,11 +279,11 @@ func (c *Caged) report(deadline time.Time) (shim.Report, error) {
 }
 
 // Pid is the number of the shim, which leads the group of the execution.
-func (c *Caged) Pid() int { return c.cmd.Process.Pid }
+func (c *Process) Pid() int { return c.cmd.Process.Pid }
 
 // Signal sends a signal to the processes of the execution that have not left
 // its group.
-func (c *Caged) Signal(s syscall.Signal) {
+func (c *Process) Signal(s syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.reaped && c.cmd.Process != nil {
@@ -292,7 +292,7 @@ func (c *Caged) Signal(s syscall.Signal) {
 }
 
 // Stop sends a signal to the processes of the execution; os.Kill ends all.
-func (c *Caged) Stop(signal os.Signal) {
+func (c *Process) Stop(signal os.Signal) {
 	if s, ok := signal.(syscall.Signal); ok && s != syscall.SIGKILL {
 		c.Signal(s)
 		return
@@ -301,10 +301,10 @@ func (c *Caged) Stop(signal os.Signal) {
 }
 
 // Complete tells whether no process of the execution can outlive it.
-func (c *Caged) Complete() bool { return c.machine.has(layerProcesses) }
+func (c *Process) Complete() bool { return c.machine.has(layerProcesses) }
 
 // Kill ends all processes of the execution.
-func (c *Caged) Kill() {
+func (c *Process) Kill() {
 	if c.machine.has(layerProcesses) {
 		c.Signal(unix.SIGKILL)
 		return
@@ -320,7 +320,7 @@ func (c *Caged) Kill() {
 
 // Wait returns when all processes of the execution have ended, or are out of
 // reach where this machine has no list of processes for each.
-func (c *Caged) Wait() (Outcome, error) {
+func (c *Process) Wait() (Outcome, error) {
 	report, err := c.report(time.Time{})
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, unix.ECONNRESET) {
 		return Outcome{ExitCode: -1}, fmt.Errorf("cannot wait for the service: %w", err)
@@ -353,7 +353,7 @@ func (c *Caged) Wait() (Outcome, error) {
 }
 
 // reap holds the number of the process until nobody signals it any more.
-func (c *Caged) reap() error {
+func (c *Process) reap() error {
 	for {
 		err := unix.Waitid(unix.P_PID, c.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
@@ -368,7 +368,7 @@ func (c *Caged) reap() error {
 
 // CPUTime is how long the processors have worked for the execution, until it
 // has ended; 0 where nobody counts, as without a limit.
-func (c *Caged) CPUTime() time.Duration {
+func (c *Process) CPUTime() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reaped || c.group == nil {
@@ -377,7 +377,7 @@ func (c *Caged) CPUTime() time.Duration {
 	return c.group.cpuTime()
 }
 
-func (c *Caged) release() {
+func (c *Process) release() {
 	if c.control != nil {
 		_ = c.control.Close()
 	}

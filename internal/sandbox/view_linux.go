@@ -46,7 +46,7 @@ const (
 	placeSystem placeKind = iota
 	placeTemp
 	placeReadable
-	placeGiven
+	placeInput
 	placeScratch
 	placeWritable
 	placeHidden
@@ -114,7 +114,7 @@ func places(s system, p Policy) ([]*place, error) {
 	}
 	add("/tmp", placeTemp)
 	for kind, paths := range map[placeKind][]string{
-		placeReadable: p.Readable, placeGiven: p.Given, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
+		placeReadable: p.Readable, placeInput: p.Inputs, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
 	} {
 		for _, path := range paths {
 			add(path, kind)
@@ -217,7 +217,7 @@ func inRoot(path string) string {
 }
 
 // The new root is put together here; any folder that is there will do.
-const workshop = "/proc"
+const stagingDir = "/proc"
 
 const (
 	attrReadOnly = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
@@ -229,8 +229,8 @@ const (
 func (b *builder) filesystem(list []*place) error {
 	add := func(s shim.Step) { b.add(layerFilesystem, s) }
 	add(shim.Step{Op: shim.OpMount, B: "/", N: unix.MS_REC | unix.MS_PRIVATE})
-	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: workshop, C: "tmpfs", D: "mode=755,size=1m,nr_inodes=4k", N: noTricks})
-	add(shim.Step{Op: shim.OpChdir, A: workshop})
+	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: stagingDir, C: "tmpfs", D: "mode=755,size=1m,nr_inodes=4k", N: noTricks})
+	add(shim.Step{Op: shim.OpChdir, A: stagingDir})
 	for _, pl := range list {
 		if pl.parent == nil {
 			b.mountPoint(pl)
@@ -300,7 +300,7 @@ func (b *builder) show(pl *place, list []*place) error {
 			mode += fmt.Sprintf(",uid=%d,gid=%d", id, id)
 		}
 		b.temporary(at, mode)
-	case placeReadable, placeGiven, placeWritable:
+	case placeReadable, placeInput, placeWritable:
 		attr := uint64(attrReadOnly)
 		if pl.kind == placeWritable {
 			attr = attrWritable
@@ -357,7 +357,7 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 		if b.policy.Forks != "" && pl.kind == placeWritable {
 			return 0, errNotMapped
 		}
-		if pl.kind == placeWritable || pl.kind == placeGiven {
+		if pl.kind == placeWritable || pl.kind == placeInput {
 			return 0, own(pl.path, b.program.UID)
 		}
 		return 0, nil

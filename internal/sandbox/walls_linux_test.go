@@ -22,7 +22,7 @@ func TestFilesystem(t *testing.T) {
 		if !held(m, "filesystem") {
 			need(t, m, "landlock")
 		}
-		dir := folder(t)
+		dir := dir(t)
 		code, output, platform := filepath.Join(dir, "code"), filepath.Join(dir, "output"), filepath.Join(dir, "platform")
 		writeFile(t, filepath.Join(code, "program.py"), "code", 0o644)
 		writeFile(t, filepath.Join(code, ".env"), "secret", 0o644)
@@ -33,8 +33,8 @@ func TestFilesystem(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, filepath.Join(output, "given"), "given", 0o644)
-		stray := writeFile(t, filepath.Join(os.TempDir(), fmt.Sprintf("cage-stray-%d", os.Getpid())), "of another", 0o666)
-		t.Cleanup(func() { _ = os.Remove(stray) })
+		orphan := writeFile(t, filepath.Join(os.TempDir(), fmt.Sprintf("cage-stray-%d", os.Getpid())), "of another", 0o666)
+		t.Cleanup(func() { _ = os.Remove(orphan) })
 		got := ask(t, m, sandbox.Policy{
 			Readable: []string{code},
 			Writable: []string{output},
@@ -71,7 +71,7 @@ out["own memory"] = attempt(lambda: open("/proc/self/mem", "r+b").close())
 out["disk"] = attempt(read, "/dev/vda")
 out["a device"] = attempt(os.mknod, output + "/disk", 0o600 | 0o060000, os.makedev(254, 0))
 out["a socket to nowhere"] = attempt(write, "/dev/null")
-`, code, output, platform, stray)
+`, code, output, platform, orphan)
 		no := "ENOENT|EACCES|EROFS|EPERM"
 		expect(t, got, map[string]string{
 			"read code": "code", "read given": "given", "write output": "ok", "a socket to nowhere": "ok",
@@ -83,7 +83,7 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		if held(m, "filesystem") { // the kits overwrite secrets there
 			expect(t, got, map[string]string{"own memory": "ok"})
 		}
-		if text, err := os.ReadFile(stray); err != nil || string(text) != "of another" {
+		if text, err := os.ReadFile(orphan); err != nil || string(text) != "of another" {
 			t.Errorf("a file in /tmp of the machine: %q, %v", text, err)
 		}
 		info, err := os.Stat(filepath.Join(output, "result"))
@@ -102,7 +102,7 @@ func TestInsideHidden(t *testing.T) {
 		if !held(m, "filesystem") {
 			need(t, m, "landlock")
 		}
-		dir := folder(t)
+		dir := dir(t)
 		writeFile(t, filepath.Join(dir, "data", "key"), "secret", 0o644)
 		writeFile(t, filepath.Join(dir, "data", "work", "other", "secret"), "secret", 0o644)
 		writeFile(t, filepath.Join(dir, "data", "bin", "program"), "code", 0o644)
@@ -156,7 +156,7 @@ out["flags"] = str(bool(flags & os.ST_NOSUID and flags & os.ST_NODEV))
 func TestOwners(t *testing.T) {
 	m := detected()
 	need(t, m, "user", "owners", "filesystem")
-	dir := folder(t)
+	dir := dir(t)
 	code := writeFile(t, filepath.Join(dir, "locked", "program.sh"), "echo run by $(id -u)", 0o600)
 	if err := os.Chmod(filepath.Dir(code), 0o700); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestOwners(t *testing.T) {
 func TestUsersDiffer(t *testing.T) {
 	m := detected()
 	need(t, m, "user")
-	start := func() (*sandbox.Caged, *os.File) {
+	start := func() (*sandbox.Process, *os.File) {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -193,7 +193,7 @@ func TestUsersDiffer(t *testing.T) {
 	if nA == 0 || string(bufA[:nA]) == string(bufB[:nB]) {
 		t.Errorf("two executions at once run as %q and %q", bufA[:nA], bufB[:nB])
 	}
-	for _, c := range []*sandbox.Caged{a, b} {
+	for _, c := range []*sandbox.Process{a, b} {
 		c.Kill()
 		if _, err := c.Wait(); err != nil {
 			t.Error(err)
@@ -352,7 +352,7 @@ out["abstract"] = attempt(dial, socket.AF_UNIX, "\0" + abstract)
 		})
 	}
 	t.Run("refused where it cannot be held", func(t *testing.T) {
-		_, err := bareWalls(m).Start(exec.CommandContext(t.Context(), "/bin/true"), sandbox.Policy{Network: sandbox.NetworkLoopback})
+		_, err := bareLayers(m).Start(exec.CommandContext(t.Context(), "/bin/true"), sandbox.Policy{Network: sandbox.NetworkLoopback})
 		if _, ok := errors.AsType[*sandbox.StartError](err); !ok {
 			t.Errorf("%v", err)
 		}

@@ -129,10 +129,10 @@ func TestRequestRefuses(t *testing.T) {
 	}
 }
 
-func TestSuppliedSecretsAndPoolsAreNotRequired(t *testing.T) {
+func TestOptionalSecretsAndPoolsAreNotRequired(t *testing.T) {
 	t.Parallel()
 	s := parse(t, parameters, defs)
-	v, err := s.Supplied(func(p signature.Parameter) bool { return p.Name == "api_token" || p.Name == "models" }).Compile()
+	v, err := s.WithOptional(func(p signature.Parameter) bool { return p.Name == "api_token" || p.Name == "models" }).Compile()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,7 +183,7 @@ func (s *Signature) Names(kind Kind) []string {
 
 // Supplied returns a signature in which the secrets and data pools that given
 // reports need not come with a request: they are stored, or lie in a folder.
-func (s *Signature) Supplied(given func(Parameter) bool) *Signature {
+func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {
 	relaxed := *s
 	relaxed.Parameters = slices.Clone(s.Parameters)
 	for i := range relaxed.Parameters {

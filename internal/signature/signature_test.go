@@ -53,7 +53,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestParseGivesTheKitsErrorAsItIs(t *testing.T) {
+func TestParseReturnsTheSDKsErrorUnchanged(t *testing.T) {
 	t.Parallel()
 	_, err := signature.Parse([]byte(`{"schemaVersion":1,"error":{"kind":"syntax","message":"m","traceback":"tb","parameter":"p"}}`))
 	described, ok := errors.AsType[*signature.DescribeError](err)

@@ -64,8 +64,8 @@ func (v *Validator) Signature() *Signature { return v.signature }
 
 // Supplied is the validator of [Signature.Supplied], without another look at
 // the schemas.
-func (v *Validator) Supplied(given func(Parameter) bool) *Validator {
-	return &Validator{signature: v.signature.Supplied(given), inputs: v.inputs}
+func (v *Validator) WithOptional(given func(Parameter) bool) *Validator {
+	return &Validator{signature: v.signature.WithOptional(given), inputs: v.inputs}
 }
 
 // Input checks one JSON text against the schema of the input name.

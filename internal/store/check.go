@@ -8,7 +8,7 @@ import (
 
 // Validate reports what an implementation refuses to write. Its errors, like
 // those of the other Validate methods, match [ErrInvalid].
-func (a Acceptance) Validate() error {
+func (a NewExecution) Validate() error {
 	e := a.Execution
 	if _, err := execution.ParseID(string(e.ID)); err != nil {
 		return fmt.Errorf("%w acceptance: %w", ErrInvalid, err)
@@ -38,7 +38,7 @@ func (c ClaimRequest) Validate() error {
 }
 
 // Validate reports a completion whose state is not final.
-func (c Completion) Validate() error {
+func (c FinishParams) Validate() error {
 	if c.Owner == "" {
 		return fmt.Errorf("%w completion: it needs an owner", ErrInvalid)
 	}

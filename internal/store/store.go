@@ -17,7 +17,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// durable. A repeated idempotency key gives the execution accepted
 	// first; see [Idempotency]. If there is no room it fails with
 	// [ErrQueueFull].
-	Accept(ctx context.Context, a Acceptance) (Accepted, error)
+	Accept(ctx context.Context, a NewExecution) (Accepted, error)
 
 	// Claim takes waiting executions, the oldest first, and returns once
 	// that is durable. It may return fewer than asked for, or none.
@@ -31,7 +31,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	Heartbeat(ctx context.Context, owner string, lease time.Duration, ids ...execution.ID) (HeartbeatReport, error)
 	// Finish ends an execution and destroys its sealed secrets, at most once
 	// and only for the owner of the lease: anyone else gets [ErrLeaseLost].
-	Finish(ctx context.Context, c Completion) (execution.Execution, error)
+	Finish(ctx context.Context, c FinishParams) (execution.Execution, error)
 	// Release gives claims back that were not started, so that others need
 	// not wait for the lease to end. Others of the ids are left as they are.
 	Release(ctx context.Context, owner string, ids ...execution.ID) error
@@ -51,7 +51,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// Problem and Result are left out.
 	List(ctx context.Context, q ListQuery) (Page, error)
 	// Load tells how much waits and runs.
-	Load(ctx context.Context) (Load, error)
+	QueueStats(ctx context.Context) (QueueStats, error)
 
 	// AppendLog adds lines to the log of an execution and gives the sequence
 	// number of the last one. What the lines say is masked already, and valid
@@ -88,7 +88,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 }
 
 // An Acceptance is what Accept writes.
-type Acceptance struct {
+type NewExecution struct {
 	// Execution as the caller describes it: id, service, revision, type,
 	// tags and so on. Status and times are set by the store.
 	Execution execution.Execution
@@ -101,7 +101,7 @@ type Acceptance struct {
 	Queue       QueueLimit
 	// Claim takes the execution at once, in the same transaction, if a slot
 	// is free and nothing older of its service waits. Nil: leave it waiting.
-	Claim *ClaimTerms
+	Claim *Lease
 }
 
 // Idempotency recognises a request that is repeated.
@@ -122,7 +122,7 @@ type QueueLimit struct {
 }
 
 // ClaimTerms say under which terms an owner takes an execution.
-type ClaimTerms struct {
+type Lease struct {
 	Owner string
 	// Lease is how long the claim holds without a heartbeat.
 	Lease time.Duration
@@ -173,7 +173,7 @@ type HeartbeatReport struct {
 }
 
 // A Completion ends an execution.
-type Completion struct {
+type FinishParams struct {
 	ID    execution.ID
 	Owner string
 	// Status is final.
@@ -215,15 +215,15 @@ type Page struct {
 }
 
 // Load is how much waits and runs.
-type Load struct {
-	Services map[string]ServiceLoad // those with something waiting or active
-	Waiting  int                    // of all services
+type QueueStats struct {
+	Services map[string]ServiceStats // those with something waiting or active
+	Pending  int                     // of all services
 	Active   int
 }
 
 // ServiceLoad is the load of one service.
-type ServiceLoad struct {
-	Waiting int // PENDING and not claimed
+type ServiceStats struct {
+	Pending int // PENDING and not claimed
 	Active  int // claimed or RUNNING
 }
 

@@ -83,7 +83,7 @@ func (s *Streams) drawLine() {
 	if seconds := int(time.Since(s.live.begun).Seconds()); seconds > 0 {
 		elapsed = s.Faint(fmt.Sprintf(" %ds", seconds))
 	}
-	_, _ = fmt.Fprintf(s.Err, "\r\x1b[K%s %s%s", s.paint(note, frames[s.live.frame%len(frames)]), s.live.what, elapsed)
+	_, _ = fmt.Fprintf(s.Err, "\r\x1b[K%s %s%s", s.paint(noteStyle, frames[s.live.frame%len(frames)]), s.live.what, elapsed)
 }
 
 func (s *Streams) clearLine() {

@@ -48,10 +48,10 @@ func System() *Streams {
 }
 
 var (
-	bad   = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
-	note  = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
-	good  = lipgloss.NewStyle().Foreground(lipgloss.Green)
-	faint = lipgloss.NewStyle().Faint(true)
+	bad       = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
+	noteStyle = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
+	good      = lipgloss.NewStyle().Foreground(lipgloss.Green)
+	faint     = lipgloss.NewStyle().Faint(true)
 )
 
 func (s *Streams) paint(style lipgloss.Style, text string) string {
@@ -71,7 +71,7 @@ func (s *Streams) Say(format string, args ...any) {
 // Warn prints a note that stands out.
 func (s *Streams) Warn(format string, args ...any) {
 	if !s.Quiet {
-		s.print(s.paint(note, "warning:") + " " + fmt.Sprintf(format, args...) + "\n")
+		s.print(s.paint(noteStyle, "warning:") + " " + fmt.Sprintf(format, args...) + "\n")
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *Streams) Error(err error) {
 		error
 		Hint() string
 	}](err); ok && hinted.Hint() != "" {
-		fmt.Fprintf(&b, "%s %s\n", s.paint(note, "hint:"), strings.ReplaceAll(hinted.Hint(), "\n", "\n  "))
+		fmt.Fprintf(&b, "%s %s\n", s.paint(noteStyle, "hint:"), strings.ReplaceAll(hinted.Hint(), "\n", "\n  "))
 	}
 	s.print(b.String())
 }
@@ -112,7 +112,7 @@ func (s *Streams) print(text string) {
 func (s *Streams) Good(text string) string { return s.paint(good, text) }
 
 // Note marks a word that asks for a look.
-func (s *Streams) Note(text string) string { return s.paint(note, text) }
+func (s *Streams) Notice(text string) string { return s.paint(noteStyle, text) }
 
 // Bad marks a word that says what is wrong.
 func (s *Streams) Bad(text string) string { return s.paint(bad, text) }

@@ -152,7 +152,7 @@ func Program(venv, name string) string {
 }
 
 // PythonFolder makes a folder below dir that holds a python3 and nothing else.
-func PythonFolder(dir string) (string, error) {
+func PythonDir(dir string) (string, error) {
 	python, err := Python()
 	if err != nil {
 		return "", err

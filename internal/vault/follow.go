@@ -20,17 +20,17 @@ const askAgain = 10 * time.Second
 
 // following is what a keyring knows of its source.
 type following struct {
-	mu     sync.Mutex // one look at a time
-	source Source
-	file   os.FileInfo // as it was when it was read last
-	asked  time.Time
+	mu        sync.Mutex // one look at a time
+	source    KeySource
+	file      os.FileInfo // as it was when it was read last
+	refreshed time.Time
 }
 
 // Follow has the keyring take over versions that appear in source, where its
 // keys are from: when [Keyring.Refresh] is called, and when something is to be
 // opened that an unknown version sealed. So keys are rotated while servers
 // run. It is called before the keyring is used by several goroutines.
-func (k *Keyring) Follow(source Source) { k.follows = &following{source: source} }
+func (k *Keyring) Watch(source KeySource) { k.follows = &following{source: source} }
 
 // Refresh looks at the source and takes over versions that are new, which it
 // returns. The newest seals from then on. Versions that have gone from the
@@ -58,16 +58,16 @@ func (k *Keyring) refresh(ctx context.Context, pause time.Duration) ([]uint32, e
 		if unchanged(f.file, now) {
 			return nil, nil
 		}
-	} else if time.Since(f.asked) < pause {
+	} else if time.Since(f.refreshed) < pause {
 		return nil, nil
 	}
-	f.asked = time.Now()
+	f.refreshed = time.Now()
 	read, err := f.source.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f.file = now // what was read is at least as new
-	return k.adopt(read)
+	return k.merge(read)
 }
 
 func unchanged(before, now os.FileInfo) bool {
@@ -76,7 +76,7 @@ func unchanged(before, now os.FileInfo) bool {
 
 // adopt takes over the versions of other that are new. Other is not to be used
 // any more.
-func (k *Keyring) adopt(other *Keyring) (added []uint32, err error) {
+func (k *Keyring) merge(other *Keyring) (added []uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer other.Clear() // of what was not taken over
@@ -100,7 +100,7 @@ func (k *Keyring) adopt(other *Keyring) (added []uint32, err error) {
 
 // orNewer calls open, and once more if it lacks a key that the source has by
 // now.
-func (k *Keyring) orNewer(open func() error) error {
+func (k *Keyring) withRefresh(open func() error) error {
 	err := open()
 	if k.follows == nil || !errors.Is(err, ErrUnknownKey) {
 		return err

@@ -113,7 +113,7 @@ func (k *Keyring) Open(owner string, sealed Sealed) (Secrets, error) {
 		return Secrets{}, nil
 	}
 	secrets := Secrets{}
-	err := k.orNewer(func() error {
+	err := k.withRefresh(func() error {
 		k.mu.RLock()
 		defer k.mu.RUnlock()
 		return shielded(func() error {

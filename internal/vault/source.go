@@ -14,7 +14,7 @@ import (
 )
 
 // A Source is where the versions of a master key come from.
-type Source interface {
+type KeySource interface {
 	// Read gives the keys as they are now.
 	Read(ctx context.Context) (*Keyring, error)
 	// String names the source for messages. It shows no key.
@@ -38,7 +38,7 @@ type textSource struct {
 // FromEnvironment takes the keys in an environment variable, in the form of
 // [FromText], and removes it from the environment of this process, so that no
 // program which is started later inherits it.
-func FromEnvironment(variable string) (Source, error) {
+func FromEnvironment(variable string) (KeySource, error) {
 	value, ok := os.LookupEnv(variable)
 	if !ok || value == "" {
 		return nil, fmt.Errorf("%w: the variable %s is not set", ErrKeyFormat, variable)

@@ -115,13 +115,13 @@ func TestFromEnvironment(t *testing.T) {
 }
 
 // following is a keyring that follows a source.
-func following(t *testing.T, source vault.Source) *vault.Keyring {
+func following(t *testing.T, source vault.KeySource) *vault.Keyring {
 	t.Helper()
 	k, err := source.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Follow(source)
+	k.Watch(source)
 	return k
 }
 
@@ -129,7 +129,7 @@ func TestRefreshTakesNewVersionsOver(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys")
 	write(t, path, keyText(map[int]byte{1: 7}))
-	for name, source := range map[string]vault.Source{
+	for name, source := range map[string]vault.KeySource{
 		"file": vault.FileSource(path), "command": vault.CommandSource{"print-keys", "print", path},
 	} {
 		write(t, path, keyText(map[int]byte{1: 7}))

@@ -39,7 +39,7 @@ type field struct {
 	InputType        string
 	Fields           []field // of a group
 	// Supplied: the server has one, so the request need not bring it.
-	Supplied bool
+	Optional bool
 	Env      string // of a secret
 }
 
@@ -66,8 +66,8 @@ func newView(s Service) view {
 	}
 	for _, p := range s.Request.Parameters {
 		own, _ := s.Signature.Lookup(p.Name)
-		supplied := own.Required && !p.Required
-		f := field{Path: p.Name, Key: p.Name, Help: p.Description, Required: p.Required, Supplied: supplied, Env: p.Env}
+		optional := own.Required && !p.Required
+		f := field{Path: p.Name, Key: p.Name, Help: p.Description, Required: p.Required, Optional: optional, Env: p.Env}
 		switch p.Kind {
 		case signature.Secret:
 			f.Widget, f.Path = "password", signature.SecretsKey+"."+p.Name

@@ -82,7 +82,7 @@ func TestFields(t *testing.T) {
 func TestPageShowsWhatTheServerHas(t *testing.T) {
 	t.Parallel()
 	s := parse(t, `{"name":"api_token","kind":"secret","required":true},{"name":"models","kind":"datapool","required":true}`, "")
-	request := s.Supplied(func(signature.Parameter) bool { return true })
+	request := s.WithOptional(func(signature.Parameter) bool { return true })
 	page := get(t, Pages(func() (Service, bool) {
 		return Service{Name: `<script>"x"</script>`, Signature: s, Request: request}, true
 	}), Home)

@@ -197,12 +197,12 @@ func hashPackages(h hash.Hash, env *Environment) {
 		return
 	}
 	for _, pattern := range []string{"lib/python*/site-packages", "Lib/site-packages"} {
-		folders, err := filepath.Glob(filepath.Join(env.Dir, filepath.FromSlash(pattern)))
+		dirs, err := filepath.Glob(filepath.Join(env.Dir, filepath.FromSlash(pattern)))
 		if err != nil {
 			continue
 		}
-		for _, folder := range folders {
-			entries, err := os.ReadDir(folder)
+		for _, dir := range dirs {
+			entries, err := os.ReadDir(dir)
 			if err != nil {
 				continue
 			}

@@ -94,14 +94,14 @@ func (w *Workspace) preparePython(ctx context.Context, progress Progress) (*Envi
 // lockWorkspace waits for its turn, which may take as long as an installer of
 // another process, or until ctx ends.
 func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock func(), err error) {
-	type turn struct {
+	type locked struct {
 		unlock func()
 		err    error
 	}
-	turns := make(chan turn, 1)
+	locks := make(chan locked, 1)
 	go func() {
 		unlock, err := lockedfile.MutexAt(path).Lock()
-		turns <- turn{unlock, err}
+		locks <- locked{unlock, err}
 	}()
 	slow := time.NewTimer(noticeable)
 	defer slow.Stop()
@@ -111,14 +111,14 @@ func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock 
 		select {
 		case <-slow.C:
 			done = progress.Step("Waiting for another qhubctl that prepares this workspace")
-		case t := <-turns:
+		case t := <-locks:
 			if t.err != nil {
 				return nil, &Error{Message: "cannot lock the workspace", Err: t.err}
 			}
 			return t.unlock, nil
 		case <-ctx.Done():
 			go func() { // a lock that comes too late is given back
-				if t := <-turns; t.err == nil {
+				if t := <-locks; t.err == nil {
 					t.unlock()
 				}
 			}()
@@ -135,11 +135,11 @@ type State int
 
 const (
 	// Unmade says that there is none, or one of ours that is out of date.
-	Unmade State = iota
+	Stale State = iota
 	// Ready environments are of our making and up to date.
 	Ready
 	// Foreign ones are of the user's making and used as they are.
-	Foreign
+	UserManaged
 	// Broken ones are of the user's making, and without an interpreter.
 	Broken
 )
@@ -149,11 +149,11 @@ func (w *Workspace) EnvironmentState() (State, *Environment) {
 	switch w.Language {
 	case Python:
 	case Prebuilt:
-		return Foreign, &Environment{Binary: w.binary}
+		return UserManaged, &Environment{Binary: w.binary}
 	case Go:
 		env := w.goEnvironment()
 		if !w.built(env) {
-			return Unmade, env
+			return Stale, env
 		}
 		return Ready, env
 	}
@@ -162,11 +162,11 @@ func (w *Workspace) EnvironmentState() (State, *Environment) {
 		if checkPython(env.Python) != nil {
 			return Broken, env
 		}
-		return Foreign, env
+		return UserManaged, env
 	}
 	env.Managed = true
 	if key, err := w.environmentKey(); err != nil || !w.upToDate(env, key) {
-		return Unmade, env
+		return Stale, env
 	}
 	return Ready, env
 }
@@ -248,8 +248,8 @@ func (w *Workspace) writeStamp(s stamp) error {
 // environmentKey is a hash of all that an environment is made from.
 func (w *Workspace) environmentKey() (string, error) {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.Published)
-	if !w.Published {
+	_, _ = fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.UpstreamSDK)
+	if !w.UpstreamSDK {
 		wheel, err := sdk.PythonWheel()
 		if err != nil {
 			return "", err

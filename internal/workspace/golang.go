@@ -42,8 +42,8 @@ func (w *Workspace) asGo(given string) (*Workspace, error) {
 		Message: given + " holds no service: there is no package main in it",
 		Advice:  "a service in Go is a program: func main() { service.Main(run) }; `qhubctl init --lang go` makes one",
 	}
-	for _, folder := range []string{filepath.Join("cmd", "*"), "*"} {
-		if inner := w.innerService(folder, "main.go"); inner != "" {
+	for _, dir := range []string{filepath.Join("cmd", "*"), "*"} {
+		if inner := w.innerService(dir, "main.go"); inner != "" {
 			e.Advice = "did you mean the folder " + filepath.Join(given, inner) + "?"
 			break
 		}
@@ -75,10 +75,10 @@ func (w *Workspace) hasMain() bool {
 }
 
 // moduleDir is the folder of the module that dir is in; empty if in none.
-func moduleDir(dir string) string { return folderAbove(dir, "go.mod") }
+func moduleDir(dir string) string { return dirAbove(dir, "go.mod") }
 
 // folderAbove is the nearest folder, dir itself or above, that has the file.
-func folderAbove(dir, file string) string {
+func dirAbove(dir, file string) string {
 	for {
 		if info, err := os.Stat(filepath.Join(dir, file)); err == nil && info.Mode().IsRegular() {
 			return dir

@@ -136,7 +136,7 @@ func TestOptionsOfPythonAreRefused(t *testing.T) {
 	}
 	_, err = w.WithEntrypoint("src.other:run")
 	explains(t, err, "Python", "--entrypoint")
-	_, err = w.Given("python3")
+	_, err = w.WithPython("python3")
 	explains(t, err, "Python", "--python")
 }
 
@@ -203,7 +203,7 @@ func TestOnlyAChangeIsBuiltAgain(t *testing.T) {
 		}
 		return string(text)
 	}
-	const kitFile = "qhubctl-sdk/sdk/go/secret/value.go"
+	const sdkFile = "qhubctl-sdk/sdk/go/secret/value.go"
 	for _, c := range []struct {
 		what   string
 		do     func()
@@ -219,7 +219,7 @@ func TestOnlyAChangeIsBuiltAgain(t *testing.T) {
 		{"a source came that embeds", write("more.go", "package main\n\nimport _ \"embed\"\n\n//go:embed input/data.json\nvar _ []byte\n"), 1},
 		{"an embedded file changed", write("input/data.json", `{"message": "hello, again"}`), 1},
 		{"a source went", func() { remove(t, w.Dir, "more.go") }, 1},
-		{"the kit changed", write(kitFile, read(kitFile)+"\n"), 1},
+		{"the kit changed", write(sdkFile, read(sdkFile)+"\n"), 1},
 		{"the module changed", write("go.mod", read("go.mod")+"\n"), 1},
 		{"the program is gone", func() { remove(t, w.Dir, ".qhub", "service*") }, 1},
 		{"the program is another", func() {
@@ -284,7 +284,7 @@ func TestSeveralAtOnceBuildOnce(t *testing.T) {
 }
 
 func TestBuildsThatFail(t *testing.T) {
-	const kit = "require github.com/qhubctl/qhubctl v0.0.0\n\nreplace github.com/qhubctl/qhubctl => ./qhubctl-sdk\n"
+	const sdk = "require github.com/qhubctl/qhubctl v0.0.0\n\nreplace github.com/qhubctl/qhubctl => ./qhubctl-sdk\n"
 	for name, c := range map[string]struct {
 		files      map[string]string
 		says, hint string
@@ -302,7 +302,7 @@ func TestBuildsThatFail(t *testing.T) {
 			says:  "example.com/absent", hint: "go mod tidy",
 		},
 		"a Go that is too old": {
-			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.999\n\n" + kit},
+			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.999\n\n" + sdk},
 			says:  "go >= 1.999", hint: "GOTOOLCHAIN=auto",
 		},
 		"two packages": {
@@ -310,7 +310,7 @@ func TestBuildsThatFail(t *testing.T) {
 			says:  "found packages main (main.go) and other", hint: "one package main",
 		},
 		"the kit is gone": {
-			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.26\n\n" + strings.ReplaceAll(kit, "./qhubctl-sdk", "./elsewhere")},
+			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.26\n\n" + strings.ReplaceAll(sdk, "./qhubctl-sdk", "./elsewhere")},
 			says:  "elsewhere", hint: "the kit is gone",
 		},
 	} {

@@ -25,12 +25,12 @@ import (
 // replaced by a folder. Packages of other modules never change: go.sum pins
 // them.
 type goSources struct {
-	Folders []goFolder `json:"folders"`
+	Dirs []goDir `json:"folders"`
 	// Files say which modules are used, whether they are there or not.
 	Files []string `json:"files"`
 }
 
-type goFolder struct {
+type goDir struct {
 	Path string `json:"path"`
 	// Embeds: files of any kind below the folder may be a part of the program.
 	Embeds bool `json:"embeds,omitempty"`
@@ -90,7 +90,7 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 		if p.Standard || !p.Module.local() {
 			continue
 		}
-		s.Folders = append(s.Folders, goFolder{p.Dir, len(p.EmbedPatterns) > 0})
+		s.Dirs = append(s.Dirs, goDir{p.Dir, len(p.EmbedPatterns) > 0})
 		if p.Module != nil && p.Module.GoMod != "" {
 			files[p.Module.GoMod] = true
 		}
@@ -105,7 +105,7 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 	for _, name := range []string{"go.mod", "go.sum", filepath.Join("vendor", "modules.txt")} {
 		files[filepath.Join(module, name)] = true
 	}
-	if dir := folderAbove(w.Dir, "go.work"); dir != "" {
+	if dir := dirAbove(w.Dir, "go.work"); dir != "" {
 		files[filepath.Join(dir, "go.work")], files[filepath.Join(dir, "go.work.sum")] = true, true
 	}
 	for file := range files {
@@ -119,41 +119,41 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 // the sources and starts no process. Where there is no go command, one that
 // was built earlier from these sources will do.
 func (w *Workspace) built(env *Environment) bool {
-	note := w.lastBuild()
-	if note.Key == "" || note.Program != stamped(env.Binary) {
+	manifest := w.lastBuild()
+	if manifest.Key == "" || manifest.Program != stamped(env.Binary) {
 		return false
 	}
 	gotool, err := exec.LookPath("go")
 	if err != nil {
 		gotool = ""
 	}
-	key, err := note.Sources.key(gotool)
+	key, err := manifest.Sources.key(gotool)
 	if err != nil {
 		return false
 	}
 	if gotool == "" {
-		sources, _, _ := strings.Cut(note.Key, " ")
+		sources, _, _ := strings.Cut(manifest.Key, " ")
 		return key == sources
 	}
-	return key == note.Key
+	return key == manifest.Key
 }
 
 // lastBuild is the note about it; empty if there is none that can be read.
 func (w *Workspace) lastBuild() goBuild {
-	var note goBuild
+	var manifest goBuild
 	text, err := os.ReadFile(w.path(stateDir, "build.json"))
-	if err != nil || json.Unmarshal(text, &note) != nil {
+	if err != nil || json.Unmarshal(text, &manifest) != nil {
 		return goBuild{}
 	}
-	return note
+	return manifest
 }
 
 // sourceFolders are the folders that the program was last built from.
-func (w *Workspace) sourceFolders() []string {
-	folders := w.lastBuild().Sources.Folders
-	paths := make([]string, len(folders))
-	for i, folder := range folders {
-		paths[i] = folder.Path
+func (w *Workspace) sourceDirs() []string {
+	dirs := w.lastBuild().Sources.Dirs
+	paths := make([]string, len(dirs))
+	for i, dir := range dirs {
+		paths[i] = dir.Path
 	}
 	return paths
 }
@@ -184,8 +184,8 @@ var goVariables = []string{
 func (s goSources) key(gotool string) (string, error) {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "1\n")
-	for _, folder := range s.Folders {
-		if err := folder.hash(h); err != nil {
+	for _, dir := range s.Dirs {
+		if err := dir.hash(h); err != nil {
 			return "", &Error{Message: "cannot read the sources", Err: err}
 		}
 	}
@@ -196,8 +196,8 @@ func (s goSources) key(gotool string) (string, error) {
 		}
 		_, _ = fmt.Fprintf(h, "%q %s\n", file, sum)
 	}
-	if len(s.Folders) > 0 {
-		_, _ = fmt.Fprintf(h, "%q\n", folderAbove(s.Folders[len(s.Folders)-1].Path, "go.work"))
+	if len(s.Dirs) > 0 {
+		_, _ = fmt.Fprintf(h, "%q\n", dirAbove(s.Dirs[len(s.Dirs)-1].Path, "go.work"))
 	}
 	sources := hex.EncodeToString(h.Sum(nil))
 	if gotool == "" {
@@ -228,7 +228,7 @@ func hashToolchain(h hash.Hash, gotool string) {
 
 // hash takes the text of the files that a compiler reads, and size and time of
 // all files below the folder where some of them are embedded.
-func (f goFolder) hash(h hash.Hash) error {
+func (f goDir) hash(h hash.Hash) error {
 	_, _ = fmt.Fprintf(h, "%q %t\n", f.Path, f.Embeds)
 	entries, err := os.ReadDir(f.Path)
 	if err != nil {

@@ -48,7 +48,7 @@ func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, key s
 // placeWheel writes our kit where an installer can take it from; empty if the
 // workspace wants the published one.
 func (w *Workspace) placeWheel() (string, error) {
-	if w.Published {
+	if w.UpstreamSDK {
 		return "", nil
 	}
 	wheel, err := sdk.PythonWheel()

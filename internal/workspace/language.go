@@ -60,7 +60,7 @@ func (w *Workspace) Program(env *Environment) (process.Program, error) {
 
 // Given is the workspace's environment around a Python that the user names,
 // which is taken as it is.
-func (w *Workspace) Given(python string) (*Environment, error) {
+func (w *Workspace) WithPython(python string) (*Environment, error) {
 	if w.Language != Python {
 		return nil, &Error{
 			Message: fmt.Sprintf("the service in %s is not written in Python", w.Dir),

@@ -21,7 +21,7 @@ import (
 var scaffolds embed.FS
 
 // kitDir is the folder of a service in Go that holds the kit.
-const kitDir = "qhubctl-sdk"
+const sdkDir = "qhubctl-sdk"
 
 // Scaffold writes a new service into dir, which may exist. It never overwrites
 // a file: if one is in the way, nothing is written. It returns the names of
@@ -33,10 +33,10 @@ func Scaffold(dir string, language Language) ([]string, error) {
 	}
 	var inTheWay, names []string
 	for _, f := range files {
-		if !strings.HasPrefix(f.name, kitDir+string(filepath.Separator)) {
+		if !strings.HasPrefix(f.name, sdkDir+string(filepath.Separator)) {
 			names = append(names, f.name)
-		} else if kit := kitDir + string(filepath.Separator); !slices.Contains(names, kit) {
-			names = append(names, kit)
+		} else if all := sdkDir + string(filepath.Separator); !slices.Contains(names, all) {
+			names = append(names, all)
 		}
 		if _, err := os.Lstat(filepath.Join(dir, f.name)); !errors.Is(err, fs.ErrNotExist) {
 			inTheWay = append(inTheWay, f.name)
@@ -80,8 +80,8 @@ func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
 	if !slices.Contains(Languages, language) {
 		return nil, &Error{Message: fmt.Sprintf("there is no scaffold for the language %q", language), Advice: fmt.Sprintf("known languages: %s, %s", Python, Go)}
 	}
-	values := map[string]string{"Name": projectName(dir), "Kit": kitDir, "KitModule": sdk.GoModulePath, "Go": sdk.GoOldest}
-	files, err := kitFiles(language, values)
+	values := map[string]string{"Name": projectName(dir), "Kit": sdkDir, "KitModule": sdk.GoModulePath, "Go": sdk.GoOldest}
+	files, err := sdkFiles(language, values)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
 
 // kitFiles are the files by which a service finds its kit where no package
 // index knows us.
-func kitFiles(language Language, values map[string]string) ([]scaffoldFile, error) {
+func sdkFiles(language Language, values map[string]string) ([]scaffoldFile, error) {
 	if language == Python {
 		wheel, err := sdk.PythonWheel()
 		values["Wheel"] = wheel.Name
@@ -109,7 +109,7 @@ func kitFiles(language Language, values map[string]string) ([]scaffoldFile, erro
 	module, err := sdk.GoModule()
 	var files []scaffoldFile
 	for _, name := range slices.Sorted(maps.Keys(module)) {
-		files = append(files, scaffoldFile{filepath.Join(kitDir, filepath.FromSlash(name)), module[name]})
+		files = append(files, scaffoldFile{filepath.Join(sdkDir, filepath.FromSlash(name)), module[name]})
 	}
 	return files, err
 }

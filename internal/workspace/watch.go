@@ -79,8 +79,8 @@ func (w *Workspace) watchAll(watcher *fsnotify.Watcher) error {
 		return errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
 	}
 	if w.Language == Go {
-		for _, folder := range w.sourceFolders() {
-			_ = watcher.Add(folder) // one that is gone is noticed by the next build
+		for _, dir := range w.sourceDirs() {
+			_ = watcher.Add(dir) // one that is gone is noticed by the next build
 		}
 	}
 	return w.watchBelow(watcher, w.Dir)

@@ -40,7 +40,7 @@ type Workspace struct {
 	// the folder stands for a missing name.
 	Name, Version, Description string
 	// Published: the workspace wants the published kit instead of ours.
-	Published bool
+	UpstreamSDK bool
 	// Cold: each execution starts a fresh interpreter, never a fork of one
 	// that has imported the service.
 	Cold bool
@@ -164,7 +164,7 @@ func (w *Workspace) readProject() error {
 	switch p.Tool.Qhubctl.SDK {
 	case "", "embedded":
 	case "published":
-		w.Published = true
+		w.UpstreamSDK = true
 	default:
 		return &Error{
 			Message: fmt.Sprintf("%s: [tool.qhubctl] sdk is %q", w.path("pyproject.toml"), p.Tool.Qhubctl.SDK),
@@ -221,8 +221,8 @@ func (w *Workspace) entryFile() string {
 }
 
 // innerService is the one folder below that has such a file.
-func (w *Workspace) innerService(folder, file string) string {
-	found, err := filepath.Glob(w.path(folder, file))
+func (w *Workspace) innerService(dir, file string) string {
+	found, err := filepath.Glob(w.path(dir, file))
 	if err != nil || len(found) != 1 {
 		return ""
 	}

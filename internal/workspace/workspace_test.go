@@ -42,7 +42,7 @@ func newService(t *testing.T) string {
 func TestOpen(t *testing.T) {
 	dir := newService(t)
 	w := open(t, dir)
-	if w.Name != filepath.Base(dir) || w.Entrypoint != workspace.DefaultEntrypoint || w.Published || w.Dir != dir {
+	if w.Name != filepath.Base(dir) || w.Entrypoint != workspace.DefaultEntrypoint || w.UpstreamSDK || w.Dir != dir {
 		t.Errorf("%+v", w)
 	}
 	write(t, `[project]
@@ -58,7 +58,7 @@ entrypoint = "app:main"
 	}
 	write(t, "", dir, "app", "__init__.py") // a package will do
 	w = open(t, dir)
-	if w.Name != "signer" || w.Version != "1.2" || w.Description != "Signs." || w.Entrypoint != "app:main" || !w.Published {
+	if w.Name != "signer" || w.Version != "1.2" || w.Description != "Signs." || w.Entrypoint != "app:main" || !w.UpstreamSDK {
 		t.Errorf("%+v", w)
 	}
 	other, err := w.WithEntrypoint("src.program:other")
@@ -87,7 +87,7 @@ func TestDataPool(t *testing.T) {
 // with nothing else: not with input and results.
 func TestSourceKey(t *testing.T) {
 	dir := newService(t)
-	env, err := open(t, dir).Given(os.Args[0]) // any file will do
+	env, err := open(t, dir).WithPython(os.Args[0]) // any file will do
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSourceKey(t *testing.T) {
 		{"a file that may be read", func() { write(t, "[]", dir, "src", "schema.json") }, true},
 		{"a folder named as the input, further down", func() { write(t, "", dir, "src", "input", "a.py") }, true},
 		{"the environment", func() {
-			env, err = open(t, dir).Given(filepath.Join(dir, "src", "program.py"))
+			env, err = open(t, dir).WithPython(filepath.Join(dir, "src", "program.py"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,20 +178,20 @@ func TestEnvironmentState(t *testing.T) {
 		files map[string]string
 		want  workspace.State
 	}{
-		{"none", nil, workspace.Unmade},
-		{"made by venv", map[string]string{".venv/pyvenv.cfg": "x", ".venv/bin/python": ""}, workspace.Foreign},
-		{"made by conda", map[string]string{".venv/conda-meta/history": "", ".venv/bin/python": ""}, workspace.Foreign},
+		{"none", nil, workspace.Stale},
+		{"made by venv", map[string]string{".venv/pyvenv.cfg": "x", ".venv/bin/python": ""}, workspace.UserManaged},
+		{"made by conda", map[string]string{".venv/conda-meta/history": "", ".venv/bin/python": ""}, workspace.UserManaged},
 		{"without an interpreter", map[string]string{".venv/pyvenv.cfg": "x"}, workspace.Broken},
 		{"an empty folder", map[string]string{".venv/.keep": ""}, workspace.Broken},
 		{"a file", map[string]string{".venv": ""}, workspace.Broken},
-		{"ours, half made", map[string]string{".qhub/environment.json": `{"key": "", "config": ""}`, ".venv/bin/python": ""}, workspace.Unmade},
+		{"ours, half made", map[string]string{".qhub/environment.json": `{"key": "", "config": ""}`, ".venv/bin/python": ""}, workspace.Stale},
 		{"ours, of another key", map[string]string{
 			".qhub/environment.json": `{"key": "k", "config": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}`,
 			".venv/pyvenv.cfg":       "x", ".venv/bin/python": "",
-		}, workspace.Unmade},
+		}, workspace.Stale},
 		{"put in the place of ours", map[string]string{
 			".qhub/environment.json": `{"key": "k", "config": "another"}`, ".venv/pyvenv.cfg": "x", ".venv/bin/python": "",
-		}, workspace.Foreign},
+		}, workspace.UserManaged},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newService(t)
@@ -248,13 +248,13 @@ func TestScaffold(t *testing.T) {
 }
 
 func TestProjectNames(t *testing.T) {
-	for folder, want := range map[string]string{"a_b": "a-b", "--": "service", "Über": "ber", "x1.2": "x1-2"} {
-		dir := filepath.Join(t.TempDir(), folder)
+	for name, want := range map[string]string{"a_b": "a-b", "--": "service", "Über": "ber", "x1.2": "x1-2"} {
+		dir := filepath.Join(t.TempDir(), name)
 		if _, err := workspace.Scaffold(dir, "python"); err != nil {
 			t.Fatal(err)
 		}
 		if w := open(t, dir); w.Name != want {
-			t.Errorf("%s: %q, want %q", folder, w.Name, want)
+			t.Errorf("%s: %q, want %q", dir, w.Name, want)
 		}
 	}
 }
@@ -263,14 +263,14 @@ func TestGiven(t *testing.T) {
 	w := open(t, newService(t))
 	for _, bad := range []string{"nowhere/python", t.TempDir()} {
 		var refused *workspace.Error
-		if _, err := w.Given(bad); !errors.As(err, &refused) || refused.Hint() == "" {
+		if _, err := w.WithPython(bad); !errors.As(err, &refused) || refused.Hint() == "" {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
 	dir := t.TempDir()
 	write(t, "", dir, "pyvenv.cfg")
 	write(t, "", dir, "bin", "python")
-	if env, err := w.Given(filepath.Join(dir, "bin", "python")); err != nil || env.Dir != dir || env.Managed {
+	if env, err := w.WithPython(filepath.Join(dir, "bin", "python")); err != nil || env.Dir != dir || env.Managed {
 		t.Errorf("%+v, %v", env, err)
 	}
 }

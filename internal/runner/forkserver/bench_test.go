@@ -18,23 +18,23 @@ import (
 // BenchmarkExecution is one execution from its start to its end, cold and warm,
 // open and in a cage.
 func BenchmarkExecution(b *testing.B) {
-	python := complete(b, runnertest.KitPython(b))
+	python := complete(b, runnertest.SDKPython(b))
 	cold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base()}
-	shutCold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base(), Cage: confined()}
+	sandboxedCold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base(), Sandbox: confined()}
 	options := forkserver.Options{Python: python, Dir: runnertest.PythonProbe(), Environment: base(), Scratch: scratch(b)}
 	forked := prepared(b, options)
-	options.Cage = confined()
-	shutForked := prepared(b, options)
-	options.Standby = 4
-	shutStandby := prepared(b, options)
-	options.Cage = nil
-	standby := prepared(b, options)
+	options.Sandbox = confined()
+	sandboxedForked := prepared(b, options)
+	options.Spares = 4
+	sandboxedSpare := prepared(b, options)
+	options.Sandbox = nil
+	spares := prepared(b, options)
 	for _, bench := range []struct {
 		name   string
 		runner runner.Runner
 	}{
-		{"cold", cold}, {"cold/caged", shutCold}, {"forked", forked}, {"forked/caged", shutForked},
-		{"standby", standby}, {"standby/caged", shutStandby},
+		{"cold", cold}, {"cold/caged", sandboxedCold}, {"forked", forked}, {"forked/caged", sandboxedForked},
+		{"standby", spares}, {"standby/caged", sandboxedSpare},
 	} {
 		b.Run(bench.name, func(b *testing.B) { benchmarkExecution(b, bench.runner) })
 		if err := bench.runner.Close(); err != nil {
@@ -48,11 +48,11 @@ func BenchmarkExecution(b *testing.B) {
 func BenchmarkExecutionImporting(b *testing.B) {
 	for _, imports := range []string{"json", "numpy", "pandas"} {
 		o := numerical(b, written(b, "import "+imports+"\ndef run(action: str, text: str) -> dict:\n    return {}\n", confined()))
-		o.Standby = 2
-		standby := prepared(b, o)
+		o.Spares = 2
+		spares := prepared(b, o)
 		for name, r := range map[string]runner.Runner{
-			"cold":    &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage},
-			"standby": standby,
+			"cold":    &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox},
+			"standby": spares,
 		} {
 			b.Run(imports+"/"+name, func(b *testing.B) { benchmarkExecution(b, r) })
 			if err := r.Close(); err != nil {

@@ -22,7 +22,7 @@ const trivial = "def run(action: str) -> dict:\n    return {'did': action}\n"
 
 func TestColdWhereForksBreak(t *testing.T) { each(t, testColdWhereForksBreak) }
 
-func testColdWhereForksBreak(t *testing.T, shut *process.Cage) {
+func testColdWhereForksBreak(t *testing.T, sb *process.Sandbox) {
 	for name, c := range map[string]struct{ text, reason string }{
 		"a thread":        {"import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True, name='poller').start()\n", "poller"},
 		"a connection":    {"import socket\npair = socket.socketpair()\n", "connection"},
@@ -32,7 +32,7 @@ func testColdWhereForksBreak(t *testing.T, shut *process.Cage) {
 		"its import ends": {"import os\nif 'SECRET_API_TOKEN' not in os.environ and os.environ.get('TMPDIR') is None: os._exit(3)\n", "ended the process"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := written(t, c.text+trivial, shut)
+			o := written(t, c.text+trivial, sb)
 			r := forkserver.NewRunner(o)
 			defer func() { _ = r.Close() }()
 			if err := r.Program().Prepare(t.Context()); err != nil {
@@ -49,11 +49,11 @@ func testColdWhereForksBreak(t *testing.T, shut *process.Cage) {
 	}
 }
 
-func TestTemplateIsKilled(t *testing.T) { each(t, testTemplateIsKilled) }
+func TestZygoteIsKilled(t *testing.T) { each(t, testZygoteIsKilled) }
 
-func testTemplateIsKilled(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
-	o.Standby = 2
+func testZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
+	o := service(t, nil, sb)
+	o.Spares = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 
@@ -117,14 +117,14 @@ func kill(t *testing.T, pid int) {
 
 func TestCloseWaitsForExecutions(t *testing.T) { each(t, testCloseWaitsForExecutions) }
 
-func testCloseWaitsForExecutions(t *testing.T, shut *process.Cage) {
-	r := prepared(t, service(t, nil, shut))
+func testCloseWaitsForExecutions(t *testing.T, sb *process.Sandbox) {
+	r := prepared(t, service(t, nil, sb))
 	pid := r.Program().State().Pid
-	template, err := os.FindProcess(pid)
+	zygote, err := os.FindProcess(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = template.Release() }()
+	defer func() { _ = zygote.Release() }()
 	_, outcome := started(t, r)
 	closed := make(chan error, 1)
 	go func() { closed <- r.Close() }()
@@ -142,16 +142,16 @@ func testCloseWaitsForExecutions(t *testing.T, shut *process.Cage) {
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	if template.Signal(syscall.Signal(0)) == nil {
+	if zygote.Signal(syscall.Signal(0)) == nil {
 		t.Error("the template still runs")
 	}
 }
 
-func TestStandbyIsKilled(t *testing.T) { each(t, testStandbyIsKilled) }
+func TestSpareIsKilled(t *testing.T) { each(t, testSpareIsKilled) }
 
-func testStandbyIsKilled(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
-	o.Standby = 2
+func testSpareIsKilled(t *testing.T, sb *process.Sandbox) {
+	o := service(t, nil, sb)
+	o.Spares = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	do(t, r, "look") // the forks that stand by are there
@@ -170,9 +170,9 @@ func testStandbyIsKilled(t *testing.T, shut *process.Cage) {
 
 func TestNothingIsLeft(t *testing.T) { each(t, testNothingIsLeft) }
 
-func testNothingIsLeft(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
-	o.Standby = 2
+func testNothingIsLeft(t *testing.T, sb *process.Sandbox) {
+	o := service(t, nil, sb)
+	o.Spares = 2
 	r := prepared(t, o)
 	do(t, r, "look")
 	before := descriptors(t)

@@ -11,37 +11,37 @@ import (
 // interpreter has nothing left to do, and the system takes as long to free its
 // memory as a short service takes to run. The word counts if nothing else of the
 // execution is left, and is the last thing that the process does: it is killed.
-func (e *execution) farewell() (code int, ok bool) {
-	if e.fork.group == nil || !e.template.hasTime(0) {
+func (e *execution) exitNotice() (code int, ok bool) {
+	if e.fork.group == nil || !e.zygote.hasTime(0) {
 		return 0, false
 	}
-	heard := make(chan struct{})
+	received := make(chan struct{})
 	go func() {
 		select {
-		case <-heard:
+		case <-received:
 		case <-e.fork.done: // without a word, though a child of it may have the socket
 			_ = e.fork.orders.SetReadDeadline(time.Unix(1, 0))
 		}
 	}()
-	var word [1]byte
-	n, _ := e.fork.orders.Read(word[:])
-	close(heard)
+	var notice [1]byte
+	n, _ := e.fork.orders.Read(notice[:])
+	close(received)
 	if n != 1 || !e.fork.group.Last() {
 		return 0, false
 	}
 	e.signal(os.Kill)
-	return int(word[0]), true
+	return int(notice[0]), true
 }
 
 // part is the end of an execution that has said farewell. Gone tells of that of
 // its process.
-func (e *execution) part(code int) process.Outcome {
+func (e *execution) finishEarly(code int) process.Outcome {
 	e.Finish()
 	gone := make(chan struct{})
 	e.mu.Lock()
 	e.gone = gone
 	e.mu.Unlock()
-	e.template.background(func() {
+	e.zygote.background(func() {
 		defer close(gone)
 		e.fork.settle()
 		e.leave()
@@ -61,6 +61,6 @@ func (e *execution) Gone() <-chan struct{} {
 
 // leave makes room for the next execution.
 func (e *execution) leave() {
-	e.template.sweep()
+	e.zygote.sweep()
 	e.release.Do(e.program.release)
 }

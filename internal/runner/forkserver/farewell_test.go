@@ -44,7 +44,7 @@ def run(action: str) -> dict:
 
 // TestFarewell has executions end as they should, whatever becomes of the word
 // that they end.
-func TestFarewell(t *testing.T) {
+func TestExitNotice(t *testing.T) {
 	r := prepared(t, written(t, saying, confined()))
 	defer func() { _ = r.Close() }()
 	for _, action := range []string{

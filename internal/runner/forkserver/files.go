@@ -12,7 +12,7 @@ import (
 var Files embed.FS
 
 // TemplateFile is the name of the program to start.
-const TemplateFile = "template.py"
+const ZygoteFile = "template.py"
 
 // files are where the programs of a template lie, beside the launcher.
 func files(launcher string) []string {

@@ -21,13 +21,13 @@ import (
 
 // A fork of a template that waits for its order.
 type fork struct {
-	template *template
-	orders   *net.UnixConn
-	pipes    *process.Pipes
-	wall     *sandbox.Wall // nil if there is none
-	pid      int           // guarded by the template's lock
-	stoodBy  bool          // when it was taken
-	group    *sandbox.Group
+	zygote    *zygote
+	orders    *net.UnixConn
+	pipes     *process.Pipes
+	rules     *sandbox.ForkRules // nil if there is none
+	pid       int                // guarded by the template's lock
+	fromSpare bool               // when it was taken
+	group     *sandbox.Group
 
 	done   chan struct{} // closed when it has ended
 	reason string        // why there was none
@@ -39,16 +39,16 @@ type fork struct {
 }
 
 // birthTime is how long a fork may take until it waits for its order.
-const birthTime = 20 * time.Second
+const forkTimeout = 20 * time.Second
 
 // await returns when the fork waits for its order, or cannot any more.
 func (f *fork) await() error {
-	_ = f.orders.SetReadDeadline(time.Now().Add(birthTime))
+	_ = f.orders.SetReadDeadline(time.Now().Add(forkTimeout))
 	_, from, err := receiveFrom(f.orders, make([]byte, 1))
 	closeAll(from.files)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errUnborn
+		return errForkFailed
 	case err != nil:
 		<-f.done
 		if f.reason != "" {
@@ -56,8 +56,8 @@ func (f *fork) await() error {
 		}
 		return fmt.Errorf("a fork ended before it began: %w", err)
 	}
-	f.template.mu.Lock()
-	defer f.template.mu.Unlock()
+	f.zygote.mu.Lock()
+	defer f.zygote.mu.Unlock()
 	f.pid = from.pid
 	return f.orders.SetReadDeadline(time.Time{})
 }
@@ -74,7 +74,7 @@ func (f *fork) hasEnded() bool {
 // discard lets a fork go that is not needed: without an order it ends.
 func (f *fork) discard() {
 	f.release()
-	f.template.background(f.settle)
+	f.zygote.background(f.settle)
 }
 
 // release gives up what a fork that does not run was to have.
@@ -85,12 +85,12 @@ func (f *fork) release() {
 	if f.pipes != nil {
 		f.pipes.Abandon()
 	}
-	f.closeWall()
+	f.closeRules()
 }
 
-func (f *fork) closeWall() {
-	if f.wall != nil {
-		_ = f.wall.File.Close()
+func (f *fork) closeRules() {
+	if f.rules != nil {
+		_ = f.rules.File.Close()
 	}
 }
 
@@ -100,7 +100,7 @@ func (f *fork) settle() {
 	f.settled.Do(func() {
 		<-f.done
 		if !f.known && f.reason == "" {
-			<-f.template.dead // nobody else joins the group
+			<-f.zygote.dead // nobody else joins the group
 		}
 		if f.group != nil {
 			f.reached = f.group.End()
@@ -111,13 +111,13 @@ func (f *fork) settle() {
 // execution is a fork that runs the service, or, if it was lost before it
 // began, a cold process in its place.
 type execution struct {
-	program  *Program
-	template *template
-	fork     *fork
-	room     *apartment // nil if there is no cage
-	command  process.Command
-	tree     process.Tree
-	release  sync.Once
+	program *Program
+	zygote  *zygote
+	fork    *fork
+	access  *childAccess // nil if there is no cage
+	command process.Command
+	tree    process.Tree
+	release sync.Once
 
 	mu      sync.Mutex
 	runs    bool
@@ -127,27 +127,27 @@ type execution struct {
 }
 
 // execution takes a fork for a command.
-func (t *template) execution(p *Program, c process.Command) (process.Execution, error) {
-	room, err := t.apartment(c.Cage)
+func (z *zygote) execution(p *Program, c process.Command) (process.Execution, error) {
+	access, err := z.childAccess(c.Sandbox)
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.take()
+	f, err := z.take()
 	if err != nil {
 		return nil, err
 	}
 	if f.group != nil {
-		if err := f.group.Limit(room.limits); err != nil {
+		if err := f.group.Limit(access.limits); err != nil {
 			f.discard()
 			return nil, fmt.Errorf("cannot limit a fork: %w", err)
 		}
 	}
-	t.mu.Lock()
-	t.running++
-	t.mu.Unlock()
+	z.mu.Lock()
+	z.running++
+	z.mu.Unlock()
 	return &execution{
-		program: p, template: t, fork: f, command: c, room: room,
-		tree: process.Tree{Pid: f.pid, Marker: process.Marker(c.Mark)},
+		program: p, zygote: z, fork: f, command: c, access: access,
+		tree: process.Tree{Pid: f.pid, TagVariable: process.TagVariable(c.Tag)},
 	}, nil
 }
 
@@ -168,12 +168,12 @@ func (e *execution) Run(secrets []process.Secret) error {
 	}
 	// Stop must be able to end this, so nothing is locked meanwhile.
 	err := e.send(secrets)
-	e.fork.closeWall()
+	e.fork.closeRules()
 	if err != nil {
 		return e.runCold(secrets, err)
 	}
-	e.program.startsWarm(e.fork.stoodBy)
-	e.fork.pipes.Drain(e.command.Stdout, e.command.Stderr, [2][]byte{e.template.printed[0].text, e.template.printed[1].text})
+	e.program.startsWarm(e.fork.fromSpare)
+	e.fork.pipes.Drain(e.command.Stdout, e.command.Stderr, [2][]byte{e.zygote.printed[0].text, e.zygote.printed[1].text})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.runs = true
@@ -202,7 +202,7 @@ func (e *execution) runCold(secrets []process.Secret, reason error) error {
 
 // send writes the order, and wipes what it has written of secrets.
 func (e *execution) send(secrets []process.Secret) error {
-	if err := e.room.furnish(e.fork); err != nil {
+	if err := e.access.grant(e.fork); err != nil {
 		return err
 	}
 	text, err := e.order(secrets)
@@ -224,12 +224,12 @@ func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 	for _, entry := range e.command.Env {
 		// What the template has, it has told the service while it was
 		// imported, which may have changed it since.
-		if name, value, _ := strings.Cut(entry, "="); !e.template.env[entry] {
-			env[name] = e.room.inside(value)
+		if name, value, _ := strings.Cut(entry, "="); !e.zygote.env[entry] {
+			env[name] = e.access.inside(value)
 		}
 	}
-	_, mark, _ := strings.Cut(e.tree.Marker, "=")
-	head, err := json.Marshal(map[string]any{"env": env, "marker": mark, "bounds": e.room.bounds()})
+	_, tag, _ := strings.Cut(e.tree.TagVariable, "=")
+	head, err := json.Marshal(map[string]any{"env": env, "marker": tag, "bounds": e.access.bounds()})
 	if err != nil {
 		return nil, err
 	}
@@ -291,8 +291,8 @@ func (e *execution) Wait() (process.Outcome, error) {
 	cold, runs := e.cold, e.runs
 	e.mu.Unlock()
 	if runs {
-		if code, ok := e.farewell(); ok {
-			return e.part(code), nil
+		if code, ok := e.exitNotice(); ok {
+			return e.finishEarly(code), nil
 		}
 	}
 	defer e.leave()
@@ -304,7 +304,7 @@ func (e *execution) Wait() (process.Outcome, error) {
 	if cold != nil {
 		return cold.Wait()
 	}
-	e.endStrays()
+	e.endOrphans()
 	if runs {
 		e.fork.pipes.Finish()
 	}
@@ -324,19 +324,19 @@ func (e *execution) Wait() (process.Outcome, error) {
 
 // endStrays ends what has left the group of the fork. Orphans are children of
 // the template, which mostly has none.
-func (e *execution) endStrays() {
+func (e *execution) endOrphans() {
 	if e.fork.group != nil {
 		return // nobody leaves a group
 	}
 	if !e.fork.known {
 		e.tree.Signal(os.Kill)
-		e.tree.KillStrays()
+		e.tree.KillOrphans()
 		return
 	}
 	for range 100 { // the children of a stray come after it
-		if !e.tree.KillStraysAmong(e.template.strays()) {
+		if !e.tree.KillOrphansAmong(e.zygote.orphans()) {
 			return
 		}
 	}
-	e.tree.KillStrays()
+	e.tree.KillOrphans()
 }

@@ -13,7 +13,7 @@ import (
 // made, as it is cold.
 func TestLoggingIsFlushedAtTheEnd(t *testing.T) { each(t, testLoggingIsFlushedAtTheEnd) }
 
-func testLoggingIsFlushedAtTheEnd(t *testing.T, shut *process.Cage) {
+func testLoggingIsFlushedAtTheEnd(t *testing.T, sb *process.Sandbox) {
 	const head = `
 import atexit, logging, logging.handlers, sys
 
@@ -31,7 +31,7 @@ def hold(name):
 		"of a bad result": "hold('a')\ndef run(action: str) -> dict:\n    logging.getLogger('a').error('held')\n    raise SystemExit(3)\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := written(t, head+text, shut)
+			o := written(t, head+text, sb)
 			r := prepared(t, o)
 			defer func() { _ = r.Close() }()
 			got, want := do(t, r, "x"), do(t, cold(o), "x")
@@ -47,7 +47,7 @@ def hold(name):
 // tells it that its process is another one; never what is meant for a parent.
 func TestHandlersOfForks(t *testing.T) { each(t, testHandlersOfForks) }
 
-func testHandlersOfForks(t *testing.T, shut *process.Cage) {
+func testHandlersOfForks(t *testing.T, sb *process.Sandbox) {
 	o := written(t, `
 import os
 calls = []
@@ -60,7 +60,7 @@ def run(action: str) -> dict:
     if os.fork() == 0:
         os._exit(0)
     return {"before": before, "after": calls, "own": os.register_at_fork.__module__ == "posix"}
-`, shut)
+`, sb)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	for range 2 {

@@ -16,10 +16,10 @@ import (
 // TestHostile lets a service attack from forks what it attacks from processes
 // that were started cold.
 func TestHostile(t *testing.T) {
-	for name, kit := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+	for name, sdk := range map[string]func(testing.TB) process.Python{
+		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
 	} {
-		t.Run(name, func(t *testing.T) { attacked(t, complete(t, kit(t))) })
+		t.Run(name, func(t *testing.T) { attacked(t, complete(t, sdk(t))) })
 	}
 }
 
@@ -36,14 +36,14 @@ func attacked(t *testing.T, python process.Python) {
 		}
 	}
 	environment := filepath.Dir(filepath.Dir(python.Interpreter))
-	shut := confined()
-	shut.Policy.Hidden, shut.Policy.Readable = []string{data}, []string{environment}
-	shut.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
+	sb := confined()
+	sb.Policy.Hidden, sb.Policy.Readable = []string{data}, []string{environment}
+	sb.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
 	runnertest.Attack(t, runnertest.Target{
-		Machine: shut.Machine, Common: true, Hidden: hidden, Locked: []string{workspace, environment},
+		Machine: sb.Machine, SharedTmp: true, Hidden: hidden, Locked: []string{workspace, environment},
 		Open: func(t *testing.T) runner.Runner {
 			return prepared(t, forkserver.Options{
-				Python: python, Dir: workspace, Environment: base(), Standby: 1, Cage: shut, Scratch: filepath.Dir(t.TempDir()),
+				Python: python, Dir: workspace, Environment: base(), Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
 			})
 		},
 	})

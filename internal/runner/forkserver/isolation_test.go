@@ -33,7 +33,7 @@ type left struct {
 }
 
 // service says how the service in testdata is run, with further variables.
-func service(t testing.TB, variables map[string]string, shut *process.Cage) forkserver.Options {
+func service(t testing.TB, variables map[string]string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
 	dir, err := filepath.Abs("testdata/service")
 	if err != nil {
@@ -42,7 +42,7 @@ func service(t testing.TB, variables map[string]string, shut *process.Cage) fork
 	env := base()
 	maps.Copy(env, variables)
 	env["EXPECTED_FOLDER"] = dir
-	return forkserver.Options{Python: complete(t, runnertest.KitPython(t)), Dir: dir, Environment: env, Cage: shut, Scratch: scratch(t)}
+	return forkserver.Options{Python: complete(t, runnertest.SDKPython(t)), Dir: dir, Environment: env, Sandbox: sb, Scratch: scratch(t)}
 }
 
 func cold(o forkserver.Options) runner.Runner {
@@ -103,20 +103,20 @@ func do(t *testing.T, r runner.Runner, action string) left {
 
 func TestNothingIsVisibleToTheNext(t *testing.T) { each(t, testNothingIsVisibleToTheNext) }
 
-func testNothingIsVisibleToTheNext(t *testing.T, shut *process.Cage) {
-	nothingIsVisible(t, service(t, nil, shut))
+func testNothingIsVisibleToTheNext(t *testing.T, sb *process.Sandbox) {
+	nothingIsVisible(t, service(t, nil, sb))
 }
 
 func nothingIsVisible(t *testing.T, o forkserver.Options) {
 	t.Helper()
 	want := do(t, cold(o), "look")
-	if o.Cage != nil {
+	if o.Sandbox != nil {
 		// What this program was started with stays outside; a fork has the
 		// socket by which it says farewell.
 		want.value["files"] = []any{"socket"}
 	}
-	for _, standby := range []int{0, 1} {
-		o.Standby = standby
+	for _, spares := range []int{0, 1} {
+		o.Spares = spares
 		r := prepared(t, o)
 		for range 2 {
 			if got := do(t, r, "look"); !reflect.DeepEqual(got.value, want.value) {
@@ -134,8 +134,8 @@ func nothingIsVisible(t *testing.T, o forkserver.Options) {
 
 func TestForksDiffer(t *testing.T) { each(t, testForksDiffer) }
 
-func testForksDiffer(t *testing.T, shut *process.Cage) {
-	r := prepared(t, service(t, nil, shut))
+func testForksDiffer(t *testing.T, sb *process.Sandbox) {
+	r := prepared(t, service(t, nil, sb))
 	defer func() { _ = r.Close() }()
 	one, two := do(t, r, "random"), do(t, r, "random")
 	for name, value := range one.value {
@@ -150,14 +150,14 @@ func testForksDiffer(t *testing.T, shut *process.Cage) {
 
 func TestSeedOfTheServiceStays(t *testing.T) { each(t, testSeedOfTheServiceStays) }
 
-func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
+func testSeedOfTheServiceStays(t *testing.T, sb *process.Sandbox) {
 	for name, text := range map[string]string{
 		"seeded":                "import random\nrandom.seed(42)\n",
 		"seeded by its state":   "import random\nrandom.setstate(random.Random(42).getstate())\n",
 		"seeded from elsewhere": "from random import seed\nseed(42)\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := written(t, text+"import random\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
+			o := written(t, text+"import random\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", sb)
 			r := prepared(t, o)
 			defer func() { _ = r.Close() }()
 			want := do(t, cold(o), "x").value
@@ -167,7 +167,7 @@ func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
 		})
 	}
 	t.Run("used, not seeded", func(t *testing.T) {
-		o := written(t, "import random\nrandom.seed()\nrandom.random()\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", shut)
+		o := written(t, "import random\nrandom.seed()\nrandom.random()\ndef run(action: str) -> dict:\n    return {'value': random.random()}\n", sb)
 		r := prepared(t, o)
 		defer func() { _ = r.Close() }()
 		if one, two := do(t, r, "x"), do(t, r, "x"); reflect.DeepEqual(one.value, two.value) {
@@ -177,9 +177,9 @@ func testSeedOfTheServiceStays(t *testing.T, shut *process.Cage) {
 }
 
 // written is a service of this text.
-func written(t testing.TB, program string, shut *process.Cage) forkserver.Options {
+func written(t testing.TB, program string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
-	o := service(t, nil, shut)
+	o := service(t, nil, sb)
 	o.Dir = t.TempDir()
 	if err := os.MkdirAll(filepath.Join(o.Dir, "src"), 0o755); err != nil {
 		t.Fatal(err)
@@ -192,18 +192,18 @@ func written(t testing.TB, program string, shut *process.Cage) forkserver.Option
 
 func TestEndShowsWhatAColdOneShows(t *testing.T) { each(t, testEndShowsWhatAColdOneShows) }
 
-func testEndShowsWhatAColdOneShows(t *testing.T, shut *process.Cage) {
-	endsAsColdOnes(t, shut, func(t testing.TB) process.Python { return complete(t, runnertest.KitPython(t)) })
+func testEndShowsWhatAColdOneShows(t *testing.T, sb *process.Sandbox) {
+	endsAsColdOnes(t, sb, func(t testing.TB) process.Python { return complete(t, runnertest.SDKPython(t)) })
 }
 
-func endsAsColdOnes(t *testing.T, shut *process.Cage, python func(testing.TB) process.Python) {
+func endsAsColdOnes(t *testing.T, sb *process.Sandbox, python func(testing.TB) process.Python) {
 	t.Helper()
 	for _, finalize := range []bool{false, true} {
 		atImport := filepath.Join(t.TempDir(), "import.txt")
-		if shut != nil {
-			shut.Policy.Writable = []string{filepath.Dir(atImport)}
+		if sb != nil {
+			sb.Policy.Writable = []string{filepath.Dir(atImport)}
 		}
-		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport}, shut)
+		o := service(t, map[string]string{"OPEN_AT_IMPORT": atImport}, sb)
 		o.Python, o.Finalize = python(t), finalize
 		r := prepared(t, o)
 		got, want := do(t, r, "end"), do(t, cold(o), "end")
@@ -247,8 +247,8 @@ func unpacked(t *testing.T, packed string) string {
 
 func TestServicesWorkInAFork(t *testing.T) { each(t, testServicesWorkInAFork) }
 
-func testServicesWorkInAFork(t *testing.T, shut *process.Cage) {
-	worksAsCold(t, service(t, nil, shut))
+func testServicesWorkInAFork(t *testing.T, sb *process.Sandbox) {
+	worksAsCold(t, service(t, nil, sb))
 }
 
 func worksAsCold(t *testing.T, o forkserver.Options) {
@@ -272,8 +272,8 @@ func worksAsCold(t *testing.T, o forkserver.Options) {
 
 func TestWhatTheImportPrintsIsInEveryLog(t *testing.T) { each(t, testWhatTheImportPrintsIsInEveryLog) }
 
-func testWhatTheImportPrintsIsInEveryLog(t *testing.T, shut *process.Cage) {
-	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n", shut)
+func testWhatTheImportPrintsIsInEveryLog(t *testing.T, sb *process.Sandbox) {
+	o := written(t, "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef run(action: str):\n    print(action)\n", sb)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	want := do(t, cold(o), "here")

@@ -25,12 +25,12 @@ import (
 
 func TestForkIsKilled(t *testing.T) { each(t, testForkIsKilled) }
 
-func testForkIsKilled(t *testing.T, shut *process.Cage) {
-	r := prepared(t, service(t, nil, shut))
+func testForkIsKilled(t *testing.T, sb *process.Sandbox) {
+	r := prepared(t, service(t, nil, sb))
 	defer func() { _ = r.Close() }()
-	template := r.Program().State().Pid
+	zygote := r.Program().State().Pid
 	_, first := started(t, r)
-	killed := children(t, template)
+	killed := children(t, zygote)
 	ended, second := started(t, r)
 	if len(killed) != 1 {
 		t.Fatalf("%d forks of one execution", len(killed))
@@ -48,20 +48,20 @@ func testForkIsKilled(t *testing.T, shut *process.Cage) {
 	if next.value["calls"] != 1.0 {
 		t.Errorf("the next one: %+v %s", next.outcome, next.stderr)
 	}
-	for _, fork := range children(t, template) {
+	for _, fork := range children(t, zygote) {
 		kill(t, fork)
 	}
 	<-second
-	if state, stats := r.Program().State(), r.Program().Stats(); state.Pid != template || stats.Warm != 3 {
+	if state, stats := r.Program().State(), r.Program().Stats(); state.Pid != zygote || stats.Warm != 3 {
 		t.Errorf("%+v, %+v", state, stats)
 	}
 }
 
-func TestIdleTemplateIsKilled(t *testing.T) { each(t, testIdleTemplateIsKilled) }
+func TestIdleZygoteIsKilled(t *testing.T) { each(t, testIdleZygoteIsKilled) }
 
-func testIdleTemplateIsKilled(t *testing.T, shut *process.Cage) {
-	o := service(t, nil, shut)
-	o.Standby = 1
+func testIdleZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
+	o := service(t, nil, sb)
+	o.Spares = 1
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	const executions = 4
@@ -92,30 +92,30 @@ const dies = "QHUBCTL_WARM_TEST_DIES"
 
 // TestServerToBeKilled is the program of which TestServerIsKilled kills one.
 func TestServerToBeKilled(t *testing.T) {
-	shut, ok := map[string]*process.Cage{"open": nil, "caged": confined()}[os.Getenv(dies)]
+	sb, ok := map[string]*process.Sandbox{"open": nil, "caged": confined()}[os.Getenv(dies)]
 	if !ok {
 		t.Skip("it is run by TestServerIsKilled")
 	}
-	o := service(t, nil, shut)
-	o.Standby = 1
+	o := service(t, nil, sb)
+	o.Spares = 1
 	r := prepared(t, o)
-	template := r.Program().State().Pid
+	zygote := r.Program().State().Pid
 	started(t, r)
-	forks := children(t, template)
+	forks := children(t, zygote)
 	for len(forks) < 2 { // the one that stands by is being made
 		runtime.Gosched()
-		forks = children(t, template)
+		forks = children(t, zygote)
 	}
-	fmt.Println("processes", template, strings.Trim(fmt.Sprint(forks), "[]"))
+	fmt.Println("processes", zygote, strings.Trim(fmt.Sprint(forks), "[]"))
 	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or nobody is there to do it
 }
 
 // TestServerIsKilled has nothing run on when the program is killed hard: who
 // comes after it says that the execution was interrupted, which must be true.
 func TestServerIsKilled(t *testing.T) {
-	each(t, func(t *testing.T, shut *process.Cage) {
+	each(t, func(t *testing.T, sb *process.Sandbox) {
 		how := "open"
-		if shut != nil {
+		if sb != nil {
 			how = "caged"
 		}
 		dir := t.TempDir()
@@ -196,7 +196,7 @@ func awaitEnd(t *testing.T, pid, handle int) {
 
 // TestTemplateIsKilledWhileItImports has the first templates of a service be
 // killed, as where memory is short, before they are ready.
-func TestTemplateIsKilledWhileItImports(t *testing.T) {
+func TestZygoteIsKilledWhileItImports(t *testing.T) {
 	// Executions have a TMPDIR, and import it as well where they start cold.
 	const deadly = `
 import os, pathlib, signal
@@ -211,8 +211,8 @@ if os.environ.get("TMPDIR") is None:
 		want   forkserver.Stats // after an execution
 		reason string
 	}{
-		"once":   {1, forkserver.Stats{Warm: 1, Templates: 1, Failed: 1, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
-		"twice":  {2, forkserver.Stats{Warm: 1, Templates: 1, Failed: 2, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
+		"once":   {1, forkserver.Stats{Warm: 1, Zygotes: 1, Failed: 1, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
+		"twice":  {2, forkserver.Stats{Warm: 1, Zygotes: 1, Failed: 2, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
 		"always": {100, forkserver.Stats{Failed: 3, Cold: map[forkserver.Cause]int64{forkserver.Unforkable: 1}}, "importing the service ended the process"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 var numericalPackages = []string{"numpy==2.2.6", "pandas==2.3.3", "loguru==0.7.3"}
 
 var numericalEnvironment = sync.OnceValues(func() (string, error) {
-	file, err := runnertest.KitWheel()
+	file, err := runnertest.SDKWheel()
 	if err != nil {
 		return "", err
 	}
@@ -47,9 +47,9 @@ func numerical(t testing.TB, o forkserver.Options) forkserver.Options {
 }
 
 // numericalService is the one in testdata.
-func numericalService(t testing.TB, variables map[string]string, shut *process.Cage) forkserver.Options {
+func numericalService(t testing.TB, variables map[string]string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
-	o := numerical(t, service(t, variables, shut))
+	o := numerical(t, service(t, variables, sb))
 	dir, err := filepath.Abs("testdata/numerical")
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ def run(action: str) -> dict:
     legacy, new = numpy.random, numpy.random.default_rng()
     return {'global': legacy.random(), 'normal': legacy.normal(), 'whole': int(legacy.randint(1 << 60)), 'new': new.random()}
 `, nil))
-	o.Standby = 1
+	o.Spares = 1
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	one, two := do(t, r, "x"), do(t, r, "x")
@@ -117,8 +117,8 @@ func TestNumericalServicesWorkInAFork(t *testing.T) {
 	if right, _ := want["multiply"].value["right"].(bool); !right {
 		t.Errorf("the product is wrong even cold: %v", want)
 	}
-	each(t, func(t *testing.T, shut *process.Cage) {
-		r := prepared(t, numericalService(t, nil, shut))
+	each(t, func(t *testing.T, sb *process.Sandbox) {
+		r := prepared(t, numericalService(t, nil, sb))
 		defer func() { _ = r.Close() }()
 		for _, action := range actions {
 			got, want := do(t, r, action), want[action]
@@ -151,8 +151,8 @@ func TestThreadsOfNumericalLibraries(t *testing.T) {
 // TestMemoryOfForks has an execution share what its template has imported.
 func TestMemoryOfForks(t *testing.T) { each(t, testMemoryOfForks) }
 
-func testMemoryOfForks(t *testing.T, shut *process.Cage) {
-	o := numericalService(t, nil, shut)
+func testMemoryOfForks(t *testing.T, sb *process.Sandbox) {
+	o := numericalService(t, nil, sb)
 	o.Pool = forkserver.NewPool(0)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
@@ -202,18 +202,18 @@ func memory(t *testing.T, pid int, names ...string) (sum int64) {
 }
 
 // TestTemplateStaysAsItWas runs many executions one after another.
-func TestTemplateStaysAsItWas(t *testing.T) {
+func TestZygoteStaysAsItWas(t *testing.T) {
 	r := prepared(t, numericalService(t, nil, confined()))
 	defer func() { _ = r.Close() }()
 	pid := r.Program().State().Pid
 	look := func() map[string]int {
-		folders, err := os.ReadDir(scratch(t))
+		dirs, err := os.ReadDir(scratch(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		left := 0
-		for _, folder := range folders { // each is removed with its test
-			inside, err := os.ReadDir(filepath.Join(scratch(t), folder.Name()))
+		for _, dir := range dirs { // each is removed with its test
+			inside, err := os.ReadDir(filepath.Join(scratch(t), dir.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +247,7 @@ func TestTemplateStaysAsItWas(t *testing.T) {
 			t.Errorf("%s: %d, %d before", name, n, before[name])
 		}
 	}
-	if stats := r.Program().Stats(); stats.Warm != 201 || len(stats.Cold) != 0 || stats.Templates != 1 {
+	if stats := r.Program().Stats(); stats.Warm != 201 || len(stats.Cold) != 0 || stats.Zygotes != 1 {
 		t.Errorf("%+v", stats)
 	}
 }

@@ -16,15 +16,15 @@ type Pool struct {
 
 	mu      sync.Mutex
 	members list.List // of *member, the most recently used first
-	places  map[*template]*list.Element
+	places  map[*zygote]*list.Element
 	taken   int64
 	stats   Stats
 }
 
 // A member is a template that has not been told to end.
 type member struct {
-	program  *Program
-	template *template
+	program *Program
+	zygote  *zygote
 }
 
 // NewPool is a pool of so many bytes of memory. Zero: a quarter of this
@@ -33,7 +33,7 @@ func NewPool(limit int64) *Pool {
 	if limit == 0 {
 		limit = sandbox.MachineMemory() / 4
 	}
-	return &Pool{limit: limit, places: map[*template]*list.Element{}, stats: Stats{Cold: map[Cause]int64{}}}
+	return &Pool{limit: limit, places: map[*zygote]*list.Element{}, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
 // Memory is what the templates of the pool take now. What they share with their
@@ -45,7 +45,7 @@ func (p *Pool) Memory() int64 {
 }
 
 // Templates is how many there are in the pool now.
-func (p *Pool) Templates() int {
+func (p *Pool) Zygotes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.members.Len()
@@ -62,14 +62,14 @@ func (p *Pool) Stats() Stats {
 // The methods below do nothing for programs without a pool. Only fit calls
 // programs, and holds no lock then: programs call the others with theirs held.
 
-func (p *Pool) join(program *Program, t *template) {
+func (p *Pool) join(program *Program, z *zygote) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.places[t] = p.members.PushFront(&member{program, t})
-	p.taken += t.memory
+	p.places[z] = p.members.PushFront(&member{program, z})
+	p.taken += z.memory
 }
 
 func (p *Pool) count(change func(*Stats)) {
@@ -81,27 +81,27 @@ func (p *Pool) count(change func(*Stats)) {
 	change(&p.stats)
 }
 
-func (p *Pool) use(t *template) {
+func (p *Pool) use(z *zygote) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if place := p.places[t]; place != nil {
+	if place := p.places[z]; place != nil {
 		p.members.MoveToFront(place)
 	}
 }
 
-func (p *Pool) leave(t *template) {
+func (p *Pool) leave(z *zygote) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if place := p.places[t]; place != nil {
+	if place := p.places[z]; place != nil {
 		p.members.Remove(place)
-		delete(p.places, t)
-		p.taken -= t.memory
+		delete(p.places, z)
+		p.taken -= z.memory
 	}
 }
 
@@ -111,27 +111,27 @@ func (p *Pool) fit() {
 	if p == nil {
 		return
 	}
-	seen := map[*template]bool{}
+	seen := map[*zygote]bool{}
 	for {
 		m := p.oldest(seen)
 		if m == nil {
 			return
 		}
-		seen[m.template] = true
-		m.program.evict(m.template)
+		seen[m.zygote] = true
+		m.program.evict(m.zygote)
 	}
 }
 
 // oldest is the least recently used that was not seen; nil if all fit, or none
 // is left but the one that was used last.
-func (p *Pool) oldest(seen map[*template]bool) *member {
+func (p *Pool) oldest(seen map[*zygote]bool) *member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit <= 0 || p.taken <= p.limit {
 		return nil
 	}
 	for place := p.members.Back(); place != p.members.Front(); place = place.Prev() {
-		if m, ok := place.Value.(*member); ok && !seen[m.template] {
+		if m, ok := place.Value.(*member); ok && !seen[m.zygote] {
 			return m
 		}
 	}

@@ -27,28 +27,28 @@ type neighbours struct {
 	runners []*forkserver.Runner
 }
 
-func newNeighbours(t *testing.T, room int, shut *process.Cage) *neighbours {
+func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 	t.Helper()
-	n := &neighbours{Pool: forkserver.NewPool(1 << 40), t: t, options: written(t, hostile, shut)}
-	n.options.Standby = 1
+	n := &neighbours{Pool: forkserver.NewPool(1 << 40), t: t, options: written(t, hostile, sb)}
+	n.options.Spares = 1
 	// Templates share pages, so the first takes more than the next.
 	fit, measured := int64(0), []*forkserver.Runner{}
-	for range room {
+	for range access {
 		measured = append(measured, n.prepared())
 		fit = n.Memory()
 	}
 	measured = append(measured, n.prepared())
 	all := n.Memory()
 	if one := all - fit; one < 2<<20 || fit < 4<<20 || all > 1<<30 {
-		t.Fatalf("%d templates take %d bytes, one more makes it %d", room, fit, all)
+		t.Fatalf("%d templates take %d bytes, one more makes it %d", access, fit, all)
 	}
 	for _, r := range measured {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n.Memory() != 0 || n.Templates() != 0 {
-		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Templates())
+	if n.Memory() != 0 || n.Zygotes() != 0 {
+		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Zygotes())
 	}
 	n.Pool = forkserver.NewPool((fit + all) / 2)
 	t.Cleanup(n.close)
@@ -111,8 +111,8 @@ func warmOnes(runners ...*forkserver.Runner) (all []bool) {
 
 func TestPoolEndsTheLeastRecentlyUsed(t *testing.T) { each(t, testPoolEndsTheLeastRecentlyUsed) }
 
-func testPoolEndsTheLeastRecentlyUsed(t *testing.T, shut *process.Cage) {
-	n := newNeighbours(t, 2, shut)
+func testPoolEndsTheLeastRecentlyUsed(t *testing.T, sb *process.Sandbox) {
+	n := newNeighbours(t, 2, sb)
 	one, two := n.prepared(), n.prepared()
 	n.succeeds(two)
 	n.succeeds(one)
@@ -120,8 +120,8 @@ func testPoolEndsTheLeastRecentlyUsed(t *testing.T, shut *process.Cage) {
 	if got := warmOnes(one, two, three); !got[0] || got[1] || !got[2] {
 		t.Errorf("of three, where the second was not used for longest, these stay: %v", got)
 	}
-	if n.Templates() != 2 {
-		t.Errorf("%d templates", n.Templates())
+	if n.Zygotes() != 2 {
+		t.Errorf("%d templates", n.Zygotes())
 	}
 	for range 3 {
 		n.succeeds(three)
@@ -134,7 +134,7 @@ func testPoolEndsTheLeastRecentlyUsed(t *testing.T, shut *process.Cage) {
 	}
 	n.succeeds(two)
 	got := two.Program().Stats()
-	if got.Warm != 2 || got.Cold[forkserver.Preparing] != 1 || len(got.Cold) != 1 || got.Templates != 2 || got.Evicted != 1 {
+	if got.Warm != 2 || got.Cold[forkserver.Preparing] != 1 || len(got.Cold) != 1 || got.Zygotes != 2 || got.Evicted != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -191,25 +191,25 @@ func TestPoolUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n.Templates() != 0 || n.Memory() != 0 {
-		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Templates())
+	if n.Zygotes() != 0 || n.Memory() != 0 {
+		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Zygotes())
 	}
 }
 
 // told hands on the messages of a log.
-type told chan string
+type reported chan string
 
-func (told) Enabled(context.Context, slog.Level) bool { return true }
-func (c told) Handle(_ context.Context, r slog.Record) error {
+func (reported) Enabled(context.Context, slog.Level) bool { return true }
+func (c reported) Handle(_ context.Context, r slog.Record) error {
 	c <- r.Message
 	return nil
 }
-func (c told) WithAttrs([]slog.Attr) slog.Handler { return c }
-func (c told) WithGroup(string) slog.Handler      { return c }
+func (c reported) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c reported) WithGroup(string) slog.Handler      { return c }
 
-func TestIdleTemplatesEnd(t *testing.T) {
+func TestIdleZygotesEnd(t *testing.T) {
 	n := newNeighbours(t, 1, nil)
-	messages := make(told, 16)
+	messages := make(reported, 16)
 	n.options.Idle, n.options.Logger = time.Millisecond, slog.New(messages)
 	r := n.cold()
 	if err := r.Program().Prepare(t.Context()); err != nil { // it is not used even once
@@ -221,7 +221,7 @@ func TestIdleTemplatesEnd(t *testing.T) {
 	for r.Program().State().Warm { // it is told before it is noted
 		runtime.Gosched()
 	}
-	if got := r.Program().Stats(); got.Templates != 1 || got.Idle != 1 {
+	if got := r.Program().Stats(); got.Zygotes != 1 || got.Idle != 1 {
 		t.Errorf("%+v", got)
 	}
 	n.succeeds(r)

@@ -21,7 +21,7 @@ type Options struct {
 	Environment runner.Environment
 	// Standby is how many forks are kept ready. Zero means none: each is made
 	// when it is needed.
-	Standby int
+	Spares int
 	// Idle is how long a template is kept without executions. Zero: for good.
 	Idle time.Duration
 	// Pool is what the template shares its room with those of other services
@@ -33,7 +33,7 @@ type Options struct {
 	// Cage is what the template, and by that its forks, are shut in; nil:
 	// nothing. Forks are kept from each other as far as the machine can do
 	// that. What cannot be forked there is started cold in a cage of its own.
-	Cage *process.Cage
+	Sandbox *process.Sandbox
 	// Scratch is the folder below which executions get theirs. It must be
 	// there; those with folders elsewhere start cold where there is a cage.
 	Scratch string
@@ -46,14 +46,14 @@ type Options struct {
 const maxFailures = 3
 
 // errUnborn is a fork that has not become one.
-var errUnborn = errors.New("a fork of the process that has imported the service did not come to life")
+var errForkFailed = errors.New("a fork of the process that has imported the service did not come to life")
 
 // A State is how a service is started at the moment.
 type State struct {
 	// Warm: a template is ready.
 	Warm bool
 	// Caged: it is shut in, and its forks are with it.
-	Caged bool
+	Sandboxed bool
 	// Reason says why not; empty while a template is being made.
 	Reason string
 	// Pid of the template, if there is one.
@@ -72,7 +72,7 @@ type Program struct {
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
-	current  *template
+	current  *zygote
 	making   chan struct{} // closed when the one being made is ready, or is not
 	cold     string        // why there will be no template
 	failures int
@@ -122,7 +122,7 @@ func (p *Program) State() State {
 	if p.current == nil {
 		return State{Reason: p.cold}
 	}
-	return State{Warm: true, Caged: p.current.shut != nil, Pid: p.current.pid, Import: p.current.imported}
+	return State{Warm: true, Sandboxed: p.current.sb != nil, Pid: p.current.pid, Import: p.current.imported}
 }
 
 // Files implements [process.Program].
@@ -134,15 +134,15 @@ func (p *Program) Start(c process.Command, describe bool) (process.Execution, er
 	if describe {
 		return p.options.Python.Start(c, describe)
 	}
-	t, cause, reason := p.template()
-	if t != nil {
-		e, err := t.execution(p, c)
+	z, cause, reason := p.zygote()
+	if z != nil {
+		e, err := z.execution(p, c)
 		if err == nil {
 			return e, nil
 		}
 		cause, reason = Refused, err.Error()
 		p.release()
-		p.refused(t, err)
+		p.refused(z, err)
 	}
 	p.startsCold(cause, reason)
 	return p.options.Python.Start(c, describe)
@@ -150,7 +150,7 @@ func (p *Program) Start(c process.Command, describe bool) (process.Execution, er
 
 // template is the one that is ready, in use until release; nil if there is
 // none, and why, which will be mended for the next time if it can be.
-func (p *Program) template() (t *template, cause Cause, reason string) {
+func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -167,13 +167,13 @@ func (p *Program) template() (t *template, cause Cause, reason string) {
 }
 
 // refused gives a template up whose forks do not come to life.
-func (p *Program) refused(t *template, err error) {
-	if !errors.Is(err, errUnborn) {
+func (p *Program) refused(z *zygote, err error) {
+	if !errors.Is(err, errForkFailed) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == t {
+	if p.current == z {
 		p.failed(err.Error())
 		p.retire()
 	}
@@ -204,10 +204,10 @@ func (p *Program) stopIdle() {
 	}
 }
 
-func (p *Program) endIdle(t *template) {
+func (p *Program) endIdle(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.active == 0 && p.current == t {
+	if p.active == 0 && p.current == z {
 		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
 		p.count(func(s *Stats) { s.Idle++ })
 		p.retire()
@@ -215,11 +215,11 @@ func (p *Program) endIdle(t *template) {
 }
 
 // evict ends a template for the room it takes, unless it is in use.
-func (p *Program) evict(t *template) {
+func (p *Program) evict(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.active == 0 && p.current == t {
-		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", t.memory)
+	if p.active == 0 && p.current == z {
+		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", z.memory)
 		p.count(func(s *Stats) { s.Evicted++ })
 		p.retire()
 	}
@@ -239,14 +239,14 @@ func (p *Program) make() <-chan struct{} {
 	p.making = making
 	p.retired.Go(func() {
 		defer close(making)
-		t, err := startTemplate(p.ctx, p.options)
-		p.made(t, err)
+		z, err := startZygote(p.ctx, p.options)
+		p.made(z, err)
 		p.options.Pool.fit()
 	})
 	return making
 }
 
-func (p *Program) made(t *template, err error) {
+func (p *Program) made(z *zygote, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.making = nil
@@ -257,11 +257,11 @@ func (p *Program) made(t *template, err error) {
 	case err != nil:
 		p.failed(err.Error())
 	default:
-		p.current = t
-		p.count(func(s *Stats) { s.Templates++ })
-		p.options.Pool.join(p, t)
+		p.current = z
+		p.count(func(s *Stats) { s.Zygotes++ })
+		p.options.Pool.join(p, z)
 		p.awaitIdle()
-		p.retired.Go(func() { p.watch(t) })
+		p.retired.Go(func() { p.watch(z) })
 		if p.closed {
 			p.retire()
 		}
@@ -280,14 +280,14 @@ func (p *Program) failed(reason string) {
 
 // watch waits for the end of a template, and gives up on templates that keep
 // ending by themselves.
-func (p *Program) watch(t *template) {
-	<-t.gone
-	t.end()
+func (p *Program) watch(z *zygote) {
+	<-z.gone
+	z.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == t {
+	if p.current == z {
 		p.current = nil
-		p.options.Pool.leave(t)
+		p.options.Pool.leave(z)
 		p.options.Logger.Debug("a template ended by itself", "dir", p.options.Dir)
 		p.failed("the process that is forked for each execution keeps ending by itself")
 	}

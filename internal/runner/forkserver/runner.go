@@ -18,7 +18,7 @@ type Runner struct {
 func NewRunner(o Options) *Runner {
 	o.Environment = maps.Clone(o.Environment)
 	program := New(o)
-	return &Runner{process.Runner{Program: program, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage}, program}
+	return &Runner{process.Runner{Program: program, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox}, program}
 }
 
 // Program is the service as it is started.

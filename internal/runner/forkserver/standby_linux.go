@@ -3,20 +3,20 @@ package forkserver
 import "runtime"
 
 // take gives a fork that nobody else has: one that stands by, or a new one.
-func (t *template) take() (*fork, error) {
+func (z *zygote) take() (*fork, error) {
 	for {
 		select {
-		case f := <-t.standby:
-			t.refill()
+		case f := <-z.spares:
+			z.addSpare()
 			if f.hasEnded() {
 				f.discard()
 				continue
 			}
-			f.stoodBy = true
+			f.fromSpare = true
 			return f, nil
 		default:
 		}
-		f, err := t.ask(false)
+		f, err := z.ask(false)
 		if err != nil {
 			return nil, err
 		}
@@ -29,16 +29,16 @@ func (t *template) take() (*fork, error) {
 }
 
 // refill makes one more fork stand by.
-func (t *template) refill() {
-	if cap(t.standby) == 0 {
+func (z *zygote) addSpare() {
+	if cap(z.spares) == 0 {
 		return
 	}
-	f, err := t.ask(t.hasTime(1))
+	f, err := z.ask(z.hasTime(1))
 	if err != nil {
 		return // the next take makes its own
 	}
-	t.background(func() {
-		if f.await() != nil || !t.stand(f) {
+	z.background(func() {
+		if f.await() != nil || !z.park(f) {
 			f.discard()
 		}
 	})
@@ -47,21 +47,21 @@ func (t *template) refill() {
 // hasTime tells whether there is a processor for each execution, with so many
 // more, as far as this template knows: then what is done for the latency of one
 // is not at the cost of the others.
-func (t *template) hasTime(more int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.running+more <= runtime.NumCPU()
+func (z *zygote) hasTime(more int) bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.running+more <= runtime.NumCPU()
 }
 
 // stand has a fork stand by, unless nobody will take it.
-func (t *template) stand(f *fork) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.retiring {
+func (z *zygote) park(f *fork) bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.retiring {
 		return false
 	}
 	select {
-	case t.standby <- f:
+	case z.spares <- f:
 		return true
 	default:
 		return false
@@ -69,10 +69,10 @@ func (t *template) stand(f *fork) bool {
 }
 
 // dismiss lets the forks go that stand by. No more do.
-func (t *template) dismiss() {
+func (z *zygote) discardSpares() {
 	for {
 		select {
-		case f := <-t.standby:
+		case f := <-z.spares:
 			f.discard()
 		default:
 			return

@@ -32,7 +32,7 @@ type Stats struct {
 	// Cold is how many were not, by the cause.
 	Cold map[Cause]int64
 	// Templates is how many have come to be ready.
-	Templates int64
+	Zygotes int64
 	// Evicted is how many of them have ended for the room they took, and Idle
 	// how many because nothing was to be started for long.
 	Evicted, Idle int64
@@ -41,12 +41,12 @@ type Stats struct {
 	Failed int64
 	// StoodBy is how many forks stood by when an execution needed one, and
 	// Awaited how many were made only then.
-	StoodBy, Awaited int64
+	FromSpare, Awaited int64
 }
 
 // LogValue implements [slog.LogValuer].
 func (s Stats) LogValue() slog.Value {
-	attributes := []slog.Attr{slog.Int64("warm", s.Warm), slog.Int64("templates", s.Templates), slog.Int64("evicted", s.Evicted)}
+	attributes := []slog.Attr{slog.Int64("warm", s.Warm), slog.Int64("templates", s.Zygotes), slog.Int64("evicted", s.Evicted)}
 	for _, cause := range Causes() {
 		if n := s.Cold[cause]; n > 0 {
 			attributes = append(attributes, slog.Int64("cold: "+string(cause), n))
@@ -75,13 +75,13 @@ func (p *Program) count(change func(*Stats)) {
 
 // startsWarm notes that an execution has begun as a fork, which stood by for
 // it or had to be made first.
-func (p *Program) startsWarm(stoodBy bool) {
+func (p *Program) startsWarm(fromSpare bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(func(s *Stats) {
 		s.Warm++
-		if stoodBy {
-			s.StoodBy++
+		if fromSpare {
+			s.FromSpare++
 		} else {
 			s.Awaited++
 		}

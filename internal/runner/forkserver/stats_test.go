@@ -27,12 +27,12 @@ func TestCauseOfColdStarts(t *testing.T) {
 		between         func(*forkserver.Program) // the start of the fork and its order
 		want            forkserver.Stats
 	}{
-		"a fork":     {want: forkserver.Stats{Warm: 1, Templates: 1, Awaited: 1}},
-		"unprepared": {unprepared: true, reason: "is not ready", want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Preparing: 1}, Templates: 1}},
+		"a fork":     {want: forkserver.Stats{Warm: 1, Zygotes: 1, Awaited: 1}},
+		"unprepared": {unprepared: true, reason: "is not ready", want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Preparing: 1}, Zygotes: 1}},
 		"a thread":   {service: poller, reason: "poller", want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Unforkable: 1}}},
 		"a folder elsewhere": {
 			job:    func(job *runner.Job) { job.DataPools = map[string]string{"pool": t.TempDir()} },
-			reason: "is not to be seen", want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Refused: 1}, Templates: 1},
+			reason: "is not to be seen", want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Refused: 1}, Zygotes: 1},
 		},
 		"a fork that is killed": {
 			between: func(p *forkserver.Program) {
@@ -40,7 +40,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 					kill(t, fork)
 				}
 			},
-			want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Lost: 1}, Templates: 1},
+			want: forkserver.Stats{Cold: map[forkserver.Cause]int64{forkserver.Lost: 1}, Zygotes: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := &process.Runner{Program: interrupted{program, c.between}, Dir: o.Dir, Environment: o.Environment, Cage: o.Cage}
+			r := &process.Runner{Program: interrupted{program, c.between}, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox}
 			job := runner.Job{
 				ID: execution.NewID(), Scratch: inScratch(t), Stdout: io.Discard, Stderr: io.Discard,
 				Inputs: map[string]json.RawMessage{"action": json.RawMessage(`"it"`)},
@@ -93,18 +93,18 @@ func TestCauseOfColdStarts(t *testing.T) {
 
 // TestStandbyIsCounted takes forks until one has stood by: how soon one does
 // is the machine's affair.
-func TestStandbyIsCounted(t *testing.T) {
+func TestSpareIsCounted(t *testing.T) {
 	o := service(t, nil, nil)
-	o.Standby = 1
+	o.Spares = 1
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	var stats forkserver.Stats
 	executions := int64(0)
-	for ; stats.StoodBy == 0 && executions < 1000; executions++ {
+	for ; stats.FromSpare == 0 && executions < 1000; executions++ {
 		do(t, r, "look")
 		stats = r.Program().Stats()
 	}
-	if stats.StoodBy != 1 || stats.Awaited != executions-1 || stats.Warm != executions {
+	if stats.FromSpare != 1 || stats.Awaited != executions-1 || stats.Warm != executions {
 		t.Errorf("%d executions: %+v", executions, stats)
 	}
 }

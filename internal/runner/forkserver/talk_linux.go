@@ -31,16 +31,16 @@ type message struct {
 }
 
 // send gives the template an order.
-func (t *template) send(order string, files ...int) error {
-	_, _, err := t.control.WriteMsgUnix([]byte(order), unix.UnixRights(files...), nil)
+func (z *zygote) send(order string, files ...int) error {
+	_, _, err := z.control.WriteMsgUnix([]byte(order), unix.UnixRights(files...), nil)
 	return err
 }
 
 // answer reads the answer of a template to its first order, with the places
 // that it shows.
-func (t *template) answer() (m message, places []*os.File, err error) {
+func (z *zygote) answer() (m message, places []*os.File, err error) {
 	buffer := make([]byte, maxPacket)
-	n, from, err := receiveFrom(t.control, buffer)
+	n, from, err := receiveFrom(z.control, buffer)
 	if err == nil {
 		err = json.Unmarshal(buffer[:n], &m)
 	}
@@ -48,10 +48,10 @@ func (t *template) answer() (m message, places []*os.File, err error) {
 		closeAll(from.files)
 		return m, nil, err
 	}
-	t.pid, places = from.pid, from.files
+	z.pid, places = from.pid, from.files
 	for len(places) < len(m.Ready.Places) && err == nil {
 		before := len(places)
-		if _, from, err = receiveFrom(t.control, buffer); err == nil {
+		if _, from, err = receiveFrom(z.control, buffer); err == nil {
 			places = append(places, from.files...)
 		}
 		if err == nil && len(places) == before {
@@ -66,27 +66,27 @@ func (t *template) answer() (m message, places []*os.File, err error) {
 }
 
 // listen hands on what the template says, to its end.
-func (t *template) listen() {
+func (z *zygote) listen() {
 	buffer := make([]byte, maxPacket)
 	for {
-		n, from, err := receiveFrom(t.control, buffer)
+		n, from, err := receiveFrom(z.control, buffer)
 		closeAll(from.files)
 		if err != nil {
-			t.lose()
+			z.lose()
 			return
 		}
-		word, rest, _ := strings.Cut(string(buffer[:n]), " ")
+		notice, rest, _ := strings.Cut(string(buffer[:n]), " ")
 		first, rest, _ := strings.Cut(rest, " ")
 		number, err := strconv.Atoi(first)
 		if err != nil {
 			continue
 		}
-		switch word {
+		switch notice {
 		case "failed":
-			t.ended(number, func(f *fork) { f.reason = rest })
+			z.ended(number, func(f *fork) { f.reason = rest })
 		case "ended":
 			if status, err := strconv.ParseUint(rest, 10, 32); err == nil {
-				t.ended(number, func(f *fork) { f.status, f.known = unix.WaitStatus(status), true })
+				z.ended(number, func(f *fork) { f.status, f.known = unix.WaitStatus(status), true })
 			}
 		}
 	}

@@ -15,23 +15,23 @@ type coldError struct{ reason string }
 func (e *coldError) Error() string { return e.reason }
 
 // A template needs what only Linux has.
-type template struct {
+type zygote struct {
 	process  *process.Process
 	imported time.Duration
 	pid      int
 	memory   int64
-	shut     *process.Cage
+	sb       *process.Sandbox
 	gone     chan struct{}
 }
 
-func startTemplate(context.Context, Options) (*template, error) {
+func startZygote(context.Context, Options) (*zygote, error) {
 	return nil, &coldError{"warm starts need Linux"}
 }
 
-func (t *template) retire() {}
-func (t *template) end()    {}
+func (z *zygote) retire() {}
+func (z *zygote) end()    {}
 
 // execution starts cold: there is no template.
-func (t *template) execution(*Program, process.Command) (process.Execution, error) {
+func (z *zygote) execution(*Program, process.Command) (process.Execution, error) {
 	return nil, &coldError{"warm starts need Linux"}
 }

@@ -13,7 +13,7 @@ import (
 // TestEachPython has forks of the Pythons that the other tests do not run on
 // start, end and work as cold ones do: each keeps its objects in another way.
 func TestEachPython(t *testing.T) {
-	usual, err := testenv.Python()
+	defaultPython, err := testenv.Python()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +22,10 @@ func TestEachPython(t *testing.T) {
 			switch found := testenv.PythonOf(version); found {
 			case "":
 				t.Skipf("there is no Python %s on this machine", version)
-			case usual:
+			case defaultPython:
 				t.Skip("all other tests run on it")
 			default:
-				testPython(t, func(t testing.TB) process.Python { return complete(t, runnertest.KitPythonOf(t, found)) })
+				testPython(t, func(t testing.TB) process.Python { return complete(t, runnertest.SDKPythonOf(t, found)) })
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 	}
 	for _, finalize := range []bool{false, true} {
 		o := written(t, counted, nil)
-		o.Python, o.Finalize = complete(t, runnertest.KitPythonOf(t, newest)), finalize
+		o.Python, o.Finalize = complete(t, runnertest.SDKPythonOf(t, newest)), finalize
 		r := prepared(t, o)
 		got := do(t, r, "count")
 		if err := r.Close(); err != nil {
@@ -105,7 +105,7 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 
 // TestForksWithoutARehearsal has a service started warm with which a template
 // cannot rehearse.
-func TestForksWithoutARehearsal(t *testing.T) {
+func TestForksWithoutAWarmUp(t *testing.T) {
 	r := prepared(t, written(t, `
 import socket
 

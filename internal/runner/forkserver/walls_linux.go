@@ -15,30 +15,30 @@ import (
 )
 
 // shutIn is the cage of a template; nil if there is none.
-func shutIn(o Options) *process.Cage {
-	shut := o.Cage.Around(o.Python, o.Dir)
-	if shut == nil {
+func sandboxOf(o Options) *process.Sandbox {
+	sb := o.Sandbox.Around(o.Python, o.Dir)
+	if sb == nil {
 		return nil
 	}
-	p := &shut.Policy
+	p := &sb.Policy
 	p.Readable = append(p.Readable, files(o.Python.Launcher)...)
 	p.Forks = o.Scratch
-	return shut
+	return sb
 }
 
 // aroundItself is the cage of the template's own process: the time that an
 // execution may compute is not that of the process which all are forked from.
-func aroundItself(shut *process.Cage) *process.Cage {
-	if shut == nil {
+func aroundItself(sb *process.Sandbox) *process.Sandbox {
+	if sb == nil {
 		return nil
 	}
-	own := *shut
+	own := *sb
 	own.Policy.Limits.CPUTime = 0
 	return &own
 }
 
 // An apartment is what an execution has of its own in the cage of a template.
-type apartment struct {
+type childAccess struct {
 	// own are its folders, read what it alone may read, as they are outside.
 	own, read []string
 	// from and to are the folder of all of them, outside and inside.
@@ -48,28 +48,28 @@ type apartment struct {
 
 // apartment makes room for an execution with this cage, or says why the
 // template's cannot hold it.
-func (t *template) apartment(c *process.Cage) (*apartment, error) {
+func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	switch {
-	case c == nil && t.shut == nil:
+	case c == nil && z.sb == nil:
 		return nil, nil //nolint:nilnil // there is none
-	case c == nil || t.shut == nil:
+	case c == nil || z.sb == nil:
 		return nil, errors.New("the execution and the template are not shut in alike")
 	}
-	all := t.shut.Policy
+	all := z.sb.Policy
 	limits := c.Policy.Limits
 	if limits.CPU > 0 && all.Limits.CPU == 0 || limits.CPUTime > 0 && all.Limits.CPUTime == 0 {
 		return nil, errors.New("the forks of the template are in no group that bounds processors, or counts their time")
 	}
-	a := &apartment{
-		from: all.Forks, to: t.shut.Machine.ShownAt(all), limits: limits,
+	ca := &childAccess{
+		from: all.Forks, to: z.sb.Machine.ShownAt(all), limits: limits,
 	}
 	for _, list := range []struct {
 		paths, known []string
 		to           *[]string
 	}{
-		{c.Policy.Writable, all.Writable, &a.own},
-		{c.Policy.Scratch, all.Scratch, &a.own},
-		{c.Policy.Given, all.Given, &a.read},
+		{c.Policy.Writable, all.Writable, &ca.own},
+		{c.Policy.Scratch, all.Scratch, &ca.own},
+		{c.Policy.Inputs, all.Inputs, &ca.read},
 	} {
 		for _, path := range list.paths {
 			if slices.Contains(list.known, path) {
@@ -88,10 +88,10 @@ func (t *template) apartment(c *process.Cage) (*apartment, error) {
 		case !slices.ContainsFunc(all.Readable, shows), slices.ContainsFunc(all.Hidden, shows):
 			return nil, fmt.Errorf("%s is not to be seen in the cage of the template", path)
 		default:
-			a.read = append(a.read, path)
+			ca.read = append(ca.read, path)
 		}
 	}
-	return a, nil
+	return ca, nil
 }
 
 func below(path, dir string) bool {
@@ -99,12 +99,12 @@ func below(path, dir string) bool {
 }
 
 // furnish gives a fork what is to be its own, before it has its order.
-func (a *apartment) furnish(f *fork) error {
-	if a == nil {
+func (ca *childAccess) grant(f *fork) error {
+	if ca == nil {
 		return nil
 	}
-	if f.wall != nil {
-		if err := f.wall.Allow(a.own, a.read); err != nil {
+	if f.rules != nil {
+		if err := f.rules.Allow(ca.own, ca.read); err != nil {
 			return fmt.Errorf("a fork cannot be given its folders: %w", err)
 		}
 	}
@@ -113,55 +113,55 @@ func (a *apartment) furnish(f *fork) error {
 
 // bounds are the limits that each process of the execution sets for itself: what
 // setrlimit takes, softly and firmly.
-func (a *apartment) bounds() [][3]int64 {
+func (ca *childAccess) bounds() [][3]int64 {
 	bounds := [][3]int64{}
-	if a == nil {
+	if ca == nil {
 		return bounds
 	}
-	if n := int64(a.limits.OpenFiles); n > 0 {
+	if n := int64(ca.limits.OpenFiles); n > 0 {
 		bounds = append(bounds, [3]int64{unix.RLIMIT_NOFILE, n, n})
 	}
-	if n := a.limits.FileSize; n > 0 {
+	if n := ca.limits.FileSize; n > 0 {
 		bounds = append(bounds, [3]int64{unix.RLIMIT_FSIZE, n, n})
 	}
-	if n := int64(sandbox.CPUSeconds(a.limits.CPUTime)); n > 0 {
+	if n := int64(sandbox.CPUSeconds(ca.limits.CPUTime)); n > 0 {
 		bounds = append(bounds, [3]int64{unix.RLIMIT_CPU, n, n + sandbox.PatienceCPU})
 	}
 	return bounds
 }
 
 // inside is a path as it is in the cage.
-func (a *apartment) inside(path string) string {
-	if a == nil || path != a.from && !below(path, a.from) {
+func (ca *childAccess) inside(path string) string {
+	if ca == nil || path != ca.from && !below(path, ca.from) {
 		return path
 	}
-	return filepath.Join(a.to, strings.TrimPrefix(path, a.from))
+	return filepath.Join(ca.to, strings.TrimPrefix(path, ca.from))
 }
 
 // A common is the /tmp that all forks of a template have.
-type common struct {
+type sharedTmp struct {
 	root *os.Root
 	// before is what was there before the first fork, mounts among it.
 	before map[string]bool
 }
 
 // openCommon opens it, to be swept; nil where there is none.
-func (t *template) openCommon() *common {
-	if t.shut == nil || t.shut.Machine.ShownAt(t.shut.Policy) != sandbox.ForksAt {
+func (z *zygote) openSharedTmp() *sharedTmp {
+	if z.sb == nil || z.sb.Machine.ShownAt(z.sb.Policy) != sandbox.ForksAt {
 		return nil
 	}
-	root, err := os.OpenRoot(fmt.Sprintf("/proc/%d/root/tmp", t.pid))
+	root, err := os.OpenRoot(fmt.Sprintf("/proc/%d/root/tmp", z.pid))
 	if err != nil {
 		return nil
 	}
-	c := &common{root, map[string]bool{}}
+	c := &sharedTmp{root, map[string]bool{}}
 	for _, name := range c.names() {
 		c.before[name] = true
 	}
 	return c
 }
 
-func (c *common) names() []string {
+func (c *sharedTmp) names() []string {
 	dir, err := c.root.Open(".")
 	if err != nil {
 		return nil
@@ -172,15 +172,15 @@ func (c *common) names() []string {
 }
 
 // sweep removes what executions have left in /tmp, when none runs.
-func (t *template) sweep() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.running--; t.running > 0 || t.common == nil {
+func (z *zygote) sweep() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.running--; z.running > 0 || z.sharedTmp == nil {
 		return
 	}
-	for _, name := range t.common.names() {
-		if !t.common.before[name] {
-			_ = t.common.root.RemoveAll(name)
+	for _, name := range z.sharedTmp.names() {
+		if !z.sharedTmp.before[name] {
+			_ = z.sharedTmp.root.RemoveAll(name)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func need(t *testing.T, names ...string) {
 }
 
 // victim is an execution that waits, and what it has told of itself.
-func victim(t *testing.T, r runner.Runner, script string) (told map[string]any, outcome func() runner.Outcome) {
+func victim(t *testing.T, r runner.Runner, script string) (reported map[string]any, outcome func() runner.Outcome) {
 	t.Helper()
 	code, err := json.Marshal(script + "\nprint(json.dumps(out), flush=True)\nsys.stdout.flush()\ntime.sleep(600)")
 	if err != nil {
@@ -87,11 +87,11 @@ func victim(t *testing.T, r runner.Runner, script string) (told map[string]any, 
 		ended <- outcome
 	}()
 	line, err := bufio.NewReader(reader).ReadBytes('\n')
-	if err != nil || json.Unmarshal(line, &told) != nil {
+	if err != nil || json.Unmarshal(line, &reported) != nil {
 		t.Fatalf("%v: %q\n%s", err, line, stderr.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, reader) }()
-	return told, func() runner.Outcome {
+	return reported, func() runner.Outcome {
 		run.Stop()
 		outcome := <-ended
 		if err := run.Close(); err != nil {
@@ -101,11 +101,11 @@ func victim(t *testing.T, r runner.Runner, script string) (told map[string]any, 
 	}
 }
 
-func hostileService(t *testing.T, standby int) *forkserver.Runner {
+func hostileService(t *testing.T, spares int) *forkserver.Runner {
 	t.Helper()
-	shut := confined()
-	o := written(t, hostile, shut)
-	o.Standby = standby
+	sb := confined()
+	o := written(t, hostile, sb)
+	o.Spares = spares
 	return prepared(t, o)
 }
 
@@ -118,9 +118,9 @@ func TestForksAreKeptApart(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("hidden"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, standby := range []int{0, 1} {
-		r := hostileService(t, standby)
-		told, stop := victim(t, r, `
+	for _, spares := range []int{0, 1} {
+		r := hostileService(t, spares)
+		reported, stop := victim(t, r, `
 with open(os.path.join(os.environ["TMPDIR"], "mine"), "w") as f: f.write("private")
 server = socket.socket(socket.AF_UNIX); server.bind("\0qhubctl-warm-test"); server.listen()
 out.update(pid=os.getpid(), template=os.getppid(), folder=os.path.dirname(os.environ["TMPDIR"]))
@@ -154,7 +154,7 @@ out["list temp"] = attempt(os.listdir, "/tmp")
 out["mine"] = attempt(write, os.environ["TMPDIR"] + "/mine")
 out["own descriptors"] = str(len(os.listdir("/proc/self/fd")) > 2)
 out["everybody"] = attempt(os.kill, -1, 9)
-`, told["pid"], told["template"], told["folder"], secret)
+`, reported["pid"], reported["template"], reported["folder"], secret)
 		got := do(t, r, script)
 		for key, want := range map[string]string{
 			"list": "EACCES", "read": "EACCES", "write": "EACCES", "list theirs": "EACCES", "remove": "EACCES", "link": "EACCES|EXDEV",
@@ -164,7 +164,7 @@ out["everybody"] = attempt(os.kill, -1, 9)
 			"list temp": "EACCES", "mine": "ok", "own descriptors": "True", "everybody": "EPERM|ESRCH|ok",
 		} {
 			if value, _ := got.value[key].(string); !slices.Contains(strings.Split(want, "|"), value) {
-				t.Errorf("standby %d: %s: %q, want %s", standby, key, value, want)
+				t.Errorf("standby %d: %s: %q, want %s", spares, key, value, want)
 			}
 		}
 		if len(got.value) == 0 {
@@ -261,7 +261,7 @@ for _ in range(64):
 
 // TestStraysOfForks ends what has left the group, the session and the marker
 // of its fork behind.
-func TestStraysOfForks(t *testing.T) {
+func TestOrphansOfForks(t *testing.T) {
 	need(t, "memory limit", "process limit")
 	r := hostileService(t, 1)
 	defer func() { _ = r.Close() }()
@@ -287,9 +287,9 @@ out["done"] = "yes"
 	}
 }
 
-func TestColdWhereTheCageCannotHoldIt(t *testing.T) {
-	shut := confined()
-	r := prepared(t, written(t, hostile, shut))
+func TestColdWhereTheSandboxCannotHoldIt(t *testing.T) {
+	sb := confined()
+	r := prepared(t, written(t, hostile, sb))
 	defer func() { _ = r.Close() }()
 	pool := t.TempDir()
 	if err := os.WriteFile(filepath.Join(pool, "data.txt"), []byte("data"), 0o600); err != nil {

@@ -51,12 +51,12 @@ func cgroupsLeft() []string {
 }
 
 // confined is the cage of a service.
-func confined() *process.Cage {
-	return &process.Cage{Machine: machine(), Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
+func confined() *process.Sandbox {
+	return &process.Sandbox{Machine: machine(), Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
 }
 
 // each runs a test without a cage and in one.
-func each(t *testing.T, f func(t *testing.T, shut *process.Cage)) {
+func each(t *testing.T, f func(t *testing.T, sb *process.Sandbox)) {
 	t.Helper()
 	t.Run("open", func(t *testing.T) { f(t, nil) })
 	t.Run("caged", func(t *testing.T) { f(t, confined()) })
@@ -88,16 +88,16 @@ func inScratch(t testing.TB) string {
 }
 
 func TestWarm(t *testing.T) {
-	each(t, func(t *testing.T, shut *process.Cage) {
+	each(t, func(t *testing.T, sb *process.Sandbox) {
 		for name, python := range map[string]func(testing.TB) process.Python{
-			"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+			"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
 		} {
-			for standby, label := range map[int]string{0: ", forked when needed", 2: ", standing by"} {
+			for spares, label := range map[int]string{0: ", forked when needed", 2: ", standing by"} {
 				t.Run(name+label, func(t *testing.T) {
 					runnertest.Exercise(t, func(t *testing.T) runner.Runner {
 						return prepared(t, forkserver.Options{
-							Python: complete(t, python(t)), Dir: runnertest.PythonProbe(), Environment: base(), Standby: standby,
-							Cage: shut, Scratch: filepath.Dir(t.TempDir()),
+							Python: complete(t, python(t)), Dir: runnertest.PythonProbe(), Environment: base(), Spares: spares,
+							Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
 						})
 					})
 				})
@@ -115,7 +115,7 @@ func prepared(t testing.TB, o forkserver.Options) *forkserver.Runner {
 	}
 	if state := r.Program().State(); !state.Warm {
 		t.Fatalf("the service is not warm: %s", state.Reason)
-	} else if o.Cage != nil && !state.Caged {
+	} else if o.Sandbox != nil && !state.Sandboxed {
 		t.Fatal("the service is not confined")
 	}
 	return r

@@ -11,17 +11,17 @@ import (
 )
 
 // A Cage is what the processes of an execution are shut in.
-type Cage struct {
+type Sandbox struct {
 	Machine *sandbox.Machine
 	Policy  sandbox.Policy
 }
 
 // Confines tells whether there is a cage, and a machine to build it.
-func (c *Cage) Confines() bool { return c != nil && c.Machine.Confines() }
+func (c *Sandbox) Confines() bool { return c != nil && c.Machine.Confines() }
 
 // Around is the cage of a program with a working folder, without what each of
 // its executions has of its own; nil if there is none.
-func (c *Cage) Around(program Program, dir string) *Cage {
+func (c *Sandbox) Around(program Program, dir string) *Sandbox {
 	if !c.Confines() {
 		return nil
 	}
@@ -32,26 +32,26 @@ func (c *Cage) Around(program Program, dir string) *Cage {
 		p.Readable = append(p.Readable, dir...)
 		p.Hidden = slices.Concat(p.Hidden, []string{filepath.Join(dir[0], ".env")})
 	}
-	return &Cage{Machine: c.Machine, Policy: p}
+	return &Sandbox{Machine: c.Machine, Policy: p}
 }
 
 // around is the cage of one execution.
-func (c *Cage) around(r *Runner, job runner.Job, folder runner.Folder) *Cage {
-	shut := c.Around(r.Program, r.Dir)
-	if shut == nil {
+func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
+	sb := c.Around(r.Program, r.Dir)
+	if sb == nil {
 		return nil
 	}
-	p := &shut.Policy
+	p := &sb.Policy
 	for _, pool := range job.DataPools {
 		p.Readable = append(p.Readable, absolute(pool)...)
 	}
 	// The folder that holds them is not to be written: what lies beside them
 	// nobody would measure.
-	p.Given = slices.Concat(p.Given, absolute(folder.Input(), folder.DataPools()))
-	p.Scratch = slices.Concat(p.Scratch, absolute(folder.Temp(), folder.Home()))
-	p.Writable = slices.Concat(p.Writable, absolute(folder.Output()))
+	p.Inputs = slices.Concat(p.Inputs, absolute(dir.Input(), dir.DataPools()))
+	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp(), dir.Home()))
+	p.Writable = slices.Concat(p.Writable, absolute(dir.Output()))
 	p.Limits = bounds(p.Limits, job.Limits)
-	return shut
+	return sb
 }
 
 // bounds are the limits of a cage with those of a job, which count more.
@@ -101,18 +101,18 @@ func ReachedLimit(reached []string) runner.Limit {
 // CPUTime is how long the processors have worked for the process and its
 // children, as far as they are counted.
 func (p *Process) CPUTime() time.Duration {
-	if p.caged == nil {
+	if p.confined == nil {
 		return 0
 	}
-	return p.caged.CPUTime()
+	return p.confined.CPUTime()
 }
 
-func (p *Process) waitCaged() (Outcome, error) {
-	end, err := p.caged.Wait()
+func (p *Process) waitSandboxed() (Outcome, error) {
+	end, err := p.confined.Wait()
 	close(p.exited)
-	if !p.caged.Complete() {
-		p.tree.KillStraysSince(p.began)
+	if !p.confined.Complete() {
+		p.tree.KillOrphansSince(p.began)
 	}
 	p.pipes.Finish()
-	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached), Complete: p.caged.Complete()}, err
+	return Outcome{ExitCode: end.ExitCode, Signal: end.Signal, Limit: ReachedLimit(end.Reached), Complete: p.confined.Complete()}, err
 }

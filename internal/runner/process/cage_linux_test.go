@@ -9,30 +9,30 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-func caged(t *testing.T) *process.Cage {
+func confined(t *testing.T) *process.Sandbox {
 	t.Helper()
 	machine := sandbox.Detect(sandbox.Options{})
 	t.Cleanup(machine.Close)
-	return &process.Cage{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
+	return &process.Sandbox{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
 }
 
-func TestCagedPython(t *testing.T) {
-	shut := caged(t)
+func TestSandboxedPython(t *testing.T) {
+	sb := confined(t)
 	for name, program := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			runnertest.Exercise(t, func(t *testing.T) runner.Runner {
-				return &process.Runner{Program: program(t), Dir: runnertest.PythonProbe(), Environment: base(), Cage: shut}
+				return &process.Runner{Program: program(t), Dir: runnertest.PythonProbe(), Environment: base(), Sandbox: sb}
 			})
 		})
 	}
 }
 
-func TestCagedBinary(t *testing.T) {
-	shut := caged(t)
+func TestSandboxedBinary(t *testing.T) {
+	sb := confined(t)
 	probe := runnertest.BinaryProbe(t)
 	runnertest.Exercise(t, func(t *testing.T) runner.Runner {
-		return &process.Runner{Program: process.Binary{Path: probe}, Dir: t.TempDir(), Environment: base(), Cage: shut}
+		return &process.Runner{Program: process.Binary{Path: probe}, Dir: t.TempDir(), Environment: base(), Sandbox: sb}
 	})
 }

@@ -5,10 +5,10 @@ package process
 import "golang.org/x/sys/unix"
 
 // leastRoom is what a disk has left that is not full.
-const leastRoom = 1 << 20
+const minimumFree = 1 << 20
 
 // diskFull tells whether there is no room where a folder lies.
 func diskFull(dir string) bool {
 	var disk unix.Statfs_t
-	return unix.Statfs(dir, &disk) == nil && uint64(disk.Bavail)*uint64(disk.Bsize) < leastRoom //nolint:unconvert // they differ between systems
+	return unix.Statfs(dir, &disk) == nil && uint64(disk.Bavail)*uint64(disk.Bsize) < minimumFree //nolint:unconvert // they differ between systems
 }

@@ -36,27 +36,27 @@ func TestHostileLayers(t *testing.T) {
 }
 
 var (
-	layerTold = regexp.MustCompile(`layer ([a-z ]+): (true|false)`)
+	layerDocumented = regexp.MustCompile(`layer ([a-z ]+): (true|false)`)
 	// One that was skipped for another reason tells nothing.
-	assaultTold = regexp.MustCompile(`--- (?:(PASS): TestHostileBinary/(\S+)|SKIP: TestHostileBinary/(\S+) \([^)]*\)\n\s+\S+: not held)`)
+	assaultDocumented = regexp.MustCompile(`--- (?:(PASS): TestHostileBinary/(\S+)|SKIP: TestHostileBinary/(\S+) \([^)]*\)\n\s+\S+: not held)`)
 )
 
 // ordinaryOf reads the output of the tests run by such a user. Nothing is
 // learned where the kernel refuses ordinary users what the page presumes.
 func ordinaryOf(text string) ordinary {
 	seen := ordinary{}
-	for _, told := range layerTold.FindAllStringSubmatch(text, -1) {
-		seen[told[1]] = map[string]string{"true": "yes", "false": "no"}[told[2]]
-		if strings.HasSuffix(told[1], " limit") {
-			seen[told[1]] = delegated
+	for _, documented := range layerDocumented.FindAllStringSubmatch(text, -1) {
+		seen[documented[1]] = map[string]string{"true": "yes", "false": "no"}[documented[2]]
+		if strings.HasSuffix(documented[1], " limit") {
+			seen[documented[1]] = delegated
 		}
 	}
-	for _, told := range assaultTold.FindAllStringSubmatch(text, -1) {
+	for _, documented := range assaultDocumented.FindAllStringSubmatch(text, -1) {
 		for _, a := range runnertest.Assaults() {
 			switch strings.ReplaceAll(a.Name, " ", "_") {
-			case told[2]:
+			case documented[2]:
 				seen["attack "+a.Name] = "yes"
-			case told[3]:
+			case documented[3]:
 				seen["attack "+a.Name] = "no"
 			}
 		}

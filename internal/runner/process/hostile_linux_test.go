@@ -31,7 +31,7 @@ func TestHostilePython(t *testing.T) {
 		t.Skip("TestHostileBorrowedPython does it")
 	}
 	for name, program := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.KitPython, "published kit": runnertest.PublishedPython,
+		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "published kit" && os.Getenv(everything) == "" {
@@ -66,7 +66,7 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	}
 	machine := sandbox.Detect(sandbox.Options{})
 	t.Cleanup(machine.Close)
-	shut := &process.Cage{Machine: machine, Policy: sandbox.Policy{
+	sb := &process.Sandbox{Machine: machine, Policy: sandbox.Policy{
 		Hidden: []string{data}, Readable: environment, Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256},
 	}}
 	env := base()
@@ -76,7 +76,7 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	runnertest.Attack(t, runnertest.Target{
 		Machine: machine, Hidden: hidden, Locked: append([]string{workspace}, environment...),
 		Open: func(*testing.T) runner.Runner {
-			return &process.Runner{Program: program, Dir: workspace, Environment: env, Cage: shut}
+			return &process.Runner{Program: program, Dir: workspace, Environment: env, Sandbox: sb}
 		},
 	})
 }
@@ -106,7 +106,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests, probe := filepath.Join(home, "tests"), filepath.Join(home, "probe")
-	kits := filepath.Join(home, "kits")
+	sdks := filepath.Join(home, "kits")
 	for target, source := range map[string]string{tests: self, probe: runnertest.BinaryProbe(t)} {
 		program, err := os.ReadFile(source)
 		if err == nil {
@@ -116,20 +116,20 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, python := range map[string]process.Python{"ours": runnertest.KitPython(t), "published": runnertest.PublishedPython(t)} {
+	for name, python := range map[string]process.Python{"ours": runnertest.SDKPython(t), "published": runnertest.PublishedPython(t)} {
 		installed, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(python.Interpreter)), "lib", "python3.*", "site-packages"))
 		if err != nil || len(installed) != 1 {
 			t.Fatalf("%q, %v", installed, err)
 		}
-		if err := os.CopyFS(filepath.Join(kits, name, filepath.Base(filepath.Dir(installed[0]))), os.DirFS(installed[0])); err != nil {
+		if err := os.CopyFS(filepath.Join(sdks, name, filepath.Base(filepath.Dir(installed[0]))), os.DirFS(installed[0])); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(kits, "probe"), os.DirFS(runnertest.PythonProbe())); err != nil {
+	if err := os.CopyFS(filepath.Join(sdks, "probe"), os.DirFS(runnertest.PythonProbe())); err != nil {
 		t.Fatal(err)
 	}
 	// Else they are compiled anew for each execution.
-	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", kits).Run()
+	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", sdks).Run()
 	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	cmd.Dir = home
 	cmd.Env = []string{
 		"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin",
-		probeVariable + "=" + probe, kitsVariable + "=" + kits,
+		probeVariable + "=" + probe, sdksVariable + "=" + sdks,
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	text, err := cmd.CombinedOutput()
@@ -170,23 +170,23 @@ func giveTo(dir string, uid int) error {
 
 // kitsVariable names the folder in which root has put the kits and the probe
 // in Python.
-const kitsVariable = "QHUBCTL_TEST_KITS"
+const sdksVariable = "QHUBCTL_TEST_KITS"
 
 // TestHostileBorrowedPython is attacked in Python where the interpreter of the
 // system must do, as that of the tests may be another user's.
 func TestHostileBorrowedPython(t *testing.T) {
-	kits := os.Getenv(kitsVariable)
-	if kits == "" {
+	sdks := os.Getenv(sdksVariable)
+	if sdks == "" {
 		t.Skip("TestHostilePython does it")
 	}
-	for _, kit := range []string{"ours", "published"} {
-		t.Run(kit, func(t *testing.T) {
-			python, packages := borrowed(t, filepath.Join(kits, kit))
+	for _, sdk := range []string{"ours", "published"} {
+		t.Run(sdk, func(t *testing.T) {
+			python, packages := borrowed(t, filepath.Join(sdks, sdk))
 			launcher := filepath.Join(t.TempDir(), "launcher.py")
 			if err := os.WriteFile(launcher, process.LauncherSource, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			attack(t, filepath.Join(kits, "probe"),
+			attack(t, filepath.Join(sdks, "probe"),
 				process.Python{Interpreter: python, Entrypoint: "src.program:run", Launcher: launcher, Describer: launcher}, packages)
 		})
 	}
@@ -194,9 +194,9 @@ func TestHostileBorrowedPython(t *testing.T) {
 
 // borrowed finds an interpreter of the system for the packages of a kit, which
 // are for one version of Python.
-func borrowed(t *testing.T, kit string) (interpreter, packages string) {
+func borrowed(t *testing.T, sdk string) (interpreter, packages string) {
 	t.Helper()
-	versions, err := os.ReadDir(kit)
+	versions, err := os.ReadDir(sdk)
 	if err != nil || len(versions) != 1 {
 		t.Fatalf("%v, %v", versions, err)
 	}
@@ -204,5 +204,5 @@ func borrowed(t *testing.T, kit string) (interpreter, packages string) {
 	if _, err := os.Stat(interpreter); err != nil {
 		t.Skipf("needs a %s that this user can run: %v", versions[0].Name(), err)
 	}
-	return interpreter, filepath.Join(kit, versions[0].Name())
+	return interpreter, filepath.Join(sdk, versions[0].Name())
 }

@@ -11,31 +11,31 @@ import (
 // lastWords are the end of what an execution has printed. Some limits the
 // system only tells the service itself, which in any language ends with the
 // system's words for it.
-type lastWords struct{ out, err *tail }
+type outputTail struct{ out, err *tail }
 
 // tailSize is room for the report of an exception, or of a panic.
 const tailSize = 16 << 10
 
 // newLastWords listens to what a job prints. One without such limits is left
 // alone.
-func newLastWords(job *runner.Job) lastWords {
+func newOutputTail(job *runner.Job) outputTail {
 	if job.Limits.OpenFiles == 0 && job.Limits.Temp == 0 {
-		return lastWords{}
+		return outputTail{}
 	}
-	said := lastWords{&tail{to: job.Stdout}, &tail{to: job.Stderr}}
+	said := outputTail{&tail{to: job.Stdout}, &tail{to: job.Stderr}}
 	job.Stdout, job.Stderr = said.out, said.err
 	return said
 }
 
 // limit is what a failed execution has had too little of, by its own words.
-func (l lastWords) limit(exit Outcome, limits runner.Limits, folder runner.Folder) runner.Limit {
+func (l outputTail) limit(exit Outcome, limits runner.Limits, dir runner.Dir) runner.Limit {
 	said := func(words string) bool { return l.out.says(words) || l.err.says(words) }
 	switch {
 	case limits.CPUTime > 0 && exit.Signal == "SIGXCPU":
 		return runner.CPUTimeLimit
 	case limits.OpenFiles > 0 && said("oo many open files"):
 		return runner.OpenFilesLimit
-	case limits.Temp > 0 && said("o space left on device") && !diskFull(folder.Root()):
+	case limits.Temp > 0 && said("o space left on device") && !diskFull(dir.Root()):
 		return runner.TempLimit
 	default:
 		return runner.NoLimit
@@ -43,7 +43,7 @@ func (l lastWords) limit(exit Outcome, limits runner.Limits, folder runner.Folde
 }
 
 // clear wipes what was kept: it has not been masked.
-func (l lastWords) clear() {
+func (l outputTail) clear() {
 	for _, t := range []*tail{l.out, l.err} {
 		if t != nil {
 			t.clear()
@@ -71,8 +71,8 @@ func (t *tail) keep(b []byte) {
 		t.end = make([]byte, 0, tailSize)
 	}
 	b = b[max(0, len(b)-tailSize):]
-	if over := len(t.end) + len(b) - tailSize; over > 0 {
-		t.end = t.end[:copy(t.end, t.end[over:])]
+	if rest := len(t.end) + len(b) - tailSize; rest > 0 {
+		t.end = t.end[:copy(t.end, t.end[rest:])]
 	}
 	t.end = append(t.end, b...)
 }

@@ -38,9 +38,9 @@ type Command struct {
 	Stdin *os.File
 	// Mark is what the processes of this execution are recognised by; empty
 	// takes one at random. See [EndStrays].
-	Mark string
+	Tag string
 	// Cage is what the process is shut in; nil: nothing.
-	Cage *Cage
+	Sandbox *Sandbox
 }
 
 // A Secret is the value of one parameter and the variable that carries it.
@@ -62,14 +62,14 @@ type Outcome struct {
 // A Process that runs. Wait must be called, once; Stop may be called by any
 // goroutine.
 type Process struct {
-	cmd    *exec.Cmd
-	cage   *Cage
-	caged  *sandbox.Caged // nil if there is none
-	tree   Tree
-	began  time.Time
-	pipes  *Pipes
-	exited chan struct{}
-	stop   sync.Once
+	cmd      *exec.Cmd
+	sandbox  *Sandbox
+	confined *sandbox.Process // nil if there is none
+	tree     Tree
+	began    time.Time
+	pipes    *Pipes
+	exited   chan struct{}
+	stop     sync.Once
 
 	mu     sync.Mutex
 	reaped bool // the number of the process may be another's by now
@@ -91,30 +91,30 @@ func Start(c Command, secrets []Secret) (*Process, error) {
 // EndStrays ends the processes that executions with these marks have left
 // behind, such as when the program that started them was killed. Where the
 // system does not show the environment of a process, it ends none.
-func EndStrays(marks ...string) {
-	markers := make([]string, len(marks))
-	for i, mark := range marks {
-		markers[i] = Marker(mark)
+func KillOrphans(tags ...string) {
+	variables := make([]string, len(tags))
+	for i, tag := range tags {
+		variables[i] = TagVariable(tag)
 	}
-	killMarked(markers...)
+	killTagged(variables...)
 }
 
 // treeMarker is a variable that every process of a tree inherits.
-const treeMarker = "QHUBCTL_EXECUTION"
+const tagName = "QHUBCTL_EXECUTION"
 
 // Marker is the variable, as NAME=value, that marks the processes of an
 // execution.
-func Marker(mark string) string { return treeMarker + "=" + mark }
+func TagVariable(tag string) string { return tagName + "=" + tag }
 
 func newProcess(c Command) *Process {
 	p := &Process{
-		cmd:    exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
-		cage:   c.Cage,
-		tree:   Tree{Marker: Marker(cmp.Or(c.Mark, uuid.NewString()))},
-		exited: make(chan struct{}),
+		cmd:     exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
+		sandbox: c.Sandbox,
+		tree:    Tree{TagVariable: TagVariable(cmp.Or(c.Tag, uuid.NewString()))},
+		exited:  make(chan struct{}),
 	}
 	p.cmd.Dir = c.Dir
-	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.Marker)
+	p.cmd.Env = append(append(make([]string, 0, len(c.Env)+4), c.Env...), p.tree.TagVariable)
 	if c.Stdin != nil {
 		p.cmd.Stdin = c.Stdin
 	}
@@ -140,12 +140,12 @@ func (p *Process) start(stdout, stderr io.Writer) error {
 
 func (p *Process) startCommand() error {
 	p.began = time.Now()
-	if p.cage.Confines() {
+	if p.sandbox.Confines() {
 		var err error
-		if p.caged, err = p.cage.Machine.Start(p.cmd, p.cage.Policy); err != nil {
+		if p.confined, err = p.sandbox.Machine.Start(p.cmd, p.sandbox.Policy); err != nil {
 			return err
 		}
-		p.tree.Pid = p.caged.Pid()
+		p.tree.Pid = p.confined.Pid()
 		return nil
 	}
 	if err := startTied(p.cmd); err != nil {
@@ -162,9 +162,9 @@ func (p *Process) Pid() int { return p.tree.Pid }
 // ends them after the grace time. It returns at once; later calls kill at
 // once.
 func (p *Process) Stop(signal os.Signal, grace time.Duration) {
-	asked := false
+	requested := false
 	p.stop.Do(func() {
-		asked = true
+		requested = true
 		p.signal(signal)
 		go func() {
 			timer := time.NewTimer(grace)
@@ -176,14 +176,14 @@ func (p *Process) Stop(signal os.Signal, grace time.Duration) {
 			}
 		}()
 	})
-	if !asked {
+	if !requested {
 		p.signal(os.Kill)
 	}
 }
 
 func (p *Process) signal(signal os.Signal) {
-	if p.caged != nil {
-		p.caged.Stop(signal)
+	if p.confined != nil {
+		p.confined.Stop(signal)
 		return
 	}
 	p.mu.Lock()
@@ -215,11 +215,11 @@ func (p *Process) reap() error {
 // Wait waits for the end of the process, ends what is left of its tree, and
 // returns when all of its output has been written.
 func (p *Process) Wait() (Outcome, error) {
-	if p.caged != nil {
-		return p.waitCaged()
+	if p.confined != nil {
+		return p.waitSandboxed()
 	}
 	err := p.reap()
-	p.tree.KillStraysSince(p.began)
+	p.tree.KillOrphansSince(p.began)
 	p.pipes.Finish()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {

@@ -141,7 +141,7 @@ func TestOutcome(t *testing.T) {
 
 // What a process leaves behind ends with it: in its group, in a session of its
 // own, and without a parent.
-func TestStraysEndWithTheProcess(t *testing.T) {
+func TestOrphansEndWithTheProcess(t *testing.T) {
 	t.Parallel()
 	out := newLines()
 	p, goOn := shell(t, `
@@ -158,7 +158,7 @@ read _ <go`, out)
 }
 
 // A process that has left, and holds the output open, does not hold up Wait.
-func TestWaitDoesNotWaitForStrays(t *testing.T) {
+func TestWaitDoesNotWaitForOrphans(t *testing.T) {
 	t.Parallel()
 	out := newLines()
 	p, goOn := shell(t, `env -i setsid sh -c 'echo $$; exec sleep 600' & read _ <go; echo last`, out)

@@ -30,7 +30,7 @@ type Runner struct {
 	// Cage is what executions are shut in; nil: nothing. The folder of an
 	// execution, the working folder but for its .env, the program and the data
 	// pools are added to its policy.
-	Cage *Cage
+	Sandbox *Sandbox
 }
 
 // Close has nothing to give back.
@@ -38,16 +38,16 @@ func (r *Runner) Close() error { return nil }
 
 // Start implements [runner.Runner].
 func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) {
-	folder, err := prepare(job)
+	dir, err := prepare(job)
 	if err != nil {
 		return nil, err
 	}
-	said := newLastWords(&job)
-	e, err := r.Program.Start(r.Command(job, folder), false)
+	said := newOutputTail(&job)
+	e, err := r.Program.Start(r.Command(job, dir), false)
 	if err != nil {
-		return nil, errors.Join(err, folder.Remove())
+		return nil, errors.Join(err, dir.Remove())
 	}
-	x := &run{execution: e, folder: folder, folders: job.Folders, limits: job.Limits, said: said}
+	x := &run{execution: e, dir: dir, dirs: job.DirPool, limits: job.Limits, said: said}
 	x.watch()
 	// A program that takes no orders would keep this waiting.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
@@ -58,59 +58,59 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	if err != nil {
 		e.Stop(os.Kill, 0)
 		_, waited := x.Wait()
-		return nil, errors.Join(err, waited, folder.Remove())
+		return nil, errors.Join(err, waited, dir.Remove())
 	}
 	return x, nil
 }
 
 // prepare lays out all that the service finds when it starts.
-func prepare(job runner.Job) (runner.Folder, error) {
-	var folder runner.Folder
+func prepare(job runner.Job) (runner.Dir, error) {
+	var dir runner.Dir
 	var err error
-	if job.Folders != nil {
-		folder, err = job.Folders.Take(job.Inputs)
+	if job.DirPool != nil {
+		dir, err = job.DirPool.Get(job.Inputs)
 	} else {
-		folder, err = runner.NewFolder(job.Scratch)
+		dir, err = runner.NewDir(job.Scratch)
 	}
 	if err != nil {
-		return folder, err
+		return dir, err
 	}
-	if job.Folders == nil {
-		err = folder.WriteInputs(job.Inputs)
+	if job.DirPool == nil {
+		err = dir.WriteInputs(job.Inputs)
 	}
-	for parameter, dir := range job.DataPools {
+	for parameter, pool := range job.DataPools {
 		if err == nil {
-			err = folder.LinkDataPool(parameter, dir)
+			err = dir.LinkDataPool(parameter, pool)
 		}
 	}
 	if err != nil {
-		return folder, errors.Join(err, folder.Remove())
+		return dir, errors.Join(err, dir.Remove())
 	}
-	return folder, nil
+	return dir, nil
 }
 
 // Command is how the process of an execution is started that has this folder.
-func (r *Runner) Command(job runner.Job, folder runner.Folder) Command {
+func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 	env := make(runner.Environment, len(r.Environment)+8)
 	maps.Copy(env, r.Environment)
-	env.Place(folder)
-	env["HOME"] = folder.Home()
+	env.Place(dir)
+	env["HOME"] = dir.Home()
 	if runtime.GOOS == "windows" {
-		env["USERPROFILE"] = folder.Home()
+		env["USERPROFILE"] = dir.Home()
 	}
 	return Command{
-		Dir: r.Dir, Env: env.List(), Stdout: job.Stdout, Stderr: job.Stderr, Mark: string(job.ID),
-		Cage: r.Cage.around(r, job, folder),
+		Dir: r.Dir, Env: env.List(), Stdout: job.Stdout, Stderr: job.Stderr, Tag: string(job.ID),
+		Sandbox: r.Sandbox.around(r, job, dir),
 	}
 }
 
 // run is an execution with its folder and its limits.
 type run struct {
 	execution Execution
-	folder    runner.Folder
-	folders   *runner.Folders // nil: it is removed
+	dir       runner.Dir
+	dirs      *runner.DirPool // nil: it is removed
 	limits    runner.Limits
-	said      lastWords
+	said      outputTail
 
 	mu      sync.Mutex
 	outcome runner.Outcome // but for the exit
@@ -132,7 +132,7 @@ func (x *run) watch() {
 
 // measureUse looks at the output and the processors' time, and again later.
 func (x *run) measureUse() {
-	limit := x.folder.Exceeded(x.limits)
+	limit := x.dir.Exceeded(x.limits)
 	if counted, ok := x.execution.(interface{ CPUTime() time.Duration }); ok &&
 		x.limits.CPUTime > 0 && counted.CPUTime() >= x.limits.CPUTime {
 		limit = runner.CPUTimeLimit
@@ -185,7 +185,7 @@ func (x *run) Wait() (runner.Outcome, error) {
 	if failed := exit.ExitCode != 0; (failed || exit.Limit == runner.CPUTimeLimit) && outcome.Limit == runner.NoLimit && !outcome.Stopped {
 		outcome.Limit = exit.Limit
 		if outcome.Limit == runner.NoLimit {
-			outcome.Limit = x.said.limit(exit, x.limits, x.folder)
+			outcome.Limit = x.said.limit(exit, x.limits, x.dir)
 		}
 	}
 	x.said.clear()
@@ -193,13 +193,13 @@ func (x *run) Wait() (runner.Outcome, error) {
 		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
 	}
 	if outcome.Limit == runner.NoLimit {
-		outcome.Limit = x.folder.Exceeded(x.limits)
+		outcome.Limit = x.dir.Exceeded(x.limits)
 	}
 	return outcome, nil
 }
 
 // Output implements [runner.Run].
-func (x *run) Output() (*runner.Output, error) { return x.folder.OpenOutput() }
+func (x *run) Output() (*runner.Output, error) { return x.dir.OpenOutput() }
 
 // Close implements [runner.Run].
 func (x *run) Close() error {
@@ -208,12 +208,12 @@ func (x *run) Close() error {
 		gone = parting.Gone()
 	}
 	switch {
-	case x.folders != nil && x.alone && gone != nil:
-		return x.folders.GiveWhen(gone, x.folder)
-	case x.folders != nil && x.alone:
-		return x.folders.Give(x.folder)
+	case x.dirs != nil && x.alone && gone != nil:
+		return x.dirs.PutWhen(gone, x.dir)
+	case x.dirs != nil && x.alone:
+		return x.dirs.Put(x.dir)
 	case gone != nil:
 		<-gone
 	}
-	return x.folder.Remove()
+	return x.dir.Remove()
 }

@@ -12,12 +12,12 @@ func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 
 // KillStrays does nothing: macOS shows the environment of a process to none
 // but its debugger. Children that leave the group survive here.
-func (t Tree) KillStrays() {}
+func (t Tree) KillOrphans() {}
 
 // KillStraysSince does as much.
-func (t Tree) KillStraysSince(time.Time) {}
+func (t Tree) KillOrphansSince(time.Time) {}
 
 // awaitExit cannot wait without reaping here.
 func awaitExit(int) bool { return false }
 
-func killMarked(...string) {}
+func killTagged(...string) {}

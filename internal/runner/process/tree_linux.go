@@ -65,15 +65,15 @@ func awaitExit(pid int) bool {
 // the marker in the environment block they were started with, wherever in the
 // tree of processes they are now. A process that hides from this on purpose
 // is a matter for a sandbox.
-func (t Tree) KillStrays() { killMarked(t.Marker) }
+func (t Tree) KillOrphans() { killTagged(t.TagVariable) }
 
 // KillStraysSince is KillStrays for a tree that began at a time.
-func (t Tree) KillStraysSince(began time.Time) {
-	killAmong(func() numbers { return givenSince(t.Pid, began) }, t.Marker)
+func (t Tree) KillOrphansSince(began time.Time) {
+	killAmong(func() numbers { return givenSince(t.Pid, began) }, t.TagVariable)
 }
 
 // killMarked ends all processes that carry one of the markers.
-func killMarked(markers ...string) { killAmong(func() numbers { return all }, markers...) }
+func killTagged(variables ...string) { killAmong(func() numbers { return all }, variables...) }
 
 // numbers are those of processes, from the first to the last.
 type numbers struct{ first, last int }
@@ -99,9 +99,9 @@ func givenSince(pid int, began time.Time) numbers {
 }
 
 // killAmong ends all processes with some numbers that carry one of the markers.
-func killAmong(given func() numbers, markers ...string) {
+func killAmong(given func() numbers, variables ...string) {
 	for range 20 { // a stray may fork while it is looked for
-		found, unsure := killMarkedOnce(given(), markers)
+		found, unsure := killMarkedOnce(given(), variables)
 		switch {
 		case found:
 		case unsure:
@@ -114,9 +114,9 @@ func killAmong(given func() numbers, markers ...string) {
 
 // KillStraysAmong is KillStrays for where they can only be some processes. It
 // reports whether it has ended any.
-func (t Tree) KillStraysAmong(pids []int) (found bool) {
+func (t Tree) KillOrphansAmong(pids []int) (found bool) {
 	for _, pid := range pids {
-		found = kill(pid, []string{t.Marker}) || found
+		found = kill(pid, []string{t.TagVariable}) || found
 	}
 	return found
 }
@@ -124,7 +124,7 @@ func (t Tree) KillStraysAmong(pids []int) (found bool) {
 // killMarkedOnce reports whether it has killed any, and whether there were
 // processes in the middle of an exec: those show no environment for a moment,
 // when whoever started them may think that they run.
-func killMarkedOnce(given numbers, markers []string) (found, unsure bool) {
+func killMarkedOnce(given numbers, variables []string) (found, unsure bool) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return false, false
@@ -138,9 +138,9 @@ func killMarkedOnce(given numbers, markers []string) (found, unsure bool) {
 		if err != nil || pid == os.Getpid() || pid < given.first || pid > given.last {
 			continue
 		}
-		switch marked, empty := isMarked(pid, markers); {
+		switch marked, empty := isMarked(pid, variables); {
 		case marked:
-			found = kill(pid, markers) || found
+			found = kill(pid, variables) || found
 		case empty:
 			unsure = unsure || isNew(pid)
 		}
@@ -150,14 +150,14 @@ func killMarkedOnce(given numbers, markers []string) (found, unsure bool) {
 
 // isMarked looks at the environment block of a process, whose entries end
 // with NUL.
-func isMarked(pid int, markers []string) (marked, empty bool) {
+func isMarked(pid int, variables []string) (marked, empty bool) {
 	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {
 		return false, false
 	}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		if bytes.HasPrefix(entry, []byte(treeMarker+"=")) {
-			return slices.Contains(markers, string(entry)), false
+		if bytes.HasPrefix(entry, []byte(tagName+"=")) {
+			return slices.Contains(variables, string(entry)), false
 		}
 	}
 	return false, len(environ) == 0
@@ -187,13 +187,13 @@ func isNew(pid int) bool {
 // kill kills through a descriptor of the process, and only after another look:
 // its number may have gone to another process meanwhile. It returns when the
 // process has ended.
-func kill(pid int, markers []string) bool {
+func kill(pid int, variables []string) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if marked, _ := isMarked(pid, markers); !marked || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+	if marked, _ := isMarked(pid, variables); !marked || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
 		return false
 	}
 	awaitKilled(fd)

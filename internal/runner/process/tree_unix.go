@@ -12,8 +12,8 @@ import (
 // A Tree is the processes of one execution: the group that pid leads, and what
 // has left the group but carries the marker.
 type Tree struct {
-	Pid    int
-	Marker string
+	Pid         int
+	TagVariable string
 }
 
 // Signal reaches the group, or the process alone that has not made it yet.

@@ -9,8 +9,8 @@ import (
 
 // A Tree is the process alone: Windows has no groups that a signal reaches.
 type Tree struct {
-	Pid    int
-	Marker string
+	Pid         int
+	TagVariable string
 }
 
 func ownGroup() *syscall.SysProcAttr {
@@ -28,14 +28,14 @@ func (t Tree) Signal(os.Signal) {
 }
 
 // KillStrays does nothing: there is no way to find them here.
-func (t Tree) KillStrays() {}
+func (t Tree) KillOrphans() {}
 
 // KillStraysSince does as much.
-func (t Tree) KillStraysSince(time.Time) {}
+func (t Tree) KillOrphansSince(time.Time) {}
 
 func signalName(*os.ProcessState) string { return "" }
 
 // awaitExit cannot wait without reaping here.
 func awaitExit(int) bool { return false }
 
-func killMarked(...string) {}
+func killTagged(...string) {}

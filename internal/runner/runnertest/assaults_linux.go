@@ -43,7 +43,7 @@ func Assaults() []Assault {
 		{"a huge result", nil, hugeResult, "ended by the output limit, within one file at once"},
 		{"a sparse result", nil, sparseResult, "its size counts, not its blocks"},
 		{"a result nobody may look into", nil, closet, "counts as too much"},
-		{"folders without end", nil, deepFolders, "counts as too much; removed all the same"},
+		{"folders without end", nil, deepDirs, "counts as too much; removed all the same"},
 		{"files without end", nil, manyFiles, "ended at 10,000"},
 		{"odd names", nil, oddNames, "are kept, as UTF-8; quoted in the log"},
 		{"clock, priority and limits", []string{"privileges", "syscalls|user"}, machine, "refused"},
@@ -76,7 +76,7 @@ func memoryBomb(t *testing.T, s *siege) {
 
 func diskFiller(t *testing.T, s *siege) {
 	const bound = 8 * mebi
-	if s.Common {
+	if s.SharedTmp {
 		e := s.end(t, s.attack("litter", count(2*bound), limits(runner.Limits{Temp: bound})))
 		if e.Limit != runner.TempLimit {
 			t.Errorf("%+v", e.Outcome)
@@ -191,8 +191,8 @@ func otherProcesses(t *testing.T, s *siege) {
 	awaitReady(t, neighbour)
 	s.neighbourOf(t, other, neighbour, func() {
 		numbers := []string{strconv.Itoa(os.Getpid()), strconv.Itoa(os.Getppid())}
-		for _, folder := range processesOf(t, neighbour) {
-			numbers = append(numbers, filepath.Base(folder))
+		for _, dir := range processesOf(t, neighbour) {
+			numbers = append(numbers, filepath.Base(dir))
 		}
 		numbers = slices.DeleteFunc(numbers, func(number string) bool {
 			n, err := strconv.Atoi(number)
@@ -210,18 +210,18 @@ func otherFiles(t *testing.T, s *siege) {
 	other := s.start(t, neighbour)
 	awaitReady(t, neighbour)
 	s.neighbourOf(t, other, neighbour, func() {
-		folders, err := filepath.Glob(filepath.Join(s.scratch, "*", "input", "*"))
-		if err != nil || len(folders) == 0 {
+		dirs, err := filepath.Glob(filepath.Join(s.scratch, "*", "input", "*"))
+		if err != nil || len(dirs) == 0 {
 			t.Fatalf("the folder of the neighbour is empty: %v", err)
 		}
-		places, err := json.Marshal(map[string][]string{"hidden": append(folders, s.Hidden...), "locked": s.Locked})
+		places, err := json.Marshal(map[string][]string{"hidden": append(dirs, s.Hidden...), "locked": s.Locked})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var landlocked []string
 		if !s.held("filesystem") { // of Landlock, modes are no business
-			for _, folder := range s.Locked {
-				landlocked = append(landlocked, "chmod "+folder)
+			for _, dir := range s.Locked {
+				landlocked = append(landlocked, "chmod "+dir)
 			}
 		}
 		refused(t, s.answers(t, s.attack("files", text(string(places)))), landlocked...)
@@ -289,7 +289,7 @@ func closet(t *testing.T, s *siege) {
 
 // deepFolders has paths that are longer than paths may be, and more folders in
 // each other than this process may have files open.
-func deepFolders(t *testing.T, s *siege) {
+func deepDirs(t *testing.T, s *siege) {
 	if e := s.end(t, s.attack("deep", count(25_000), limits(small))); e.Limit != runner.OutputLimit {
 		t.Errorf("%+v", e.Outcome)
 	}
@@ -323,7 +323,7 @@ func messages(t *testing.T, s *siege) {
 		but = append(but, "socket")
 	}
 	while := but
-	if s.Common {
+	if s.SharedTmp {
 		while = append(while, "shm", "tmp")
 	}
 	refused(t, s.answers(t, s.attack("find", text(name))), while...)

@@ -26,7 +26,7 @@ type Target struct {
 	// Common says that executions have /tmp and /dev/shm in common as long as
 	// one of them runs, as forks of one process do, and their temporary files
 	// are measured.
-	Common bool
+	SharedTmp bool
 }
 
 // An Assault is one thing that a hostile service tries.

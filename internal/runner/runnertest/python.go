@@ -17,13 +17,13 @@ import (
 )
 
 // publishedKit is the kit that services were written for before ours.
-const publishedKit = "qhub-commons==1.2.2"
+const upstreamSDK = "qhub-commons==1.2.2"
 
 // KitPython says how to run the service in dir, entrypoint src.program:run,
 // with our kit. The environment is made once and kept in the user's cache.
-func KitPython(t testing.TB) process.Python {
+func SDKPython(t testing.TB) process.Python {
 	t.Helper()
-	return python(t, KitEnvironment)
+	return python(t, SDKEnvironment)
 }
 
 // PublishedPython is KitPython with the published kit.
@@ -33,10 +33,10 @@ func PublishedPython(t testing.TB) process.Python {
 }
 
 // KitPythonOf is KitPython with another interpreter.
-func KitPythonOf(t testing.TB, interpreter string) process.Python {
+func SDKPythonOf(t testing.TB, interpreter string) process.Python {
 	t.Helper()
 	return python(t, func() (string, error) {
-		file, err := KitWheel()
+		file, err := SDKWheel()
 		if err != nil {
 			return "", err
 		}
@@ -69,8 +69,8 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 
 // KitEnvironment is the folder of an environment with our kit, made once and
 // kept in the user's cache.
-var KitEnvironment = sync.OnceValues(func() (string, error) {
-	file, err := KitWheel()
+var SDKEnvironment = sync.OnceValues(func() (string, error) {
+	file, err := SDKWheel()
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +79,7 @@ var KitEnvironment = sync.OnceValues(func() (string, error) {
 
 // KitWheel is the file of our kit, for environments that have more than that.
 // It stays where it is: for another path, an environment is made anew.
-var KitWheel = sync.OnceValues(func() (string, error) {
+var SDKWheel = sync.OnceValues(func() (string, error) {
 	wheel, err := sdk.PythonWheel()
 	if err != nil {
 		return "", err
@@ -100,4 +100,4 @@ var KitWheel = sync.OnceValues(func() (string, error) {
 })
 
 // PublishedEnvironment is KitEnvironment with the published kit.
-var PublishedEnvironment = sync.OnceValues(func() (string, error) { return testenv.Venv("published", publishedKit) })
+var PublishedEnvironment = sync.OnceValues(func() (string, error) { return testenv.Venv("published", upstreamSDK) })

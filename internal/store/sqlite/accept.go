@@ -13,7 +13,7 @@ import (
 )
 
 // Accept implements [store.Store].
-func (s *Store) Accept(ctx context.Context, a store.Acceptance) (accepted store.Accepted, err error) {
+func (s *Store) Accept(ctx context.Context, a store.NewExecution) (accepted store.Accepted, err error) {
 	if err := a.Validate(); err != nil {
 		return store.Accepted{}, err
 	}
@@ -31,7 +31,7 @@ func (s *Store) Accept(ctx context.Context, a store.Acceptance) (accepted store.
 	return accepted, nil
 }
 
-func accept(t *tx, a store.Acceptance, tags string) (store.Accepted, error) {
+func accept(t *tx, a store.NewExecution, tags string) (store.Accepted, error) {
 	if a.Idempotency != nil {
 		seen, err := replay(t, a.Execution.ServiceID, a.Idempotency)
 		if err == nil || !errors.Is(err, store.ErrNotFound) {
@@ -55,7 +55,7 @@ func accept(t *tx, a store.Acceptance, tags string) (store.Accepted, error) {
 		return store.Accepted{}, err
 	}
 	if claim {
-		t.w.leased.note(e)
+		t.w.leased.add(e)
 	}
 	t.queue = !claim
 	t.changed = append(t.changed, e.ID)
@@ -79,7 +79,7 @@ func replay(t *tx, serviceID string, i *store.Idempotency) (store.Accepted, erro
 
 // place decides whether a new execution is claimed at once, and if not, that
 // there is room for it to wait.
-func place(t *tx, a store.Acceptance) (claim bool, err error) {
+func place(t *tx, a store.NewExecution) (claim bool, err error) {
 	if a.Claim == nil && a.Queue == (store.QueueLimit{}) {
 		return false, nil
 	}
@@ -108,7 +108,7 @@ func place(t *tx, a store.Acceptance) (claim bool, err error) {
 }
 
 // insert writes an execution and all that comes with it.
-func insert(t *tx, a store.Acceptance, e execution.Execution, tags string, owner, lease any) error {
+func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, owner, lease any) error {
 	var seq int64
 	err := t.row(insertExecution, []any{
 		string(e.ID), e.ServiceID, e.ServiceRevision, string(e.Type), micros(t.now), tags,

@@ -41,7 +41,7 @@ func fill(b *testing.B, s store.Store, n int) {
 	b.Helper()
 	inParallel(64, n, func() {
 		e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
-		_, err := s.Accept(b.Context(), store.Acceptance{Execution: e, Request: []byte(`{"data":1}`)})
+		_, err := s.Accept(b.Context(), store.NewExecution{Execution: e, Request: []byte(`{"data":1}`)})
 		if err == nil {
 			_, err = s.Cancel(b.Context(), e.ID)
 		}
@@ -88,7 +88,7 @@ func BenchmarkAccept(b *testing.B) {
 		for _, callers := range []int{1, 16} {
 			b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 				inParallel(callers, b.N, func() {
-					_, err := s.Accept(b.Context(), store.Acceptance{
+					_, err := s.Accept(b.Context(), store.NewExecution{
 						Execution: execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed},
 						Request:   request, Secrets: sealed, Queue: store.QueueLimit{PerService: 10_000_000, Total: 10_000_000},
 					})
@@ -105,7 +105,7 @@ func BenchmarkAccept(b *testing.B) {
 func BenchmarkClaim(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *sqlite.Store) {
 		inParallel(64, b.N, func() {
-			_, err := s.Accept(b.Context(), store.Acceptance{Execution: execution.Execution{
+			_, err := s.Accept(b.Context(), store.NewExecution{Execution: execution.Execution{
 				ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed,
 			}})
 			if err != nil {
@@ -133,15 +133,15 @@ func BenchmarkLife(b *testing.B) {
 		b.ResetTimer()
 		inParallel(16, b.N, func() {
 			e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
-			_, err := s.Accept(b.Context(), store.Acceptance{
+			_, err := s.Accept(b.Context(), store.NewExecution{
 				Execution: e, Request: []byte(`{"data":1}`), Secrets: sealed,
-				Claim: &store.ClaimTerms{Owner: "bench", Lease: time.Hour},
+				Claim: &store.Lease{Owner: "bench", Lease: time.Hour},
 			})
 			if err == nil {
 				_, err = s.Start(b.Context(), e.ID, "bench")
 			}
 			if err == nil {
-				_, err = s.Finish(b.Context(), store.Completion{ID: e.ID, Owner: "bench", Status: execution.Succeeded})
+				_, err = s.Finish(b.Context(), store.FinishParams{ID: e.ID, Owner: "bench", Status: execution.Succeeded})
 			}
 			if err != nil {
 				b.Error(err)
@@ -154,7 +154,7 @@ func BenchmarkLife(b *testing.B) {
 func BenchmarkGet(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *sqlite.Store) {
 		id := execution.NewID()
-		_, err := s.Accept(b.Context(), store.Acceptance{
+		_, err := s.Accept(b.Context(), store.NewExecution{
 			Execution: execution.Execution{ID: id, ServiceID: "bench", Type: execution.Managed},
 		})
 		if err != nil {

@@ -100,7 +100,7 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 	}
 	t.changed = append(t.changed, r.e.ID)
 	e, err := r.execution()
-	t.w.leased.note(e)
+	t.w.leased.add(e)
 	return store.Claimed{Execution: e, Request: request, Secrets: vault.Sealed(sealed)}, err
 }
 

@@ -31,7 +31,7 @@ func beVictim(path string) error {
 		go func() {
 			for {
 				e := execution.Execution{ID: execution.NewID(), ServiceID: crashService, Type: execution.Managed}
-				if _, err := s.Accept(ctx, store.Acceptance{Execution: e, Request: []byte("{}")}); err != nil {
+				if _, err := s.Accept(ctx, store.NewExecution{Execution: e, Request: []byte("{}")}); err != nil {
 					failed <- err
 					return
 				}
@@ -39,11 +39,11 @@ func beVictim(path string) error {
 			}
 		}()
 	}
-	go func() { failed <- work(ctx, s) }()
+	go func() { failed <- produce(ctx, s) }()
 	return <-failed
 }
 
-func work(ctx context.Context, s store.Store) error {
+func produce(ctx context.Context, s store.Store) error {
 	for i := 0; ; i++ {
 		claimed, err := s.Claim(ctx, store.ClaimRequest{
 			Owner: "victim", Lease: time.Minute, Max: 1, Services: []store.ServiceLimit{{ServiceID: crashService}},
@@ -63,7 +63,7 @@ func work(ctx context.Context, s store.Store) error {
 			if i%3 == 1 {
 				continue // stays running
 			}
-			c := store.Completion{ID: id, Owner: "victim", Status: execution.Succeeded}
+			c := store.FinishParams{ID: id, Owner: "victim", Status: execution.Succeeded}
 			if _, err := s.Finish(ctx, c); err != nil {
 				return err
 			}
@@ -167,8 +167,8 @@ func takeOver(t *testing.T, heir *sqlite.Store, said map[execution.ID]string, re
 			t.Errorf("%s is %s and nobody works on it", id, e.Status)
 		}
 	}
-	load, err := heir.Load(t.Context())
-	if err != nil || load.Waiting != 0 || load.Active != len(inherited) {
+	load, err := heir.QueueStats(t.Context())
+	if err != nil || load.Pending != 0 || load.Active != len(inherited) {
 		t.Errorf("%v, load %+v with %d inherited", err, load, len(inherited))
 	}
 }

@@ -29,7 +29,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 		do   func() error
 	}{
 		{"accept", true, func() error {
-			_, err := s.Accept(ctx, store.Acceptance{
+			_, err := s.Accept(ctx, store.NewExecution{
 				Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed},
 			})
 			return err
@@ -49,7 +49,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 			return err
 		}},
 		{"finish", false, func() error {
-			_, err := s.Finish(ctx, store.Completion{ID: id, Owner: "w", Status: execution.Cancelled})
+			_, err := s.Finish(ctx, store.FinishParams{ID: id, Owner: "w", Status: execution.Cancelled})
 			return err
 		}},
 		{"recover", false, func() error { _, err := s.Recover(ctx, "w"); return err }},
@@ -72,7 +72,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 func synchronousIsFull(ctx context.Context, t *testing.T, s *Store) bool {
 	t.Helper()
 	var setting int
-	err := s.writer.submit(ctx, &job{outside: func() error {
+	err := s.writer.submit(ctx, &op{outside: func() error {
 		return s.writer.conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&setting)
 	}, done: make(chan struct{})})
 	if err != nil {
@@ -106,9 +106,9 @@ func TestClaimsBeforeARestartOfTheMachineCountAsStarted(t *testing.T) {
 			}
 			claimed, waiting := execution.NewID(), execution.NewID()
 			for _, id := range []execution.ID{claimed, waiting} {
-				a := store.Acceptance{Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}}
+				a := store.NewExecution{Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}}
 				if id == claimed {
-					a.Claim = &store.ClaimTerms{Owner: "dead", Lease: time.Nanosecond}
+					a.Claim = &store.Lease{Owner: "dead", Lease: time.Nanosecond}
 				}
 				if _, err := s.Accept(ctx, a); err != nil {
 					t.Fatal(err)

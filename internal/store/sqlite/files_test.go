@@ -64,7 +64,7 @@ func TestFilesArePrivate(t *testing.T) {
 func acceptOne(t *testing.T, s store.Store, request []byte) (execution.ID, error) {
 	t.Helper()
 	id := execution.NewID()
-	_, err := s.Accept(t.Context(), store.Acceptance{
+	_, err := s.Accept(t.Context(), store.NewExecution{
 		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}, Request: request,
 	})
 	return id, err
@@ -109,9 +109,9 @@ func TestOpenedBySeveralAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	load, err := open(t, path, sqlite.Options{}).Load(t.Context())
-	if err != nil || load.Waiting != 80 {
-		t.Errorf("%v, %d wait", err, load.Waiting)
+	load, err := open(t, path, sqlite.Options{}).QueueStats(t.Context())
+	if err != nil || load.Pending != 80 {
+		t.Errorf("%v, %d wait", err, load.Pending)
 	}
 }
 

@@ -72,7 +72,7 @@ func (t *tx) ended(id execution.ID, row endRow) error {
 }
 
 // Finish implements [store.Store].
-func (s *Store) Finish(ctx context.Context, c store.Completion) (finished execution.Execution, err error) {
+func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished execution.Execution, err error) {
 	if err := c.Validate(); err != nil {
 		return execution.Execution{}, err
 	}

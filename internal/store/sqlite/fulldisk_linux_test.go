@@ -46,9 +46,9 @@ func TestFullDisk(t *testing.T) {
 	if _, err := s.Get(t.Context(), refused); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("what was refused is half there: %v", err)
 	}
-	load, err := s.Load(t.Context())
-	if err != nil || load.Waiting != len(kept) {
-		t.Errorf("%v, %d wait of %d accepted", err, load.Waiting, len(kept))
+	load, err := s.QueueStats(t.Context())
+	if err != nil || load.Pending != len(kept) {
+		t.Errorf("%v, %d wait of %d accepted", err, load.Pending, len(kept))
 	}
 	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT, "size=32m,mode=0700"); err != nil {
 		t.Fatal(err)

@@ -14,13 +14,13 @@ const (
 	maxGroup = 128
 	// crowd is from how many executions leased here on a group waits for more
 	// jobs, for lingerFor at most.
-	crowd     = 6
-	lingerFor = time.Millisecond
+	commitSiblings = 6
+	commitDelay    = time.Millisecond
 )
 
 // group runs first and what else waits, in one transaction if none fails.
-func (w *writer) group(first *job) {
-	if !first.state.CompareAndSwap(jobWaiting, jobTaken) {
+func (w *writer) group(first *op) {
+	if !first.state.CompareAndSwap(opWaiting, opTaken) {
 		return
 	}
 	if first.outside != nil {
@@ -30,125 +30,125 @@ func (w *writer) group(first *job) {
 	}
 	// All that waits already, so that what one of them has to survive is known
 	// before the transaction begins.
-	jobs := w.linger(w.gather([]*job{first}, true))
-	for len(jobs) > 0 {
-		done, left, err := w.transaction(jobs)
+	ops := w.delayCommit(w.gather([]*op{first}, true))
+	for len(ops) > 0 {
+		done, left, err := w.transaction(ops)
 		w.report(done, err)
-		jobs = left
+		ops = left
 	}
 }
 
 // gather adds the jobs that wait to those of a transaction; see join.
-func (w *writer) gather(jobs []*job, durable bool) []*job {
-	for w.next == nil && len(jobs) < maxGroup {
+func (w *writer) gather(ops []*op, durable bool) []*op {
+	for w.next == nil && len(ops) < maxGroup {
 		select {
-		case j := <-w.jobs:
-			jobs = w.join(jobs, j, durable)
+		case j := <-w.ops:
+			ops = w.join(ops, j, durable)
 		default:
-			return jobs
+			return ops
 		}
 	}
-	return jobs
+	return ops
 }
 
 // linger waits a moment for more jobs where so much is going on that some will
 // come: they share a commit, which costs what many of them do. It ends when there
 // are as many as lately, or none has come for twice the time in which one does.
-func (w *writer) linger(jobs []*job) []*job {
-	if len(w.leased) < crowd || w.gap > lingerFor || w.next != nil {
-		return jobs
+func (w *writer) delayCommit(ops []*op) []*op {
+	if len(w.leased) < commitSiblings || w.meanGap > commitDelay || w.next != nil {
+		return ops
 	}
-	enough := min(w.usual, len(w.leased), maxGroup)
-	if len(jobs) < enough {
-		jobs = w.await(jobs, enough)
+	enough := min(w.targetBatch, len(w.leased), maxGroup)
+	if len(ops) < enough {
+		ops = w.await(ops, enough)
 	}
 	switch {
-	case len(jobs) < enough && w.next == nil:
-		w.usual, w.met = (w.usual+len(jobs))/2, 0
-	case w.usual < maxGroup:
-		if w.met++; w.met%8 == 0 {
-			w.usual++ // perhaps there are more
+	case len(ops) < enough && w.next == nil:
+		w.targetBatch, w.fullBatches = (w.targetBatch+len(ops))/2, 0
+	case w.targetBatch < maxGroup:
+		if w.fullBatches++; w.fullBatches%8 == 0 {
+			w.targetBatch++ // perhaps there are more
 		}
 	}
-	return jobs
+	return ops
 }
 
 // await waits for so many jobs, for no longer than is worth it.
-func (w *writer) await(jobs []*job, enough int) []*job {
+func (w *writer) await(ops []*op, enough int) []*op {
 	begun := time.Now()
-	timer := time.NewTimer(2 * w.gap)
+	timer := time.NewTimer(2 * w.meanGap)
 	defer timer.Stop()
-	for w.next == nil && len(jobs) < enough {
+	for w.next == nil && len(ops) < enough {
 		select {
-		case j := <-w.jobs:
-			jobs = w.join(jobs, j, true)
-			timer.Reset(min(2*w.gap, lingerFor-time.Since(begun)))
+		case j := <-w.ops:
+			ops = w.join(ops, j, true)
+			timer.Reset(min(2*w.meanGap, commitDelay-time.Since(begun)))
 		case <-timer.C:
-			return jobs
+			return ops
 		case <-w.stop:
-			return jobs
+			return ops
 		}
 	}
-	return jobs
+	return ops
 }
 
 // came notes that a job has come, and how long that takes, about, in the mean of
 // the last ones.
-func (w *writer) came() {
+func (w *writer) observeArrival() {
 	now := time.Now()
-	w.gap += (min(now.Sub(w.last), 8*lingerFor) - w.gap) / 8
+	w.meanGap += (min(now.Sub(w.last), 8*commitDelay) - w.meanGap) / 8
 	w.last = now
 }
 
 // join adds a job that waits to those of a transaction, which is durable or not.
 // One that may not be part of it is next.
-func (w *writer) join(jobs []*job, j *job, durable bool) []*job {
-	w.came()
+func (w *writer) join(ops []*op, j *op, durable bool) []*op {
+	w.observeArrival()
 	switch {
 	case j.outside != nil || j.durability == survivesPowerLoss && !durable:
 		w.next = j
-	case j.state.CompareAndSwap(jobWaiting, jobTaken):
-		jobs = append(jobs, j)
+	case j.state.CompareAndSwap(opWaiting, opTaken):
+		ops = append(ops, j)
 	}
-	return jobs
+	return ops
 }
 
 // transaction runs jobs, and what comes meanwhile, and commits. Where that ends
 // early, some are left.
-func (w *writer) transaction(jobs []*job) (done, left []*job, err error) {
-	full := slices.ContainsFunc(jobs, func(j *job) bool { return j.durability == survivesPowerLoss })
+func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
+	full := slices.ContainsFunc(ops, func(j *op) bool { return j.durability == survivesPowerLoss })
 	if err := w.begin(full); err != nil {
-		return jobs, nil, err
+		return ops, nil, err
 	}
-	for i := 0; i < len(jobs); i++ {
-		run := w.runJob
+	for i := 0; i < len(ops); i++ {
+		run := w.runOp
 		if i == 0 {
 			// With the first the transaction is undone, of which nothing else
 			// is a part yet: it needs no savepoint.
 			run = w.runAlone
 		}
-		if err := run(jobs[i]); err != nil || i == 0 && jobs[i].err != nil {
+		if err := run(ops[i]); err != nil || i == 0 && ops[i].err != nil {
 			w.rollback()
-			return jobs[:i+1], jobs[i+1:], err
+			return ops[:i+1], ops[i+1:], err
 		}
-		if i+1 == len(jobs) {
-			jobs = w.gather(jobs, w.full)
+		if i+1 == len(ops) {
+			ops = w.gather(ops, w.full)
 		}
 	}
 	begun := time.Now()
 	if err := w.exec("COMMIT"); err != nil {
 		w.rollback()
-		return jobs, nil, classify(err)
+		return ops, nil, classify(err)
 	}
 	if w.committed != nil {
 		w.committed(time.Since(begun))
 	}
-	return jobs, nil, nil
+	return ops, nil, nil
 }
 
 // runJob runs one job under a savepoint. The error it returns is one that
 // ends the whole transaction; that of the job alone is kept in the job.
-func (w *writer) runJob(j *job) error {
+func (w *writer) runOp(j *op) error {
 	if err := w.exec("SAVEPOINT job"); err != nil {
 		return classify(err)
 	}
@@ -166,7 +166,7 @@ func (w *writer) runJob(j *job) error {
 }
 
 // runAlone is runJob without the savepoint.
-func (w *writer) runAlone(j *job) error {
+func (w *writer) runAlone(j *op) error {
 	j.tx = tx{w: w, now: w.now()}
 	if j.err = j.run(&j.tx); j.err == nil {
 		return nil
@@ -180,7 +180,7 @@ func (w *writer) runAlone(j *job) error {
 
 // report tells the callers of a group how it ended, and those who watch what
 // has changed.
-func (w *writer) report(group []*job, err error) {
+func (w *writer) report(group []*op, err error) {
 	queue := false
 	for _, j := range group {
 		switch {

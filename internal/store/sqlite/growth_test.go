@@ -56,7 +56,7 @@ type operation struct {
 var (
 	accepting = operation{"accept", perRound, func(b *testing.B, s *filled) error {
 		e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
-		_, err := s.Accept(b.Context(), store.Acceptance{Execution: e, Request: []byte(`{"data":1}`)})
+		_, err := s.Accept(b.Context(), store.NewExecution{Execution: e, Request: []byte(`{"data":1}`)})
 		return err
 	}}
 	claiming = operation{"claim", perRound, func(b *testing.B, s *filled) error {
@@ -74,7 +74,7 @@ var (
 		if _, err := s.Start(b.Context(), id, "bench"); err != nil {
 			return err
 		}
-		_, err := s.Finish(b.Context(), store.Completion{ID: id, Owner: "bench", Status: execution.Succeeded})
+		_, err := s.Finish(b.Context(), store.FinishParams{ID: id, Owner: "bench", Status: execution.Succeeded})
 		return err
 	}}
 	getting = operation{"get", 10 * perRound, func(b *testing.B, s *filled) error {

@@ -16,7 +16,7 @@ const maxLeased = 1024
 // committed, so it counts only for a row that has just been changed.
 type leased map[execution.ID]execution.Execution
 
-func (l leased) note(e execution.Execution) {
+func (l leased) add(e execution.Execution) {
 	if len(l) >= maxLeased {
 		clear(l)
 	}
@@ -37,12 +37,12 @@ func (t *tx) begin(id execution.ID, owner string) (execution.Execution, error) {
 		return execution.Execution{}, err
 	}
 	e.Status, e.StartedAt = execution.Running, fromMicros(nullInt(micros(t.now)))
-	t.w.leased.note(e)
+	t.w.leased.add(e)
 	return e, nil
 }
 
 // finish ends an execution that runs.
-func (t *tx) finish(c store.Completion) (execution.Execution, error) {
+func (t *tx) finish(c store.FinishParams) (execution.Execution, error) {
 	e, known := t.w.leased[c.ID]
 	if !known || c.Problem != nil { // a problem is given back as it is kept
 		return t.writeEnd(updateFinish, c.Status, c.Problem, c.Result, string(c.ID), c.Owner)

@@ -101,21 +101,21 @@ func parseCursor(c store.Cursor) (int64, error) {
 }
 
 // Load implements [store.Store].
-func (s *Store) Load(ctx context.Context) (store.Load, error) {
-	load := store.Load{Services: map[string]store.ServiceLoad{}}
+func (s *Store) QueueStats(ctx context.Context) (store.QueueStats, error) {
+	load := store.QueueStats{Services: map[string]store.ServiceStats{}}
 	err := s.read(ctx, selectLoads, nil, func(row scanner) error {
 		var serviceID string
-		var one store.ServiceLoad
-		if err := row.Scan(&serviceID, &one.Waiting, &one.Active); err != nil {
+		var one store.ServiceStats
+		if err := row.Scan(&serviceID, &one.Pending, &one.Active); err != nil {
 			return err
 		}
 		load.Services[serviceID] = one
-		load.Waiting += one.Waiting
+		load.Pending += one.Pending
 		load.Active += one.Active
 		return nil
 	})
 	if err != nil {
-		return store.Load{}, fmt.Errorf("read the load: %w", err)
+		return store.QueueStats{}, fmt.Errorf("read the load: %w", err)
 	}
 	return load, nil
 }

@@ -111,5 +111,5 @@ func reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64
 
 // Scrub implements [store.Store].
 func (s *Store) Scrub(ctx context.Context) error {
-	return s.writer.submit(ctx, &job{outside: s.writer.scrub, done: make(chan struct{})})
+	return s.writer.submit(ctx, &op{outside: s.writer.scrub, done: make(chan struct{})})
 }

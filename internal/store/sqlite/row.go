@@ -82,6 +82,6 @@ func encodeProblem(p *execution.Problem) (sql.NullString, error) {
 }
 
 // encodeResult gives the column of a note about a result; none is NULL.
-func encodeResult(note []byte) sql.NullString {
-	return sql.NullString{String: string(note), Valid: len(note) > 0}
+func encodeResult(record []byte) sql.NullString {
+	return sql.NullString{String: string(record), Valid: len(record) > 0}
 }

@@ -59,9 +59,9 @@ func sealRandom(t *testing.T, id execution.ID, size int) (vault.Sealed, []byte) 
 // acceptSealed accepts and starts an execution with secrets.
 func acceptSealed(t *testing.T, s store.Store, id execution.ID, sealed vault.Sealed) {
 	t.Helper()
-	_, err := s.Accept(t.Context(), store.Acceptance{
+	_, err := s.Accept(t.Context(), store.NewExecution{
 		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed},
-		Secrets:   sealed, Claim: &store.ClaimTerms{Owner: "w", Lease: time.Hour},
+		Secrets:   sealed, Claim: &store.Lease{Owner: "w", Lease: time.Hour},
 	})
 	if err == nil {
 		_, err = s.Start(t.Context(), id, "w")
@@ -73,7 +73,7 @@ func acceptSealed(t *testing.T, s store.Store, id execution.ID, sealed vault.Sea
 
 func finish(t *testing.T, s store.Store, id execution.ID) {
 	t.Helper()
-	c := store.Completion{ID: id, Owner: "w", Status: execution.Succeeded}
+	c := store.FinishParams{ID: id, Owner: "w", Status: execution.Succeeded}
 	if _, err := s.Finish(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -35,26 +35,26 @@ type writer struct {
 	scrubAfter time.Duration
 	committed  func(time.Duration)
 
-	jobs    chan *job
+	ops     chan *op
 	closing sync.Once
 	stop    chan struct{} // closed by close
 	stopped chan struct{} // closed when the goroutine has ended
 
 	// What follows belongs to the goroutine alone.
-	stmts      map[string]*sql.Stmt
-	full       bool          // the current setting of synchronous
-	next       *job          // taken, and of no group yet
-	last       time.Time     // when a job has come
-	gap        time.Duration // between two of them, about
-	usual      int           // how many there are when it waits for them
-	met        int           // how often there were as many
-	leased     leased
-	scrubTimer *time.Timer // runs while the log may hold destroyed secrets
-	scrubDue   bool
+	stmts       map[string]*sql.Stmt
+	full        bool          // the current setting of synchronous
+	next        *op           // taken, and of no group yet
+	last        time.Time     // when a job has come
+	meanGap     time.Duration // between two of them, about
+	targetBatch int           // how many there are when it waits for them
+	fullBatches int           // how often there were as many
+	leased      leased
+	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
+	scrubDue    bool
 }
 
 // A job is one operation on its way through the writer.
-type job struct {
+type op struct {
 	durability durability
 	run        func(*tx) error
 	// outside, instead of run, is called between transactions.
@@ -68,9 +68,9 @@ type job struct {
 
 // The states of a job: its caller may withdraw it until the writer takes it.
 const (
-	jobWaiting int32 = iota
-	jobTaken
-	jobWithdrawn
+	opWaiting int32 = iota
+	opTaken
+	opWithdrawn
 )
 
 func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options Options) (*writer, error) {
@@ -80,14 +80,14 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 	}
 	w := &writer{
 		db: db, conn: conn, signals: signals, now: options.Now, full: true,
-		scrubAfter: cmp.Or(options.ScrubAfter, 2*time.Second),
-		committed:  options.Committed,
-		jobs:       make(chan *job),
-		stop:       make(chan struct{}),
-		stopped:    make(chan struct{}),
-		stmts:      map[string]*sql.Stmt{},
-		leased:     leased{},
-		usual:      maxGroup,
+		scrubAfter:  cmp.Or(options.ScrubAfter, 2*time.Second),
+		committed:   options.Committed,
+		ops:         make(chan *op),
+		stop:        make(chan struct{}),
+		stopped:     make(chan struct{}),
+		stmts:       map[string]*sql.Stmt{},
+		leased:      leased{},
+		targetBatch: maxGroup,
 	}
 	if w.now == nil {
 		w.now = time.Now
@@ -103,12 +103,12 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 // fails is undone, and with it only its own writes. Results that it has set
 // count only if do returns nil: the commit may fail after it.
 func (w *writer) do(ctx context.Context, d durability, run func(*tx) error) error {
-	return w.submit(ctx, &job{durability: d, run: run, done: make(chan struct{})})
+	return w.submit(ctx, &op{durability: d, run: run, done: make(chan struct{})})
 }
 
-func (w *writer) submit(ctx context.Context, j *job) error {
+func (w *writer) submit(ctx context.Context, j *op) error {
 	select {
-	case w.jobs <- j:
+	case w.ops <- j:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.stop:
@@ -117,7 +117,7 @@ func (w *writer) submit(ctx context.Context, j *job) error {
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		if j.state.CompareAndSwap(jobWaiting, jobWithdrawn) {
+		if j.state.CompareAndSwap(opWaiting, opWithdrawn) {
 			return ctx.Err()
 		}
 		// It is being written: only the outcome tells the truth, and it
@@ -134,8 +134,8 @@ func (w *writer) loop() {
 		w.next = nil
 		if first == nil {
 			select {
-			case first = <-w.jobs:
-				w.came()
+			case first = <-w.ops:
+				w.observeArrival()
 			case <-w.scrubTimer.C:
 				if w.scrubDue {
 					// An error means that it is tried again.

@@ -30,31 +30,31 @@ func openInside(t *testing.T) *Store {
 
 // insertTestExecution is an operation that writes one row.
 func insertTestExecution(t *tx, id execution.ID) error {
-	_, err := accept(t, store.Acceptance{
+	_, err := accept(t, store.NewExecution{
 		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed},
 	}, "")
 	return err
 }
 
 // runGroup runs jobs as one group, in order, without the goroutine in between.
-func runGroup(t *testing.T, w *writer, jobs ...*job) {
+func runGroup(t *testing.T, w *writer, ops ...*op) {
 	t.Helper()
-	for _, j := range jobs {
+	for _, j := range ops {
 		j.done = make(chan struct{})
 	}
-	outer := &job{outside: func() error {
+	outer := &op{outside: func() error {
 		// In the writer's own goroutine nothing else is at the connection.
-		if err := w.begin(bool(jobs[0].durability)); err != nil {
+		if err := w.begin(bool(ops[0].durability)); err != nil {
 			return err
 		}
-		for _, j := range jobs {
-			if err := w.runJob(j); err != nil {
+		for _, j := range ops {
+			if err := w.runOp(j); err != nil {
 				w.rollback()
-				w.report(jobs, err)
+				w.report(ops, err)
 				return nil
 			}
 		}
-		w.report(jobs, w.exec("COMMIT"))
+		w.report(ops, w.exec("COMMIT"))
 		return nil
 	}, done: make(chan struct{})}
 	if err := w.submit(t.Context(), outer); err != nil {
@@ -69,14 +69,14 @@ func TestOneFailureLeavesTheGroupAlone(t *testing.T) {
 	before, failed, after := execution.NewID(), execution.NewID(), execution.NewID()
 	w := s.WatchExecution(failed)
 	defer w.Stop()
-	jobs := []*job{
+	ops := []*op{
 		{run: func(t *tx) error { return insertTestExecution(t, before) }},
 		{run: func(t *tx) error { return errors.Join(insertTestExecution(t, failed), failure) }},
 		{run: func(t *tx) error { return insertTestExecution(t, after) }},
 	}
-	runGroup(t, s.writer, jobs...)
-	if jobs[0].err != nil || !errors.Is(jobs[1].err, failure) || jobs[2].err != nil {
-		t.Errorf("%v, %v, %v", jobs[0].err, jobs[1].err, jobs[2].err)
+	runGroup(t, s.writer, ops...)
+	if ops[0].err != nil || !errors.Is(ops[1].err, failure) || ops[2].err != nil {
+		t.Errorf("%v, %v, %v", ops[0].err, ops[1].err, ops[2].err)
 	}
 	for _, id := range []execution.ID{before, after} {
 		if _, err := s.Get(t.Context(), id); err != nil {
@@ -97,12 +97,12 @@ func TestAnUnreliableDiskFailsTheWholeGroup(t *testing.T) {
 	t.Parallel()
 	s := openInside(t)
 	id := execution.NewID()
-	jobs := []*job{
+	ops := []*op{
 		{run: func(t *tx) error { return insertTestExecution(t, id) }},
 		{run: func(*tx) error { return store.ErrIO }},
 	}
-	runGroup(t, s.writer, jobs...)
-	for i, j := range jobs {
+	runGroup(t, s.writer, ops...)
+	for i, j := range ops {
 		if !errors.Is(j.err, store.ErrIO) {
 			t.Errorf("job %d: %v", i, j.err)
 		}
@@ -251,7 +251,7 @@ func TestGatheredJobs(t *testing.T) {
 		s := openInside(t)
 		failure, goOn := errors.New("no"), make(chan struct{})
 		var group sync.WaitGroup
-		submit := func(j *job, want error) {
+		submit := func(j *op, want error) {
 			j.done = make(chan struct{})
 			group.Go(func() {
 				if err := s.writer.submit(t.Context(), j); !errors.Is(err, want) {
@@ -260,12 +260,12 @@ func TestGatheredJobs(t *testing.T) {
 			})
 			synctest.Wait() // until it is taken, or waits for the writer
 		}
-		submit(&job{outside: func() error { <-goOn; return nil }}, nil)
-		submit(&job{run: func(*tx) error { return failure }}, failure)
+		submit(&op{outside: func() error { <-goOn; return nil }}, nil)
+		submit(&op{run: func(*tx) error { return failure }}, failure)
 		ids := []execution.ID{execution.NewID(), execution.NewID()}
-		submit(&job{run: func(t *tx) error { return insertTestExecution(t, ids[0]) }}, nil)
-		submit(&job{run: func(*tx) error { return failure }}, failure)
-		submit(&job{durability: survivesPowerLoss, run: func(tx *tx) error {
+		submit(&op{run: func(t *tx) error { return insertTestExecution(t, ids[0]) }}, nil)
+		submit(&op{run: func(*tx) error { return failure }}, failure)
+		submit(&op{durability: survivesPowerLoss, run: func(tx *tx) error {
 			if _, err := s.Get(t.Context(), ids[0]); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("it is in no group with those before: %v", err)
 			}
@@ -286,7 +286,7 @@ func TestGatheredJobs(t *testing.T) {
 
 // Where much is going on, jobs that come within a moment of each other share a
 // commit; else, and where none has come, nobody waits for others.
-func TestCrowdSharesCommits(t *testing.T) {
+func TestManyExecutionsShareCommits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		commits := 0
@@ -319,18 +319,18 @@ func TestCrowdSharesCommits(t *testing.T) {
 			t.Errorf("with nothing else, %d commits in %v", n, took)
 		}
 		if err := s.writer.do(t.Context(), survivesCrash, func(t *tx) error {
-			for range crowd {
-				t.w.leased.note(execution.Execution{ID: execution.NewID()})
+			for range commitSiblings {
+				t.w.leased.add(execution.Execution{ID: execution.NewID()})
 			}
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
 		// From time to time, so that nobody is waited for.
-		if n, took := both(2 * lingerFor); n != 2 || took != 4*lingerFor {
+		if n, took := both(2 * commitDelay); n != 2 || took != 4*commitDelay {
 			t.Errorf("seldom, %d commits in %v", n, took)
 		}
-		apart := lingerFor / 4
+		apart := commitDelay / 4
 		for range 20 {
 			both(apart)
 		}
@@ -347,7 +347,7 @@ func TestCrowdSharesCommits(t *testing.T) {
 			waited += time.Since(begun)
 			time.Sleep(apart)
 		}
-		if waited > 10*lingerFor {
+		if waited > 10*commitDelay {
 			t.Errorf("40 jobs waited %v for others", waited)
 		}
 	})

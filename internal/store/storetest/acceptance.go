@@ -13,7 +13,7 @@ import (
 )
 
 func checkAccept(f *fixture) {
-	a := acceptance(service)
+	a := newExecution(service)
 	a.Execution = execution.Execution{
 		ID: a.Execution.ID, ServiceID: service, ServiceRevision: "r7", Type: execution.Workflow,
 		Tags: []string{"b", "a", "ü\"\\"}, ServiceDefinitionID: "definition", ApplicationID: "application",
@@ -38,17 +38,17 @@ func checkAccept(f *fixture) {
 }
 
 func checkAcceptRefusesNonsense(f *fixture) {
-	for name, spoil := range map[string]func(*store.Acceptance){
-		"no id":               func(a *store.Acceptance) { a.Execution.ID = "" },
-		"an id of another":    func(a *store.Acceptance) { a.Execution.ID = "../x" },
-		"no service":          func(a *store.Acceptance) { a.Execution.ServiceID = "" },
-		"no type":             func(a *store.Acceptance) { a.Execution.Type = "" },
-		"secrets not sealed":  func(a *store.Acceptance) { a.Secrets = vault.Sealed("plain-value") },
-		"key without MAC":     func(a *store.Acceptance) { a.Idempotency = &store.Idempotency{Key: "k"} },
-		"claim without owner": func(a *store.Acceptance) { a.Claim = &store.ClaimTerms{Lease: lease} },
-		"claim without lease": func(a *store.Acceptance) { a.Claim = &store.ClaimTerms{Owner: worker} },
+	for name, spoil := range map[string]func(*store.NewExecution){
+		"no id":               func(a *store.NewExecution) { a.Execution.ID = "" },
+		"an id of another":    func(a *store.NewExecution) { a.Execution.ID = "../x" },
+		"no service":          func(a *store.NewExecution) { a.Execution.ServiceID = "" },
+		"no type":             func(a *store.NewExecution) { a.Execution.Type = "" },
+		"secrets not sealed":  func(a *store.NewExecution) { a.Secrets = vault.Sealed("plain-value") },
+		"key without MAC":     func(a *store.NewExecution) { a.Idempotency = &store.Idempotency{Key: "k"} },
+		"claim without owner": func(a *store.NewExecution) { a.Claim = &store.Lease{Lease: lease} },
+		"claim without lease": func(a *store.NewExecution) { a.Claim = &store.Lease{Owner: worker} },
 	} {
-		a := acceptance(service)
+		a := newExecution(service)
 		spoil(&a)
 		if _, err := f.Accept(f.Context(), a); !errors.Is(err, store.ErrInvalid) {
 			f.Errorf("%s: %v", name, err)
@@ -58,7 +58,7 @@ func checkAcceptRefusesNonsense(f *fixture) {
 }
 
 func checkAcceptSameIDTwice(f *fixture) {
-	a := acceptance(service)
+	a := newExecution(service)
 	f.accept(a)
 	a.Request = []byte("another")
 	_, err := f.Accept(f.Context(), a)
@@ -72,7 +72,7 @@ func checkAcceptSameIDTwice(f *fixture) {
 func checkAcceptEndedContext(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
-	a := acceptance(service)
+	a := newExecution(service)
 	// Either answer is right, as long as it is true.
 	if _, err := f.Accept(ctx, a); err != nil {
 		f.wants(context.Canceled, err)
@@ -84,11 +84,11 @@ func checkAcceptEndedContext(f *fixture) {
 }
 
 func checkIdempotency(f *fixture) {
-	first := acceptance(service)
+	first := newExecution(service)
 	first.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
 	f.accept(first)
 
-	repeated := acceptance(service)
+	repeated := newExecution(service)
 	repeated.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
 	again := f.accept(repeated)
 	if !again.Replayed || again.Claimed || again.Execution.ID != first.Execution.ID {
@@ -97,18 +97,18 @@ func checkIdempotency(f *fixture) {
 	_, err := f.Get(f.Context(), repeated.Execution.ID)
 	f.wants(store.ErrNotFound, err)
 
-	changed := acceptance(service)
+	changed := newExecution(service)
 	changed.Idempotency = &store.Idempotency{Key: "k", MACs: mac("another body")}
 	_, err = f.Accept(f.Context(), changed)
 	f.wants(store.ErrIdempotencyMismatch, err)
 
 	// After a rotation the MAC that was kept is the second of two.
-	rotated := acceptance(service)
+	rotated := newExecution(service)
 	rotated.Idempotency = &store.Idempotency{Key: "k", MACs: append(mac("body, new key"), mac("body")...)}
 	if got := f.accept(rotated); !got.Replayed {
 		f.Error("not recognised after a rotation of the key")
 	}
-	elsewhere := acceptance(other)
+	elsewhere := newExecution(other)
 	elsewhere.Idempotency = &store.Idempotency{Key: "k", MACs: mac("another body")}
 	if got := f.accept(elsewhere); got.Replayed {
 		f.Error("a key is not the service's own")
@@ -127,7 +127,7 @@ func checkIdempotencyInParallel(f *fixture) {
 	const callers = 20
 	accepted := make([]store.Accepted, callers)
 	errs := inParallel(callers, func(i int) (err error) {
-		a := acceptance(service)
+		a := newExecution(service)
 		a.Idempotency = &store.Idempotency{Key: "k", MACs: mac("body")}
 		accepted[i], err = f.Accept(f.Context(), a)
 		return err
@@ -151,7 +151,7 @@ func checkIdempotencyInParallel(f *fixture) {
 func checkQueueLimits(f *fixture) {
 	limit := store.QueueLimit{PerService: 2, Total: 3}
 	offer := func(serviceID string) error {
-		a := acceptance(serviceID)
+		a := newExecution(serviceID)
 		a.Queue = limit
 		_, err := f.Accept(f.Context(), a)
 		return err
@@ -176,26 +176,26 @@ func checkQueueLimits(f *fixture) {
 }
 
 func checkQueueLimitInParallel(f *fixture) {
-	const callers, room = 30, 7
+	const callers, capacity = 30, 7
 	errs := inParallel(callers, func(int) error {
-		a := acceptance(service)
-		a.Queue.PerService = room
+		a := newExecution(service)
+		a.Queue.PerService = capacity
 		_, err := f.Accept(f.Context(), a)
 		return err
 	})
-	if n := count(errs, nil); n != room {
-		f.Errorf("%d accepted where there was room for %d", n, room)
+	if n := count(errs, nil); n != capacity {
+		f.Errorf("%d accepted where there was room for %d", n, capacity)
 	}
-	if n := count(errs, store.ErrQueueFull); n != callers-room {
+	if n := count(errs, store.ErrQueueFull); n != callers-capacity {
 		f.Errorf("%d refused: %v", n, errors.Join(errs...))
 	}
-	f.wantLoad(service, room, 0)
+	f.wantLoad(service, capacity, 0)
 }
 
-func checkClaimAtAcceptance(f *fixture) {
+func checkClaimWhenAccepted(f *fixture) {
 	offer := func(concurrency int) store.Accepted {
-		a := acceptance(service)
-		a.Claim = &store.ClaimTerms{Owner: worker, Lease: lease, Concurrency: concurrency}
+		a := newExecution(service)
+		a.Claim = &store.Lease{Owner: worker, Lease: lease, Concurrency: concurrency}
 		return f.accept(a)
 	}
 	first := offer(1)

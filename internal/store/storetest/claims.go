@@ -69,7 +69,7 @@ func checkClaimInParallel(f *fixture) {
 }
 
 func checkClaimBringsAll(f *fixture) {
-	a := acceptance(service)
+	a := newExecution(service)
 	a.Execution.ServiceRevision = "r7"
 	a.Secrets = f.seal(a.Execution.ID, "value")
 	f.accept(a)
@@ -153,7 +153,7 @@ func checkRecover(f *fixture) {
 	}
 	f.wantIDs(f.claimAs(rival, 9), waiting)
 	// The dead comes back: nothing is his any more.
-	_, err = f.Finish(f.Context(), store.Completion{ID: started, Owner: worker, Status: execution.Succeeded})
+	_, err = f.Finish(f.Context(), store.FinishParams{ID: started, Owner: worker, Status: execution.Succeeded})
 	f.wants(store.ErrLeaseLost, err)
 	_, err = f.Start(f.Context(), waiting[0], worker)
 	f.wants(store.ErrLeaseLost, err)
@@ -177,8 +177,8 @@ func checkRecoverSparesSelf(f *fixture) {
 func checkRecoverMany(f *fixture) {
 	const many = 450
 	errs := inParallel(many, func(int) error {
-		a := acceptance(service)
-		a.Claim = &store.ClaimTerms{Owner: worker, Lease: lease}
+		a := newExecution(service)
+		a.Claim = &store.Lease{Owner: worker, Lease: lease}
 		_, err := f.Accept(f.Context(), a)
 		return err
 	})

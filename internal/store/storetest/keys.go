@@ -31,9 +31,9 @@ func (f *fixture) keyUse(ring *vault.Keyring) *store.KeyUse {
 func checkKeyUse(f *fixture) {
 	const many = 130
 	both := f.keyring(firstKey + "," + secondKey)
-	var damaged store.Acceptance
+	var damaged store.NewExecution
 	for i := range many {
-		a := acceptance(service)
+		a := newExecution(service)
 		a.Secrets = f.seal(a.Execution.ID, "value")
 		if i == many/2 {
 			a.Secrets[len(a.Secrets)-1] ^= 1  // a value: nobody can tell before it is opened
@@ -42,8 +42,8 @@ func checkKeyUse(f *fixture) {
 		}
 		f.accept(a)
 	}
-	f.accept(acceptance(service)) // which has no secrets
-	lost := acceptance(service)
+	f.accept(newExecution(service)) // which has no secrets
+	lost := newExecution(service)
 	var err error
 	lost.Secrets, err = f.keyring("7:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=").Seal(string(lost.Execution.ID), vault.Secrets{"a": {}})
 	f.must(err)

@@ -22,7 +22,7 @@ func checkLife(f *fixture) {
 	started := f.clock.Now()
 	f.clock.Advance(time.Minute)
 	problem := &execution.Problem{Status: 500, Title: "ValueError", Detail: "no", Extensions: map[string]any{"line": "7"}}
-	ended, err := f.Finish(f.Context(), store.Completion{
+	ended, err := f.Finish(f.Context(), store.FinishParams{
 		ID: id, Owner: worker, Status: execution.Failed, Problem: problem, Result: []byte(`{"files":["a"]}`),
 	})
 	f.must(err)
@@ -47,18 +47,18 @@ func checkLife(f *fixture) {
 func checkFinishOnlyByOwner(f *fixture) {
 	id := f.running()
 	for _, owner := range []string{rival, "worker"} {
-		_, err := f.Finish(f.Context(), store.Completion{ID: id, Owner: owner, Status: execution.Succeeded})
+		_, err := f.Finish(f.Context(), store.FinishParams{ID: id, Owner: owner, Status: execution.Succeeded})
 		f.wants(store.ErrLeaseLost, err)
 	}
 	for _, status := range []execution.Status{execution.Pending, execution.Running, execution.Unknown, "DONE"} {
-		_, err := f.Finish(f.Context(), store.Completion{ID: id, Owner: worker, Status: status})
+		_, err := f.Finish(f.Context(), store.FinishParams{ID: id, Owner: worker, Status: status})
 		f.wants(store.ErrInvalid, err)
 	}
 	f.wantStatus(id, execution.Running)
 	_, err := f.Start(f.Context(), id, worker)
 	f.wants(store.ErrLeaseLost, err) // a second start, even by the owner
 	f.finish(id, execution.Succeeded)
-	_, err = f.Finish(f.Context(), store.Completion{ID: id, Owner: worker, Status: execution.Failed})
+	_, err = f.Finish(f.Context(), store.FinishParams{ID: id, Owner: worker, Status: execution.Failed})
 	f.wants(store.ErrLeaseLost, err)
 	f.wantStatus(id, execution.Succeeded)
 }
@@ -66,7 +66,7 @@ func checkFinishOnlyByOwner(f *fixture) {
 func checkFinishInParallel(f *fixture) {
 	id := f.running()
 	errs := inParallel(10, func(int) error {
-		_, err := f.Finish(f.Context(), store.Completion{ID: id, Owner: worker, Status: execution.Succeeded})
+		_, err := f.Finish(f.Context(), store.FinishParams{ID: id, Owner: worker, Status: execution.Succeeded})
 		return err
 	})
 	if count(errs, nil) != 1 || count(errs, store.ErrLeaseLost) != 9 {
@@ -79,9 +79,9 @@ func checkFinishInParallel(f *fixture) {
 func checkFinishWithoutStart(f *fixture) {
 	id := f.waiting(service, 1)[0]
 	f.claimAs(worker, 1)
-	_, err := f.Finish(f.Context(), store.Completion{ID: id, Owner: worker, Status: execution.Succeeded})
+	_, err := f.Finish(f.Context(), store.FinishParams{ID: id, Owner: worker, Status: execution.Succeeded})
 	f.wants(execution.ErrTransition, err)
-	_, err = f.Finish(f.Context(), store.Completion{
+	_, err = f.Finish(f.Context(), store.FinishParams{
 		ID: id, Owner: worker, Status: execution.Failed, Problem: execution.SecretsUnavailable(),
 	})
 	f.must(err)
@@ -95,7 +95,7 @@ func checkSecretsEnd(f *fixture) {
 	f.finish(f.running(), execution.Failed)
 	f.finish(f.running(), execution.Cancelled)
 	kept := f.running()
-	waiting := acceptance(service)
+	waiting := newExecution(service)
 	waiting.Secrets = f.seal(waiting.Execution.ID, "value")
 	f.accept(waiting)
 	if n := f.sealedLeft(); n != 2 {
@@ -147,7 +147,7 @@ func checkCancel(f *fixture) {
 func checkPurge(f *fixture) {
 	var ended []execution.ID
 	for i := range 250 {
-		a := acceptance(service)
+		a := newExecution(service)
 		a.Execution.Tags = []string{"t"}
 		a.Idempotency = &store.Idempotency{Key: string(a.Execution.ID), MACs: mac("body")}
 		f.accept(a)
@@ -190,7 +190,7 @@ func checkPurge(f *fixture) {
 		f.Errorf("%d removed executions are still listed", len(page.Executions))
 	}
 	// The key may be used anew.
-	again := acceptance(service)
+	again := newExecution(service)
 	again.Idempotency = &store.Idempotency{Key: string(ended[0]), MACs: mac("another")}
 	f.accept(again)
 
@@ -208,7 +208,7 @@ func checkReseal(f *fixture) {
 	rotated, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="))
 	f.must(err)
 	for range many {
-		a := acceptance(service)
+		a := newExecution(service)
 		a.Secrets = f.seal(a.Execution.ID, "value")
 		f.accept(a)
 	}

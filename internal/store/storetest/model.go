@@ -76,10 +76,10 @@ func (m *model) load(serviceID string) (waiting, active int) {
 }
 
 func (m *model) acceptAny(t *rapid.T) {
-	a := acceptance(drawService.Draw(t, "service"))
+	a := newExecution(drawService.Draw(t, "service"))
 	a.Queue = store.QueueLimit{PerService: 4, Total: 6}
 	if rapid.Bool().Draw(t, "claim") {
-		a.Claim = &store.ClaimTerms{Owner: drawOwner.Draw(t, "owner"), Lease: lease, Concurrency: modelConcurrency}
+		a.Claim = &store.Lease{Owner: drawOwner.Draw(t, "owner"), Lease: lease, Concurrency: modelConcurrency}
 	}
 	waiting, active := m.load(a.Execution.ServiceID)
 	otherWaiting := 0
@@ -150,7 +150,7 @@ func (m *model) finishAny(t *rapid.T) {
 	id, e := m.pick(t)
 	owner := drawOwner.Draw(t, "owner")
 	to := rapid.SampledFrom([]execution.Status{execution.Succeeded, execution.Failed, execution.Cancelled}).Draw(t, "to")
-	_, err := m.Finish(m.Context(), store.Completion{ID: id, Owner: owner, Status: to})
+	_, err := m.Finish(m.Context(), store.FinishParams{ID: id, Owner: owner, Status: to})
 	if allowed := e.owner == owner && execution.Transition(e.status, to) == nil; (err == nil) != allowed {
 		t.Fatalf("finish of one that is %s by %q for %q: %v", e.status, owner, e.owner, err)
 	}
@@ -199,13 +199,13 @@ func (m *model) expire(t *rapid.T) {
 }
 
 func (m *model) compare(t *rapid.T) {
-	load, err := m.Load(m.Context())
+	load, err := m.QueueStats(m.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []string{service, other} {
 		waiting, active := m.load(s)
-		if got := load.Services[s]; got.Waiting != waiting || got.Active != active {
+		if got := load.Services[s]; got.Pending != waiting || got.Active != active {
 			t.Fatalf("%s: %+v, want %d waiting and %d active", s, got, waiting, active)
 		}
 	}

@@ -60,7 +60,7 @@ func checkListPages(f *fixture) {
 		f.Errorf("listed as %+v", got)
 	}
 	errs := inParallel(store.DefaultPage, func(int) error {
-		_, err := f.Accept(f.Context(), acceptance("many"))
+		_, err := f.Accept(f.Context(), newExecution("many"))
 		return err
 	})
 	f.must(errors.Join(errs...))
@@ -75,7 +75,7 @@ func checkListPages(f *fixture) {
 func checkListByTag(f *fixture) {
 	var red []execution.ID
 	for i := range 12 {
-		a := acceptance(service)
+		a := newExecution(service)
 		a.Execution.Tags = []string{"all", "all"} // twice is once
 		if i%3 == 0 {
 			a.Execution.Tags = append(a.Execution.Tags, "red")
@@ -83,7 +83,7 @@ func checkListByTag(f *fixture) {
 		}
 		f.accept(a)
 	}
-	elsewhere := acceptance(other)
+	elsewhere := newExecution(other)
 	elsewhere.Execution.Tags = []string{"red"}
 	f.accept(elsewhere)
 	slices.Reverse(red)
@@ -271,7 +271,7 @@ func operations(ctx context.Context, s store.Store, id execution.ID) map[string]
 	_, errs["get"] = s.Get(ctx, id)
 	_, errs["request"] = s.Request(ctx, id)
 	_, errs["start"] = s.Start(ctx, id, worker)
-	_, errs["finish"] = s.Finish(ctx, store.Completion{ID: id, Owner: worker, Status: execution.Failed})
+	_, errs["finish"] = s.Finish(ctx, store.FinishParams{ID: id, Owner: worker, Status: execution.Failed})
 	_, errs["cancel"] = s.Cancel(ctx, id)
 	_, errs["append"] = s.AppendLog(ctx, id, entry(1))
 	_, errs["log"] = s.ReadLog(ctx, id, 0, 1)
@@ -294,7 +294,7 @@ func checkClosed(f *fixture) {
 			f.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := f.Accept(f.Context(), acceptance(service))
+	_, err := f.Accept(f.Context(), newExecution(service))
 	f.wants(store.ErrClosed, err)
 	f.wants(store.ErrClosed, f.Scrub(f.Context()))
 	f.must(f.Close()) // twice does no harm

@@ -40,7 +40,7 @@ func Run(t *testing.T, open Open) {
 		"IdempotencyInParallel":      checkIdempotencyInParallel,
 		"QueueLimits":                checkQueueLimits,
 		"QueueLimitInParallel":       checkQueueLimitInParallel,
-		"ClaimAtAcceptance":          checkClaimAtAcceptance,
+		"ClaimAtAcceptance":          checkClaimWhenAccepted,
 		"ClaimOrder":                 checkClaimOrder,
 		"ClaimConcurrency":           checkClaimConcurrency,
 		"ClaimInParallel":            checkClaimInParallel,
@@ -125,8 +125,8 @@ func newFixture(t *testing.T, open Open) *fixture {
 }
 
 // acceptance is a minimal one for a service.
-func acceptance(serviceID string) store.Acceptance {
-	return store.Acceptance{
+func newExecution(serviceID string) store.NewExecution {
+	return store.NewExecution{
 		Execution: execution.Execution{ID: execution.NewID(), ServiceID: serviceID, Type: execution.Managed},
 		Request:   []byte(`{"data":1}`),
 	}
@@ -154,7 +154,7 @@ func (f *fixture) wants(want, err error) {
 	}
 }
 
-func (f *fixture) accept(a store.Acceptance) store.Accepted {
+func (f *fixture) accept(a store.NewExecution) store.Accepted {
 	f.Helper()
 	accepted, err := f.Accept(f.Context(), a)
 	f.must(err)
@@ -166,7 +166,7 @@ func (f *fixture) waiting(serviceID string, n int) []execution.ID {
 	f.Helper()
 	ids := make([]execution.ID, n)
 	for i := range ids {
-		ids[i] = f.accept(acceptance(serviceID)).Execution.ID
+		ids[i] = f.accept(newExecution(serviceID)).Execution.ID
 		f.clock.Advance(time.Second)
 	}
 	return ids
@@ -193,8 +193,8 @@ func (f *fixture) claimAs(owner string, most int, services ...store.ServiceLimit
 // running accepts an execution and starts it as worker.
 func (f *fixture) running() execution.ID {
 	f.Helper()
-	a := acceptance(service)
-	a.Claim = &store.ClaimTerms{Owner: worker, Lease: lease}
+	a := newExecution(service)
+	a.Claim = &store.Lease{Owner: worker, Lease: lease}
 	a.Secrets = f.seal(a.Execution.ID, "value")
 	if !f.accept(a).Claimed {
 		f.Fatal("not claimed although nothing waits")
@@ -211,7 +211,7 @@ func (f *fixture) start(id execution.ID) {
 
 func (f *fixture) finish(id execution.ID, status execution.Status) {
 	f.Helper()
-	_, err := f.Finish(f.Context(), store.Completion{ID: id, Owner: worker, Status: status})
+	_, err := f.Finish(f.Context(), store.FinishParams{ID: id, Owner: worker, Status: status})
 	f.must(err)
 }
 
@@ -238,9 +238,9 @@ func (f *fixture) wantIDs(got, want []execution.ID) {
 
 func (f *fixture) wantLoad(serviceID string, waiting, active int) {
 	f.Helper()
-	load, err := f.Load(f.Context())
+	load, err := f.QueueStats(f.Context())
 	f.must(err)
-	if got := load.Services[serviceID]; got.Waiting != waiting || got.Active != active {
+	if got := load.Services[serviceID]; got.Pending != waiting || got.Active != active {
 		f.Errorf("%s: %+v, want %d waiting and %d active", serviceID, got, waiting, active)
 	}
 }

@@ -45,7 +45,7 @@ func Browser(t *testing.T) (ctx context.Context, said func() string) {
 	})
 	var mu sync.Mutex
 	var all strings.Builder
-	note := func(text string) {
+	field := func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
 		all.WriteString(text + "\n")
@@ -53,15 +53,15 @@ func Browser(t *testing.T) (ctx context.Context, said func() string) {
 	chromedp.ListenTarget(ctx, func(event any) {
 		switch e := event.(type) {
 		case *cdplog.EventEntryAdded:
-			note("console: " + e.Entry.Text + " " + e.Entry.URL)
+			field("console: " + e.Entry.Text + " " + e.Entry.URL)
 		case *runtime.EventExceptionThrown:
-			note("exception: " + e.ExceptionDetails.Error())
+			field("exception: " + e.ExceptionDetails.Error())
 		case *runtime.EventConsoleAPICalled:
 			for _, argument := range e.Args {
-				note("console: " + string(argument.Value) + argument.Description)
+				field("console: " + string(argument.Value) + argument.Description)
 			}
 		case *network.EventRequestWillBeSent:
-			note("request: " + e.Request.Method + " " + e.Request.URL)
+			field("request: " + e.Request.Method + " " + e.Request.URL)
 		}
 	})
 	return ctx, func() string {

@@ -30,9 +30,9 @@ import (
 
 // A Pool is a folder of files, for reading. Copies are the same pool. The zero
 // Pool has no files and opens none.
-type Pool struct{ folder *folder }
+type Pool struct{ dir *dir }
 
-type folder struct {
+type dir struct {
 	path string
 	root *os.Root
 }
@@ -46,33 +46,33 @@ func Open(path string) (Pool, error) {
 	if err != nil {
 		return Pool{}, fmt.Errorf("open data pool %q: %w", filepath.Base(path), err)
 	}
-	return Pool{&folder{path: path, root: root}}, nil
+	return Pool{&dir{path: path, root: root}}, nil
 }
 
 // Name is the name of the pool: that of its folder, and of the parameter.
 func (p Pool) Name() string {
-	if p.folder == nil {
+	if p.dir == nil {
 		return ""
 	}
-	return filepath.Base(p.folder.path)
+	return filepath.Base(p.dir.path)
 }
 
 // Path is the folder of the pool, for programs that want a path. Joining it
 // with a name from a request gives up what [Pool.Open] guards against.
 func (p Pool) Path() string {
-	if p.folder == nil {
+	if p.dir == nil {
 		return ""
 	}
-	return p.folder.path
+	return p.dir.path
 }
 
 // List returns the names of the files, sorted. Files of folders inside the
 // pool are not listed; [Pool.FS] reaches them.
 func (p Pool) List() ([]string, error) {
-	if p.folder == nil {
+	if p.dir == nil {
 		return nil, errNoPool
 	}
-	entries, err := fs.ReadDir(p.folder.root.FS(), ".")
+	entries, err := fs.ReadDir(p.dir.root.FS(), ".")
 	if err != nil {
 		return nil, p.failed("list", err)
 	}
@@ -90,17 +90,17 @@ func (p Pool) isFile(entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
 	}
-	info, err := p.folder.root.Stat(entry.Name())
+	info, err := p.dir.root.Stat(entry.Name())
 	return err == nil && info.Mode().IsRegular()
 }
 
 // Open opens a file for reading. The name may have slashes. An error for a
 // file that is not there matches fs.ErrNotExist.
 func (p Pool) Open(name string) (*os.File, error) {
-	if p.folder == nil {
+	if p.dir == nil {
 		return nil, errNoPool
 	}
-	file, err := p.folder.root.Open(filepath.FromSlash(name))
+	file, err := p.dir.root.Open(filepath.FromSlash(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &notFoundError{name, p.Name()}
 	}
@@ -112,10 +112,10 @@ func (p Pool) Open(name string) (*os.File, error) {
 
 // ReadFile reads all of a file.
 func (p Pool) ReadFile(name string) ([]byte, error) {
-	if p.folder == nil {
+	if p.dir == nil {
 		return nil, errNoPool
 	}
-	content, err := p.folder.root.ReadFile(filepath.FromSlash(name))
+	content, err := p.dir.root.ReadFile(filepath.FromSlash(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &notFoundError{name, p.Name()}
 	}
@@ -127,10 +127,10 @@ func (p Pool) ReadFile(name string) ([]byte, error) {
 
 // FS is the pool as a file system, folders included.
 func (p Pool) FS() fs.FS {
-	if p.folder == nil {
+	if p.dir == nil {
 		return closedFS{}
 	}
-	return p.folder.root.FS()
+	return p.dir.root.FS()
 }
 
 // String is the name of the pool.

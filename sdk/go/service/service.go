@@ -52,7 +52,7 @@ func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) 
 		sig, err = signatureOf(reflect.TypeFor[In](), reflect.TypeFor[Out]())
 		return err
 	})
-	if to, asked := describeArgument(o.Args); asked {
+	if to, requested := describeArgument(o.Args); requested {
 		return x.describe(sig, err, to)
 	}
 	if err != nil {
@@ -150,7 +150,7 @@ type panicError struct {
 func (e *panicError) Error() string { return e.text }
 
 // describeArgument finds --describe; to is empty for standard output.
-func describeArgument(args []string) (to string, asked bool) {
+func describeArgument(args []string) (to string, requested bool) {
 	if len(args) == 0 {
 		return "", false
 	}

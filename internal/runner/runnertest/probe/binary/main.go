@@ -159,13 +159,13 @@ func child() {
 }
 
 func writeFiles(ctx context.Context) (map[string]any, error) {
-	folder := os.Getenv("OUTPUT_DIRECTORY")
+	dir := os.Getenv("OUTPUT_DIRECTORY")
 	return map[string]any{"files": true}, errors.Join(
 		service.Output(ctx).WriteFile("a.txt", []byte("text")),
 		service.Output(ctx).WriteFile("b.bin", []byte{0, 0xff}),
-		os.Symlink("/etc/hostname", filepath.Join(folder, "link")),
-		os.Mkdir(filepath.Join(folder, "folder"), 0o700),
-		syscall.Mkfifo(filepath.Join(folder, "pipe"), 0o600),
+		os.Symlink("/etc/hostname", filepath.Join(dir, "link")),
+		os.Mkdir(filepath.Join(dir, "folder"), 0o700),
+		syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600),
 	)
 }
 
