@@ -23,7 +23,7 @@ import (
 )
 
 // BenchmarkBudget is where the time of one execution goes: of a trivial
-// service in Python, in a fork that stood by, confined, with one caller and
+// service in Python, in a spare fork, confined, with one caller and
 // without HTTP. For each step it reports when it begins, from the request, and
 // how long it takes, both in the median. Steps may overlap:
 //
@@ -119,10 +119,10 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	return running, t
 }
 
-// launcher is a Python with our kit, and the programs that start a service.
+// launcher is a Python with our SDK, and the programs that start a service.
 func launcher(b *testing.B, dir string) process.Python {
 	b.Helper()
-	sdk := venv(b, "bench-kit", sdkWheel(b))
+	sdk := venv(b, "bench-SDK", sdkWheel(b))
 	files := map[string][]byte{"launcher.py": process.LauncherSource}
 	err := fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {

@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// The published packages, as they are compared, and the scientific ones that
+// The upstream packages, as they are compared, and the scientific ones that
 // some services import.
 var (
 	publishedServer = []string{"qhub-serve==1.4.3", "qhub-commons==1.2.2"}
@@ -29,7 +29,7 @@ type contender struct {
 	golang bool
 	// cold: each execution is a fresh interpreter.
 	cold bool
-	// variant: it is like another, but for a wall less.
+	// variant: it is like another, without one layer.
 	variant bool
 	// waits: it answers a request for a state when that is final.
 	waits bool
@@ -43,7 +43,7 @@ type contender struct {
 func contenders(b *testing.B) []contender {
 	b.Helper()
 	qhubctl := built(b)
-	sdk := venv(b, "bench-kit", sdkWheel(b))
+	sdk := venv(b, "bench-SDK", sdkWheel(b))
 	upstream := venv(b, "bench-published", publishedServer...)
 	serve := func(dir string, port int, more ...string) *exec.Cmd {
 		return exec.Command(qhubctl, append([]string{"serve", dir, "--quiet", "--port", strconv.Itoa(port)}, more...)...)
@@ -85,7 +85,7 @@ func venv(b *testing.B, label string, packages ...string) string {
 	return dir
 }
 
-// kitWheel is the wheel of our kit, as `init` places it, where it is found
+// sdkWheel is the wheel of our SDK, as `init` places it, where it is found
 // again: an environment is made anew when it lies elsewhere.
 func sdkWheel(b *testing.B) string {
 	b.Helper()

@@ -44,12 +44,12 @@ func BenchmarkGoRunner(b *testing.B) {
 	for _, way := range []struct {
 		name  string
 		times goTimes
-	}{{"bare", bareTimes}, {"open", openTimes}, {"caged", sandboxedTimes}} {
+	}{{"bare", bareTimes}, {"open", openTimes}, {"sandboxed", sandboxedTimes}} {
 		b.ReportMetric(goMedian(way.times.elapsed), way.name+"-ms")
 		b.ReportMetric(goMedian(way.times.cpu), way.name+"-cpu-ms")
 	}
 	b.ReportMetric(goMedian(openTimes.elapsed)-goMedian(bareTimes.elapsed), "open-adds-ms")
-	b.ReportMetric(goMedian(sandboxedTimes.elapsed)-goMedian(bareTimes.elapsed), "caged-adds-ms")
+	b.ReportMetric(goMedian(sandboxedTimes.elapsed)-goMedian(bareTimes.elapsed), "sandboxed-adds-ms")
 	b.ReportMetric(0, "ns/op")
 }
 

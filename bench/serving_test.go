@@ -119,7 +119,7 @@ func (l *load) run(more func() bool) {
 }
 
 // warmUp goes on until the server has imported all that it needs, has its
-// forks standing by and its memory filled.
+// spare forks and its memory filled.
 func (l *load) warmUp() {
 	callers := l.callers
 	defer func() { l.callers = callers }()

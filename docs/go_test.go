@@ -60,7 +60,7 @@ func newGoShell(t *testing.T) *shell {
 }
 
 // withExamples lays the examples as they lie here: below the module that the
-// Go kit is in.
+// Go SDK is in.
 func withExamples(t *testing.T, shell *shell, names ...string) {
 	t.Helper()
 	dir := strings.TrimSpace(shell.must("pwd"))

@@ -1,4 +1,4 @@
-// Package sdk carries the software development kits inside the program, so
+// Package sdk carries the software development SDKs inside the program, so
 // that a workspace can be made and prepared where no package index knows us.
 package sdk
 
@@ -15,7 +15,7 @@ import (
 //go:embed all:python/src python/pyproject.toml python/README.md
 var python embed.FS
 
-// pythonFiles are the files of the Python kit below python/src, in lexical
+// pythonFiles are the files of the Python SDK below python/src, in lexical
 // order, with their content; what interpreters leave behind is not among them.
 func pythonFiles() (map[string][]byte, error) {
 	const root = "python/src"
@@ -41,5 +41,5 @@ func pythonFiles() (map[string][]byte, error) {
 }
 
 // Describer is the module that describes Python services. It also works beside
-// the published kit, which has none.
+// the upstream SDK, which has none.
 func Describer() ([]byte, error) { return python.ReadFile("python/src/qhub/commons/describe.py") }

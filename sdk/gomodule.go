@@ -14,24 +14,24 @@ import (
 var golang embed.FS
 
 const (
-	// GoModulePath is the module that the Go kit belongs to, and the prefix of
+	// GoModulePath is the module that the Go SDK belongs to, and the prefix of
 	// the import paths of its packages.
 	GoModulePath = "github.com/qhubctl/qhubctl"
 	// GoServicePackage is the package that a service in Go is built upon.
 	GoServicePackage = GoModulePath + "/sdk/go/service"
-	// GoVersion is the version of the Go kit.
+	// GoVersion is the version of the Go SDK.
 	GoVersion = service.Version
-	// GoOldest is the oldest language version that the Go kit compiles with.
+	// GoOldest is the oldest language version that the Go SDK compiles with.
 	GoOldest = "1.26"
 )
 
-const goReadme = `The Go kit of qhubctl, version %s, placed here by qhubctl init so that the
-service can be built where no module proxy knows the kit. The line "replace" in
+const goReadme = `The Go SDK of qhubctl, version %s, placed here by qhubctl init so that the
+service can be built where no module proxy knows the SDK. The line "replace" in
 the go.mod of the service points here; without that line go takes the published
 module of the same name. Licence: Apache-2.0.
 `
 
-// GoModule is the Go kit as a module of its own: the text of each file by its
+// GoModule is the Go SDK as a module of its own: the text of each file by its
 // name, with slashes. It needs nothing but the standard library. Tests are left
 // out, as they need more than that.
 func GoModule() (map[string][]byte, error) {
@@ -57,7 +57,7 @@ func GoModule() (map[string][]byte, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("the embedded Go kit: %w", err)
+		return nil, fmt.Errorf("the embedded Go SDK: %w", err)
 	}
 	return files, nil
 }

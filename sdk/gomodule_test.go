@@ -31,7 +31,7 @@ func TestGoModuleHasWhatTheTreeHas(t *testing.T) {
 			return err
 		}
 		if filepath.Ext(name) != ".go" && !strings.Contains(filepath.ToSlash(name), "/testdata/") {
-			t.Errorf("%s is no Go file: it does not belong into the kit", name)
+			t.Errorf("%s is no Go file: it does not belong into the SDK", name)
 		}
 		if filepath.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") {
 			want = append(want, "sdk/"+filepath.ToSlash(name))
@@ -53,7 +53,7 @@ func TestGoModuleHasWhatTheTreeHas(t *testing.T) {
 	}
 }
 
-// A service must build where there is no network: the kit imports itself and
+// A service must build where there is no network: the SDK imports itself and
 // the standard library.
 func TestGoSDKNeedsTheStandardLibraryAlone(t *testing.T) {
 	checked := 0
@@ -113,7 +113,7 @@ func TestGoOldestIsWhatTheTreeIsCompiledWith(t *testing.T) {
 	for line := range strings.Lines(string(root)) {
 		if minimum, ok := strings.CutPrefix(strings.TrimSpace(line), "go "); ok {
 			if version.Lang("go"+minimum) != "go"+sdk.GoOldest {
-				t.Errorf("go.mod of the project says %s, the kit's %s: the kit is only ever compiled as the former", minimum, sdk.GoOldest)
+				t.Errorf("go.mod of the project says %s, the SDK's %s: the SDK is only ever compiled as the former", minimum, sdk.GoOldest)
 			}
 			return
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A Wheel is the Python kit as installers take it. The same program always
+// A Wheel is the Python SDK as installers take it. The same program always
 // gives the same bytes, for lock files pin their hash.
 type Wheel struct {
 	// Name is the file name, which installers read the version from.
@@ -24,7 +24,7 @@ type Wheel struct {
 	Content []byte
 }
 
-// PythonWheel zips the embedded kit.
+// PythonWheel zips the embedded SDK.
 var PythonWheel = sync.OnceValues(buildWheel)
 
 type project struct {
@@ -44,11 +44,11 @@ func buildWheel() (Wheel, error) {
 	}
 	files, err := pythonFiles()
 	if err != nil {
-		return Wheel{}, fmt.Errorf("the embedded Python kit: %w", err)
+		return Wheel{}, fmt.Errorf("the embedded Python SDK: %w", err)
 	}
 	readme, err := python.ReadFile("python/README.md")
 	if err != nil {
-		return Wheel{}, fmt.Errorf("the embedded Python kit: %w", err)
+		return Wheel{}, fmt.Errorf("the embedded Python SDK: %w", err)
 	}
 	distribution := strings.ReplaceAll(p.Project.Name, "-", "_") + "-" + p.Project.Version
 	info := distribution + ".dist-info/"
@@ -66,12 +66,12 @@ func readProject() (project, error) {
 		err = toml.Unmarshal(text, &p)
 	}
 	if err != nil {
-		return p, fmt.Errorf("the embedded Python kit: %w", err)
+		return p, fmt.Errorf("the embedded Python SDK: %w", err)
 	}
 	return p, nil
 }
 
-// PythonVersion is the version of the embedded Python kit.
+// PythonVersion is the version of the embedded Python SDK.
 func PythonVersion() (string, error) {
 	p, err := readProject()
 	return p.Project.Version, err

@@ -19,7 +19,7 @@ import (
 	"testing"
 )
 
-// versionForm is the version of the kit: that of the published package whose
+// versionForm is the version of the SDK: that of the upstream packages whose
 // contract it keeps, and a number of our own.
 var versionForm = regexp.MustCompile(`^1\.2\.2\+qhubctl\.[1-9]\d*$`)
 
@@ -190,7 +190,7 @@ func unzip(t *testing.T) map[string][]byte {
 	return files
 }
 
-// released holds the version of the kit and the hash of its wheel, as
+// released holds the version of the SDK and the hash of its wheel, as
 // "version sha256". A line stands for bytes that lock files may have pinned.
 const released = "testdata/wheel.sum"
 
@@ -208,7 +208,7 @@ func TestContentChangesWithVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if noted := strings.TrimSpace(string(text)); noted != now {
-		t.Errorf(`the Python kit is not what sdk/%s says.
+		t.Errorf(`the Python SDK is not what sdk/%s says.
 If you have changed it, raise N of the version 1.2.2+qhubctl.N in sdk/python/pyproject.toml, then put the new line there.
 there: %s
 now:   %s`, released, noted, now)

@@ -149,7 +149,7 @@ func goServices(m *measurements) string {
 	}
 	t := newTable("", "p50, ms", "CPU ms")
 	for _, line := range [][2]string{
-		{"the program alone, by `exec`", "bare"}, {"by the runner, `--no-sandbox`", "open"}, {"by the runner, in its sandbox", "caged"},
+		{"the program alone, by `exec`", "bare"}, {"by the runner, `--no-sandbox`", "open"}, {"by the runner, in its sandbox", "sandboxed"},
 	} {
 		t.line(line[0], r.text(line[1]+"-ms"), r.text(line[1]+"-cpu-ms"))
 	}

@@ -10,8 +10,8 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
@@ -45,7 +45,7 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 	return append(findings, checkSandbox()...)
 }
 
-// checkCage looks at what this machine gives to confine services. What it
+// checkSandbox looks at what this machine gives to confine services. What it
 // lacks is no problem of the services: they run, with less around them.
 func checkSandbox() []finding {
 	machine := sandbox.Detect(sandbox.Options{})
@@ -101,10 +101,10 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	findings := []finding{{"workspace", isOK, w.Name + " at " + w.Dir, ""}}
 	findings = append(findings, checkEnvFile(ctx, w)...)
 	s := &service{workspace: w}
-	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
+	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
-	s.masker = newMasker(localsecret.NewFinder(nil, s.files).AllValues())
+	s.masker = newMasker(secretref.NewFinder(nil, s.files).AllValues())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
 		if env, err = w.WithPython(o.python); err != nil {
@@ -126,7 +126,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	}
 	sdk := described.SDK.Name + " " + described.SDK.Version
 	findings = append(findings, finding{
-		"service", isOK, fmt.Sprintf("%s with %d parameters; kit %s", w.Entrypoint, len(described.Parameters), sdk), "",
+		"service", isOK, fmt.Sprintf("%s with %d parameters; SDK %s", w.Entrypoint, len(described.Parameters), sdk), "",
 	})
 	return append(findings, checkSecrets(s, described)...)
 }
@@ -178,7 +178,7 @@ func exitCode(cmd *exec.Cmd) int {
 }
 
 func checkSecrets(s *service, described *signature.Signature) []finding {
-	finder := localsecret.NewFinder(nil, s.files)
+	finder := secretref.NewFinder(nil, s.files)
 	var findings []finding
 	for _, p := range described.Of(signature.Secret) {
 		f := finding{"secret " + p.Name, isOK, "", ""}

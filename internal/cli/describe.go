@@ -78,7 +78,7 @@ func describeText(s *service, described *signature.Signature) string {
 		}
 		_ = table.Flush() // into a strings.Builder
 	}
-	fmt.Fprintf(&b, "\nReturns: %s\nKit: %s %s\n", schemaType(described.Result), described.SDK.Name, described.SDK.Version)
+	fmt.Fprintf(&b, "\nReturns: %s\nSDK: %s %s\n", schemaType(described.Result), described.SDK.Name, described.SDK.Version)
 	return b.String()
 }
 

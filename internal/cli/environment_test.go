@@ -9,8 +9,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// kit is an environment with our kit, what most tests run services with;
-// published is one with the kit that the recorded cases describe.
+// SDK is an environment with our SDK, what most tests run services with;
+// published is one with the SDK that the recorded cases describe.
 var sdk, upstream = runnertest.SDKEnvironment, runnertest.PublishedEnvironment
 
 // need gives what one of the functions above has made.
@@ -23,7 +23,7 @@ func need(t testing.TB, made func() (string, error)) string {
 	return path
 }
 
-// kitPython is the interpreter of the environment with our kit.
+// sdkPython is the interpreter of the environment with our SDK.
 func sdkPython(t testing.TB) string { return testenv.Program(need(t, sdk), "python") }
 
 // service writes a workspace with this program.

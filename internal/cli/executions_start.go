@@ -13,7 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/client"
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -36,7 +36,7 @@ comes, on standard error, and prints the result.
 
 Secrets are given to this one execution. They come from
 
-` + indent(localsecret.Syntax) + `
+` + indent(secretref.Syntax) + `
 
 or stand in the request under $secrets, if that is a file or standard input.
 With an idempotency key the same request can be sent again, after a lost
@@ -120,7 +120,7 @@ func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *clie
 // buildRequest puts the body, the secrets and the tags together. Members keep
 // their text; that there are no others by the names is checked here, as the
 // server would not know which are meant.
-func buildRequest(body []byte, secrets map[string]localsecret.Found, tags []string) ([]byte, error) {
+func buildRequest(body []byte, secrets map[string]secretref.Found, tags []string) ([]byte, error) {
 	if body == nil {
 		body = []byte("{}")
 	}

@@ -28,7 +28,7 @@ func newInit(streams *term.Streams) *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Make a new service",
 		Long: `Writes a new service into DIR (default ` + defaultDir + `): its function in Python or
-Go, its project file, an input to try it with, a test, and the kit it needs, so that nothing
+Go, its project file, an input to try it with, a test, and the SDK it needs, so that nothing
 has to be published anywhere. On a terminal it asks for what is not given.
 Files that exist are never overwritten.`,
 		Example: `  qhubctl init

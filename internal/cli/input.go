@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -41,7 +41,7 @@ func (i *input) check() error {
 }
 
 // read reads the secrets, and the body: nil without -d.
-func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[string]localsecret.Found, error) {
+func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[string]secretref.Found, error) {
 	secrets, err := i.readSecrets(ctx, streams)
 	if err != nil {
 		return nil, nil, err
@@ -50,10 +50,10 @@ func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[st
 	return body, secrets, err
 }
 
-func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[string]localsecret.Found, error) {
-	var sources []localsecret.Ref
+func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[string]secretref.Found, error) {
+	var sources []secretref.Ref
 	for _, argument := range i.secrets {
-		source, err := localsecret.ParseRef(argument)
+		source, err := secretref.ParseRef(argument)
 		if err != nil {
 			return nil, &usageError{err}
 		}
@@ -62,7 +62,7 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 	if uses := i.stdinUses(sources); len(uses) > 1 {
 		return nil, usagef("%s cannot all read standard input", strings.Join(uses, " and "))
 	}
-	given := map[string]localsecret.Found{}
+	given := map[string]secretref.Found{}
 	for _, source := range sources {
 		value, err := source.Value(streams.In, func(name string) (plaintext.Bytes, error) {
 			return streams.AskSecret(ctx, name)
@@ -73,13 +73,13 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		if err != nil {
 			return nil, err
 		}
-		given[source.Name] = localsecret.Found{Value: value, From: "--secret"}
+		given[source.Name] = secretref.Found{Value: value, From: "--secret"}
 	}
 	return given, nil
 }
 
 // stdinUses lists what wants to read standard input: only one can.
-func (i *input) stdinUses(sources []localsecret.Ref) []string {
+func (i *input) stdinUses(sources []secretref.Ref) []string {
 	var uses []string
 	if i.data == "-" {
 		uses = append(uses, "-d -")

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -184,7 +184,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 		}
 	}
 	if len(missing) > 0 {
-		return &localsecret.MissingError{Parameters: missing}
+		return &secretref.MissingError{Parameters: missing}
 	}
 	return nil
 }

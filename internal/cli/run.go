@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
@@ -46,7 +46,7 @@ Secrets come, the first that has one, from --secret, "$secrets" of the request,
 the environment, the file of --env-file, and .env, whose values are taken
 literally. The ways of --secret:
 
-` + indent(localsecret.Syntax) + `
+` + indent(secretref.Syntax) + `
 
 Exit codes: 0 success, 1 the service failed, 2 wrong usage or a workspace that
 cannot be used, 130 interrupted.`,

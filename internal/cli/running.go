@@ -9,11 +9,11 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -26,10 +26,10 @@ type running struct {
 	streams *term.Streams
 	options runOptions
 
-	given     map[string]localsecret.Found // by --secret
-	body      []byte                       // nil: the input is files
+	given     map[string]secretref.Found // by --secret
+	body      []byte                     // nil: the input is files
 	service   *service
-	finder    *localsecret.Finder
+	finder    *secretref.Finder
 	masker    *redact.Masker
 	log       []*maskedLog
 	dir       *runner.Dir
@@ -74,7 +74,7 @@ func (r *running) openService(ctx context.Context) error {
 	if r.service, err = r.options.open(ctx, r.streams); err != nil {
 		return err
 	}
-	r.finder = localsecret.NewFinder(r.given, r.service.files)
+	r.finder = secretref.NewFinder(r.given, r.service.files)
 	given := secretsOf(r.body)
 	r.masker = newMasker(append(r.finder.AllValues(), given...))
 	for _, value := range given {

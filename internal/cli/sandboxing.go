@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// openCage looks at what executions can be confined by, and keeps their
+// openSandbox looks at what executions can be confined by, and keeps their
 // processes away from this one.
 func (s *serving) openSandbox() error {
 	if s.options.noSandbox {
@@ -33,7 +33,7 @@ func (s *serving) openSandbox() error {
 	return sandbox.Protect()
 }
 
-// confine says what the executions of a service are shut in, and its import
+// confine says how the executions of a service are sandboxed, and its import
 // when it is described. Its secrets are kept from them but for those they are
 // given.
 func (s *serving) confine(opened *service) error {
@@ -65,7 +65,7 @@ func (s *serving) confine(opened *service) error {
 	return nil
 }
 
-// networks are those of a cage by the names that people give them.
+// networks are those of a sandbox by the names that people give them.
 var networks = map[string]sandbox.Network{
 	"": sandbox.NetworkFull, "full": sandbox.NetworkFull, "loopback": sandbox.NetworkLoopback, "none": sandbox.NetworkNone,
 }

@@ -27,11 +27,11 @@ import (
 //	noleak VALUE [PATH...]      neither the last output nor a file below the
 //	                            paths holds the value in any form
 //	gone FILE                   no process runs that a line of the file numbers
-//	with-published              PYTHON is one with the published kit
+//	with-published              PYTHON is one with the upstream SDK
 //	with-uv                     uv is in PATH
 //	without-path                PATH holds qhubctl alone
 //
-// and these variables: PYTHON has our kit; BARE, which PATH finds, has not.
+// and these variables: PYTHON has our SDK; BARE, which PATH finds, has not.
 func TestScripts(t *testing.T) {
 	python, pythonDir := sdkPython(t), pythonFolder(t)
 	qhubctl, err := exec.LookPath("qhubctl")

@@ -24,7 +24,7 @@ import (
 
 const (
 	defaultPort = 8000
-	// tokenKept is --auth without a value.
+	// savedToken is --auth without a value.
 	savedToken = "kept"
 )
 
@@ -200,7 +200,7 @@ func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file 
 // minToken is the length below which a token can be found by trying.
 const minToken = 16
 
-// keptToken reads the token that was made before, or makes one.
+// loadOrCreateToken reads the token that was made before, or makes one.
 func loadOrCreateToken(path string) ([]byte, error) {
 	token, err := os.ReadFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {

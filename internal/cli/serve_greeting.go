@@ -9,8 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -65,7 +65,7 @@ func (s *serving) source(p signature.Parameter) string {
 	}
 	switch p.Kind {
 	case signature.Secret:
-		if found, ok := localsecret.NewFinder(nil, s.current.files).Find(p); ok {
+		if found, ok := secretref.NewFinder(nil, s.current.files).Find(p); ok {
 			return fmt.Sprintf("%s from %s, or the request", p.Env, s.relative(found.From))
 		}
 	case signature.DataPool:
@@ -93,7 +93,7 @@ func (s *serving) curl(described *signature.Signature, url string) string {
 	for _, p := range described.Parameters {
 		switch p.Kind {
 		case signature.Secret:
-			if _, ok := localsecret.NewFinder(nil, s.current.files).Find(p); !ok && p.Required {
+			if _, ok := secretref.NewFinder(nil, s.current.files).Find(p); !ok && p.Required {
 				secrets[p.Name] = "$" + p.Env
 			}
 		case signature.Input:

@@ -30,7 +30,7 @@ func (o *serveOptions) checkMetrics() error {
 	return nil
 }
 
-// measuring are the numbers of a server. Without --metrics there are none: nil.
+// metricsServer are the numbers of a server. Without --metrics there are none: nil.
 type metricsServer struct {
 	*metrics.Metrics
 	listener net.Listener

@@ -116,7 +116,7 @@ func TestServeShowsMetrics(t *testing.T) {
 	text := s.awaitMetrics(want)
 	page, _ := s.metrics()
 	if page.Samples["qhubctl_template_memory_bytes"] < 1<<20 || page.Samples["qhubctl_store_commit_seconds_count"] < 3 {
-		t.Errorf("the template takes nothing, or nothing is committed:\n%s", text)
+		t.Errorf("the zygote takes nothing, or nothing is committed:\n%s", text)
 	}
 	// Nothing of an execution, a request or this machine.
 	for _, id := range append(ids, s.dir, "hello", "plan.txt", "api_token") {

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
@@ -45,12 +45,12 @@ type service struct {
 	workspace *workspace.Workspace
 	env       *workspace.Environment
 	program   process.Program
-	files     *localsecret.Files
+	files     *secretref.Files
 	key       string
 	// masker knows all that may be a secret before the service is described: a
 	// module may read .env by itself while it is imported.
 	masker *redact.Masker
-	// cage is what a server shuts its processes in, describeLimits what they
+	// sandbox is what a server shuts its processes in, describeLimits what they
 	// may use when they describe it; nil: nothing.
 	sandbox        *process.Sandbox
 	describeLimits runner.Limits
@@ -93,10 +93,10 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	}
 	s := &service{workspace: w}
 	// Before anything is installed: a broken file is found at once.
-	if s.files, err = localsecret.ReadFiles(o.envFile, w.EnvFile()); err != nil {
+	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return nil, &envFileError{err}
 	}
-	s.masker = newMasker(localsecret.NewFinder(nil, s.files).AllValues())
+	s.masker = newMasker(secretref.NewFinder(nil, s.files).AllValues())
 	if o.python != "" {
 		s.env, err = w.WithPython(o.python)
 	} else {
@@ -135,12 +135,12 @@ func (s *service) command(dir runner.Dir, stdout, stderr io.Writer) process.Comm
 	}
 }
 
-// describeTime is how long a service in a cage may take to be imported and
+// describeTime is how long a service in a sandbox may take to be imported and
 // described: nobody is there to see that it never ends.
 const describeTime = time.Minute
 
 // confinedCommand is how a process that describes the service is started: in
-// the cage of a server, with a home of its own, else as it is run here.
+// the sandbox of a server, with a home of its own, else as it is run here.
 func (s *service) confinedCommand(dir runner.Dir, stdout, stderr io.Writer) process.Command {
 	if !s.sandbox.Confines() {
 		return s.command(dir, stdout, stderr)

@@ -19,12 +19,12 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
@@ -36,7 +36,7 @@ import (
 const (
 	// keepFor is how long executions are kept after their end.
 	keepFor = 30 * 24 * time.Hour
-	// farewell is how long executions may go on when the server is to end.
+	// shutdownGrace is how long executions may go on when the server is to end.
 	shutdownGrace = 10 * time.Second
 	// garbage is how much of it a server gathers, in percent of what it holds,
 	// unless GOGC says so. It holds a few megabytes: with the usual 100 it would
@@ -207,7 +207,7 @@ func openExecutions(ctx context.Context, dir string, o sqlite.Options) (*sqlite.
 	return executions, nil
 }
 
-// keptID reads the id of the service, or makes one: its executions are found
+// loadOrCreateID reads the id of the service, or makes one: its executions are found
 // by it.
 func loadOrCreateID(path string) (string, error) {
 	text, err := os.ReadFile(path)
@@ -269,7 +269,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	if revision == "" {
 		revision = uuid.NewString()
 	}
-	finder := localsecret.NewFinder(nil, opened.files)
+	finder := secretref.NewFinder(nil, opened.files)
 	description := w.Description
 	if described.Description != "" {
 		description = described.Description
@@ -293,7 +293,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 }
 
 // runner runs the executions of the service, as forks of a process that is
-// ready where that can be. They are confined as in cages of their own, or
+// ready where that can be. They are confined as in sandboxes of their own, or
 // start cold if they must be and this machine cannot keep forks apart: whyNot
 // says so where there is no process to be forked.
 func (s *serving) runner(opened *service, spares int) (r runner.Runner, program *forkserver.Program, whyNot string) {
@@ -301,7 +301,7 @@ func (s *serving) runner(opened *service, spares int) (r runner.Runner, program 
 	if sb.Confines() {
 		err := s.machine.RequireForks()
 		if err != nil {
-			s.log.Debug("forks are less confined than processes with a cage each", "because", err)
+			s.log.Debug("forks are less confined than processes with a sandbox each", "because", err)
 		}
 		if err != nil && s.options.requireSandbox {
 			return &process.Runner{

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// standby is how many forks wait for the next requests. More would start
+	// spares is how many forks wait for the next requests. More would start
 	// no sooner: a request takes one, and another is made meanwhile.
 	spares = 2
 	// keepIdle is how long a process that is forked is kept without requests.
@@ -39,7 +39,7 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 
 // runner runs the executions of the service, each in a process of its own. The
 // folders are placed anew for each. The first ones start cold until the
-// returned runner, if it is a warm one, is prepared. They are shut in a cage
+// returned runner, if it is a warm one, is prepared. They run in a sandbox
 // if there is one, and their folders are below scratch. The process that is
 // forked has its room in the pool, if there is one.
 func (s *service) runner(log *slog.Logger, spares int, sb *process.Sandbox, scratch string, pool *forkserver.Pool) (runner.Runner, *forkserver.Program) {

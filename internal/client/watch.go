@@ -19,7 +19,7 @@ const maxEvent = 16 << 20
 // for again: a server that starts anew needs a moment.
 var retryPauses = []time.Duration{0, 200 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
 
-// Follow gives the log of an execution line by line as it comes, from its
+// Watch gives the log of an execution line by line as it comes, from its
 // beginning to its end, and returns the execution then. A connection that is
 // lost is made again, and no line comes twice. An error of line ends it.
 func (c *Client) Watch(ctx context.Context, id execution.ID, line func(execution.LogEntry) error) (execution.Execution, error) {

@@ -112,7 +112,7 @@ func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
 	return p
 }
 
-// note is what an execution keeps about its result.
+// resultManifest is what an execution keeps about its result.
 type resultManifest struct {
 	Kind Kind `json:"kind,omitempty"`
 	// Text is a small result; a large one is in a file.
@@ -121,7 +121,7 @@ type resultManifest struct {
 	Files []manifestFile `json:"files,omitempty"`
 }
 
-// A noteFile is a result file and the name of the file that holds it here: the
+// A manifestFile is a result file and the name of the file that holds it here: the
 // names that services give need not be names of files on this machine.
 type manifestFile struct {
 	ResultFile

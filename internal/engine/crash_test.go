@@ -71,7 +71,7 @@ func beVictim(dir string) {
 	os.Exit(1)
 }
 
-// notesOf is the file in which each execution leaves its id.
+// recordsOf is the file in which each execution leaves its id.
 func recordsOf(dir string) string { return filepath.Join(dir, "notes") }
 
 // runVictim runs a victim, kills it hard after so many requests, and gives the
@@ -165,7 +165,7 @@ func TestKilledServers(t *testing.T) {
 	heir.recoveredDirs(t)
 }
 
-// recoveredFolders checks that only the folder of the living server is left.
+// recoveredDirs checks that only the folder of the living server is left.
 func (s *server) recoveredDirs(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -242,7 +242,7 @@ func (s *server) awaitChild() (execution.ID, string) {
 	return "", ""
 }
 
-// Strays are known by their mark, all of it.
+// Orphans are known by their tag, all of it.
 func TestTagsOfOrphans(t *testing.T) {
 	t.Parallel()
 	id := execution.NewID()
@@ -257,7 +257,7 @@ func TestTagsOfOrphans(t *testing.T) {
 	}
 	process.KillOrphans(string(id))
 	if err := orphan.Wait(); err == nil {
-		t.Error("the stray ended by itself")
+		t.Error("the orphan ended by itself")
 	}
 	if err := other.Process.Kill(); err != nil {
 		t.Errorf("the process of another execution has ended: %v", err)

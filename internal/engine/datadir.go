@@ -26,7 +26,7 @@ const lockPatience = 5 * time.Second
 // executions can write in there.
 const scratchName = "executions"
 
-// folders is the data folder as one engine uses it.
+// dataDir is the data folder as one engine uses it.
 type dataDir struct {
 	dir     string
 	workDir string

@@ -90,7 +90,7 @@ type Engine struct {
 
 	slots chan struct{} // a token for each execution that may be added
 	wake  chan struct{} // a token: there may be something to claim
-	// mayWait says that something may wait which could be claimed.
+	// maybePending says that something may wait which could be claimed.
 	maybePending atomic.Bool
 
 	mu       sync.Mutex
@@ -98,7 +98,7 @@ type Engine struct {
 	services map[string]*revision
 	tasks    map[execution.ID]*task
 	cancels  map[execution.ID]*cancelling
-	// turns tells of executions that this engine now has, or of their end where
+	// started tells of executions that this engine now has, or of their end where
 	// it never had them.
 	started store.Signals
 	// queued were accepted here and wait, as far as is known; ended are ends
@@ -182,7 +182,7 @@ func (e *Engine) Slots() int { return e.config.Workers }
 // Scratch is the folder below which executions get theirs.
 func (e *Engine) Scratch() string { return e.dataDir.scratchDir() }
 
-// allWorks are the executions that this engine has claimed.
+// allTasks are the executions that this engine has claimed.
 func (e *Engine) allTasks() []*task {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -54,7 +54,7 @@ func microseconds(times []time.Duration) float64 {
 	return float64(times[len(times)/2].Nanoseconds()) / 1000
 }
 
-// A crowd is an engine with services, of which some have work, and one slot:
+// A fleet is an engine with services, of which some have work, and one slot:
 // an execution that ends lets one that waits start.
 type fleet struct {
 	*server

@@ -259,7 +259,7 @@ func pipe(t testing.TB) (path string, letGo func()) {
 	}
 }
 
-// workFolders are the folders of running executions.
+// workDirs are the folders of running executions.
 func (s *server) workDirs() []string {
 	s.t.Helper()
 	found, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "qhubctl-run-*"))

@@ -19,13 +19,13 @@ const (
 	// maxPending is how much of a log may wait to be written. A service that
 	// prints faster waits.
 	maxPending = 1 << 20
-	// urgent is how much of that is written without lingering.
+	// flushThreshold is how much of that is written without lingering.
 	flushThreshold = maxPending / 2
-	// linger is how long lines are gathered after those before were written.
+	// flushInterval is how long lines are gathered after those before were written.
 	flushInterval = 50 * time.Millisecond
 )
 
-// A journal writes the log of one execution: masked, in batches, and so much
+// A logWriter writes the log of one execution: masked, in batches, and so much
 // of it as is allowed. The first line is written at once, what follows within
 // a moment, so that the log is live and no line has a commit of its own.
 type logWriter struct {
@@ -58,7 +58,7 @@ type logWriter struct {
 // log is how long the log of an execution may get.
 func (l Limits) log() int64 { return cmp.Or(l.Log, defaultLog) }
 
-// openJournal begins the log of an execution. It must be closed.
+// openLogWriter begins the log of an execution. It must be closed.
 func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int64, exceeded func()) *logWriter {
 	lw := newLogWriter(masker, limit)
 	lw.exceeded = exceeded
@@ -84,7 +84,7 @@ func newLogWriter(masker *redact.Masker, limit int64) *logWriter {
 	return lw
 }
 
-// close writes what is pending and ends the journal. Its streams are closed
+// close writes what is pending and ends the logWriter. Its streams are closed
 // before.
 func (lw *logWriter) close() {
 	close(lw.closing)
@@ -99,7 +99,7 @@ func (lw *logWriter) close() {
 	}
 }
 
-// say adds a line of the engine's own, whatever the limit.
+// notice adds a line of the engine's own, whatever the limit.
 func (lw *logWriter) notice(severity execution.Severity, text string) {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
@@ -122,7 +122,7 @@ func (lw *logWriter) append(entry execution.LogEntry) {
 	}
 }
 
-// give leaves a token, unless one is there already.
+// notify leaves a token, unless one is there already.
 func notify(to chan<- struct{}) {
 	select {
 	case to <- struct{}{}:
@@ -137,7 +137,7 @@ func (lw *logWriter) add(entries []execution.LogEntry) {
 	}
 }
 
-// take tells whether the lines have filled the log.
+// enqueue tells whether the lines have filled the log.
 func (lw *logWriter) enqueue(entries []execution.LogEntry) (filled bool) {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()

@@ -163,7 +163,7 @@ func leak(output *service.Files, token string) (any, error) {
 	return map[string]any{"value": token, token: "key", "list": []string{"a " + token + " b"}}, err
 }
 
-// note appends a line to a file that many processes append to.
+// resultManifest appends a line to a file that many processes append to.
 func resultManifest(path string) error {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {

@@ -25,7 +25,7 @@ type Observer interface {
 	Withheld()
 }
 
-// nobody is the observer of an engine without one.
+// noObserver is the observer of an engine without one.
 type noObserver struct{}
 
 func (noObserver) Accepted()                             {}
@@ -34,7 +34,7 @@ func (noObserver) Started(time.Duration)                 {}
 func (noObserver) Ended(execution.Status, time.Duration) {}
 func (noObserver) Withheld()                             {}
 
-// observe tells of a change of an execution.
+// reportChange tells of a change of an execution.
 func (e *Engine) reportChange(before execution.Status, now execution.Execution) {
 	switch {
 	case before == now.Status:

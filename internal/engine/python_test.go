@@ -22,11 +22,11 @@ const pythonDocument = `{
   ]
 }`
 
-// A service in Python, with our kit and with the published one.
+// A service in Python, with our SDK and with the published one.
 func TestPythonService(t *testing.T) {
 	t.Parallel()
 	for name, python := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

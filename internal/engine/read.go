@@ -80,7 +80,7 @@ func (e *Engine) isQueued(serviceID string, id execution.ID) bool {
 	return ok && found.ServiceID == serviceID
 }
 
-// over is closed when an execution of a service that this engine has has ended;
+// done is closed when an execution of a service that this engine has has ended;
 // nil if it has none.
 func (e *Engine) done(serviceID string, id execution.ID) <-chan struct{} {
 	if t := e.task(id); t != nil && t.claimed.Execution.ServiceID == serviceID {
@@ -102,7 +102,7 @@ func (e *Engine) ReadLog(ctx context.Context, id execution.ID, after int64, limi
 // Watch tells when an execution or its log may have changed, by this engine.
 func (e *Engine) Watch(id execution.ID) *store.Watch { return e.store.WatchExecution(id) }
 
-// Load tells how much waits and runs.
+// QueueStats tells how much waits and runs.
 func (e *Engine) QueueStats(ctx context.Context) (store.QueueStats, error) {
 	return e.store.QueueStats(ctx)
 }

@@ -57,7 +57,7 @@ type Limits struct {
 	Log int64
 }
 
-// Defaults are what the server itself provides where a request leaves it out.
+// Resolvers are what the server itself provides where a request leaves it out.
 type Resolvers struct {
 	// Secret finds the value of a secret, and says where it is from. It is
 	// asked when an execution starts, so that a new value counts at once, and
@@ -73,7 +73,7 @@ type Resolvers struct {
 	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, ok bool)
 }
 
-// provides reports whether a request may leave the parameter out.
+// Has reports whether a request may leave the parameter out.
 func (d Resolvers) Has(p signature.Parameter) bool {
 	switch p.Kind {
 	case signature.Secret:

@@ -15,7 +15,7 @@ const levels = `(TRACE|DEBUG|INFO|SUCCESS|NOTICE|WARN|WARNING|ERROR|CRITICAL|FAT
 // prefixes are the forms in which programs write the severity at the beginning
 // of a line. A word somewhere in the text says nothing.
 var prefixes = []*regexp.Regexp{
-	// loguru, and the kit without it: 2026-01-31 12:00:00.123 | INFO     | module:function:1 - text
+	// loguru, and the SDK without it: 2026-01-31 12:00:00.123 | INFO     | module:function:1 - text
 	regexp.MustCompile(`^\d{4}-\d\d-\d\d[ T][\d:.,]+\S* *\| *` + levels + ` *\|`),
 	// logging.basicConfig: INFO:name:text, and the forms [INFO] text and INFO: text of others
 	regexp.MustCompile(`^\[?` + levels + `[\]:]`),

@@ -33,7 +33,7 @@ func TestManyCallersLeaveNothing(t *testing.T) {
 	}
 }
 
-// crowd is so many callers at once, each with one request.
+// fleet is so many callers at once, each with one request.
 func (s *server) fleet(callers int) {
 	s.t.Helper()
 	inParallel(callers, callers, func() {

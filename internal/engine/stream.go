@@ -16,7 +16,7 @@ import (
 const maxLine = 16 << 10
 
 // A stream is standard output or standard error of an execution on its way to
-// the journal. It is written to by one goroutine.
+// the logWriter. It is written to by one goroutine.
 type stream struct {
 	masked *redact.Writer
 	lines  *lineWriter

@@ -88,7 +88,7 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 	return r, nil
 }
 
-// acceptance is what is written for a request, with its secrets sealed.
+// newExecution is what is written for a request, with its secrets sealed.
 func (e *Engine) newExecution(r *revision, s Submission, request *signature.Request) (store.NewExecution, error) {
 	a := store.NewExecution{
 		Execution: execution.Execution{

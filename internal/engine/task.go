@@ -28,7 +28,7 @@ const (
 	forItsLog   // which has reached its limit
 )
 
-// work is one execution that this engine has claimed, from then to its end.
+// task is one execution that this engine has claimed, from then to its end.
 type task struct {
 	engine   *Engine
 	revision *revision
@@ -46,11 +46,11 @@ type task struct {
 	// the store: it tells others of a change before it tells the writer.
 	writes int
 
-	// emptied is closed when nothing of the execution is in its folder any
+	// cleaned is closed when nothing of the execution is in its folder any
 	// more; nil while it runs.
 	cleaned <-chan struct{}
 
-	// over is closed when the state does not change any more.
+	// done is closed when the state does not change any more.
 	done     chan struct{}
 	doneOnce sync.Once
 }
@@ -127,7 +127,7 @@ func (e *Engine) start(c store.Claimed) {
 	}()
 }
 
-// tellTurn tells those who wait for an execution that it no longer just waits.
+// notifyStarted tells those who wait for an execution that it no longer just waits.
 func (e *Engine) notifyStarted(id execution.ID) {
 	e.queued.forget(id)
 	e.started.ExecutionChanged(id)
@@ -230,7 +230,7 @@ func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 	return cleaned
 }
 
-// endByDefect makes the end of an execution of a panic, which is a defect of
+// failOnPanic makes the end of an execution of a panic, which is a defect of
 // ours: it must not end the server and all that runs there, nor print what it
 // is about.
 func (t *task) failOnPanic(cause any) {
@@ -309,7 +309,7 @@ func (t *task) endedBy(otherwise outcome) outcome {
 	}
 }
 
-// ending is all that is noted of an end.
+// outcome is all that is noted of an end.
 type outcome struct {
 	status  execution.Status
 	problem *execution.Problem

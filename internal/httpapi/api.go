@@ -23,7 +23,7 @@ type Options struct {
 	URL string
 	// Auth decides who may call. Nil: anyone, with any token or none.
 	Auth Authenticator
-	// Local refuses requests that do not name this machine as their host. It
+	// LoopbackOnly refuses requests that do not name this machine as their host. It
 	// keeps web pages from calling a server that asks for no token.
 	LoopbackOnly bool
 	// Pages are further pages by their path. What they write is theirs.
@@ -46,12 +46,12 @@ type Limits struct {
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 	// Wait is how long GET /{id}?wait= may last.
 	Wait time.Duration
-	// Settle is how long an execution may take to end, from its acceptance or from
+	// PollHold is how long an execution may take to end, from its acceptance or from
 	// when that was last asked, before GET /{id} says that it has not: clients
 	// that ask once and then sleep get the end of a short one, and those that ask
 	// all the time do not take the processor that it needs.
 	PollHold time.Duration
-	// Beat is how often an event stream says that it is alive.
+	// KeepAlive is how often an event stream says that it is alive.
 	KeepAlive time.Duration
 	// Shutdown is how long requests may take to end when the server does.
 	Shutdown time.Duration

@@ -54,7 +54,7 @@ func (Token) Challenge() string {
 	return `Bearer realm="qhubctl", Basic realm="qhubctl", charset="UTF-8"`
 }
 
-// guard lets no one pass who may not.
+// authenticate lets no one pass who may not.
 func (a *API) authenticate(next http.Handler) http.Handler {
 	sameSite := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/panics"
 )
 
-// observe is around everything: deadlines, headers, the access log, and what
+// instrument is around everything: deadlines, headers, the access log, and what
 // becomes of a panic.
 func (a *API) instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {

@@ -7,11 +7,11 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// maxTold is how many executions are remembered. Of more, some are told as often
+// maxPollTimes is how many executions are remembered. Of more, some are told as often
 // as they are asked for.
 const maxPollTimes = 1024
 
-// told remembers when the callers of executions were last told that these have
+// pollTimes remembers when the callers of executions were last told that these have
 // not ended. Who asks again at once takes the time that the execution needs.
 type pollTimes struct {
 	mu   sync.Mutex
@@ -41,7 +41,7 @@ func (t *pollTimes) last(id execution.ID) time.Time {
 	return t.at[id]
 }
 
-// settle is how long an execution that has not ended may still take to, before
+// pollHold is how long an execution that has not ended may still take to, before
 // a caller that has not said how long it waits is told so.
 func (a *API) pollHold(e execution.Execution) time.Duration {
 	from := e.CreatedAt

@@ -84,7 +84,7 @@ func asProblem(err error) *execution.Problem {
 	}
 }
 
-// fail answers with the problem that an error is.
+// writeError answers with the problem that an error is.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // nobody listens

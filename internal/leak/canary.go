@@ -37,7 +37,7 @@ const (
 // Shapes are all of them, an inner secret before the one it is in.
 var Shapes = []Shape{Plain, Symbols, Unicode, PEM, JSON, Overlapping, Inner, Outer, Short, Long}
 
-// A Source makes canaries. The same seed makes the same ones.
+// A Generator makes canaries. The same seed makes the same ones.
 type Generator struct{ random *rand.Rand }
 
 // NewSource makes a source.

@@ -6,12 +6,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// A kit is what a service is written with.
+// An SDK is what a service is written with.
 type sdk string
 
 const (
 	ours     sdk = "Python"
-	upstream sdk = "published kit"
+	upstream sdk = "upstream SDK"
 	golang   sdk = "Go"
 )
 
@@ -66,7 +66,7 @@ type way struct {
 
 func (w way) of(k sdk) bool { return k != golang || !w.pythonOnly }
 
-// leaves is the trace under a kit. The published one writes no problem
+// leaves is the trace under an SDK. The published one writes no problem
 // document where a service exits.
 func (w way) leaves(k sdk) trace {
 	if k == upstream && w.mode == exits {
@@ -147,7 +147,7 @@ var channels = []way{
 	{"os_environ", "the environment, as the service sees it", returns, notThere, false},
 	{"environment_at_import", "the environment while the service is imported", returns, notThere, true},
 	{"environment_block", "`/proc/self/environ`", returns, notThere, false},
-	{"parent_environment", "`/proc/*/environ` of parents and the template", returns, notThere, false},
+	{"parent_environment", "`/proc/*/environ` of parents and the zygote", returns, notThere, false},
 	{"arguments", "the arguments of the service and its parent", returns, notThere, false},
 	{"child_environment", "the environment of a child", returns, notThere, false},
 	{"child_environment_block", "`/proc/self/environ` of a child", returns, notThere, false},
@@ -179,7 +179,7 @@ func declared(canaries []leak.Canary) []leak.Canary {
 	return slices.DeleteFunc(slices.Clone(canaries), func(c leak.Canary) bool { return c.Cell == undeclared || c.Cell == described })
 }
 
-// waysOf are those of one mode that a kit knows.
+// channelsOf are those of one mode that an SDK knows.
 func channelsOf(k sdk, m mode) []way {
 	return slices.DeleteFunc(slices.Clone(channels), func(w way) bool { return w.mode != m || !w.of(k) })
 }

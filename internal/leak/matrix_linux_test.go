@@ -24,7 +24,7 @@ func newSource(t *testing.T) *leak.Generator {
 	return leak.NewSource(seed)
 }
 
-// A subject is a service of one kit with all its canaries, and the server that
+// A subject is a service of one SDK with all its canaries, and the server that
 // serves it.
 type subject struct {
 	*server
@@ -47,11 +47,11 @@ func TestMatrix(t *testing.T) {
 	}{
 		{"warm", ours, true, nil},
 		{"cold", ours, false, nil},
-		{"warm, without a cage", ours, true, []string{"--no-sandbox"}},
+		{"warm, without a sandbox", ours, true, []string{"--no-sandbox"}},
 		{"warm", upstream, true, nil},
 		{"cold", upstream, false, nil},
-		{"in a cage", golang, false, nil},
-		{"without a cage", golang, false, []string{"--no-sandbox"}},
+		{"in a sandbox", golang, false, nil},
+		{"without a sandbox", golang, false, []string{"--no-sandbox"}},
 	} {
 		canaries := canariesFor(source, c.sdk)
 		t.Run(string(c.sdk)+" "+c.name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// canariesFor are those of all ways that a kit knows.
+// canariesFor are those of all ways that an SDK knows.
 func canariesFor(source *leak.Generator, k sdk) []leak.Canary {
 	var canaries []leak.Canary
 	for _, w := range channels {

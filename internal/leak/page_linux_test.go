@@ -22,7 +22,7 @@ func TestPage(t *testing.T) {
 // tables are those of the page.
 func tables() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d ways, each with %d secrets of its own in every kit; \"–\" where a kit has no such way.\n\n", len(channels), len(leak.Shapes))
+	fmt.Fprintf(&b, "%d ways, each with %d secrets of its own in every SDK; \"–\" where an SDK has no such way.\n\n", len(channels), len(leak.Shapes))
 	b.WriteString("| Way")
 	for _, k := range sdks {
 		b.WriteString(" | " + string(k))

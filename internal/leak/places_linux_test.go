@@ -17,7 +17,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// searchFolders looks through all files of the folders that a workspace and
+// searchDirs looks through all files of the folders that a workspace and
 // its server use, and at their names. What is below a folder called work is
 // an execution's own while that runs.
 func searchDirs(t *testing.T, found *findings, when string, w *workspace, own bool) {

@@ -26,7 +26,7 @@ type sabotage struct {
 	by      mode
 	command bool
 	sdk     sdk
-	// open: without a cage, which holds it back as well.
+	// open: without a sandbox, which holds it back as well.
 	open bool
 }
 

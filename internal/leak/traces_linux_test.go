@@ -40,7 +40,7 @@ func (f *findings) check(k sdk, m mode, l *left) {
 }
 
 // checkDescription looks for what a description has in place of secrets: a
-// mask, or nothing where a cage has kept the service from reading them.
+// mask, or nothing where a sandbox has kept the service from reading them.
 func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
 	for _, c := range canaries {
 		_, after, found := strings.Cut(string(document), parameter(c))

@@ -22,7 +22,7 @@ type workspace struct {
 	env     []string
 }
 
-// newWorkspace writes the service of a kit, with a parameter for each canary,
+// newWorkspace writes the service of an SDK, with a parameter for each canary,
 // for a program.
 func newWorkspace(t *testing.T, program string, k sdk, warm bool, canaries []leak.Canary) workspace {
 	t.Helper()
@@ -63,19 +63,19 @@ func (w *workspace) writePython(t *testing.T, canaries []leak.Canary) {
 	}
 	w.flags = []string{"--python", python(t).Interpreter}
 	var program strings.Builder
-	program.WriteString("from typing import Optional\n\nfrom qhub.commons.secret import SecretValue\n\nfrom src import ways\n\n\ndef run(\n    mode: str,\n")
+	program.WriteString("from typing import Optional\n\nfrom qhub.commons.secret import SecretValue\n\nfrom src import channels\n\n\ndef run(\n    mode: str,\n")
 	for _, c := range declared(canaries) {
 		fmt.Fprintf(&program, "    %s: Optional[SecretValue] = None,\n", parameter(c))
 	}
 	for _, c := range canaries {
 		if c.Cell == described {
-			fmt.Fprintf(&program, "    %s: str = \"see \" + ways.dotenv(%q),\n", parameter(c), variable(c))
+			fmt.Fprintf(&program, "    %s: str = \"see \" + channels.dotenv(%q),\n", parameter(c), variable(c))
 		}
 	}
-	program.WriteString(") -> dict:\n    given = dict(locals())\n    return ways.carry_out(given.pop(\"mode\"), given)\n")
+	program.WriteString(") -> dict:\n    given = dict(locals())\n    return channels.carry_out(given.pop(\"mode\"), given)\n")
 	write(t, filepath.Join(w.dir, "src", "__init__.py"), "")
 	write(t, filepath.Join(w.dir, "src", "program.py"), program.String())
-	write(t, filepath.Join(w.dir, "src", "ways.py"), read(t, filepath.Join("testdata", "python", "ways.py")))
+	write(t, filepath.Join(w.dir, "src", "channels.py"), read(t, filepath.Join("testdata", "python", "channels.py")))
 	write(t, filepath.Join(w.dir, "pyproject.toml"), "[project]\nname = \"leaks\"\nversion = \"1\"\n[tool.qhubctl]\nstart = \""+start+"\"\n")
 }
 

@@ -15,7 +15,7 @@ var help = map[string]string{
 	"qhubctl_execution_wait_seconds":      "From the acceptance of an execution to its start.",
 	"qhubctl_execution_run_seconds":       "From the start of an execution to its end, with the collection of its result.",
 	"qhubctl_execution_starts_total":      "Processes that were started for executions: forks, or cold by the cause.",
-	"qhubctl_forks_total":                 "Forks that executions began in, by whether one stood by or had to be made first.",
+	"qhubctl_forks_total":                 "Forks that executions began in, by whether a spare was ready or one had to be made first.",
 	"qhubctl_templates":                   "Processes that are kept to be forked.",
 	"qhubctl_template_memory_bytes":       "Memory of the processes that are kept to be forked.",
 	"qhubctl_templates_started_total":     "Processes to be forked that came to be ready.",

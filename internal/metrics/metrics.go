@@ -40,7 +40,7 @@ type Metrics struct {
 	sampled sampled
 }
 
-// asked are the numbers that others keep.
+// sampled are the numbers that others keep.
 type sampled struct {
 	pending, running, slots       *vm.Gauge
 	warm                          *vm.Counter
@@ -104,7 +104,7 @@ func newSampled(s *vm.Set) sampled {
 }
 
 // plannedCause is the cause of cold starts of services for which there is no
-// template to begin with.
+// zygote to begin with.
 const plannedCause = "planned"
 
 func startsCold(cause string) string {
@@ -167,7 +167,7 @@ func (m *Metrics) Withheld() { m.withheld.Inc() }
 // Committed notes how long a commit of the store took.
 func (m *Metrics) Committed(took time.Duration) { m.commits.Update(took.Seconds()) }
 
-// StartedAsPlanned notes a cold start of a service for which no template is
+// StartedAsPlanned notes a cold start of a service for which no zygote is
 // kept. Those of services with one are asked of their pool.
 func (m *Metrics) StartedAsPlanned() { m.planned.Inc() }
 

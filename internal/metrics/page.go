@@ -17,11 +17,11 @@ import (
 
 // Sources are what is asked when the numbers are read.
 type Sources struct {
-	// Load tells how much waits and runs.
+	// QueueStats tells how much waits and runs.
 	QueueStats func(context.Context) (store.QueueStats, error)
 	// Slots is how many executions the server runs at once.
 	Slots int
-	// Templates are the processes that are forked, of all services.
+	// Zygotes are the processes that are forked, of all services.
 	Zygotes *forkserver.Pool
 	// Start tells how the service is started now.
 	Start func() Start
@@ -114,7 +114,7 @@ func label(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }
 
-// explained puts in what the numbers mean, for which the library leaves a line
+// withHelp puts in what the numbers mean, for which the library leaves a line
 // empty that begins each family. Families without a meaning are left out: the
 // library has many of the process, and not all are as the format wants them.
 func withHelp(text []byte) []byte {

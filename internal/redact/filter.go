@@ -94,7 +94,7 @@ func (f *filter) fresh(p *patterns, i int) int {
 	return min(max(0, int(p.shared[i])-f.gram+1), f.stride)
 }
 
-// mark sets the bits of all grams, and counts the entries of each bucket in the
+// start sets the bits of all grams, and counts the entries of each bucket in the
 // one behind it.
 func (f *filter) start(p *patterns) {
 	var heads [256]bool

@@ -81,7 +81,7 @@ func (s *formSet) commit(start int) {
 	s.reserve()
 }
 
-// makeRoom has the arena take another form without growing by itself, which
+// reserve has the arena take another form without growing by itself, which
 // would leave a copy of the secrets behind.
 func (s *formSet) reserve() {
 	if cap(s.arena)-len(s.arena) < s.capacity {

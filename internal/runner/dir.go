@@ -16,11 +16,11 @@ import (
 	"strings"
 )
 
-// A Folder is the scratch space of one execution. Nothing in it outlives the
+// A Dir is the scratch space of one execution. Nothing in it outlives the
 // execution but what the caller takes out of Output.
 type Dir struct{ root string }
 
-// NewFolder makes the space below parent; an empty parent is the system's
+// NewDir makes the space below parent; an empty parent is the system's
 // temporary folder.
 func NewDir(parent string) (Dir, error) {
 	if parent == "" {
@@ -70,7 +70,7 @@ func (f Dir) Home() string { return filepath.Join(f.root, "home") }
 // Remove deletes all of it, folders that the service has made read-only too.
 func (f Dir) Remove() error { return RemoveAll(f.root) }
 
-// WriteInputs writes the inputs as the kits read them: a JSON string becomes a
+// WriteInputs writes the inputs as the SDKs read them: a JSON string becomes a
 // text file with the plain text, so that it stays a string whatever it says;
 // anything else a JSON file.
 func (f Dir) WriteInputs(inputs map[string]json.RawMessage) error {

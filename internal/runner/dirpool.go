@@ -11,7 +11,7 @@ import (
 // maxFree is how many folders are kept to be used again.
 const maxFree = 64
 
-// Folders gives out folders below one parent, and takes them back to be used
+// DirPool gives out folders below one parent, and takes them back to be used
 // again: making and removing them anew for each execution takes a file system
 // longer than all else that is done for a short one. It is safe for concurrent
 // use.
@@ -26,17 +26,17 @@ type DirPool struct {
 	parting sync.WaitGroup
 }
 
-// A freeFolder is empty but for files that inputs may be written to.
+// A freeDir is empty but for files that inputs may be written to.
 type freeDir struct {
 	Dir
 	inputs []string
 }
 
-// NewFolders gives out folders below parent.
+// NewDirPool gives out folders below parent.
 func NewDirPool(parent string) *DirPool { return &DirPool{parent: parent} }
 
-// Take gives a folder under a name of its own that holds these inputs and
-// nothing else. See [Folder.WriteInputs].
+// Get gives a folder under a name of its own that holds these inputs and
+// nothing else. See [Dir.WriteInputs].
 func (p *DirPool) Get(inputs map[string]json.RawMessage) (Dir, error) {
 	p.mu.Lock()
 	var f freeDir
@@ -70,7 +70,7 @@ func newWithInputs(parent string, inputs map[string]json.RawMessage) (Dir, error
 	return f, nil
 }
 
-// Give takes a folder back from an execution of which no process is left, and
+// Put takes a folder back from an execution of which no process is left, and
 // empties it. One that does not look as if it were new is removed.
 func (p *DirPool) Put(f Dir) error {
 	inputs, ok := f.reset()
@@ -89,7 +89,7 @@ func (p *DirPool) Put(f Dir) error {
 	return nil
 }
 
-// GiveWhen is Give for an execution whose last process is about to end, which
+// PutWhen is Give for an execution whose last process is about to end, which
 // gone tells. What is there is removed at once, and what the process may still
 // add when it is gone. Close waits for that, and returns what goes wrong then.
 func (p *DirPool) PutWhen(gone <-chan struct{}, f Dir) error {

@@ -183,7 +183,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestFoldersOfWhatIsAboutToEnd has a folder emptied at once, and given to
+// TestDirsOfProcessesAboutToEnd has a folder emptied at once, and given to
 // nobody while a process may still write to it.
 func TestDirsOfProcessesAboutToEnd(t *testing.T) {
 	folders := runner.NewDirPool(t.TempDir())

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// The files in which a kit leaves the result.
+// The files in which an SDK leaves the result.
 const (
 	ResultJSON = "output.json"
 	ResultText = "output.txt"

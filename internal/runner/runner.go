@@ -27,7 +27,7 @@ type Runner interface {
 type Job struct {
 	// ID marks the processes of the execution, and names it to the service.
 	ID execution.ID
-	// Inputs are JSON texts by parameter, as [Folder.WriteInputs] takes them.
+	// Inputs are JSON texts by parameter, as [Dir.WriteInputs] takes them.
 	Inputs map[string]json.RawMessage
 	// DataPools are folders by parameter.
 	DataPools map[string]string
@@ -38,7 +38,7 @@ type Job struct {
 	// Scratch is the folder below which the execution gets its own; empty is
 	// the system's temporary folder.
 	Scratch string
-	// Folders, unless nil, gives the execution one instead.
+	// DirPool, unless nil, gives the execution one instead.
 	DirPool *DirPool
 	// Stdout and Stderr get what the service prints, from one goroutine each.
 	// A writer that fails loses the rest, and does not stop the service.

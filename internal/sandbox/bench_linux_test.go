@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkStart measures a program that does nothing, from its start to its
-// end: bare, and in cages of more and more layers, down to all of them.
+// end: bare, and in sandboxes of more and more layers, down to all of them.
 func BenchmarkStart(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		median(b, func() {

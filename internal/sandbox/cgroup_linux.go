@@ -22,7 +22,7 @@ type group struct {
 	h     *hierarchies
 	dirs  []string
 	tasks []taskList
-	dir2  *os.File       // of version 2, in which it is born
+	dir2  *os.File       // of version 2, in which it is started
 	looks map[string]int // descriptors of what is read after each execution, by path
 	set   Limits
 	// Of executions before: events, and the time they have computed.
@@ -72,7 +72,7 @@ func (gs *groups) take(limits Limits) (*group, error) {
 
 // give takes a group back when all its processes have ended, which may be
 // known. One that had to be killed cannot serve again: the kernel kills
-// whatever is born into it.
+// whatever is started in it.
 func (gs *groups) give(g *group, ended bool) {
 	if !ended && !g.empty() {
 		g.kill()

@@ -1,6 +1,6 @@
 // Package sandbox runs a program so that, whatever it does, it hurts only itself.
 //
-// A cage is made of layers: a root folder with little in it, a process list, a
+// A sandbox is made of layers: a root folder with little in it, a process list, a
 // user, limits and so on, each by what the kernel has for it. [Detect] tries
 // each of them once, as this machine, this user and this container allow, and
 // the [Machine] it returns says which are there ([Machine.Layers]), why others

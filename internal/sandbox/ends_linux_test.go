@@ -148,7 +148,7 @@ func marked(t *testing.T, tag string) []string {
 	return found
 }
 
-// mark is a number of seconds that no other process sleeps.
+// tag is a number of seconds that no other process sleeps.
 func tag() string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
 
 // survivor leaves children in sessions of their own, orphaned, deaf to all but
@@ -295,7 +295,7 @@ if child == 0:
 visible = {int(name) for name in os.listdir("/proc") if name.isdigit()}
 apart = (
     os.getpid() > 1 and visible == {1, os.getpid(), child}
-    and read("/proc/1/cmdline").split("\0")[0] == "qhubctl-cage"
+    and read("/proc/1/cmdline").split("\0")[0] == "qhubctl-sandbox"
     and os.readlink("/proc/self/ns/pid") != sys.argv[1]
 )
 out["apart"] = str(apart)
@@ -387,7 +387,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, err := os.MkdirTemp("", "cage-user-") //nolint:usetesting // that one's folders are for root alone
+	home, err := os.MkdirTemp("", "sandbox-user-") //nolint:usetesting // that one's folders are for root alone
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (m *Machine) ShownAt(p Policy) string {
 	return p.Forks
 }
 
-// Ruleset is the wall between the executions of a command with this policy;
+// Ruleset keeps the executions of a command with this policy apart;
 // nil where the kernel has no Landlock.
 func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
 	if !m.has(layerLandlock) {
@@ -69,8 +69,8 @@ func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
 	return r, nil
 }
 
-// RequireForks returns an error if executions that are forked in one cage are
-// not kept apart on this machine as those in cages of their own are.
+// RequireForks returns an error if executions that are forked in one sandbox are
+// not kept apart on this machine as those in sandboxes of their own are.
 func (m *Machine) RequireForks() error {
 	if err := m.Require(); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (m *Machine) RequireForks() error {
 	return nil
 }
 
-// A Group bounds one execution that a command in a cage forks, and finds all
+// A Group bounds one execution that a command in a sandbox forks, and finds all
 // of its processes. End must be called.
 type Group struct {
 	groups *groups

@@ -52,7 +52,7 @@ func TestUnifiedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if g.dir2 == nil || len(g.joined(limits)) > 0 {
-		t.Error("executions are to be born in it, not to join it")
+		t.Error("executions are to be started in it, not to join it")
 	}
 	made := filepath.Join(dir, g.name)
 	for name, want := range map[string]string{
@@ -102,7 +102,7 @@ func TestUnifiedWithoutControllers(t *testing.T) {
 }
 
 // TestBornInUnified is what a hybrid machine can prove of version 2: an
-// execution is born in its group, its time is counted, and it is killed there.
+// execution is started in its group, its time is counted, and it is killed there.
 func TestBornInUnified(t *testing.T) {
 	m := Detect(Options{})
 	t.Cleanup(m.Close)
@@ -140,7 +140,7 @@ func TestBornInUnified(t *testing.T) {
 	if got := c.CPUTime(); got < limit {
 		t.Errorf("%s are counted", got)
 	}
-	c.group.kill() // after which nobody can be born in it any more, so it does not serve again
+	c.group.kill() // after which no process can be started in it, so it does not serve again
 	if o, err := c.Wait(); err != nil || o.Signal != "SIGKILL" || !slices.Equal(o.Reached, []string{LimitCPUTime}) {
 		t.Errorf("%+v, %v", o, err)
 	}

@@ -107,7 +107,7 @@ func (ids *identities) close() {
 	clear(ids.spaces)
 }
 
-// newSpace makes a user namespace. It takes a process to be born in it.
+// newSpace makes a user namespace. It takes a process that is started in it.
 func newSpace(o ownership) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -53,7 +53,7 @@ func landlockABI() (int, error) {
 }
 
 // landlock adds the steps that forbid all but what the places show. With a
-// root of its own that is a second wall; without, the only one.
+// root of its own that is a second layer; without, the only one.
 func (b *builder) landlock(list []*place, ownRoot bool) {
 	abi := b.machine.abi
 	all := fileAccesses(abi)

@@ -33,14 +33,14 @@ func TestFilesystem(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, filepath.Join(output, "given"), "given", 0o644)
-		orphan := writeFile(t, filepath.Join(os.TempDir(), fmt.Sprintf("cage-stray-%d", os.Getpid())), "of another", 0o666)
+		orphan := writeFile(t, filepath.Join(os.TempDir(), fmt.Sprintf("sandbox-orphan-%d", os.Getpid())), "of another", 0o666)
 		t.Cleanup(func() { _ = os.Remove(orphan) })
 		got := ask(t, m, sandbox.Policy{
 			Readable: []string{code},
 			Writable: []string{output},
 			Hidden:   []string{filepath.Join(code, ".env"), filepath.Join(code, ".env.local"), filepath.Join(code, ".git"), platform},
 		}, `
-code, output, platform, stray = sys.argv[1:]
+code, output, platform, orphan = sys.argv[1:]
 out["read code"] = attempt(read, code + "/program.py")
 out["write code"] = attempt(write, code + "/program.py")
 out["new code"] = attempt(write, code + "/new.py")
@@ -50,8 +50,8 @@ out["read what is linked"] = attempt(read, code + "/secrets/env")
 out["read .git"] = attempt(read, code + "/.git/config")
 out["list .git"] = attempt(os.listdir, code + "/.git")
 out["read platform"] = attempt(read, platform + "/key")
-out["read stray"] = attempt(read, stray)
-out["write stray"] = attempt(write, stray)
+out["read orphan"] = attempt(read, orphan)
+out["write orphan"] = attempt(write, orphan)
 out["write output"] = attempt(write, output + "/result")
 out["read given"] = attempt(read, output + "/given")
 os.symlink(platform + "/key", output + "/link")
@@ -76,11 +76,11 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		expect(t, got, map[string]string{
 			"read code": "code", "read given": "given", "write output": "ok", "a socket to nowhere": "ok",
 			"write code": no, "new code": no, "read .env": no, "read a link": no, "read what is linked": no, "read .git": no, "list .git": no, "read platform": no,
-			"read stray": no, "through a link": no, "up and over": no, "by the root of init": no, "by cwd": no,
+			"read orphan": no, "through a link": no, "up and over": no, "by the root of init": no, "by cwd": no,
 			"hard link": no + "|EXDEV", "hard link of code": no + "|EXDEV", "write /etc": no, "write /usr": no, "write /": no,
 			"write /proc/sys": no, "write /sys": no, "read shadow": no, "disk": no, "a device": no,
 		})
-		if held(m, "filesystem") { // the kits overwrite secrets there
+		if held(m, "filesystem") { // the SDKs overwrite secrets there
 			expect(t, got, map[string]string{"own memory": "ok"})
 		}
 		if text, err := os.ReadFile(orphan); err != nil || string(text) != "of another" {
@@ -316,7 +316,7 @@ func TestNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	abstract := fmt.Sprintf("cage-test-%d", os.Getpid())
+	abstract := fmt.Sprintf("sandbox-test-%d", os.Getpid())
 	local, err := new(net.ListenConfig).Listen(t.Context(), "unix", "@"+abstract)
 	if err != nil {
 		t.Fatal(err)

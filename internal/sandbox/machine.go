@@ -21,7 +21,7 @@ const (
 	defaultIDs     = 1 << 16
 )
 
-// A Layer is one wall of the cage, as it stands on this machine.
+// A Layer is one part of the sandbox, as it stands on this machine.
 type Layer struct {
 	// Name is a word.
 	Name string
@@ -31,11 +31,11 @@ type Layer struct {
 	Says string
 	// Exposes is what a service can do where it is not there.
 	Exposes string
-	// Optional is a layer without which the cage still holds.
+	// Optional is a layer without which the sandbox still holds.
 	Optional bool
 }
 
-// Missing are the layers without which the cage does not hold.
+// Missing are the layers without which the sandbox does not hold.
 func (m *Machine) Missing() []Layer {
 	var missing []Layer
 	for _, l := range m.Layers() {
@@ -46,7 +46,7 @@ func (m *Machine) Missing() []Layer {
 	return missing
 }
 
-// Require returns an error if the cage does not hold on this machine.
+// Require returns an error if the sandbox does not hold on this machine.
 func (m *Machine) Require() error {
 	if missing := m.Missing(); len(missing) > 0 {
 		return &MissingError{missing}

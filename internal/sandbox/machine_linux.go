@@ -14,7 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A Machine is what this machine gives to build cages of, and builds them.
+// A Machine is what this machine gives to build sandboxes of, and builds them.
 // Its methods may be called by any goroutine.
 type Machine struct {
 	root    bool // may do all this without a user namespace
@@ -27,7 +27,7 @@ type Machine struct {
 	says    [layers]string
 }
 
-// Confines tells whether commands can be started in cages at all, of however
+// Confines tells whether commands can be started in sandboxes at all, of however
 // few layers.
 func (m *Machine) Confines() bool { return m != nil }
 
@@ -71,7 +71,7 @@ func Detect(o Options) *Machine {
 	return m
 }
 
-// Close gives back what the machine holds. Nothing may run in a cage any more.
+// Close gives back what the machine holds. Nothing may run in a sandbox any more.
 func (m *Machine) Close() {
 	m.ids.close()
 	m.groups.close()
@@ -170,7 +170,7 @@ func (m *Machine) whyNoNamespace(err error) string {
 	return strings.Join(reasons, "; ")
 }
 
-// detectSteps goes into a cage of all that is left, and leaves out the layer
+// detectSteps goes into a sandbox of all that is left, and leaves out the layer
 // that fails until it gets in.
 func (m *Machine) detectSteps() {
 	for range layers {
@@ -270,7 +270,7 @@ var described = [layers]struct {
 	layerFilesystem: {name: "filesystem", held: "a read-only root folder of its own, a private and bounded /tmp, /dev and /dev/shm", exposes: "a service can read what its user can, and fill the disk"},
 	layerProc:       {name: "proc", held: "a /proc of its own", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
 	layerIPC:        {name: "ipc", held: "shared memory, semaphores and message queues of its own", exposes: "a service can leave shared memory to the next"},
-	layerLandlock:   {name: "landlock", held: "a second wall around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
+	layerLandlock:   {name: "landlock", held: "a second layer around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
 	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock", exposes: "more of the kernel is open to attack"},
 	layerNetwork:    {name: "network", held: "a network of its own where a service is to have none", optional: true, exposes: "network none is held by the filter of system calls alone, loopback is not held"},
 	layerMemory:     {name: "memory limit", held: "for all processes of an execution together", exposes: "a service can take all memory: only each of its processes is bounded"},

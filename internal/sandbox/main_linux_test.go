@@ -18,7 +18,7 @@ import (
 )
 
 // serverVariable makes the test program a server: see TestEndsWithServer.
-const serverVariable = "CAGE_TEST_SERVER"
+const serverVariable = "SANDBOX_TEST_SERVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(serverVariable) != "" {
@@ -55,7 +55,7 @@ func held(m *sandbox.Machine, name string) bool {
 	return slices.ContainsFunc(m.Layers(), func(l sandbox.Layer) bool { return l.Name == name && l.Held })
 }
 
-// bareWalls is the machine without namespaces, as in a container: Landlock and
+// bareLayers is the machine without namespaces, as in a container: Landlock and
 // the filter are all there is.
 func bareLayers(m *sandbox.Machine) *sandbox.Machine {
 	return m.Without("processes", "filesystem", "proc", "ipc", "network", "user", "owners")
@@ -162,7 +162,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) string {
 	return path
 }
 
-// folder is a folder of an execution.
+// dir is a folder of an execution.
 func dir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

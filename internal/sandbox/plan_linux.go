@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A layer is a wall of the cage. A step of a shim that fails is of one of them.
+// A layer is a part of the sandbox. A step of a shim that fails is of one of them.
 type layer uint8
 
 const (

@@ -13,7 +13,7 @@ import (
 type Policy struct {
 	// Writable are the folders in which the execution leaves its result.
 	Writable []string
-	// Given are folders of the execution that it reads and does not write.
+	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string
 	// Scratch are folders of the execution that nobody reads after it, such as
 	// its home: in a root folder of its own they are in memory, empty at first,
@@ -58,14 +58,14 @@ type Limits struct {
 	// what lies in its /tmp. Where the machine has no memory cgroups it bounds
 	// the data of each process.
 	Memory int64
-	// Processes is the number of processes and threads, a few of the cage's
+	// Processes is the number of processes and threads, a few of the sandbox's
 	// own not counted.
 	Processes int
 	// CPU is in cores: 0.5 is half the time of one.
 	CPU float64
 	// CPUTime is how long the processors may work for the execution. Each
 	// process is ended that takes more; that all together have taken more, the
-	// [Outcome] tells, and meanwhile [Caged.CPUTime], where the machine has
+	// [Outcome] tells, and meanwhile [Sandboxed.CPUTime], where the machine has
 	// cgroups that count.
 	CPUTime time.Duration
 	// OpenFiles is the number of descriptors of a process.
@@ -88,18 +88,18 @@ func (p Policy) check() error {
 	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
-				return fmt.Errorf("cage: %q is not an absolute path in its shortest form", path)
+				return fmt.Errorf("sandbox: %q is not an absolute path in its shortest form", path)
 			}
 		}
 	}
 	switch p.Network {
 	case NetworkFull, NetworkLoopback, NetworkNone:
 	default:
-		return fmt.Errorf("cage: unknown network %q", string(p.Network))
+		return fmt.Errorf("sandbox: unknown network %q", string(p.Network))
 	}
 	l := p.Limits
 	if l.Memory < 0 || l.Processes < 0 || l.CPU < 0 || l.CPUTime < 0 || l.OpenFiles < 0 || l.FileSize < 0 || l.Temp < 0 {
-		return errors.New("cage: a limit is negative")
+		return errors.New("sandbox: a limit is negative")
 	}
 	return nil
 }

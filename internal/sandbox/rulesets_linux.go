@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Ruleset is the wall between the executions that a command forks in its
-// cage (see [Policy].Forks), by Landlock: each puts a [Wall] in force for
+// A Ruleset keeps the executions apart that a command forks in its
+// sandbox (see [Policy].Forks), by Landlock: each puts [ForkRules] in force for
 // itself.
 type Ruleset struct {
 	handled unix.LandlockRulesetAttr
@@ -25,11 +25,11 @@ type Ruleset struct {
 type rule struct {
 	path   string
 	access uint64
-	place  *os.File // the path as it is in the cage; nil: nothing is there
+	place  *os.File // the path as it is in the sandbox; nil: nothing is there
 }
 
 // Paths are what all executions may see. Open takes them as they are in the
-// cage.
+// sandbox.
 func (r *Ruleset) Paths() []string {
 	paths := make([]string, len(r.rules))
 	for i, rule := range r.rules {
@@ -43,11 +43,11 @@ func (r *Ruleset) Open(indices []int, places []*os.File) error {
 	taken := 0
 	defer func() { closeFiles(places[taken:]) }()
 	if len(indices) != len(places) {
-		return errors.New("a template shows other places than it says")
+		return errors.New("a zygote shows other places than it says")
 	}
 	for i, index := range indices {
 		if index < 0 || index >= len(r.rules) || r.rules[index].place != nil {
-			return errors.New("a template shows places that nobody has asked for")
+			return errors.New("a zygote shows places that nobody has asked for")
 		}
 		r.rules[index].place = places[i]
 		taken++
@@ -70,14 +70,14 @@ func (r *Ruleset) Close() {
 	}
 }
 
-// A Wall is what one execution puts in force: a ruleset of the kernel, which it
+// ForkRules are what one execution puts in force: a ruleset of the kernel, which it
 // is handed as a descriptor.
 type ForkRules struct {
 	File    *os.File
 	ruleset *Ruleset
 }
 
-// Wall makes one that allows what all executions may see.
+// ForkRules makes rules that allow what all executions may see.
 func (r *Ruleset) ForkRules() (*ForkRules, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET,
 		uintptr(unsafe.Pointer(&r.handled)), unsafe.Sizeof(r.handled), 0) //nolint:gosec // the system call takes a pointer

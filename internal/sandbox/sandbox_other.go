@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A Machine is what this machine gives to build cages of: nothing, on this
+// A Machine is what this machine gives to build sandboxes of: nothing, on this
 // system.
 type Machine struct{}
 
@@ -20,13 +20,13 @@ func Detect(Options) *Machine { return &Machine{} }
 // Close gives back what the machine holds.
 func (m *Machine) Close() {}
 
-// Confines tells whether commands can be started in cages at all.
+// Confines tells whether commands can be started in sandboxes at all.
 func (m *Machine) Confines() bool { return false }
 
 // Layers says what is missing.
 func (m *Machine) Layers() []Layer {
 	return []Layer{{
-		Name: "cage", Says: "qhubctl cannot confine services on " + runtime.GOOS + ", only on Linux",
+		Name: "sandbox", Says: "qhubctl cannot confine services on " + runtime.GOOS + ", only on Linux",
 		Exposes: "a service can do what its user can: read files and memory of the server, and use up the machine",
 	}}
 }
@@ -46,7 +46,7 @@ func DefaultLimits() Limits { return Limits{} }
 // Protect does nothing here.
 func Protect() error { return nil }
 
-// A Caged is a command in its cage.
+// A Sandboxed is a command in its sandbox.
 type Process struct{}
 
 // Start fails with [errors.ErrUnsupported].

@@ -43,7 +43,7 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
 
 // shared are calls that reach others of the same user, or what they have left:
-// not for executions that are forked in one cage. Answered as by a kernel that
+// not for executions that are forked in one sandbox. Answered as by a kernel that
 // lacks them.
 var shared = []string{"shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open"}
 

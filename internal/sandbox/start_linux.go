@@ -28,7 +28,7 @@ const (
 	killTime = 2 * time.Second
 )
 
-// A Caged is a command in its cage. Wait must be called, once; the other
+// A Sandboxed is a command in its sandbox. Wait must be called, once; the other
 // methods may be called by any goroutine.
 type Process struct {
 	machine *Machine
@@ -42,7 +42,7 @@ type Process struct {
 	reaped bool // the number of the process may be another's by now
 }
 
-// A StartError is why a command could not be started, or not be shut in.
+// A StartError is why a command could not be started, or not be sandboxed.
 type StartError struct {
 	Path string
 	Err  error
@@ -81,7 +81,7 @@ func (e *stepError) Error() string {
 
 func (e *stepError) Unwrap() error { return e.errno }
 
-// Start runs the command of cmd in a cage. Of cmd it takes path, arguments,
+// Start runs the command of cmd in a sandbox. Of cmd it takes path, arguments,
 // environment, folder and standard streams; cmd must not have been started,
 // and is not to be used any more. It returns when the command runs.
 func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Process, error) {
@@ -89,7 +89,7 @@ func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Process, error) {
 		return nil, cmd.Err
 	}
 	if len(cmd.ExtraFiles) > 0 {
-		return nil, &StartError{cmd.Path, errors.New("in a cage, nothing is open but the standard streams")}
+		return nil, &StartError{cmd.Path, errors.New("in a sandbox, nothing is open but the standard streams")}
 	}
 	if err := p.check(); err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (c *Process) start(p Policy) error {
 func failureOf(b *builder, report shim.Report, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("its cage ended before it began: %w", err)
+		return fmt.Errorf("its sandbox ended before it began: %w", err)
 	case report.Kind != shim.Failed:
 		return nil
 	case report.Step == shim.NotStarted:
@@ -153,7 +153,7 @@ func failureOf(b *builder, report shim.Report, err error) error {
 	return &stepError{layer(step.Layer), step, unix.Errno(report.Errno)}
 }
 
-// try goes into a cage and out again.
+// try goes into a sandbox and out again.
 func (m *Machine) try(p Policy, g *group) error {
 	b := &builder{machine: m, policy: p}
 	if m.has(layerUser) {
@@ -249,7 +249,7 @@ func startTied(cmd *exec.Cmd) error {
 
 // startReadable starts a command. The map of a user namespace is a file in
 // /proc that belongs to root as long as this process may not be looked into,
-// so it may for that moment. What runs in cages does not see it anyway.
+// so it may for that moment. What runs in sandboxes does not see it anyway.
 func startReadable(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr.Cloneflags&unix.CLONE_NEWUSER == 0 || os.Geteuid() == 0 {
 		return cmd.Start()
@@ -349,7 +349,7 @@ func (c *Process) Wait() (Outcome, error) {
 		outcome.Signal = unix.SignalName(status.Signal())
 		return outcome, nil
 	}
-	return outcome, fmt.Errorf("the cage of the service ended without a word: %w", waitErr)
+	return outcome, fmt.Errorf("the sandbox of the service ended without a word: %w", waitErr)
 }
 
 // reap holds the number of the process until nobody signals it any more.

@@ -65,7 +65,7 @@ type place struct {
 
 func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
 
-// A system is what every cage on this machine shows, found out once.
+// A system is what every sandbox on this machine shows, found out once.
 type system struct {
 	folders []string          // and files
 	links   map[string]string // such as /bin → usr/bin
@@ -170,7 +170,7 @@ func (pl *place) needed() (bool, error) {
 		if pl.kind == placeHidden {
 			return false, nil // nothing there to be hidden
 		}
-		return false, fmt.Errorf("cage: %w", err)
+		return false, fmt.Errorf("sandbox: %w", err)
 	}
 	pl.file = !info.IsDir()
 	return !seen(pl, info), nil
@@ -314,7 +314,7 @@ func (b *builder) show(pl *place, list []*place) error {
 	return nil
 }
 
-// temporary mounts an empty file system in memory, which ends with the cage.
+// temporary mounts an empty file system in memory, which ends with the sandbox.
 func (b *builder) temporary(at, mode string) {
 	size := cmp.Or(b.policy.Limits.Temp, defaultTemp)
 	// Inodes take memory, too.

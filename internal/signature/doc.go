@@ -2,7 +2,7 @@
 // function: its parameters, what each of them is, and the JSON Schemas of what
 // goes in and comes out.
 //
-// A software development kit writes the description as one JSON document
+// A software development SDK writes the description as one JSON document
 // (docs/signature.md); [Parse] reads and checks it. Everything that depends on
 // the parameters of a service derives from the [Signature] it returns: which
 // environment variable carries a secret ([EnvName]), which request bodies are

@@ -21,8 +21,8 @@ var (
 	errNotOfFormat = errors.New("does not match")
 )
 
-// registerFormats replaces the formats that kits read more leniently than the
-// JSON Schema specification says. Those the kits alone can judge always pass.
+// registerFormats replaces the formats that SDKs read more leniently than the
+// JSON Schema specification says. Those the SDKs alone can judge always pass.
 func registerFormats(compiler *jsonschema.Compiler) {
 	lenient := map[string]func(string) bool{
 		"date-time": func(s string) bool { return dateTimeFormat.MatchString(s) && isDate(s[:10]) },

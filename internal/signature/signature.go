@@ -44,14 +44,14 @@ type Signature struct {
 	Defs json.RawMessage `json:"$defs,omitempty"`
 }
 
-// SDK names the software development kit that wrote the description.
+// SDK names the software development SDK that wrote the description.
 type SDK struct {
 	Language string `json:"language"`
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 }
 
-// Ours reports whether the service is built with a kit of this project, which
+// Ours reports whether the service is built with an SDK of this project, which
 // takes its secrets without them ever standing in an environment block.
 func (s SDK) Ours() bool { return s.Language != "python" || strings.Contains(s.Version, "+qhubctl") }
 
@@ -71,7 +71,7 @@ type Parameter struct {
 	Env string `json:"env,omitempty"`
 }
 
-// A DescribeError is what a kit says of a service it cannot describe.
+// A DescribeError is what an SDK says of a service it cannot describe.
 type DescribeError struct {
 	// Kind is import, syntax, missing, annotation, collision or internal.
 	Kind      string `json:"kind"`
@@ -83,7 +83,7 @@ type DescribeError struct {
 
 func (e *DescribeError) Error() string { return e.Message }
 
-// ErrDocument wraps the errors of [Parse] that are the kit's fault, not the
+// ErrDocument wraps the errors of [Parse] that are the SDK's fault, not the
 // service's.
 var ErrDocument = errors.New("not a service description")
 
@@ -181,7 +181,7 @@ func (s *Signature) Names(kind Kind) []string {
 	return names
 }
 
-// Supplied returns a signature in which the secrets and data pools that given
+// WithOptional returns a signature in which the secrets and data pools that given
 // reports need not come with a request: they are stored, or lie in a folder.
 func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {
 	relaxed := *s

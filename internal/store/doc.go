@@ -19,7 +19,7 @@
 // # Leases
 //
 // A worker takes executions by [Store.Claim] or as they are accepted
-// ([Acceptance.Claim]). A claim is a lease: it names the worker as the owner
+// ([NewExecution.Claim]). A claim is a lease: it names the worker as the owner
 // and ends by itself unless [Store.Heartbeat] extends it. [Store.Recover]
 // deals with ended leases: one that never reached [Store.Start] goes back to
 // the queue; one that did ends FAILED, "interrupted", since its service may

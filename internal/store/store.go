@@ -50,7 +50,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// List gives a page of the executions of a service, the newest first.
 	// Problem and Result are left out.
 	List(ctx context.Context, q ListQuery) (Page, error)
-	// Load tells how much waits and runs.
+	// QueueStats tells how much waits and runs.
 	QueueStats(ctx context.Context) (QueueStats, error)
 
 	// AppendLog adds lines to the log of an execution and gives the sequence
@@ -87,7 +87,7 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	Close() error
 }
 
-// An Acceptance is what Accept writes.
+// A NewExecution is what Accept writes.
 type NewExecution struct {
 	// Execution as the caller describes it: id, service, revision, type,
 	// tags and so on. Status and times are set by the store.
@@ -121,7 +121,7 @@ type QueueLimit struct {
 	Total      int
 }
 
-// ClaimTerms say under which terms an owner takes an execution.
+// Lease say under which terms an owner takes an execution.
 type Lease struct {
 	Owner string
 	// Lease is how long the claim holds without a heartbeat.
@@ -151,7 +151,7 @@ type ClaimRequest struct {
 	Services []ServiceLimit
 }
 
-// ServiceLimit bounds the concurrency of one service; see [ClaimTerms].
+// ServiceLimit bounds the concurrency of one service; see [Lease].
 type ServiceLimit struct {
 	ServiceID   string
 	Concurrency int
@@ -172,7 +172,7 @@ type HeartbeatReport struct {
 	Cancelled []execution.ID
 }
 
-// A Completion ends an execution.
+// A FinishParams ends an execution.
 type FinishParams struct {
 	ID    execution.ID
 	Owner string
@@ -214,14 +214,14 @@ type Page struct {
 	Next Cursor
 }
 
-// Load is how much waits and runs.
+// QueueStats is how much waits and runs.
 type QueueStats struct {
 	Services map[string]ServiceStats // those with something waiting or active
 	Pending  int                     // of all services
 	Active   int
 }
 
-// ServiceLoad is the load of one service.
+// ServiceStats is the load of one service.
 type ServiceStats struct {
 	Pending int // PENDING and not claimed
 	Active  int // claimed or RUNNING

@@ -111,7 +111,7 @@ func (s *Streams) print(text string) {
 // Good marks a word that says that all is well.
 func (s *Streams) Good(text string) string { return s.paint(good, text) }
 
-// Note marks a word that asks for a look.
+// Notice marks a word that asks for a look.
 func (s *Streams) Notice(text string) string { return s.paint(noteStyle, text) }
 
 // Bad marks a word that says what is wrong.

@@ -151,7 +151,7 @@ func Program(venv, name string) string {
 	return filepath.Join(venv, "bin", name)
 }
 
-// PythonFolder makes a folder below dir that holds a python3 and nothing else.
+// PythonDir makes a folder below dir that holds a python3 and nothing else.
 func PythonDir(dir string) (string, error) {
 	python, err := Python()
 	if err != nil {

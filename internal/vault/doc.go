@@ -17,7 +17,7 @@
 //
 // # Keys
 //
-// The master key comes from a [Source]: a file that only its owner may read,
+// The master key comes from a [KeySource]: a file that only its owner may read,
 // made at the first start ([OpenFile]), an environment variable
 // ([FromEnvironment]) or a command that prints it ([CommandSource]). A keyring
 // that follows its source ([Keyring.Follow]) takes new versions over while it

@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// A Source is where the versions of a master key come from.
+// A KeySource is where the versions of a master key come from.
 type KeySource interface {
 	// Read gives the keys as they are now.
 	Read(ctx context.Context) (*Keyring, error)
@@ -24,7 +24,7 @@ type KeySource interface {
 // FileSource is a key file, as [OpenFile] makes it.
 type FileSource string
 
-// Read implements [Source].
+// Read implements [KeySource].
 func (f FileSource) Read(context.Context) (*Keyring, error) { return ReadFile(string(f)) }
 
 func (f FileSource) String() string { return string(f) }
@@ -71,7 +71,7 @@ const commandTime = 30 * time.Second
 // ErrCommand says that the program that prints the master key failed.
 var ErrCommand = errors.New("the command for the master key failed")
 
-// Read implements [Source].
+// Read implements [KeySource].
 func (c CommandSource) Read(ctx context.Context) (*Keyring, error) {
 	if len(c) == 0 || c[0] == "" {
 		return nil, fmt.Errorf("%w: there is none", ErrCommand)

@@ -26,7 +26,7 @@ type following struct {
 	refreshed time.Time
 }
 
-// Follow has the keyring take over versions that appear in source, where its
+// Watch has the keyring take over versions that appear in source, where its
 // keys are from: when [Keyring.Refresh] is called, and when something is to be
 // opened that an unknown version sealed. So keys are rotated while servers
 // run. It is called before the keyring is used by several goroutines.
@@ -74,7 +74,7 @@ func unchanged(before, now os.FileInfo) bool {
 	return before != nil && os.SameFile(before, now) && before.ModTime().Equal(now.ModTime()) && before.Size() == now.Size()
 }
 
-// adopt takes over the versions of other that are new. Other is not to be used
+// merge takes over the versions of other that are new. Other is not to be used
 // any more.
 func (k *Keyring) merge(other *Keyring) (added []uint32, err error) {
 	k.mu.Lock()
@@ -98,7 +98,7 @@ func (k *Keyring) merge(other *Keyring) (added []uint32, err error) {
 	return added, nil
 }
 
-// orNewer calls open, and once more if it lacks a key that the source has by
+// withRefresh calls open, and once more if it lacks a key that the source has by
 // now.
 func (k *Keyring) withRefresh(open func() error) error {
 	err := open()

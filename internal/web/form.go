@@ -38,7 +38,7 @@ type field struct {
 	MaxLength        string
 	InputType        string
 	Fields           []field // of a group
-	// Supplied: the server has one, so the request need not bring it.
+	// Optional: the server has one, so the request need not bring it.
 	Optional bool
 	Env      string // of a secret
 }

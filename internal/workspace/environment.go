@@ -134,11 +134,11 @@ const noticeable = 200 * time.Millisecond
 type State int
 
 const (
-	// Unmade says that there is none, or one of ours that is out of date.
+	// Stale says that there is none, or one of ours that is out of date.
 	Stale State = iota
 	// Ready environments are of our making and up to date.
 	Ready
-	// Foreign ones are of the user's making and used as they are.
+	// UserManaged ones are of the user's making and used as they are.
 	UserManaged
 	// Broken ones are of the user's making, and without an interpreter.
 	Broken

@@ -77,7 +77,7 @@ func (w *Workspace) hasMain() bool {
 // moduleDir is the folder of the module that dir is in; empty if in none.
 func moduleDir(dir string) string { return dirAbove(dir, "go.mod") }
 
-// folderAbove is the nearest folder, dir itself or above, that has the file.
+// dirAbove is the nearest folder, dir itself or above, that has the file.
 func dirAbove(dir, file string) string {
 	for {
 		if info, err := os.Stat(filepath.Join(dir, file)); err == nil && info.Mode().IsRegular() {
@@ -211,9 +211,9 @@ func firstLines(text string, n int) string {
 
 var goHints = hints{
 	{`(?i)no space left|ENOSPC`, "the disk is full: free some space and run the command again"},
-	{`requires go >= |GOTOOLCHAIN|toolchain not available`, "install a Go as new as go.mod asks for (the kit needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
-	{`replacement directory .* does not exist|reading .*qhubctl-sdk`, "the folder with the kit is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
-	{`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`, "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the kit itself needs no network"},
+	{`requires go >= |GOTOOLCHAIN|toolchain not available`, "install a Go as new as go.mod asks for (the SDK needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
+	{`replacement directory .* does not exist|reading .*qhubctl-sdk`, "the folder with the SDK is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
+	{`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`, "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the SDK itself needs no network"},
 	{`found packages `, "a service is one package main: move the other files into a folder of their own"},
 	{`no required module provides package|missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|cannot find module providing`, "the modules that the code imports and go.mod do not agree: run `go mod tidy` in the folder of go.mod"},
 	{`(?m)^go: .*(build cache|GOCACHE|HOME)`, "go needs a folder for its cache: set GOCACHE or HOME"},

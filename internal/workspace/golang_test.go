@@ -219,7 +219,7 @@ func TestOnlyAChangeIsBuiltAgain(t *testing.T) {
 		{"a source came that embeds", write("more.go", "package main\n\nimport _ \"embed\"\n\n//go:embed input/data.json\nvar _ []byte\n"), 1},
 		{"an embedded file changed", write("input/data.json", `{"message": "hello, again"}`), 1},
 		{"a source went", func() { remove(t, w.Dir, "more.go") }, 1},
-		{"the kit changed", write(sdkFile, read(sdkFile)+"\n"), 1},
+		{"the SDK changed", write(sdkFile, read(sdkFile)+"\n"), 1},
 		{"the module changed", write("go.mod", read("go.mod")+"\n"), 1},
 		{"the program is gone", func() { remove(t, w.Dir, ".qhub", "service*") }, 1},
 		{"the program is another", func() {
@@ -309,9 +309,9 @@ func TestBuildsThatFail(t *testing.T) {
 			files: map[string]string{"other.go": "package other\n"},
 			says:  "found packages main (main.go) and other", hint: "one package main",
 		},
-		"the kit is gone": {
+		"the SDK is gone": {
 			files: map[string]string{"go.mod": "module example.com/svc\n\ngo 1.26\n\n" + strings.ReplaceAll(sdk, "./qhubctl-sdk", "./elsewhere")},
-			says:  "elsewhere", hint: "the kit is gone",
+			says:  "elsewhere", hint: "the SDK is gone",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

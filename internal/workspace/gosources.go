@@ -67,7 +67,7 @@ func (m *goModule) local() bool {
 }
 
 // listSources asks the go command which packages the service consists of, and
-// makes sure that the kit is one of them: any other program would not know
+// makes sure that the SDK is one of them: any other program would not know
 // what it is asked for.
 func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, error) {
 	var s goSources
@@ -148,7 +148,7 @@ func (w *Workspace) lastBuild() goBuild {
 	return manifest
 }
 
-// sourceFolders are the folders that the program was last built from.
+// sourceDirs are the folders that the program was last built from.
 func (w *Workspace) sourceDirs() []string {
 	dirs := w.lastBuild().Sources.Dirs
 	paths := make([]string, len(dirs))

@@ -45,7 +45,7 @@ func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, key s
 	return w.writeStamp(stamp{Key: key, Config: config})
 }
 
-// placeWheel writes our kit where an installer can take it from; empty if the
+// placeWheel writes our SDK where an installer can take it from; empty if the
 // workspace wants the published one.
 func (w *Workspace) placeWheel() (string, error) {
 	if w.UpstreamSDK {
@@ -60,7 +60,7 @@ func (w *Workspace) placeWheel() (string, error) {
 		return "", err
 	}
 	if err := os.WriteFile(path, wheel.Content, 0o600); err != nil {
-		return "", &Error{Message: "cannot place the Python kit", Err: err}
+		return "", &Error{Message: "cannot place the Python SDK", Err: err}
 	}
 	return path, nil
 }
@@ -126,7 +126,7 @@ func (i installer) installWithUV(ctx context.Context) error {
 		}
 		line := "qhub-commons @ file://" + filepath.ToSlash(i.wheel) + "\n"
 		if err := os.WriteFile(overrides, []byte(line), 0o600); err != nil {
-			return &Error{Message: "cannot note where the Python kit is", Err: err}
+			return &Error{Message: "cannot note where the Python SDK is", Err: err}
 		}
 		args = append(args, "--override", overrides, i.wheel)
 	}
@@ -263,7 +263,7 @@ func (all hints) about(output, otherwise string) string {
 
 var installHints = hints{
 	{`(?i)no space left|ENOSPC`, "the disk is full: free some space and run the command again"},
-	{`(?i)conflict|incompatible|unsatisfiable`, "the project's requirements cannot be met together with the kit of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
+	{`(?i)conflict|incompatible|unsatisfiable`, "the project's requirements cannot be met together with the SDK of qhubctl (qhub-commons 1.2); loosen them, or set sdk = \"published\" under [tool.qhubctl] in pyproject.toml"},
 	{`(?i)temporary failure in name resolution|failed to establish|connection (refused|error|reset)|error sending request|dns error|network is unreachable|timed out|client error \(connect\)`, "the package index cannot be reached: check the network or the proxy; an environment that exists, in .venv, is used without a network"},
 	{`(?i)no module named (venv|ensurepip)|ensurepip is not`, "this Python cannot make environments: install its venv module (Debian: python3-venv), or install uv"},
 	{`\(from versions: none\)`, "check the name of the package, and whether the package index can be reached and has it"},

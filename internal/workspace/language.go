@@ -58,7 +58,7 @@ func (w *Workspace) Program(env *Environment) (process.Program, error) {
 	return w.python(env)
 }
 
-// Given is the workspace's environment around a Python that the user names,
+// WithPython is the workspace's environment around a Python that the user names,
 // which is taken as it is.
 func (w *Workspace) WithPython(python string) (*Environment, error) {
 	if w.Language != Python {

@@ -20,12 +20,12 @@ import (
 //go:embed all:scaffold
 var scaffolds embed.FS
 
-// kitDir is the folder of a service in Go that holds the kit.
+// sdkDir is the folder of a service in Go that holds the SDK.
 const sdkDir = "qhubctl-sdk"
 
 // Scaffold writes a new service into dir, which may exist. It never overwrites
 // a file: if one is in the way, nothing is written. It returns the names of
-// the files it has written, where the folder of the kit counts as one.
+// the files it has written, where the folder of the SDK counts as one.
 func Scaffold(dir string, language Language) ([]string, error) {
 	files, err := scaffoldFiles(dir, language)
 	if err != nil {
@@ -80,7 +80,7 @@ func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
 	if !slices.Contains(Languages, language) {
 		return nil, &Error{Message: fmt.Sprintf("there is no scaffold for the language %q", language), Advice: fmt.Sprintf("known languages: %s, %s", Python, Go)}
 	}
-	values := map[string]string{"Name": projectName(dir), "Kit": sdkDir, "KitModule": sdk.GoModulePath, "Go": sdk.GoOldest}
+	values := map[string]string{"Name": projectName(dir), "SDK": sdkDir, "SDKModule": sdk.GoModulePath, "Go": sdk.GoOldest}
 	files, err := sdkFiles(language, values)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
 	return files, err
 }
 
-// kitFiles are the files by which a service finds its kit where no package
+// sdkFiles are the files by which a service finds its SDK where no package
 // index knows us.
 func sdkFiles(language Language, values map[string]string) ([]scaffoldFile, error) {
 	if language == Python {

@@ -39,7 +39,7 @@ type Workspace struct {
 	// Name, Version and Description are the project's own words; the name of
 	// the folder stands for a missing name.
 	Name, Version, Description string
-	// Published: the workspace wants the published kit instead of ours.
+	// UpstreamSDK: the workspace wants the upstream SDK instead of ours.
 	UpstreamSDK bool
 	// Cold: each execution starts a fresh interpreter, never a fork of one
 	// that has imported the service.

@@ -163,7 +163,7 @@ func TestCachedSignature(t *testing.T) {
 			t.Errorf("%q was taken for a description", broken)
 		}
 	}
-	// A folder in which nothing can be kept is no error.
+	// A dir in which nothing can be kept is no error.
 	if err := os.RemoveAll(filepath.Join(dir, ".qhub")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-"""Tests the kit on every Python from 3.10 to 3.14 that is found: `python run_tests.py [pytest arguments]`.
+"""Tests the SDK on every Python from 3.10 to 3.14 that is found: `python run_tests.py [pytest arguments]`.
 
 For each there is an environment below ${XDG_CACHE_HOME:-~/.cache}/qhubctl-test, made once, by uv if it is there.
-One more has the oldest pydantic that the kit allows, and one the published kit, which the recorded cases describe.
+One more has the oldest pydantic that the SDK allows, and one the upstream SDK, which the recorded cases describe.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def command(arguments: list[str], **options: object) -> None:
 
 
 def build_wheel(python: str, folder: str) -> str:
-    """The wheel of the kit, built as `pip install sdk/python` would."""
+    """The wheel of the SDK, built as `pip install sdk/python` would."""
     script = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
     command([python, "-B", "-c", script, folder], cwd=HERE)
     (wheel,) = Path(folder).glob("*.whl")
@@ -90,7 +90,7 @@ def build_wheel(python: str, folder: str) -> str:
 
 
 def test(label: str, python: str, wheel: str, published: str, arguments: list[str]) -> tuple[bool, str]:
-    """Installs the kit into an environment and runs the tests there."""
+    """Installs the SDK into an environment and runs the tests there."""
     began = time.monotonic()
     install(python, ["--no-deps", "--force-reinstall", wheel])
     env = {**os.environ, "QHUB_PUBLISHED_PYTHON": published, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> int:
     oldest = min(found)
     if oldest < 13:  # the oldest pydantic has no wheels for later ones
         plans[f"python3.{oldest}, oldest pydantic"] = (found[oldest], [requirements, TESTS / "oldest.txt"])
-    # The published kit does not import on 3.14.
+    # The upstream SDK does not import on 3.14.
     published_on = next((found[minor] for minor in (12, 11, 13, 10) if minor in found), None)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         published = environment(published_on, "published", TESTS / "published.txt") if published_on else ""

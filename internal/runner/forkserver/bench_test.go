@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkExecution is one execution from its start to its end, cold and warm,
-// open and in a cage.
+// open and in a sandbox.
 func BenchmarkExecution(b *testing.B) {
 	python := complete(b, runnertest.SDKPython(b))
 	cold := &process.Runner{Program: python, Dir: runnertest.PythonProbe(), Environment: base()}
@@ -33,8 +33,8 @@ func BenchmarkExecution(b *testing.B) {
 		name   string
 		runner runner.Runner
 	}{
-		{"cold", cold}, {"cold/caged", sandboxedCold}, {"forked", forked}, {"forked/caged", sandboxedForked},
-		{"standby", spares}, {"standby/caged", sandboxedSpare},
+		{"cold", cold}, {"cold/sandboxed", sandboxedCold}, {"forked", forked}, {"forked/sandboxed", sandboxedForked},
+		{"spare", spares}, {"spare/sandboxed", sandboxedSpare},
 	} {
 		b.Run(bench.name, func(b *testing.B) { benchmarkExecution(b, bench.runner) })
 		if err := bench.runner.Close(); err != nil {
@@ -44,15 +44,15 @@ func BenchmarkExecution(b *testing.B) {
 }
 
 // BenchmarkExecutionImporting is one execution of a service that does nothing
-// but import what others do, in a cage: cold, and by a fork that stands by.
+// but import what others do, in a sandbox: cold, and by a spare fork.
 func BenchmarkExecutionImporting(b *testing.B) {
 	for _, imports := range []string{"json", "numpy", "pandas"} {
 		o := numerical(b, written(b, "import "+imports+"\ndef run(action: str, text: str) -> dict:\n    return {}\n", confined()))
 		o.Spares = 2
 		spares := prepared(b, o)
 		for name, r := range map[string]runner.Runner{
-			"cold":    &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox},
-			"standby": spares,
+			"cold":  &process.Runner{Program: o.Python, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox},
+			"spare": spares,
 		} {
 			b.Run(imports+"/"+name, func(b *testing.B) { benchmarkExecution(b, r) })
 			if err := r.Close(); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// shutIn is the cage of a template; nil if there is none.
+// sandboxOf is the sandbox of a zygote; nil if there is none.
 func sandboxOf(o Options) *process.Sandbox {
 	sb := o.Sandbox.Around(o.Python, o.Dir)
 	if sb == nil {
@@ -26,7 +26,7 @@ func sandboxOf(o Options) *process.Sandbox {
 	return sb
 }
 
-// aroundItself is the cage of the template's own process: the time that an
+// aroundItself is the sandbox of the zygote's own process: the time that an
 // execution may compute is not that of the process which all are forked from.
 func aroundItself(sb *process.Sandbox) *process.Sandbox {
 	if sb == nil {
@@ -37,7 +37,7 @@ func aroundItself(sb *process.Sandbox) *process.Sandbox {
 	return &own
 }
 
-// An apartment is what an execution has of its own in the cage of a template.
+// A childAccess is what an execution has of its own in the sandbox of a zygote.
 type childAccess struct {
 	// own are its folders, read what it alone may read, as they are outside.
 	own, read []string
@@ -46,19 +46,19 @@ type childAccess struct {
 	limits   sandbox.Limits
 }
 
-// apartment makes room for an execution with this cage, or says why the
-// template's cannot hold it.
+// childAccess makes room for an execution with this sandbox, or says why the
+// zygote's cannot hold it.
 func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	switch {
 	case c == nil && z.sb == nil:
 		return nil, nil //nolint:nilnil // there is none
 	case c == nil || z.sb == nil:
-		return nil, errors.New("the execution and the template are not shut in alike")
+		return nil, errors.New("the execution and the zygote are not sandboxed alike")
 	}
 	all := z.sb.Policy
 	limits := c.Policy.Limits
 	if limits.CPU > 0 && all.Limits.CPU == 0 || limits.CPUTime > 0 && all.Limits.CPUTime == 0 {
-		return nil, errors.New("the forks of the template are in no group that bounds processors, or counts their time")
+		return nil, errors.New("the forks of the zygote are in no group that bounds processors, or counts their time")
 	}
 	ca := &childAccess{
 		from: all.Forks, to: z.sb.Machine.ShownAt(all), limits: limits,
@@ -86,7 +86,7 @@ func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 		switch {
 		case slices.Contains(all.Readable, path):
 		case !slices.ContainsFunc(all.Readable, shows), slices.ContainsFunc(all.Hidden, shows):
-			return nil, fmt.Errorf("%s is not to be seen in the cage of the template", path)
+			return nil, fmt.Errorf("%s is not to be seen in the sandbox of the zygote", path)
 		default:
 			ca.read = append(ca.read, path)
 		}
@@ -98,7 +98,7 @@ func below(path, dir string) bool {
 	return dir != "" && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// furnish gives a fork what is to be its own, before it has its order.
+// grant gives a fork what is to be its own, before it has its order.
 func (ca *childAccess) grant(f *fork) error {
 	if ca == nil {
 		return nil
@@ -130,7 +130,7 @@ func (ca *childAccess) bounds() [][3]int64 {
 	return bounds
 }
 
-// inside is a path as it is in the cage.
+// inside is a path as it is in the sandbox.
 func (ca *childAccess) inside(path string) string {
 	if ca == nil || path != ca.from && !below(path, ca.from) {
 		return path
@@ -138,14 +138,14 @@ func (ca *childAccess) inside(path string) string {
 	return filepath.Join(ca.to, strings.TrimPrefix(path, ca.from))
 }
 
-// A common is the /tmp that all forks of a template have.
+// A sharedTmp is the /tmp that all forks of a zygote have.
 type sharedTmp struct {
 	root *os.Root
 	// before is what was there before the first fork, mounts among it.
 	before map[string]bool
 }
 
-// openCommon opens it, to be swept; nil where there is none.
+// openSharedTmp opens it, to be swept; nil where there is none.
 func (z *zygote) openSharedTmp() *sharedTmp {
 	if z.sb == nil || z.sb.Machine.ShownAt(z.sb.Policy) != sandbox.ForksAt {
 		return nil

@@ -123,10 +123,10 @@ func TestForksAreKeptApart(t *testing.T) {
 		reported, stop := victim(t, r, `
 with open(os.path.join(os.environ["TMPDIR"], "mine"), "w") as f: f.write("private")
 server = socket.socket(socket.AF_UNIX); server.bind("\0qhubctl-warm-test"); server.listen()
-out.update(pid=os.getpid(), template=os.getppid(), folder=os.path.dirname(os.environ["TMPDIR"]))
+out.update(pid=os.getpid(), zygote=os.getppid(), folder=os.path.dirname(os.environ["TMPDIR"]))
 `)
 		script := fmt.Sprintf(`
-pid, template, folder, secret = %v, %v, %q, %q
+pid, zygote, folder, secret = %v, %v, %q, %q
 out["list"] = attempt(os.listdir, os.path.dirname(folder))
 out["read"] = attempt(read, folder + "/tmp/mine")
 out["write"] = attempt(write, folder + "/tmp/other")
@@ -134,7 +134,7 @@ out["list theirs"] = attempt(os.listdir, folder)
 out["remove"] = attempt(os.remove, folder + "/tmp/mine")
 out["link"] = attempt(os.link, folder + "/tmp/mine", os.environ["TMPDIR"] + "/link")
 out["signal"] = attempt(os.kill, pid, 9)
-out["signal template"] = attempt(os.kill, template, 9)
+out["signal zygote"] = attempt(os.kill, zygote, 9)
 out["signal init"] = attempt(os.kill, 1, 9)
 out["limits"] = call(302, pid, 0, 0, 0)
 out["priority"] = call(141, 2, 0, 19)
@@ -142,7 +142,7 @@ out["trace"] = call(101, 16, pid, 0, 0)
 out["memory"] = call(310, pid, 0, 0, 0, 0, 0)
 out["environ"] = attempt(read, f"/proc/{pid}/environ")
 out["cmdline"] = attempt(read, f"/proc/{pid}/cmdline")
-out["environ of template"] = attempt(read, f"/proc/{template}/environ")
+out["environ of zygote"] = attempt(read, f"/proc/{zygote}/environ")
 out["processes"] = str([n for n in os.listdir("/proc") if n.isdigit()] == [str(os.getpid())])
 def connect():
     s = socket.socket(socket.AF_UNIX); s.connect("\0qhubctl-warm-test")
@@ -154,17 +154,17 @@ out["list temp"] = attempt(os.listdir, "/tmp")
 out["mine"] = attempt(write, os.environ["TMPDIR"] + "/mine")
 out["own descriptors"] = str(len(os.listdir("/proc/self/fd")) > 2)
 out["everybody"] = attempt(os.kill, -1, 9)
-`, reported["pid"], reported["template"], reported["folder"], secret)
+`, reported["pid"], reported["zygote"], reported["folder"], secret)
 		got := do(t, r, script)
 		for key, want := range map[string]string{
 			"list": "EACCES", "read": "EACCES", "write": "EACCES", "list theirs": "EACCES", "remove": "EACCES", "link": "EACCES|EXDEV",
-			"signal": "EPERM", "signal template": "EPERM", "signal init": "EPERM", "limits": "EPERM", "priority": "EPERM", "trace": "EPERM",
-			"memory": "EPERM", "environ": "ENOENT|EACCES|EPERM", "cmdline": "ENOENT|EACCES|EPERM", "environ of template": "ENOENT|EACCES|EPERM",
+			"signal": "EPERM", "signal zygote": "EPERM", "signal init": "EPERM", "limits": "EPERM", "priority": "EPERM", "trace": "EPERM",
+			"memory": "EPERM", "environ": "ENOENT|EACCES|EPERM", "cmdline": "ENOENT|EACCES|EPERM", "environ of zygote": "ENOENT|EACCES|EPERM",
 			"processes": "True", "abstract": "EPERM", "shared memory": "ENOSYS", "hidden": "ENOENT|EACCES", "code": "EROFS|EACCES",
 			"list temp": "EACCES", "mine": "ok", "own descriptors": "True", "everybody": "EPERM|ESRCH|ok",
 		} {
 			if value, _ := got.value[key].(string); !slices.Contains(strings.Split(want, "|"), value) {
-				t.Errorf("standby %d: %s: %q, want %s", spares, key, value, want)
+				t.Errorf("%d spares: %s: %q, want %s", spares, key, value, want)
 			}
 		}
 		if len(got.value) == 0 {
@@ -174,7 +174,7 @@ out["everybody"] = attempt(os.kill, -1, 9)
 			t.Errorf("the other execution has not lived on: %+v", outcome)
 		}
 		if !r.Program().State().Warm {
-			t.Error("the template has ended")
+			t.Error("the zygote has ended")
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -255,11 +255,11 @@ for _ in range(64):
 		t.Errorf("enough processes: %+v", got)
 	}
 	if !r.Program().State().Warm {
-		t.Error("the template has ended")
+		t.Error("the zygote has ended")
 	}
 }
 
-// TestStraysOfForks ends what has left the group, the session and the marker
+// TestOrphansOfForks ends what has left the group, the session and the marker
 // of its fork behind.
 func TestOrphansOfForks(t *testing.T) {
 	need(t, "memory limit", "process limit")

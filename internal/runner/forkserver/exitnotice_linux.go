@@ -7,7 +7,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// farewell waits for the word of a fork that it ends, and with which code: its
+// exitNotice waits for the word of a fork that it ends, and with which code: its
 // interpreter has nothing left to do, and the system takes as long to free its
 // memory as a short service takes to run. The word counts if nothing else of the
 // execution is left, and is the last thing that the process does: it is killed.
@@ -33,7 +33,7 @@ func (e *execution) exitNotice() (code int, ok bool) {
 	return int(notice[0]), true
 }
 
-// part is the end of an execution that has said farewell. Gone tells of that of
+// finishEarly ends an execution that has sent its exit notice. Gone tells of that of
 // its process.
 func (e *execution) finishEarly(code int) process.Outcome {
 	e.Finish()

@@ -9,7 +9,7 @@ import (
 )
 
 // saying is a service that meddles with the socket by which a fork says
-// farewell, which is the only one it has.
+// exit notice, which is the only one it has.
 const saying = `
 import os, subprocess, sys, threading, time
 
@@ -42,7 +42,7 @@ def run(action: str) -> dict:
     return {"action": action}
 `
 
-// TestFarewell has executions end as they should, whatever becomes of the word
+// TestExitNotice has executions end as they should, whatever becomes of the word
 // that they end.
 func TestExitNotice(t *testing.T) {
 	r := prepared(t, written(t, saying, confined()))

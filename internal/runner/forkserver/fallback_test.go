@@ -61,7 +61,7 @@ func testZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 	kill(t, r.Program().State().Pid)
 	<-running
 	if got := <-outcome; got.Signal != "SIGKILL" || got.ExitCode != -1 {
-		t.Errorf("an execution whose template is killed ends %+v", got)
+		t.Errorf("an execution whose zygote is killed ends %+v", got)
 	}
 	if got := do(t, r, "look"); got.value["calls"] != 1.0 {
 		t.Errorf("the next one: %+v %s", got.outcome, got.stderr)
@@ -70,7 +70,7 @@ func testZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 		t.Fatal(err)
 	}
 	if !r.Program().State().Warm {
-		t.Error("there is no new template")
+		t.Error("there is no new zygote")
 	}
 }
 
@@ -143,7 +143,7 @@ func testCloseWaitsForExecutions(t *testing.T, sb *process.Sandbox) {
 		t.Error(err)
 	}
 	if zygote.Signal(syscall.Signal(0)) == nil {
-		t.Error("the template still runs")
+		t.Error("the zygote still runs")
 	}
 }
 
@@ -154,7 +154,7 @@ func testSpareIsKilled(t *testing.T, sb *process.Sandbox) {
 	o.Spares = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
-	do(t, r, "look") // the forks that stand by are there
+	do(t, r, "look") // the spares are there
 	for _, child := range children(t, r.Program().State().Pid) {
 		kill(t, child)
 	}
@@ -164,7 +164,7 @@ func testSpareIsKilled(t *testing.T, sb *process.Sandbox) {
 		}
 	}
 	if !r.Program().State().Warm {
-		t.Error("the template is gone")
+		t.Error("the zygote is gone")
 	}
 }
 
@@ -179,13 +179,13 @@ func testNothingIsLeft(t *testing.T, sb *process.Sandbox) {
 	for range 30 {
 		do(t, r, "look")
 	}
-	// One more may stand by, or have just ended, with its group.
+	// One more may be a spare, or have just ended, with its group.
 	if after := descriptors(t); after > before+15 {
 		t.Errorf("%d descriptors are open, %d before", after, before)
 	}
 	pid := r.Program().State().Pid
 	if n := len(children(t, pid)); n > 3 {
-		t.Errorf("the template has %d children", n)
+		t.Errorf("the zygote has %d children", n)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)

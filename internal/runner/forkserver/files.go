@@ -5,16 +5,16 @@ import (
 	"path/filepath"
 )
 
-// Files are the programs that a template consists of, beside the launcher of
+// Files are the programs that a zygote consists of, beside the launcher of
 // package process. They are placed in one folder with it.
 //
 //go:embed python/*.py
 var Files embed.FS
 
-// TemplateFile is the name of the program to start.
-const ZygoteFile = "template.py"
+// ZygoteFile is the name of the program to start.
+const ZygoteFile = "zygote.py"
 
-// files are where the programs of a template lie, beside the launcher.
+// files are where the programs of a zygote lie, beside the launcher.
 func files(launcher string) []string {
 	entries, err := Files.ReadDir("python")
 	if err != nil {

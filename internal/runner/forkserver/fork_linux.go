@@ -19,26 +19,26 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A fork of a template that waits for its order.
+// A fork of a zygote that waits for its order.
 type fork struct {
 	zygote    *zygote
 	orders    *net.UnixConn
 	pipes     *process.Pipes
 	rules     *sandbox.ForkRules // nil if there is none
-	pid       int                // guarded by the template's lock
+	pid       int                // guarded by the zygote's lock
 	fromSpare bool               // when it was taken
 	group     *sandbox.Group
 
 	done   chan struct{} // closed when it has ended
 	reason string        // why there was none
 	status unix.WaitStatus
-	known  bool // the status is: the template has told it
+	known  bool // the status is: the zygote has told it
 
 	settled sync.Once
 	reached []string // limits
 }
 
-// birthTime is how long a fork may take until it waits for its order.
+// forkTimeout is how long a fork may take until it waits for its order.
 const forkTimeout = 20 * time.Second
 
 // await returns when the fork waits for its order, or cannot any more.
@@ -114,7 +114,7 @@ type execution struct {
 	program *Program
 	zygote  *zygote
 	fork    *fork
-	access  *childAccess // nil if there is no cage
+	access  *childAccess // nil if there is no sandbox
 	command process.Command
 	tree    process.Tree
 	release sync.Once
@@ -123,7 +123,7 @@ type execution struct {
 	runs    bool
 	cold    process.Execution
 	stopped bool
-	gone    chan struct{} // closed when nothing is left of one that has said farewell; nil if it has not
+	gone    chan struct{} // closed when nothing is left of one that has sent its exit notice; nil if it has not
 }
 
 // execution takes a fork for a command.
@@ -161,7 +161,7 @@ func (e *execution) Finish() { _ = e.fork.orders.Close() }
 // unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
 	if e.fork.group == nil {
-		defer e.Finish() // it says no farewell
+		defer e.Finish() // it sends no exit notice
 	}
 	if e.isStopped() {
 		return nil // as for any program that is stopped early, Wait tells
@@ -222,7 +222,7 @@ func (e *execution) send(secrets []process.Secret) error {
 func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 	env := map[string]string{}
 	for _, entry := range e.command.Env {
-		// What the template has, it has told the service while it was
+		// What the zygote has, it has told the service while it was
 		// imported, which may have changed it since.
 		if name, value, _ := strings.Cut(entry, "="); !e.zygote.env[entry] {
 			env[name] = e.access.inside(value)
@@ -263,7 +263,7 @@ func (e *execution) Stop(signal os.Signal, grace time.Duration) {
 	}()
 }
 
-// signal reaches the group of the fork. The template has reaped it a moment
+// signal reaches the group of the fork. The zygote has reaped it a moment
 // before it says so, and numbers are not given out again that fast.
 func (e *execution) signal(signal os.Signal) {
 	if !e.fork.hasEnded() {
@@ -309,7 +309,7 @@ func (e *execution) Wait() (process.Outcome, error) {
 		e.fork.pipes.Finish()
 	}
 	if !e.fork.known {
-		// The template was lost, and its forks with it.
+		// The zygote was lost, and its forks with it.
 		return process.Outcome{ExitCode: -1, Signal: unix.SignalName(unix.SIGKILL)}, nil
 	}
 	e.program.succeeded()
@@ -322,8 +322,8 @@ func (e *execution) Wait() (process.Outcome, error) {
 	return outcome, nil
 }
 
-// endStrays ends what has left the group of the fork. Orphans are children of
-// the template, which mostly has none.
+// endOrphans ends what has left the group of the fork. Orphans are children of
+// the zygote, which mostly has none.
 func (e *execution) endOrphans() {
 	if e.fork.group != nil {
 		return // nobody leaves a group
@@ -333,7 +333,7 @@ func (e *execution) endOrphans() {
 		e.tree.KillOrphans()
 		return
 	}
-	for range 100 { // the children of a stray come after it
+	for range 100 { // the children of an orphan come after it
 		if !e.tree.KillOrphansAmong(e.zygote.orphans()) {
 			return
 		}

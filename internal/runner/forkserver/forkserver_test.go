@@ -50,16 +50,16 @@ func cgroupsLeft() []string {
 	return left
 }
 
-// confined is the cage of a service.
+// confined is the sandbox of a service.
 func confined() *process.Sandbox {
 	return &process.Sandbox{Machine: machine(), Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}}
 }
 
-// each runs a test without a cage and in one.
+// each runs a test without a sandbox and in one.
 func each(t *testing.T, f func(t *testing.T, sb *process.Sandbox)) {
 	t.Helper()
 	t.Run("open", func(t *testing.T) { f(t, nil) })
-	t.Run("caged", func(t *testing.T) { f(t, confined()) })
+	t.Run("sandboxed", func(t *testing.T) { f(t, confined()) })
 }
 
 // scratch is the folder below which all executions of a test get theirs, those
@@ -90,9 +90,9 @@ func inScratch(t testing.TB) string {
 func TestWarm(t *testing.T) {
 	each(t, func(t *testing.T, sb *process.Sandbox) {
 		for name, python := range map[string]func(testing.TB) process.Python{
-			"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+			"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 		} {
-			for spares, label := range map[int]string{0: ", forked when needed", 2: ", standing by"} {
+			for spares, label := range map[int]string{0: ", forked when needed", 2: ", spare"} {
 				t.Run(name+label, func(t *testing.T) {
 					runnertest.Exercise(t, func(t *testing.T) runner.Runner {
 						return prepared(t, forkserver.Options{
@@ -106,7 +106,7 @@ func TestWarm(t *testing.T) {
 	})
 }
 
-// prepared is a runner whose template is ready.
+// prepared is a runner whose zygote is ready.
 func prepared(t testing.TB, o forkserver.Options) *forkserver.Runner {
 	t.Helper()
 	r := forkserver.NewRunner(o)
@@ -121,7 +121,7 @@ func prepared(t testing.TB, o forkserver.Options) *forkserver.Runner {
 	return r
 }
 
-// complete places the programs of a template beside the launcher.
+// complete places the programs of a zygote beside the launcher.
 func complete(t testing.TB, python process.Python) process.Python {
 	t.Helper()
 	err := fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {

@@ -17,7 +17,7 @@ import (
 // that were started cold.
 func TestHostile(t *testing.T) {
 	for name, sdk := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) { attacked(t, complete(t, sdk(t))) })
 	}

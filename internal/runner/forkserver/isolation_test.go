@@ -112,7 +112,7 @@ func nothingIsVisible(t *testing.T, o forkserver.Options) {
 	want := do(t, cold(o), "look")
 	if o.Sandbox != nil {
 		// What this program was started with stays outside; a fork has the
-		// socket by which it says farewell.
+		// socket by which it sends its exit notice.
 		want.value["files"] = []any{"socket"}
 	}
 	for _, spares := range []int{0, 1} {

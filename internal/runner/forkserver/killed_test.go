@@ -70,7 +70,7 @@ func testIdleZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 			kill(t, state.Pid)
 		}
 		// A fork that had begun, in the moment before it went with its
-		// template, does not begin anew: it may have done something already.
+		// zygote, does not begin anew: it may have done something already.
 		if got := do(t, r, "look"); got.value["calls"] != 1.0 && got.outcome.Signal != "SIGKILL" {
 			t.Errorf("%+v %s", got.outcome, got.stderr)
 		}
@@ -92,7 +92,7 @@ const dies = "QHUBCTL_WARM_TEST_DIES"
 
 // TestServerToBeKilled is the program of which TestServerIsKilled kills one.
 func TestServerToBeKilled(t *testing.T) {
-	sb, ok := map[string]*process.Sandbox{"open": nil, "caged": confined()}[os.Getenv(dies)]
+	sb, ok := map[string]*process.Sandbox{"open": nil, "sandboxed": confined()}[os.Getenv(dies)]
 	if !ok {
 		t.Skip("it is run by TestServerIsKilled")
 	}
@@ -102,7 +102,7 @@ func TestServerToBeKilled(t *testing.T) {
 	zygote := r.Program().State().Pid
 	started(t, r)
 	forks := children(t, zygote)
-	for len(forks) < 2 { // the one that stands by is being made
+	for len(forks) < 2 { // the spare is being made
 		runtime.Gosched()
 		forks = children(t, zygote)
 	}
@@ -116,7 +116,7 @@ func TestServerIsKilled(t *testing.T) {
 	each(t, func(t *testing.T, sb *process.Sandbox) {
 		how := "open"
 		if sb != nil {
-			how = "caged"
+			how = "sandboxed"
 		}
 		dir := t.TempDir()
 		server := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerToBeKilled$", "-test.v")
@@ -194,7 +194,7 @@ func awaitEnd(t *testing.T, pid, handle int) {
 	}
 }
 
-// TestTemplateIsKilledWhileItImports has the first templates of a service be
+// TestZygoteIsKilledWhileItImports has the first zygotes of a service be
 // killed, as where memory is short, before they are ready.
 func TestZygoteIsKilledWhileItImports(t *testing.T) {
 	// Executions have a TMPDIR, and import it as well where they start cold.

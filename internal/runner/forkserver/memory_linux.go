@@ -10,7 +10,7 @@ import (
 
 // memoryOf is how much memory a process takes: of what it shares with others
 // its part, or all of it where the system keeps the parts from us, as it does
-// for templates in a cage that are of another user. Zero if it has ended.
+// for zygotes in a sandbox that are of another user. Zero if it has ended.
 func memoryOf(pid int) int64 {
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
 		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {

@@ -148,7 +148,7 @@ func TestThreadsOfNumericalLibraries(t *testing.T) {
 	}
 }
 
-// TestMemoryOfForks has an execution share what its template has imported.
+// TestMemoryOfForks has an execution share what its zygote has imported.
 func TestMemoryOfForks(t *testing.T) { each(t, testMemoryOfForks) }
 
 func testMemoryOfForks(t *testing.T, sb *process.Sandbox) {
@@ -160,13 +160,13 @@ func testMemoryOfForks(t *testing.T, sb *process.Sandbox) {
 	ended, outcome := started(t, r)
 	forks := children(t, r.Program().State().Pid)
 	if len(forks) != 1 {
-		t.Fatalf("the template has %d children", len(forks))
+		t.Fatalf("the zygote has %d children", len(forks))
 	}
 	own := memory(t, forks[0], "Private_Dirty", "Private_Clean")
-	t.Logf("of %.1f MB that the template takes, an execution has %.1f MB of its own, while it computes with pandas",
+	t.Logf("of %.1f MB that the zygote takes, an execution has %.1f MB of its own, while it computes with pandas",
 		megabytes(all), megabytes(own))
 	if own == 0 || own > all/3 {
-		t.Errorf("an execution has %.1f MB of its own, its template %.1f MB", megabytes(own), megabytes(all))
+		t.Errorf("an execution has %.1f MB of its own, its zygote %.1f MB", megabytes(own), megabytes(all))
 	}
 	kill(t, forks[0])
 	<-ended
@@ -201,7 +201,7 @@ func memory(t *testing.T, pid int, names ...string) (sum int64) {
 	return sum
 }
 
-// TestTemplateStaysAsItWas runs many executions one after another.
+// TestZygoteStaysAsItWas runs many executions one after another.
 func TestZygoteStaysAsItWas(t *testing.T) {
 	r := prepared(t, numericalService(t, nil, confined()))
 	defer func() { _ = r.Close() }()
@@ -222,9 +222,9 @@ func TestZygoteStaysAsItWas(t *testing.T) {
 		return map[string]int{
 			// Pages of files are shared with whatever else runs on this machine.
 			"kilobytes":                   int(memory(t, pid, "Pss_Anon") >> 10),
-			"descriptors of the template": entries(t, fmt.Sprintf("/proc/%d/fd", pid)),
+			"descriptors of the zygote":   entries(t, fmt.Sprintf("/proc/%d/fd", pid)),
 			"descriptors of this program": descriptors(t),
-			"children of the template":    len(children(t, pid)),
+			"children of the zygote":      len(children(t, pid)),
 			"children of this program":    childrenOfThisProgram(t),
 			"files of executions":         left,
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A Pool bounds the memory that the templates of several services take
-// together. Where they take more, templates end that nothing runs in, the least
+// A Pool bounds the memory that the zygotes of several services take
+// together. Where they take more, zygotes end that nothing runs in, the least
 // recently used first, but for the last one used: their services start cold
 // once, and have a new one then. It is safe for concurrent use.
 type Pool struct {
@@ -21,7 +21,7 @@ type Pool struct {
 	stats   Stats
 }
 
-// A member is a template that has not been told to end.
+// A member is a zygote that has not been told to end.
 type member struct {
 	program *Program
 	zygote  *zygote
@@ -36,7 +36,7 @@ func NewPool(limit int64) *Pool {
 	return &Pool{limit: limit, places: map[*zygote]*list.Element{}, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
-// Memory is what the templates of the pool take now. What they share with their
+// Memory is what the zygotes of the pool take now. What they share with their
 // forks counts once, and what those have of their own does not.
 func (p *Pool) Memory() int64 {
 	p.mu.Lock()
@@ -44,7 +44,7 @@ func (p *Pool) Memory() int64 {
 	return p.taken
 }
 
-// Templates is how many there are in the pool now.
+// Zygotes is how many there are in the pool now.
 func (p *Pool) Zygotes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +105,7 @@ func (p *Pool) leave(z *zygote) {
 	}
 }
 
-// fit ends templates until the others fit, as far as they are idle. Those in
+// fit ends zygotes until the others fit, as far as they are idle. Those in
 // use are looked at again when they no longer are.
 func (p *Pool) fit() {
 	if p == nil {

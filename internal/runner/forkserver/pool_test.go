@@ -31,7 +31,7 @@ func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 	t.Helper()
 	n := &neighbours{Pool: forkserver.NewPool(1 << 40), t: t, options: written(t, hostile, sb)}
 	n.options.Spares = 1
-	// Templates share pages, so the first takes more than the next.
+	// Zygotes share pages, so the first takes more than the next.
 	fit, measured := int64(0), []*forkserver.Runner{}
 	for range access {
 		measured = append(measured, n.prepared())
@@ -40,7 +40,7 @@ func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 	measured = append(measured, n.prepared())
 	all := n.Memory()
 	if one := all - fit; one < 2<<20 || fit < 4<<20 || all > 1<<30 {
-		t.Fatalf("%d templates take %d bytes, one more makes it %d", access, fit, all)
+		t.Fatalf("%d zygotes take %d bytes, one more makes it %d", access, fit, all)
 	}
 	for _, r := range measured {
 		if err := r.Close(); err != nil {
@@ -48,7 +48,7 @@ func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 		}
 	}
 	if n.Memory() != 0 || n.Zygotes() != 0 {
-		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Zygotes())
+		t.Errorf("%d bytes of %d zygotes when all have ended", n.Memory(), n.Zygotes())
 	}
 	n.Pool = forkserver.NewPool((fit + all) / 2)
 	t.Cleanup(n.close)
@@ -90,7 +90,7 @@ func (n *neighbours) close() {
 	}
 	for _, pid := range n.pids {
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			n.t.Errorf("template %d is still there: %v", pid, err)
+			n.t.Errorf("zygote %d is still there: %v", pid, err)
 		}
 	}
 }
@@ -121,13 +121,13 @@ func testPoolEndsTheLeastRecentlyUsed(t *testing.T, sb *process.Sandbox) {
 		t.Errorf("of three, where the second was not used for longest, these stay: %v", got)
 	}
 	if n.Zygotes() != 2 {
-		t.Errorf("%d templates", n.Zygotes())
+		t.Errorf("%d zygotes", n.Zygotes())
 	}
 	for range 3 {
 		n.succeeds(three)
 	}
 	n.succeeds(one)
-	n.succeeds(two) // cold: its new template is being made
+	n.succeeds(two) // cold: its new zygote is being made
 	n.prepare(two)
 	if got := warmOnes(one, two, three); !got[0] || !got[1] || got[2] {
 		t.Errorf("then these stay: %v", got)
@@ -145,7 +145,7 @@ func TestPoolSparesWhatRuns(t *testing.T) {
 	_, stop := victim(t, running, "")
 	n.prepare(next)
 	if got := warmOnes(running, next); !got[0] || !got[1] {
-		t.Errorf("the template of an execution is ended while it runs, or the newest is: %v", got)
+		t.Errorf("the zygote of an execution is ended while it runs, or the newest is: %v", got)
 	}
 	if outcome := stop(); !outcome.Stopped {
 		t.Errorf("%+v", outcome)
@@ -192,11 +192,11 @@ func TestPoolUnderLoad(t *testing.T) {
 		}
 	}
 	if n.Zygotes() != 0 || n.Memory() != 0 {
-		t.Errorf("%d bytes of %d templates when all have ended", n.Memory(), n.Zygotes())
+		t.Errorf("%d bytes of %d zygotes when all have ended", n.Memory(), n.Zygotes())
 	}
 }
 
-// told hands on the messages of a log.
+// reported hands on the messages of a log.
 type reported chan string
 
 func (reported) Enabled(context.Context, slog.Level) bool { return true }
@@ -215,7 +215,7 @@ func TestIdleZygotesEnd(t *testing.T) {
 	if err := r.Program().Prepare(t.Context()); err != nil { // it is not used even once
 		t.Fatal(err)
 	}
-	if got := <-messages; got != "ending an idle template" {
+	if got := <-messages; got != "ending an idle zygote" {
 		t.Errorf("%q", got)
 	}
 	for r.Program().State().Warm { // it is told before it is noted

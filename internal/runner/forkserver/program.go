@@ -17,46 +17,46 @@ type Options struct {
 	Python process.Python
 	// Dir is the working folder of the service.
 	Dir string
-	// Environment is what the template sees: what all executions share.
+	// Environment is what the zygote sees: what all executions share.
 	Environment runner.Environment
-	// Standby is how many forks are kept ready. Zero means none: each is made
+	// Spares is how many forks are kept ready. Zero means none: each is made
 	// when it is needed.
 	Spares int
-	// Idle is how long a template is kept without executions. Zero: for good.
+	// Idle is how long a zygote is kept without executions. Zero: for good.
 	Idle time.Duration
-	// Pool is what the template shares its room with those of other services
+	// Pool is what the zygote shares its room with those of other services
 	// in; nil: it has all it wants.
 	Pool *Pool
 	// Finalize takes the interpreter of each execution down as a cold one is,
 	// instead of doing only what others can see of that. It costs 10 to 60 ms.
 	Finalize bool
-	// Cage is what the template, and by that its forks, are shut in; nil:
+	// Sandbox is that of the zygote, and by that of its forks; nil:
 	// nothing. Forks are kept from each other as far as the machine can do
-	// that. What cannot be forked there is started cold in a cage of its own.
+	// that. What cannot be forked there is started cold in a sandbox of its own.
 	Sandbox *process.Sandbox
 	// Scratch is the folder below which executions get theirs. It must be
-	// there; those with folders elsewhere start cold where there is a cage.
+	// there; those with folders elsewhere start cold where there is a sandbox.
 	Scratch string
-	// Logger is told of templates that end and of cold starts, at debug level.
+	// Logger is told of zygotes that end and of cold starts, at debug level.
 	Logger *slog.Logger
 }
 
-// maxFailures is how often in a row a template may end by itself before its
+// maxFailures is how often in a row a zygote may end by itself before its
 // service is started cold for good.
 const maxFailures = 3
 
-// errUnborn is a fork that has not become one.
+// errForkFailed is a fork that has not become one.
 var errForkFailed = errors.New("a fork of the process that has imported the service did not come to life")
 
 // A State is how a service is started at the moment.
 type State struct {
-	// Warm: a template is ready.
+	// Warm: a zygote is ready.
 	Warm bool
-	// Caged: it is shut in, and its forks are with it.
+	// Sandboxed: it runs in a sandbox, and its forks with it.
 	Sandboxed bool
-	// Reason says why not; empty while a template is being made.
+	// Reason says why not; empty while a zygote is being made.
 	Reason string
-	// Pid of the template, if there is one.
+	// Pid of the zygote, if there is one.
 	Pid int
 	// Import is how long importing the service took.
 	Import time.Duration
@@ -67,14 +67,14 @@ type State struct {
 type Program struct {
 	options Options
 	files   func() []string
-	// making a template is given up when the program is closed.
+	// making a zygote is given up when the program is closed.
 	ctx    context.Context //nolint:containedctx // it lives as long as the program
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	current  *zygote
 	making   chan struct{} // closed when the one being made is ready, or is not
-	cold     string        // why there will be no template
+	cold     string        // why there will be no zygote
 	failures int
 	closed   bool
 	active   int // executions
@@ -83,7 +83,7 @@ type Program struct {
 	retired  sync.WaitGroup
 }
 
-// New is a program without a template yet: Prepare makes one, and so does the
+// New is a program without a zygote yet: Prepare makes one, and so does the
 // first Start.
 func New(options Options) *Program {
 	if options.Logger == nil {
@@ -95,7 +95,7 @@ func New(options Options) *Program {
 	return &Program{options: options, files: files, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
-// Prepare makes a template ahead and returns when it is ready, or when it is
+// Prepare makes a zygote ahead and returns when it is ready, or when it is
 // known that there will be none: State tells. One that does not come to be ready
 // is followed by another, until there were too many.
 func (p *Program) Prepare(ctx context.Context) error {
@@ -129,7 +129,7 @@ func (p *Program) State() State {
 func (p *Program) Files() []string { return p.files() }
 
 // Start implements [process.Program]. Describing is done cold: it is needed
-// once, and a template has nothing to say about it.
+// once, and a zygote has nothing to say about it.
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
 	if describe {
 		return p.options.Python.Start(c, describe)
@@ -148,7 +148,7 @@ func (p *Program) Start(c process.Command, describe bool) (process.Execution, er
 	return p.options.Python.Start(c, describe)
 }
 
-// template is the one that is ready, in use until release; nil if there is
+// zygote is the one that is ready, in use until release; nil if there is
 // none, and why, which will be mended for the next time if it can be.
 func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	p.mu.Lock()
@@ -166,7 +166,7 @@ func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	return p.current, "", ""
 }
 
-// refused gives a template up whose forks do not come to life.
+// refused gives a zygote up whose forks do not come to life.
 func (p *Program) refused(z *zygote, err error) {
 	if !errors.Is(err, errForkFailed) {
 		return
@@ -179,7 +179,7 @@ func (p *Program) refused(z *zygote, err error) {
 	}
 }
 
-// release is called when an execution of a template has ended.
+// release is called when an execution of a zygote has ended.
 func (p *Program) release() {
 	p.mu.Lock()
 	p.active--
@@ -188,7 +188,7 @@ func (p *Program) release() {
 	p.options.Pool.fit() // it may be the one to go
 }
 
-// awaitIdle ends the template when it has done nothing for too long. p.mu is
+// awaitIdle ends the zygote when it has done nothing for too long. p.mu is
 // held.
 func (p *Program) awaitIdle() {
 	if p.active == 0 && p.options.Idle > 0 && p.current != nil {
@@ -208,24 +208,24 @@ func (p *Program) endIdle(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.active == 0 && p.current == z {
-		p.options.Logger.Debug("ending an idle template", "dir", p.options.Dir)
+		p.options.Logger.Debug("ending an idle zygote", "dir", p.options.Dir)
 		p.count(func(s *Stats) { s.Idle++ })
 		p.retire()
 	}
 }
 
-// evict ends a template for the room it takes, unless it is in use.
+// evict ends a zygote for the room it takes, unless it is in use.
 func (p *Program) evict(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.active == 0 && p.current == z {
-		p.options.Logger.Debug("ending a template for its room", "dir", p.options.Dir, "bytes", z.memory)
+		p.options.Logger.Debug("ending a zygote for its room", "dir", p.options.Dir, "bytes", z.memory)
 		p.count(func(s *Stats) { s.Evicted++ })
 		p.retire()
 	}
 }
 
-// make begins to make a template unless there is one, one is being made, or
+// make begins to make a zygote unless there is one, one is being made, or
 // there cannot be one. p.mu is held.
 func (p *Program) make() <-chan struct{} {
 	if p.making != nil {
@@ -267,7 +267,7 @@ func (p *Program) made(z *zygote, err error) {
 		}
 		return
 	}
-	p.options.Logger.Debug("no template", "dir", p.options.Dir, "reason", err)
+	p.options.Logger.Debug("no zygote", "dir", p.options.Dir, "reason", err)
 }
 
 // failed counts. p.mu is held.
@@ -278,7 +278,7 @@ func (p *Program) failed(reason string) {
 	}
 }
 
-// watch waits for the end of a template, and gives up on templates that keep
+// watch waits for the end of a zygote, and gives up on zygotes that keep
 // ending by themselves.
 func (p *Program) watch(z *zygote) {
 	<-z.gone
@@ -288,7 +288,7 @@ func (p *Program) watch(z *zygote) {
 	if p.current == z {
 		p.current = nil
 		p.options.Pool.leave(z)
-		p.options.Logger.Debug("a template ended by itself", "dir", p.options.Dir)
+		p.options.Logger.Debug("a zygote ended by itself", "dir", p.options.Dir)
 		p.failed("the process that is forked for each execution keeps ending by itself")
 	}
 }
@@ -300,7 +300,7 @@ func (p *Program) succeeded() {
 	p.failures = 0
 }
 
-// retire ends the template once its executions have ended. p.mu is held.
+// retire ends the zygote once its executions have ended. p.mu is held.
 func (p *Program) retire() {
 	p.stopIdle()
 	if p.current != nil {
@@ -310,7 +310,7 @@ func (p *Program) retire() {
 	}
 }
 
-// Close ends the template, at once where none of its executions run, else with
+// Close ends the zygote, at once where none of its executions run, else with
 // the last of them, for which it waits.
 func (p *Program) Close() error {
 	p.cancel()

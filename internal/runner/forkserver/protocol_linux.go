@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// maxPacket bounds a message of a template.
+	// maxPacket bounds a message of a zygote.
 	maxPacket = 64 << 10
 	// maxFiles is how many descriptors the kernel takes in one packet.
 	maxFiles = 253
 )
 
-// A message is the answer of a template to its first order.
+// A message is the answer of a zygote to its first order.
 type message struct {
 	Ready *struct {
 		Seconds float64 `json:"seconds"`
-		// Places are those of the paths of the walls that are there; their
+		// Places are those of the paths of the rules that are there; their
 		// descriptors follow.
 		Places []int `json:"places"`
 	} `json:"ready"`
 	Cold string `json:"cold"`
 }
 
-// send gives the template an order.
+// send gives the zygote an order.
 func (z *zygote) send(order string, files ...int) error {
 	_, _, err := z.control.WriteMsgUnix([]byte(order), unix.UnixRights(files...), nil)
 	return err
 }
 
-// answer reads the answer of a template to its first order, with the places
+// answer reads the answer of a zygote to its first order, with the places
 // that it shows.
 func (z *zygote) answer() (m message, places []*os.File, err error) {
 	buffer := make([]byte, maxPacket)
@@ -55,7 +55,7 @@ func (z *zygote) answer() (m message, places []*os.File, err error) {
 			places = append(places, from.files...)
 		}
 		if err == nil && len(places) == before {
-			err = errors.New("a template did not answer as it should")
+			err = errors.New("a zygote did not answer as it should")
 		}
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (z *zygote) answer() (m message, places []*os.File, err error) {
 	return m, places, nil
 }
 
-// listen hands on what the template says, to its end.
+// listen hands on what the zygote says, to its end.
 func (z *zygote) listen() {
 	buffer := make([]byte, maxPacket)
 	for {
@@ -109,9 +109,9 @@ func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 		_, _ = unix.Close(pair[0]), unix.Close(pair[1])
 		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
 	}
-	file := os.NewFile(uintptr(pair[0]), "template")
+	file := os.NewFile(uintptr(pair[0]), "zygote")
 	defer func() { _ = file.Close() }() // FileConn has a copy of it
-	theirs = os.NewFile(uintptr(pair[1]), "template")
+	theirs = os.NewFile(uintptr(pair[1]), "zygote")
 	conn, err := net.FileConn(file)
 	ours, ok := conn.(*net.UnixConn)
 	if err != nil || !ok {
@@ -153,7 +153,7 @@ func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err err
 		}
 	}
 	if from.pid < 2 {
-		return n, from, errors.New("a template is out of sight")
+		return n, from, errors.New("a zygote is out of sight")
 	}
 	return n, from, nil
 }

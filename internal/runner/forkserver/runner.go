@@ -24,7 +24,7 @@ func NewRunner(o Options) *Runner {
 // Program is the service as it is started.
 func (r *Runner) Program() *Program { return r.program }
 
-// Close ends the template once the executions have ended, and waits for that.
+// Close ends the zygote once the executions have ended, and waits for that.
 func (r *Runner) Close() error { return r.program.Close() }
 
 var _ runner.Runner = (*Runner)(nil)

@@ -2,7 +2,7 @@ package forkserver
 
 import "runtime"
 
-// take gives a fork that nobody else has: one that stands by, or a new one.
+// take gives a fork that nobody else has: a spare, or a new one.
 func (z *zygote) take() (*fork, error) {
 	for {
 		select {
@@ -28,7 +28,7 @@ func (z *zygote) take() (*fork, error) {
 	}
 }
 
-// refill makes one more fork stand by.
+// addSpare makes one more spare.
 func (z *zygote) addSpare() {
 	if cap(z.spares) == 0 {
 		return
@@ -45,7 +45,7 @@ func (z *zygote) addSpare() {
 }
 
 // hasTime tells whether there is a processor for each execution, with so many
-// more, as far as this template knows: then what is done for the latency of one
+// more, as far as this zygote knows: then what is done for the latency of one
 // is not at the cost of the others.
 func (z *zygote) hasTime(more int) bool {
 	z.mu.Lock()
@@ -53,7 +53,7 @@ func (z *zygote) hasTime(more int) bool {
 	return z.running+more <= runtime.NumCPU()
 }
 
-// stand has a fork stand by, unless nobody will take it.
+// park makes a fork a spare, unless nobody will take it.
 func (z *zygote) park(f *fork) bool {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -68,7 +68,7 @@ func (z *zygote) park(f *fork) bool {
 	}
 }
 
-// dismiss lets the forks go that stand by. No more do.
+// discardSpares lets the spares go. No more are made.
 func (z *zygote) discardSpares() {
 	for {
 		select {

@@ -10,11 +10,11 @@ type Cause string
 
 // The causes.
 const (
-	// Preparing: its template was not ready, or had ended.
+	// Preparing: its zygote was not ready, or had ended.
 	Preparing Cause = "preparing"
 	// Unforkable: its service cannot be forked. State tells why.
 	Unforkable Cause = "unforkable"
-	// Refused: the template did not make a fork for it, or has no place for what
+	// Refused: the zygote did not make a fork for it, or has no place for what
 	// it needs.
 	Refused Cause = "refused"
 	// Lost: its fork ended before it began.
@@ -31,7 +31,7 @@ type Stats struct {
 	Warm int64
 	// Cold is how many were not, by the cause.
 	Cold map[Cause]int64
-	// Templates is how many have come to be ready.
+	// Zygotes is how many have come to be ready.
 	Zygotes int64
 	// Evicted is how many of them have ended for the room they took, and Idle
 	// how many because nothing was to be started for long.
@@ -39,14 +39,14 @@ type Stats struct {
 	// Failed is how many have ended by themselves, made no forks any more, or
 	// did not come to be ready.
 	Failed int64
-	// StoodBy is how many forks stood by when an execution needed one, and
+	// FromSpare is how many forks were spares when an execution needed one, and
 	// Awaited how many were made only then.
 	FromSpare, Awaited int64
 }
 
 // LogValue implements [slog.LogValuer].
 func (s Stats) LogValue() slog.Value {
-	attributes := []slog.Attr{slog.Int64("warm", s.Warm), slog.Int64("templates", s.Zygotes), slog.Int64("evicted", s.Evicted)}
+	attributes := []slog.Attr{slog.Int64("warm", s.Warm), slog.Int64("zygotes", s.Zygotes), slog.Int64("evicted", s.Evicted)}
 	for _, cause := range Causes() {
 		if n := s.Cold[cause]; n > 0 {
 			attributes = append(attributes, slog.Int64("cold: "+string(cause), n))
@@ -73,7 +73,7 @@ func (p *Program) count(change func(*Stats)) {
 	p.options.Pool.count(change)
 }
 
-// startsWarm notes that an execution has begun as a fork, which stood by for
+// startsWarm notes that an execution has begun as a fork, which was a spare for
 // it or had to be made first.
 func (p *Program) startsWarm(fromSpare bool) {
 	p.mu.Lock()

@@ -91,7 +91,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 	}
 }
 
-// TestStandbyIsCounted takes forks until one has stood by: how soon one does
+// TestSpareIsCounted takes forks until one was a spare: how soon one is
 // is the machine's affair.
 func TestSpareIsCounted(t *testing.T) {
 	o := service(t, nil, nil)

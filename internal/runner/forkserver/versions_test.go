@@ -103,8 +103,8 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 	}
 }
 
-// TestForksWithoutARehearsal has a service started warm with which a template
-// cannot rehearse.
+// TestForksWithoutAWarmUp has a service started warm with which a zygote
+// cannot warm up.
 func TestForksWithoutAWarmUp(t *testing.T) {
 	r := prepared(t, written(t, `
 import socket

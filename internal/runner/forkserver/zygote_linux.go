@@ -24,12 +24,12 @@ type coldError struct{ reason string }
 
 func (e *coldError) Error() string { return e.reason }
 
-var errGone = errors.New("the template has ended")
+var errGone = errors.New("the zygote has ended")
 
-// A template is the process that is forked.
+// A zygote is the process that is forked.
 type zygote struct {
 	process       *process.Process
-	pid           int // of the process itself, not of its cage
+	pid           int // of the process itself, not of its sandbox
 	sb            *process.Sandbox
 	landlockRules *sandbox.Ruleset // nil if there are none
 	env           map[string]bool  // the variables it has, as NAME=value
@@ -51,7 +51,7 @@ type zygote struct {
 	retiring bool
 }
 
-// startTemplate returns when the service is imported, or cannot be, or ctx
+// startZygote returns when the service is imported, or cannot be, or ctx
 // ends.
 func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	ours, theirs, err := socketPair(unix.SOCK_SEQPACKET)
@@ -76,7 +76,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	if err != nil {
 		err = errors.Join(err, ours.Close())
 		if z.sb != nil {
-			// It is not tried without: what cannot be shut in starts cold.
+			// It is not tried without: what cannot be sandboxed starts cold.
 			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
 		}
 		return nil, err
@@ -98,7 +98,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	return z, nil
 }
 
-// load has the template import the service.
+// load has the zygote import the service.
 func (z *zygote) load(o Options) error {
 	order := map[string]any{"entrypoint": o.Python.Entrypoint, "finalize": o.Finalize}
 	if z.sb != nil {
@@ -107,7 +107,7 @@ func (z *zygote) load(o Options) error {
 			return &coldError{fmt.Sprintf("forks cannot be kept from each other: %v", err)}
 		}
 		if z.landlockRules != nil {
-			order["walls"] = z.landlockRules.Paths()
+			order["landlock"] = z.landlockRules.Paths()
 		}
 	}
 	text, err := json.Marshal(order)
@@ -115,7 +115,7 @@ func (z *zygote) load(o Options) error {
 		return err
 	}
 	if err := z.send(string(text)); err != nil {
-		return fmt.Errorf("cannot start a template: %w", err)
+		return fmt.Errorf("cannot start a zygote: %w", err)
 	}
 	first, places, err := z.answer()
 	switch {
@@ -126,7 +126,7 @@ func (z *zygote) load(o Options) error {
 	case first.Cold != "":
 		return &coldError{first.Cold}
 	case first.Ready == nil:
-		return errors.New("a template did not answer as it should")
+		return errors.New("a zygote did not answer as it should")
 	}
 	if z.landlockRules == nil {
 		closeAll(places) // nobody has asked for them
@@ -154,7 +154,7 @@ func (z *zygote) ended(number int, how func(*fork)) {
 	}
 }
 
-// lose is the end of the template: the system ends its forks with it.
+// lose is the end of the zygote: the system ends its forks with it.
 func (z *zygote) lose() {
 	z.mu.Lock()
 	z.retiring = true
@@ -167,7 +167,7 @@ func (z *zygote) lose() {
 	close(z.gone)
 }
 
-// ask has the template make a fork, which is there once it is awaited: one that
+// ask has the zygote make a fork, which is there once it is awaited: one that
 // prepares itself, where nobody waits for it.
 func (z *zygote) ask(ahead bool) (*fork, error) {
 	if !z.enter() { // what a fork is given is being closed
@@ -192,7 +192,7 @@ func (z *zygote) ask(ahead bool) (*fork, error) {
 	return f, nil
 }
 
-// conceive makes all that a fork is given.
+// newChild makes all that a fork is given.
 func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	f = &fork{zygote: z, done: make(chan struct{})}
 	if f.orders, theirs, err = socketPair(unix.SOCK_STREAM); err != nil {
@@ -212,7 +212,7 @@ func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	return f, theirs, err
 }
 
-// register has the template make the fork, with what belongs to it.
+// register has the zygote make the fork, with what belongs to it.
 func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 	order := "fork "
 	if ahead {
@@ -263,7 +263,7 @@ func (z *zygote) background(do func()) {
 	}()
 }
 
-// retire lets the template end when the executions have.
+// retire lets the zygote end when the executions have.
 func (z *zygote) retire() {
 	z.mu.Lock()
 	already := z.retiring
@@ -276,7 +276,7 @@ func (z *zygote) retire() {
 	z.discardSpares()
 }
 
-// end frees what the template holds, once it is gone or is not to be.
+// end frees what the zygote holds, once it is gone or is not to be.
 func (z *zygote) end() {
 	_ = z.control.Close()
 	z.process.Stop(os.Kill, 0)
@@ -297,7 +297,7 @@ func (z *zygote) end() {
 	}
 }
 
-// strays are the children that the template has not made: what executions have
+// orphans are the children that the zygote has not made: what executions have
 // left behind goes to it.
 func (z *zygote) orphans() []int {
 	pid := strconv.Itoa(z.pid)

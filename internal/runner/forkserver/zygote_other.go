@@ -14,7 +14,7 @@ type coldError struct{ reason string }
 
 func (e *coldError) Error() string { return e.reason }
 
-// A template needs what only Linux has.
+// A zygote needs what only Linux has.
 type zygote struct {
 	process  *process.Process
 	imported time.Duration
@@ -31,7 +31,7 @@ func startZygote(context.Context, Options) (*zygote, error) {
 func (z *zygote) retire() {}
 func (z *zygote) end()    {}
 
-// execution starts cold: there is no template.
+// execution starts cold: there is no zygote.
 func (z *zygote) execution(*Program, process.Command) (process.Execution, error) {
 	return nil, &coldError{"warm starts need Linux"}
 }

@@ -4,7 +4,7 @@ package process
 
 import "golang.org/x/sys/unix"
 
-// leastRoom is what a disk has left that is not full.
+// minimumFree is what a disk has left that is not full.
 const minimumFree = 1 << 20
 
 // diskFull tells whether there is no room where a folder lies.

@@ -67,7 +67,7 @@ func ordinaryOf(text string) ordinary {
 	return seen
 }
 
-// TestHostileDocumented holds the page, the layers of the cage and the attacks
+// TestHostileDocumented holds the page, the layers of the sandbox and the attacks
 // together. What is on it about ordinary users is for TestHostileAsOrdinaryUser
 // to see.
 func TestHostileDocumented(t *testing.T) { document(t, nil) }

@@ -31,11 +31,11 @@ func TestHostilePython(t *testing.T) {
 		t.Skip("TestHostileBorrowedPython does it")
 	}
 	for name, program := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "published kit" && os.Getenv(everything) == "" {
-				t.Skip("attacks as our kit does, in the same cage; `make attack` has it do so")
+			if name == "upstream SDK" && os.Getenv(everything) == "" {
+				t.Skip("attacks as our SDK does, in the same sandbox; `make attack` has it do so")
 			}
 			workspace := t.TempDir()
 			if err := os.CopyFS(workspace, os.DirFS(runnertest.PythonProbe())); err != nil {
@@ -84,7 +84,7 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 // nobody is a user that no machine has.
 const nobody = 4242
 
-// everything has an ordinary user attacked by the kits of Python too, which
+// everything has an ordinary user attacked by the SDKs of Python too, which
 // takes minutes: `make attack` sets it.
 const everything = "QHUBCTL_TEST_EVERYTHING"
 
@@ -106,7 +106,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests, probe := filepath.Join(home, "tests"), filepath.Join(home, "probe")
-	sdks := filepath.Join(home, "kits")
+	sdks := filepath.Join(home, "SDKs")
 	for target, source := range map[string]string{tests: self, probe: runnertest.BinaryProbe(t)} {
 		program, err := os.ReadFile(source)
 		if err == nil {
@@ -168,7 +168,7 @@ func giveTo(dir string, uid int) error {
 	})
 }
 
-// kitsVariable names the folder in which root has put the kits and the probe
+// sdksVariable names the folder in which root has put the SDKs and the probe
 // in Python.
 const sdksVariable = "QHUBCTL_TEST_KITS"
 
@@ -192,7 +192,7 @@ func TestHostileBorrowedPython(t *testing.T) {
 	}
 }
 
-// borrowed finds an interpreter of the system for the packages of a kit, which
+// borrowed finds an interpreter of the system for the packages of an SDK, which
 // are for one version of Python.
 func borrowed(t *testing.T, sdk string) (interpreter, packages string) {
 	t.Helper()

@@ -43,7 +43,7 @@ def close_input():
 
 
 def load_describer(path):
-    """The describer of the installed kit, or the one at path where the kit has none (the published package)."""
+    """The describer of the installed SDK, or the one at path where the SDK has none (the upstream packages)."""
     try:
         from qhub.commons import describe
     except ImportError:
@@ -67,7 +67,7 @@ def describe_service(entrypoint, path):
         try:
             describer = load_describer(path)
         except ImportError as error:
-            failure = ("import", "the kit qhub-commons cannot be imported: %s: %s" % (type(error).__name__, error))
+            failure = ("import", "the SDK qhub-commons cannot be imported: %s: %s" % (type(error).__name__, error))
     if failure is None:
         try:
             document = describer.describe(entrypoint)
@@ -100,11 +100,11 @@ def import_ahead(entrypoint):
 
 
 def scrub_after_injection():
-    """The published package leaves its secrets in os.environ, for every child to inherit: remove each once used."""
+    """Upstream qhub-commons leaves its secrets in os.environ, for every child to inherit: remove each once used."""
     import qhub.commons
 
     if os.path.exists(os.path.join(os.path.dirname(qhub.commons.__file__), "describe.py")):
-        return  # a kit of ours, which does so itself
+        return  # an SDK of ours, which does so itself
     from qhub.commons import parameters
 
     create = getattr(parameters, "create_secret_instance", None)

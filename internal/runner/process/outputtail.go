@@ -8,7 +8,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// lastWords are the end of what an execution has printed. Some limits the
+// outputTail is the end of what an execution has printed. Some limits the
 // system only tells the service itself, which in any language ends with the
 // system's words for it.
 type outputTail struct{ out, err *tail }
@@ -16,7 +16,7 @@ type outputTail struct{ out, err *tail }
 // tailSize is room for the report of an exception, or of a panic.
 const tailSize = 16 << 10
 
-// newLastWords listens to what a job prints. One without such limits is left
+// newOutputTail listens to what a job prints. One without such limits is left
 // alone.
 func newOutputTail(job *runner.Job) outputTail {
 	if job.Limits.OpenFiles == 0 && job.Limits.Temp == 0 {

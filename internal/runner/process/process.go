@@ -36,10 +36,10 @@ type Command struct {
 	Stdout, Stderr io.Writer
 	// Stdin is the standard input of the process; nil: nothing.
 	Stdin *os.File
-	// Mark is what the processes of this execution are recognised by; empty
-	// takes one at random. See [EndStrays].
+	// Tag is what the processes of this execution are recognised by; empty
+	// takes one at random. See [KillOrphans].
 	Tag string
-	// Cage is what the process is shut in; nil: nothing.
+	// Sandbox is that of the process; nil: none.
 	Sandbox *Sandbox
 }
 
@@ -52,7 +52,7 @@ type Outcome struct {
 	ExitCode int
 	// Signal names the signal that ended it; empty if none did.
 	Signal string
-	// Limit is what the processes ran into in their cage, whether it ended
+	// Limit is what the processes ran into in their sandbox, whether it ended
 	// them or not.
 	Limit runner.Limit
 	// Complete says that none of the processes can be left.
@@ -88,7 +88,7 @@ func Start(c Command, secrets []Secret) (*Process, error) {
 	return p, nil
 }
 
-// EndStrays ends the processes that executions with these marks have left
+// KillOrphans ends the processes that executions with these tags have left
 // behind, such as when the program that started them was killed. Where the
 // system does not show the environment of a process, it ends none.
 func KillOrphans(tags ...string) {
@@ -99,10 +99,10 @@ func KillOrphans(tags ...string) {
 	killTagged(variables...)
 }
 
-// treeMarker is a variable that every process of a tree inherits.
+// tagName is a variable that every process of a tree inherits.
 const tagName = "QHUBCTL_EXECUTION"
 
-// Marker is the variable, as NAME=value, that marks the processes of an
+// TagVariable is the variable, as NAME=value, that marks the processes of an
 // execution.
 func TagVariable(tag string) string { return tagName + "=" + tag }
 

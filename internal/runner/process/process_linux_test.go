@@ -322,7 +322,7 @@ func fakePython(t *testing.T, script string, out *lines) (process.Execution, err
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "python")
-	// A child of another test that is just born must not have it open, or it
+	// A child of another test that has just been made must not have it open, or it
 	// cannot be run.
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700)

@@ -31,7 +31,7 @@ type Python struct {
 	// Entrypoint is module:function.
 	Entrypoint string
 	// Describer is the file of the module that describes services, for
-	// environments whose kit cannot.
+	// environments whose SDK cannot.
 	Describer string
 }
 

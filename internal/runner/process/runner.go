@@ -27,7 +27,7 @@ type Runner struct {
 	// Environment is what every execution sees. Its folders, its home among
 	// them, and its secrets are added.
 	Environment runner.Environment
-	// Cage is what executions are shut in; nil: nothing. The folder of an
+	// Sandbox is that of executions; nil: none. The folder of an
 	// execution, the working folder but for its .env, the program and the data
 	// pools are added to its policy.
 	Sandbox *Sandbox

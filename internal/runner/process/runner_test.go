@@ -12,7 +12,7 @@ import (
 
 func TestPython(t *testing.T) {
 	for name, program := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			runnertest.Exercise(t, func(t *testing.T) runner.Runner {

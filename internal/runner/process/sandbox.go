@@ -10,16 +10,16 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A Cage is what the processes of an execution are shut in.
+// A Sandbox confines the processes of an execution.
 type Sandbox struct {
 	Machine *sandbox.Machine
 	Policy  sandbox.Policy
 }
 
-// Confines tells whether there is a cage, and a machine to build it.
+// Confines tells whether there is a sandbox, and a machine to build it.
 func (c *Sandbox) Confines() bool { return c != nil && c.Machine.Confines() }
 
-// Around is the cage of a program with a working folder, without what each of
+// Around is the sandbox of a program with a working folder, without what each of
 // its executions has of its own; nil if there is none.
 func (c *Sandbox) Around(program Program, dir string) *Sandbox {
 	if !c.Confines() {
@@ -35,7 +35,7 @@ func (c *Sandbox) Around(program Program, dir string) *Sandbox {
 	return &Sandbox{Machine: c.Machine, Policy: p}
 }
 
-// around is the cage of one execution.
+// around is the sandbox of one execution.
 func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	sb := c.Around(r.Program, r.Dir)
 	if sb == nil {
@@ -45,7 +45,7 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	for _, pool := range job.DataPools {
 		p.Readable = append(p.Readable, absolute(pool)...)
 	}
-	// The folder that holds them is not to be written: what lies beside them
+	// The dir that holds them is not to be written: what lies beside them
 	// nobody would measure.
 	p.Inputs = slices.Concat(p.Inputs, absolute(dir.Input(), dir.DataPools()))
 	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp(), dir.Home()))
@@ -54,7 +54,7 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	return sb
 }
 
-// bounds are the limits of a cage with those of a job, which count more.
+// bounds are the limits of a sandbox with those of a job, which count more.
 func bounds(l sandbox.Limits, job runner.Limits) sandbox.Limits {
 	l.Memory = cmp.Or(job.Memory, l.Memory)
 	l.Processes = cmp.Or(job.Processes, l.Processes)

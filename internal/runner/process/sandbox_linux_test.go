@@ -19,7 +19,7 @@ func confined(t *testing.T) *process.Sandbox {
 func TestSandboxedPython(t *testing.T) {
 	sb := confined(t)
 	for name, program := range map[string]func(testing.TB) process.Python{
-		"our kit": runnertest.SDKPython, "published kit": runnertest.PublishedPython,
+		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			runnertest.Exercise(t, func(t *testing.T) runner.Runner {

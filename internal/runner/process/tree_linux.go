@@ -44,7 +44,7 @@ func startTied(cmd *exec.Cmd) error {
 	err := <-done
 	if err == nil {
 		// Secrets are in the memory of the process: no file gets a copy of
-		// that. In a cage it is so before the process begins.
+		// that. In a sandbox it is so before the process begins.
 		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) // it has ended already
 	}
 	return err
@@ -61,18 +61,18 @@ func awaitExit(pid int) bool {
 	}
 }
 
-// KillStrays ends processes of the tree that have left its group. They carry
+// KillOrphans ends processes of the tree that have left its group. They carry
 // the marker in the environment block they were started with, wherever in the
 // tree of processes they are now. A process that hides from this on purpose
 // is a matter for a sandbox.
 func (t Tree) KillOrphans() { killTagged(t.TagVariable) }
 
-// KillStraysSince is KillStrays for a tree that began at a time.
+// KillOrphansSince is KillStrays for a tree that began at a time.
 func (t Tree) KillOrphansSince(began time.Time) {
 	killAmong(func() numbers { return givenSince(t.Pid, began) }, t.TagVariable)
 }
 
-// killMarked ends all processes that carry one of the markers.
+// killTagged ends all processes that carry one of the markers.
 func killTagged(variables ...string) { killAmong(func() numbers { return all }, variables...) }
 
 // numbers are those of processes, from the first to the last.
@@ -100,7 +100,7 @@ func givenSince(pid int, began time.Time) numbers {
 
 // killAmong ends all processes with some numbers that carry one of the markers.
 func killAmong(given func() numbers, variables ...string) {
-	for range 20 { // a stray may fork while it is looked for
+	for range 20 { // an orphan may fork while it is looked for
 		found, unsure := killMarkedOnce(given(), variables)
 		switch {
 		case found:
@@ -112,7 +112,7 @@ func killAmong(given func() numbers, variables ...string) {
 	}
 }
 
-// KillStraysAmong is KillStrays for where they can only be some processes. It
+// KillOrphansAmong is KillStrays for where they can only be some processes. It
 // reports whether it has ended any.
 func (t Tree) KillOrphansAmong(pids []int) (found bool) {
 	for _, pid := range pids {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Which processes may be strays is told by their numbers for a short while.
+// Which processes may be orphans is known by their numbers for a short while.
 func TestNumbersSinceAStart(t *testing.T) {
 	began := time.Now()
 	first := exec.CommandContext(t.Context(), "true")

@@ -27,10 +27,10 @@ func (t Tree) Signal(os.Signal) {
 	}
 }
 
-// KillStrays does nothing: there is no way to find them here.
+// KillOrphans does nothing: there is no way to find them here.
 func (t Tree) KillOrphans() {}
 
-// KillStraysSince does as much.
+// KillOrphansSince does as much.
 func (t Tree) KillOrphansSince(time.Time) {}
 
 func signalName(*os.ProcessState) string { return "" }

@@ -287,7 +287,7 @@ func closet(t *testing.T, s *siege) {
 	}
 }
 
-// deepFolders has paths that are longer than paths may be, and more folders in
+// deepDirs has paths that are longer than paths may be, and more folders in
 // each other than this process may have files open.
 func deepDirs(t *testing.T, s *siege) {
 	if e := s.end(t, s.attack("deep", count(25_000), limits(small))); e.Limit != runner.OutputLimit {

@@ -16,14 +16,14 @@ import (
 
 // A Target is what [Attack] attacks.
 type Target struct {
-	// Open gives a runner of the probe, caged.
+	// Open gives a runner of the probe, sandboxed.
 	Open func(t *testing.T) runner.Runner
 	// Machine is what its executions are confined by.
 	Machine *sandbox.Machine
 	// Hidden are files and folders that no execution may read, such as those
 	// of the platform; Locked are folders that none may change.
 	Hidden, Locked []string
-	// Common says that executions have /tmp and /dev/shm in common as long as
+	// SharedTmp says that executions have /tmp and /dev/shm in common as long as
 	// one of them runs, as forks of one process do, and their temporary files
 	// are measured.
 	SharedTmp bool
@@ -32,8 +32,8 @@ type Target struct {
 // An Assault is one thing that a hostile service tries.
 type Assault struct {
 	Name string
-	// Needs are the layers of the cage that hold it; of those parted by |, one
-	// is enough. None: it is held without a cage.
+	// Needs are the layers of the sandbox that hold it; of those parted by |, one
+	// is enough. None: it is held without a sandbox.
 	Needs []string
 	run   func(*testing.T, *siege)
 	// Happens is what becomes of it, for the page about security.
@@ -48,7 +48,7 @@ func (a Assault) HeldBy() string {
 	return strings.ReplaceAll(strings.Join(a.Needs, ", "), "|", " or ")
 }
 
-// Attack lets the probe be hostile in a cage, and checks that nobody but
+// Attack lets the probe be hostile in a sandbox, and checks that nobody but
 // itself is hurt: the attack fails, the runner goes on, and nothing is left.
 // What this machine has no layer for is skipped, saying so.
 func Attack(t *testing.T, target Target) {

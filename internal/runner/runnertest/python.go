@@ -16,23 +16,23 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// publishedKit is the kit that services were written for before ours.
+// upstreamSDK is the SDK that services were written for before ours.
 const upstreamSDK = "qhub-commons==1.2.2"
 
-// KitPython says how to run the service in dir, entrypoint src.program:run,
-// with our kit. The environment is made once and kept in the user's cache.
+// SDKPython says how to run the service in dir, entrypoint src.program:run,
+// with our SDK. The environment is made once and kept in the user's cache.
 func SDKPython(t testing.TB) process.Python {
 	t.Helper()
 	return python(t, SDKEnvironment)
 }
 
-// PublishedPython is KitPython with the published kit.
+// PublishedPython is SDKPython with the upstream SDK.
 func PublishedPython(t testing.TB) process.Python {
 	t.Helper()
 	return python(t, PublishedEnvironment)
 }
 
-// KitPythonOf is KitPython with another interpreter.
+// SDKPythonOf is SDKPython with another interpreter.
 func SDKPythonOf(t testing.TB, interpreter string) process.Python {
 	t.Helper()
 	return python(t, func() (string, error) {
@@ -40,7 +40,7 @@ func SDKPythonOf(t testing.TB, interpreter string) process.Python {
 		if err != nil {
 			return "", err
 		}
-		return testenv.VenvOf(interpreter, "kit", file)
+		return testenv.VenvOf(interpreter, "SDK", file)
 	})
 }
 
@@ -67,17 +67,17 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 	return p
 }
 
-// KitEnvironment is the folder of an environment with our kit, made once and
+// SDKEnvironment is the folder of an environment with our SDK, made once and
 // kept in the user's cache.
 var SDKEnvironment = sync.OnceValues(func() (string, error) {
 	file, err := SDKWheel()
 	if err != nil {
 		return "", err
 	}
-	return testenv.Venv("kit", file)
+	return testenv.Venv("SDK", file)
 })
 
-// KitWheel is the file of our kit, for environments that have more than that.
+// SDKWheel is the file of our SDK, for environments that have more than that.
 // It stays where it is: for another path, an environment is made anew.
 var SDKWheel = sync.OnceValues(func() (string, error) {
 	wheel, err := sdk.PythonWheel()
@@ -99,5 +99,5 @@ var SDKWheel = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// PublishedEnvironment is KitEnvironment with the published kit.
+// PublishedEnvironment is SDKEnvironment with the upstream SDK.
 var PublishedEnvironment = sync.OnceValues(func() (string, error) { return testenv.Venv("published", upstreamSDK) })

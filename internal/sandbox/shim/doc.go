@@ -1,10 +1,10 @@
-// Package shim is the first process of a caged execution: this program,
+// Package shim is the first process of a sandboxed execution: this program,
 // started again with the environment [Environment].
 //
 // It reads a [Program] from an inherited socket, carries out its steps, which
 // shut it in, starts the service and stays as its init: it reaps what the
 // service leaves, and tells how the service ended. What to shut and how is
-// decided before, in package cage; the shim only does, in order, and stops at
+// decided before, in package sandbox; the shim only does, in order, and stops at
 // the first step that fails.
 //
 // It runs in an init function, and the package imports next to nothing:
@@ -14,12 +14,12 @@
 package shim
 
 // Name is the name (argv[0]) of a shim, for those who look at processes.
-const Name = "qhubctl-cage"
+const Name = "qhubctl-sandbox"
 
 // variable makes this program a shim, or one that does nothing until the other
 // end of its standard input is closed: that keeps a user namespace alive.
 const (
-	variable = "QHUBCTL_CAGE"
+	variable = "QHUBCTL_SANDBOX"
 	asShim   = "shim"
 	asHolder = "holder"
 )

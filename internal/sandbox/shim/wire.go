@@ -52,7 +52,7 @@ const (
 	OpUndumpable
 )
 
-// A Step is one call on the way into the cage.
+// A Step is one call on the way into the sandbox.
 type Step struct {
 	Op         Op
 	Layer      uint8 // what it belongs to, for the report of a failure
@@ -64,7 +64,7 @@ type Step struct {
 type Program struct {
 	Steps []Step
 	// Path, Args and Env are the service, Dir where it starts. With an empty
-	// path, the shim ends when it is shut in: a trial.
+	// path, the shim ends when its sandbox is made: a trial.
 	Path string
 	Args []string
 	Env  []string

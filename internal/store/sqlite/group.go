@@ -12,8 +12,8 @@ const (
 	// maxGroup bounds the operations of one commit, so that the first of them
 	// does not wait for ever longer.
 	maxGroup = 128
-	// crowd is from how many executions leased here on a group waits for more
-	// jobs, for lingerFor at most.
+	// commitSiblings is from how many executions leased here on a group waits for more
+	// operations, for commitDelay at most.
 	commitSiblings = 6
 	commitDelay    = time.Millisecond
 )
@@ -38,7 +38,7 @@ func (w *writer) group(first *op) {
 	}
 }
 
-// gather adds the jobs that wait to those of a transaction; see join.
+// gather adds the operations that wait to those of a transaction; see join.
 func (w *writer) gather(ops []*op, durable bool) []*op {
 	for w.next == nil && len(ops) < maxGroup {
 		select {
@@ -51,7 +51,7 @@ func (w *writer) gather(ops []*op, durable bool) []*op {
 	return ops
 }
 
-// linger waits a moment for more jobs where so much is going on that some will
+// delayCommit waits a moment for more operations where so much is going on that some will
 // come: they share a commit, which costs what many of them do. It ends when there
 // are as many as lately, or none has come for twice the time in which one does.
 func (w *writer) delayCommit(ops []*op) []*op {
@@ -73,7 +73,7 @@ func (w *writer) delayCommit(ops []*op) []*op {
 	return ops
 }
 
-// await waits for so many jobs, for no longer than is worth it.
+// await waits for so many operations, for no longer than is worth it.
 func (w *writer) await(ops []*op, enough int) []*op {
 	begun := time.Now()
 	timer := time.NewTimer(2 * w.meanGap)
@@ -92,7 +92,7 @@ func (w *writer) await(ops []*op, enough int) []*op {
 	return ops
 }
 
-// came notes that a job has come, and how long that takes, about, in the mean of
+// observeArrival notes that an operation has come, and how long that takes, about, in the mean of
 // the last ones.
 func (w *writer) observeArrival() {
 	now := time.Now()
@@ -100,7 +100,7 @@ func (w *writer) observeArrival() {
 	w.last = now
 }
 
-// join adds a job that waits to those of a transaction, which is durable or not.
+// join adds an operation that waits to those of a transaction, which is durable or not.
 // One that may not be part of it is next.
 func (w *writer) join(ops []*op, j *op, durable bool) []*op {
 	w.observeArrival()
@@ -113,7 +113,7 @@ func (w *writer) join(ops []*op, j *op, durable bool) []*op {
 	return ops
 }
 
-// transaction runs jobs, and what comes meanwhile, and commits. Where that ends
+// transaction runs operations, and what comes meanwhile, and commits. Where that ends
 // early, some are left.
 func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	full := slices.ContainsFunc(ops, func(j *op) bool { return j.durability == survivesPowerLoss })
@@ -146,23 +146,23 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	return ops, nil, nil
 }
 
-// runJob runs one job under a savepoint. The error it returns is one that
-// ends the whole transaction; that of the job alone is kept in the job.
+// runOp runs one operation under a savepoint. The error it returns is one that
+// ends the whole transaction; that of the operation alone is kept in the operation.
 func (w *writer) runOp(j *op) error {
-	if err := w.exec("SAVEPOINT job"); err != nil {
+	if err := w.exec("SAVEPOINT op"); err != nil {
 		return classify(err)
 	}
 	if err := w.runAlone(j); err != nil {
 		return err
 	}
 	if j.err != nil {
-		if err := w.exec("ROLLBACK TO job"); err != nil {
+		if err := w.exec("ROLLBACK TO op"); err != nil {
 			// SQLite has ended the transaction itself, as it does when the
-			// disk is full: what the job met is the cause.
+			// disk is full: what the operation met is the cause.
 			return j.err
 		}
 	}
-	return classify(w.exec("RELEASE job"))
+	return classify(w.exec("RELEASE op"))
 }
 
 // runAlone is runJob without the savepoint.

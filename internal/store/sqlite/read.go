@@ -100,7 +100,7 @@ func parseCursor(c store.Cursor) (int64, error) {
 	return seq, nil
 }
 
-// Load implements [store.Store].
+// QueueStats implements [store.Store].
 func (s *Store) QueueStats(ctx context.Context) (store.QueueStats, error) {
 	load := store.QueueStats{Services: map[string]store.ServiceStats{}}
 	err := s.read(ctx, selectLoads, nil, func(row scanner) error {

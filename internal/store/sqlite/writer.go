@@ -44,7 +44,7 @@ type writer struct {
 	stmts       map[string]*sql.Stmt
 	full        bool          // the current setting of synchronous
 	next        *op           // taken, and of no group yet
-	last        time.Time     // when a job has come
+	last        time.Time     // when an operation has come
 	meanGap     time.Duration // between two of them, about
 	targetBatch int           // how many there are when it waits for them
 	fullBatches int           // how often there were as many
@@ -53,7 +53,7 @@ type writer struct {
 	scrubDue    bool
 }
 
-// A job is one operation on its way through the writer.
+// An op is one operation on its way through the writer.
 type op struct {
 	durability durability
 	run        func(*tx) error
@@ -66,7 +66,7 @@ type op struct {
 	done  chan struct{}
 }
 
-// The states of a job: its caller may withdraw it until the writer takes it.
+// The states of an operation: its caller may withdraw it until the writer takes it.
 const (
 	opWaiting int32 = iota
 	opTaken

@@ -36,7 +36,7 @@ func insertTestExecution(t *tx, id execution.ID) error {
 	return err
 }
 
-// runGroup runs jobs as one group, in order, without the goroutine in between.
+// runGroup runs operations as one group, in order, without the goroutine in between.
 func runGroup(t *testing.T, w *writer, ops ...*op) {
 	t.Helper()
 	for _, j := range ops {
@@ -284,7 +284,7 @@ func TestGatheredJobs(t *testing.T) {
 	})
 }
 
-// Where much is going on, jobs that come within a moment of each other share a
+// Where much is going on, operations that come within a moment of each other share a
 // commit; else, and where none has come, nobody waits for others.
 func TestManyExecutionsShareCommits(t *testing.T) {
 	t.Parallel()
@@ -298,7 +298,7 @@ func TestManyExecutionsShareCommits(t *testing.T) {
 		}
 		defer func() { _ = s.Close() }()
 		nothing := func(*tx) error { return nil }
-		// both submits two jobs, the second a while after the first, and tells
+		// both submits two operations, the second a while after the first, and tells
 		// how many commits they took, and how long.
 		both := func(apart time.Duration) (int, time.Duration) {
 			before, begun := commits, time.Now()

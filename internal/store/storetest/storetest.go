@@ -124,7 +124,7 @@ func newFixture(t *testing.T, open Open) *fixture {
 	return &fixture{T: t, Store: open(t, c.Now), clock: c, open: open, ring: ring}
 }
 
-// acceptance is a minimal one for a service.
+// newExecution is a minimal one for a service.
 func newExecution(serviceID string) store.NewExecution {
 	return store.NewExecution{
 		Execution: execution.Execution{ID: execution.NewID(), ServiceID: serviceID, Type: execution.Managed},

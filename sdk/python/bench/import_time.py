@@ -1,8 +1,8 @@
-"""How long a trivial service takes with this kit and with the published one, in one run.
+"""How long a trivial service takes with this SDK and with the published one, in one run.
 
     python bench/import_time.py OURS PUBLISHED [--rounds N]
 
-OURS and PUBLISHED are interpreters whose environments hold the kits. Rounds alternate between them, so that what else
+OURS and PUBLISHED are interpreters whose environments hold the SDKs. Rounds alternate between them, so that what else
 the machine does falls on both; the median counts. "start" is the bare interpreter, which nobody can save.
 """
 
@@ -80,7 +80,7 @@ def show(name: str, times: dict[str, float], starts: dict[str, float] | None = N
     ours, published = times["ours"], times["published"]
     row = f"{name:24}{ours * 1e3:8.1f}ms{published * 1e3:10.1f}ms{ours / published:8.2f}"
     if starts:
-        on_top = {kit: times[kit] - starts[kit] for kit in times}
+        on_top = {SDK: times[SDK] - starts[SDK] for SDK in times}
         row += f"{on_top['ours'] / on_top['published']:16.2f}"
     print(row)
 

@@ -77,5 +77,5 @@ def service(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture
 def environment():
-    """The environment of a child process that imports the kit under test, and nothing of the caller's secrets."""
+    """The environment of a child process that imports the SDK under test, and nothing of the caller's secrets."""
     return {name: value for name, value in os.environ.items() if not name.startswith("SECRET_")}

@@ -1,8 +1,8 @@
-"""Runs recorded cases against the kit of this interpreter, ours or the published one, and prints what happened.
+"""Runs recorded cases against the SDK of this interpreter, ours or the published one, and prints what happened.
 
     python probe.py FOLDER < {"env_names": [...], "bind": [...], "run": [...]} > the same with answers
 
-Each case of `run` has a fork of its own, so that only the kit's import is shared between them. Standard library only.
+Each case of `run` has a fork of its own, so that only the SDK's import is shared between them. Standard library only.
 """
 
 import datetime

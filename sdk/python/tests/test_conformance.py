@@ -1,4 +1,4 @@
-"""The recorded cases, against this kit and, where nothing says that ours differs, against the published one."""
+"""The recorded cases, against this SDK and, where nothing says that ours differs, against the published one."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def answers(python, folder, published):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     got = json.loads(done.stdout)
-    assert ("+qhubctl" in got["version"]) is not published, "the other kit was run"
+    assert ("+qhubctl" in got["version"]) is not published, "the other SDK was run"
     return {kind: {label(c): a for c, a in zip(cases[kind], got[kind], strict=True)} for kind in KINDS}
 
 

@@ -286,7 +286,7 @@ def test_the_program_says_what_is_wrong(noisy):
     assert json.loads(done.stdout)["error"]["kind"] == "missing"
 
 
-def test_describes_beside_the_published_kit(service, environment):
+def test_describes_beside_the_upstream_sdk(service, environment):
     import os
 
     published = os.environ.get("QHUB_PUBLISHED_PYTHON")

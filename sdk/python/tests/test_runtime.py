@@ -463,24 +463,24 @@ def test_a_prepared_run_imports_nothing_more(service):
     assert json.loads((service.output / "output.json").read_text()) == {"n": 1, "text": "a"}
 
 
-REHEARSED = """
+WARM_UP = """
 import os, sys
 from qhub.commons.runtime.main import main, prepare
-from qhub.commons.runtime.rehearsal import Rehearsal
+from qhub.commons.runtime.warmup import WarmUp
 
 prepare(os.environ["ENTRYPOINT"])
 environment, hooks = dict(os.environ), (sys.excepthook, sys.stdout, sys.stderr)
-os.mkdir("rehearsal")
-rehearsal = Rehearsal("rehearsal")
+os.mkdir("warmup")
+warmup = WarmUp("warmup")
 for _ in range(3):
-    rehearsal.run()
+    warmup.run()
 assert dict(os.environ) == environment and (sys.excepthook, sys.stdout, sys.stderr) == hooks
-print(main(), sorted(os.listdir("rehearsal/output")))
+print(main(), sorted(os.listdir("warmup/output")))
 """
 
 
 @pytest.mark.parametrize("parameters", ["data: Data, api_token: SecretValue", "api_token: SecretValue"])
-def test_a_rehearsal_leaves_no_trace(service, tmp_path, parameters):
+def test_a_warmup_leaves_no_trace(service, tmp_path, parameters):
     text = program(f"""
         class Data(BaseModel):
             n: int
@@ -502,7 +502,7 @@ def test_a_rehearsal_leaves_no_trace(service, tmp_path, parameters):
         "PYTHONPATH": str(service.folder),
     }
     done = subprocess.run(
-        [sys.executable, "-c", REHEARSED], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", WARM_UP], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("0 ['output.json']\n", "")
     assert json.loads((service.output / "output.json").read_text()) == list(SECRET.values())

@@ -1,7 +1,7 @@
-"""Numerical libraries in a template: OpenBLAS without its pool of threads, which a fork would not have.
+"""Numerical libraries in a zygote: OpenBLAS without its pool of threads, which a fork would not have.
 
 OpenBLAS ends its pool before a process is forked, and starts it again, as large as it was, at the next computation that
-is large enough. So one fork of the template that does nothing leaves it without threads, and each execution has as many
+is large enough. So one fork of the zygote that does nothing leaves it without threads, and each execution has as many
 as it would have cold, once it needs them.
 """
 

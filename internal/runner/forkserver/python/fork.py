@@ -1,9 +1,9 @@
-"""What a fork of a template does: it takes a place of its own, waits for its order, and becomes the service.
+"""What a fork of a zygote does: it takes a place of its own, waits for its order, and becomes the service.
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
 counts there. Then it waits for {"env", "secrets", "marker", "bounds"} (eight bytes of length, then JSON), answers with
 one byte and runs. At its end it says with which code, in one byte, before the system takes it down: that takes as long
-as a short service. So a fork can stand by, made ahead of its execution, and secrets are in no template and in no
+as a short service. So a fork can be a spare, made ahead of its execution, and secrets are in no zygote and in no
 process's initial environment.
 """
 
@@ -45,67 +45,67 @@ class Handlers:
         os.register_at_fork = self.original
 
 
-def prepare(template):
-    """In the template: what all forks need, made once."""
-    template.mark, template.mark_length = find_mark()
-    template.scan = json.JSONDecoder().scan_once
-    template.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
-    template.tempfile = sys.modules.get("tempfile")
-    template.syscall, template.restrict = template.libc.syscall, ctypes.c_long(RESTRICT_SELF)
+def prepare(zygote):
+    """In the zygote: what all forks need, made once."""
+    zygote.tag, zygote.tag_length = find_tag()
+    zygote.scan = json.JSONDecoder().scan_once
+    zygote.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
+    zygote.tempfile = sys.modules.get("tempfile")
+    zygote.syscall, zygote.restrict = zygote.libc.syscall, ctypes.c_long(RESTRICT_SELF)
 
 
-def become(template, descriptors, ahead):
+def become(zygote, descriptors, ahead):
     """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself.
 
     Ahead of an order, a fork has time for what would delay it then.
     """
-    template.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()
-    template.renew_native_id()
-    os.close(template.control.detach())
-    os.close(template.children)
+    zygote.renew_native_id()
+    os.close(zygote.control.detach())
+    os.close(zygote.children)
     orders, stdout, stderr, *others = descriptors
-    ruleset = others.pop(0) if template.walled else None
+    ruleset = others.pop(0) if zygote.restricted else None
     for group in others:
         os.write(group, b"0")
         os.close(group)
     for target, source in ((1, stdout), (2, stderr)):
         os.dup2(source, target)
         os.close(source)
-    template.random.renew()
+    zygote.random.renew()
     if ahead:
-        template.ahead.copy()
+        zygote.ahead.copy()
     os.write(orders, b"\0")
-    order = await_order(template, orders)
+    order = await_order(zygote, orders)
     if order is None:
         os._exit(0)
     for limit, soft, hard in order["bounds"]:
         resource.setrlimit(limit, (soft, hard))
     if ruleset is not None:
-        close_walls(template, ruleset)
+        restrict_self(zygote, ruleset)
     # From here on it counts as started: nobody starts another in its place.
     os.write(orders, b"\1")
-    farewell = None
+    notice = None
     if others:  # else nobody knows whether it is the last of its execution
-        farewell = template.ending.Farewell(orders)
+        notice = zygote.exiting.ExitNotice(orders)
     else:
         os.close(orders)
-    take_place(template, order)
-    for handler in template.handlers.in_child:
+    take_place(zygote, order)
+    for handler in zygote.handlers.in_child:
         handler()
-    code = run_service(template, order.pop("secrets", None))
-    if template.finalizes:
+    code = run_service(zygote, order.pop("secrets", None))
+    if zygote.finalizes:
         import gc
 
-        farewell = None  # the interpreter has much to do yet
+        notice = None  # the interpreter has much to do yet
 
         gc.unfreeze()
-        template.logging.restore()
+        zygote.logging.restore()
         return code
-    return template.ending.leave(code, template.survivors, template.logging, farewell)
+    return zygote.exiting.leave(code, zygote.survivors, zygote.logging, notice)
 
 
-def await_order(template, orders):
+def await_order(zygote, orders):
     """The order for this fork; None if there will be none."""
     header = read(orders, 8)
     if header is None:
@@ -113,7 +113,7 @@ def await_order(template, orders):
     text = read(orders, int.from_bytes(header, "big"))
     if text is None:
         return None
-    order, _ = template.scan(text.decode(), 0)
+    order, _ = zygote.scan(text.decode(), 0)
     text[:] = bytes(len(text))
     return order
 
@@ -130,25 +130,25 @@ def read(descriptor, length):
     return text
 
 
-def close_walls(template, ruleset):
-    if template.syscall(template.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
+def restrict_self(zygote, ruleset):
+    if zygote.syscall(zygote.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
         raise OSError(ctypes.get_errno(), "Landlock")
     os.close(ruleset)
 
 
-def take_place(template, order):
+def take_place(zygote, order):
     """What an execution has of its own."""
     marker = order["marker"]
-    if len(marker) == template.mark_length:
-        ctypes.memmove(template.mark, marker.encode(), len(marker))
+    if len(marker) == zygote.tag_length:
+        ctypes.memmove(zygote.tag, marker.encode(), len(marker))
     os.environ[MARKER] = marker
     for name, value in order["env"].items():
         os.environ[name] = value
-    if template.tempfile is not None:
-        template.tempfile.tempdir = None  # a module may have asked for it while it was imported
+    if zygote.tempfile is not None:
+        zygote.tempfile.tempdir = None  # a module may have asked for it while it was imported
 
 
-def run_service(template, secrets):
+def run_service(zygote, secrets):
     """Runs the service, as the interpreter would run a main program. Returns the exit code."""
     if secrets:
         for name, value in secrets.items():
@@ -156,7 +156,7 @@ def run_service(template, secrets):
         value = None
         secrets.clear()
     try:
-        return template.run()
+        return zygote.run()
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return (error.code or 0) & 0xFF
@@ -166,7 +166,7 @@ def run_service(template, secrets):
     return 1
 
 
-def find_mark():
+def find_tag():
     """Where the mark of this process lies in the environment block that it was started with, and its length.
 
     It is read from /proc, which shows this memory, and children that only fork have a copy of it: so a fork writes its

@@ -1,4 +1,4 @@
-"""Keeps the memory of a template shared with its forks, which get a copy of each page that they write to.
+"""Keeps the memory of a zygote shared with its forks, which get a copy of each page that they write to.
 
 Python writes to every object it looks at, to count the references to it. Python 3.12 and 3.13 count none to objects
 that are immortal (PEP 683, which was made for this). What was imported mostly lives as long as the process, so those
@@ -107,13 +107,13 @@ def make_huge():
 class Ahead:
     """The pages that forks will write to: one that has no order yet can have its copies of them made meanwhile."""
 
-    def __init__(self, fork, rehearsal):
-        """Finds them out by a fork that goes through a rehearsal; without one, there are none."""
+    def __init__(self, fork, warmup):
+        """Finds them out by a fork that goes through a warmup; without one, there are none."""
         pages = []
-        if rehearsal is not None:
+        if warmup is not None:
             with contextlib.suppress(OSError):  # the system does not tell
-                rehearsal.send()
-                pages = written(fork, rehearsal.run)
+                warmup.send()
+                pages = written(fork, warmup.run)
         self.starts, self.lengths = spans(pages)
 
     def copy(self):

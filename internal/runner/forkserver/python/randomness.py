@@ -1,9 +1,9 @@
-"""What two forks of one template must not share: the state of random generators.
+"""What two forks of one zygote must not share: the state of random generators.
 
 `os.urandom`, `secrets`, `uuid4` and ssl ask the system, and a new `numpy.random.default_rng()` too. The global
 generators of `random` and `numpy.random` are renewed in each fork, unless the service itself has seeded them while it
 was imported: then every run begins with that seed, as it would cold. Generators that a module has made for itself at
-import, and `hash()` of strings, are the same in all forks of a template.
+import, and `hash()` of strings, are the same in all forks of a zygote.
 """
 
 import os

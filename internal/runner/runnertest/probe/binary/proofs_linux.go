@@ -81,7 +81,7 @@ func alone() bool {
 		}
 	}
 	shim := strings.TrimSpace(string(comm))
-	return (shim == "exe" || shim == "qhubctl-cage") && os.Getpid() < 64 && syscall.Getppid() == 1 && numbers < 16
+	return (shim == "exe" || shim == "qhubctl-sandbox") && os.Getpid() < 64 && syscall.Getppid() == 1 && numbers < 16
 }
 
 func boundedSize(path string, bound int) bool {

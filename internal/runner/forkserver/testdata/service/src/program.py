@@ -60,7 +60,7 @@ def do_look(text):
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, set())),
         "argv": sys.argv,
         "path": sys.path[0] == os.getcwd(),
-        "stray modules": sorted(set(sys.modules) & {"launcher", "template", "ending", "randomness"}),
+        "leftover modules": sorted(set(sys.modules) & {"launcher", "zygote", "interpreterexit", "randomness"}),
         "seen": sorted(k for k in os.environ if k.endswith("_NUM_THREADS")),
     }
 

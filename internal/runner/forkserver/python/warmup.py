@@ -1,6 +1,6 @@
-"""What a template does before the first fork, so that no fork has to: it goes through what they do, and learns it.
+"""What a zygote does before the first fork, so that no fork has to: it goes through what they do, and learns it.
 
-See qhub.commons.runtime.rehearsal for what there is to learn. A kit that has no such thing is rehearsed without.
+See qhub.commons.runtime.warmup for what there is to learn. An SDK that has no such thing is warmed up without.
 Nothing of the service runs.
 """
 
@@ -10,23 +10,23 @@ import os
 import socket
 
 ROUNDS = 20
-VARIABLE = "QHUBCTL_REHEARSED"
+VARIABLE = "QHUBCTL_WARMUP"
 
 
-class Rehearsal:
+class WarmUp:
     """What forks do, except that it takes no place of its own and does not end the process."""
 
-    def __init__(self, template):
-        self.template = template
-        self.marker = os.environ.get(template.forking.MARKER)
+    def __init__(self, zygote):
+        self.zygote = zygote
+        self.marker = os.environ.get(zygote.forking.MARKER)
         order = {"env": {VARIABLE: "1"}, "marker": self.marker or "", "bounds": [], "secrets": {}}
         text = json.dumps(order).encode()
         self.order = len(text).to_bytes(8, "big") + text
         self.ours, self.theirs = socket.socketpair()
-        self.directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"qhubctl-rehearsal-{os.getpid()}")
+        self.directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"qhubctl-warmup-{os.getpid()}")
         self.runtime = None
         try:
-            from qhub.commons.runtime.rehearsal import Rehearsal as Runtime
+            from qhub.commons.runtime.warmup import WarmUp as Runtime
 
             os.mkdir(self.directory, 0o700)
             self.runtime = Runtime(self.directory)
@@ -42,7 +42,7 @@ class Rehearsal:
             finally:
                 os.environ.pop(VARIABLE, None)
                 if self.marker is None:
-                    os.environ.pop(self.template.forking.MARKER, None)
+                    os.environ.pop(self.zygote.forking.MARKER, None)
 
     def send(self):
         """Sends the order."""
@@ -50,15 +50,15 @@ class Rehearsal:
 
     def run(self):
         """Takes the order and carries it out, up to the end."""
-        template = self.template
-        template.forking.take_place(template, template.forking.await_order(template, self.theirs.fileno()))
+        zygote = self.zygote
+        zygote.forking.take_place(zygote, zygote.forking.await_order(zygote, self.theirs.fileno()))
         if self.runtime is not None:
             try:
                 self.runtime.run()
             except Exception:
                 self.runtime = None
-        template.ending.waits()
-        template.ending.things_that_matter()
+        zygote.exiting.waits()
+        zygote.exiting.things_that_matter()
 
     def close(self):
         """Removes the files."""

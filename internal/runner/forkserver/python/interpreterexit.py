@@ -3,7 +3,7 @@
 Taking an interpreter down takes 10 to 60 ms, most of it to free memory that the system takes back anyway. What others
 can see of it: threads are waited for, atexit functions run, generators that are left open run their `finally`, objects
 their `__del__`, files are flushed and closed. Only what the fork itself has made, and the few such objects that the
-template has made while it imported the service, are looked at.
+zygote has made while it imported the service, are looked at.
 """
 
 import _io
@@ -25,7 +25,7 @@ LAYERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWP
 # that are weak and large.
 FILE = _io._IOBase
 
-# Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the template, so that a
+# Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the zygote, so that a
 # fork need not look at each again.
 silent = set()
 HEAP_TYPE = 1 << 9
@@ -96,13 +96,13 @@ def things_that_matter():
     return things, {kind for kind in set(map(type, things)) - silent if kind_matters(kind)}
 
 
-class Farewell:
+class ExitNotice:
     """Says with which code the process ends, when nothing else is left to do."""
 
     def __init__(self, descriptor):
         self.descriptor, self.place = descriptor, place(descriptor)
 
-    def say(self, code):
+    def send(self, code):
         """Ends what is printed, and says it, unless the service has closed the descriptor or taken its number."""
         try:
             if place(self.descriptor) == self.place:
@@ -118,7 +118,7 @@ def place(descriptor):
     return info.st_dev, info.st_ino
 
 
-def leave(code, kept, handlers, farewell):
+def leave(code, kept, handlers, notice):
     """Ends the process with a code. Does not return."""
     try:
         if waits():
@@ -133,8 +133,8 @@ def leave(code, kept, handlers, farewell):
     finally:
         for name in ("stdout", "stderr"):
             quietly(getattr(sys, name, None), "flush")
-        if farewell is not None:
-            farewell.say(code)
+        if notice is not None:
+            notice.send(code)
         os._exit(code)
 
 

@@ -1,14 +1,14 @@
-// Package localsecret finds the secrets of a service on the machine of the
+// Package secretref finds the secrets of a service on the machine of the
 // person who runs it. They come, the first that has one, from
 //
-//  1. what the person says of a secret by name (--secret, see [ParseSource]),
+//  1. what the person says of a secret by name (--secret, see [ParseRef]),
 //  2. the environment of this process,
 //  3. the file given as --env-file,
 //  4. the file .env of the workspace.
 //
 // A value never comes from a command line: every user of a machine can read
 // those.
-package localsecret
+package secretref
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// A Source says where the value of one secret is.
+// A Ref says where the value of one secret is.
 type Ref struct {
 	// Name of the parameter.
 	Name string
@@ -43,7 +43,7 @@ const (
 	fromVariable
 )
 
-// Ways are the forms that [ParseSource] reads, for help texts.
+// Syntax are the forms that [ParseRef] reads, for help texts.
 const Syntax = `NAME          asks for it on the terminal
 NAME=@FILE    the content of a file
 NAME=-        standard input
@@ -60,7 +60,7 @@ func (e literalError) Hint() string {
 	return "give it in one of these ways:\n" + strings.ReplaceAll(Syntax, "NAME", e.name)
 }
 
-// ParseSource reads the argument of --secret. Its errors do not repeat it.
+// ParseRef reads the argument of --secret. Its errors do not repeat it.
 func ParseRef(argument string) (Ref, error) {
 	name, value, given := strings.Cut(argument, "=")
 	if name == "" {
@@ -230,7 +230,7 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 	return Found{value, path}, ok
 }
 
-// Candidates are all values that are secrets by the name of their variable or
+// AllValues are all values that are secrets by the name of their variable or
 // were given as one, whether or not the service declares them: what a masker
 // has to know before the signature is known.
 func (f *Finder) AllValues() []plaintext.Bytes {

@@ -1,20 +1,20 @@
 """Imports a service once and forks a process that has never run anything for each of its executions.
 
-The program that runs services speaks to the template by the Unix socket of standard input, one packet at a time:
+The program that runs services speaks to the zygote by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "walls": [paths], "finalize": false}
-                            the first order; without walls there are none. The answer is one of
-    <- {"ready": {...}}     how long it took, and the places of walls.py, whose descriptors follow in packets with {}
-    <- {"cold": "why"}      this service cannot be forked; the template ends
+    -> {"entrypoint": "src.program:run", "landlock": [paths], "finalize": false}
+                            the first order; without it there are no rules. The answer is one of
+    <- {"ready": {...}}     how long it took, and the places of landlock.py, whose descriptors follow in packets with {}
+    <- {"cold": "why"}      this service cannot be forked; the zygote ends
     -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
-                            if there are walls, and the lists of members of the cgroups it is to join
+                            if there are any, and the lists of members of the cgroups it is to join
     -> ahead 7              the same, of a fork that will not have an order at once
     <- failed 7 why         there is none; or, when there was one,
     <- ended 7 0            with the status as waitpid gives it
     -> retire               end when no fork is left
 
-End of input means: end now. What a fork does is in fork.py, and how it ends in ending.py; randomness.py has what must
-differ between forks, walls.py what is between them, blas.py what numerical libraries need, and rehearsal.py
+End of input means: end now. What a fork does is in fork.py, and how it ends in interpreterexit.py; randomness.py has what must
+differ between forks, landlock.py what is between them, blas.py what numerical libraries need, and warmup.py
 what forks need not learn by themselves. Nothing of these files is
 left where a service would find it, or miss its own module of the same name.
 
@@ -48,20 +48,20 @@ class Cold(Exception):
 
 
 class Ended(BaseException):
-    """Raised in a fork whose interpreter is to end by itself, with a code: it leaves the loop of the template."""
+    """Raised in a fork whose interpreter is to end by itself, with a code: it leaves the loop of the zygote."""
 
 
-class Template:
-    """The template's own state. Everything else belongs to the service."""
+class Zygote:
+    """The zygote's own state. Everything else belongs to the service."""
 
     def __init__(self, control):
         self.control = control
         self.forks = {}  # their numbers, by process id
         self.retiring = False
-        self.launcher, self.ending, self.randomness, self.between = map(
-            beside, ("launcher", "ending", "randomness", "walls")
+        self.launcher, self.exiting, self.randomness, self.landlock = map(
+            beside, ("launcher", "interpreterexit", "randomness", "landlock")
         )
-        self.blas, self.forking, self.rehearsal, self.memory = map(beside, ("blas", "fork", "rehearsal", "memory"))
+        self.blas, self.forking, self.warmup, self.memory = map(beside, ("blas", "fork", "warmup", "memory"))
         # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
         # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
         # to be called in a child: what matters of that is done in fork.py.
@@ -74,7 +74,7 @@ class Template:
 
     # Importing the service.
 
-    def load(self, entrypoint, walls=None, finalize=False):
+    def load(self, entrypoint, landlock=None, finalize=False):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
@@ -90,14 +90,14 @@ class Template:
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
         refuse_what_forks_break(self.control.fileno())
-        self.walled, self.finalizes = walls is not None, finalize
-        indices, places = self.between.open_places(walls or [])
+        self.restricted, self.finalizes = landlock is not None, finalize
+        indices, places = self.landlock.open_places(landlock or [])
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
         gc.collect()
-        self.survivors, self.logging = self.ending.survivors(), self.ending.Handlers()
+        self.survivors, self.logging = self.exiting.survivors(), self.exiting.Handlers()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
         self.learn()
@@ -109,19 +109,19 @@ class Template:
     def learn(self):
         """Leaves to forks only what each has to do for itself."""
         try:
-            rehearsal = self.rehearsal.Rehearsal(self)
-            rehearsal.repeat()
+            warmup = self.warmup.WarmUp(self)
+            warmup.repeat()
         except Exception:  # such as no descriptor left: forks learn by themselves
-            rehearsal = None
+            warmup = None
         gc.collect()
         if not self.finalizes:
             gc.unfreeze()
             self.memory.make_immortal()
         gc.freeze()
         self.memory.make_huge()
-        self.ahead = self.memory.Ahead(self.fork_process, rehearsal)
-        if rehearsal is not None:
-            rehearsal.close()
+        self.ahead = self.memory.Ahead(self.fork_process, warmup)
+        if warmup is not None:
+            warmup.close()
 
     def import_service(self, entrypoint):
         import importlib
@@ -130,11 +130,11 @@ class Template:
         try:
             runtime = importlib.import_module("qhub.commons.runtime.main")
             getattr(importlib.import_module(module), name)
-            # What a run would import and build first; the published kit has no such function.
+            # What a run would import and build first; the published SDK has no such function.
             getattr(runtime, "prepare", lambda entrypoint: None)(entrypoint)
             self.run = runtime.main
         except BaseException as error:  # whatever it is, a cold start says it better
-            raise Cold(f"importing {module} failed in the template: {type(error).__name__}") from error
+            raise Cold(f"importing {module} failed in the zygote: {type(error).__name__}") from error
 
     # Forking.
 
@@ -281,19 +281,19 @@ def beside(name):
 def main():
     """Carries out the orders. Returns the exit code."""
     control = socket.socket(fileno=os.dup(0))
-    template = Template(control)
+    zygote = Zygote(control)
     first = json.loads(control.recv(MAX_PACKET))
-    template.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    zygote.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     try:
-        template.load(**first)
+        zygote.load(**first)
     except Cold as reason:
-        template.send({"cold": str(reason)})
+        zygote.send({"cold": str(reason)})
         return 0
     try:
-        template.serve()
+        zygote.serve()
         os._exit(0)
     except Ended as fork:
         return fork.args[0]

@@ -1,4 +1,4 @@
-package localsecret_test
+package secretref_test
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/qhubctl/qhubctl/internal/localsecret"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -34,7 +34,7 @@ func TestLiteralsAreRefused(t *testing.T) {
 	for _, argument := range []string{
 		"token=" + canary, "token=@", "token=env:", "token=", "=" + canary, "token==" + canary, "token= " + canary, "token=-" + canary, "token=ENV:" + canary,
 	} {
-		_, err := localsecret.ParseRef(argument)
+		_, err := secretref.ParseRef(argument)
 		if err == nil {
 			t.Errorf("%q was taken", argument)
 			continue
@@ -69,7 +69,7 @@ func TestSources(t *testing.T) {
 		{"token=env:QHUBCTL_TEST_EMPTY", "", ""},
 		{"token", "", "asked for token"},
 	} {
-		source, err := localsecret.ParseRef(test.argument)
+		source, err := secretref.ParseRef(test.argument)
 		if err != nil || source.Name != "token" {
 			t.Errorf("%s: %+v, %v", test.argument, source, err)
 			continue
@@ -95,7 +95,7 @@ func TestSourcesThatFail(t *testing.T) {
 		"token=env:QHUBCTL_TEST_NOT_SET":                        "QHUBCTL_TEST_NOT_SET is not set",
 		"token":                                                 "no terminal",
 	} {
-		source, err := localsecret.ParseRef(argument)
+		source, err := secretref.ParseRef(argument)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestSourcesThatFail(t *testing.T) {
 			t.Errorf("%.60s: %v, %d bytes; want %q", argument, err, got.Len(), want)
 		}
 	}
-	source, err := localsecret.ParseRef("token=-")
+	source, err := secretref.ParseRef("token=-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,16 +119,16 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 // The places are looked at in order, and within a file the last line counts.
 func TestOrder(t *testing.T) {
-	given := map[string]localsecret.Found{"flag": {Value: plaintext.FromString("from flag"), From: "--secret"}}
+	given := map[string]secretref.Found{"flag": {Value: plaintext.FromString("from flag"), From: "--secret"}}
 	one := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=first\nSECRET_ONE=from one\nPLAIN=one\n")
 	two := write(t, "SECRET_FLAG=x\nSECRET_VAR=x\nSECRET_ONE=x\nSECRET_TWO=from two\nPLAIN=two\nOTHER=two\n")
 	t.Setenv("SECRET_FLAG", "x")
 	t.Setenv("SECRET_VAR", "from variable")
-	files, err := localsecret.ReadFiles(one, two)
+	files, err := secretref.ReadFiles(one, two)
 	if err != nil {
 		t.Fatal(err)
 	}
-	finder := localsecret.NewFinder(given, files)
+	finder := secretref.NewFinder(given, files)
 	for name, want := range map[string][2]string{
 		"flag": {"from flag", "--secret"}, "var": {"from variable", "the environment"}, "one": {"from one", one}, "two": {"from two", two},
 	} {
@@ -161,21 +161,21 @@ func parameter(name string) signature.Parameter {
 
 func TestFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), ".env")
-	if _, err := localsecret.ReadFiles("", missing); err != nil {
+	if _, err := secretref.ReadFiles("", missing); err != nil {
 		t.Errorf("the workspace's own file may be missing: %v", err)
 	}
-	if _, err := localsecret.ReadFiles(missing, missing); !errors.Is(err, os.ErrNotExist) {
+	if _, err := secretref.ReadFiles(missing, missing); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file that was named may not: %v", err)
 	}
 	broken := write(t, "A=1\n"+canary+"\n")
-	_, err := localsecret.ReadFiles("", broken)
+	_, err := secretref.ReadFiles("", broken)
 	if err == nil || !strings.Contains(err.Error(), broken+":2: ") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("a broken file: %v", err)
 	}
 }
 
 func TestMissing(t *testing.T) {
-	err := &localsecret.MissingError{Parameters: []signature.Parameter{parameter("one")}}
+	err := &secretref.MissingError{Parameters: []signature.Parameter{parameter("one")}}
 	if want := "the service needs a secret that nothing gives:\none (environment variable SECRET_ONE)"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
@@ -192,12 +192,12 @@ func TestMissing(t *testing.T) {
 
 // Printing what holds a secret shows none.
 func TestNothingPrints(t *testing.T) {
-	files, err := localsecret.ReadFiles("", write(t, "SECRET_A="+canary+"\n"))
+	files, err := secretref.ReadFiles("", write(t, "SECRET_A="+canary+"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := localsecret.Found{Value: plaintext.FromString(canary), From: "x"}
-	finder := localsecret.NewFinder(map[string]localsecret.Found{"a": found}, files)
+	found := secretref.Found{Value: plaintext.FromString(canary), From: "x"}
+	finder := secretref.NewFinder(map[string]secretref.Found{"a": found}, files)
 	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", found, found, found, finder, finder, *finder, finder.AllValues())
 	for _, form := range redact.Forms([]byte(canary)) {
 		if strings.Contains(text, string(form)) {

@@ -20,13 +20,13 @@ from qhub.commons.parameters import parameter_name_to_env_var
 from qhub.commons.runtime import main as runtime
 from qhub.commons.secret import SecretValue
 
-__all__ = ["Rehearsal"]
+__all__ = ["WarmUp"]
 
-_NAME = "qhub.commons.runtime.rehearsal:run"
-_SECRET = parameter_name_to_env_var("rehearsed_token")
+_NAME = "qhub.commons.runtime.warmup:run"
+_SECRET = parameter_name_to_env_var("warmup_token")
 
 
-class Rehearsal:
+class WarmUp:
     """A service that does nothing, with files in a directory, which is empty."""
 
     def __init__(self, directory: str) -> None:
@@ -58,10 +58,10 @@ class Rehearsal:
 
 
 def _service() -> Callable[..., Any]:
-    def run(rehearsed_token: Any, data: Any = None) -> Any:
-        return {"text": str(rehearsed_token), "data": data.number if data else None}
+    def run(warmup_token: Any, data: Any = None) -> Any:
+        return {"text": str(warmup_token), "data": data.number if data else None}
 
-    run.__annotations__ = {"rehearsed_token": SecretValue}
+    run.__annotations__ = {"warmup_token": SecretValue}
     if "pydantic" in sys.modules:  # else no parameter of the real service needs it
         import pydantic
 

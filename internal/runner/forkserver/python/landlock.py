@@ -1,6 +1,6 @@
-"""The walls between executions that are forked from one template in a cage: Landlock, and cgroups for their limits.
+"""The rules between executions that are forked from one zygote in a sandbox: Landlock, and cgroups for their limits.
 
-The template opens the places that all executions may see, and hands them to the program that runs services. That makes
+The zygote opens the places that all executions may see, and hands them to the program that runs services. That makes
 a ruleset of them for each fork, with the folders that are the execution's own, and the fork puts it in force. From then
 on it reaches no folder of another fork, and can neither signal, nor trace, nor see one.
 """
