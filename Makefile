@@ -91,10 +91,15 @@ cover: ## show which statements the Go tests reach
 	$(GO) tool cover -func coverage.out | tail -1
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers and common mistakes
+lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers, words, commits and frequent mistakes
 	$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	cd bench && $(GOLANGCI_LINT) run --allow-serial-runners ./...
 	$(RUFF) check --config sdk/python/pyproject.toml $(PYTHON_SOURCES)
+	$(GO) run ./lint/words
+
+.PHONY: words
+words: ## record that a text has fewer words and clauses to avoid than before
+	$(GO) run ./lint/words -update
 
 # Built from source by the module proxy, so that no program is fetched that
 # nobody has checked the sum of.

@@ -62,8 +62,8 @@ func open(ctx context.Context, dir string, options ...func(*engine.Config)) (*se
 	for _, option := range options {
 		option(&config)
 	}
-	engine, err := engine.Open(ctx, config)
-	return &server{Engine: engine, dir: dir, store: opened}, err
+	openedEngine, err := engine.Open(ctx, config)
+	return &server{Engine: openedEngine, dir: dir, store: opened}, err
 }
 
 // shutdown stops what runs, and checks that nothing is left.

@@ -70,7 +70,7 @@ func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int
 		e.log.Error("cannot write the log of an execution", "execution", id, "lines", lost, "error", err)
 	}
 	lw.panicked = func(what, trace string) {
-		e.log.Error("a defect has ended the log of an execution", "execution", id, "panic", what, "stack", trace)
+		e.log.Error("a panic has ended the log of an execution", "execution", id, "panic", what, "stack", trace)
 	}
 	return lw
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// panicking fails with the secrets that it is given, as a defect might.
+// panicking fails with the secrets that it is given, as a bug might.
 type panicking struct{ runner.Runner }
 
 func (panicking) Start(_ context.Context, job runner.Job) (runner.Run, error) {
 	panic("with " + string(job.Secrets[0].Value.Reveal()))
 }
 
-// A defect in the way of one execution ends that, and says nothing of values.
+// A panic on the way of one execution ends that, and says nothing of values.
 func TestPanicFailsOneExecution(t *testing.T) {
 	t.Parallel()
 	var log testenv.Buffer

@@ -20,7 +20,7 @@ const maxLine = 16 << 10
 type stream struct {
 	masked *redact.Writer
 	lines  *lineWriter
-	broken bool // by a defect
+	broken bool // by a panic
 }
 
 // stream makes a stream whose lines have a severity unless they name one.
@@ -29,7 +29,7 @@ func (lw *logWriter) stream(severity execution.Severity) *stream {
 	return &stream{masked: lw.masker.Writer(lines), lines: lines}
 }
 
-// Write takes what the service prints. What a defect of ours keeps from being
+// Write takes what the service prints. What a bug of ours keeps from being
 // masked is not shown, nor what comes after it.
 func (s *stream) Write(p []byte) (n int, err error) {
 	defer func() {
@@ -42,7 +42,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	return s.masked.Write(p)
 }
 
-var errPanicked = errors.New("a defect has ended the log")
+var errPanicked = errors.New("a panic has ended the log")
 
 // close passes on what was held back: the last line may have no end.
 func (s *stream) close() {

@@ -230,12 +230,12 @@ func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 	return cleaned
 }
 
-// failOnPanic makes the end of an execution of a panic, which is a defect of
+// failOnPanic makes the end of an execution of a panic, which is a bug of
 // ours: it must not end the server and all that runs there, nor print what it
 // is about.
 func (t *task) failOnPanic(cause any) {
 	what, trace := panics.Describe(cause)
-	t.engine.log.Error("a defect has ended an execution", "execution", t.id, "panic", what, "stack", trace)
+	t.engine.log.Error("a panic has ended an execution", "execution", t.id, "panic", what, "stack", trace)
 	t.mu.Lock()
 	run := t.run
 	t.mu.Unlock()

@@ -163,7 +163,7 @@ func StartFailed(detail string) *Problem {
 	}
 }
 
-// Internal is the problem of a defect of ours. It tells the caller nothing of
+// Internal is the problem of a bug of ours. It tells the caller nothing of
 // the inside; the cause belongs in the operator's log.
 func Internal() *Problem {
 	return &Problem{

@@ -52,7 +52,7 @@ func invalidBody(errs signature.Errors) *execution.Problem {
 }
 
 // asProblem is what the caller is told of an error. An error without a case of
-// its own is a defect of ours.
+// its own is a bug of ours.
 func asProblem(err error) *execution.Problem {
 	if p, ok := errors.AsType[*execution.Problem](err); ok {
 		return p

@@ -109,11 +109,11 @@ var sabotages = []sabotage{
 		"env[\"HOME\"] = dir.Home()\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
 	}}},
 	{layer: "scratch", way: "folder_name", by: returns, edits: []edit{{
-		"internal/engine/work.go",
+		"internal/engine/task.go",
 		"if err := run.Close(); err != nil {",
 		"if broken(`scratch`) {\n} else if err := run.Close(); err != nil {",
 	}, {
-		"internal/engine/folders.go",
+		"internal/engine/datadir.go",
 		"return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))",
 		"if broken(`scratch`) { return nil }\nreturn errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))",
 	}}},

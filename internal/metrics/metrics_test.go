@@ -113,13 +113,13 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s has no unit", family)
 		}
 		if page.Help[family] == "" {
-			t.Errorf("%s is not explained", family)
+			t.Errorf("%s has no help", family)
 		}
 	}
 	for family := range metrics.Help {
 		reported := strings.HasPrefix(family, "process_") // by the system, where it does
 		if page.Types[family] == "" && (!reported || runtime.GOOS == "linux") {
-			t.Errorf("%s is explained, and not there", family)
+			t.Errorf("%s has help, and is not there", family)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestDescribe(t *testing.T) {
 		if what != want {
 			t.Errorf("it is %q, not %q", what, want)
 		}
-		if strings.Contains(what+trace, secret) || !strings.Contains(trace, "defect_test.TestDescribe") || strings.Contains(trace, "0x") {
+		if strings.Contains(what+trace, secret) || !strings.Contains(trace, "panics_test.TestDescribe") || strings.Contains(trace, "0x") {
 			t.Errorf("%s: the trace is\n%s", want, trace)
 		}
 	}

@@ -89,7 +89,7 @@ func (p *DirPool) Put(f Dir) error {
 	return nil
 }
 
-// PutWhen is Give for an execution whose last process is about to end, which
+// PutWhen is Put for an execution whose last process is about to end, which
 // gone tells. What is there is removed at once, and what the process may still
 // add when it is gone. Close waits for that, and returns what goes wrong then.
 func (p *DirPool) PutWhen(gone <-chan struct{}, f Dir) error {

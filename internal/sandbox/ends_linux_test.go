@@ -132,8 +132,8 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// marked are the processes of this machine whose command line has the mark.
-func marked(t *testing.T, tag string) []string {
+// tagged are the processes of this machine whose command line has the tag.
+func tagged(t *testing.T, tag string) []string {
 	t.Helper()
 	var found []string
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -165,7 +165,7 @@ func TestSurvivors(t *testing.T) {
 			tag := tag()
 			c, _ := startScript(t, m, sandbox.Policy{Limits: sandbox.Limits{Processes: 128}}, fmt.Sprintf(survivor, tag)+rest)
 			if rest != "" {
-				if len(marked(t, tag)) == 0 {
+				if len(tagged(t, tag)) == 0 {
 					t.Error("there are no survivors to be ended")
 				}
 				c.Kill()
@@ -173,7 +173,7 @@ func TestSurvivors(t *testing.T) {
 			if _, err := c.Wait(); err != nil {
 				t.Error(err)
 			}
-			if left := marked(t, tag); len(left) > 0 {
+			if left := tagged(t, tag); len(left) > 0 {
 				t.Errorf("%s: survived: %v", name, left)
 			}
 		}
@@ -193,7 +193,7 @@ func TestShimKilled(t *testing.T) {
 	if err != nil || got.Signal != "SIGKILL" || got.ExitCode != -1 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if left := marked(t, tag); len(left) > 0 {
+	if left := tagged(t, tag); len(left) > 0 {
 		t.Errorf("survived: %v", left)
 	}
 }
@@ -250,7 +250,7 @@ func TestEndsWithServer(t *testing.T) {
 				t.Error(lines.Text())
 			}
 			_ = server.Wait()
-			if left := marked(t, tag); len(left) > 0 {
+			if left := tagged(t, tag); len(left) > 0 {
 				// They are being ended: the stream may close a moment before.
 				awaitEnd(t, left)
 			}

@@ -28,7 +28,7 @@ const (
 	killTime = 2 * time.Second
 )
 
-// A Sandboxed is a command in its sandbox. Wait must be called, once; the other
+// A Process is a command in its sandbox. Wait must be called, once; the other
 // methods may be called by any goroutine.
 type Process struct {
 	machine *Machine

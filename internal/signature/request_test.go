@@ -140,7 +140,7 @@ func TestOptionalSecretsAndPoolsAreNotRequired(t *testing.T) {
 		t.Error(err)
 	}
 	if p, _ := s.Lookup("api_token"); !p.Required {
-		t.Error("Supplied changed the original")
+		t.Error("WithOptional changed the original")
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *Signature) Compile() (*Validator, error) {
 // Signature is what the validator was made of.
 func (v *Validator) Signature() *Signature { return v.signature }
 
-// WithOptional is the validator of [Signature.Supplied], without another look at
+// WithOptional is the validator of [Signature.WithOptional], without another look at
 // the schemas.
 func (v *Validator) WithOptional(given func(Parameter) bool) *Validator {
 	return &Validator{signature: v.signature.WithOptional(given), inputs: v.inputs}

@@ -20,7 +20,7 @@
 // The master key comes from a [KeySource]: a file that only its owner may read,
 // made at the first start ([OpenFile]), an environment variable
 // ([FromEnvironment]) or a command that prints it ([CommandSource]). A keyring
-// that follows its source ([Keyring.Follow]) takes new versions over while it
+// that follows its source ([Keyring.Watch]) takes new versions over while it
 // is in use. A header names version and fingerprint of the key that
 // wrapped it, so a lost or exchanged key is told apart from a manipulated
 // row: [ErrUnknownKey]. Nothing is ever destroyed because a key is missing;

@@ -168,7 +168,7 @@ func TestWaitDoesNotWaitForOrphans(t *testing.T) {
 	if line := out.await(t); line != "last" {
 		t.Errorf("%q was lost or changed", line)
 	}
-	// It has shed the mark of the tree: only a sandbox would catch it.
+	// It has shed the tag of the tree: only a sandbox would catch it.
 	number, err := strconv.Atoi(pid)
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ def run_service(zygote, secrets):
 
 
 def find_tag():
-    """Where the mark of this process lies in the environment block that it was started with, and its length.
+    """Where the tag of this process lies in the environment block that it was started with, and its length.
 
     It is read from /proc, which shows this memory, and children that only fork have a copy of it: so a fork writes its
     own over it, and processes that leave its tree are found.

@@ -13,10 +13,10 @@ The program that runs services speaks to the zygote by the Unix socket of standa
     <- ended 7 0            with the status as waitpid gives it
     -> retire               end when no fork is left
 
-End of input means: end now. What a fork does is in fork.py, and how it ends in interpreterexit.py; randomness.py has what must
-differ between forks, landlock.py what is between them, blas.py what numerical libraries need, and warmup.py
-what forks need not learn by themselves. Nothing of these files is
-left where a service would find it, or miss its own module of the same name.
+End of input means: end now. fork.py has the work of a fork, and interpreterexit.py its end. randomness.py has the state
+that must differ between forks, landlock.py the rules between them, blas.py the needs of numerical libraries, and
+warmup.py the runs from which forks inherit. Nothing of these files is left where a service would find it, or miss its
+own module of the same name.
 
 A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
 copied for it. So what can be done once is done here, and what is done for each execution keeps to few objects.
