@@ -17,14 +17,13 @@ import (
 // A Machine is what this machine gives to build sandboxes of, and builds them.
 // Its methods may be called by any goroutine.
 type Machine struct {
-	root    bool // may do all this without a user namespace
-	abi     int  // of Landlock
-	system  system
-	filters map[filterKey]string
-	ids     *identities
-	groups  *groups
-	held    [layers]bool
-	says    [layers]string
+	root   bool // may do all this without a user namespace
+	abi    int  // of Landlock
+	system system
+	ids    *identities
+	groups *groups
+	held   [layers]bool
+	says   [layers]string
 }
 
 // Confines tells whether commands can be started in sandboxes at all, of however
@@ -41,25 +40,18 @@ func (m *Machine) lacks(l layer, why string) {
 // that do nothing else. It takes some milliseconds.
 func Detect(o Options) *Machine {
 	m := &Machine{
-		root:    privileged(),
-		system:  findSystem(),
-		filters: map[filterKey]string{},
-		ids:     newIdentities(o),
-		groups:  &groups{},
+		root:   privileged(),
+		system: findSystem(),
+		ids:    newIdentities(o),
+		groups: &groups{},
 	}
 	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerServer, layerSyscalls, layerLandlock} {
 		m.held[l] = true
 	}
-	for _, network := range []Network{NetworkFull, NetworkLoopback, NetworkNone} {
-		for _, forks := range []bool{false, true} {
-			key := filterKey{network, forks}
-			var err error
-			if m.filters[key], err = filter(key); err != nil {
-				m.lacks(layerSyscalls, err.Error())
-			}
-		}
+	_, err := m.profile(Policy{}).Native()
+	if err != nil {
+		m.lacks(layerSyscalls, err.Error())
 	}
-	var err error
 	if m.abi, err = landlockABI(); err != nil {
 		m.lacks(layerLandlock, "the kernel has no Landlock: "+err.Error())
 	}

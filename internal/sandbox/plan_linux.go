@@ -92,7 +92,11 @@ func (b *builder) build(g *group) error {
 		b.landlock(list, has(layerFilesystem))
 	}
 	if has(layerSyscalls) {
-		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
+		program, err := b.machine.profile(b.policy).Native()
+		if err != nil {
+			return err
+		}
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: string(program)})
 	}
 	return nil
 }
