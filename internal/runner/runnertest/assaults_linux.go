@@ -47,6 +47,11 @@ func Assaults() []Assault {
 		{"files without end", nil, manyFiles, "ended at 10,000"},
 		{"odd names", nil, oddNames, "are kept, as UTF-8; quoted in the log"},
 		{"clock, priority and limits", []string{"privileges", "syscalls|user"}, machine, "refused"},
+		{"leases and signals by descriptors", []string{"syscalls"}, leases, "refused: `F_SETLEASE`, `F_SETDELEG`, `F_NOTIFY`, `F_SETOWN`, `FIOASYNC` and their kin, on the workspace, the interpreter and own files"},
+		{"priority and processors of others", []string{"syscalls|processes|user"}, schedule, "others, and later executions, keep priority, policy, processors, input priority and limits"},
+		{"space without writing", []string{"syscalls"}, reserve, "refused: `fallocate` and what is like it, extended attributes; the C library writes instead"},
+		{"writing as fast as the disk", nil, pour, "ended by the output limit, without a time of grace beyond twice the limit"},
+		{"sockets that show others", []string{"syscalls"}, sockets, "refused: lists of sockets, packets, devices, the host of a virtual machine, cryptography of the kernel"},
 		{"messages to others", []string{"filesystem", "ipc"}, messages, "abstract sockets, shared memory, files in `/tmp` and `/dev/shm`: not found by others"},
 	}
 }

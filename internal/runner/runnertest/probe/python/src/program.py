@@ -20,9 +20,9 @@ def run(
     models: Optional[DataPool] = None,
 ) -> dict:
     if action.startswith("attack_"):
-        from src import attacks
+        from src import attacks, reach
 
-        return getattr(attacks, action)(text=text, number=number)
+        return getattr(reach if hasattr(reach, action) else attacks, action)(text=text, number=number)
     return globals()["do_" + action](text=text, number=number, token=api_token, models=models)
 
 
