@@ -159,8 +159,11 @@ func isNewDir(dir int) bool {
 	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700) && info.Size <= newDirSize && isPlain(dir)
 }
 
+// isOwn tells whether a file belongs to this program, or to the user of an
+// execution before, who cannot have given it to anybody.
 func isOwn(info *unix.Stat_t, mode uint32) bool {
-	return info.Mode == mode && int(info.Uid) == ownUser && int(info.Gid) == ownGroup
+	own := int(info.Uid) == ownUser && int(info.Gid) == ownGroup
+	return info.Mode == mode && (own || ownUser == 0 && info.Uid == info.Gid)
 }
 
 // isPlain tells whether a file or a folder has no attributes.

@@ -48,10 +48,12 @@ func Detect(o Options) *Machine {
 	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerServer, layerSyscalls, layerLandlock} {
 		m.held[l] = true
 	}
-	_, err := m.profile(Policy{}).Native()
-	if err != nil {
-		m.lacks(layerSyscalls, err.Error())
+	for _, profile := range m.profiles() {
+		if _, err := profile.Native(); err != nil {
+			m.lacks(layerSyscalls, err.Error())
+		}
 	}
+	var err error
 	if m.abi, err = landlockABI(); err != nil {
 		m.lacks(layerLandlock, "the kernel has no Landlock: "+err.Error())
 	}
@@ -96,7 +98,14 @@ func (m *Machine) detectUser(o Options) {
 		m.lacks(layerOwners, "not needed without users of their own")
 		return
 	}
-	space, err := newSpace(ownership{as: m.ids.first})
+	first, err := m.ids.take()
+	if err != nil {
+		m.lacks(layerUser, err.Error())
+		m.lacks(layerOwners, "not needed without users of their own")
+		return
+	}
+	defer m.ids.give(first)
+	space, err := newSpace(ownership{as: first})
 	if err == nil {
 		err = tryMapping("/", space)
 		_ = space.Close()

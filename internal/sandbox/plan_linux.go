@@ -67,18 +67,13 @@ func (b *builder) build(g *group) error {
 	if b.byRoot() {
 		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
 	}
-	if b.policy.Forks != "" && !has(layerFilesystem) {
-		b.policy.Writable = slices.Concat(b.policy.Writable, []string{b.policy.Forks})
-	}
+	b.ownPlaces()
 	list, err := places(b.machine.system, b.policy)
 	if err != nil {
 		return err
 	}
 	if has(layerFilesystem) {
-		if b.policy.Forks != "" {
-			list = append(list, &place{path: ForksAt, from: b.policy.Forks, kind: placeWritable, late: true})
-		}
-		if err := b.filesystem(list); err != nil {
+		if err := b.filesystem(b.withFolders(list)); err != nil {
 			return err
 		}
 	}
@@ -86,9 +81,15 @@ func (b *builder) build(g *group) error {
 	if !has(layerProcesses) {
 		b.add(layerProcesses, shim.Step{Op: shim.OpSubreaper})
 	}
-	b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	if b.policy.Forks == "" {
+		b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	}
 	b.add(layerPrivileges, shim.Step{Op: shim.OpNoPrivileges})
-	if has(layerLandlock) {
+	switch {
+	case !has(layerLandlock):
+	case b.policy.Forks != "":
+		b.scope()
+	default:
 		b.landlock(list, has(layerFilesystem))
 	}
 	if has(layerSyscalls) {
@@ -99,6 +100,33 @@ func (b *builder) build(g *group) error {
 		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: string(program)})
 	}
 	return nil
+}
+
+// ownPlaces puts what executions have of their own where they find it in a root
+// folder of their own.
+func (b *builder) ownPlaces() {
+	p := &b.policy
+	switch {
+	case !b.machine.has(layerFilesystem):
+	case p.Forks != "":
+		p.Scratch = slices.Concat(p.Scratch, []string{HomeAt, TempAt})
+	case p.Home != "":
+		p.Scratch = slices.Clone(p.Scratch)
+		for i, path := range p.Scratch {
+			if path == p.Home {
+				p.Scratch[i] = HomeAt
+			}
+		}
+	}
+}
+
+// withFolders adds the folders of executions that are forked where they have to
+// mount them from: only root can hand them over.
+func (b *builder) withFolders(list []*place) []*place {
+	if b.policy.Forks == "" || b.machine.root {
+		return list
+	}
+	return append(list, &place{path: foldersAt, from: b.policy.Forks, kind: placeWritable, late: true})
 }
 
 // DefaultLimits are limits that no service runs into which leaves something to

@@ -28,16 +28,22 @@ type Policy struct {
 	// Network is what it reaches of the network; the zero value is all.
 	Network Network
 	Limits  Limits
-	// Forks is for a command that forks executions which are to be kept from
-	// each other, each by a [Ruleset] and a [Group]: the folder below which
-	// they get folders of their own, later. It is shown as [ForksAt], so that
-	// it lies in no other that they may read.
+	// Home is the one folder of Scratch that is the home of the execution's
+	// user: in a root folder of its own it is at [HomeAt].
+	Home string
+	// Forks is for a command that forks executions which are kept from each
+	// other by [Separation]: the folder below which each gets one.
 	Forks string
 }
 
-// ForksAt is where a command in a root folder of its own finds the folders of
-// the executions that it forks.
-const ForksAt = "/run/executions"
+// Where executions in a root folder of their own find what is theirs. Those that
+// are forked have their folder and TMPDIR there, too: they are made before the
+// names are known.
+const (
+	HomeAt   = "/run/home"
+	TempAt   = "/run/tmp"
+	FolderAt = "/run/execution"
+)
 
 // Network is what an execution reaches of the network.
 type Network string

@@ -31,6 +31,15 @@ func (m *Machine) Layers() []Layer {
 	}}
 }
 
+// Home is where an execution finds its home.
+func (m *Machine) Home(outside string) string { return outside }
+
+// A Separation keeps executions apart that are forked in one sandbox.
+type Separation struct{}
+
+// Separation is nil.
+func (c *Process) Separation() *Separation { return nil }
+
 // RequireForks fails as Require does.
 func (m *Machine) RequireForks() error { return m.Require() }
 

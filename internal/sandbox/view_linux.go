@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -156,7 +155,7 @@ func places(s system, p Policy) ([]*place, error) {
 // parent, and finds out what it is.
 func (pl *place) needed() (bool, error) {
 	switch {
-	case pl.kind == placeTemp:
+	case pl.kind == placeTemp, pl.kind == placeScratch && (pl.path == HomeAt || pl.path == TempAt):
 		return true, nil
 	case pl.kind == placeHidden && !pl.shown():
 		return false, nil
@@ -236,7 +235,7 @@ func (b *builder) filesystem(list []*place) error {
 			b.mountPoint(pl)
 		}
 	}
-	for _, dir := range []string{"dev", "proc", "run", "var/tmp"} {
+	for _, dir := range b.emptyFolders() {
 		add(shim.Step{Op: shim.OpMkdir, A: dir, N: 0o755})
 	}
 	for _, link := range slices.Sorted(maps.Keys(b.machine.system.links)) {
@@ -252,6 +251,7 @@ func (b *builder) filesystem(list []*place) error {
 			}
 		}
 		if !late {
+			b.accounts(list)
 			// All in one call, with what is mounted below the system's folders.
 			add(shim.Step{Op: shim.OpAttr, A: ".", N: attrReadOnly})
 			b.devices()
@@ -263,7 +263,7 @@ func (b *builder) filesystem(list []*place) error {
 			flags |= unix.MS_RDONLY
 		}
 		var data string
-		if b.policy.Forks != "" && b.machine.has(layerLandlock) {
+		if b.policy.Forks != "" {
 			data = "hidepid=ptraceable" // by which forked executions do not see each other
 		}
 		// It wants to see the /proc there was.
@@ -271,6 +271,35 @@ func (b *builder) filesystem(list []*place) error {
 	}
 	add(shim.Step{Op: shim.OpRoot})
 	return nil
+}
+
+// emptyFolders are mount points, of a fork's own places among them.
+func (b *builder) emptyFolders() []string {
+	dirs := []string{"dev", "proc", "run", "var/tmp"}
+	if b.policy.Forks != "" {
+		dirs = append(dirs, inRoot(FolderAt), inRoot(emptyAt))
+	}
+	return dirs
+}
+
+// accounts shows the users of this sandbox in the place of those of the machine.
+func (b *builder) accounts(list []*place) {
+	etc := slices.ContainsFunc(list, func(pl *place) bool { return pl.path == "/etc" && pl.kind == placeSystem })
+	if !etc {
+		return
+	}
+	uid, gid := b.program.UID, b.program.GID
+	if uid == 0 {
+		uid, gid = uint32(os.Geteuid()), uint32(os.Getegid())
+	}
+	passwd, group := accounts(uid, gid, max(1, b.program.Users))
+	for name, text := range map[string]string{"passwd": passwd, "group": group} {
+		if info, err := os.Lstat("/etc/" + name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		b.add(layerFilesystem, shim.Step{Op: shim.OpWrite, A: "run/" + name, B: text})
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "run/" + name, B: "etc/" + name})
+	}
 }
 
 // show adds the steps that make one place visible.
@@ -316,9 +345,7 @@ func (b *builder) show(pl *place, list []*place) error {
 
 // temporary mounts an empty file system in memory, which ends with the sandbox.
 func (b *builder) temporary(at, mode string) {
-	size := cmp.Or(b.policy.Limits.Temp, defaultTemp)
-	// Inodes take memory, too.
-	data := fmt.Sprintf("%s,size=%d,nr_inodes=%d", mode, size, max(1024, size/4096))
+	data := mode + "," + TempOptions(b.policy.Limits.Temp)
 	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
 }
 
@@ -340,26 +367,22 @@ func (b *builder) hide(pl *place, list []*place) {
 	b.add(layerFilesystem, shim.Step{Op: shim.OpAttr, A: at, N: attrReadOnly})
 }
 
-// errNotMapped is why folders that are made later cannot be an execution's.
-var errNotMapped = errors.New("folders on this file system cannot be shown as another user's")
-
 // ownedBy returns the descriptor, in the shim, of the namespace that makes the
 // files of a place those of the execution's user; 0 for none.
 func (b *builder) ownedBy(pl *place) (uint64, error) {
 	if b.program.UID == 0 {
 		return 0, nil
 	}
+	if pl.kind == placeWritable || pl.kind == placeInput {
+		// Its own for good: on a mount that only shows it so, the execution
+		// could do more to a file than its owner allows.
+		return 0, own(pl.path, b.program.UID)
+	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)
 	if err != nil {
 		return 0, err
 	}
 	if space == nil {
-		if b.policy.Forks != "" && pl.kind == placeWritable {
-			return 0, errNotMapped
-		}
-		if pl.kind == placeWritable || pl.kind == placeInput {
-			return 0, own(pl.path, b.program.UID)
-		}
 		return 0, nil
 	}
 	return b.pass(space), nil

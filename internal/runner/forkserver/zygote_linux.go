@@ -28,21 +28,20 @@ var errGone = errors.New("the zygote has ended")
 
 // A zygote is the process that is forked.
 type zygote struct {
-	process       *process.Process
-	pid           int // of the process itself, not of its sandbox
-	sb            *process.Sandbox
-	landlockRules *sandbox.Ruleset // nil if there are none
-	env           map[string]bool  // the variables it has, as NAME=value
-	sharedTmp     *sharedTmp       // nil if there is none
-	control       *net.UnixConn
-	imported      time.Duration
-	memory        int64
-	printed       [2]*recorder // while it was imported
-	spares        chan *fork
-	gone          chan struct{} // closed when it says nothing more
-	dead          chan struct{} // closed when all of its processes have ended
-	settling      sync.WaitGroup
-	closed        bool // end waits for what is settling, and nothing is added
+	process    *process.Process
+	pid        int // of the process itself, not of its sandbox
+	sb         *process.Sandbox
+	separation *sandbox.Separation // of its forks; nil if there is none
+	env        map[string]bool     // the variables it has, as NAME=value
+	control    *net.UnixConn
+	imported   time.Duration
+	memory     int64
+	printed    [2]*recorder // while it was imported
+	spares     chan *fork
+	gone       chan struct{} // closed when it says nothing more
+	dead       chan struct{} // closed when all of its processes have ended
+	settling   sync.WaitGroup
+	closed     bool // end waits for what is settling, and nothing is added
 
 	mu       sync.Mutex
 	forks    map[int]*fork // by number
@@ -63,7 +62,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		spares: make(chan *fork, o.Spares), gone: make(chan struct{}), dead: make(chan struct{}), forks: map[int]*fork{},
 		sb: sandboxOf(o), env: map[string]bool{},
 	}
-	env := o.Environment.Unplaced().List()
+	env := z.environment(o)
 	for _, entry := range env {
 		z.env[entry] = true
 	}
@@ -81,6 +80,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		}
 		return nil, err
 	}
+	z.separation = z.process.Separation()
 	release := context.AfterFunc(ctx, func() { z.process.Stop(os.Kill, 0) })
 	err = z.load(o)
 	if !release() && err == nil {
@@ -90,7 +90,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		z.end()
 		return nil, err
 	}
-	z.sharedTmp, z.memory = z.openSharedTmp(), memoryOf(z.pid) // before forks share it
+	z.memory = memoryOf(z.pid) // before forks share it
 	go z.listen()
 	for range o.Spares {
 		z.addSpare()
@@ -101,14 +101,8 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 // load has the zygote import the service.
 func (z *zygote) load(o Options) error {
 	order := map[string]any{"entrypoint": o.Python.Entrypoint, "finalize": o.Finalize}
-	if z.sb != nil {
-		var err error
-		if z.landlockRules, err = z.sb.Machine.Ruleset(z.sb.Policy); err != nil {
-			return &coldError{fmt.Sprintf("forks cannot be kept from each other: %v", err)}
-		}
-		if z.landlockRules != nil {
-			order["landlock"] = z.landlockRules.Paths()
-		}
+	if z.separation != nil {
+		order["separation"] = z.separation.Plan()
 	}
 	text, err := json.Marshal(order)
 	if err != nil {
@@ -117,7 +111,7 @@ func (z *zygote) load(o Options) error {
 	if err := z.send(string(text)); err != nil {
 		return fmt.Errorf("cannot start a zygote: %w", err)
 	}
-	first, places, err := z.answer()
+	first, err := z.answer()
 	switch {
 	case err != nil:
 		// By itself, or it was killed, such as where memory was short: it may
@@ -127,11 +121,6 @@ func (z *zygote) load(o Options) error {
 		return &coldError{first.Cold}
 	case first.Ready == nil:
 		return errors.New("a zygote did not answer as it should")
-	}
-	if z.landlockRules == nil {
-		closeAll(places) // nobody has asked for them
-	} else if err := z.landlockRules.Open(first.Ready.Places, places); err != nil {
-		return err
 	}
 	for _, r := range z.printed {
 		<-r.complete
@@ -201,8 +190,8 @@ func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	if f.pipes, err = process.OpenPipes(); err != nil {
 		return f, theirs, err
 	}
-	if z.landlockRules != nil {
-		if f.rules, err = z.landlockRules.ForkRules(); err != nil {
+	if z.separation != nil {
+		if f.user, err = z.separation.TakeUser(); err != nil {
 			return f, theirs, err
 		}
 	}
@@ -219,9 +208,6 @@ func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 		order = "ahead "
 	}
 	files := []int{int(socket.Fd()), int(f.pipes.Stdout.Fd()), int(f.pipes.Stderr.Fd())}
-	if f.rules != nil {
-		files = append(files, int(f.rules.File.Fd()))
-	}
 	if f.group != nil {
 		for _, list := range f.group.Lists() {
 			files = append(files, int(list.Fd()))
@@ -233,7 +219,7 @@ func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 		return errGone
 	}
 	z.next++
-	if err := z.send(order+strconv.Itoa(z.next), files...); err != nil {
+	if err := z.send(fmt.Sprintf("%s%d %d", order, z.next, f.user), files...); err != nil {
 		return fmt.Errorf("cannot ask for a fork: %w", err)
 	}
 	z.forks[z.next] = f
@@ -287,14 +273,23 @@ func (z *zygote) end() {
 	z.closed = true
 	z.mu.Unlock()
 	z.settling.Wait()
-	if z.landlockRules != nil {
-		z.landlockRules.Close()
+}
+
+// environment is what the zygote sees, as NAME=value: all that executions have in
+// common, their home and temporary folder among it where those have one name.
+func (z *zygote) environment(o Options) []string {
+	env := o.Environment.Unplaced()
+	if z.sb != nil {
+		env["HOME"], env["TMPDIR"] = sandbox.HomeAt, sandbox.TempAt
 	}
+	return env.List()
+}
+
+// done counts an execution that has ended.
+func (z *zygote) done() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if z.sharedTmp != nil {
-		_ = z.sharedTmp.root.Close()
-	}
+	z.running--
 }
 
 // orphans are the children that the zygote has not made: what executions have

@@ -7,6 +7,8 @@ type Profile struct {
 	// Zygote is for the process that imports a service: it may make the
 	// namespaces and mounts of its forks, and give up what it has for that.
 	Zygote bool
+	// Shim is for the shim that starts that process in a user namespace.
+	Shim bool
 	// NoNetwork leaves sockets of Unix alone.
 	NoNetwork bool
 	// OwnProcesses says that the kernel keeps other executions' processes out
@@ -92,8 +94,12 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 
 // clone makes no namespaces, and no sibling, which would be a child of the
 // zygote. CLONE_NEWTIME is no flag of clone, and no signal that exists.
-func clone(Profile) []clause {
-	return []clause{allowIf(none(0, newNamespaces|unix.CLONE_PARENT)), otherwise(Refuse(unix.EPERM))}
+func clone(p Profile) []clause {
+	namespaces := uint32(newNamespaces)
+	if p.Shim {
+		namespaces &^= unix.CLONE_NEWUSER
+	}
+	return []clause{allowIf(none(0, namespaces|unix.CLONE_PARENT)), otherwise(Refuse(unix.EPERM))}
 }
 
 // unshare is for what the zygote's forks have apart. A namespace of users gives

@@ -2,19 +2,19 @@
 
 The program that runs services speaks to the zygote by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "landlock": [paths], "finalize": false}
-                            the first order; without it there are no rules. The answer is one of
-    <- {"ready": {...}}     how long it took, and the places of landlock.py, whose descriptors follow in packets with {}
+    -> {"entrypoint": "src.program:run", "separation": {...}, "finalize": false}
+                            the first order; without a plan for separation.py nothing is between forks. The answer is one of
+    <- {"ready": {...}}     how long it took
     <- {"cold": "why"}      this service cannot be forked; the zygote ends
-    -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
-                            if there are any, and the lists of members of the cgroups it is to join
-    -> ahead 7              the same, of a fork that will not have an order at once
+    -> fork 7 200001        a fork as this user (0: the zygote's), with descriptors: a stream socket for the fork, its
+                            standard output and error, and the lists of members of the cgroups it is to join
+    -> ahead 7 200001       the same, of a fork that will not have an order at once
     <- failed 7 why         there is none; or, when there was one,
     <- ended 7 0            with the status as waitpid gives it
     -> retire               end when no fork is left
 
 End of input means: end now. fork.py has the work of a fork, and interpreterexit.py its end. randomness.py has the state
-that must differ between forks, landlock.py the rules between them, blas.py the needs of numerical libraries, and
+that must differ between forks, separation.py the barriers between them, blas.py the needs of numerical libraries, and
 warmup.py the runs from which forks inherit. Nothing of these files is left where a service would find it, or miss its
 own module of the same name.
 
@@ -35,8 +35,6 @@ import sys
 import time
 
 MAX_PACKET = 65536
-# As many descriptors as the kernel takes in one packet.
-MAX_DESCRIPTORS = 253
 # Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
 IMPORTED = b"\0qhubctl:imported\0"
 PR_SET_CHILD_SUBREAPER = 36
@@ -58,9 +56,7 @@ class Zygote:
         self.control = control
         self.forks = {}  # their numbers, by process id
         self.retiring = False
-        self.launcher, self.exiting, self.randomness, self.landlock = map(
-            beside, ("launcher", "interpreterexit", "randomness", "landlock")
-        )
+        self.launcher, self.exiting, self.randomness = map(beside, ("launcher", "interpreterexit", "randomness"))
         self.blas, self.forking, self.warmup, self.memory = map(beside, ("blas", "fork", "warmup", "memory"))
         # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
         # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
@@ -68,15 +64,15 @@ class Zygote:
         self.libc = ctypes.PyDLL(None, use_errno=True)
         self.fork_process = self.libc.fork
 
-    def send(self, message, descriptors=()):
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        self.control.sendmsg([json.dumps(message).encode()], rights)
+    def send(self, message):
+        self.control.send(json.dumps(message).encode())
 
     # Importing the service.
 
-    def load(self, entrypoint, landlock=None, finalize=False):
+    def load(self, entrypoint, separation=None, finalize=False):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
+        self.separation = self.separate(separation)
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
         sys.argv = [entrypoint]
         os.environ["ENTRYPOINT"] = entrypoint
@@ -90,8 +86,7 @@ class Zygote:
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
         refuse_what_forks_break(self.control.fileno())
-        self.restricted, self.finalizes = landlock is not None, finalize
-        indices, places = self.landlock.open_places(landlock or [])
+        self.finalizes = finalize
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
@@ -101,10 +96,18 @@ class Zygote:
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
         self.learn()
-        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
-        for first in range(0, len(places), MAX_DESCRIPTORS):
-            self.send({}, places[first : first + MAX_DESCRIPTORS])
-        close(places)
+        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4)}})
+
+    def separate(self, plan):
+        """Takes what this process is not to have while it imports the service; None where nothing is between forks."""
+        if plan is None:
+            return None
+        try:
+            separation = beside("separation").Separation(plan, self.libc)
+            separation.restrict_zygote()
+        except OSError as error:
+            raise Cold(f"forks cannot be kept apart: {error}") from error
+        return separation
 
     def learn(self):
         """Leaves to forks only what each has to do for itself."""
@@ -164,18 +167,19 @@ class Zygote:
         if not packet:
             return False
         word, _, number = packet.partition(b" ")
+        number, _, user = number.partition(b" ")
         if word == b"retire":
             self.retiring = True
         else:
-            self.fork(number, descriptors, word == b"ahead")
+            self.fork(number, descriptors, int(user), word == b"ahead")
         return True
 
-    def fork(self, number, descriptors, ahead):
+    def fork(self, number, descriptors, user, ahead):
         # A fork has nothing to unblock, and what has ended meanwhile is looked for at once.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDED)
         pid = self.fork_process()
         if pid == 0:
-            raise Ended(self.forking.become(self, descriptors, ahead))
+            raise Ended(self.forking.become(self, descriptors, user, ahead))
         signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDED)
         close(descriptors)
         if pid > 0:

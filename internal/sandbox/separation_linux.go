@@ -1,0 +1,281 @@
+package sandbox
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+const (
+	// foldersAt is where the folders of all executions are for those that must
+	// mount theirs themselves, until emptyAt covers them.
+	foldersAt = "/run/executions"
+	emptyAt   = "/run/empty"
+)
+
+// forkNamespaces are those that a fork makes for itself.
+const forkNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
+
+// forkCapabilities are what a zygote has in its user namespace, to make those
+// namespaces, mount in them, become another user, and give all of it up. With
+// CAP_KILL it ends what its forks leave.
+const forkCapabilities = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETPCAP
+
+// userCapabilities come to them where forks have users of their own.
+const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
+
+// RequireForks returns an error if executions that are forked in one sandbox are
+// not kept apart on this machine as those in sandboxes of their own are.
+func (m *Machine) RequireForks() error {
+	if m.root && !m.has(layerUser) {
+		return errors.New("forks of one process would run as root, all of them")
+	}
+	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerSyscalls, layerServer} {
+		if !m.has(l) {
+			return fmt.Errorf("forks of one process are not kept apart without the layer %q: %s", described[l].name, m.says[l])
+		}
+	}
+	if !m.has(layerUser) && m.abi < abiScopes {
+		return errors.New("forks of one process can signal each other: that takes root, or Landlock as of Linux 6.12")
+	}
+	return nil
+}
+
+// Home is where an execution finds its home, which lies in a folder outside.
+func (m *Machine) Home(outside string) string {
+	if m.has(layerFilesystem) {
+		return HomeAt
+	}
+	return outside
+}
+
+// A Separation keeps the executions apart that a command with [Policy].Forks
+// forks. Each makes namespaces and a view of its own and becomes another user,
+// by a [SeparationPlan], before it does anything else. It is safe for concurrent
+// use.
+type Separation struct {
+	machine *Machine
+	policy  Policy
+
+	mu    sync.Mutex
+	users *block // nil where all are one user
+}
+
+func (m *Machine) separate(p Policy) (*Separation, error) {
+	if err := m.RequireForks(); err != nil {
+		return nil, err
+	}
+	s := &Separation{machine: m, policy: p}
+	if !m.has(layerUser) {
+		return s, nil
+	}
+	var err error
+	if s.users, err = m.ids.users.take(); err != nil {
+		return nil, err
+	}
+	s.users.used[0] = true // the command itself
+	return s, nil
+}
+
+// start has a program start in a user namespace.
+func (s *Separation) start(p *shim.Program) {
+	p.Users, p.Caps = 1, s.capabilities()
+	if s.users != nil {
+		p.UID, p.GID, p.Users = s.users.first, s.users.first, blockSize
+	}
+}
+
+func (s *Separation) capabilities() uint64 {
+	caps := uint64(forkCapabilities)
+	if s.users != nil {
+		caps |= userCapabilities
+	}
+	if s.network() != 0 {
+		caps |= 1 << unix.CAP_NET_ADMIN
+	}
+	return caps
+}
+
+// network is the flag of a network namespace where executions have one each.
+func (s *Separation) network() int {
+	if s.policy.Network == NetworkFull || !s.machine.has(layerNetwork) {
+		return 0
+	}
+	return unix.CLONE_NEWNET
+}
+
+func (s *Separation) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users != nil {
+		s.machine.ids.users.give(s.users)
+	}
+	s.users = nil
+}
+
+// TakeUser returns a user that no other execution has; 0 where all are one user.
+func (s *Separation) TakeUser() (uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users == nil {
+		return 0, nil
+	}
+	if id, ok := s.users.turn(); ok {
+		return id, nil
+	}
+	return 0, errors.New("all users of the process that is forked are in use")
+}
+
+// GiveUser takes a user back of which no process is left.
+func (s *Separation) GiveUser(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users != nil && id != 0 {
+		s.users.give(id)
+	}
+}
+
+// A SeparationPlan says what a fork does to separate, in this order.
+type SeparationPlan struct {
+	// Unshare are the namespaces it makes, Loopback whether it brings a
+	// loopback interface up in them.
+	Unshare  int  `json:"unshare"`
+	Loopback bool `json:"loopback"`
+	// Mounts are empty file systems in memory, as large as Temp says: paths
+	// and options. Binds show the first of them elsewhere.
+	Mounts [][2]string `json:"mounts"`
+	Temp   string      `json:"temp"`
+	Binds  []string    `json:"binds"`
+	// Folder is where it mounts the folder of its execution: one that it is
+	// handed, or one in Folders, which Empty covers then.
+	Folder  string `json:"folder"`
+	Folders string `json:"folders"`
+	Empty   string `json:"empty"`
+	// Users says that it becomes a user of its own.
+	Users bool `json:"users"`
+	// Handled are what a Landlock ruleset forbids, of files, network and
+	// scopes, and Rules what it allows below paths; none without Landlock.
+	// Writable is what it allows below folders of the execution's own.
+	Handled  []uint64 `json:"handled"`
+	Rules    []Rule   `json:"rules"`
+	Writable uint64   `json:"writable"`
+	// Filter is the filter of system calls that it ends up under, and
+	// ZygoteFilter that of the command, which has Capabilities.
+	Filter       []byte `json:"filter"`
+	ZygoteFilter []byte `json:"zygote_filter"`
+	Capabilities uint64 `json:"capabilities"`
+}
+
+// A Rule allows accesses below a path.
+type Rule struct {
+	Path   string `json:"path"`
+	Access uint64 `json:"access"`
+}
+
+// Plan is how forks separate.
+func (s *Separation) Plan() SeparationPlan {
+	m := s.machine
+	p := SeparationPlan{
+		Unshare:  unix.CLONE_NEWNS | unix.CLONE_NEWIPC | s.network(),
+		Loopback: s.policy.Network == NetworkLoopback,
+		Mounts:   [][2]string{{"/tmp", "mode=1777"}, {TempAt, "mode=700"}, {HomeAt, "mode=700"}},
+		Temp:     TempOptions(s.policy.Limits.Temp),
+		Binds:    []string{"/var/tmp", "/dev/shm"},
+		Folder:   FolderAt, Empty: emptyAt,
+		Users:        s.users != nil,
+		Filter:       m.filter(forkProfile(s.policy, Own{User: s.users != nil, IPC: true})),
+		ZygoteFilter: m.filter(zygoteProfile(s.policy)),
+		Capabilities: s.capabilities(),
+	}
+	if !m.root {
+		p.Folders = foldersAt
+	}
+	if m.has(layerLandlock) {
+		s.rules(&p)
+	}
+	return p
+}
+
+// rules are those of an execution in a sandbox of its own.
+func (s *Separation) rules(p *SeparationPlan) {
+	b := &builder{machine: s.machine, policy: s.policy}
+	b.landlock([]*place{
+		{path: TempAt, kind: placeScratch}, {path: HomeAt, kind: placeScratch},
+	}, true)
+	for _, step := range b.program.Steps {
+		switch step.Op {
+		case shim.OpRuleset:
+			p.Handled = []uint64{step.N, step.M, step.L}
+			p.Writable = step.N &^ accessNodes
+		case shim.OpAllow:
+			p.Rules = append(p.Rules, Rule{step.A, step.N})
+		default:
+		}
+	}
+}
+
+// TempOptions are the mount options of a folder in memory for temporary files
+// with a limit, as [Limits].Temp.
+func TempOptions(limit int64) string {
+	size := cmp.Or(limit, defaultTemp)
+	return fmt.Sprintf("size=%d,nr_inodes=%d", size, max(1024, size/4096)) // inodes take memory, too
+}
+
+// Hand makes a folder the user's, and returns what a fork mounts it from: the
+// folder, to be read, and those in it, named relative to it, that are to be
+// written. It returns nothing where forks find the folder themselves.
+func (s *Separation) Hand(folder string, writable []string, user uint32) (files []*os.File, err error) {
+	if !s.machine.root {
+		return nil, nil
+	}
+	if user != 0 {
+		if err := own(folder, user); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeFiles(files)
+			files = nil
+		}
+	}()
+	for i, path := range slices.Concat([]string{folder}, writable) {
+		attr := uint64(attrReadOnly)
+		if i > 0 {
+			path, attr = filepath.Join(folder, path), attrWritable
+		}
+		file, err := detached(path, attr)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// detached is a mount that is nowhere to be seen.
+func detached(path string, attr uint64) (*os.File, error) {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return nil, &os.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: attr}); err != nil {
+		_ = unix.Close(tree)
+		return nil, &os.PathError{Op: "mount_setattr", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(tree), path), nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, file := range files {
+		_ = file.Close()
+	}
+}
