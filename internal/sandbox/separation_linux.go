@@ -174,6 +174,15 @@ type SeparationPlan struct {
 	Capabilities uint64 `json:"capabilities"`
 }
 
+// Scratch lists the folders that each fork has apart, and finds empty.
+func (p SeparationPlan) Scratch() []string {
+	var folders []string
+	for _, mount := range p.Mounts {
+		folders = append(folders, mount[0])
+	}
+	return append(folders, p.Binds...)
+}
+
 // A Rule allows accesses below a path.
 type Rule struct {
 	Path   string `json:"path"`

@@ -197,10 +197,10 @@ func awaitEnd(t *testing.T, pid, handle int) {
 // TestZygoteIsKilledWhileItImports has the first zygotes of a service be
 // killed, as where memory is short, before they are ready.
 func TestZygoteIsKilledWhileItImports(t *testing.T) {
-	// Executions have a TMPDIR, and import it as well where they start cold.
+	// Executions have an INPUT_DIRECTORY, and import it as well where they start cold.
 	const deadly = `
 import os, pathlib, signal
-if os.environ.get("TMPDIR") is None:
+if os.environ.get("INPUT_DIRECTORY") is None:
     left = pathlib.Path(__file__).with_name("left")
     if count := int(left.read_text()):
         left.write_text(str(count - 1))

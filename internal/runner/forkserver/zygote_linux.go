@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
@@ -33,6 +34,7 @@ type zygote struct {
 	sb         *process.Sandbox
 	separation *sandbox.Separation // of its forks; nil if there is none
 	env        map[string]bool     // the variables it has, as NAME=value
+	importDir  importDir
 	control    *net.UnixConn
 	imported   time.Duration
 	memory     int64
@@ -63,17 +65,23 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		sb: sandboxOf(o), env: map[string]bool{},
 	}
 	env := z.environment(o)
-	for _, entry := range env {
+	for _, entry := range env.List() {
 		z.env[entry] = true
+	}
+	if z.sb == nil {
+		if z.importDir, err = newImportDir(); err != nil {
+			return nil, errors.Join(err, ours.Close(), theirs.Close())
+		}
+		z.importDir.place(env)
 	}
 	z.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), ZygoteFile)},
-		Dir: o.Dir, Env: env,
+		Dir: o.Dir, Env: env.List(),
 		Stdout: z.printed[0], Stderr: z.printed[1], Stdin: theirs, Sandbox: aroundItself(z.sb),
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
-		err = errors.Join(err, ours.Close())
+		err = errors.Join(err, ours.Close(), z.importDir.remove())
 		if z.sb != nil {
 			// It is not tried without: what cannot be sandboxed starts cold.
 			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
@@ -101,6 +109,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 // load has the zygote import the service.
 func (z *zygote) load(o Options) error {
 	order := map[string]any{"entrypoint": o.Python.Entrypoint, "finalize": o.Finalize}
+	order["scratch"], order["private"] = z.scratch()
 	if z.separation != nil {
 		order["separation"] = z.separation.Plan()
 	}
@@ -273,16 +282,17 @@ func (z *zygote) end() {
 	z.closed = true
 	z.mu.Unlock()
 	z.settling.Wait()
+	_ = z.importDir.remove() // the system's temporary files are not kept for good
 }
 
-// environment is what the zygote sees, as NAME=value: all that executions have in
-// common, their home and temporary folder among it where those have one name.
-func (z *zygote) environment(o Options) []string {
+// environment is what the zygote sees: all that executions have in common, their
+// home and temporary folder among it where those have one name.
+func (z *zygote) environment(o Options) runner.Environment {
 	env := o.Environment.Unplaced()
 	if z.sb != nil {
 		env["HOME"], env["TMPDIR"] = sandbox.HomeAt, sandbox.TempAt
 	}
-	return env.List()
+	return env
 }
 
 // done counts an execution that has ended.

@@ -75,6 +75,9 @@ def become(zygote, descriptors, user, ahead):
         separate(separation, user, orders)
     zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     zygote.random.renew()
+    if zygote.has_left:  # from here on the fork has folders that no other has
+        zygote.files.restore()
+        zygote.descriptors.renew()
     if ahead:
         zygote.ahead.copy()
     os.write(orders, b"\0")

@@ -2,8 +2,10 @@
 
 The program that runs services speaks to the zygote by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "separation": {...}, "finalize": false}
-                            the first order; without a plan for separation.py nothing is between forks. The answer is one of
+    -> {"entrypoint": "src.program:run", "separation": {...}, "finalize": false, "scratch": [paths], "private": false}
+                            the first order; without a plan for separation.py nothing is between forks. Files that the
+                            import leaves in "scratch" are copied for each fork, which finds these folders empty if they
+                            are "private". The answer is one of
     <- {"ready": {...}}     how long it took
     <- {"cold": "why"}      this service cannot be forked; the zygote ends
     -> fork 7 200001        a fork as this user (0: the zygote's), with descriptors: a stream socket for the fork, its
@@ -14,9 +16,9 @@ The program that runs services speaks to the zygote by the Unix socket of standa
     -> retire               end when no fork is left
 
 End of input means: end now. fork.py has the work of a fork, and interpreterexit.py its end. randomness.py has the state
-that must differ between forks, separation.py the barriers between them, blas.py the needs of numerical libraries, and
-warmup.py the runs from which forks inherit. Nothing of these files is left where a service would find it, or miss its
-own module of the same name.
+that must differ between forks, separation.py the barriers between them, inheritance.py and importedfiles.py the things
+that they must not share beside memory, blas.py the needs of numerical libraries, and warmup.py the runs from which
+forks inherit. Nothing of these files is left where a service would find it, or miss its own module of the same name.
 
 A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
 copied for it. So what can be done once is done here, and what is done for each execution keeps to few objects.
@@ -58,6 +60,7 @@ class Zygote:
         self.retiring = False
         self.launcher, self.exiting, self.randomness = map(beside, ("launcher", "interpreterexit", "randomness"))
         self.blas, self.forking, self.warmup, self.memory = map(beside, ("blas", "fork", "warmup", "memory"))
+        self.inheritance, self.importedfiles = map(beside, ("inheritance", "importedfiles"))
         # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
         # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
         # to be called in a child: what matters of that is done in fork.py.
@@ -69,7 +72,7 @@ class Zygote:
 
     # Importing the service.
 
-    def load(self, entrypoint, separation=None, finalize=False):
+    def load(self, entrypoint, separation=None, finalize=False, scratch=(), private=False):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
         self.separation = self.separate(separation)
@@ -77,6 +80,8 @@ class Zygote:
         sys.argv = [entrypoint]
         os.environ["ENTRYPOINT"] = entrypoint
         self.handlers = self.forking.Handlers()
+        self.files = self.importedfiles.ImportedFiles(scratch, private)
+        inherited = self.inheritance.Inheritance(self.files.holds)
         self.random = self.randomness.Watch()
         try:
             self.import_service(entrypoint)
@@ -85,7 +90,9 @@ class Zygote:
             self.handlers.stop()
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
-        refuse_what_forks_break(self.control.fileno())
+        refuse(inherited.why_shared({self.control.fileno()}) or self.files.why_shared(self.fork_process))
+        self.descriptors = inherited.descriptors
+        self.has_left = bool(self.descriptors.files or self.files.entries or self.files.folder)
         self.finalizes = finalize
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
@@ -205,32 +212,13 @@ class Zygote:
                 self.control.send(b"ended %b %d" % (self.forks.pop(pid), status))
 
 
-# What a fork cannot take along.
-
-
-def refuse_what_forks_break(control):
-    """Raises Cold where the service has started threads or opened sockets while it was imported."""
-    import threading
-
-    others = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
-    if others:
-        raise Cold(f"importing the service leaves a thread running: {others[0]}")
-    if len(os.listdir("/proc/self/task")) > 1:
-        raise Cold("importing the service leaves a native thread running")
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # the descriptor of the listing itself
-        if (
-            int(name) > 2
-            and int(name) != control
-            and target.startswith(("socket:", "anon_inode:[event", "anon_inode:[io_uring"))
-        ):
-            raise Cold(f"importing the service leaves a connection or event queue open (descriptor {name})")
-
-
 # Small things.
+
+
+def refuse(reason):
+    """Raises Cold if forks would share or lack what the import has left."""
+    if reason:
+        raise Cold(f"importing the service {reason}")
 
 
 def receive(connection):
