@@ -39,6 +39,7 @@ type serveOptions struct {
 	limits      workspace.Limits // of the texts
 	network     string
 	noReload    bool
+	importAge   time.Duration
 	// requireSandbox refuses to serve where this machine cannot confine
 	// services; noSandbox does not confine them even where it can.
 	requireSandbox bool
@@ -123,6 +124,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
 	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
+	flags.DurationVar(&o.importAge, "import-age", importAge, "import the service again when executions have shared its import for this time; 0: never")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
@@ -136,6 +138,8 @@ func (o *serveOptions) check() error {
 		return usagef("--port is %d; it may be 0 to 65535", o.port)
 	case o.timeout < 0:
 		return usagef("--timeout is negative")
+	case o.importAge < 0:
+		return usagef("--import-age is negative")
 	case o.requireSandbox && o.noSandbox:
 		return usagef("--require-sandbox and --no-sandbox contradict each other")
 	case o.network != "" && workspace.CheckNetwork(o.network) != nil:

@@ -310,7 +310,7 @@ func (s *serving) runner(opened *service, spares int) (r runner.Runner, program 
 		}
 	}
 	_, whyNot = opened.forkable()
-	r, program = opened.runner(s.log, spares, sb, s.engine.Scratch(), s.zygotes)
+	r, program = opened.runner(s.log, spares, s.options.importAge, sb, s.engine.Scratch(), s.zygotes)
 	return r, program, whyNot
 }
 
