@@ -2,14 +2,13 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"path/filepath"
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
-	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
@@ -36,7 +35,7 @@ func (s *serving) openSandbox() error {
 // confine says how the executions of a service are sandboxed, and its import
 // when it is described. Its secrets are kept from them but for those they are
 // given.
-func (s *serving) confine(opened *service) error {
+func (s *serving) confine(ctx context.Context, opened *service) error {
 	own, network := s.limits(opened.workspace.Limits), workspace.StricterNetwork(s.options.network, opened.workspace.Network)
 	policy := sandbox.Policy{Network: networks[network], Limits: sandbox.DefaultLimits()}
 	if policy.Network != sandbox.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
@@ -49,12 +48,8 @@ func (s *serving) confine(opened *service) error {
 	if !s.machine.Confines() {
 		return nil
 	}
-	policy.Hidden = []string{s.dir, opened.workspace.EnvFile()}
-	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
-		policy.Hidden = append(policy.Hidden, file)
-	}
-	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
-		policy.Hidden = append(policy.Hidden, string(file))
+	if err := s.hide(ctx, opened, &policy); err != nil {
+		return err
 	}
 	// Those that concern all executions which are forked from one process.
 	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp

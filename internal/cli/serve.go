@@ -2,22 +2,15 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/qhubctl/qhubctl/internal/httpapi"
-	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -170,48 +163,6 @@ func loopback(host string) bool {
 	}
 	address, err := netip.ParseAddr(host)
 	return err == nil && address.IsLoopback()
-}
-
-// authenticator decides who may call; file is where the token stands if it was
-// made.
-func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file string, err error) {
-	var token []byte
-	switch {
-	case o.auth == "":
-		return httpapi.Anyone{}, "", nil
-	case o.auth == savedToken:
-		file = filepath.Join(dir, "token")
-		token, err = loadOrCreateToken(file)
-	case strings.HasPrefix(o.auth, "@"):
-		token, err = os.ReadFile(o.auth[1:])
-	case strings.HasPrefix(o.auth, "env:"):
-		token = []byte(os.Getenv(o.auth[len("env:"):]))
-	default:
-		return nil, "", usagef("--auth takes @FILE or env:VAR, not the token itself, which every user of this machine could read")
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot read the token: %w", err)
-	}
-	value := plaintext.New([]byte(strings.TrimSpace(string(token))))
-	defer value.Clear()
-	clear(token)
-	if value.Len() < minToken {
-		return nil, "", usagef("--auth: the token is shorter than %d characters, so it could be guessed", minToken)
-	}
-	return httpapi.NewToken(value), file, nil
-}
-
-// minToken is the length below which a token can be found by trying.
-const minToken = 16
-
-// loadOrCreateToken reads the token that was made before, or makes one.
-func loadOrCreateToken(path string) ([]byte, error) {
-	token, err := os.ReadFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return token, err
-	}
-	token = []byte(rand.Text() + rand.Text())
-	return token, os.WriteFile(path, append(token, '\n'), 0o600)
 }
 
 // listen takes the port.

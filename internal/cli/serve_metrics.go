@@ -142,7 +142,7 @@ func (s *serving) showMetrics(ctx context.Context) <-chan struct{} {
 	})
 	go func() {
 		defer close(ended)
-		if err := metrics.Serve(ctx, s.metricsServer.listener, page, s.log); err != nil {
+		if err := metrics.Serve(ctx, s.metricsServer.listener, page, s.peers, s.log); err != nil {
 			s.log.Error("metrics are not shown any more", "error", err)
 		}
 	}()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
@@ -31,6 +32,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/web"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -65,7 +67,9 @@ type serving struct {
 	current       *service
 	warming       sync.WaitGroup
 	api           *httpapi.API
-	token         string // the file of a token that was made
+	token         callerToken
+	peers         *peer.Guard // nil: executions cannot be told from other callers
+	revisions     *workspace.Revisions
 }
 
 // serveRun serves until it is interrupted.
@@ -82,6 +86,9 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 			}
 		}
 	}()
+	if s.token, err = o.givenToken(); err != nil {
+		return err
+	}
 	listener, err := o.listen(ctx) // first: it fails most often, and costs least
 	if err != nil {
 		return err
@@ -94,6 +101,9 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if err := s.openSandbox(); err != nil {
 		return err
 	}
+	if err := s.guard(); err != nil {
+		return err
+	}
 	described, err := s.load(ctx)
 	if err != nil {
 		return err
@@ -104,9 +114,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if err := s.setService(ctx, described, s.warming.Go); err != nil {
 		return err
 	}
-	if err := s.newAPI(); err != nil {
-		return err
-	}
+	s.newAPI()
 	ctx, stop := context.WithCancel(ctx)
 	watching, following, showing := s.reloadOnChange(ctx), s.followKeys(ctx), s.showMetrics(ctx)
 	defer func() {
@@ -157,12 +165,17 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	if s.dir, err = opened.workspace.ServeDir(); err != nil {
 		return nil, err
 	}
-	if err := s.confine(opened); err != nil {
+	if err := s.token.keepIn(s.dir); err != nil {
+		return nil, err
+	}
+	opened.server = []plaintext.Bytes{s.token.value}
+	opened.masker = newMasker(opened.masked(secretref.NewFinder(nil, opened.files)))
+	if err := s.confine(ctx, opened); err != nil {
 		return nil, err
 	}
 	described, err := opened.signature(ctx, s.streams.Log())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, opened.close())
 	}
 	s.current = opened
 	return described, nil
@@ -248,6 +261,7 @@ func (s *serving) closeEngine(ctx context.Context) error {
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
 	run, program, whyNot := s.runner(opened, spares)
+	run = opened.closing(run)
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
@@ -256,7 +270,7 @@ func (s *serving) setService(ctx context.Context, described *signature.Signature
 		})
 	}
 	if err := s.engine.SetService(s.platformService(opened, s.metricsServer.counted(run, program), described)); err != nil {
-		return err
+		return errors.Join(err, run.Close())
 	}
 	s.metricsServer.follow(opened, program, whyNot)
 	return nil
@@ -283,10 +297,10 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 				found, ok := finder.Find(p)
 				return found.Value, found.From, ok
 			},
-			Masked: finder.AllValues,
+			Masked: func() []plaintext.Bytes { return opened.masked(finder) },
 			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
 				dir := w.DataPool(p.Name)
-				return dir, dir != ""
+				return dir, dir != "" && opened.showsPool(dir)
 			},
 		},
 	}
@@ -314,12 +328,7 @@ func (s *serving) runner(opened *service, spares int) (r runner.Runner, program 
 	return r, program, whyNot
 }
 
-func (s *serving) newAPI() error {
-	auth, file, err := s.options.authenticator(s.dir)
-	if err != nil {
-		return err
-	}
-	s.token = file
+func (s *serving) newAPI() {
 	pages := web.Pages(func() (web.Service, bool) {
 		p, ok := s.engine.Service(s.id)
 		if !ok {
@@ -330,7 +339,6 @@ func (s *serving) newAPI() error {
 		}, true
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Engine: s.engine, Service: s.id, Auth: auth, LoopbackOnly: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
+		Engine: s.engine, Service: s.id, Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
 	})
-	return nil
 }

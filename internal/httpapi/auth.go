@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -63,6 +64,9 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			a.writeError(w, r, problem(http.StatusForbidden,
 				"This server answers to the names of its own machine only, such as localhost. "+
 					"To call it by another name, start it with a token that callers have to send."))
+		case peer.FromExecution(r) && !a.knows(r):
+			a.writeError(w, r, problem(http.StatusForbidden,
+				"An execution may not call the server that runs it without a token of that server."))
 		case sameSite.Check(r) != nil:
 			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
 		case !a.Auth.Authenticate(r):
@@ -72,6 +76,12 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// knows reports whether a caller has shown a token, where not anyone may call.
+func (a *API) knows(r *http.Request) bool {
+	_, anyone := a.Auth.(Anyone)
+	return !anyone && a.Auth.Authenticate(r)
 }
 
 // localHost reports whether a Host header names this machine. Names that end

@@ -154,3 +154,20 @@ func own(path string, id uint32) error {
 		return os.Lchown(path, int(id), int(id)) //nolint:gosec // nobody else is in there yet
 	})
 }
+
+// IsExecution tells whether processes of this user are those of an execution. It
+// knows none where executions run as the server's user.
+func (m *Machine) IsExecution(uid uint32) bool {
+	if !m.HasUsers() {
+		return false
+	}
+	users := m.ids.users
+	return uid >= users.first && uid-users.first < users.count
+}
+
+// HasUsers tells whether executions run as users of their own.
+func (m *Machine) HasUsers() bool { return m != nil && m.has(layerUser) }
+
+// HasOwnRoot tells whether executions have a root folder of their own, in which
+// something else can be shown at a path than lies there.
+func (m *Machine) HasOwnRoot() bool { return m != nil && m.has(layerFilesystem) }

@@ -68,7 +68,7 @@ func (b *builder) build(g *group) error {
 		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
 	}
 	b.ownPlaces()
-	list, err := places(b.machine.system, b.policy)
+	list, err := places(b.machine.system, b.policy, has(layerFilesystem))
 	if err != nil {
 		return err
 	}

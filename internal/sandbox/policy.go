@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,8 +24,14 @@ type Policy struct {
 	// Readable is what the service needs beside the system's programs: its
 	// code, its interpreter, its data.
 	Readable []string
+	// Shown are folders and files that are shown at another path, or that stay
+	// as they are on the disk inside a folder that is shown from elsewhere.
+	// Nothing else that lies at or below their paths on the disk is shown,
+	// whatever Readable says of it.
+	Shown []Shown
 	// Hidden must not be reached though it lies in a readable folder, or in
-	// one of the system.
+	// one of the system. A hidden file stays hidden when another one takes its
+	// name, or its folder's name, while the execution runs.
 	Hidden []string
 	// Network is what it reaches of the network; the zero value is all.
 	Network Network
@@ -44,6 +52,31 @@ const (
 	TempAt   = "/run/tmp"
 	FolderAt = "/run/execution"
 )
+
+// Shown is the folder or file From as an execution sees it: at the path At, and
+// read-only. Where At lies below another one, that one holds a mount point.
+type Shown struct{ At, From string }
+
+// ShowLive adds a folder to what the execution reads, as it lies on the disk,
+// also where it lies in one that is shown from elsewhere.
+func (p *Policy) ShowLive(path string) {
+	live := Shown{path, path}
+	switch {
+	case !p.showsOther(path):
+		p.Readable = append(slices.Clip(p.Readable), path)
+	case !slices.Contains(p.Shown, live):
+		p.Shown = append(slices.Clip(p.Shown), live)
+	}
+}
+
+// showsOther tells whether something else may be shown where a path lies.
+func (p *Policy) showsOther(path string) bool {
+	return slices.ContainsFunc(p.Shown, func(s Shown) bool { return within(path, s.At) })
+}
+
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
 
 // Network is what an execution reaches of the network.
 type Network string
@@ -86,12 +119,16 @@ type Limits struct {
 const defaultTemp = 64 << 20
 
 // check finds what would not mean what its writer thinks.
-func (p Policy) check() error {
+func (p *Policy) check() error {
 	forks := []string{p.Forks}
 	if p.Forks == "" {
 		forks = nil
 	}
-	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks} {
+	shown := make([]string, 0, 2*len(p.Shown))
+	for _, s := range p.Shown {
+		shown = append(shown, s.At, s.From)
+	}
+	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks, shown} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				return fmt.Errorf("sandbox: %q is not an absolute path in its shortest form", path)

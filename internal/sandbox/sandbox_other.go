@@ -46,6 +46,15 @@ func (m *Machine) RequireForks() error { return m.Require() }
 // Network tells whether this machine can hold a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
 
+// IsExecution is false here: executions run as the server's user.
+func (m *Machine) IsExecution(uint32) bool { return false }
+
+// HasUsers is false here.
+func (m *Machine) HasUsers() bool { return false }
+
+// HasOwnRoot is false here.
+func (m *Machine) HasOwnRoot() bool { return false }
+
 // MachineMemory is not known here.
 func MachineMemory() int64 { return 0 }
 

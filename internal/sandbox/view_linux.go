@@ -44,6 +44,9 @@ type placeKind int
 const (
 	placeSystem placeKind = iota
 	placeTemp
+	// placeSkeleton is a folder that is made from what lies in it, entry by
+	// entry, so that its hidden files are not there by any name.
+	placeSkeleton
 	placeReadable
 	placeInput
 	placeScratch
@@ -58,11 +61,23 @@ type place struct {
 	kind   placeKind
 	file   bool
 	parent *place
+	links  map[string]string // in a skeleton, by their names
 	// late places are mounted when what was mounted until then is read-only.
 	late bool
 }
 
 func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
+
+// underlying is where the disk has what the parent of a place shows at its path.
+func (pl *place) underlying() string {
+	if pl.parent == nil || pl.parent.from == "" {
+		return pl.path
+	}
+	return filepath.Join(pl.parent.from, strings.TrimPrefix(pl.path, pl.parent.path))
+}
+
+// live tells whether a place shows what lies at its own path on the disk.
+func (pl *place) live() bool { return pl.source() == pl.path }
 
 // A system is what every sandbox on this machine shows, found out once.
 type system struct {
@@ -92,17 +107,14 @@ func findSystem() system {
 	return s
 }
 
-func within(path, dir string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
-}
-
 // places lists what a policy shows, parents before children. What is hidden
-// anyway, as it lies in no visible folder, is left out.
-func places(s system, p Policy) ([]*place, error) {
+// anyway, as it lies in no visible folder, is left out. With a root folder of its
+// own, an execution sees skeletons in place of folders with hidden files.
+func places(s system, p Policy, ownRoot bool) ([]*place, error) {
 	byPath := map[string]*place{}
 	add := func(path string, kind placeKind) {
-		if kind == placeReadable && slices.Contains(s.folders, path) {
-			return // all can read it already
+		if kind == placeReadable && (slices.Contains(s.folders, path) || p.showsOther(path)) {
+			return // all can read it already, or what is shown instead
 		}
 		if old := byPath[path]; old == nil || old.kind < kind {
 			byPath[path] = &place{path: path, kind: kind}
@@ -112,6 +124,9 @@ func places(s system, p Policy) ([]*place, error) {
 		add(path, placeSystem)
 	}
 	add("/tmp", placeTemp)
+	for _, shown := range p.Shown {
+		byPath[shown.At] = &place{path: shown.At, from: shown.From, kind: placeReadable}
+	}
 	for kind, paths := range map[placeKind][]string{
 		placeReadable: p.Readable, placeInput: p.Inputs, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
 	} {
@@ -126,19 +141,14 @@ func places(s system, p Policy) ([]*place, error) {
 			}
 		}
 	}
-	list := make([]*place, 0, len(byPath))
-	for _, pl := range byPath {
-		list = append(list, pl)
-	}
-	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.path, b.path) })
-	var kept []*place
-	for _, pl := range list {
-		for _, above := range slices.Backward(kept) {
-			if within(pl.path, above.path) {
-				pl.parent = above
-				break
-			}
+	if ownRoot {
+		if err := skeletons(byPath); err != nil {
+			return nil, err
 		}
+	}
+	var kept []*place
+	for _, pl := range sorted(byPath) {
+		pl.parent = above(kept, pl.path)
 		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
 		needed, err := pl.needed()
 		if err != nil {
@@ -151,6 +161,22 @@ func places(s system, p Policy) ([]*place, error) {
 	return kept, nil
 }
 
+// sorted are places, parents before children.
+func sorted(byPath map[string]*place) []*place {
+	return slices.SortedFunc(maps.Values(byPath), func(a, b *place) int { return cmp.Compare(a.path, b.path) })
+}
+
+// above is the deepest place of a sorted list in which a path lies; nil if there
+// is none.
+func above(list []*place, path string) *place {
+	for _, pl := range slices.Backward(list) {
+		if within(path, pl.path) {
+			return pl
+		}
+	}
+	return nil
+}
+
 // needed tells whether there is anything to be done for a place that knows its
 // parent, and finds out what it is.
 func (pl *place) needed() (bool, error) {
@@ -159,15 +185,21 @@ func (pl *place) needed() (bool, error) {
 		return true, nil
 	case pl.kind == placeHidden && !pl.shown():
 		return false, nil
-	case pl.shown() && isLink(pl.path):
+	case pl.kind == placeSkeleton:
+		return true, nil
+	case pl.shown() && isLink(pl.underlying()):
 		// To be seen already; what it leads to is named by itself, or not to
 		// be seen.
 		return false, nil
 	}
-	info, err := os.Stat(pl.path)
+	at := pl.source()
+	if pl.kind == placeHidden {
+		at = pl.underlying()
+	}
+	info, err := os.Stat(at)
 	if err != nil {
-		if pl.kind == placeHidden {
-			return false, nil // nothing there to be hidden
+		if pl.kind == placeHidden || pl.parent != nil && pl.parent.kind == placeSkeleton {
+			return false, nil // nothing there to be hidden, or gone meanwhile
 		}
 		return false, fmt.Errorf("sandbox: %w", err)
 	}
@@ -177,7 +209,7 @@ func (pl *place) needed() (bool, error) {
 
 // shown tells whether the parent of a place shows what is there on the disk.
 func (pl *place) shown() bool {
-	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden
+	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden && pl.parent.kind != placeSkeleton
 }
 
 func isLink(path string) bool {
@@ -316,6 +348,8 @@ func (b *builder) show(pl *place, list []*place) error {
 			return nil
 		}
 		b.hide(pl, list)
+	case placeSkeleton:
+		b.skeleton(pl, list)
 	case placeTemp:
 		b.temporary(at, "mode=1777")
 		// One limit for all three.

@@ -17,6 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -189,13 +190,22 @@ func (f *Files) lookup(name string) (plaintext.Bytes, string, bool) {
 // it declares them.
 const secretPrefix = "SECRET_"
 
+// ownVariables are those in which this program takes secrets of its own. No service
+// gets them, also where they stand in a file.
+var ownVariables = []string{"QHUBCTL_TOKEN", "QHUBCTL_MASTER_KEY"}
+
+// isSecret tells whether the value of a variable is a secret by its name.
+func isSecret(name string) bool {
+	return strings.HasPrefix(name, secretPrefix) || slices.Contains(ownVariables, name)
+}
+
 // Plain are the variables of the files that are no secrets, for the service's
 // environment.
 func (f *Files) Plain() map[string]string {
 	plain := map[string]string{}
 	for i := len(f.files) - 1; i >= 0; i-- {
 		for _, v := range f.files[i].variables {
-			if !strings.HasPrefix(v.Name, secretPrefix) {
+			if !isSecret(v.Name) {
 				plain[v.Name] = string(v.Value.Reveal())
 			}
 		}
@@ -239,13 +249,13 @@ func (f *Finder) AllValues() []plaintext.Bytes {
 		all = append(all, found.Value)
 	}
 	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, secretPrefix) {
+		if name, value, _ := strings.Cut(entry, "="); isSecret(name) {
 			all = append(all, plaintext.FromString(value))
 		}
 	}
 	for _, file := range f.files.files {
 		for _, v := range file.variables {
-			if strings.HasPrefix(v.Name, secretPrefix) {
+			if isSecret(v.Name) {
 				all = append(all, v.Value)
 			}
 		}

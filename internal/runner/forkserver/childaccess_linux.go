@@ -69,6 +69,11 @@ func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	if err := ca.place(own); err != nil {
 		return nil, err
 	}
+	for _, shown := range own.Shown {
+		if !slices.Contains(all.Shown, shown) {
+			return nil, fmt.Errorf("%s is not to be seen in the sandbox of the zygote", shown.At)
+		}
+	}
 	for _, path := range own.Readable {
 		shows := func(dir string) bool { return path == dir || below(path, dir) }
 		if !slices.ContainsFunc(all.Readable, shows) ||

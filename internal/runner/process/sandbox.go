@@ -43,7 +43,9 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	}
 	p := &sb.Policy
 	for _, pool := range job.DataPools {
-		p.Readable = append(p.Readable, absolute(pool)...)
+		for _, path := range absolute(pool) {
+			p.ShowLive(path)
+		}
 	}
 	// The dir that holds them is not to be written: what lies beside them
 	// nobody would measure.
