@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,9 +25,10 @@ const (
 // Revisions are the snapshots of one server. Its methods must not be called at the
 // same time.
 type Revisions struct {
-	dir  string
-	lock *flock.Flock
-	last int
+	dir    string
+	lock   *flock.Flock
+	last   int
+	hidden []os.FileInfo // in any of them
 }
 
 // OpenRevisions makes a folder for the snapshots of one server in the data folder
@@ -76,10 +78,23 @@ func removeDead(parent, own string) error {
 	return errors.Join(errs...)
 }
 
-// Take takes a snapshot of the workspace.
+// Take takes a snapshot of the workspace. What was hidden in one that it took before
+// stays hidden.
 func (r *Revisions) Take(w *Workspace, o SnapshotOptions) (*Snapshot, error) {
 	r.last++
-	return w.TakeSnapshot(filepath.Join(r.dir, strconv.Itoa(r.last)), o)
+	o.before = r.hidden
+	s, err := w.TakeSnapshot(filepath.Join(r.dir, strconv.Itoa(r.last)), o)
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range s.hidden {
+		if !slices.ContainsFunc(r.hidden, func(known os.FileInfo) bool {
+			return os.SameFile(known, info) && known.ModTime().Equal(info.ModTime())
+		}) {
+			r.hidden = append(r.hidden, info)
+		}
+	}
+	return s, nil
 }
 
 // Close removes all snapshots.

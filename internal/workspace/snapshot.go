@@ -33,6 +33,7 @@ type Snapshot struct {
 	Hidden []string
 
 	workspace string
+	hidden    []os.FileInfo
 }
 
 // SnapshotOptions say what a snapshot holds.
@@ -44,6 +45,9 @@ type SnapshotOptions struct {
 	Hidden []string
 	// MountPoints are folders in the workspace that stay empty.
 	MountPoints []string
+
+	// before are files that were hidden in former snapshots.
+	before []os.FileInfo
 }
 
 // TakeSnapshot copies the workspace into the new folder dir. It leaves out names
@@ -54,12 +58,13 @@ type SnapshotOptions struct {
 func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, error) {
 	s := &Snapshot{Dir: dir, workspace: w.Dir}
 	t := &snapshotter{
-		Snapshot: s, hidden: newHiddenFiles(o.Hidden), small: copyLimit, large: copyLimit, clones: true,
+		Snapshot: s, hidden: newHiddenFiles(o.Hidden, o.before), small: copyLimit, large: copyLimit, clones: true,
 	}
 	err := t.take(w, o)
 	if err != nil {
 		return nil, errors.Join(&Error{Message: "cannot take a snapshot of " + w.Dir, Err: err}, s.Remove())
 	}
+	s.hidden = t.hidden.infos
 	return s, nil
 }
 
@@ -103,10 +108,13 @@ func relativeTo(dir, path string) (string, bool) {
 type hiddenFiles struct {
 	paths []string
 	infos []os.FileInfo
+	// before were hidden once. Another file may have taken the path of one, and
+	// left it under its other names.
+	before []os.FileInfo
 }
 
-func newHiddenFiles(paths []string) hiddenFiles {
-	var h hiddenFiles
+func newHiddenFiles(paths []string, before []os.FileInfo) hiddenFiles {
+	h := hiddenFiles{before: before}
 	for _, path := range paths {
 		h.paths = append(h.paths, path)
 		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
@@ -132,7 +140,13 @@ func (h hiddenFiles) name(path string) bool {
 
 // file tells whether a file is a hidden one by another name.
 func (h hiddenFiles) file(info os.FileInfo) bool {
-	return slices.ContainsFunc(h.infos, func(hidden os.FileInfo) bool { return os.SameFile(hidden, info) })
+	if slices.ContainsFunc(h.infos, func(hidden os.FileInfo) bool { return os.SameFile(hidden, info) }) {
+		return true
+	}
+	// A number is given to another file when nothing is left of the one that had it.
+	return slices.ContainsFunc(h.before, func(hidden os.FileInfo) bool {
+		return os.SameFile(hidden, info) && hidden.ModTime().Equal(info.ModTime()) && hidden.Size() == info.Size()
+	})
 }
 
 // snapshotter takes a snapshot.

@@ -1,0 +1,501 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// marker stands in all that must stay hidden.
+const marker = "hidden-marker-7f3a51"
+
+// spyProgram looks for the marker wherever it can read, and for what else it could
+// do to the server. It gets the marker backwards, so that it has it in no file.
+const spyProgram = `
+import contextlib
+import fcntl
+import os
+import pathlib
+import time
+
+HERE = pathlib.Path.cwd()
+GO = HERE / "datapool" / "signal"
+
+
+def wait_for(name):
+    deadline = time.monotonic() + 60
+    while not (GO / name).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def search(root, text):
+    found = []
+    for folder, folders, files in os.walk(root):
+        if "/proc" in folder[len(root):] or "/sys" in folder[len(root):]:
+            folders.clear()
+        for name in files:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.isfile(path) and os.path.getsize(path) < 1 << 20 and text in pathlib.Path(path).read_bytes():
+                    found.append(path)
+    return found
+
+
+def lock_all():
+    held = 0
+    for folder in (HERE, HERE / ".qhub"):
+        for path in [folder / "lock", *folder.rglob("*")]:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held += 1
+    return held
+
+
+def run(backwards: str, places: list[str], wait: str = "", lock: bool = False) -> dict:
+    text = backwards[::-1].encode()
+    held = lock_all() if lock else 0
+    print("ready", flush=True)
+    if wait:
+        wait_for(wait)
+    roots = [str(HERE), "/proc/self/root" + str(HERE), "/proc/self/cwd", *places]
+    roots += [f"/proc/{pid}/{link}" for pid in os.listdir("/proc") if pid.isdigit() for link in ("cwd", "root/opt", f"root{HERE}")]
+    return {
+        "found": sorted({path for root in roots for path in search(root, text)}),
+        "data": (HERE / "data.txt").read_text(), "held": held, "variables": [name for name, value in os.environ.items() if marker_in(value, text)],
+        "cwd": os.getcwd(), "module": __file__,
+    }
+
+
+def marker_in(value, text):
+    return text.decode() in value
+`
+
+func backwards(text string) string {
+	b := []byte(text)
+	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
+		b[i], b[j] = b[j], b[i]
+	}
+	return string(b)
+}
+
+// spied is a served workspace full of secret files.
+type spied struct {
+	*served
+	outside string // a folder that executions may read, with the token in it
+}
+
+func (s *spied) at(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace does what editors do: another file takes the name.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	put(t, path+".new", text)
+	rename(t, path+".new", path)
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func spy(t *testing.T, start string) *spied {
+	t.Helper()
+	dir := service(t, spyProgram)
+	outside, err := os.MkdirTemp("/opt", "qhubctl-test-") // executions may read it
+	if err != nil {
+		t.Skip("no folder that every execution may read can be made: ", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(outside) })
+	if err := os.Chmod(outside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		"pyproject.toml": "[project]\nname = \"spied\"\n[tool.qhubctl]\nstart = \"" + start + "\"\n", "data.txt": "before", "datapool/signal/x": "",
+		"conf/.env": marker, ".envrc": marker, ".netrc": marker, ".ENV": marker, ".aws/credentials": marker, ".git/config": marker,
+		".env": "LETTERS=\"" + marker + "\"\n", "large/.env": marker, "large/deep/.env": marker, "datapool/pool/.env": marker, "datapool/pool/x": "x",
+		"given.env": "# " + marker + "\n",
+	} {
+		put(t, filepath.Join(dir, filepath.FromSlash(path)), text)
+	}
+	block := bytes.Repeat([]byte("x"), 1<<20)
+	for i := range 66 {
+		put(t, filepath.Join(dir, "large", fmt.Sprint(i)), string(block))
+	}
+	if err := os.Link(filepath.Join(dir, ".env"), filepath.Join(dir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(".env", filepath.Join(dir, "symlinked")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(outside, "keys", "token"), marker+"-token\n")
+	put(t, filepath.Join(outside, "keys", "other"), "")
+	key := filepath.Join(dir, "keys", "master")
+	if err := os.MkdirAll(filepath.Dir(key), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.OpenFile(key); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, key, "# "+marker+"\n"+string(text))
+	s := serve(t, dir, "--auth=@"+filepath.Join(outside, "keys", "token"), "--master-key", "@"+key, "--env-file", filepath.Join(dir, "given.env"))
+	t.Setenv("QHUBCTL_TOKEN", marker+"-token")
+	return &spied{s, outside}
+}
+
+// begin starts an execution and waits until it runs.
+func (s *spied) begin(more string) string {
+	s.t.Helper()
+	places, err := json.Marshal([]string{s.outside, "/etc"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out, errs, code := s.qhubctl("executions", "start", "-d", fmt.Sprintf(`{"backwards": %q, "places": %s%s}`, backwards(marker), places, more))
+	if code != 0 {
+		s.t.Fatalf("start: exit code %d: %s", code, errs)
+	}
+	id := strings.TrimSpace(out)
+	until(s.t, "ready", func() string {
+		out, errs, _ := s.qhubctl("executions", "log", id)
+		return out + errs
+	})
+	return id
+}
+
+type sight struct {
+	Found, Variables  []string
+	Data, Cwd, Module string
+	Held              int
+}
+
+// end waits for the result of an execution.
+func (s *spied) end(id string) (seen sight) {
+	s.t.Helper()
+	until(s.t, "SUCCEEDED", func() string {
+		out, _, _ := s.qhubctl("executions", "get", id)
+		if strings.Contains(out, "FAILED") {
+			log, _, _ := s.qhubctl("executions", "log", id)
+			s.t.Fatalf("the execution failed: %s%s\n%s", out, log, s.said)
+		}
+		return out
+	})
+	out, errs, code := s.qhubctl("executions", "result", id)
+	if code != 0 || json.Unmarshal([]byte(out), &seen) != nil {
+		s.t.Fatalf("result: exit code %d: %s%s", code, out, errs)
+	}
+	return seen
+}
+
+// TestHiddenStaysHidden changes a workspace in every way that shows a hidden file
+// where a mount covers it, while an execution runs.
+func TestHiddenStaysHidden(t *testing.T) {
+	needLayers(t, "filesystem")
+	for _, start := range []string{"warm", "cold"} {
+		t.Run(start, func(t *testing.T) {
+			s := spy(t, start)
+			if start == "warm" {
+				s.untilWarm()
+			}
+			running := s.begin(`, "wait": "go"`)
+			replace(t, s.at(".env"), "LETTERS=\""+marker+"\"\nMORE=1\n")
+			replace(t, s.at("data.txt"), "after")
+			put(t, s.at(".env.later"), marker)
+			put(t, s.at("large/.env.later"), marker)
+			put(t, s.at("given.env~"), marker)
+			replace(t, s.at("given.env"), "# "+marker+"\n")
+			if _, errs, code := call(t, "keys", "rotate", s.dir, "--master-key", "@"+s.at("keys/master")); code != 0 {
+				t.Errorf("keys rotate: exit code %d: %s", code, errs)
+			}
+			replace(t, s.at("keys/master"), "# "+marker+"\n"+read(t, s.at("keys/master")))
+			replace(t, filepath.Join(s.outside, "keys", "token"), marker+"-token\n")
+			rename(t, filepath.Join(s.outside, "keys"), filepath.Join(s.outside, "keys.old"))
+			put(t, filepath.Join(s.outside, "keys", "token"), marker+"-token\n")
+			put(t, s.at("conf.new/.env"), marker)
+			rename(t, s.at("conf"), s.at("conf.old"))
+			rename(t, s.at("conf.new"), s.at("conf"))
+			until(t, "reloaded spied", s.said.String)
+			put(t, s.at("datapool/signal/go"), "")
+			seen := s.end(running)
+			if len(seen.Found) > 0 || seen.Data != "before" {
+				t.Errorf("the running execution found %q and %q, want nothing and \"before\"", seen.Found, seen.Data)
+			}
+			if seen.Cwd != s.dir || seen.Module != s.at("src/program.py") {
+				t.Errorf("it ran in %s, its module in %s, want %s", seen.Cwd, seen.Module, s.dir)
+			}
+			until(t, `"after"`, func() string { // editors are done when the server has taken all over
+				seen = s.end(s.begin(""))
+				return fmt.Sprintf("%q", seen.Data)
+			})
+			if len(seen.Found) > 0 {
+				t.Errorf("an execution that started later found %q", seen.Found)
+			}
+			s.untilOneRevision()
+			if code := s.stop(); code != 0 {
+				t.Errorf("the server ended with %d: %s", code, s.said)
+			}
+			if left, err := os.ReadDir(s.at(".qhub/serve/revisions")); err != nil || len(left) > 0 {
+				t.Errorf("snapshots are left: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// untilWarm waits until executions start as forks.
+func (s *spied) untilWarm() {
+	s.t.Helper()
+	until(s.t, `"warm":true`, func() string {
+		text, _ := os.ReadFile(s.at(".qhub/start.json"))
+		return string(text)
+	})
+}
+
+// untilOneRevision waits until the snapshots of former revisions are gone.
+func (s *spied) untilOneRevision() {
+	s.t.Helper()
+	until(s.t, "[1]", func() string {
+		revisions, err := filepath.Glob(s.at(".qhub/serve/revisions/*/[0-9]*"))
+		return fmt.Sprint([]int{len(revisions)}, revisions, err)
+	})
+}
+
+// TestLocksOfExecutions has an execution lock all that it can open.
+func TestLocksOfExecutions(t *testing.T) {
+	needLayers(t, "filesystem")
+	for _, start := range []string{"warm", "cold"} {
+		t.Run(start, func(t *testing.T) {
+			s := spy(t, start)
+			if start == "warm" {
+				s.untilWarm()
+			}
+			running := s.begin(`, "wait": "go", "lock": true`)
+			put(t, s.at("pyproject.toml"), read(t, s.at("pyproject.toml"))+"\n")
+			if _, errs, code := call(t, "describe", s.dir, "--python", sdkPython(t)); code != 0 {
+				t.Errorf("describe: exit code %d: %s", code, errs)
+			}
+			replace(t, s.at("data.txt"), "after")
+			until(t, "reloaded spied", s.said.String)
+			put(t, s.at("datapool/signal/go"), "")
+			if seen := s.end(running); seen.Held == 0 {
+				t.Error("the execution could lock nothing, so this has tested nothing")
+			}
+		})
+	}
+}
+
+// TestTokenFiles refuses tokens that others can read, and masks those it takes.
+func TestTokenFiles(t *testing.T) {
+	t.Parallel()
+	dir := workspaceDir(t)
+	open := fileOf(t, "a-token-that-is-long-enough")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"serve", dir, "--port", "0", "--auth=@" + open}, {"executions", "list", "--token", "@" + open}, {"serve", dir, "--port", "0", "--master-key", "@" + open},
+	} {
+		out, errs, code := call(t, args...)
+		if code == 0 || !strings.Contains(errs, "chmod 600 "+open) || strings.Contains(out+errs, "long-enough") {
+			t.Errorf("%q = exit code %d: %s%s, want a refusal that names chmod 600", args, code, out, errs)
+		}
+	}
+}
+
+// echoProgram prints and returns a text that it puts together.
+const echoProgram = `
+import os
+
+
+def run(backwards: str, name: str = "") -> dict:
+    text = backwards[::-1]
+    print("said", text, flush=True)
+    return {"said": text, "variable": os.environ.get(name, "")[::-1]}
+`
+
+// TestTokensAreMasked has a service say the token of its server, wherever that
+// came from.
+func TestTokensAreMasked(t *testing.T) {
+	const token = "tok-3b7c9d0e5f1a2b"
+	for name, auth := range map[string]string{"file": "--auth=@", "variable": "--auth=env:LC_TEST_TOKEN", "made": "--auth"} {
+		t.Run(name, func(t *testing.T) {
+			dir, value := service(t, echoProgram), token
+			put(t, filepath.Join(dir, ".env"), "QHUBCTL_TOKEN=tok-of-another-server\n")
+			switch name {
+			case "variable":
+				t.Setenv("LC_TEST_TOKEN", token)
+			case "file":
+				auth += fileOf(t, token)
+			}
+			s := serve(t, dir, auth)
+			if name == "made" {
+				value = strings.TrimSpace(read(t, filepath.Join(dir, ".qhub", "serve", "token")))
+			}
+			t.Setenv("QHUBCTL_TOKEN", value)
+			for _, said := range []string{value, "tok-of-another-server"} {
+				for _, variable := range []string{"LC_TEST_TOKEN", "QHUBCTL_TOKEN"} {
+					body := fmt.Sprintf(`{"backwards": %q, "name": %q}`, backwards(said), variable)
+					out, errs, code := s.qhubctl("executions", "start", "-d", body, "--wait")
+					if code != 0 || strings.Contains(out+errs, said) || !strings.Contains(out, "[redacted]") || !strings.Contains(out, `"variable":""`) {
+						t.Errorf("exit code %d, the service said %s%s, want it masked and no variable %s", code, out, errs, variable)
+					}
+				}
+			}
+		})
+	}
+}
+
+// callerProgram calls addresses and tells how each call ended.
+const callerProgram = `
+import http.client
+import json
+import socket
+import time
+
+
+def call(host, port, path, token, method):
+    connection = http.client.HTTPConnection(host, port, timeout=20)
+    headers = {"Host": "127.0.0.1", "Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = "Bearer " + token
+    try:
+        connection.request(method, path, body="{}" if method == "POST" else None, headers=headers)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+        return f"{response.status} {response.headers.get('Content-Type', '')} {text[:60]}"
+    except OSError as error:
+        return type(error).__name__
+
+
+def blind(host, port):
+    # The request is sent whole, and the socket is gone before the server looks.
+    for _ in range(20):
+        with socket.create_connection((host, port), 20) as s:
+            s.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def run(calls: list[list[str]], blind_at: list[str] = []) -> dict:
+    for host, port in [at.rsplit(" ", 1) for at in blind_at]:
+        blind(host, int(port))
+    return {"answers": [call(host, int(port), path, token[::-1], method) for host, port, path, token, method in calls]}
+`
+
+// ownAddress is an address of this machine that is not a loopback one.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return "127.1.2.3"
+}
+
+// TestAPIFromInside calls the API and the metrics of the server from an execution.
+func TestAPIFromInside(t *testing.T) {
+	needLayers(t, "filesystem", "user")
+	const token = "tok-5c1d7e9f3a2b4c"
+	for name, test := range map[string]struct {
+		start string
+		flags []string
+		with  map[string]string // answers by what token is shown
+	}{
+		"warm":       {"warm", nil, map[string]string{"": "403", token: "403"}},
+		"cold":       {"cold", nil, map[string]string{"": "403", token: "403"}},
+		"with token": {"warm", []string{"--host", "::", "--auth=@TOKEN"}, map[string]string{"": "403", "tok-that-is-another": "403", token: "201"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := service(t, callerProgram)
+			put(t, filepath.Join(dir, "pyproject.toml"), "[tool.qhubctl]\nstart = \""+test.start+"\"\n")
+			flags := []string{"--metrics", "127.0.0.1:0"}
+			hosts := []string{"127.0.0.1"}
+			for _, flag := range test.flags {
+				flags = append(flags, strings.Replace(flag, "TOKEN", fileOf(t, token), 1))
+				hosts = []string{"127.0.0.1", "::1", "127.9.8.7", ownAddress(t)}
+			}
+			s := &spied{served: serve(t, dir, flags...)}
+			t.Setenv("QHUBCTL_TOKEN", token)
+			if test.start == "warm" {
+				s.untilWarm()
+			}
+			port := s.url[strings.LastIndexByte(s.url, ':')+1:]
+			metrics := regexp.MustCompile(`Metrics +http://127.0.0.1:(\d+)`).FindStringSubmatch(s.said.String())[1]
+			var calls [][5]string
+			var want []string
+			for shown, status := range test.with {
+				for _, host := range hosts {
+					if status == "201" { // the body is not what the service takes
+						status = "400"
+					}
+					calls = append(calls, [5]string{host, port, "/", backwards(shown), "POST"})
+					want = append(want, status)
+					for _, path := range []string{"/", "/docs", "/openapi.json", "/nothing"} {
+						calls = append(calls, [5]string{host, port, path, backwards(shown), "GET"})
+						switch {
+						case status == "403":
+							want = append(want, "403 application/problem+json")
+						case path == "/nothing":
+							want = append(want, "404")
+						default:
+							want = append(want, "")
+						}
+					}
+				}
+				calls = append(calls, [5]string{"127.0.0.1", metrics, "/metrics", backwards(shown), "GET"})
+				want = append(want, "403 application/problem+json")
+			}
+			body, err := json.Marshal(map[string]any{"calls": calls, "blind_at": []string{"127.0.0.1 " + port}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, errs, code := s.qhubctl("executions", "start", "--wait", "-d", string(body))
+			var result struct{ Answers []string }
+			if code != 0 || json.Unmarshal([]byte(out), &result) != nil || len(result.Answers) != len(want) {
+				t.Fatalf("exit code %d: %s%s\n%s", code, out, errs, s.said)
+			}
+			for i, answer := range result.Answers {
+				if !strings.HasPrefix(answer, want[i]) || strings.HasPrefix(answer, "401") || want[i] == "" && strings.HasPrefix(answer, "403") {
+					t.Errorf("%q = %s, want %s", calls[i], answer, want[i])
+				}
+			}
+			if out, errs, _ := s.qhubctl("executions", "list", "--output", "json"); strings.Count(out, `"createdAt"`) != 1 {
+				t.Errorf("the execution has started others: %s%s", out, errs)
+			}
+		})
+	}
+}
