@@ -3,14 +3,18 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -124,11 +128,12 @@ func spy(t *testing.T, start string) *spied {
 	dir := service(t, spyProgram)
 	outside, err := os.MkdirTemp("/opt", "qhubctl-test-") // executions may read it
 	if err != nil {
-		t.Skip("no folder that every execution may read can be made: ", err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(outside) })
-	if err := os.Chmod(outside, 0o755); err != nil {
-		t.Fatal(err)
+		outside = filepath.Join(dir, "outside") // an ordinary user has the workspace alone
+	} else {
+		t.Cleanup(func() { _ = os.RemoveAll(outside) })
+		if err := os.Chmod(outside, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for path, text := range map[string]string{
 		"pyproject.toml": "[project]\nname = \"spied\"\n[tool.qhubctl]\nstart = \"" + start + "\"\n", "data.txt": "before", "datapool/signal/x": "",
@@ -162,9 +167,72 @@ func spy(t *testing.T, start string) *spied {
 		t.Fatal(err)
 	}
 	put(t, key, "# "+marker+"\n"+string(text))
-	s := serve(t, dir, "--auth=@"+filepath.Join(outside, "keys", "token"), "--master-key", "@"+key, "--env-file", filepath.Join(dir, "given.env"))
+	s := serveAny(t, dir, "--python", spyPython(t), "--auth=@"+filepath.Join(outside, "keys", "token"), "--master-key", "@"+key, "--env-file", filepath.Join(dir, "given.env"))
 	t.Setenv("QHUBCTL_TOKEN", marker+"-token")
 	return &spied{s, outside}
+}
+
+// pythonVariable names the interpreter of a test that an ordinary user runs.
+const pythonVariable = "QHUBCTL_TEST_PYTHON"
+
+func spyPython(t *testing.T) string {
+	t.Helper()
+	if python := os.Getenv(pythonVariable); python != "" {
+		return python
+	}
+	return sdkPython(t)
+}
+
+// TestHiddenAsOrdinaryUser hides the same where the server is not root: an
+// execution then is the same user.
+func TestHiddenAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this is an ordinary user")
+	}
+	if testing.Short() {
+		t.Skip("runs tests again")
+	}
+	const system, uid = "/usr/bin/python3", 4242 // nobody's
+	if _, err := os.Stat(system); err != nil {
+		t.Skip("needs a Python of the system, which every user can run: ", err)
+	}
+	home, err := os.MkdirTemp("", "hidden-user-") //nolint:usetesting // that one's folders are for root alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	from := filepath.Dir(filepath.Dir(runnertest.SDKPythonOf(t, system).Interpreter))
+	libraries, err := filepath.Glob(filepath.Join(from, "lib", "python3.*"))
+	if err != nil || len(libraries) != 1 {
+		t.Fatalf("%q, %v", libraries, err)
+	}
+	python, tests := filepath.Join(home, "python", "bin", "python"), filepath.Join(home, "cli.test")
+	put(t, filepath.Join(home, "python", "pyvenv.cfg"), "home = /usr/bin\n")
+	put(t, filepath.Join(filepath.Dir(python), "x"), "")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		os.CopyFS(filepath.Join(home, "python", "lib", filepath.Base(libraries[0])), os.DirFS(libraries[0])),
+		os.Symlink(system, python),
+		os.WriteFile(tests, []byte(read(t, self)), 0o700), os.Chmod(home, 0o755),
+		filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, uid, uid))
+		}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=9m", "-test.run=^(TestHiddenStaysHidden|TestLocksOfExecutions)$")
+	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", pythonVariable + "=" + python}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !strings.Contains(string(text), "--- PASS: TestHiddenStaysHidden/cold") {
+		t.Logf("this machine gives an ordinary user no namespaces:\n%s", text)
+	}
 }
 
 // begin starts an execution and waits until it runs.
@@ -232,7 +300,7 @@ func TestHiddenStaysHidden(t *testing.T) {
 			}
 			replace(t, s.at("keys/master"), "# "+marker+"\n"+read(t, s.at("keys/master")))
 			replace(t, filepath.Join(s.outside, "keys", "token"), marker+"-token\n")
-			rename(t, filepath.Join(s.outside, "keys"), filepath.Join(s.outside, "keys.old"))
+			rename(t, filepath.Join(s.outside, "keys"), filepath.Join(s.outside, ".keys.old"))
 			put(t, filepath.Join(s.outside, "keys", "token"), marker+"-token\n")
 			put(t, s.at("conf.new/.env"), marker)
 			rename(t, s.at("conf"), s.at("conf.old"))
@@ -302,7 +370,7 @@ func TestLocksOfExecutions(t *testing.T) {
 			}
 			running := s.begin(`, "wait": "go", "lock": true`)
 			put(t, s.at("pyproject.toml"), read(t, s.at("pyproject.toml"))+"\n")
-			if _, errs, code := call(t, "describe", s.dir, "--python", sdkPython(t)); code != 0 {
+			if _, errs, code := call(t, "describe", s.dir, "--python", spyPython(t)); code != 0 {
 				t.Errorf("describe: exit code %d: %s", code, errs)
 			}
 			replace(t, s.at("data.txt"), "after")

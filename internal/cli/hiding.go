@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -100,17 +101,23 @@ type closingRunner struct {
 
 func (r *closingRunner) Close() error { return errors.Join(r.Runner.Close(), r.service.close()) }
 
-// guard tells executions from other callers of the API, where that can be done:
-// by their users.
+// guard tells executions from other callers of the API, by their users. Where that
+// cannot be done it recommends a token.
 func (s *serving) guard() error {
-	if !s.machine.HasUsers() {
-		return nil
+	if s.machine.HasUsers() {
+		guard, err := peer.NewGuard(s.machine.IsExecution)
+		if err == nil {
+			s.peers = guard
+			s.closers = append(s.closers, func() error { guard.Close(); return nil })
+			return nil
+		}
+		if s.options.requireSandbox {
+			return fmt.Errorf("cannot tell executions from other callers: %w", err)
+		}
+		s.log.Debug("executions cannot be told from other callers", "because", err)
 	}
-	guard, err := peer.NewGuard(s.machine.IsExecution)
-	if err != nil {
-		return err
+	if s.options.auth == "" && networks[s.options.network] == sandbox.NetworkFull {
+		s.streams.Warn("executions can call this server as you can; give --auth, so that callers need a token")
 	}
-	s.peers = guard
-	s.closers = append(s.closers, func() error { guard.Close(); return nil })
 	return nil
 }
