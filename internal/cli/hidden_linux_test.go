@@ -359,6 +359,40 @@ func (s *spied) untilOneRevision() {
 	})
 }
 
+// poolProgram tells what is in a data pool.
+const poolProgram = `
+import os
+from qhub.commons.datapool import DataPool
+
+
+def run(words: DataPool) -> dict:
+    return {"files": sorted(os.listdir(os.path.realpath(words.path))), "there": sorted(os.listdir("datapool/words"))}
+`
+
+// TestDataPoolAfterTheSnapshot gives an execution a data pool as it is when it
+// starts, also one that was made after the snapshot.
+func TestDataPoolAfterTheSnapshot(t *testing.T) {
+	needLayers(t, "filesystem")
+	for _, start := range []string{"warm", "cold"} {
+		t.Run(start, func(t *testing.T) {
+			dir := service(t, poolProgram)
+			put(t, filepath.Join(dir, "pyproject.toml"), "[tool.qhubctl]\nstart = \""+start+"\"\n")
+			s := &spied{served: serve(t, dir)}
+			if start == "warm" {
+				s.untilWarm()
+			}
+			for i, want := range []string{`["a"]`, `["a","b"]`} {
+				put(t, s.at("datapool/words/"+string(rune('a'+i))), "x")
+				out, errs, code := s.qhubctl("executions", "start", "-d", "{}", "--wait")
+				out = strings.Join(strings.Fields(out), "")
+				if code != 0 || !strings.Contains(out, `"files":`+want) || !strings.Contains(out, `"there":`+want) {
+					t.Errorf("exit code %d: %s%s, want %s", code, out, errs, want)
+				}
+			}
+		})
+	}
+}
+
 // TestLocksOfExecutions has an execution lock all that it can open.
 func TestLocksOfExecutions(t *testing.T) {
 	needLayers(t, "filesystem")

@@ -23,11 +23,11 @@ import (
 // them is a mount.
 const maxSkeleton = 1000
 
-// skeletons replaces each hidden file in a folder that shows what is on the disk
-// by skeletons of the folders around it.
+// skeletons replaces each hidden file or folder in a folder that shows what is on
+// the disk by skeletons of the folders around it.
 func skeletons(byPath map[string]*place) error {
 	for _, hidden := range sorted(byPath) {
-		if hidden.kind != placeHidden || !isFile(hidden.path) {
+		if hidden.kind != placeHidden || holdsPlaces(byPath, hidden.path) {
 			continue
 		}
 		top := shownAbove(byPath, hidden.path)
@@ -44,10 +44,15 @@ func skeletons(byPath map[string]*place) error {
 	return nil
 }
 
-// isFile tells whether a path names a file, or might later.
-func isFile(path string) bool {
-	info, err := os.Lstat(path)
-	return err != nil || !info.IsDir()
+// holdsPlaces tells whether something in a hidden folder is to be seen: then it has
+// to be there, empty but for that.
+func holdsPlaces(byPath map[string]*place, path string) bool {
+	for other := range byPath {
+		if other != path && within(other, path) {
+			return true
+		}
+	}
+	return false
 }
 
 // shownAbove is the place around a hidden file that shows what is on the disk; nil

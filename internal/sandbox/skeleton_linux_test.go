@@ -26,7 +26,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 		}
 		code, signal := dir(t), dir(t)
 		for _, root := range []string{code, system} {
-			for name, text := range map[string]string{"keys/key": "secret", "keys/other": "public", "data": "public"} {
+			for name, text := range map[string]string{"keys/key": "secret", "keys/other": "public", "data": "public", "folder/key": "secret"} {
 				writeFile(t, filepath.Join(root, name), text, 0o644)
 			}
 			if err := os.Symlink("keys/other", filepath.Join(root, "link")); err != nil {
@@ -35,7 +35,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 		}
 		p := sandbox.Policy{
 			Readable: []string{code, signal},
-			Hidden:   []string{filepath.Join(code, "keys/key"), filepath.Join(system, "keys/key"), filepath.Join(system, "missing/key")},
+			Hidden:   []string{filepath.Join(code, "keys/key"), filepath.Join(system, "keys/key"), filepath.Join(system, "missing/key"), filepath.Join(code, "folder"), filepath.Join(system, "folder")},
 		}
 		cmd := exec.CommandContext(t.Context(), python, "-I", "-c", prelude+lookAgain, code, system, signal)
 		cmd.Env, cmd.Dir = []string{"PATH=/usr/bin:/bin"}, "/"
@@ -63,7 +63,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 		for _, root := range []string{code, system} {
 			writeFile(t, filepath.Join(root, "keys", "key.new"), "secret", 0o644)
 			writeFile(t, filepath.Join(root, "new", "key"), "secret", 0o644)
-			for _, names := range [][2]string{{"keys/key.new", "keys/key"}, {"keys", "keys.old"}, {"new", "keys"}} {
+			for _, names := range [][2]string{{"keys/key.new", "keys/key"}, {"keys", "keys.old"}, {"new", "keys"}, {"folder", "folder.old"}} {
 				if err := os.Rename(filepath.Join(root, names[0]), filepath.Join(root, names[1])); err != nil {
 					t.Fatal(err)
 				}
@@ -79,7 +79,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 		}
 		for _, name := range []string{"code ", "system "} {
 			expect(t, before, map[string]string{name + "data": "public", name + "keys/other": "public", name + "keys/key": "ENOENT|EACCES"})
-			for _, path := range []string{"keys/key", "keys.old/key", "missing/key"} {
+			for _, path := range []string{"keys/key", "keys.old/key", "missing/key", "folder/key", "folder.old/key"} {
 				expect(t, after, map[string]string{name + path: "ENOENT|EACCES"})
 			}
 		}
@@ -91,7 +91,7 @@ const lookAgain = `
 code, system, signal = sys.argv[1:]
 def look():
     for name, root in {"code": code, "system": system}.items():
-        for path in ("keys/key", "keys.old/key", "missing/key", "data", "link", "keys/other"):
+        for path in ("keys/key", "keys.old/key", "missing/key", "folder/key", "folder.old/key", "data", "link", "keys/other"):
             out[name + " " + path] = attempt(read, root + "/" + path)
     return json.dumps(out)
 first = look()

@@ -16,6 +16,9 @@ const (
 	// copyLimit bounds how many bytes of small files a snapshot copies, and how
 	// many of large ones. It shares the others with the workspace.
 	copyLimit = 64 << 20
+	// maxFolder bounds the names in a folder at the top of the workspace that a
+	// snapshot has a copy of: a larger one is shown as it is on the disk.
+	maxFolder = 20_000
 	// maxShared bounds the files that a snapshot has mounted because they cannot
 	// be shared otherwise.
 	maxShared = 100
@@ -27,7 +30,7 @@ type Snapshot struct {
 	// Dir is the folder that stands for the workspace.
 	Dir string
 	// Live are folders and files of the workspace that are to be shown as they are
-	// on the disk: environments and data pools. Dir holds a mount point for each.
+	// on the disk: environments, data pools and folders of many files. Dir holds a mount point for each.
 	Live []string
 	// Hidden are files in those folders that must not be shown.
 	Hidden []string
@@ -274,7 +277,7 @@ func (t *snapshotter) entry(entry fs.DirEntry, from, relative string) error {
 		return nil // pipes, sockets, devices
 	case isEnvironment(from):
 		return t.live(from)
-	case isDataPool(relative):
+	case isDataPool(relative), !strings.ContainsRune(relative, filepath.Separator) && isLarge(from):
 		return t.pool(from)
 	}
 	info, err := entry.Info()
@@ -302,6 +305,18 @@ func isDataPool(relative string) bool {
 		return true
 	}
 	return false
+}
+
+// isLarge tells whether a folder holds more than maxFolder names.
+func isLarge(dir string) bool {
+	names := 0
+	_ = filepath.WalkDir(dir, func(string, fs.DirEntry, error) error {
+		if names++; names > maxFolder {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return names > maxFolder
 }
 
 // link copies a symbolic link, unless it leads to a hidden file. Where it leads,
@@ -345,16 +360,12 @@ func (t *snapshotter) file(from, to string) error {
 	return t.live(from)
 }
 
-// pool has a data pool shown as it is, but for files that hold secrets by their
-// names.
+// pool has a data pool, or a large folder, shown as it is, but for files that hold
+// secrets by their names.
 func (t *snapshotter) pool(dir string) error {
-	files := 0
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone, or not to be read by executions either
-		}
-		if files++; files > maxSources {
-			return fs.SkipAll
 		}
 		if holdsSecrets(entry.Name()) || t.hidden.name(path) {
 			t.Hidden = append(t.Hidden, path)

@@ -183,6 +183,36 @@ func TestSnapshotOfDataPools(t *testing.T) {
 	}
 }
 
+// TestSnapshotOfManyFiles shows a folder of too many files to be copied as a data
+// pool is shown.
+func TestSnapshotOfManyFiles(t *testing.T) {
+	t.Parallel()
+	w := placeFiles(t, map[string]string{"many/z/.env": "secret"})
+	for i := range 20_001 {
+		if err := os.Symlink("x", filepath.Join(w.Dir, "many", fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := take(t, w, workspace.SnapshotOptions{})
+	many := filepath.Join(w.Dir, "many")
+	if !slices.Equal(s.Live, []string{many}) || !slices.Equal(s.Hidden, []string{filepath.Join(many, "z", ".env")}) {
+		t.Errorf("shown as they are: %q but for %q, want %q but for its .env", s.Live, s.Hidden, many)
+	}
+}
+
+// TestHiddenPaths lists what is hidden where executions see the workspace itself.
+func TestHiddenPaths(t *testing.T) {
+	t.Parallel()
+	w := placeFiles(t, map[string]string{".env": "", "conf/.env": "", ".git/config": "", ".qhub/lock": "", ".venv/pyvenv.cfg": "", ".venv/.env": "", "data": ""})
+	var want []string
+	for _, name := range []string{".env", ".git", ".qhub", "conf/.env"} {
+		want = append(want, filepath.Join(w.Dir, name))
+	}
+	if got := w.HiddenPaths(); !slices.Equal(got, want) {
+		t.Errorf("HiddenPaths() = %q, want %q", got, want)
+	}
+}
+
 // TestSnapshotShowsTheProgram shows what has to be started, whatever its name is.
 func TestSnapshotShowsTheProgram(t *testing.T) {
 	t.Parallel()
