@@ -46,7 +46,8 @@ func (o *serveOptions) givenToken() (t callerToken, err error) {
 	if err != nil {
 		return t, fmt.Errorf("cannot read the token: %w", err)
 	}
-	return t, t.take(text)
+	err = t.take(text)
+	return t, err
 }
 
 // take keeps the text of a token, and wipes it.

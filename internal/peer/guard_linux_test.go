@@ -78,7 +78,7 @@ func TestGuardTellsUsers(t *testing.T) {
 			if !guard(t, isSelf).KnowsByProc(server) || guard(t, nobody).KnowsByProc(server) {
 				t.Error("/proc tells another user than the kernel's answer")
 			}
-			if err := client.(*net.TCPConn).CloseWrite(); err != nil { //nolint:forcetypeassert // it is one
+			if err := client.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
 			if guard(t, nobody).Knows(server) {

@@ -108,11 +108,11 @@ func interfaceIndex(a netip.Addr) uint32 {
 func (s sockets) isOwn(a netip.Addr) bool {
 	text := a.AsSlice()
 	b := make([]byte, unix.SizeofRtMsg, unix.SizeofRtMsg+unix.SizeofRtAttr+len(text))
-	b[0], b[1] = unix.AF_INET, byte(8*len(text)) //nolint:gosec // 32 or 128
+	b[0], b[1] = unix.AF_INET, byte(8*len(text))
 	if a.Is6() {
 		b[0] = unix.AF_INET6
 	}
-	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(text))) //nolint:gosec // 8 or 20
+	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(text)))
 	b = binary.NativeEndian.AppendUint16(b, unix.RTA_DST)
 	b = append(b, text...)
 	answer, err := s.route.ask(unix.RTM_GETROUTE, b)
@@ -148,7 +148,7 @@ func (n *netlink) ask(kind uint16, question []byte) ([]byte, error) {
 	defer n.mu.Unlock()
 	n.number++
 	message := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(question))
-	binary.NativeEndian.PutUint32(message, uint32(unix.SizeofNlMsghdr+len(question))) //nolint:gosec // short
+	binary.NativeEndian.PutUint32(message, uint32(unix.SizeofNlMsghdr+len(question)))
 	binary.NativeEndian.PutUint16(message[4:], kind)
 	binary.NativeEndian.PutUint16(message[6:], unix.NLM_F_REQUEST)
 	binary.NativeEndian.PutUint32(message[8:], n.number)

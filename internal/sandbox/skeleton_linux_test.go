@@ -16,7 +16,7 @@ import (
 // command looks for them: in a folder of the workspace, and in one of the system.
 func TestHiddenFileIsReplaced(t *testing.T) {
 	each(t, func(t *testing.T, m *sandbox.Machine) {
-		system, err := os.MkdirTemp("/opt", "sandbox-test-")
+		system, err := os.MkdirTemp("/opt", "sandbox-test-") //nolint:usetesting // a folder of the system
 		if err != nil {
 			t.Skip("no folder that every execution may read can be made: ", err)
 		}

@@ -111,6 +111,29 @@ func findSystem() system {
 // anyway, as it lies in no visible folder, is left out. With a root folder of its
 // own, an execution sees skeletons in place of folders with hidden files.
 func places(s system, p Policy, ownRoot bool) ([]*place, error) {
+	byPath := named(s, p)
+	if ownRoot {
+		if err := skeletons(byPath); err != nil {
+			return nil, err
+		}
+	}
+	var kept []*place
+	for _, pl := range sorted(byPath) {
+		pl.parent = above(kept, pl.path)
+		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		needed, err := pl.needed()
+		if err != nil {
+			return nil, err
+		}
+		if needed {
+			kept = append(kept, pl)
+		}
+	}
+	return kept, nil
+}
+
+// named are the places that a system and a policy name, by their paths.
+func named(s system, p Policy) map[string]*place {
 	byPath := map[string]*place{}
 	add := func(path string, kind placeKind) {
 		if kind == placeReadable && (slices.Contains(s.folders, path) || p.showsOther(path)) {
@@ -141,24 +164,7 @@ func places(s system, p Policy, ownRoot bool) ([]*place, error) {
 			}
 		}
 	}
-	if ownRoot {
-		if err := skeletons(byPath); err != nil {
-			return nil, err
-		}
-	}
-	var kept []*place
-	for _, pl := range sorted(byPath) {
-		pl.parent = above(kept, pl.path)
-		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
-		needed, err := pl.needed()
-		if err != nil {
-			return nil, err
-		}
-		if needed {
-			kept = append(kept, pl)
-		}
-	}
-	return kept, nil
+	return byPath
 }
 
 // sorted are places, parents before children.

@@ -61,7 +61,7 @@ type SnapshotOptions struct {
 func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, error) {
 	s := &Snapshot{Dir: dir, workspace: w.Dir}
 	t := &snapshotter{
-		Snapshot: s, hidden: newHiddenFiles(o.Hidden, o.before), small: copyLimit, large: copyLimit, clones: true,
+		Snapshot: s, hidden: newHiddenFiles(w.Dir, o.Hidden, o.before), small: copyLimit, large: copyLimit, clones: true,
 	}
 	err := t.take(w, o)
 	if err != nil {
@@ -105,51 +105,6 @@ func (s *Snapshot) Show(path string) (inside bool, err error) {
 func relativeTo(dir, path string) (string, bool) {
 	relative, err := filepath.Rel(dir, path)
 	return relative, err == nil && filepath.IsLocal(relative)
-}
-
-// hiddenFiles are files that are known by their paths and by their inodes.
-type hiddenFiles struct {
-	paths []string
-	infos []os.FileInfo
-	// before were hidden once. Another file may have taken the path of one, and
-	// left it under its other names.
-	before []os.FileInfo
-}
-
-func newHiddenFiles(paths []string, before []os.FileInfo) hiddenFiles {
-	h := hiddenFiles{before: before}
-	for _, path := range paths {
-		h.paths = append(h.paths, path)
-		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
-			h.paths = append(h.paths, target)
-		}
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			h.infos = append(h.infos, info)
-		}
-	}
-	return h
-}
-
-// name tells whether a path is that of a hidden file, or of what editors and
-// tools leave beside one: token~, token.bak, #token#.
-func (h hiddenFiles) name(path string) bool {
-	return slices.ContainsFunc(h.paths, func(hidden string) bool {
-		dir, name := filepath.Split(hidden)
-		inside, ok := strings.CutPrefix(path, dir)
-		return ok && !strings.ContainsRune(inside, filepath.Separator) &&
-			(strings.HasPrefix(inside, name) || strings.HasPrefix(inside, "#"+name))
-	})
-}
-
-// file tells whether a file is a hidden one by another name.
-func (h hiddenFiles) file(info os.FileInfo) bool {
-	if slices.ContainsFunc(h.infos, func(hidden os.FileInfo) bool { return os.SameFile(hidden, info) }) {
-		return true
-	}
-	// A number is given to another file when nothing is left of the one that had it.
-	return slices.ContainsFunc(h.before, func(hidden os.FileInfo) bool {
-		return os.SameFile(hidden, info) && hidden.ModTime().Equal(info.ModTime()) && hidden.Size() == info.Size()
-	})
 }
 
 // snapshotter takes a snapshot.
@@ -276,6 +231,7 @@ func (t *snapshotter) entry(entry fs.DirEntry, from, relative string) error {
 	case !entry.IsDir():
 		return nil // pipes, sockets, devices
 	case isEnvironment(from):
+		t.Hidden = append(t.Hidden, installerLock(from))
 		return t.live(from)
 	case isDataPool(relative), !strings.ContainsRune(relative, filepath.Separator) && isLarge(from):
 		return t.pool(from)
@@ -296,6 +252,10 @@ func (t *snapshotter) entry(entry fs.DirEntry, from, relative string) error {
 // isEnvironment tells whether a folder is a virtual environment: large, and not
 // changed in place.
 func isEnvironment(dir string) bool { return isFile(filepath.Join(dir, "pyvenv.cfg")) }
+
+// installerLock is the file that uv locks while it installs into an environment. No
+// execution may hold it.
+func installerLock(environment string) string { return filepath.Join(environment, ".lock") }
 
 // isDataPool tells whether DataPool finds a folder: it counts as it is when an
 // execution starts.
@@ -410,6 +370,7 @@ func (w *Workspace) HiddenPaths() []string {
 				return fs.SkipDir
 			}
 		case environment:
+			hidden = append(hidden, installerLock(path))
 			return fs.SkipDir
 		}
 		return nil

@@ -98,7 +98,7 @@ func owner(info os.FileInfo) (uid, gid int, ok bool) {
 
 func giveOwner(path string, info os.FileInfo) error {
 	if uid, gid, ok := owner(info); ok {
-		return os.Lchown(path, uid, gid) //nolint:gosec // a folder that this program has just made
+		return os.Lchown(path, uid, gid)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func giveOwner(path string, info os.FileInfo) error {
 // names is how many names a file has.
 func names(info os.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(stat.Nlink) //nolint:unconvert // the types differ between processors
+		return int(stat.Nlink)
 	}
 	return 1
 }

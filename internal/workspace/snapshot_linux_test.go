@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -91,8 +92,20 @@ func TestSnapshotLeavesSecretsOut(t *testing.T) {
 	if got := shown(t, s); !slices.Equal(got, want) {
 		t.Errorf("the snapshot shows\n%q, want\n%q", got, want)
 	}
-	if want := []string{filepath.Join(dir, ".venv")}; !slices.Equal(s.Live, want) {
-		t.Errorf("shown as they are: %q, want %q", s.Live, want)
+	if want := []string{filepath.Join(dir, ".venv")}; !slices.Equal(s.Live, want) || !slices.Equal(s.Hidden, []string{filepath.Join(dir, ".venv", ".lock")}) {
+		t.Errorf("shown as they are: %q but for %q, want %q but for its lock", s.Live, s.Hidden, want)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	linked, err := workspace.Open(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = take(t, linked, workspace.SnapshotOptions{Hidden: []string{filepath.Join(dir, ".env"), filepath.Join(dir, "conf", "token")}})
+	if got := shown(t, s); !slices.Equal(got, want) {
+		t.Errorf("the snapshot of a link to the workspace shows\n%q, want\n%q", got, want)
 	}
 }
 
@@ -138,7 +151,7 @@ func TestSnapshotOfLargeFolder(t *testing.T) {
 	w := placeFiles(t, map[string]string{"large/.env": "secret", "large/deep/.netrc": "secret", "large/key": "secret"})
 	block := bytes.Repeat([]byte("x"), 1<<20)
 	for i := range 70 {
-		put(t, filepath.Join(w.Dir, "large", fmt.Sprint(i)), string(block))
+		put(t, filepath.Join(w.Dir, "large", strconv.Itoa(i)), string(block))
 	}
 	if err := os.Truncate(filepath.Join(w.Dir, "large", "0"), 100<<20); err != nil {
 		t.Fatal(err)
@@ -189,7 +202,7 @@ func TestSnapshotOfManyFiles(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{"many/z/.env": "secret"})
 	for i := range 20_001 {
-		if err := os.Symlink("x", filepath.Join(w.Dir, "many", fmt.Sprint(i))); err != nil {
+		if err := os.Symlink("x", filepath.Join(w.Dir, "many", strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,7 +218,7 @@ func TestHiddenPaths(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{".env": "", "conf/.env": "", ".git/config": "", ".qhub/lock": "", ".venv/pyvenv.cfg": "", ".venv/.env": "", "data": ""})
 	var want []string
-	for _, name := range []string{".env", ".git", ".qhub", "conf/.env"} {
+	for _, name := range []string{".env", ".git", ".qhub", ".venv/.lock", "conf/.env"} {
 		want = append(want, filepath.Join(w.Dir, name))
 	}
 	if got := w.HiddenPaths(); !slices.Equal(got, want) {
@@ -292,7 +305,7 @@ func TestRevisions(t *testing.T) {
 func BenchmarkSnapshot(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 1000 {
-		path := filepath.Join(dir, "src", fmt.Sprint(i/50), fmt.Sprintf("%d.py", i))
+		path := filepath.Join(dir, "src", strconv.Itoa(i/50), fmt.Sprintf("%d.py", i))
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			b.Fatal(err)
 		}
