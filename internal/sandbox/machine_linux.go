@@ -272,7 +272,7 @@ var described = [layers]struct {
 	layerProc:       {name: "proc", held: "a /proc of its own", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
 	layerIPC:        {name: "ipc", held: "shared memory, semaphores and message queues of its own", exposes: "a service can leave shared memory to the next"},
 	layerLandlock:   {name: "landlock", held: "a second layer around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
-	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock", exposes: "more of the kernel is open to attack"},
+	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock, leases, priorities of others", exposes: "more of the kernel is open to attack"},
 	layerNetwork:    {name: "network", held: "a network of its own where a service is to have none", optional: true, exposes: "network none is held by the filter of system calls alone, loopback is not held"},
 	layerMemory:     {name: "memory limit", held: "for all processes of an execution together", exposes: "a service can take all memory: only each of its processes is bounded"},
 	layerCount:      {name: "process limit", held: "for all processes and threads of an execution together", exposes: "a service can start processes until the machine has no more, unless it has a user of its own"},
