@@ -4,6 +4,7 @@ package forkserver_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -272,8 +273,8 @@ func testFilesOfTheImport(t *testing.T, sb *process.Sandbox) {
 				t.Fatal(err)
 			}
 			state := r.Program().State()
-			if sb == nil && os.Geteuid() == 0 && !state.Warm {
-				t.Errorf("the service starts %+v; want warm", state)
+			if !state.Warm && (sb == nil && os.Geteuid() == 0 || !strings.Contains(state.Reason, "forks cannot have copies")) {
+				t.Errorf("the service starts %+v; want warm, or cold as forks cannot have copies", state)
 			}
 			want := do(t, cold(o), "x")
 			if want.value["seen"] == nil || want.stderr != "" {
@@ -288,6 +289,58 @@ func testFilesOfTheImport(t *testing.T, sb *process.Sandbox) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// restoring imports files below the folder of its argument, whose forks find it
+// empty: they have mounted something over it.
+const restoring = `
+import importlib.util, os, sys
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, os.path.join(sys.argv[1], name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+module, root = load("importedfiles"), sys.argv[2]
+os.environ["HOME"] = root + "/home"
+os.mkdir(root + "/before")
+files = module.ImportedFiles([root, "/proc/self/root" + root], True)
+os.makedirs(root + "/before/made/deep")
+open(root + "/before/made/file", "w").write("text")
+os.chmod(root + "/before/made", 0o550)
+os.chdir(root + "/before/made/deep")
+assert files.why_shared(os.fork) is None and files.is_needed() and len(files.roots) == 1
+for number in range(2):
+    pid = os.fork()
+    if pid == 0:
+        module.mount_over([root])
+        assert os.listdir(root) == []
+        files.restore()
+        with open("../file", "r+") as file:
+            print(number, sorted(os.listdir(root)), os.listdir("."), os.listdir(".."), file.read(), flush=True)
+            file.write(str(number))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+print("left", open(root + "/before/made/file").read())
+`
+
+// TestRestoreIntoPrivateFolders has forks that find their folders empty get the
+// files of an import.
+func TestRestoreIntoPrivateFolders(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs the right to mount")
+	}
+	o := service(t, nil, nil)
+	programs := filepath.Dir(o.Python.Launcher)
+	command := exec.CommandContext(t.Context(), o.Python.Interpreter, "-c", restoring, programs, t.TempDir())
+	out, err := command.CombinedOutput()
+	const want = "0 ['before', 'home'] [] ['deep', 'file'] text\n1 ['before', 'home'] [] ['deep', 'file'] text\nleft text\n"
+	got := strings.ReplaceAll(string(out), "['home', 'before']", "['before', 'home']")
+	got = strings.ReplaceAll(got, "['file', 'deep']", "['deep', 'file']")
+	if err != nil || got != want {
+		t.Errorf("forks find %q, %v; want %q", got, err, want)
 	}
 }
 

@@ -73,6 +73,8 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 			return nil, errors.Join(err, ours.Close(), theirs.Close())
 		}
 		z.importDir.place(env)
+	} else if folders, _ := z.scratch(); len(folders) > 0 && env["HOME"] == "" {
+		env["HOME"] = filepath.Join(folders[0], "home") // the zygote makes it
 	}
 	z.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), ZygoteFile)},

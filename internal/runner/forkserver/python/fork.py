@@ -75,8 +75,10 @@ def become(zygote, descriptors, user, ahead):
         separate(separation, user, orders)
     zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     zygote.random.renew()
-    if zygote.has_left:  # from here on the fork has folders that no other has
+    # From here on the fork has the folders that no other has.
+    if zygote.restores:
         zygote.files.restore()
+    if zygote.reopens:
         zygote.descriptors.renew()
     if ahead:
         zygote.ahead.copy()

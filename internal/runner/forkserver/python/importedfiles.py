@@ -31,10 +31,19 @@ class ImportedFiles:
                 if (status.st_dev, status.st_ino) not in seen:
                     seen.add((status.st_dev, status.st_ino))
                     self.roots.append((root, status.st_dev))
+        self.home = self.make_home()
         self.before = {}
         with contextlib.suppress(OSError):  # all of it counts as made by the import then
             self.before.update((path, signature(status)) for path, status in self.walk())
         self.entries, self.folder = [], None
+
+    def make_home(self):
+        """Makes the home of the import where it lies in the folders and is not there; None if it is not made."""
+        home = os.environ.get("HOME")
+        if not home or os.path.exists(home) or not any(home.startswith(root + "/") for root, _ in self.roots):
+            return None
+        os.mkdir(home, 0o700)
+        return home
 
     def walk(self):
         """All that lies below the folders, each folder before what is in it; no other mounts."""
@@ -55,6 +64,8 @@ class ImportedFiles:
         try:
             self.folder = self.keep_folder()
             self.keep(os.geteuid())
+            if self.home and not self.private:
+                self.home = os.rmdir(self.home) if not os.listdir(self.home) else None
         except Refused as reason:
             return str(reason)
         except OSError as error:
@@ -108,12 +119,16 @@ class ImportedFiles:
                 return make_file, path, file.read()
         raise Refused(f"leaves a socket, a pipe or a device ({path})")
 
+    def is_needed(self):
+        """Whether forks have something to restore. Most imports leave nothing."""
+        return bool(self.entries or self.folder or self.home)
+
     def restore(self):
-        """In a fork: makes the files again. Nothing was left by most imports."""
-        if not self.entries and not self.folder:
-            return
+        """In a fork: makes the files again."""
         if not self.private:
             mount_over([root for root, _ in self.roots])
+        if self.home:
+            os.makedirs(self.home, 0o700, exist_ok=True)
         for make, path, content, _ in self.entries:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             if make in (make_folder, make_file):

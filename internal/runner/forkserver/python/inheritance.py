@@ -29,6 +29,9 @@ NAMES = {
     "anon_inode:[pidfd": "a handle of a process",
     "/memfd:": "shared memory",
 }
+# Native threads that forks do without: jemalloc's gives memory back to the system. Its own preparations for a fork take
+# its locks, and a child then does that work in other threads.
+SPARE_THREADS = {"jemalloc_bg_thd"}
 MAX_TEXT = 120
 
 
@@ -214,8 +217,9 @@ def why_processes_break():
     if others:
         return f"leaves a thread running: {others[0]}"
     tasks = [task for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
-    if tasks:
-        return f"leaves a native thread running: {read(f'/proc/self/task/{tasks[0]}/comm').strip()}"
+    for name in (read(f"/proc/self/task/{task}/comm").strip() for task in tasks):
+        if name not in SPARE_THREADS:
+            return f"leaves a native thread running: {name}"
     children = read(f"/proc/self/task/{os.getpid()}/children").split()
     if children:
         return f"leaves a process: {read(f'/proc/{children[0]}/comm').strip()}"

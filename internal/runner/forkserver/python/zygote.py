@@ -90,15 +90,15 @@ class Zygote:
             self.handlers.stop()
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
+        gc.collect()  # closes what only garbage holds open
         refuse(inherited.why_shared({self.control.fileno()}) or self.files.why_shared(self.fork_process))
         self.descriptors = inherited.descriptors
-        self.has_left = bool(self.descriptors.files or self.files.entries or self.files.folder)
+        self.restores, self.reopens = self.files.is_needed(), bool(self.descriptors.files)
         self.finalizes = finalize
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
-        gc.collect()
         self.survivors, self.logging = self.exiting.survivors(), self.exiting.Handlers()
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
