@@ -276,6 +276,9 @@ func (b *builder) filesystem(list []*place) error {
 	for _, dir := range b.emptyFolders() {
 		add(shim.Step{Op: shim.OpMkdir, A: dir, N: 0o755})
 	}
+	if b.policy.Forks != "" {
+		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "var/tmp"})
+	}
 	for _, link := range slices.Sorted(maps.Keys(b.machine.system.links)) {
 		add(shim.Step{Op: shim.OpSymlink, A: b.machine.system.links[link], B: inRoot(link)})
 	}
@@ -313,11 +316,10 @@ func (b *builder) filesystem(list []*place) error {
 
 // emptyFolders are mount points, of a fork's own places among them.
 func (b *builder) emptyFolders() []string {
-	dirs := []string{"dev", "proc", "run", "var/tmp"}
 	if b.policy.Forks != "" {
-		dirs = append(dirs, inRoot(FolderAt), inRoot(emptyAt))
+		return []string{"dev", "proc", "run", "var", inRoot(FolderAt), inRoot(emptyAt)}
 	}
-	return dirs
+	return []string{"dev", "proc", "run", "var/tmp"}
 }
 
 // accounts shows the users of this sandbox in the place of those of the machine.
@@ -358,6 +360,9 @@ func (b *builder) show(pl *place, list []*place) error {
 		b.skeleton(pl, list)
 	case placeTemp:
 		b.temporary(at, "mode=1777")
+		if b.policy.Forks != "" {
+			break // the others are links to it: each mount costs a fork
+		}
 		// One limit for all three.
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
@@ -435,7 +440,11 @@ func (b *builder) devices() {
 	for _, name := range devices {
 		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
 	}
-	add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	if b.policy.Forks != "" {
+		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "dev/shm"})
+	} else {
+		add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	}
 	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
 	}

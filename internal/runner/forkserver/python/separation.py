@@ -13,7 +13,7 @@ import ctypes
 import os
 import socket
 
-MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 2, 4, 32, 4096
+MS_NOSUID, MS_NODEV, MS_REMOUNT = 2, 4, 32
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
 AT_FDCWD, AT_EMPTY_PATH, AT_NOFOLLOW = -100, 0x1000, 0x100
 CLONE_TREE, MOVE_FROM_EMPTY = 1, 4
@@ -73,14 +73,15 @@ class Separation:
         }
         self.folder = plan["folder"].encode()
         self.mounts = [(path.encode(), f"{options},{plan['temp']}".encode()) for path, options in plan["mounts"]]
-        self.binds = [path.encode() for path in plan["binds"]]
         self.rules = [(rule["path"], rule["access"]) for rule in plan["rules"] or ()]
         handled = plan["handled"] or []
         while handled and handled[-1] == 0:  # an old kernel knows no more than it is asked for
             handled.pop()
         self.handled = (ctypes.c_uint64 * len(handled))(*handled) if handled else None
         with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
-            self.capabilities = range(int(file.read()) + 1)
+            every = range(int(file.read()) + 1)
+        self.kept = [capability for capability in every if plan["capabilities"] >> capability & 1]
+        self.dropped = [capability for capability in every if capability not in self.kept]
         self.ruleset = -1
 
     def call(self, what, number, *arguments):
@@ -99,9 +100,8 @@ class Separation:
     def restrict_zygote(self):
         """Before the import: leaves the capabilities that forks need, and what takes no user namespace."""
         libc, kept = self.libc, self.plan["capabilities"]
-        for capability in self.capabilities:
-            if not kept >> capability & 1:
-                self.check("capabilities", libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
+        for capability in self.dropped:
+            self.check("capabilities", libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
         low, high = kept & 0xFFFFFFFF, kept >> 32
         sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
         self.call("capabilities", self.numbers["capset"], ctypes.byref(self.capability_header), ctypes.byref(sets))
@@ -120,12 +120,10 @@ class Separation:
             self.call("the user", self.numbers["setresuid"], user, user, user)
         for path, options in self.mounts:
             self.check(path, libc.mount(b"tmpfs", path, b"tmpfs", MS_NOSUID | MS_NODEV, options))
-        for path in self.binds:
-            self.check(path, libc.mount(self.mounts[0][0], path, None, MS_BIND, None))
         if plan["loopback"]:
             self.raise_loopback()
-        for capability in self.capabilities:
-            libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # that it is done is seen where it is asked for
+        for capability in self.kept:
+            self.check("capabilities", libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
         if self.handled is not None:
             self.ruleset = self.call(
                 "Landlock", CREATE_RULESET, ctypes.byref(self.handled), ctypes.sizeof(self.handled), 0
