@@ -166,8 +166,8 @@ type SeparationPlan struct {
 	Handled  []uint64 `json:"handled"`
 	Rules    []Rule   `json:"rules"`
 	Writable uint64   `json:"writable"`
-	// Filter is the filter of system calls that it ends up under, and
-	// ZygoteFilter that of the command, which has Capabilities.
+	// ZygoteFilter is the filter of system calls of the command, which has
+	// Capabilities, and Filter what a fork adds to that.
 	Filter       []byte `json:"filter"`
 	ZygoteFilter []byte `json:"zygote_filter"`
 	Capabilities uint64 `json:"capabilities"`
@@ -179,7 +179,7 @@ func (p SeparationPlan) Scratch() []string {
 	for _, mount := range p.Mounts {
 		folders = append(folders, mount[0])
 	}
-	return append(folders, p.Binds...)
+	return folders
 }
 
 // A Rule allows accesses below a path.
@@ -198,8 +198,8 @@ func (s *Separation) Plan() SeparationPlan {
 		Temp:     TempOptions(s.policy.Limits.Temp),
 		Folder:   FolderAt, Empty: emptyAt,
 		Users:        s.users != nil,
-		Filter:       m.filter(forkProfile(s.policy, Own{User: s.users != nil, IPC: true})),
-		ZygoteFilter: m.filter(zygoteProfile(s.policy)),
+		Filter:       m.filter(forkProfile),
+		ZygoteFilter: m.filter(m.zygoteProfile(s.policy)),
 		Capabilities: s.capabilities(),
 	}
 	if !m.root {

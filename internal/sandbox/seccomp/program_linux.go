@@ -94,6 +94,9 @@ type span struct {
 
 func rangesOf(calls []Call, a Arch, p Profile) []span {
 	unknown := []clause{otherwise(Unknown)}
+	if p.Fork {
+		unknown = []clause{otherwise(Allow)}
+	}
 	spans := []span{{0, unknown}}
 	add := func(from int, rule []clause) {
 		last := &spans[len(spans)-1]
@@ -118,6 +121,9 @@ func rangesOf(calls []Call, a Arch, p Profile) []span {
 
 // rule is what a call comes to for a profile.
 func (c Call) rule(p Profile) []clause {
+	if zygotes := c.Verdict == "zygote" || c.Verdict == "zygote-args"; p.Fork && !zygotes {
+		return []clause{otherwise(Allow)}
+	}
 	switch c.Verdict {
 	case "allow":
 		return []clause{otherwise(Allow)}

@@ -131,6 +131,31 @@ func TestFilterIsTheTableAtRandom(t *testing.T) {
 	})
 }
 
+// TestForkAddsUp puts the filter of a fork upon that of its zygote: together they
+// refuse what the table refuses to executions, and nothing else.
+func TestForkAddsUp(t *testing.T) {
+	for _, arch := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
+		fork := build(t, arch, seccomp.Profile{Fork: true})
+		for _, want := range profiles() {
+			if want.Zygote {
+				continue
+			}
+			zygotes := want
+			zygotes.Zygote = true
+			zygote, decide := build(t, arch, zygotes), decider(t, arch, want)
+			for number := range uint32(600) {
+				for _, arg := range []uint64{0, 1, unix.CLONE_NEWNS, unix.CLONE_NEWUSER, unix.CLONE_FILES, ^uint64(0)} {
+					args := [6]uint64{arg, arg, arg, arg, arg, arg}
+					one, other := zygote.run(t, arch.Audit(), number, args), fork.run(t, arch.Audit(), number, args)
+					if got := one == seccomp.Allow && other == seccomp.Allow; got != (decide(number, args) == seccomp.Allow) {
+						t.Fatalf("call %d with %#x and %+v: the zygote's filter says %#x, the fork's %#x, the table %#x", number, arg, want, one, other, decide(number, args))
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestOtherEntries are the entries for other architectures: another word for
 // the architecture, and the numbers of x32.
 func TestOtherEntries(t *testing.T) {
