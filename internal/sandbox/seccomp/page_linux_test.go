@@ -3,6 +3,7 @@ package seccomp_test
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func table(t *testing.T, group string) string {
 		numbers := [2]string{}
 		for a := range numbers {
 			if numbers[a] = "–"; c.Numbers[a] != seccomp.Absent {
-				numbers[a] = fmt.Sprint(c.Numbers[a])
+				numbers[a] = strconv.Itoa(c.Numbers[a])
 			}
 		}
 		verdict, ok := verdicts[c.Verdict]

@@ -2,7 +2,6 @@ package seccomp_test
 
 import (
 	"encoding/binary"
-	"fmt"
 	"testing"
 
 	"golang.org/x/net/bpf"
@@ -78,7 +77,7 @@ func TestFilterIsTheTable(t *testing.T) {
 			check := func(number uint32, args [6]uint64) {
 				want := decide(number, args)
 				if got := filter.run(t, arch.Audit(), number, args); got != want {
-					t.Fatal(fmt.Sprintf("%s (%d) with %x and %+v: the filter says %#x, the table %#x", byNumber[number], number, args, profile, got, want))
+					t.Fatalf("%s (%d) with %x and %+v: the filter says %#x, the table %#x", byNumber[number], number, args, profile, got, want)
 				}
 			}
 			for number := range uint32(600) {
