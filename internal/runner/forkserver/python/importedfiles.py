@@ -187,5 +187,5 @@ def mount_over(folders):
     call(libc.unshare, CLONE_NEWNS)
     call(libc.mount, None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None)
     for folder in folders:
-        mode = stat.S_IMODE(os.stat(folder).st_mode)
-        call(libc.mount, b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(MS_NOSUID | MS_NODEV), b"mode=%o" % mode)
+        flags, mode = ctypes.c_ulong(MS_NOSUID | MS_NODEV), stat.S_IMODE(os.stat(folder).st_mode)
+        call(libc.mount, b"tmpfs", os.fsencode(folder), b"tmpfs", flags, b"mode=%o" % mode)

@@ -77,7 +77,7 @@ class Descriptors:
             return f"the file {short(target)} for writing"
         if locked:
             return f"the locked file {short(target)}"
-        if status.st_dev == self.procfs or not same_file(target, status) or kind == stat.S_IFDIR and offset:
+        if status.st_dev == self.procfs or not same_file(target, status) or (kind == stat.S_IFDIR and offset):
             return short(target)
         with contextlib.suppress(OSError):
             same = f"/proc/self/fd/{number}"

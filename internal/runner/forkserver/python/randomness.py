@@ -164,7 +164,7 @@ class NumpyGenerators:
         return bool(self.sequences or self.generators)
 
     def sort(self, found):
-        """Finds those among generators whose state was set since: to that of another one, or to one of the service's."""
+        """Finds those whose state was set since: to that of another one, or to one of the service's."""
         own, changed = {}, []
         for generator in found:
             constant = constant_of(generator)
