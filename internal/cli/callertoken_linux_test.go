@@ -17,7 +17,7 @@ func TestTokenFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"serve", dir, "--port", "0", "--auth=@" + open}, {"executions", "list", "--token", "@" + open}, {"serve", dir, "--port", "0", "--master-key", "@" + open},
+		{"serve", dir, "--port", "0", "--auth=@" + open}, {"executions", "list", "--token", "@" + open}, {"serve", dir, "--port", "0", "--python", sdkPython(t), "--master-key", "@" + open},
 	} {
 		out, errs, code := call(t, args...)
 		if code == 0 || !strings.Contains(errs, "chmod 600 "+open) || strings.Contains(out+errs, "long-enough") {
