@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/privatefile"
@@ -38,7 +39,8 @@ func (o *serveOptions) givenToken() (t callerToken, err error) {
 	case strings.HasPrefix(o.auth, "@"):
 		text, err = readToken(o.auth[1:])
 	case variable && name != "":
-		text = []byte(os.Getenv(name))
+		value, _ := environ.LookupSecret(name)
+		text = []byte(value)
 		err = os.Unsetenv(name)
 	default:
 		return t, usagef("--auth takes @FILE or env:VAR, not the token itself, which every user of this machine could read")

@@ -144,6 +144,9 @@ func (o *serveOptions) check() error {
 	case o.auth == "" && !loopback(o.host):
 		return usagef("--host %s lets others call the service; give --auth too, so that they need a token", o.host)
 	}
+	if variable, ok := strings.CutPrefix(o.auth, "env:"); ok {
+		environ.MarkSecret(variable) // before the first program is started
+	}
 	if err := o.checkMetrics(); err != nil {
 		return err
 	}
