@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/lmittmann/tint"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -93,8 +96,10 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if err != nil {
 		return err
 	}
+	limiter := httpserver.NewLimiter(httpserver.Limits{Total: descriptors.Connections()}, s.log)
+	listener = limiter.Listener(listener)
 	defer func() { _ = listener.Close() }()
-	if s.metricsServer, err = o.measure(ctx); err != nil {
+	if s.metricsServer, err = o.measure(ctx, limiter); err != nil {
 		return err
 	}
 	defer s.metricsServer.close()
@@ -199,7 +204,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	s.wrappedBy = s.keyring.Version()
 	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
 	s.engine, err = engine.Open(ctx, engine.Config{
-		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
+		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.workers(), Retention: keepFor,
 		Observer: s.metricsServer.observer(),
 	})
 	if err != nil {
@@ -207,6 +212,16 @@ func (s *serving) openEngine(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error { return s.closeEngine(ctx) })
 	return nil
+}
+
+// workers is how many executions run at once: no more than there are descriptors
+// for.
+func (s *serving) workers() int {
+	wanted, most := cmp.Or(s.options.concurrency, engine.DefaultWorkers()), descriptors.Executions()
+	if wanted > most {
+		s.log.Warn("fewer executions run at once than could: raise the limit of open files (ulimit -n)", "wanted", wanted, "run", most)
+	}
+	return min(wanted, most)
 }
 
 const databaseName = "executions.db"
@@ -312,15 +327,19 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 // says so where there is no process to be forked.
 func (s *serving) runner(opened *service, spares int) (r runner.Runner, program *forkserver.Program, whyNot string) {
 	sb := opened.sandbox
+	cold := &process.Runner{
+		Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Dir{}), Sandbox: sb,
+	}
+	if _, whyNot = opened.forkable(); whyNot == "" && !descriptors.Warm() {
+		return cold, nil, "there are too few file descriptors to keep a process ready: raise their limit (ulimit -n)"
+	}
 	if sb.Confines() {
 		err := s.machine.RequireForks()
 		if err != nil {
 			s.log.Debug("forks are less confined than processes with a sandbox each", "because", err)
 		}
 		if err != nil && s.options.requireSandbox {
-			return &process.Runner{
-				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Dir{}), Sandbox: sb,
-			}, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
+			return cold, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
 		}
 	}
 	_, whyNot = opened.forkable()

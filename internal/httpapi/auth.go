@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
@@ -16,7 +17,8 @@ import (
 type Authenticator interface {
 	// Authenticate reports whether the caller of a request is known.
 	Authenticate(r *http.Request) bool
-	// Challenge says in a WWW-Authenticate header how to become known.
+	// Challenge says in a WWW-Authenticate header how to become known. It is
+	// empty where callers need no token.
 	Challenge() string
 }
 
@@ -73,6 +75,9 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", a.Auth.Challenge())
 			a.writeError(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
 		default:
+			if a.Auth.Challenge() != "" { // else any token is as good as none
+				httpserver.Trust(r.Context())
+			}
 			next.ServeHTTP(w, r)
 		}
 	})

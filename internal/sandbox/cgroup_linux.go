@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // A group is the cgroups of one execution, one in each hierarchy. Groups are
@@ -325,7 +327,9 @@ func (g *group) empty() bool {
 // kill ends all processes in the group, where the kernel can.
 func (g *group) kill() {
 	if g.dir2 != nil {
-		_ = os.WriteFile(filepath.Join(g.h.v2, g.name, "cgroup.kill"), []byte("1"), 0)
+		_ = descriptors.RetryBriefly(func() error {
+			return os.WriteFile(filepath.Join(g.h.v2, g.name, "cgroup.kill"), []byte("1"), 0)
+		})
 	}
 }
 

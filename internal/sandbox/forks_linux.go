@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // A Group bounds one execution that a command in a sandbox forks, and finds all
@@ -121,7 +123,11 @@ func (g *group) end() bool {
 }
 
 func membersOf(list string) []int {
-	text, err := os.ReadFile(list)
+	var text []byte
+	err := descriptors.RetryBriefly(func() (err error) { // a member that is not seen lives on
+		text, err = os.ReadFile(list)
+		return err
+	})
 	if err != nil {
 		return nil
 	}

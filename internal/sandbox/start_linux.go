@@ -81,7 +81,17 @@ func (e *stepError) Error() string {
 	return fmt.Sprintf("%s: %s: %v", described[e.layer].name, on, e.errno)
 }
 
-func (e *stepError) Unwrap() error { return e.errno }
+func (e *stepError) Unwrap() error {
+	if e.errno == unix.EMFILE {
+		return errOwnFiles
+	}
+	return e.errno
+}
+
+// errOwnFiles is EMFILE of a process in a sandbox, whose limit of open files is
+// its own: it does not mean that this program has no descriptors left, and does
+// not go away.
+var errOwnFiles = errors.New("the limit of open files is too low to start it")
 
 // Start runs the command of cmd in a sandbox. Of cmd it takes path, arguments,
 // environment, folder and standard streams; cmd must not have been started,
@@ -155,6 +165,8 @@ func failureOf(b *builder, report shim.Report, err error) error {
 		return fmt.Errorf("its sandbox ended before it began: %w", err)
 	case report.Kind != shim.Failed:
 		return nil
+	case report.Step == shim.NotStarted && unix.Errno(report.Errno) == unix.EMFILE:
+		return errOwnFiles
 	case report.Step == shim.NotStarted:
 		return unix.Errno(report.Errno)
 	}

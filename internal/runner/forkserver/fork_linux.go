@@ -233,13 +233,13 @@ func (e *execution) sendLength(n int) error {
 	defer closeAll(trees)
 	var rights []byte
 	if len(trees) > 0 {
-		rights = unix.UnixRights(descriptors(trees)...)
+		rights = unix.UnixRights(numbersOf(trees)...)
 	}
 	_, _, err = e.fork.orders.WriteMsgUnix(header, rights, nil)
 	return err
 }
 
-func descriptors(files []*os.File) []int {
+func numbersOf(files []*os.File) []int {
 	list := make([]int, len(files))
 	for i, file := range files {
 		list[i] = int(file.Fd())

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
@@ -271,6 +272,7 @@ func (p *Program) made(z *zygote, err error) {
 	switch {
 	case errors.As(err, &cold):
 		p.cold = cold.reason
+	case descriptors.Exhausted(err): // which says nothing of the service
 	case err != nil:
 		p.failed(err.Error())
 	default:

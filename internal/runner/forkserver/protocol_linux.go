@@ -111,7 +111,7 @@ type origin struct {
 // receiveFrom reads a message.
 func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err error) {
 	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxFiles))
-	n, size, _, _, err := conn.ReadMsgUnix(buffer, control)
+	n, size, flags, _, err := conn.ReadMsgUnix(buffer, control)
 	if err == nil && n == 0 {
 		err = errGone
 	}
@@ -131,6 +131,9 @@ func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err err
 				from.files = append(from.files, os.NewFile(uintptr(fd), "place"))
 			}
 		}
+	}
+	if flags&unix.MSG_CTRUNC != 0 { // there is room for all that is sent
+		return n, from, fmt.Errorf("the descriptors that a zygote sends are lost: %w", unix.EMFILE)
 	}
 	if from.pid < 2 {
 		return n, from, errors.New("a zygote is out of sight")

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
@@ -84,7 +85,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
 		err = errors.Join(err, ours.Close(), z.importDir.remove())
-		if z.sb != nil {
+		if z.sb != nil && !descriptors.Exhausted(err) {
 			// It is not tried without: what cannot be sandboxed starts cold.
 			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
 		}
@@ -124,6 +125,8 @@ func (z *zygote) load(o Options) error {
 	}
 	first, err := z.answer()
 	switch {
+	case descriptors.Exhausted(err):
+		return err
 	case err != nil:
 		// By itself, or it was killed, such as where memory was short: it may
 		// go better the next time.
