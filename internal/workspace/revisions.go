@@ -29,6 +29,7 @@ type Revisions struct {
 	lock   *flock.Flock
 	last   int
 	hidden []os.FileInfo // in any of them
+	newest *Snapshot     // which may have been removed
 }
 
 // OpenRevisions makes a folder for the snapshots of one server in the data folder
@@ -82,11 +83,12 @@ func removeDead(parent, own string) error {
 // stays hidden.
 func (r *Revisions) Take(w *Workspace, o SnapshotOptions) (*Snapshot, error) {
 	r.last++
-	o.before = r.hidden
+	o.before, o.last = r.hidden, r.newest
 	s, err := w.TakeSnapshot(filepath.Join(r.dir, strconv.Itoa(r.last)), o)
 	if err != nil {
 		return nil, err
 	}
+	r.newest = s
 	for _, info := range s.hidden {
 		if !slices.ContainsFunc(r.hidden, func(known os.FileInfo) bool {
 			return os.SameFile(known, info) && known.ModTime().Equal(info.ModTime())

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -19,6 +20,9 @@ const (
 	// maxFolder bounds the names in a folder at the top of the workspace that a
 	// snapshot has a copy of: a larger one is shown as it is on the disk.
 	maxFolder = 20_000
+	// clockTick is longer than two changes of a file may have the same time: one
+	// that is younger may change again and look the same.
+	clockTick = 100 * time.Millisecond
 	// maxShared bounds the files that a snapshot has mounted because they cannot
 	// be shared otherwise.
 	maxShared = 100
@@ -37,6 +41,7 @@ type Snapshot struct {
 
 	workspace string
 	hidden    []os.FileInfo
+	copied    map[string]os.FileInfo // what files were copied from, by the relative names of the copies
 }
 
 // SnapshotOptions say what a snapshot holds.
@@ -49,8 +54,10 @@ type SnapshotOptions struct {
 	// MountPoints are folders in the workspace that stay empty.
 	MountPoints []string
 
-	// before are files that were hidden in former snapshots.
+	// before are files that were hidden in former snapshots, and last is the last
+	// one of those, or nil.
 	before []os.FileInfo
+	last   *Snapshot
 }
 
 // TakeSnapshot copies the workspace into the new folder dir. It leaves out names
@@ -59,9 +66,9 @@ type SnapshotOptions struct {
 // blocks of files it does; else large files are hard links once 64 MiB of them
 // have been copied, and show what is written into them later.
 func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, error) {
-	s := &Snapshot{Dir: dir, workspace: w.Dir}
+	s := &Snapshot{Dir: dir, workspace: w.Dir, copied: map[string]os.FileInfo{}}
 	t := &snapshotter{
-		Snapshot: s, hidden: newHiddenFiles(w.Dir, o.Hidden, o.before), small: copyLimit, large: copyLimit, clones: true,
+		Snapshot: s, last: o.last, hidden: newHiddenFiles(w.Dir, o.Hidden, o.before), small: copyLimit, large: copyLimit, clones: true,
 	}
 	err := t.take(w, o)
 	if err != nil {
@@ -111,6 +118,7 @@ func relativeTo(dir, path string) (string, bool) {
 type snapshotter struct {
 	*Snapshot
 
+	last         *Snapshot
 	hidden       hiddenFiles
 	small, large int64       // how much may still be copied
 	shared       int         // how many files are mounted
@@ -267,6 +275,19 @@ func isDataPool(relative string) bool {
 	return false
 }
 
+// copyChanged copies a file, unless the last snapshot has a copy of what it is now:
+// making a name takes less than making a file.
+func (t *snapshotter) copyChanged(from, to string, info os.FileInfo) error {
+	name := strings.TrimPrefix(to, t.Dir)
+	if time.Since(info.ModTime()) > clockTick {
+		t.copied[name] = info
+	}
+	if t.last != nil && unchanged(t.last.copied[name], info) && os.Link(t.last.Dir+name, to) == nil {
+		return nil
+	}
+	return t.copy(from, to, false)
+}
+
 // isLarge tells whether a folder holds more than maxFolder names.
 func isLarge(dir string) bool {
 	names := 0
@@ -304,7 +325,7 @@ func (t *snapshotter) file(from, to string) error {
 	}
 	if info.Size() <= *budget {
 		*budget -= info.Size()
-		return t.copy(from, to, false)
+		return t.copyChanged(from, to, info)
 	}
 	if t.clones {
 		if err := t.copy(from, to, true); err == nil || gone(err) {

@@ -2,6 +2,7 @@ package workspace_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -301,6 +302,43 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
+// TestRevisionsShareCopies changes one of two files between two snapshots, in
+// place and within the resolution of clocks, and removes the first one before the
+// third.
+func TestRevisionsShareCopies(t *testing.T) {
+	t.Parallel()
+	w := placeFiles(t, map[string]string{"same": "same", "changed": "one"})
+	r, err := workspace.OpenRevisions(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	// Old enough that its copies are shared.
+	if err := os.Chtimes(filepath.Join(w.Dir, "same"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var all []*workspace.Snapshot
+	for _, text := range []string{"one", "two", "six"} {
+		put(t, filepath.Join(w.Dir, "changed"), text)
+		s, err := r.Take(w, workspace.SnapshotOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+		if len(all) == 2 {
+			if err := errors.Join(all[0].Remove(), all[1].Remove()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		for name, want := range map[string]string{"same": "same", "changed": text} {
+			if got, err := os.ReadFile(filepath.Join(s.Dir, name)); err != nil || string(got) != want {
+				t.Errorf("%s in the snapshot: %q, %v, want %q", name, got, err, want)
+			}
+		}
+	}
+}
+
 // BenchmarkSnapshot takes snapshots of a workspace of 1,000 small files.
 func BenchmarkSnapshot(b *testing.B) {
 	dir := b.TempDir()
@@ -320,9 +358,27 @@ func BenchmarkSnapshot(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() { // none is removed: ext4 is slow to make files where it has just deleted others
-		if _, err := w.TakeSnapshot(filepath.Join(b.TempDir(), "snapshot"), workspace.SnapshotOptions{}); err != nil {
+	// None is removed: ext4 is slow to make files where it has just deleted others.
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := w.TakeSnapshot(filepath.Join(b.TempDir(), "snapshot"), workspace.SnapshotOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("reload", func(b *testing.B) {
+		r, err := workspace.OpenRevisions(b.Context(), b.TempDir())
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
+		defer func() { _ = r.Close() }()
+		if _, err := r.Take(w, workspace.SnapshotOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := r.Take(w, workspace.SnapshotOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -12,4 +12,6 @@ func (t *snapshotter) copy(string, string, bool) error { return errors.ErrUnsupp
 
 func giveOwner(string, os.FileInfo) error { return nil }
 
+func unchanged(os.FileInfo, os.FileInfo) bool { return false }
+
 func names(os.FileInfo) int { return 1 }
