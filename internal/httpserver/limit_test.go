@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long something may take that has to happen.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // limited is a server whose connections are bounded. A request for /hold is
 // answered when the test releases it, one for /trust is taken for one with a

@@ -180,7 +180,7 @@ func watched(t *testing.T, stdout io.Reader) map[int]int {
 func awaitEnd(t *testing.T, pid, handle int) {
 	t.Helper()
 	defer func() { _ = unix.Close(handle) }()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
 		switch {
 		case err == unix.EINTR:

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a step may take on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // PythonProbe is the folder of the probe in Python; its entrypoint is
 // src.program:run.
