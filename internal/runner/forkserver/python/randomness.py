@@ -66,11 +66,8 @@ class Watch:
         self._finder.stop()
         for owner, function, original in reversed(self._originals):
             setattr(owner, function, original)
-        self.python.group()
-        self.renewed = [self.python]
-        for generators in (self.numpy, self.torch, self.uuid):
-            if generators is not None and generators.find():
-                self.renewed.append(generators)
+        watched = (self.python, self.numpy, self.torch, self.uuid)
+        self.renewed = [generators for generators in watched if generators is not None and generators.find()]
 
     def renew(self):
         """In a fork: gives each generator another state."""
@@ -115,12 +112,13 @@ class PythonGenerators:
     def living(self):
         return [generator for reference in self.unseeded.values() if (generator := reference()) is not None]
 
-    def group(self):
-        """Notes which have the same state: they are to have the same one in each fork as well."""
+    def find(self):
+        """Notes which have the same state, as they are to have in each fork as well. False if there is none."""
         groups = {}
         for generator in self.living():
             groups.setdefault(random.Random.getstate(generator), []).append(weakref.ref(generator))
         self.groups = list(groups.values())
+        return bool(self.groups)
 
     def renew(self):
         for group in self.groups:
