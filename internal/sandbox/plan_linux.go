@@ -38,6 +38,7 @@ type builder struct {
 	program shim.Program
 	flags   uintptr // of clone
 	files   []*os.File
+	inTemp  []TempPlace
 }
 
 func (b *builder) add(l layer, s shim.Step) {
@@ -76,6 +77,7 @@ func (b *builder) build(g *group) error {
 		if err := b.filesystem(b.withFolders(list)); err != nil {
 			return err
 		}
+		b.inTemp = tempPlaces(list)
 	}
 	b.limits()
 	if !has(layerProcesses) {
@@ -118,6 +120,17 @@ func (b *builder) ownPlaces() {
 			}
 		}
 	}
+}
+
+// tempPlaces are what is mounted in /tmp.
+func tempPlaces(list []*place) []TempPlace {
+	var found []TempPlace
+	for _, pl := range list {
+		if pl.parent != nil && pl.parent.kind == placeTemp {
+			found = append(found, TempPlace{pl.path, pl.file})
+		}
+	}
+	return found
 }
 
 // withFolders adds the folders of executions that are forked where they have to

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,6 +65,7 @@ func (m *Machine) Home(outside string) string {
 type Separation struct {
 	machine *Machine
 	policy  Policy
+	inTemp  []TempPlace
 
 	mu    sync.Mutex
 	users *block // nil where all are one user
@@ -81,7 +83,7 @@ func (m *Machine) separate(p Policy) (*Separation, error) {
 	if s.users, err = m.ids.users.take(); err != nil {
 		return nil, err
 	}
-	s.users.used[0] = true // the command itself
+	s.users.used[0], s.users.used[blockSize-1] = true, true // the command itself, and a trial
 	return s, nil
 }
 
@@ -143,6 +145,42 @@ func (s *Separation) GiveUser(id uint32) {
 	}
 }
 
+// maxPrivate is how many files and folders Private looks at.
+const maxPrivate = 20_000
+
+// Private returns a file or folder at or below a path which only its owner may
+// read, so that executions with users of their own cannot; empty if it finds
+// none, or all are one user. What the policy hides does not count.
+func (s *Separation) Private(path string) string {
+	if s.users == nil {
+		return ""
+	}
+	var found string
+	looked := 0
+	_ = filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if looked++; err != nil || looked > maxPrivate {
+			return fs.SkipAll
+		}
+		if slices.Contains(s.policy.Hidden, path) {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		needed := fs.FileMode(0o004)
+		if entry.IsDir() {
+			needed = 0o005
+		}
+		info, err := entry.Info()
+		if err == nil && (info.Mode().IsRegular() || info.IsDir()) && info.Mode()&needed != needed {
+			found = path
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
+}
+
 // A SeparationPlan says what a fork does to separate, in this order.
 type SeparationPlan struct {
 	// Unshare are the namespaces it makes, Loopback whether it brings a
@@ -153,13 +191,17 @@ type SeparationPlan struct {
 	// and options.
 	Mounts [][2]string `json:"mounts"`
 	Temp   string      `json:"temp"`
+	// InTemp is what is mounted in /tmp already, and stays there.
+	InTemp []TempPlace `json:"in_temp"`
 	// Folder is where it mounts the folder of its execution: one that it is
 	// handed, or one in Folders, which Empty covers then.
 	Folder  string `json:"folder"`
 	Folders string `json:"folders"`
 	Empty   string `json:"empty"`
-	// Users says that it becomes a user of its own.
-	Users bool `json:"users"`
+	// Users says that it becomes a user of its own. Trial is one for a fork that
+	// only tries all of it.
+	Users bool   `json:"users"`
+	Trial uint32 `json:"trial"`
 	// Handled are what a Landlock ruleset forbids, of files, network and
 	// scopes, and Rules what it allows below paths; none without Landlock.
 	// Writable is what it allows below folders of the execution's own.
@@ -171,6 +213,12 @@ type SeparationPlan struct {
 	Filter       []byte `json:"filter"`
 	ZygoteFilter []byte `json:"zygote_filter"`
 	Capabilities uint64 `json:"capabilities"`
+}
+
+// A TempPlace is a folder or a file in /tmp that an execution is shown there.
+type TempPlace struct {
+	Path string `json:"path"`
+	File bool   `json:"file"`
 }
 
 // Scratch lists the folders that each fork has apart, and finds empty.
@@ -196,11 +244,15 @@ func (s *Separation) Plan() SeparationPlan {
 		Loopback: s.policy.Network == NetworkLoopback,
 		Mounts:   [][2]string{{"/tmp", "mode=1777"}, {TempAt, "mode=700"}, {HomeAt, "mode=700"}},
 		Temp:     TempOptions(s.policy.Limits.Temp),
+		InTemp:   s.inTemp,
 		Folder:   FolderAt, Empty: emptyAt,
 		Users:        s.users != nil,
 		Filter:       m.filter(forkProfile),
 		ZygoteFilter: m.filter(m.zygoteProfile(s.policy)),
 		Capabilities: s.capabilities(),
+	}
+	if s.users != nil {
+		p.Trial = s.users.first + blockSize - 1
 	}
 	if !m.root {
 		p.Folders = foldersAt

@@ -147,6 +147,9 @@ func (c *Process) start(p Policy) error {
 	if err := b.build(c.group); err != nil {
 		return err
 	}
+	if c.separation != nil {
+		c.separation.inTemp = b.inTemp
+	}
 	if err := c.launch(b); err != nil {
 		return err
 	}

@@ -410,5 +410,15 @@ func (t *snapshotter) like(path string, info os.FileInfo) error {
 	if err := giveOwner(path, info); err != nil {
 		return err
 	}
-	return os.Chmod(path, info.Mode().Perm()|0o700) // so that it can be removed
+	return os.Chmod(path, shownMode(info)|0o700) // so that it can be removed
+}
+
+// shownMode is the mode of a copy. Where executions may be users without a name in
+// it, all may read it: on the disk, a snapshot lies in a folder that is closed.
+func shownMode(info os.FileInfo) os.FileMode {
+	mode := info.Mode().Perm()
+	if os.Geteuid() == 0 {
+		mode |= mode>>3&0o050 | mode>>6&0o005
+	}
+	return mode
 }

@@ -63,7 +63,7 @@ func (t *snapshotter) content(source, target *os.File, size int64, cloneOnly boo
 	return err
 }
 
-// likeFile gives a copy the mode, the time and the owner of a file. The time tells
+// likeFile gives a copy the time, the owner and, for its owner, the mode of a file. The time tells
 // Python whether the bytecode beside a source is that of the source.
 func likeFile(target *os.File, info os.FileInfo) error {
 	if uid, gid, ok := owner(info); ok {
@@ -72,8 +72,8 @@ func likeFile(target *os.File, info os.FileInfo) error {
 		}
 	}
 	// Both only where they differ: a workspace has many files.
-	if now, err := target.Stat(); err != nil || now.Mode() != info.Mode().Perm() {
-		if err := target.Chmod(info.Mode().Perm()); err != nil {
+	if now, err := target.Stat(); err != nil || now.Mode() != shownMode(info) {
+		if err := target.Chmod(shownMode(info)); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,7 @@ def refuse(): raise OSError(errno.ENOENT, "")
 def connect(name):
     s = socket.socket(socket.AF_UNIX); s.connect(name)
 for place in (os.environ["TMPDIR"], os.environ["HOME"], "/tmp", "/dev/shm", "/var/tmp"):
-    out["list " + place] = str(os.listdir(place))
+    out["list " + place] = str("mine" in os.listdir(place))
     out["read in " + place] = attempt(read, place + "/mine")
 out["folders"] = attempt(os.listdir, "/run/executions")
 out["folder"] = str(sorted(os.listdir("/run/execution")))
@@ -179,7 +179,10 @@ out["everybody"] = attempt(os.kill, -1, 9)
 			"mount": "ENOENT", "namespace": "EPERM", "everybody": "EPERM|ESRCH|ok",
 		}
 		for _, place := range []string{sandbox.TempAt, sandbox.HomeAt, "/tmp", "/dev/shm", "/var/tmp"} {
-			want["list "+place], want["read in "+place] = "[]", "ENOENT"
+			want["list "+place], want["read in "+place] = "False", "ENOENT"
+		}
+		if os.Geteuid() == 0 { // those of its user are its own
+			want["priority"] = "ok"
 		}
 		for key, want := range want {
 			if value, _ := got.value[key].(string); !slices.Contains(strings.Split(want, "|"), value) {

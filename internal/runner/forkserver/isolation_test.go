@@ -42,7 +42,9 @@ func service(t testing.TB, variables map[string]string, sb *process.Sandbox) for
 	env := base()
 	maps.Copy(env, variables)
 	env["EXPECTED_FOLDER"] = dir
-	return forkserver.Options{Python: complete(t, runnertest.SDKPython(t)), Dir: dir, Environment: env, Sandbox: sb, Scratch: scratch(t)}
+	o := forkserver.Options{Dir: dir, Environment: env, Sandbox: sb, Scratch: scratch(t)}
+	borrow(t, &o)
+	return o
 }
 
 func cold(o forkserver.Options) runner.Runner {
@@ -184,7 +186,7 @@ func written(t testing.TB, program string, sb *process.Sandbox) forkserver.Optio
 	if err := os.MkdirAll(filepath.Join(o.Dir, "src"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(o.Dir, "src", "program.py"), []byte(program), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.Dir, "src", "program.py"), []byte(program), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return o

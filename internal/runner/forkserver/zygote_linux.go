@@ -92,6 +92,10 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		return nil, err
 	}
 	z.separation = z.process.Separation()
+	if err := z.readable(o); err != nil {
+		z.end()
+		return nil, err
+	}
 	release := context.AfterFunc(ctx, func() { z.process.Stop(os.Kill, 0) })
 	err = z.load(o)
 	if !release() && err == nil {
@@ -107,6 +111,30 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		z.addSpare()
 	}
 	return z, nil
+}
+
+// readable returns an error if something in the working folder, or in a data pool
+// that is shown with it, is for its owner alone: only an execution that starts cold
+// is shown files as its own. What was imported, the zygote looks at.
+func (z *zygote) readable(o Options) error {
+	if z.separation == nil {
+		return nil
+	}
+	var places []string
+	for _, shown := range z.sb.Policy.Shown {
+		if _, err := os.Stat(filepath.Join(shown.From, "pyvenv.cfg")); err != nil {
+			places = append(places, shown.From)
+		}
+	}
+	if len(places) == 0 {
+		places = []string{o.Dir}
+	}
+	for _, place := range places {
+		if path := z.separation.Private(place); path != "" {
+			return &coldError{fmt.Sprintf("forks run as users who may not read %s: let all read it (chmod -R a+rX)", path)}
+		}
+	}
+	return nil
 }
 
 // load has the zygote import the service.

@@ -12,10 +12,12 @@ import base64
 import ctypes
 import os
 import socket
+import sys
+import types
 
 MS_NOSUID, MS_NODEV, MS_REMOUNT = 2, 4, 32
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
-AT_FDCWD, AT_EMPTY_PATH, AT_NOFOLLOW = -100, 0x1000, 0x100
+AT_FDCWD, AT_EMPTY_PATH, AT_NOFOLLOW, AT_RECURSIVE = -100, 0x1000, 0x100, 0x8000
 CLONE_TREE, MOVE_FROM_EMPTY = 1, 4
 O_PATH = os.O_PATH | os.O_CLOEXEC
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 4, 24, 28, 38
@@ -73,6 +75,8 @@ class Separation:
         }
         self.folder = plan["folder"].encode()
         self.mounts = [(path.encode(), f"{options},{plan['temp']}".encode()) for path, options in plan["mounts"]]
+        self.in_temp = [place["path"].encode() for place in plan["in_temp"] or ()]
+        self.current = os.getcwd()
         self.rules = [(rule["path"], rule["access"]) for rule in plan["rules"] or ()]
         handled = plan["handled"] or []
         while handled and handled[-1] == 0:  # an old kernel knows no more than it is asked for
@@ -107,6 +111,38 @@ class Separation:
         self.call("capabilities", self.numbers["capset"], ctypes.byref(self.capability_header), ctypes.byref(sets))
         self.call("the filter", self.numbers["seccomp"], SET_MODE_FILTER, 0, ctypes.byref(self.zygote_filter))
 
+    def why_not(self, zygote):
+        """Has a fork try all of it, with what the import has left to forks. Says what is in the way; empty if nothing is."""
+        needed = [os.getcwd(), *imported()]
+        reader, writer = os.pipe()
+        pid = zygote.fork_process()
+        if pid == 0:
+            try:
+                self.try_all(zygote, needed)
+            except BaseException as error:
+                os.write(writer, f"forks cannot be kept apart: {error}".encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as file:
+            reason = file.read().decode()
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:  # the service has asked for its children not to be waited for
+            return reason
+        return reason
+
+    def try_all(self, zygote, needed):
+        self.ahead(self.plan["trial"])
+        if zygote.restores:
+            zygote.files.restore()
+        if zygote.reopens:
+            zygote.descriptors.renew()
+        for path in needed:
+            if not os.access(path, os.R_OK):
+                raise PermissionError(f"they run as users who may not read {path}: let all read it (chmod -R a+rX)")
+        self.enter({"temp": "", "writable": []}, None)
+
     # In a fork.
 
     def ahead(self, user):
@@ -118,8 +154,11 @@ class Separation:
             self.call("the groups", self.numbers["setgroups"], 0, 0)
             self.call("the group", self.numbers["setresgid"], user, user, user)
             self.call("the user", self.numbers["setresuid"], user, user, user)
+        shown = [self.call(path, OPEN_TREE, AT_FDCWD, path, CLONE_TREE | os.O_CLOEXEC | AT_RECURSIVE) for path in self.in_temp]
         for path, options in self.mounts:
             self.check(path, libc.mount(b"tmpfs", path, b"tmpfs", MS_NOSUID | MS_NODEV, options))
+        if shown:
+            self.show_in_temp(shown)
         if plan["loopback"]:
             self.raise_loopback()
         for capability in self.kept:
@@ -131,6 +170,18 @@ class Separation:
             for path, access in self.rules:
                 self.allow(path, access)
 
+    def show_in_temp(self, trees):
+        """Mounts in the new /tmp what was shown in the one below it."""
+        for tree, path, place in zip(trees, self.in_temp, self.plan["in_temp"], strict=True):
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            if place["file"]:
+                os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444))
+            else:
+                os.makedirs(path, 0o755, exist_ok=True)
+            self.call(path, MOVE_MOUNT, tree, b"", AT_FDCWD, path, MOVE_FROM_EMPTY)
+            os.close(tree)
+        os.chdir(self.current)
+
     def enter(self, folder, trees):
         """With an order: takes the execution's folder, and gives up what is not an execution's."""
         libc = self.libc
@@ -138,7 +189,8 @@ class Separation:
             for path, options in self.plan["mounts"]:
                 options = f"{options},{folder['temp']}".encode()
                 self.check(path, libc.mount(None, path.encode(), None, MS_REMOUNT | MS_NOSUID | MS_NODEV, options))
-        self.mount_folder(folder, trees)
+        if trees is not None:
+            self.mount_folder(folder, trees)
         if self.ruleset >= 0:
             for name in folder["writable"]:
                 self.allow(f"{self.plan['folder']}/{name}", self.plan["writable"])
@@ -190,6 +242,14 @@ class Separation:
         request = b"lo".ljust(16, b"\0") + UP_AND_RUNNING.to_bytes(2, "little") + bytes(22)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as anything:
             self.check("loopback", self.libc.ioctl(anything.fileno(), SIOCSIFFLAGS, request))
+
+
+def imported():
+    """The files of what was imported, as far as this process may read them."""
+    for module in list(sys.modules.values()):
+        path = vars(module).get("__file__") if type(module) is types.ModuleType else None
+        if isinstance(path, str) and module.__name__ != "__main__" and os.access(path, os.R_OK):
+            yield path
 
 
 def argument(value):

@@ -103,6 +103,9 @@ class Zygote:
         # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
         gc.freeze()
         self.learn()
+        reason = self.separation and self.separation.why_not(self)
+        if reason:
+            raise Cold(reason)
         self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4)}})
 
     def separate(self, plan):
