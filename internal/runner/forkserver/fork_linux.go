@@ -52,7 +52,7 @@ func (f *fork) await() error {
 	closeAll(from.files)
 	switch {
 	case err == nil && said[0] != 0:
-		return fmt.Errorf("a fork cannot be kept apart: %s", said[1:n])
+		return fmt.Errorf("%w: a fork cannot be kept apart: %s", errForkFailed, said[1:n])
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errForkFailed
 	case err != nil:

@@ -38,9 +38,8 @@ func attacked(t *testing.T, python process.Python) {
 	environment := filepath.Dir(filepath.Dir(python.Interpreter))
 	sb := confined()
 	sb.Policy.Hidden, sb.Policy.Readable = []string{data}, []string{environment}
-	sb.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
 	runnertest.Attack(t, runnertest.Target{
-		Machine: sb.Machine, SharedTmp: true, Hidden: hidden, Locked: []string{workspace, environment},
+		Machine: sb.Machine, Hidden: hidden, Locked: []string{workspace, environment},
 		Open: func(t *testing.T) runner.Runner {
 			return prepared(t, forkserver.Options{
 				Python: python, Dir: workspace, Environment: base(), Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),

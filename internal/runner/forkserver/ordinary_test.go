@@ -53,7 +53,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs tests again")
 	}
-	const uid = 4242 // which no machine has
+	const uid = 4242                                  // which no machine has
 	home, err := os.MkdirTemp("", "forkserver-user-") //nolint:usetesting // that one's folders are for root alone
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,7 @@ func Assaults() []Assault {
 		{"writing as fast as the disk", nil, pour, "ended by the output limit, without a time of grace beyond twice the limit"},
 		{"sockets that show others", []string{"syscalls"}, sockets, "refused: lists of sockets, packets, devices, the host of a virtual machine, cryptography of the kernel"},
 		{"messages to others", []string{"filesystem", "ipc"}, messages, "abstract sockets, shared memory, files in `/tmp` and `/dev/shm`: not found by others"},
+		{"places of others", []string{"filesystem", "ipc", "processes", "syscalls"}, trespass, "files, sockets, semaphores, queues and folders that have names: not there; nothing watched, changed or signalled; no keys"},
 	}
 }
 
@@ -81,13 +82,6 @@ func memoryBomb(t *testing.T, s *siege) {
 
 func diskFiller(t *testing.T, s *siege) {
 	const bound = 8 * mebi
-	if s.SharedTmp {
-		e := s.end(t, s.attack("litter", count(2*bound), limits(runner.Limits{Temp: bound})))
-		if e.Limit != runner.TempLimit {
-			t.Errorf("%+v", e.Outcome)
-		}
-		return
-	}
 	for place, answer := range s.answers(t, s.attack("disk", count(bound), limits(runner.Limits{Temp: bound}))) {
 		if answer != "ENOSPC" {
 			t.Errorf("%s: %s", place, answer)
@@ -327,11 +321,7 @@ func messages(t *testing.T, s *siege) {
 	if !s.held("landlock") {
 		but = append(but, "socket")
 	}
-	while := but
-	if s.SharedTmp {
-		while = append(while, "shm", "tmp")
-	}
-	refused(t, s.answers(t, s.attack("find", text(name))), while...)
+	refused(t, s.answers(t, s.attack("find", text(name))), but...)
 	run.Stop()
 	end(t, run)
 	refused(t, s.answers(t, s.attack("find", text(name))))

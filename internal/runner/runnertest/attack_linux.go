@@ -22,10 +22,6 @@ type Target struct {
 	// Hidden are files and folders that no execution may read, such as those
 	// of the platform; Locked are folders that none may change.
 	Hidden, Locked []string
-	// SharedTmp says that executions share /tmp and /dev/shm as long as
-	// one of them runs, as forks of one process do, and their temporary files
-	// are measured.
-	SharedTmp bool
 }
 
 // An Assault is one thing that a hostile service tries.

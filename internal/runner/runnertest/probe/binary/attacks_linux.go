@@ -46,6 +46,7 @@ var attacks = map[string]func(in input) answers{
 	"attack_descriptors": attackDescriptors, "attack_compute": attackCompute, "attack_stuff": attackStuff,
 	"attack_leases": attackLeases, "attack_schedule": attackSchedule, "attack_standing": attackStanding, "attack_reserve": attackReserve,
 	"attack_fallback": attackFallback, "attack_pour": attackPour, "attack_sockets": attackSockets,
+	"attack_settle": attackSettle, "attack_trespass": attackTrespass,
 }
 
 func attack(in input) (map[string]any, error) {

@@ -20,9 +20,10 @@ def run(
     models: Optional[DataPool] = None,
 ) -> dict:
     if action.startswith("attack_"):
-        from src import attacks, reach
+        from src import attacks, meeting, reach
 
-        return getattr(reach if hasattr(reach, action) else attacks, action)(text=text, number=number)
+        module = next(m for m in (meeting, reach, attacks) if hasattr(m, action))
+        return getattr(module, action)(text=text, number=number)
     return globals()["do_" + action](text=text, number=number, token=api_token, models=models)
 
 
