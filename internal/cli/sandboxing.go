@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -18,7 +20,8 @@ func (s *serving) openSandbox() error {
 	if s.options.noSandbox {
 		return nil
 	}
-	s.machine = sandbox.Detect(sandbox.Options{})
+	first, count, _ := s.options.users()
+	s.machine = sandbox.Detect(sandbox.Options{FirstID: first, IDs: count})
 	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
 	if s.options.requireSandbox {
 		if err := s.machine.Require(); err != nil {
@@ -30,6 +33,29 @@ func (s *serving) openSandbox() error {
 		}
 	}
 	return sandbox.Protect()
+}
+
+// users are the first of those that executions run as, and how many there are;
+// 0 for those by default.
+func (o *serveOptions) users() (first, count uint32, ok bool) {
+	if o.executionUsers == "" {
+		return 0, 0, true
+	}
+	from, to, found := strings.Cut(o.executionUsers, "-")
+	low, err1 := strconv.ParseUint(from, 10, 31)
+	high, err2 := strconv.ParseUint(to, 10, 31)
+	// The server takes some for executions that start cold, and as many for each
+	// process that is forked.
+	const lowest, fewest = 1000, 512
+	if !found || err1 != nil || err2 != nil || low < lowest || high < low+fewest-1 {
+		return 0, 0, false
+	}
+	return uint32(low), uint32(high - low + 1), true
+}
+
+func (o *serveOptions) usersAreRange() bool {
+	_, _, ok := o.users()
+	return ok
 }
 
 // confine says how the executions of a service are sandboxed, and its import

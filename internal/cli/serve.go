@@ -34,6 +34,8 @@ type serveOptions struct {
 	network     string
 	noReload    bool
 	importAge   time.Duration
+	// executionUsers are the numbers of users that no other program has.
+	executionUsers string
 	// requireSandbox refuses to serve where this machine cannot confine
 	// services; noSandbox does not confine them even where it can.
 	requireSandbox bool
@@ -65,7 +67,8 @@ Secrets that a request leaves out come from the environment, the file of
 Executions are confined by all that this machine gives (see ` + "`qhubctl doctor`" + `):
 they see the service, their own folders, data pools and the system's programs,
 and nothing else, and nothing of each other. With --require-sandbox a service is
-not served where something is missing, or starts cold where only forks lack it.
+not served where something is missing. Where only forks lack it, it starts cold.
+A server that is root runs each execution as another user.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
@@ -119,6 +122,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
 	flags.DurationVar(&o.importAge, "import-age", importAge, "import the service again when executions have shared its import for this time; 0: never")
+	flags.StringVar(&o.executionUsers, "execution-users", "", "the users that a server which is root runs executions as: `FIRST-LAST` (default 200000-265535)")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
@@ -134,6 +138,8 @@ func (o *serveOptions) check() error {
 		return usagef("--timeout is negative")
 	case o.importAge < 0:
 		return usagef("--import-age is negative")
+	case !o.usersAreRange():
+		return usagef("--execution-users is %q; it must be FIRST-LAST, at least 512 users from 1000 on", o.executionUsers)
 	case o.requireSandbox && o.noSandbox:
 		return usagef("--require-sandbox and --no-sandbox contradict each other")
 	case o.network != "" && workspace.CheckNetwork(o.network) != nil:

@@ -322,9 +322,9 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 }
 
 // runner runs the executions of the service, as forks of a process that is
-// ready where that can be. They are confined as in sandboxes of their own, or
-// start cold if they must be and this machine cannot keep forks apart: whyNot
-// says so where there is no process to be forked.
+// ready where that can be. Forks are kept apart as processes with a sandbox each
+// are. Where this machine cannot do that, they start cold: whyNot says so where
+// there is no process to be forked.
 func (s *serving) runner(opened *service, spares int) (r runner.Runner, program *forkserver.Program, whyNot string) {
 	sb := opened.sandbox
 	cold := &process.Runner{
@@ -334,12 +334,8 @@ func (s *serving) runner(opened *service, spares int) (r runner.Runner, program 
 		return cold, nil, "there are too few file descriptors to keep a process ready: raise their limit (ulimit -n)"
 	}
 	if sb.Confines() {
-		err := s.machine.RequireForks()
-		if err != nil {
-			s.log.Debug("forks are less confined than processes with a sandbox each", "because", err)
-		}
-		if err != nil && s.options.requireSandbox {
-			return cold, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
+		if err := s.machine.RequireForks(); err != nil {
+			return cold, nil, fmt.Sprintf("this machine does not keep forks apart: %v", err)
 		}
 	}
 	_, whyNot = opened.forkable()

@@ -13,7 +13,9 @@ import (
 // are named by absolute paths; where a path lies in another's folder, the
 // deeper one counts.
 type Policy struct {
-	// Writable are the folders in which the execution leaves its result.
+	// Writable are the folders in which the execution leaves its result. Where
+	// it runs as another user, they are given to that one, and so is all that
+	// lies in Inputs.
 	Writable []string
 	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string

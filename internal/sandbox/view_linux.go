@@ -418,9 +418,12 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 	if b.program.UID == 0 {
 		return 0, nil
 	}
-	if pl.kind == placeWritable || pl.kind == placeInput {
-		// Its own for good: on a mount that only shows it so, the execution
-		// could do more to a file than its owner allows.
+	// Its own for good: on a mount that only shows it so, the execution could do
+	// more to a file than its owner allows.
+	switch pl.kind {
+	case placeWritable:
+		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
+	case placeInput:
 		return 0, own(pl.path, b.program.UID)
 	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)

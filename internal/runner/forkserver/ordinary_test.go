@@ -87,7 +87,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=5m", "-test.run=^Test(ForksAre|NothingIsLeft|Neighbour).*$")
+	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=5m", "-test.run=^Test(ForksAre|NothingIsLeftIn|Neighbour|HostileImport).*$")
 	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", packagesVariable + "=" + packages}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	text, err := cmd.CombinedOutput()
