@@ -12,7 +12,6 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
-	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
@@ -66,7 +65,7 @@ var librariesEnvironment = sync.OnceValues(func() (string, error) {
 	return testenv.Venv("libraries", install...)
 })
 
-// TestOrdinaryLibraries imports libraries in the sandbox of a zygote, and
+// TestOrdinaryLibraries imports each library, and all of them in a sandbox, and
 // writes down how the services start.
 func TestOrdinaryLibraries(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -76,18 +75,24 @@ func TestOrdinaryLibraries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	each(t, func(t *testing.T, sb *process.Sandbox) {
-		var table strings.Builder
-		table.WriteString("| Library | Import | Starts |\n|---|---|---|\n")
-		for _, l := range libraries {
-			o := written(t, fmt.Sprintf("%s\ndef run(action: str) -> dict:\n    return {'used': %s}\n", l.text, l.use), sb)
-			o.Python.Interpreter = testenv.Program(dir, "python")
-			fmt.Fprintf(&table, "| %s | `%s` | %s |\n", strings.Replace(l.requirement, "==", " ", 1), l.text, starts(t, l, o))
-		}
-		if sb == nil {
-			testenv.DocumentPart(t, filepath.Join("..", "..", "..", "docs", "warm.md"), "libraries", table.String())
-		}
-	})
+	var table strings.Builder
+	table.WriteString("| Library | Import | Starts |\n|---|---|---|\n")
+	all := library{use: "1"}
+	for _, l := range libraries {
+		o := written(t, l.program(), nil)
+		o.Python.Interpreter = testenv.Program(dir, "python")
+		fmt.Fprintf(&table, "| %s | `%s` | %s |\n", strings.Replace(l.requirement, "==", " ", 1), l.text, starts(t, l, o))
+		all.text += l.text + "\n"
+	}
+	testenv.DocumentPart(t, filepath.Join("..", "..", "..", "docs", "warm.md"), "libraries", table.String())
+	o := written(t, all.program(), confined())
+	o.Python.Interpreter = testenv.Program(dir, "python")
+	starts(t, all, o)
+}
+
+// program is a service that imports a library and uses it.
+func (l library) program() string {
+	return fmt.Sprintf("%s\ndef run(action: str) -> dict:\n    return {'used': %s}\n", l.text, l.use)
 }
 
 // starts tells how a service starts, and has executions use what it imports.
