@@ -11,6 +11,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // TestHostile lets a service attack from forks what it attacks from processes
@@ -40,7 +41,9 @@ func attacked(t *testing.T, python process.Python) {
 	sb.Policy.Hidden, sb.Policy.Readable = []string{data}, []string{environment}
 	runnertest.Attack(t, runnertest.Target{
 		Machine: sb.Machine, Hidden: hidden, Locked: []string{workspace, environment},
-		Open: func(t *testing.T) runner.Runner {
+		Open: func(t *testing.T, network sandbox.Network) runner.Runner {
+			sb := &process.Sandbox{Machine: sb.Machine, Policy: sb.Policy}
+			sb.Policy.Network = network
 			return prepared(t, forkserver.Options{
 				Python: python, Dir: workspace, Environment: base(), Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
 			})

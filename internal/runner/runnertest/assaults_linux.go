@@ -19,7 +19,7 @@ const mebi = 1 << 20
 // Assaults are all of them. Numbers are as small as they can be to show that
 // something holds: what is stopped at 10,000 files needs no 100,000.
 func Assaults() []Assault {
-	return []Assault{
+	return append(neighbours(), []Assault{
 		{"fork bomb", []string{"process limit|processes"}, forkBomb, "ends FAILED, the problem names the limit; by the limit of each user, without the name"},
 		{"memory bomb", []string{"memory limit|privileges"}, memoryBomb, "ends FAILED, the problem names the limit; by the limit of each process, without the name"},
 		{"filling /tmp and home", []string{"filesystem"}, diskFiller, "no space: `/tmp`, `TMPDIR` and `HOME` are in memory, and bounded"},
@@ -54,7 +54,7 @@ func Assaults() []Assault {
 		{"sockets that show others", []string{"syscalls"}, sockets, "refused: lists of sockets, packets, devices, the host of a virtual machine, cryptography of the kernel"},
 		{"messages to others", []string{"filesystem", "ipc"}, messages, "abstract sockets, shared memory, files in `/tmp` and `/dev/shm`: not found by others"},
 		{"places of others", []string{"filesystem", "ipc", "processes", "syscalls"}, trespass, "files, sockets, semaphores, queues and folders that have names: not there; nothing watched, changed or signalled; no keys"},
-	}
+	}...)
 }
 
 func list(paths ...string) func(*runner.Job) {

@@ -15,8 +15,9 @@ import (
 
 // A Target is what [Attack] attacks.
 type Target struct {
-	// Open gives a runner of the probe, sandboxed.
-	Open func(t *testing.T) runner.Runner
+	// Open gives a runner of the probe, sandboxed, whose executions reach a
+	// network.
+	Open func(t *testing.T, network sandbox.Network) runner.Runner
 	// Machine is what its executions are confined by.
 	Machine *sandbox.Machine
 	// Hidden are files and folders that no execution may read, such as those
@@ -48,7 +49,19 @@ func (a Assault) HeldBy() string {
 // What this machine has no layer for is skipped, saying so.
 func Attack(t *testing.T, target Target) {
 	t.Helper()
-	for _, assault := range Assaults() {
+	target.attack(t, Assaults())
+}
+
+// AttackNeighbours is [Attack] where only executions beside each other are
+// attacked, for runners that differ from another one in little else.
+func AttackNeighbours(t *testing.T, target Target) {
+	t.Helper()
+	target.attack(t, neighbours())
+}
+
+func (target Target) attack(t *testing.T, assaults []Assault) {
+	t.Helper()
+	for _, assault := range assaults {
 		t.Run(assault.Name, func(t *testing.T) {
 			for _, need := range assault.Needs {
 				if !target.held(strings.Split(need, "|")...) {
@@ -56,7 +69,7 @@ func Attack(t *testing.T, target Target) {
 				}
 			}
 			mounts := mountsOf(t)
-			s := &siege{subject: subject{runner: target.Open(t), scratch: t.TempDir()}, Target: target}
+			s := &siege{subject: subject{runner: target.Open(t, sandbox.NetworkFull), scratch: t.TempDir()}, Target: target}
 			defer s.aftermath(t, mounts)
 			assault.run(t, s)
 		})

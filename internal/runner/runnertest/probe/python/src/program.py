@@ -20,9 +20,9 @@ def run(
     models: Optional[DataPool] = None,
 ) -> dict:
     if action.startswith("attack_"):
-        from src import attacks, meeting, reach
+        from src import attacks, meeting, neighbour, reach
 
-        module = next(m for m in (meeting, reach, attacks) if hasattr(m, action))
+        module = next(m for m in (meeting, neighbour, reach, attacks) if hasattr(m, action))
         return getattr(module, action)(text=text, number=number)
     return globals()["do_" + action](text=text, number=number, token=api_token, models=models)
 
