@@ -226,7 +226,7 @@ var secretVariables = []string{"SECRET_X", "QHUBCTL_TOKEN", "QHUBCTL_MASTER_KEY"
 func noting(t *testing.T, uv bool) (env []string, notes string) {
 	t.Helper()
 	notes, bin := t.TempDir(), t.TempDir()
-	path := strings.Join([]string{pythonFolder(t), os.Getenv("PATH")}, string(filepath.ListSeparator))
+	path := pythonFolder(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	programs := map[string]string{"python3": filepath.Join(pythonFolder(t), "python3")}
 	if uv {
 		programs["uv"] = filepath.Join(need(t, testenv.UV), "uv")

@@ -94,7 +94,7 @@ func TestServeShortOfDescriptors(t *testing.T) {
 				if err != nil {
 					t.Fatalf("connection %d could not be opened: %v", i, err)
 				}
-				defer func() { _ = held.Close() }()
+				t.Cleanup(func() { _ = held.Close() })
 				if i%2 == 0 { // half of them are being answered, and cannot make room
 					_, _ = fmt.Fprintf(held, "GET /%s?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n", long)
 				}

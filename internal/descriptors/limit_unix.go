@@ -11,7 +11,7 @@ import (
 // limit to the hard one when a program starts.
 func limit() int {
 	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > math.MaxInt32 {
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || l.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
 	return int(l.Cur)

@@ -22,9 +22,6 @@ const (
 	emptyAt   = "/run/empty"
 )
 
-// forkNamespaces are those that a fork makes for itself.
-const forkNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
-
 // forkCapabilities are what a zygote has in its user namespace, to make those
 // namespaces, mount in them, become another user, and give all of it up. With
 // CAP_KILL it ends what its forks leave.

@@ -51,8 +51,6 @@ func (d importDir) remove() error {
 // fork gets copies at the same paths. Private says that forks find these
 // folders empty, each its own, when they restore the files. Otherwise a fork
 // makes such folders, if the kernel lets it; if not, the service starts cold.
-//
-//nolint:unparam // no sandbox gives forks folders of their own yet
 func (z *zygote) scratch() (folders []string, private bool) {
 	if z.separation != nil {
 		return z.separation.Plan().Scratch(), true

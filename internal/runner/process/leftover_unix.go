@@ -3,6 +3,7 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -17,7 +18,7 @@ func readLeftover(pipe *os.File, buffer []byte) (n int, err error) {
 		return 0, err
 	}
 	controlled := raw.Control(func(fd uintptr) {
-		for n, err = unix.Read(int(fd), buffer); err == unix.EINTR; {
+		for n, err = unix.Read(int(fd), buffer); errors.Is(err, unix.EINTR); {
 			n, err = unix.Read(int(fd), buffer)
 		}
 	})

@@ -33,7 +33,7 @@ func TestOutputOfASlowMachineIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Repeat("a line\n", 9_000) // fits into the pipe
-	if _, err := io.WriteString(p.Stdout, text); err != nil {
+	if _, err := p.Stdout.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
 	sink := &slowSink{begun: make(chan struct{}, 1), release: make(chan struct{})}
