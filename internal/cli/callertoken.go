@@ -90,7 +90,7 @@ func (t *callerToken) keepIn(dir string) error {
 	return t.take(text)
 }
 
-// authenticator lets those call who have the token.
+// authenticator admits the callers that have the token.
 func (t *callerToken) authenticator() httpapi.Authenticator {
 	if t.value.Len() == 0 {
 		return httpapi.Anyone{}

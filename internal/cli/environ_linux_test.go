@@ -99,7 +99,7 @@ func TestServicesSeeNothingOfTheShell(t *testing.T) {
 // TestAnOrdinaryUsersServiceSeesNothingOfTheShell is the same where the service
 // has the rights of qhubctl and no more.
 func TestAnOrdinaryUsersServiceSeesNothingOfTheShell(t *testing.T) {
-	const uid = 4242                           // of nobody
+	const uid = 4242                           // no user has it
 	home, err := os.MkdirTemp("", "cli-user-") //nolint:usetesting // the test's own folders are for its user alone
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func noting(t *testing.T, uv bool) (env []string, notes string) {
 	for _, name := range []string{"go", "git", "cat"} {
 		program, err := exec.LookPath(name)
 		if err != nil {
-			continue // what is not there is not started
+			continue // a missing program is not started
 		}
 		programs[name] = program
 	}

@@ -191,7 +191,7 @@ func TestHiddenAsOrdinaryUser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs tests again")
 	}
-	const system, uid = "/usr/bin/python3", 4242 // nobody's
+	const system, uid = "/usr/bin/python3", 4242 // a user that owns nothing
 	if _, err := os.Stat(system); err != nil {
 		t.Skip("needs a Python of the system, which every user can run: ", err)
 	}
@@ -358,7 +358,7 @@ func (s *spied) untilOneRevision() {
 	})
 }
 
-// poolProgram tells what is in a data pool.
+// poolProgram returns the files in a data pool.
 const poolProgram = `
 import os
 from qhub.commons.datapool import DataPool
@@ -368,8 +368,8 @@ def run(words: DataPool) -> dict:
     return {"files": sorted(os.listdir(os.path.realpath(words.path))), "there": sorted(os.listdir("datapool/words"))}
 `
 
-// TestDataPoolAfterTheSnapshot gives an execution a data pool as it is when it
-// starts, also one that was made after the snapshot.
+// TestDataPoolAfterTheSnapshot gives an execution the data pool of the time at
+// which it starts, also one that was made after the snapshot.
 func TestDataPoolAfterTheSnapshot(t *testing.T) {
 	needLayers(t, "filesystem")
 	for _, start := range []string{"warm", "cold"} {

@@ -34,8 +34,8 @@ func (s *serving) secretFiles(opened *service) []string {
 }
 
 // hide has executions see neither secret files nor the folder of serve. Where they
-// have a root folder of their own they see a snapshot of the workspace, else the
-// workspace without what is hidden in it now.
+// have a private root folder they see a snapshot of the workspace, else the
+// workspace without the files that are hidden in it now.
 func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Policy) error {
 	secrets := s.secretFiles(opened)
 	policy.Hidden = append([]string{s.dir}, secrets...)
@@ -114,7 +114,7 @@ func (s *serving) guard() error {
 		if s.options.requireSandbox {
 			return fmt.Errorf("cannot tell executions from other callers: %w", err)
 		}
-		s.log.Debug("executions cannot be told from other callers", "because", err)
+		s.log.Debug("executions cannot be distinguished from other callers", "because", err)
 	}
 	if s.options.auth == "" && networks[s.options.network] == sandbox.NetworkFull {
 		s.streams.Warn("executions can call this server as you can; give --auth, so that callers need a token")

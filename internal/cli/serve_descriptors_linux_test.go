@@ -43,7 +43,7 @@ func startFrom(t *testing.T, client *http.Client, url, body string) string {
 }
 
 // endOf waits for the end of an execution. While the server has no descriptors it
-// may not be able to say what has become of it.
+// may not be able to report its state.
 func endOf(t *testing.T, client *http.Client, url, id string) (status, answer string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)

@@ -91,8 +91,8 @@ func Retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// RetryBriefly is [Retry] for at most ten seconds: for what has to happen for
-// other executions, but must not keep a server from ending.
+// RetryBriefly is [Retry] for at most ten seconds: for work that other
+// executions need, but that must not keep a server from ending.
 func RetryBriefly(f func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 )
 
 // exhaust takes all descriptors that this process may have, and gives them back
-// when it is told to, or when the test ends.
+// when giveBack is called, or when the test ends.
 func exhaust(t *testing.T) (giveBack func()) {
 	t.Helper()
 	var before syscall.Rlimit

@@ -40,7 +40,7 @@ func showHidden() {
 
 func TestHideLeavesNamesOnly(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux lets a process change what is shown as its environment")
+		t.Skip("only Linux lets a process change the environment that the system shows")
 	}
 	command := exec.CommandContext(t.Context(), "/proc/self/exe")
 	command.Env = []string{

@@ -18,7 +18,7 @@ const kept = "QHUBCTL_EXECUTION="
 // variables: Go copied them when it started.
 //
 // Call Hide before [github.com/qhubctl/qhubctl/internal/sandbox.Protect]: after
-// that an ordinary user's process cannot open the files of its own /proc folder
+// that an ordinary user's process cannot open the files in its /proc folder
 // that Hide needs. It fails where there is no /proc, and changes nothing then.
 func Hide() error {
 	start, err := blockStart()

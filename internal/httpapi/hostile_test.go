@@ -224,7 +224,7 @@ func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 		c := dial(t, s.address)
 		held = append(held, c)
 		send(t, c, request)
-		// It either waits for the rest, with what was sent in its memory, or answers.
+		// It either waits for the rest, with the sent part in its memory, or answers.
 		if s.tap.of(t, c).awaitRead(t, int64(len(request))) {
 			continue
 		}

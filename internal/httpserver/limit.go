@@ -38,7 +38,7 @@ type Limits struct {
 // to go, and one whose request is being answered never goes. Where there is no
 // such connection, the new one is answered with status 429 or 503, and closed.
 //
-// An IPv4 address counts by itself, an IPv6 address with all others of its /64:
+// An IPv4 address counts alone, an IPv6 address with all others of its /64:
 // a network of that size is what one machine is given.
 type Limiter struct {
 	limits Limits

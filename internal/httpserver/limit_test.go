@@ -286,7 +286,7 @@ func TestTotal(t *testing.T) {
 	close(s.release)
 }
 
-// One address never takes all, whatever the limits are.
+// One address never takes all, under any limits.
 func TestOneAddressLeavesHalf(t *testing.T) {
 	s := startLimited(t, Limits{Total: 6})
 	s.hold("127.0.0.1", 3)

@@ -19,7 +19,7 @@ func refusal(status int, title, detail string) string {
 		"Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", status, title, len(body), body)
 }
 
-// refuse answers a new connection, whatever it asks for, and closes it. The
+// refuse answers a new connection without reading it, and closes it. The
 // answer fits into the buffer of a new connection, so nothing is waited for.
 func refuse(c net.Conn, answer string) {
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))

@@ -17,7 +17,7 @@ type Guard struct {
 	sockets     sockets
 }
 
-// NewGuard is a guard of a machine on which executions have users of their own.
+// NewGuard is a guard of a machine on which executions have their own users.
 // It looks into the network namespace of the calling process. Close must be called.
 func NewGuard(isExecution func(uid uint32) bool) (*Guard, error) {
 	s, err := openSockets()

@@ -45,7 +45,7 @@ const (
 )
 
 // owner is the user of the socket whose own address is at, connected to the
-// address to; found is false where nobody holds it any more.
+// address to; found is false where no process holds it any more.
 func (s sockets) owner(at, to netip.AddrPort) (uid uint32, found bool) {
 	if s.diag != nil {
 		answer, err := s.diag.ask(unix.SOCK_DIAG_BY_FAMILY, diagRequest(at, to))

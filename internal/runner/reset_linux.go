@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The flags of what is new on the file systems that have them, of linux/fs.h: it is kept in extents, or beside its inode.
+// The flags of new files on the file systems that have them, of linux/fs.h: a file is kept in extents, or beside its inode.
 const layoutFlags = 0x80000 | 0x10000000
 
 // reset empties the folders, and reports whether all is then as it was when

@@ -250,7 +250,7 @@ func (g *group) computed() time.Duration {
 }
 
 // look reads a small file of the group, which stays open: opening one takes the
-// kernel longer than telling what is in it.
+// kernel longer than reading it.
 func (g *group) look(file string, buffer []byte) []byte {
 	fd, open := g.looks[file]
 	if !open {

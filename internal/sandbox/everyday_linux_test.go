@@ -73,7 +73,7 @@ if __name__ == "__main__":
 `
 
 // TestEverydayPrograms runs what services run, under the filter of an execution
-// with a sandbox of its own and that of forks in one.
+// with a separate sandbox and that of forks in one.
 func TestEverydayPrograms(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")

@@ -168,6 +168,6 @@ func (m *Machine) IsExecution(uid uint32) bool {
 // HasUsers tells whether executions run as users of their own.
 func (m *Machine) HasUsers() bool { return m != nil && m.has(layerUser) }
 
-// HasOwnRoot tells whether executions have a root folder of their own, in which
+// HasOwnRoot tells whether executions have a private root folder, in which
 // something else can be shown at a path than lies there.
 func (m *Machine) HasOwnRoot() bool { return m != nil && m.has(layerFilesystem) }

@@ -114,7 +114,7 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 	b.add(layerLandlock, shim.Step{Op: shim.OpRestrict})
 }
 
-// allowAround allows a place but for what is hidden in it: rules can only
+// allowAround allows a place except its hidden files: rules can only
 // allow, so a folder with something hidden is allowed entry by entry.
 func (b *builder) allowAround(pl *place, list []*place, allow func(string, uint64, bool)) {
 	var walk func(path string, file bool)

@@ -256,7 +256,7 @@ func (m *Machine) Layers() []Layer {
 	return list
 }
 
-// described says of each layer what it is, and what is open without it.
+// described names each layer, its guarantee, and the exposure without it.
 var described = [layers]struct {
 	name, held, exposes string
 	optional            bool

@@ -104,8 +104,8 @@ func (b *builder) build(g *group) error {
 	return nil
 }
 
-// ownPlaces puts what executions have of their own where they find it in a root
-// folder of their own.
+// ownPlaces puts the private folders of executions where they find them in a
+// private root folder.
 func (b *builder) ownPlaces() {
 	p := &b.policy
 	switch {
@@ -122,7 +122,7 @@ func (b *builder) ownPlaces() {
 	}
 }
 
-// tempPlaces are what is mounted in /tmp.
+// tempPlaces are the mounts in /tmp.
 func tempPlaces(list []*place) []TempPlace {
 	var found []TempPlace
 	for _, pl := range list {

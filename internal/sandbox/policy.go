@@ -20,7 +20,7 @@ type Policy struct {
 	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string
 	// Scratch are folders of the execution that nobody reads after it, such as
-	// its home: in a root folder of its own they are in memory, empty at first,
+	// its home: in a private root folder they are in memory, empty at first,
 	// and as large as Limits.Temp says, each; else they are like Writable.
 	Scratch []string
 	// Readable is what the service needs beside the system's programs: its
@@ -46,7 +46,7 @@ type Policy struct {
 	Forks string
 }
 
-// Where executions in a root folder of their own find what is theirs. Those that
+// Where executions in a private root folder find their files. Those that
 // are forked have their folder and TMPDIR there, too: they are made before the
 // names are known.
 const (
@@ -93,7 +93,7 @@ const (
 	NetworkNone Network = "none"
 )
 
-// Limits bound what an execution may use up; zero is no limit, but for Temp.
+// Limits bound what an execution may use up; zero is no limit, except in Temp.
 type Limits struct {
 	// Memory is in bytes, for all processes of the execution together, with
 	// what lies in its /tmp. Where the machine has no memory cgroups it bounds

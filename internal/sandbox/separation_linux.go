@@ -27,11 +27,11 @@ const (
 // CAP_KILL it ends what its forks leave.
 const forkCapabilities = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETPCAP
 
-// userCapabilities come to them where forks have users of their own.
+// userCapabilities come to them where forks have their own users.
 const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
 
 // RequireForks returns an error if executions that are forked in one sandbox are
-// not kept apart on this machine as those in sandboxes of their own are.
+// not kept apart on this machine as those in separate sandboxes are.
 func (m *Machine) RequireForks() error {
 	if m.root && !m.has(layerUser) {
 		return errors.New("forks of one process would run as root, all of them")
@@ -56,7 +56,7 @@ func (m *Machine) Home(outside string) string {
 }
 
 // A Separation keeps the executions apart that a command with [Policy].Forks
-// forks. Each makes namespaces and a view of its own and becomes another user,
+// forks. Each makes namespaces and a private view and becomes another user,
 // by a [SeparationPlan], before it does anything else. It is safe for concurrent
 // use.
 type Separation struct {
@@ -146,7 +146,7 @@ func (s *Separation) GiveUser(id uint32) {
 const maxPrivate = 20_000
 
 // Private returns a file or folder at or below a path which only its owner may
-// read, so that executions with users of their own cannot; empty if it finds
+// read, so that executions with other users cannot; empty if it finds
 // none, or all are one user. What the policy hides does not count.
 func (s *Separation) Private(path string) string {
 	if s.users == nil {
@@ -188,14 +188,14 @@ type SeparationPlan struct {
 	// and options.
 	Mounts [][2]string `json:"mounts"`
 	Temp   string      `json:"temp"`
-	// InTemp is what is mounted in /tmp already, and stays there.
+	// InTemp lists the mounts in /tmp that stay there.
 	InTemp []TempPlace `json:"in_temp"`
 	// Folder is where it mounts the folder of its execution: one that it is
 	// handed, or one in Folders, which Empty covers then.
 	Folder  string `json:"folder"`
 	Folders string `json:"folders"`
 	Empty   string `json:"empty"`
-	// Users says that it becomes a user of its own. Trial is one for a fork that
+	// Users says that it becomes its own user. Trial is one for a fork that
 	// only tries all of it.
 	Users bool   `json:"users"`
 	Trial uint32 `json:"trial"`
@@ -260,7 +260,7 @@ func (s *Separation) Plan() SeparationPlan {
 	return p
 }
 
-// rules are those of an execution in a sandbox of its own. Each costs a fork some
+// rules are those of an execution in a separate sandbox. Each costs a fork some
 // microseconds: in a view in which it has nothing else there, it may have all of
 // /dev.
 func (s *Separation) rules(p *SeparationPlan) {
@@ -291,8 +291,8 @@ func TempOptions(limit int64) string {
 }
 
 // Hand makes a folder the user's, and returns what a fork mounts it from: the
-// folder, to be read, and those in it, named relative to it, that are to be
-// written. It returns nothing where forks find the folder themselves.
+// folder, to be read, and those in it, named relative to it, that are
+// writable. It returns nothing where forks find the folder themselves.
 func (s *Separation) Hand(folder string, writable []string, user uint32) (files []*os.File, err error) {
 	if !s.machine.root {
 		return nil, nil

@@ -23,8 +23,8 @@ import (
 // them is a mount.
 const maxSkeleton = 1000
 
-// skeletons replaces each hidden file or folder in a folder that shows what is on
-// the disk by skeletons of the folders around it.
+// skeletons replaces each hidden file or folder in a folder that shows the
+// disk by skeletons of the folders around it.
 func skeletons(byPath map[string]*place) error {
 	for _, hidden := range sorted(byPath) {
 		if hidden.kind != placeHidden || holdsPlaces(byPath, hidden.path) {
@@ -44,8 +44,8 @@ func skeletons(byPath map[string]*place) error {
 	return nil
 }
 
-// holdsPlaces tells whether something in a hidden folder is to be seen: then it has
-// to be there, empty but for that.
+// holdsPlaces tells whether something in a hidden folder must be visible: then the
+// folder has to be there, with nothing else in it.
 func holdsPlaces(byPath map[string]*place, path string) bool {
 	for other := range byPath {
 		if other != path && within(other, path) {
@@ -55,7 +55,7 @@ func holdsPlaces(byPath map[string]*place, path string) bool {
 	return false
 }
 
-// shownAbove is the place around a hidden file that shows what is on the disk; nil
+// shownAbove is the place around a hidden file that shows the disk; nil
 // if there is none, so that the file cannot be seen, or can be covered.
 func shownAbove(byPath map[string]*place, path string) *place {
 	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
@@ -82,7 +82,7 @@ func skeleton(byPath map[string]*place, dir string, kind placeKind) error {
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil // nothing there to be hidden; nobody sees what will be
+		return nil // nothing there to hide; executions do not see later files
 	}
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -107,7 +107,7 @@ func skeleton(byPath map[string]*place, dir string, kind placeKind) error {
 	return nil
 }
 
-// skeleton mounts an empty folder with mount points for what is shown in it.
+// skeleton mounts an empty folder with mount points for its visible entries.
 func (b *builder) skeleton(pl *place, list []*place) {
 	at := inRoot(pl.path)
 	data := fmt.Sprintf("size=4m,nr_inodes=%d,mode=755", 2*maxSkeleton)

@@ -15,7 +15,7 @@ const (
 	enotsupInside = "ENOTSUP"
 )
 
-// TestTableInside makes every call that the table refuses whatever its
+// TestTableInside makes every call that the table refuses with any
 // arguments, by its number, and expects the error that stands there. All
 // arguments are 0, so that a call which gets through does nothing.
 func TestTableInside(t *testing.T) {

@@ -54,7 +54,7 @@ const (
 	placeHidden
 )
 
-// A place is a path and what is to be seen there.
+// A place is a path and the content that it shows.
 type place struct {
 	path   string
 	from   string // what is shown there, if not what is at path

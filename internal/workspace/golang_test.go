@@ -408,17 +408,17 @@ func TestWatchAProgram(t *testing.T) {
 		select {
 		case <-changed:
 		case <-time.After(3 * time.Minute):
-			t.Fatalf("a change of %s was not told", path)
+			t.Fatalf("a change of %s was not reported", path)
 		}
 	}
-	// What was told above may be told once more, if the machine let it take long.
+	// The watcher may report the same change once more, if the machine let it take long.
 	if changed, err = w.Watch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	lay(t, w.Dir, map[string]string{"notes.txt": "again"})
 	select {
 	case <-changed:
-		t.Error("a change was told that does not count")
+		t.Error("a change was reported that does not count")
 	case <-time.After(time.Second):
 	}
 }

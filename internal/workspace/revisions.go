@@ -37,7 +37,7 @@ type Revisions struct {
 func OpenRevisions(ctx context.Context, dir string) (*Revisions, error) {
 	parent := filepath.Join(dir, revisionsName)
 	r := &Revisions{dir: filepath.Join(parent, uuid.NewString())}
-	// Locked before it has its name: what has a name and no lock is a dead one's.
+	// Locked before it has its name: a name without a lock is that of a dead one.
 	making := r.dir + ".new"
 	if err := os.MkdirAll(making, 0o700); err != nil {
 		return nil, &Error{Message: "cannot keep snapshots in " + parent, Err: err}
@@ -79,7 +79,7 @@ func removeDead(parent, own string) error {
 	return errors.Join(errs...)
 }
 
-// Take takes a snapshot of the workspace. What was hidden in one that it took before
+// Take takes a snapshot of the workspace. A file that was hidden in an earlier one
 // stays hidden.
 func (r *Revisions) Take(w *Workspace, o SnapshotOptions) (*Snapshot, error) {
 	r.last++

@@ -18,7 +18,7 @@ const (
 	// many of large ones. It shares the others with the workspace.
 	copyLimit = 64 << 20
 	// maxFolder bounds the names in a folder at the top of the workspace that a
-	// snapshot has a copy of: a larger one is shown as it is on the disk.
+	// snapshot has a copy of: a larger one is shown directly from the disk.
 	maxFolder = 20_000
 	// clockTick is longer than two changes of a file may have the same time: one
 	// that is younger may change again and look the same.
@@ -29,12 +29,12 @@ const (
 )
 
 // A Snapshot is a workspace as the executions of one revision see it, without
-// what is hidden. It does not change when the workspace does.
+// the hidden files. It does not change when the workspace does.
 type Snapshot struct {
 	// Dir is the folder that stands for the workspace.
 	Dir string
-	// Live are folders and files of the workspace that are to be shown as they are
-	// on the disk: environments, data pools and folders of many files. Dir holds a mount point for each.
+	// Live are folders and files of the workspace that executions see directly on
+	// the disk: environments, data pools and folders of many files. Dir holds a mount point for each.
 	Live []string
 	// Hidden are files in those folders that must not be shown.
 	Hidden []string
@@ -47,9 +47,9 @@ type Snapshot struct {
 // SnapshotOptions say what a snapshot holds.
 type SnapshotOptions struct {
 	// Needed are files and folders that the program needs to start. Those in the
-	// workspace are shown, whatever their names.
+	// workspace are shown, under any name.
 	Needed []string
-	// Hidden are files that are left out, by whatever name they go.
+	// Hidden are files that are left out, under each of their names.
 	Hidden []string
 	// MountPoints are folders in the workspace that stay empty.
 	MountPoints []string
@@ -64,7 +64,7 @@ type SnapshotOptions struct {
 // that begin with a dot, and the hidden files: their other names, names that
 // begin with theirs, and links to them. Where the file system can share the
 // blocks of files it does; else large files are hard links once 64 MiB of them
-// have been copied, and show what is written into them later.
+// have been copied, and show later writes.
 func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, error) {
 	s := &Snapshot{Dir: dir, workspace: w.Dir, copied: map[string]os.FileInfo{}}
 	t := &snapshotter{
@@ -81,8 +81,8 @@ func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, erro
 // Remove deletes the snapshot.
 func (s *Snapshot) Remove() error { return os.RemoveAll(s.Dir) }
 
-// Show makes a mount point for a folder of the workspace that is to be shown as it
-// is on the disk, such as a data pool that was made after the snapshot. It
+// Show makes a mount point for a folder of the workspace that executions see
+// directly on the disk, such as a data pool that was made after the snapshot. It
 // reports whether the folder lies in the workspace.
 func (s *Snapshot) Show(path string) (inside bool, err error) {
 	relative, ok := relativeTo(s.workspace, path)
@@ -108,7 +108,7 @@ func (s *Snapshot) Show(path string) (inside bool, err error) {
 	return true, err
 }
 
-// relativeTo is a path as it is seen from a folder that it lies in.
+// relativeTo is a path relative to a folder that it lies in.
 func relativeTo(dir, path string) (string, bool) {
 	relative, err := filepath.Rel(dir, path)
 	return relative, err == nil && filepath.IsLocal(relative)
@@ -182,12 +182,12 @@ func (t *snapshotter) need(path string) error {
 	return t.copy(path, at, false)
 }
 
-// shows tells whether a path lies in a folder that is shown as it is.
+// shows tells whether a path lies in a folder of Live.
 func (t *snapshotter) shows(path string) bool {
 	return slices.ContainsFunc(t.Live, func(dir string) bool { _, ok := relativeTo(dir, path); return ok })
 }
 
-// live has a folder or file of the workspace shown as it is.
+// live adds a folder or file of the workspace to Live.
 func (t *snapshotter) live(path string) error {
 	_, err := t.Show(path)
 	t.Live = append(t.Live, path)
@@ -265,8 +265,8 @@ func isEnvironment(dir string) bool { return isFile(filepath.Join(dir, "pyvenv.c
 // execution may hold it.
 func installerLock(environment string) string { return filepath.Join(environment, ".lock") }
 
-// isDataPool tells whether DataPool finds a folder: it counts as it is when an
-// execution starts.
+// isDataPool tells whether DataPool finds a folder: executions see its state at
+// their start.
 func isDataPool(relative string) bool {
 	switch filepath.Dir(relative) {
 	case "input", "datapool":
@@ -341,8 +341,8 @@ func (t *snapshotter) file(from, to string) error {
 	return t.live(from)
 }
 
-// pool has a data pool, or a large folder, shown as it is, but for files that hold
-// secrets by their names.
+// pool has a data pool, or a large folder, shown directly from the disk, except
+// files that hold secrets by their names.
 func (t *snapshotter) pool(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -372,7 +372,7 @@ func holdsSecrets(name string) bool {
 
 // HiddenPaths are the files and folders of the workspace that executions must not
 // see, for a sandbox that shows the workspace itself: those of names with a dot,
-// but for environments.
+// except environments.
 func (w *Workspace) HiddenPaths() []string {
 	var hidden []string
 	files := 0

@@ -94,7 +94,7 @@ func TestSnapshotLeavesSecretsOut(t *testing.T) {
 		t.Errorf("the snapshot shows\n%q, want\n%q", got, want)
 	}
 	if want := []string{filepath.Join(dir, ".venv")}; !slices.Equal(s.Live, want) || !slices.Equal(s.Hidden, []string{filepath.Join(dir, ".venv", ".lock")}) {
-		t.Errorf("shown as they are: %q but for %q, want %q but for its lock", s.Live, s.Hidden, want)
+		t.Errorf("Live = %q without %q, want %q without its lock", s.Live, s.Hidden, want)
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
@@ -149,8 +149,8 @@ func TestSnapshotStays(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfLargeFolder shares what is too large to be copied, and hides the
-// same in it, also what comes later.
+// TestSnapshotOfLargeFolder shares a folder that is too large to be copied, and
+// hides the same in it, also what comes later.
 func TestSnapshotOfLargeFolder(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{"large/.env": "secret", "large/deep/.netrc": "secret", "large/key": "secret"})
@@ -171,11 +171,11 @@ func TestSnapshotOfLargeFolder(t *testing.T) {
 		t.Errorf("the largest file: %v, %v", info, err)
 	}
 	if len(s.Live) != 0 {
-		t.Errorf("shown as they are: %q, want none", s.Live)
+		t.Errorf("Live = %q, want none", s.Live)
 	}
 }
 
-// TestSnapshotOfDataPools shows data pools as they are, but for secret files.
+// TestSnapshotOfDataPools shows data pools directly, except secret files.
 func TestSnapshotOfDataPools(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{
@@ -184,7 +184,7 @@ func TestSnapshotOfDataPools(t *testing.T) {
 	s := take(t, w, workspace.SnapshotOptions{})
 	at := func(name string) string { return filepath.Join(w.Dir, filepath.FromSlash(name)) }
 	if want := []string{at("datapool/models"), at("input/pool")}; !slices.Equal(s.Live, want) {
-		t.Errorf("shown as they are: %q, want %q", s.Live, want)
+		t.Errorf("Live = %q, want %q", s.Live, want)
 	}
 	if want := []string{at("datapool/models/.env"), at("input/pool/.aws")}; !slices.Equal(s.Hidden, want) {
 		t.Errorf("hidden: %q, want %q", s.Hidden, want)
@@ -214,11 +214,11 @@ func TestSnapshotOfManyFiles(t *testing.T) {
 	s := take(t, w, workspace.SnapshotOptions{})
 	many := filepath.Join(w.Dir, "many")
 	if !slices.Equal(s.Live, []string{many}) || !slices.Equal(s.Hidden, []string{filepath.Join(many, "z", ".env")}) {
-		t.Errorf("shown as they are: %q but for %q, want %q but for its .env", s.Live, s.Hidden, many)
+		t.Errorf("Live = %q without %q, want %q without its .env", s.Live, s.Hidden, many)
 	}
 }
 
-// TestHiddenPaths lists what is hidden where executions see the workspace itself.
+// TestHiddenPaths lists the hidden paths where executions see the workspace itself.
 func TestHiddenPaths(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{".env": "", "conf/.env": "", ".git/config": "", ".qhub/lock": "", ".venv/pyvenv.cfg": "", ".venv/.env": "", "data": ""})
@@ -231,7 +231,7 @@ func TestHiddenPaths(t *testing.T) {
 	}
 }
 
-// TestSnapshotShowsTheProgram shows what has to be started, whatever its name is.
+// TestSnapshotShowsTheProgram shows the program of the service, under any name.
 func TestSnapshotShowsTheProgram(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{".qhub/service": "program", ".tox/py/pyvenv.cfg": "", ".qhub/lock": ""})
@@ -243,7 +243,7 @@ func TestSnapshotShowsTheProgram(t *testing.T) {
 		t.Errorf("the snapshot shows %q", got)
 	}
 	if !slices.Equal(s.Live, []string{at(".tox/py")}) {
-		t.Errorf("shown as they are: %q", s.Live)
+		t.Errorf("Live = %q, want .tox/py", s.Live)
 	}
 	for _, name := range []string{".qhub/serve", ".tox/py"} {
 		if info, err := os.Stat(filepath.Join(s.Dir, name)); err != nil || !info.IsDir() {

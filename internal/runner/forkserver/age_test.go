@@ -44,7 +44,7 @@ def run(action: str) -> dict:
 		t.Fatal(err)
 	}
 	if second := do(t, r, "look").value["at"]; second == first {
-		t.Errorf("after two ages an execution has what was imported first: %v", second)
+		t.Errorf("after two ages an execution has the first import: %v", second)
 	}
 	if got := r.Program().Stats(); got.Zygotes < 2 || got.Failed > 0 {
 		t.Errorf("the program counts %+v; want two zygotes or more, none failed", got)

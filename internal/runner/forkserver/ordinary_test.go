@@ -44,8 +44,8 @@ func borrow(t testing.TB, o *forkserver.Options) {
 	}
 }
 
-// TestAsOrdinaryUser runs the tests about what is between forks again as a user
-// without privileges.
+// TestAsOrdinaryUser runs the tests about the separation of forks again as a
+// user without privileges.
 func TestAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is an ordinary user")

@@ -44,7 +44,7 @@ type zygote struct {
 	gone       chan struct{} // closed when it says nothing more
 	dead       chan struct{} // closed when all of its processes have ended
 	settling   sync.WaitGroup
-	closed     bool // end waits for what is settling, and nothing is added
+	closed     bool // end waits for settling, and nothing is added
 
 	mu       sync.Mutex
 	forks    map[int]*fork // by number

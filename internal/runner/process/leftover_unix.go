@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readLeftover reads what is in a pipe, whose deadline is over, without waiting;
+// readLeftover reads the content of a pipe, whose deadline is over, without waiting;
 // [io.EOF] where there is nothing.
 func readLeftover(pipe *os.File, buffer []byte) (n int, err error) {
 	raw, err := pipe.SyscallConn()

@@ -47,8 +47,8 @@ func OpenPipes() (*Pipes, error) {
 // HandOver closes the ends of the process here: it has them.
 func (p *Pipes) HandOver() { _, _ = p.Stdout.Close(), p.Stderr.Close() }
 
-// Abandon gives all up: there is no process, or nobody wants to know what it
-// says.
+// Abandon gives all up: there is no process, or no caller needs its
+// output.
 func (p *Pipes) Abandon() {
 	for _, file := range []*os.File{p.Stdout, p.Stderr, p.ours[0], p.ours[1]} {
 		_ = file.Close()

@@ -24,8 +24,8 @@ func (s *slowSink) Write(p []byte) (int, error) {
 }
 
 // TestOutputOfASlowMachineIsWhole has the time for the end of the output pass
-// while the sink still takes the first of it: what was printed comes all the
-// same, although a process that nobody knows of holds the pipe.
+// while the sink still takes the first of it: all the output comes,
+// although an unknown process holds the pipe.
 func TestOutputOfASlowMachineIsWhole(t *testing.T) {
 	t.Parallel()
 	p, err := OpenPipes()
@@ -65,7 +65,7 @@ func TestOutputEnds(t *testing.T) {
 		defer close(ended)
 		for {
 			if _, err := p.Stdout.Write(make([]byte, 32<<10)); err != nil {
-				return // nobody reads any more
+				return // the reader has gone
 			}
 		}
 	}()

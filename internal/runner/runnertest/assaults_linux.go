@@ -17,7 +17,7 @@ import (
 const mebi = 1 << 20
 
 // Assaults are all of them. Numbers are as small as they can be to show that
-// something holds: what is stopped at 10,000 files needs no 100,000.
+// something holds: a limit that stops 10,000 files needs no 100,000.
 func Assaults() []Assault {
 	return append(neighbours(), []Assault{
 		{"fork bomb", []string{"process limit|processes"}, forkBomb, "ends FAILED, the problem names the limit; by the limit of each user, without the name"},

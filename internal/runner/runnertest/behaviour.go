@@ -60,7 +60,7 @@ func testEnvironment(t *testing.T, s *subject) {
 	}
 	for _, name := range []string{"HOME", "TMPDIR", "INPUT_DIRECTORY", "OUTPUT_DIRECTORY"} {
 		place, _ := seen[name].(string)
-		// In a view of its own, each finds it under the same name.
+		// In a private view, each finds it under the same name.
 		hidden := slices.ContainsFunc([]string{sandbox.HomeAt, sandbox.TempAt, sandbox.FolderAt}, func(at string) bool {
 			return place == at || strings.HasPrefix(place, at+"/")
 		})

@@ -17,7 +17,7 @@ import (
 // neighbours are the attacks on an execution that runs beside the attacker.
 func neighbours() []Assault {
 	return []Assault{
-		{"neighbours at work", []string{"filesystem", "processes", "ipc", "syscalls"}, atWork, "an execution beside attackers of its own service and of another one has the result, files, log, exit code and limits that it has alone"},
+		{"neighbours at work", []string{"filesystem", "processes", "ipc", "syscalls"}, atWork, "an execution beside attackers of the same service and of another one has the result, files, log, exit code and limits that it has alone"},
 		{"greedy neighbours", []string{"filesystem", "processes", "ipc", "syscalls"}, greedy, "the same beside one that takes all the memory, processes, files, space and descriptors it may have"},
 	}
 }
@@ -56,7 +56,7 @@ func (s *siege) victim(t *testing.T, r runner.Runner, network sandbox.Network, c
 	return account{e.Outcome, fmt.Sprint(job.Stdout), own(fmt.Sprint(job.Stderr)), e.texts}
 }
 
-// own are the lines of a log but for those in which the upstream SDK tells the
+// own are the lines of a log except those in which the upstream SDK tells the
 // time and paths.
 func own(log string) string {
 	var b strings.Builder

@@ -60,7 +60,7 @@ func (p Profile) assemble() (Program, error) {
 
 // Filter is the filter of a profile for an architecture. It finds the call by
 // halves, so it takes about eight comparisons. Kernels as of 5.11 learn from it
-// which calls are allowed whatever their arguments, and do not run it for those.
+// which calls are allowed with all arguments, and do not run it for those.
 func Filter(a Arch, p Profile) ([]bpf.RawInstruction, error) {
 	calls, err := numbered(a)
 	if err != nil {

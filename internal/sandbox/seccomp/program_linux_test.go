@@ -99,7 +99,7 @@ func TestFilterIsTheTable(t *testing.T) {
 	}
 }
 
-// TestFilterIsTheTableAtRandom does so with what nobody has thought of.
+// TestFilterIsTheTableAtRandom does so with random calls and arguments.
 func TestFilterIsTheTableAtRandom(t *testing.T) {
 	type key struct {
 		arch    seccomp.Arch

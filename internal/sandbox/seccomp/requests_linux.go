@@ -24,10 +24,11 @@ func fcntl(Profile) []clause {
 	}
 }
 
-// ioctl is terminals, sockets, and what programs ask files for. What reserves
-// space (FS_IOC_RESVSP and its kin), shares or compares extents (FICLONE,
-// FIDEDUPERANGE) and changes attributes, of which some reserve space, is answered
-// as by a file system that lacks it, and so are requests of devices.
+// ioctl is terminals, sockets, and the requests that programs make of files. The
+// filter answers others as a file system does that lacks them. These reserve space
+// (FS_IOC_RESVSP and its kin), share or compare extents (FICLONE, FIDEDUPERANGE),
+// or change attributes, of which some reserve space. Requests of devices are
+// answered in the same way.
 func ioctl(Profile) []clause {
 	const (
 		typeMask, sizeMask = 0xff00, 0xffff0000

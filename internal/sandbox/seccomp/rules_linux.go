@@ -16,10 +16,10 @@ type Profile struct {
 	// NoNetwork leaves sockets of Unix alone.
 	NoNetwork bool
 	// OwnProcesses says that the kernel keeps other executions' processes out
-	// of reach: by another user, or a list of processes of its own. Else the
+	// of reach: by another user, or a private list of processes. Else the
 	// filter does, which knows no number of a process but 0, the caller itself.
 	OwnProcesses bool
-	// OwnIPC says that the execution has a namespace of IPC of its own.
+	// OwnIPC says that the execution has a private namespace of IPC.
 	OwnIPC bool
 }
 

@@ -148,7 +148,7 @@ func start(p *Program) (pid, handle int, err error) {
 }
 
 // userNamespace has the service start in a user namespace in which its users
-// are called as they are outside.
+// have the same names as outside.
 func userNamespace(attr *syscall.SysProcAttr, p *Program) {
 	uid, gid := int(p.UID), int(p.GID)
 	if uid == 0 {

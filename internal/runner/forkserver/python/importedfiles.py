@@ -46,7 +46,7 @@ class ImportedFiles:
         return home
 
     def walk(self):
-        """All that lies below the folders, each folder before what is in it; no other mounts."""
+        """All that lies below the folders, each folder before its entries; no other mounts."""
         for root, device in self.roots:
             waiting = [root]
             while waiting:
@@ -84,7 +84,7 @@ class ImportedFiles:
         return current if self.holds(current, os.stat(".").st_dev) else None
 
     def holds(self, path, device):
-        """Whether forks find copies of their own at a path, which is on this device."""
+        """Whether forks find their own copies at a path, which is on this device."""
         return any(device == of and (path == root or path.startswith(root + "/")) for root, of in self.roots)
 
     def keep(self, user):
@@ -97,7 +97,7 @@ class ImportedFiles:
             if len(self.entries) >= MAX_ENTRIES or size > MAX_BYTES:
                 raise Refused("leaves more files than are copied for each execution")
             if kind == stat.S_IFDIR and path in self.before:
-                continue  # what is new in it comes along
+                continue  # its new entries come along
             if status.st_uid != user or os.listxattr(path, follow_symlinks=False):
                 raise Refused(f"leaves a file that cannot be copied ({path})")
             if known:
@@ -135,7 +135,7 @@ class ImportedFiles:
                 make(path, content)
             else:
                 make(content, path)
-        for make, path, _, status in reversed(self.entries):  # what is in a folder changes the time of the folder
+        for make, path, _, status in reversed(self.entries):  # making an entry changes the time of its folder
             if make is not os.link:
                 set_attributes(path, status)
         if self.folder:

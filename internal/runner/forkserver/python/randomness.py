@@ -113,7 +113,7 @@ class PythonGenerators:
         return [generator for reference in self.unseeded.values() if (generator := reference()) is not None]
 
     def find(self):
-        """Notes which have the same state, as they are to have in each fork as well. False if there is none."""
+        """Notes which have the same state, so that they have the same in each fork as well. False if there is none."""
         groups = {}
         for generator in self.living():
             groups.setdefault(random.Random.getstate(generator), []).append(weakref.ref(generator))
@@ -132,7 +132,7 @@ class PythonGenerators:
 
 
 class NumpyGenerators:
-    """Generators and seed sequences of numpy for which the system was asked, but for the global one."""
+    """Generators and seed sequences of numpy for which the system was asked, except the global one."""
 
     def __init__(self, replace):
         self.module = module = sys.modules["numpy.random.bit_generator"]

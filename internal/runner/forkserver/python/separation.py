@@ -1,6 +1,6 @@
-"""What keeps the executions apart that are forked from one zygote in a sandbox.
+"""Keeps executions apart that are forked from one zygote in a sandbox.
 
-The zygote has capabilities in a user namespace of its own, and nowhere else. By them a fork makes itself namespaces, a
+The zygote has capabilities in a private user namespace, and nowhere else. By them a fork makes itself namespaces, a
 user, file systems in memory for its temporary files and its home, and a view in which of all folders of executions only
 its own is. Then it gives them up, and puts Landlock and the filter of system calls in force that executions in a
 sandbox each have. A fork that fails at any of it ends before the service runs.
@@ -21,7 +21,7 @@ AT_FDCWD, AT_EMPTY_PATH, AT_NOFOLLOW, AT_RECURSIVE = -100, 0x1000, 0x100, 0x8000
 CLONE_TREE, MOVE_FROM_EMPTY = 1, 4
 O_PATH = os.O_PATH | os.O_CLOEXEC
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 4, 24, 28, 38
-# Root is nobody special, and nothing passes capabilities on: each of both for good.
+# Programs of root gain no capabilities, and nothing passes any on; both are locked.
 SECUREBITS = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7
 CAPABILITY_VERSION = 0x20080522
 PATH_BENEATH = 1
@@ -71,7 +71,7 @@ class Separation:
         self.nothing = (ctypes.c_uint32 * 6)()
         self.attributes = {
             kind: (ctypes.c_uint64 * 4)(ATTR_NOSUID | ATTR_NODEV | more)
-            for kind, more in ((False, ATTR_RDONLY), (True, 0))  # whether it is to be written
+            for kind, more in ((False, ATTR_RDONLY), (True, 0))  # whether it is writable
         }
         self.folder = plan["folder"].encode()
         self.mounts = [(path.encode(), f"{options},{plan['temp']}".encode()) for path, options in plan["mounts"]]
@@ -112,7 +112,7 @@ class Separation:
         self.call("the filter", self.numbers["seccomp"], SET_MODE_FILTER, 0, ctypes.byref(self.zygote_filter))
 
     def why_not(self, zygote):
-        """Has a fork try all of it, with what the import has left to forks. Says what is in the way; empty if nothing is."""
+        """Has a fork try all of it, with what the import has left to forks. Returns the obstacle; empty if there is none."""
         needed = [os.getcwd(), *imported()]
         reader, writer = os.pipe()
         pid = zygote.fork_process()
@@ -146,7 +146,7 @@ class Separation:
     # In a fork.
 
     def ahead(self, user):
-        """Does what needs no order: all namespaces, the user, what is mounted of its own."""
+        """Does what needs no order: all namespaces, the user, the private mounts."""
         plan, libc = self.plan, self.libc
         self.check("namespaces", libc.unshare(plan["unshare"]))
         if plan["users"]:
@@ -171,7 +171,7 @@ class Separation:
                 self.allow(path, access)
 
     def show_in_temp(self, trees):
-        """Mounts in the new /tmp what was shown in the one below it."""
+        """Mounts in the new /tmp the folders that the one below it showed."""
         for tree, path, place in zip(trees, self.in_temp, self.plan["in_temp"], strict=True):
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
             if place["file"]:
@@ -183,7 +183,7 @@ class Separation:
         os.chdir(self.current)
 
     def enter(self, folder, trees):
-        """With an order: takes the execution's folder, and gives up what is not an execution's."""
+        """With an order: takes the execution's folder, and gives up all that an execution must not have."""
         libc = self.libc
         if folder["temp"]:
             for path, options in self.plan["mounts"]:
@@ -203,7 +203,7 @@ class Separation:
         libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
     def mount_folder(self, folder, trees):
-        """Mounts the folder, and on it what may be written in it."""
+        """Mounts the folder, and on it its writable folders."""
         targets = [self.folder, *(self.folder + b"/" + name.encode() for name in folder["writable"])]
         if not trees:
             source = f"{self.plan['folders']}/{folder['name']}".encode()
@@ -229,7 +229,7 @@ class Separation:
         os.close(tree)
 
     def allow(self, path, access):
-        """Adds a rule to the ruleset. What is not there needs none."""
+        """Adds a rule to the ruleset. A missing path needs none."""
         try:
             place = os.open(path, O_PATH)
         except (FileNotFoundError, PermissionError):
@@ -245,7 +245,7 @@ class Separation:
 
 
 def imported():
-    """The files of what was imported, as far as this process may read them."""
+    """The files of imported modules, as far as this process may read them."""
     for module in list(sys.modules.values()):
         path = vars(module).get("__file__") if type(module) is types.ModuleType else None
         if isinstance(path, str) and module.__name__ != "__main__" and os.access(path, os.R_OK):

@@ -100,7 +100,7 @@ class Zygote:
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
         self.survivors, self.logging = self.exiting.survivors(), self.exiting.Handlers()
-        # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
+        # The collectors of the forks do not look at imported objects again: their memory stays shared.
         gc.freeze()
         self.learn()
         reason = self.separation and self.separation.why_not(self)

@@ -62,7 +62,7 @@ func openQueue(name string, flags uintptr) error {
 }
 
 // attackTrespass looks for what another one has left, in its own places and in
-// the folders that it is told are the other's.
+// the folders that its input names as the other's.
 func attackTrespass(in input) answers {
 	var asked struct {
 		Name    string   `json:"name"`

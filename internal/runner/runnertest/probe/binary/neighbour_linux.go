@@ -106,7 +106,7 @@ func (n neighbour) processes() {
 	}
 	for pid := range pids {
 		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", pid)); pid < 2 || err == nil {
-			continue // number 1, or one of its own threads
+			continue // number 1, or a thread of this process
 		}
 		for _, name := range []string{"environ", "maps", "cmdline", "root/tmp/" + sharedName + "-0.json", "fd/1", "mountinfo"} {
 			n.look(fmt.Sprintf("/proc/%d/%s", pid, name))

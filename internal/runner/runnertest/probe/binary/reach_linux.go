@@ -103,7 +103,7 @@ func attackStanding(input) answers {
 	return a
 }
 
-// attackReserve takes space on the disk faster than by writing, and where nobody
+// attackReserve takes space on the disk faster than by writing, and where no limit
 // counts it.
 func attackReserve(in input) answers {
 	a := answers{}

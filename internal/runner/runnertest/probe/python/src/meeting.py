@@ -42,7 +42,7 @@ def attack_settle(text, **_):
 
 
 def attack_trespass(text, **_):
-    """Looks for what another one has left, in its own places and in the folders that it is told are the other's."""
+    """Looks for what another one has left, in its own places and in the folders that its input names as the other's."""
     asked = json.loads(text)
     name, answers = asked["name"], {}
     for place in places():
@@ -75,7 +75,7 @@ def attack_trespass(text, **_):
 
 
 def keys():
-    """The keyrings of a user are one, whatever namespaces there are."""
+    """The keyrings of a user are the same in all namespaces."""
     add, control = {"x86_64": (248, 250)}.get(os.uname().machine, (217, 219))
     user = ctypes.c_long(-4)  # KEY_SPEC_USER_KEYRING
     return {

@@ -86,7 +86,7 @@ def attack_standing(**_):
 
 
 def attack_reserve(number, **_):
-    """Takes space on the disk faster than by writing, and where nobody counts it."""
+    """Takes space on the disk faster than by writing, and where no limit counts it."""
     answers = {}
     with open(output("reserved"), "wb") as file:
         for mode in (0, 1, 0x10, 0x11, 0x20):
