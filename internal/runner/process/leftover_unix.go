@@ -18,7 +18,8 @@ func readLeftover(pipe *os.File, buffer []byte) (n int, err error) {
 		return 0, err
 	}
 	controlled := raw.Control(func(fd uintptr) {
-		for n, err = unix.Read(int(fd), buffer); errors.Is(err, unix.EINTR); {
+		n, err = unix.Read(int(fd), buffer)
+		for errors.Is(err, unix.EINTR) {
 			n, err = unix.Read(int(fd), buffer)
 		}
 	})
