@@ -368,8 +368,8 @@ def run(words: DataPool) -> dict:
     return {"files": sorted(os.listdir(os.path.realpath(words.path))), "there": sorted(os.listdir("datapool/words"))}
 `
 
-// TestDataPoolAfterTheSnapshot gives an execution the data pool of the time at
-// which it starts, also one that was made after the snapshot.
+// TestDataPoolAfterTheSnapshot gives an execution the current state of a data
+// pool, also of one that was made after the snapshot.
 func TestDataPoolAfterTheSnapshot(t *testing.T) {
 	needLayers(t, "filesystem")
 	for _, start := range []string{"warm", "cold"} {
