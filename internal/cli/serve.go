@@ -96,10 +96,7 @@ The address is printed on standard output, all else on standard error.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
-			if err := o.check(); err != nil {
-				return err
-			}
-			if err := o.masterKey.find(); err != nil {
+			if err := o.ready(); err != nil {
 				return err
 			}
 			return serveRun(cmd.Context(), streams, o)
@@ -107,6 +104,14 @@ The address is printed on standard output, all else on standard error.`,
 	}
 	o.serveFlags(command)
 	return command
+}
+
+// ready checks the options, and finds the master key.
+func (o *serveOptions) ready() error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return o.masterKey.find()
 }
 
 func (o *serveOptions) serveFlags(command *cobra.Command) {

@@ -425,6 +425,7 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
 	case placeInput:
 		return 0, own(pl.path, b.program.UID)
+	default:
 	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)
 	if err != nil {

@@ -22,7 +22,7 @@ func trespass(t *testing.T, s *siege) {
 	if err != nil || len(folders) == 0 {
 		t.Fatalf("the folders of the neighbour are %q, %v, want one", folders, err)
 	}
-	folders = append(folders, filepath.Join(folders[0], "output"), filepath.Join(folders[0], "input"), s.scratch, "/run/executions/"+filepath.Base(folders[0]))
+	folders = append(folders, filepath.Join(folders[0], "output"), filepath.Join(folders[0], "input"), "/run/executions/"+filepath.Base(folders[0]))
 	before := modesOf(t, s.scratch)
 	asked, err := json.Marshal(map[string]any{"name": name, "folders": folders})
 	if err != nil {
