@@ -111,7 +111,7 @@ func (b *builder) ownPlaces() {
 	switch {
 	case !b.machine.has(layerFilesystem):
 	case p.Forks != "":
-		p.Scratch = slices.Concat(p.Scratch, []string{HomeAt, TempAt})
+		p.Scratch = slices.Concat(p.Scratch, []string{HomeAt})
 	case p.Home != "":
 		p.Scratch = slices.Clone(p.Scratch)
 		for i, path := range p.Scratch {

@@ -46,13 +46,14 @@ type Policy struct {
 	Forks string
 }
 
-// Where executions in a private root folder find their files. Those that
-// are forked have their folder and TMPDIR there, too: they are made before the
-// names are known.
+// OwnAt is where executions in a private root folder find their home, and, if
+// they are forked, their folder, because they are made before its name is known.
+// These have their TMPDIR at TempAt.
 const (
-	HomeAt   = "/run/home"
-	TempAt   = "/run/tmp"
-	FolderAt = "/run/execution"
+	OwnAt    = "/run/service"
+	HomeAt   = OwnAt + "/home"
+	FolderAt = OwnAt + "/execution"
+	TempAt   = "/tmp"
 )
 
 // Shown is the folder or file From as an execution sees it: at the path At, and

@@ -23,11 +23,11 @@ const (
 )
 
 // forkCapabilities are what a zygote has in its user namespace, to make those
-// namespaces, mount in them, become another user, and give all of it up. With
-// CAP_KILL it ends what its forks leave.
-const forkCapabilities = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETPCAP
+// namespaces and mount in them.
+const forkCapabilities = 1 << unix.CAP_SYS_ADMIN
 
-// userCapabilities come to them where forks have their own users.
+// userCapabilities come to them where forks become other users. With CAP_KILL the
+// zygote ends what they leave.
 const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
 
 // RequireForks returns an error if executions that are forked in one sandbox are
@@ -76,6 +76,11 @@ func (m *Machine) separate(p Policy) (*Separation, error) {
 	if !m.has(layerUser) {
 		return s, nil
 	}
+	if info, err := os.Stat(p.Forks); err != nil {
+		return nil, err
+	} else if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("other users may enter the folder of executions %s", p.Forks)
+	}
 	var err error
 	if s.users, err = m.ids.users.take(); err != nil {
 		return nil, err
@@ -86,7 +91,8 @@ func (m *Machine) separate(p Policy) (*Separation, error) {
 
 // start has a program start in a user namespace.
 func (s *Separation) start(p *shim.Program) {
-	p.Users, p.Caps = 1, s.capabilities()
+	// With CAP_SETPCAP it gives up all ways to get others, and that as well.
+	p.Users, p.Caps = 1, s.capabilities()|1<<unix.CAP_SETPCAP
 	if s.users != nil {
 		p.UID, p.GID, p.Users = s.users.first, s.users.first, blockSize
 	}
@@ -195,13 +201,12 @@ type SeparationPlan struct {
 	Folder  string `json:"folder"`
 	Folders string `json:"folders"`
 	Empty   string `json:"empty"`
-	// Users says that it becomes its own user. Trial is one for a fork that
-	// only tries all of it.
-	Users bool   `json:"users"`
+	// Trial is the user of a fork that only tries all of it; 0 where all are one
+	// user.
 	Trial uint32 `json:"trial"`
 	// Handled are what a Landlock ruleset forbids, of files, network and
 	// scopes, and Rules what it allows below paths; none without Landlock.
-	// Writable is what it allows below folders of the execution's own.
+	// Writable is what it allows below /tmp, which each fork has another one of.
 	Handled  []uint64 `json:"handled"`
 	Rules    []Rule   `json:"rules"`
 	Writable uint64   `json:"writable"`
@@ -239,11 +244,10 @@ func (s *Separation) Plan() SeparationPlan {
 	p := SeparationPlan{
 		Unshare:  unix.CLONE_NEWNS | unix.CLONE_NEWIPC | s.network(),
 		Loopback: s.policy.Network == NetworkLoopback,
-		Mounts:   [][2]string{{"/tmp", "mode=1777"}, {TempAt, "mode=700"}, {HomeAt, "mode=700"}},
+		Mounts:   [][2]string{{TempAt, "mode=1777"}, {HomeAt, "mode=700"}},
 		Temp:     TempOptions(s.policy.Limits.Temp),
 		InTemp:   s.inTemp,
 		Folder:   FolderAt, Empty: emptyAt,
-		Users:        s.users != nil,
 		Filter:       m.filter(forkProfile),
 		ZygoteFilter: m.filter(m.zygoteProfile(s.policy)),
 		Capabilities: s.capabilities(),
@@ -260,26 +264,18 @@ func (s *Separation) Plan() SeparationPlan {
 	return p
 }
 
-// rules are those of an execution in a separate sandbox. Each costs a fork some
-// microseconds: in a view in which it has nothing else there, it may have all of
-// /dev.
+// rules are those of an execution in a separate sandbox, by fewer places: each
+// costs a fork some microseconds. In this view nothing else is in /dev, and all
+// that the execution may write lies below OwnAt, or in /tmp.
 func (s *Separation) rules(p *SeparationPlan) {
-	p.Rules = []Rule{{"/dev", accessDevices & fileAccesses(s.machine.abi)}}
 	b := &builder{machine: s.machine, policy: s.policy}
-	b.landlock([]*place{
-		{path: TempAt, kind: placeScratch}, {path: HomeAt, kind: placeScratch},
-	}, true)
-	for _, step := range b.program.Steps {
-		switch step.Op {
-		case shim.OpRuleset:
-			p.Handled = []uint64{step.N, step.M, step.L}
-			p.Writable = step.N &^ accessNodes
-		case shim.OpAllow:
-			if !within(step.A, "/dev") && step.A != "/var/tmp" {
-				p.Rules = append(p.Rules, Rule{step.A, step.N})
-			}
-		default:
-		}
+	all := fileAccesses(s.machine.abi)
+	network, scope := b.handled()
+	p.Handled = []uint64{all, network, scope}
+	p.Writable = all &^ accessNodes
+	p.Rules = []Rule{{"/", accessRead & all}, {"/dev", accessDevices & all}, {OwnAt, p.Writable}}
+	if !b.byRoot() {
+		p.Rules = append(p.Rules, Rule{"/proc", (accessRead | unix.LANDLOCK_ACCESS_FS_WRITE_FILE) & all})
 	}
 }
 
@@ -290,36 +286,60 @@ func TempOptions(limit int64) string {
 	return fmt.Sprintf("size=%d,nr_inodes=%d", size, max(1024, size/4096)) // inodes take memory, too
 }
 
-// Hand makes a folder the user's, and returns what a fork mounts it from: the
-// folder, to be read, and those in it, named relative to it, that are
-// writable. It returns nothing where forks find the folder themselves.
-func (s *Separation) Hand(folder string, writable []string, user uint32) (files []*os.File, err error) {
+// Hand lets a user have a folder: to read it, and what lies in the folders in it
+// that are named readable, and to own those that are named writable. It returns
+// what a fork mounts the folder from; nothing where forks find it themselves.
+func (s *Separation) Hand(folder string, readable, writable []string, user uint32) ([]*os.File, error) {
 	if !s.machine.root {
 		return nil, nil
 	}
-	if user != 0 {
-		if err := own(folder, user); err != nil {
+	// On the disk the folder lies in one that is closed; see separate.
+	if err := letRead(folder, readable); err != nil {
+		return nil, err
+	}
+	for _, name := range writable {
+		path := filepath.Join(folder, name)
+		if err := os.Lchown(path, int(user), int(user)); err != nil { //nolint:gosec // nobody else is in there yet
 			return nil, err
 		}
 	}
-	defer func() {
-		if err != nil {
-			closeFiles(files)
-			files = nil
-		}
-	}()
-	for i, path := range slices.Concat([]string{folder}, writable) {
-		attr := uint64(attrReadOnly)
-		if i > 0 {
-			path, attr = filepath.Join(folder, path), attrWritable
-		}
-		file, err := detached(path, attr)
-		if err != nil {
-			return files, err
-		}
-		files = append(files, file)
+	tree, err := detached(folder, attrWritable)
+	if err != nil {
+		return nil, err
 	}
-	return files, nil
+	return []*os.File{tree}, nil
+}
+
+// letRead lets all users read a folder, and the files in some of the folders in it.
+// Most have been there before.
+func letRead(folder string, names []string) error {
+	paths := []string{folder}
+	for _, name := range names {
+		dir := filepath.Join(folder, name)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		paths = append(paths, dir)
+		for _, entry := range entries {
+			if entry.Type().IsRegular() {
+				paths = append(paths, filepath.Join(dir, entry.Name()))
+			}
+		}
+	}
+	for _, path := range paths {
+		var info unix.Stat_t
+		if err := unix.Lstat(path, &info); err != nil {
+			return &os.PathError{Op: "lstat", Path: path, Err: err}
+		}
+		mode := info.Mode & 0o777
+		if needed := mode | mode>>6&0o5; needed != mode {
+			if err := unix.Chmod(path, needed); err != nil {
+				return &os.PathError{Op: "chmod", Path: path, Err: err}
+			}
+		}
+	}
+	return nil
 }
 
 // detached is a mount that is nowhere to be seen.

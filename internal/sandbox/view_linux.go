@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -83,10 +84,18 @@ func (pl *place) live() bool { return pl.source() == pl.path }
 type system struct {
 	folders []string          // and files
 	links   map[string]string // such as /bin → usr/bin
+	devices map[string]uint64 // their numbers
 }
 
 func findSystem() system {
-	s := system{links: map[string]string{}}
+	s := system{links: map[string]string{}, devices: map[string]uint64{}}
+	for _, name := range devices {
+		if info, err := os.Stat("/dev/" + name); err == nil {
+			if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+				s.devices[name] = stat.Rdev
+			}
+		}
+	}
 	for _, dir := range systemFolders {
 		info, err := os.Lstat(dir)
 		if err != nil {
@@ -187,7 +196,7 @@ func above(list []*place, path string) *place {
 // parent, and finds out what it is.
 func (pl *place) needed() (bool, error) {
 	switch {
-	case pl.kind == placeTemp, pl.kind == placeScratch && (pl.path == HomeAt || pl.path == TempAt):
+	case pl.kind == placeTemp, pl.kind == placeScratch && pl.path == HomeAt:
 		return true, nil
 	case pl.kind == placeHidden && !pl.shown():
 		return false, nil
@@ -210,7 +219,24 @@ func (pl *place) needed() (bool, error) {
 		return false, fmt.Errorf("sandbox: %w", err)
 	}
 	pl.file = !info.IsDir()
-	return !seen(pl, info), nil
+	return !seen(pl, info) && !pl.doubled(info), nil
+}
+
+// doubled tells whether a place shows what its parent shows anyway: each mount
+// costs every fork that has a copy of it.
+func (pl *place) doubled(info os.FileInfo) bool {
+	if pl.kind != placeReadable || !pl.live() || pl.parent == nil || pl.parent.kind != placeReadable || !pl.parent.live() {
+		return false
+	}
+	parent, err := os.Stat(pl.parent.path)
+	return err == nil && deviceOf(parent) == deviceOf(info)
+}
+
+func deviceOf(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Dev
+	}
+	return 0
 }
 
 // shown tells whether the parent of a place shows what is there on the disk.
@@ -441,8 +467,10 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 func (b *builder) devices() {
 	add := func(s shim.Step) { b.add(layerFilesystem, s) }
 	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
-	for _, name := range devices {
-		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+	if !b.machine.root { // else they are made, which takes no mounts
+		for _, name := range devices {
+			add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+		}
 	}
 	if b.policy.Forks != "" {
 		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "dev/shm"})
@@ -453,7 +481,11 @@ func (b *builder) devices() {
 		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
 	}
 	for _, name := range devices {
-		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
+		if b.machine.root {
+			add(shim.Step{Op: shim.OpDevice, A: "dev/" + name, N: b.machine.system.devices[name]})
+		} else {
+			add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
+		}
 	}
 	// All in one call: devices are written to on read-only mounts, too.
 	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})

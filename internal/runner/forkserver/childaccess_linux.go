@@ -21,7 +21,8 @@ func sandboxOf(o Options) *process.Sandbox {
 		return nil
 	}
 	p := &sb.Policy
-	p.Readable = append(p.Readable, files(o.Python.Launcher)...)
+	// One folder: each file would be a mount, which each fork has a copy of.
+	p.Readable = append(p.Readable, filepath.Dir(o.Python.Launcher))
 	p.Forks = o.Scratch
 	return sb
 }
@@ -41,10 +42,11 @@ func aroundItself(sb *process.Sandbox) *process.Sandbox {
 type childAccess struct {
 	separation *sandbox.Separation
 	// folder is the execution's, below that of all of them; temp its TMPDIR, and
-	// writable what it writes in the folder, named relative to it.
-	folder, all, temp string
-	writable          []string
-	limits            sandbox.Limits
+	// readable and writable what it reads and writes in the folder, named relative
+	// to it.
+	folder, all, temp  string
+	readable, writable []string
+	limits             sandbox.Limits
 	// remount are other options for temporary files than those of the zygote.
 	remount string
 }
@@ -95,6 +97,9 @@ func (ca *childAccess) place(p sandbox.Policy) error {
 			return fmt.Errorf("%s does not lie in the folder of the execution in %s", path, ca.all)
 		}
 	}
+	for _, path := range p.Inputs {
+		ca.readable = append(ca.readable, strings.TrimPrefix(path, ca.folder+"/"))
+	}
 	for _, path := range p.Writable {
 		ca.writable = append(ca.writable, strings.TrimPrefix(path, ca.folder+"/"))
 	}
@@ -113,7 +118,7 @@ func (ca *childAccess) order() map[string]any {
 
 // hand makes the folder that of the fork's user; see [sandbox.Separation.Hand].
 func (ca *childAccess) hand(user uint32) ([]*os.File, error) {
-	return ca.separation.Hand(ca.folder, ca.writable, user)
+	return ca.separation.Hand(ca.folder, ca.readable, ca.writable, user)
 }
 
 func below(path, dir string) bool {

@@ -135,7 +135,7 @@ for place in (os.environ["TMPDIR"], os.environ["HOME"], "/tmp", "/dev/shm", "/va
     out["list " + place] = str("mine" in os.listdir(place))
     out["read in " + place] = attempt(read, place + "/mine")
 out["folders"] = attempt(os.listdir, "/run/executions")
-out["folder"] = str(sorted(os.listdir("/run/execution")))
+out["folder"] = str(sorted(os.listdir("/run/service/execution")))
 out["signal"] = attempt(os.kill, pid, 9)
 out["signal zygote"] = attempt(os.kill, zygote, 9)
 out["signal init"] = attempt(os.kill, 1, 9)
@@ -174,11 +174,11 @@ out["everybody"] = attempt(os.kill, -1, 9)
 			"signal": "EPERM", "signal zygote": "EPERM", "signal init": "EPERM", "limits": "EPERM", "priority": "EPERM", "trace": "EPERM",
 			"memory": "EPERM", "environ": "ENOENT", "cmdline": "ENOENT", "environ of zygote": "ENOENT|EPERM", "root": "ENOENT", "cwd": "ENOENT",
 			"processes": "True", "abstract": "EPERM", "socket": "ENOENT", "shared memory": "ENOENT", "own shared memory": "ok",
-			"hidden": "ENOENT|EACCES", "code": "EROFS|EACCES", "mine": "ok", "output": "ok", "input": "EROFS|EACCES", "mode of input": "EROFS",
+			"hidden": "ENOENT|EACCES", "code": "EROFS|EACCES", "mine": "ok", "output": "ok", "input": "EROFS|EACCES", "mode of input": "EROFS|EPERM",
 			"own descriptors": "True", "capabilities": "['', '', '', '', '']", "user": "service", "home": "True", "groups": "[]",
 			"mount": "ENOENT", "namespace": "EPERM", "everybody": "EPERM|ESRCH|ok",
 		}
-		for _, place := range []string{sandbox.TempAt, sandbox.HomeAt, "/tmp", "/dev/shm", "/var/tmp"} {
+		for _, place := range []string{sandbox.TempAt, sandbox.HomeAt, "/dev/shm", "/var/tmp"} {
 			want["list "+place], want["read in "+place] = "False", "ENOENT"
 		}
 		if os.Geteuid() == 0 { // those of its user are its own

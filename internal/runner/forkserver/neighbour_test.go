@@ -23,7 +23,7 @@ func TestNeighbourIsNotCharged(t *testing.T) {
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	_, stop := victim(t, r, "out['here'] = 'yes'")
-	for _, place := range []string{"/tmp", "/dev/shm", sandbox.HomeAt, sandbox.TempAt} {
+	for _, place := range []string{sandbox.TempAt, "/dev/shm", sandbox.HomeAt} {
 		got := do(t, r, fmt.Sprintf("open(%q, 'wb').write(bytes(85 << 20)); out['left'] = 'yes'", place+"/left"))
 		if got.value["left"] != "yes" {
 			t.Fatalf("an execution that leaves 85 MiB in %s ends %+v\n%s", place, got.outcome, got.stderr)

@@ -50,6 +50,8 @@ func (w *walker) do(s *Step) error {
 		return do(syscall.SYS_PRCTL, prSetChildSubreaper, 1)
 	case OpUndumpable:
 		return do(syscall.SYS_PRCTL, prSetDumpable)
+	case OpDevice:
+		return do(syscall.SYS_MKNODAT, cwd, text(s.A), syscall.S_IFCHR|0o666, uintptr(s.N))
 	case OpWrite:
 		return write(s.A, s.B)
 	}

@@ -50,6 +50,8 @@ const (
 	OpSubreaper
 	// OpUndumpable keeps others from reading the memory of the shim.
 	OpUndumpable
+	// OpDevice makes the device A with the number N, which all may use.
+	OpDevice
 	// OpWrite makes the file A with the text B, which all may read.
 	OpWrite
 )

@@ -2,8 +2,7 @@
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
 counts there. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
-answers with one byte and runs. Along with the length may come descriptors: the folder of the execution, and what it
-writes in it. Where forks are kept apart, "folder" says which that is: {"name", "writable", "temp"}; see separation.py. At its end it says with which code, in one byte, before the system takes it down: that takes as long
+answers with one byte and runs. Along with the length may come a descriptor of the execution's folder, to be mounted. Where forks are kept apart, "folder" says which that is: {"name", "writable", "temp"}; see separation.py. At its end it says with which code, in one byte, before the system takes it down: that takes as long
 as a short service. So a fork can be a spare, made ahead of its execution, and secrets are in no zygote and in no
 process's initial environment.
 """
@@ -94,7 +93,6 @@ def become(zygote, descriptors, user, ahead):
             separation.enter(order["folder"], trees)
         except OSError:
             os._exit(1)  # before it counts as started: another is started in its place
-        zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)  # which it loses with its capabilities
     # From here on it counts as started: nobody starts another in its place.
     os.write(orders, b"\1")
     notice = None
