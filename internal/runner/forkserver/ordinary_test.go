@@ -32,7 +32,7 @@ func borrow(t testing.TB, o *forkserver.Options) {
 		return
 	}
 	launcher := filepath.Join(t.TempDir(), "launcher.py")
-	if err := os.WriteFile(launcher, process.LauncherSource, 0o600); err != nil {
+	if err := os.WriteFile(launcher, process.LauncherSource, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	o.Python = complete(t, process.Python{

@@ -225,7 +225,8 @@ def imported():
     """The files of imported modules, as far as this process may read them."""
     for module in list(sys.modules.values()):
         path = vars(module).get("__file__") if type(module) is types.ModuleType else None
-        if isinstance(path, str) and module.__name__ != "__main__" and os.access(path, os.R_OK):
+        # The main module is that of the zygote, and of processes that a service spawns.
+        if isinstance(path, str) and os.access(path, os.R_OK):
             yield path
 
 
