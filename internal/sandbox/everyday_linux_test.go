@@ -77,7 +77,7 @@ if __name__ == "__main__":
 func TestEverydayPrograms(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
-	shared := dir(t)
+	shared := closedDir(t)
 	for name, p := range map[string]sandbox.Policy{"alone": {}, "with forks": {Forks: shared}} {
 		t.Run(name, func(t *testing.T) {
 			for program, script := range everydayShell {

@@ -123,7 +123,7 @@ var (
 func TestArgumentsInside(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
-	for name, p := range map[string]sandbox.Policy{"alone": {}, "with forks": {Forks: dir(t)}} {
+	for name, p := range map[string]sandbox.Policy{"alone": {}, "with forks": {Forks: closedDir(t)}} {
 		t.Run(name, func(t *testing.T) {
 			out := dir(t)
 			p.Writable = []string{out}
@@ -166,7 +166,7 @@ func TestScheduling(t *testing.T) {
 	need(t, m, "syscalls")
 	kinds := []string{"affinity", "policy", "parameters", "input", "priority", "limits"}
 	t.Run("of forks", func(t *testing.T) {
-		got := ask(t, m, sandbox.Policy{Forks: dir(t)}, standing)
+		got := ask(t, m, sandbox.Policy{Forks: closedDir(t)}, standing)
 		if held(m, "user") { // the kernel keeps them from others
 			for _, kind := range kinds {
 				expect(t, got, map[string]string{kind + " of itself": "ok", kind + " of child": "ok", kind + " of parent": "EPERM", kind + " of init": "EPERM"})

@@ -51,7 +51,7 @@ func TestAccount(t *testing.T) {
 	home := dir(t)
 	for name, p := range map[string]sandbox.Policy{
 		"alone":      {Scratch: []string{home}, Home: home},
-		"with forks": {Forks: dir(t)},
+		"with forks": {Forks: closedDir(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p.Forks != "" {
