@@ -44,7 +44,7 @@ func (f Dir) reset() (inputs []string, ok bool) {
 	return inputs, true
 }
 
-// resetDir empties a folder, but for files that are to be kept. Another folder
+// resetDir empties a folder, except for files to keep. Another folder
 // in it is a reason to remove all.
 func resetDir(parent int, name string, keep bool, let uint32) (kept []string, ok bool) {
 	dir, err := openDir(parent, name)
