@@ -299,7 +299,7 @@ func (s *Separation) Hand(folder string, readable, writable []string, user uint3
 	}
 	for _, name := range writable {
 		path := filepath.Join(folder, name)
-		if err := os.Lchown(path, int(user), int(user)); err != nil { //nolint:gosec // nobody else is in there yet
+		if err := os.Lchown(path, int(user), int(user)); err != nil {
 			return nil, err
 		}
 	}
@@ -353,10 +353,4 @@ func detached(path string, attr uint64) (*os.File, error) {
 		return nil, &os.PathError{Op: "mount_setattr", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(tree), path), nil
-}
-
-func closeFiles(files []*os.File) {
-	for _, file := range files {
-		_ = file.Close()
-	}
 }

