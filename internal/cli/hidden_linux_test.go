@@ -108,6 +108,14 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
+// readable lets the users of executions read a file, as warm starts need.
+func readable(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // replace does what editors do: another file takes the name.
 func replace(t *testing.T, path, text string) {
 	t.Helper()
@@ -142,9 +150,13 @@ func spy(t *testing.T, start string) *spied {
 	} {
 		put(t, filepath.Join(dir, filepath.FromSlash(path)), text)
 	}
+	readable(t, filepath.Join(dir, "datapool", "pool", "x"))
+	readable(t, filepath.Join(dir, "datapool", "signal", "x"))
 	block := bytes.Repeat([]byte("x"), 1<<20)
 	for i := range 66 {
-		put(t, filepath.Join(dir, "large", strconv.Itoa(i)), string(block))
+		at := filepath.Join(dir, "large", strconv.Itoa(i))
+		put(t, at, string(block))
+		readable(t, at) // the snapshot links files as large as these
 	}
 	if err := os.Link(filepath.Join(dir, ".env"), filepath.Join(dir, "linked")); err != nil {
 		t.Fatal(err)
