@@ -172,4 +172,5 @@ def do_sleep(text):
 
 def is_shown(name):
     """Whether a name in the temporary folder leads to what the test shows there: the program, or the fork server's."""
-    return name.startswith("Test") or any(f"/{name}/" in os.path.abspath(path) + "/" for path in (os.getcwd(), __file__))
+    places = (os.getcwd(), os.path.abspath(__file__))
+    return name.startswith("Test") or any(f"/{name}/" in place + "/" for place in places)
