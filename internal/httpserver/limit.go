@@ -322,7 +322,11 @@ func (l *Limiter) attach(server *http.Server) {
 		}
 		answer.ServeHTTP(w, r)
 	})
+	before := server.ConnContext
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if before != nil {
+			ctx = before(ctx, c)
+		}
 		return context.WithValue(ctx, connKey{}, c)
 	}
 	server.ConnState = func(c net.Conn, state http.ConnState) {
