@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -159,10 +160,10 @@ func checkEnvFile(ctx context.Context, w *workspace.Workspace) []finding {
 	}
 	if git, err := exec.LookPath("git"); err == nil {
 		name := filepath.Base(w.EnvFile())
-		if exec.CommandContext(ctx, git, "-C", w.Dir, "ls-files", "--error-unmatch", name).Run() == nil {
+		if environ.Command(ctx, git, "-C", w.Dir, "ls-files", "--error-unmatch", name).Run() == nil {
 			f.Status = isProblem
 			f.Advice = "git has it: git rm --cached .env, add it to .gitignore, and replace the secrets it held"
-		} else if code := exitCode(exec.CommandContext(ctx, git, "-C", w.Dir, "check-ignore", "-q", name)); code == 1 {
+		} else if code := exitCode(environ.Command(ctx, git, "-C", w.Dir, "check-ignore", "-q", name)); code == 1 {
 			f.Status, f.Advice = isProblem, "git would take it: add the line .env to .gitignore"
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -102,14 +101,9 @@ func (o *remote) readToken() (plaintext.Bytes, error) {
 	if !ok || path == "" {
 		return plaintext.Bytes{}, usagef("--token takes @FILE, not the token itself, which every user of this machine could read; or set %s", tokenVariable)
 	}
-	file, err := os.Open(path)
+	text, err := readToken(path)
 	if err != nil {
 		return plaintext.Bytes{}, usagef("--token: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxToken))
-	if err != nil {
-		return plaintext.Bytes{}, fmt.Errorf("--token: %w", err)
 	}
 	return plaintext.FromString(strings.TrimSpace(string(text))), nil
 }

@@ -144,8 +144,7 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 	if out, errs, _ := s.qhubctl("executions", "get", strings.TrimSpace(out), "--wait"); !strings.Contains(out, "CANCELLED") {
 		t.Fatalf("%s %s", out, errs)
 	}
-	const seconds = 10 * time.Second
-	for deadline := time.Now().Add(seconds); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		left := 0
 		for _, content := range contents(t, dir) {
 			for _, piece := range sealed {
@@ -156,7 +155,7 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d pieces of the ciphertext are left after %s", left, seconds)
+			t.Fatalf("%d pieces of the ciphertext are left after %s", left, patience)
 		}
 	}
 	for name, content := range contents(t, dir) {

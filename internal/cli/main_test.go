@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long something may take that has to happen.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // TestMain makes the test binary the program too, under the program's name: it
 // is what the scripts and tests find in PATH.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
@@ -53,8 +55,13 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // errInterrupted is returned where the user has stopped a command.
 var errInterrupted = errors.New("interrupted")
 
-// Main runs the command that args name and returns the exit code.
+// Main runs the command that args name and returns the exit code. It first hides
+// the environment and the memory of this process from the programs that the
+// command starts. Where the system cannot do that, the command runs all the
+// same: docs/security.md says so.
 func Main(args []string) int {
+	_ = environ.Hide() // before Protect: see there
+	_ = sandbox.Protect()
 	return Run(context.Background(), args, term.System())
 }
 

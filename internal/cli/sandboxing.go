@@ -2,14 +2,15 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
-	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
@@ -19,7 +20,8 @@ func (s *serving) openSandbox() error {
 	if s.options.noSandbox {
 		return nil
 	}
-	s.machine = sandbox.Detect(sandbox.Options{})
+	first, count, _ := s.options.users()
+	s.machine = sandbox.Detect(sandbox.Options{FirstID: first, IDs: count})
 	s.closers = append(s.closers, func() error { s.machine.Close(); return nil })
 	if s.options.requireSandbox {
 		if err := s.machine.Require(); err != nil {
@@ -33,10 +35,33 @@ func (s *serving) openSandbox() error {
 	return sandbox.Protect()
 }
 
+// users are the first of those that executions run as, and how many there are;
+// 0 for those by default.
+func (o *serveOptions) users() (first, count uint32, ok bool) {
+	if o.executionUsers == "" {
+		return 0, 0, true
+	}
+	from, to, found := strings.Cut(o.executionUsers, "-")
+	low, err1 := strconv.ParseUint(from, 10, 31)
+	high, err2 := strconv.ParseUint(to, 10, 31)
+	// The server takes some for executions that start cold, and as many for each
+	// process that is forked.
+	const lowest, fewest = 1000, 512
+	if !found || err1 != nil || err2 != nil || low < lowest || high < low+fewest-1 {
+		return 0, 0, false
+	}
+	return uint32(low), uint32(high - low + 1), true
+}
+
+func (o *serveOptions) usersAreRange() bool {
+	_, _, ok := o.users()
+	return ok
+}
+
 // confine says how the executions of a service are sandboxed, and its import
 // when it is described. Its secrets are kept from them but for those they are
 // given.
-func (s *serving) confine(opened *service) error {
+func (s *serving) confine(ctx context.Context, opened *service) error {
 	own, network := s.limits(opened.workspace.Limits), workspace.StricterNetwork(s.options.network, opened.workspace.Network)
 	policy := sandbox.Policy{Network: networks[network], Limits: sandbox.DefaultLimits()}
 	if policy.Network != sandbox.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
@@ -49,12 +74,8 @@ func (s *serving) confine(opened *service) error {
 	if !s.machine.Confines() {
 		return nil
 	}
-	policy.Hidden = []string{s.dir, opened.workspace.EnvFile()}
-	if file, err := filepath.Abs(s.options.envFile); err == nil && s.options.envFile != "" {
-		policy.Hidden = append(policy.Hidden, file)
-	}
-	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
-		policy.Hidden = append(policy.Hidden, string(file))
+	if err := s.hide(ctx, opened, &policy); err != nil {
+		return err
 	}
 	// Those that concern all executions which are forked from one process.
 	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp

@@ -2,22 +2,16 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/qhubctl/qhubctl/internal/httpapi"
-	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -39,6 +33,9 @@ type serveOptions struct {
 	limits      workspace.Limits // of the texts
 	network     string
 	noReload    bool
+	importAge   time.Duration
+	// executionUsers are the numbers of users that no other program has.
+	executionUsers string
 	// requireSandbox refuses to serve where this machine cannot confine
 	// services; noSandbox does not confine them even where it can.
 	requireSandbox bool
@@ -70,7 +67,8 @@ Secrets that a request leaves out come from the environment, the file of
 Executions are confined by all that this machine gives (see ` + "`qhubctl doctor`" + `):
 they see the service, their own folders, data pools and the system's programs,
 and nothing else, and nothing of each other. With --require-sandbox a service is
-not served where something is missing, or starts cold where only forks lack it.
+not served where something is missing. Where only forks lack it, it starts cold.
+A server that is root runs each execution as another user.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
@@ -98,10 +96,7 @@ The address is printed on standard output, all else on standard error.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
-			if err := o.check(); err != nil {
-				return err
-			}
-			if err := o.masterKey.find(); err != nil {
+			if err := o.ready(); err != nil {
 				return err
 			}
 			return serveRun(cmd.Context(), streams, o)
@@ -109,6 +104,14 @@ The address is printed on standard output, all else on standard error.`,
 	}
 	o.serveFlags(command)
 	return command
+}
+
+// ready checks the options, and finds the master key.
+func (o *serveOptions) ready() error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return o.masterKey.find()
 }
 
 func (o *serveOptions) serveFlags(command *cobra.Command) {
@@ -123,6 +126,8 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
 	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
+	flags.DurationVar(&o.importAge, "import-age", importAge, "import the service again when executions have shared its import for this time; 0: never")
+	flags.StringVar(&o.executionUsers, "execution-users", "", "the users that a server which is root runs executions as: `FIRST-LAST` (default 200000-265535)")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
@@ -136,6 +141,10 @@ func (o *serveOptions) check() error {
 		return usagef("--port is %d; it may be 0 to 65535", o.port)
 	case o.timeout < 0:
 		return usagef("--timeout is negative")
+	case o.importAge < 0:
+		return usagef("--import-age is negative")
+	case !o.usersAreRange():
+		return usagef("--execution-users is %q; it must be FIRST-LAST, at least 512 users from 1000 on", o.executionUsers)
 	case o.requireSandbox && o.noSandbox:
 		return usagef("--require-sandbox and --no-sandbox contradict each other")
 	case o.network != "" && workspace.CheckNetwork(o.network) != nil:
@@ -146,6 +155,9 @@ func (o *serveOptions) check() error {
 		return usagef("--concurrency is negative")
 	case o.auth == "" && !loopback(o.host):
 		return usagef("--host %s lets others call the service; give --auth too, so that they need a token", o.host)
+	}
+	if variable, ok := strings.CutPrefix(o.auth, "env:"); ok {
+		environ.MarkSecret(variable) // before the first program is started
 	}
 	if err := o.checkMetrics(); err != nil {
 		return err
@@ -166,48 +178,6 @@ func loopback(host string) bool {
 	}
 	address, err := netip.ParseAddr(host)
 	return err == nil && address.IsLoopback()
-}
-
-// authenticator decides who may call; file is where the token stands if it was
-// made.
-func (o *serveOptions) authenticator(dir string) (a httpapi.Authenticator, file string, err error) {
-	var token []byte
-	switch {
-	case o.auth == "":
-		return httpapi.Anyone{}, "", nil
-	case o.auth == savedToken:
-		file = filepath.Join(dir, "token")
-		token, err = loadOrCreateToken(file)
-	case strings.HasPrefix(o.auth, "@"):
-		token, err = os.ReadFile(o.auth[1:])
-	case strings.HasPrefix(o.auth, "env:"):
-		token = []byte(os.Getenv(o.auth[len("env:"):]))
-	default:
-		return nil, "", usagef("--auth takes @FILE or env:VAR, not the token itself, which every user of this machine could read")
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot read the token: %w", err)
-	}
-	value := plaintext.New([]byte(strings.TrimSpace(string(token))))
-	defer value.Clear()
-	clear(token)
-	if value.Len() < minToken {
-		return nil, "", usagef("--auth: the token is shorter than %d characters, so it could be guessed", minToken)
-	}
-	return httpapi.NewToken(value), file, nil
-}
-
-// minToken is the length below which a token can be found by trying.
-const minToken = 16
-
-// loadOrCreateToken reads the token that was made before, or makes one.
-func loadOrCreateToken(path string) ([]byte, error) {
-	token, err := os.ReadFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return token, err
-	}
-	token = []byte(rand.Text() + rand.Text())
-	return token, os.WriteFile(path, append(token, '\n'), 0o600)
 }
 
 // listen takes the port.

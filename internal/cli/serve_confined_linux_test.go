@@ -108,10 +108,13 @@ func TestServeNetwork(t *testing.T) {
 	}
 }
 
-func TestWrongNetworkFlags(t *testing.T) {
+func TestWrongSandboxFlags(t *testing.T) {
 	for want, flags := range map[string][]string{
 		`--network is "half"`:                        {"--network", "half"},
 		"--network none and --no-sandbox contradict": {"--network", "none", "--no-sandbox"},
+		`--execution-users is "200000"`:              {"--execution-users", "200000"},
+		`--execution-users is "0-65535"`:             {"--execution-users", "0-65535"},
+		`--execution-users is "300000-300255"`:       {"--execution-users", "300000-300255"},
 	} {
 		var errs testenv.Buffer
 		code := cli.Run(t.Context(), append([]string{"serve"}, flags...), &term.Streams{In: strings.NewReader(""), Out: &errs, Err: &errs})

@@ -32,8 +32,8 @@ func (s *serving) places(url string) string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
 	_, _ = fmt.Fprintf(table, "API\t%s\nDocs \t%s/docs\n", url, url)
-	if s.token != "" {
-		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.token)
+	if s.token.file != "" {
+		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.token.file)
 	}
 	if s.metricsServer != nil {
 		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", addressOf(s.metricsServer.listener)+metrics.Path)
@@ -120,8 +120,8 @@ func (s *serving) curl(described *signature.Signature, url string) string {
 }
 
 func (s *serving) tokenFile() string {
-	if s.token != "" {
-		return s.token
+	if s.token.file != "" {
+		return s.token.file
 	}
 	return "TOKEN-FILE"
 }

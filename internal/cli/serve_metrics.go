@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
@@ -39,7 +40,7 @@ type metricsServer struct {
 }
 
 // measure takes the address that the numbers are read at.
-func (o *serveOptions) measure(ctx context.Context) (*metricsServer, error) {
+func (o *serveOptions) measure(ctx context.Context, limiter *httpserver.Limiter) (*metricsServer, error) {
 	if o.metrics == "" {
 		return nil, nil //nolint:nilnil // nothing is measured, and that is no error
 	}
@@ -53,7 +54,7 @@ func (o *serveOptions) measure(ctx context.Context) (*metricsServer, error) {
 		_ = listener.Close()
 		return nil, err
 	}
-	return &metricsServer{Metrics: metrics.New(info.Version, info.Commit), listener: listener}, nil
+	return &metricsServer{Metrics: metrics.New(info.Version, info.Commit), listener: limiter.Listener(listener)}, nil
 }
 
 type metricsListenError struct {
@@ -142,7 +143,7 @@ func (s *serving) showMetrics(ctx context.Context) <-chan struct{} {
 	})
 	go func() {
 		defer close(ended)
-		if err := metrics.Serve(ctx, s.metricsServer.listener, page, s.log); err != nil {
+		if err := metrics.Serve(ctx, s.metricsServer.listener, page, s.peers, s.log); err != nil {
 			s.log.Error("metrics are not shown any more", "error", err)
 		}
 	}()

@@ -54,6 +54,15 @@ type service struct {
 	// may use when they describe it; nil: nothing.
 	sandbox        *process.Sandbox
 	describeLimits runner.Limits
+	// server are secrets of the server itself, and snapshot is what its executions
+	// see of the workspace; nil: the workspace itself.
+	server   []plaintext.Bytes
+	snapshot *workspace.Snapshot
+}
+
+// masked are all values that no execution may show.
+func (s *service) masked(finder *secretref.Finder) []plaintext.Bytes {
+	return append(finder.AllValues(), s.server...)
 }
 
 func newMasker(known []plaintext.Bytes) *redact.Masker {

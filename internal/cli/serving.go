@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/lmittmann/tint"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
@@ -31,6 +35,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/web"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -65,7 +70,9 @@ type serving struct {
 	current       *service
 	warming       sync.WaitGroup
 	api           *httpapi.API
-	token         string // the file of a token that was made
+	token         callerToken
+	peers         *peer.Guard // nil: executions cannot be told from other callers
+	revisions     *workspace.Revisions
 }
 
 // serveRun serves until it is interrupted.
@@ -82,16 +89,24 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 			}
 		}
 	}()
+	if s.token, err = o.givenToken(); err != nil {
+		return err
+	}
 	listener, err := o.listen(ctx) // first: it fails most often, and costs least
 	if err != nil {
 		return err
 	}
+	limiter := httpserver.NewLimiter(httpserver.Limits{Total: descriptors.Connections()}, s.log)
+	listener = limiter.Listener(listener)
 	defer func() { _ = listener.Close() }()
-	if s.metricsServer, err = o.measure(ctx); err != nil {
+	if s.metricsServer, err = o.measure(ctx, limiter); err != nil {
 		return err
 	}
 	defer s.metricsServer.close()
 	if err := s.openSandbox(); err != nil {
+		return err
+	}
+	if err := s.guard(); err != nil {
 		return err
 	}
 	described, err := s.load(ctx)
@@ -104,9 +119,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err e
 	if err := s.setService(ctx, described, s.warming.Go); err != nil {
 		return err
 	}
-	if err := s.newAPI(); err != nil {
-		return err
-	}
+	s.newAPI()
 	ctx, stop := context.WithCancel(ctx)
 	watching, following, showing := s.reloadOnChange(ctx), s.followKeys(ctx), s.showMetrics(ctx)
 	defer func() {
@@ -157,12 +170,17 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	if s.dir, err = opened.workspace.ServeDir(); err != nil {
 		return nil, err
 	}
-	if err := s.confine(opened); err != nil {
+	if err := s.token.keepIn(s.dir); err != nil {
+		return nil, err
+	}
+	opened.server = []plaintext.Bytes{s.token.value}
+	opened.masker = newMasker(opened.masked(secretref.NewFinder(nil, opened.files)))
+	if err := s.confine(ctx, opened); err != nil {
 		return nil, err
 	}
 	described, err := opened.signature(ctx, s.streams.Log())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, opened.close())
 	}
 	s.current = opened
 	return described, nil
@@ -186,7 +204,7 @@ func (s *serving) openEngine(ctx context.Context) error {
 	s.wrappedBy = s.keyring.Version()
 	s.closers = append(s.closers, func() error { s.keyring.Clear(); return nil })
 	s.engine, err = engine.Open(ctx, engine.Config{
-		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.options.concurrency, Retention: keepFor,
+		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.workers(), Retention: keepFor,
 		Observer: s.metricsServer.observer(),
 	})
 	if err != nil {
@@ -194,6 +212,16 @@ func (s *serving) openEngine(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error { return s.closeEngine(ctx) })
 	return nil
+}
+
+// workers is how many executions run at once: no more than there are descriptors
+// for.
+func (s *serving) workers() int {
+	wanted, most := cmp.Or(s.options.concurrency, engine.DefaultWorkers()), descriptors.Executions()
+	if wanted > most {
+		s.log.Warn("fewer executions run at once than could: raise the limit of open files (ulimit -n)", "wanted", wanted, "run", most)
+	}
+	return min(wanted, most)
 }
 
 const databaseName = "executions.db"
@@ -248,6 +276,7 @@ func (s *serving) closeEngine(ctx context.Context) error {
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
 	run, program, whyNot := s.runner(opened, spares)
+	run = opened.closing(run)
 	if program != nil {
 		prepare(func() {
 			if program.Prepare(ctx) == nil {
@@ -256,7 +285,7 @@ func (s *serving) setService(ctx context.Context, described *signature.Signature
 		})
 	}
 	if err := s.engine.SetService(s.platformService(opened, s.metricsServer.counted(run, program), described)); err != nil {
-		return err
+		return errors.Join(err, run.Close())
 	}
 	s.metricsServer.follow(opened, program, whyNot)
 	return nil
@@ -283,43 +312,38 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 				found, ok := finder.Find(p)
 				return found.Value, found.From, ok
 			},
-			Masked: finder.AllValues,
+			Masked: func() []plaintext.Bytes { return opened.masked(finder) },
 			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
 				dir := w.DataPool(p.Name)
-				return dir, dir != ""
+				return dir, dir != "" && opened.showsPool(dir)
 			},
 		},
 	}
 }
 
 // runner runs the executions of the service, as forks of a process that is
-// ready where that can be. They are confined as in sandboxes of their own, or
-// start cold if they must be and this machine cannot keep forks apart: whyNot
-// says so where there is no process to be forked.
+// ready where that can be. Forks are kept apart as processes with a sandbox each
+// are. Where this machine cannot do that, they start cold: whyNot says so where
+// there is no process to be forked.
 func (s *serving) runner(opened *service, spares int) (r runner.Runner, program *forkserver.Program, whyNot string) {
 	sb := opened.sandbox
+	cold := &process.Runner{
+		Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Dir{}), Sandbox: sb,
+	}
+	if _, whyNot = opened.forkable(); whyNot == "" && !descriptors.Warm() {
+		return cold, nil, "there are too few file descriptors to keep a process ready: raise their limit (ulimit -n)"
+	}
 	if sb.Confines() {
-		err := s.machine.RequireForks()
-		if err != nil {
-			s.log.Debug("forks are less confined than processes with a sandbox each", "because", err)
-		}
-		if err != nil && s.options.requireSandbox {
-			return &process.Runner{
-				Program: opened.program, Dir: opened.workspace.Dir, Environment: opened.environment(runner.Dir{}), Sandbox: sb,
-			}, nil, fmt.Sprintf("a sandbox is required, and forks have none: %v", err)
+		if err := s.machine.RequireForks(); err != nil {
+			return cold, nil, fmt.Sprintf("this machine does not keep forks apart: %v", err)
 		}
 	}
 	_, whyNot = opened.forkable()
-	r, program = opened.runner(s.log, spares, sb, s.engine.Scratch(), s.zygotes)
+	r, program = opened.runner(s.log, spares, s.options.importAge, sb, s.engine.Scratch(), s.zygotes)
 	return r, program, whyNot
 }
 
-func (s *serving) newAPI() error {
-	auth, file, err := s.options.authenticator(s.dir)
-	if err != nil {
-		return err
-	}
-	s.token = file
+func (s *serving) newAPI() {
 	pages := web.Pages(func() (web.Service, bool) {
 		p, ok := s.engine.Service(s.id)
 		if !ok {
@@ -330,7 +354,6 @@ func (s *serving) newAPI() error {
 		}, true
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Engine: s.engine, Service: s.id, Auth: auth, LoopbackOnly: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
+		Engine: s.engine, Service: s.id, Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: s.options.auth == "", Pages: pages, Home: web.Home, Log: s.log,
 	})
-	return nil
 }

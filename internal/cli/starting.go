@@ -20,6 +20,9 @@ const (
 	spares = 2
 	// keepIdle is how long a process that is forked is kept without requests.
 	keepIdle = 30 * time.Minute
+	// importAge is how old what a service has computed while it was imported
+	// may be in an execution.
+	importAge = time.Hour
 )
 
 // forkable is the service as a process that can be forked runs it, or why
@@ -41,8 +44,11 @@ func (s *service) forkable() (python process.Python, whyNot string) {
 // folders are placed anew for each. The first ones start cold until the
 // returned runner, if it is a warm one, is prepared. They run in a sandbox
 // if there is one, and their folders are below scratch. The process that is
-// forked has its room in the pool, if there is one.
-func (s *service) runner(log *slog.Logger, spares int, sb *process.Sandbox, scratch string, pool *forkserver.Pool) (runner.Runner, *forkserver.Program) {
+// forked has its room in the pool, if there is one, and is replaced at maxAge,
+// unless that is zero.
+func (s *service) runner(
+	log *slog.Logger, spares int, maxAge time.Duration, sb *process.Sandbox, scratch string, pool *forkserver.Pool,
+) (runner.Runner, *forkserver.Program) {
 	env := s.environment(runner.Dir{})
 	python, whyNot := s.forkable()
 	if whyNot != "" {
@@ -50,7 +56,7 @@ func (s *service) runner(log *slog.Logger, spares int, sb *process.Sandbox, scra
 	}
 	r := forkserver.NewRunner(forkserver.Options{
 		Python: python, Dir: s.workspace.Dir, Environment: env,
-		Spares: spares, Idle: keepIdle, Pool: pool, Sandbox: sb, Scratch: scratch, Logger: log,
+		Spares: spares, Idle: keepIdle, MaxAge: maxAge, Pool: pool, Sandbox: sb, Scratch: scratch, Logger: log,
 	})
 	program := r.Program()
 	return r, program
@@ -73,7 +79,7 @@ func (s *service) start(ctx context.Context, streams *term.Streams) (workspace.S
 	if known, ok := s.workspace.CachedStart(s.key); ok {
 		return known, nil
 	}
-	_, program := s.runner(slog.New(slog.DiscardHandler), 0, nil, "", nil)
+	_, program := s.runner(slog.New(slog.DiscardHandler), 0, 0, nil, "", nil)
 	defer func() { _ = program.Close() }() // it never fails
 	done := streams.Step("Importing the service ahead, as serve does")
 	err := program.Prepare(ctx)

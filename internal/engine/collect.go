@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -42,11 +43,19 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, masker *redact.Maske
 		failed.problem = withExit(t.revision.Limits.reached(exit.Limit), exit)
 		return failed
 	}
-	c := &collector{
-		id: t.id, masker: masker, logWriter: lw, observer: t.engine.config.Observer,
-		dir: t.engine.dataDir.results(t.id), failed: exit.Limit != runner.NoLimit || exit.ExitCode != 0,
-	}
-	if err := c.collect(run); err != nil {
+	var c *collector
+	err := descriptors.Retry(t.engine.ctx, func() error {
+		c = &collector{
+			id: t.id, masker: masker, logWriter: lw, observer: t.engine.config.Observer,
+			dir: t.engine.dataDir.results(t.id), failed: exit.Limit != runner.NoLimit || exit.ExitCode != 0,
+		}
+		err := c.collect(run)
+		if descriptors.Exhausted(err) && c.made {
+			err = errors.Join(err, t.engine.dataDir.removeResults(t.id)) // to begin from nothing
+		}
+		return err
+	})
+	if err != nil {
 		t.engine.log.Error("cannot store the result of an execution", "execution", t.id, "error", masker.String(err.Error()))
 		failed.problem = withExit(execution.ResultLost(), exit)
 		if err := t.engine.dataDir.removeResults(t.id); err != nil {

@@ -52,6 +52,10 @@ type Config struct {
 	Poll time.Duration
 }
 
+// DefaultWorkers is how many executions an engine runs at once unless
+// [Config].Workers says otherwise.
+func DefaultWorkers() int { return 8 * runtime.NumCPU() }
+
 func (c *Config) complete() error {
 	if c.Store == nil || c.Keyring == nil || c.Dir == "" {
 		return errors.New("an engine needs a store, a keyring and a data folder")
@@ -62,7 +66,7 @@ func (c *Config) complete() error {
 	if c.Observer == nil {
 		c.Observer = noObserver{}
 	}
-	c.Workers = cmp.Or(c.Workers, 8*runtime.NumCPU())
+	c.Workers = cmp.Or(c.Workers, DefaultWorkers())
 	if c.Queue == (store.QueueLimit{}) {
 		c.Queue = store.QueueLimit{PerService: 10_000, Total: 100_000}
 	}
@@ -89,7 +93,10 @@ type Engine struct {
 	running           sync.WaitGroup // executions that this engine has claimed
 
 	slots chan struct{} // a token for each execution that may be added
-	wake  chan struct{} // a token: there may be something to claim
+	// starved is held by the one execution that tries to start again while there
+	// are no descriptors.
+	starved chan struct{}
+	wake    chan struct{} // a token: there may be something to claim
 	// maybePending says that something may wait which could be claimed.
 	maybePending atomic.Bool
 
@@ -121,6 +128,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		config: config, store: config.Store, log: config.Log, owner: owner, dataDir: dataDir,
 		ctx:      context.WithoutCancel(ctx),
 		slots:    make(chan struct{}, config.Workers),
+		starved:  make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		services: map[string]*revision{},
 		tasks:    map[execution.ID]*task{},

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long anything may take on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // serviceID is the service that the tests run.
 const serviceID = "probe"

@@ -276,7 +276,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	}
 	stdout, stderr := logWriter.stream(execution.Info), logWriter.stream(execution.Warning)
 	p.job.Stdout, p.job.Stderr = stdout, stderr
-	run, err := t.revision.Runner.Start(t.ctx, p.job)
+	run, err := t.startRun(p.job)
 	p.clearSecrets()
 	if err != nil {
 		if t.reason() == notStopped {

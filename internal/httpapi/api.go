@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/peer"
 )
 
 // Options say what an API serves, and to whom. Zero values have a sensible
@@ -26,6 +27,9 @@ type Options struct {
 	// LoopbackOnly refuses requests that do not name this machine as their host. It
 	// keeps web pages from calling a server that asks for no token.
 	LoopbackOnly bool
+	// Peers tells the connections of executions. Those are answered only if they
+	// show a token that Auth knows. Nil: there are none.
+	Peers *peer.Guard
 	// Pages are further pages by their path. What they write is theirs.
 	Pages map[string]http.Handler
 	// Home is the page that a browser which asks for / is led to, or empty.

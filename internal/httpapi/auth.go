@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -15,7 +17,8 @@ import (
 type Authenticator interface {
 	// Authenticate reports whether the caller of a request is known.
 	Authenticate(r *http.Request) bool
-	// Challenge says in a WWW-Authenticate header how to become known.
+	// Challenge says in a WWW-Authenticate header how to become known. It is
+	// empty where callers need no token.
 	Challenge() string
 }
 
@@ -63,15 +66,27 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			a.writeError(w, r, problem(http.StatusForbidden,
 				"This server answers to the names of its own machine only, such as localhost. "+
 					"To call it by another name, start it with a token that callers have to send."))
+		case peer.FromExecution(r) && !a.knows(r):
+			a.writeError(w, r, problem(http.StatusForbidden,
+				"An execution may not call the server that runs it without a token of that server."))
 		case sameSite.Check(r) != nil:
 			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
 		case !a.Auth.Authenticate(r):
 			w.Header().Set("WWW-Authenticate", a.Auth.Challenge())
 			a.writeError(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
 		default:
+			if a.Auth.Challenge() != "" { // else any token is as good as none
+				httpserver.Trust(r.Context())
+			}
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// knows reports whether a caller has shown a token, where not anyone may call.
+func (a *API) knows(r *http.Request) bool {
+	_, anyone := a.Auth.(Anyone)
+	return !anyone && a.Auth.Authenticate(r)
 }
 
 // localHost reports whether a Host header names this machine. Names that end

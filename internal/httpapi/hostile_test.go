@@ -17,26 +17,39 @@ import (
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 )
 
-// impatient limits make a test with a slow client short.
-func impatient() httpapi.Limits {
+// patience is how long something may take that has to happen.
+const patience = 2 * time.Minute
+
+// soon is a deadline of the server that a test waits for.
+const soon = 300 * time.Millisecond
+
+// patient limits have no deadline that a busy machine could miss.
+func patient() httpapi.Limits {
 	l := httpapi.DefaultLimits()
-	l.HeaderTimeout, l.BodyTimeout, l.WriteTimeout, l.IdleTimeout = 700*time.Millisecond, 700*time.Millisecond, 700*time.Millisecond, time.Minute
+	l.HeaderTimeout, l.BodyTimeout, l.WriteTimeout, l.IdleTimeout = patience, patience, patience, patience
 	l.Shutdown = time.Second
 	return l
 }
 
+// A watched server is one whose connections can be looked at from its side.
+type watched struct {
+	*fakeEngine
+	address string
+	tap     *tap
+}
+
 // serve runs a server until the test ends.
-func serve(t *testing.T, limits httpapi.Limits) (*fakeEngine, string) {
+func serve(t *testing.T, limits httpapi.Limits) *watched {
 	t.Helper()
-	f := newFake(t)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &watched{newFake(t), listener.Addr().String(), &tap{Listener: listener, conns: map[string]*tapped{}}}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- httpapi.New(httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true, Limits: limits}).Serve(ctx, listener)
+		ended <- httpapi.New(httpapi.Options{Engine: s.fakeEngine, Service: serviceID, LoopbackOnly: true, Limits: limits}).Serve(ctx, s.tap)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -44,7 +57,7 @@ func serve(t *testing.T, limits httpapi.Limits) (*fakeEngine, string) {
 			t.Errorf("the server ended with %v", err)
 		}
 	})
-	return f, listener.Addr().String()
+	return s
 }
 
 func dial(t *testing.T, address string) *net.TCPConn {
@@ -54,7 +67,7 @@ func dial(t *testing.T, address string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil { // of the test, not of the server
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil { // of the test, not of the server
 		t.Fatal(err)
 	}
 	return c.(*net.TCPConn)
@@ -93,16 +106,21 @@ const head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/js
 
 func TestSlowClientsAreGivenUp(t *testing.T) {
 	t.Parallel()
-	f, address := serve(t, impatient())
+	limits := patient()
+	limits.HeaderTimeout = soon
+	s := serve(t, limits)
 	for name, text := range map[string]string{
 		"silent":      "",
 		"slow header": "POST / HTTP/1.1\r\nHost: local",
 	} {
-		c := dial(t, address)
-		send(t, c, text)
 		t.Log(name)
+		c := dial(t, s.address)
+		_, _ = io.WriteString(c, text) // the server may have closed it by now
 		wantClosed(t, c)
 	}
+	limits = patient()
+	limits.BodyTimeout = soon
+	s = serve(t, limits)
 	for name, text := range map[string]string{
 		"slow body":            head + "Content-Length: 100\r\n\r\n{\"n\":",
 		"slow chunks":          head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"n\":\r\n",
@@ -110,22 +128,22 @@ func TestSlowClientsAreGivenUp(t *testing.T) {
 		"refused body":         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n{",
 	} {
 		t.Log(name)
-		c := dial(t, address)
+		c := dial(t, s.address)
 		send(t, c, text)
 		if got := status(t, c); got < 400 || got >= 500 {
 			t.Errorf("%s: %d", name, got)
 		}
 		wantClosed(t, c)
 	}
-	if len(f.bodies) != 0 {
+	if len(s.bodies) != 0 {
 		t.Error("the engine was given half a body")
 	}
 }
 
 func TestHalfClosedClientIsAnswered(t *testing.T) {
 	t.Parallel()
-	_, address := serve(t, impatient())
-	c := dial(t, address)
+	s := serve(t, patient())
+	c := dial(t, s.address)
 	send(t, c, head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(accepted), accepted))
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -133,7 +151,7 @@ func TestHalfClosedClientIsAnswered(t *testing.T) {
 	if got := status(t, c); got != http.StatusCreated {
 		t.Errorf("%d", got)
 	}
-	c = dial(t, address)
+	c = dial(t, s.address)
 	send(t, c, head+"Content-Length: 1000\r\n\r\n{")
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -145,33 +163,35 @@ func TestHalfClosedClientIsAnswered(t *testing.T) {
 
 func TestHugeBodyIsRefusedEarly(t *testing.T) {
 	t.Parallel()
-	f, address := serve(t, httpapi.Limits{})
-	c := dial(t, address)
+	limits := patient()
+	s := serve(t, limits)
+	c := dial(t, s.address)
 	send(t, c, head+"Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n")
 	if got := status(t, c); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("announced: %d", got)
 	}
 	// One that does not say how large it will be, and writes without looking.
-	c = dial(t, address)
+	c = dial(t, s.address)
 	send(t, c, head+"Transfer-Encoding: chunked\r\n\r\n")
-	written := make(chan int)
+	wrote := make(chan struct{})
 	go func() {
+		defer close(wrote)
 		chunk := fmt.Sprintf("100000\r\n%s\r\n", strings.Repeat(" ", 1<<20))
-		for i := range 100 {
+		for range 100 {
 			if _, err := io.WriteString(c, chunk); err != nil {
-				written <- i
 				return
 			}
 		}
-		written <- 100
 	}()
 	if got := status(t, c); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("streamed: %d", got)
 	}
-	if n := <-written; n >= 40 {
-		t.Errorf("the server took %d MiB", n)
+	<-wrote
+	// What the system keeps for the server is not counted: only what that takes.
+	if n := s.tap.of(t, c).wantEnd(t).read; n > limits.Body+1<<20 {
+		t.Errorf("the server took %d bytes of a body of 100 MiB, want at most a little more than %d", n, limits.Body)
 	}
-	if len(f.bodies) != 0 {
+	if len(s.bodies) != 0 {
 		t.Error("the engine was given a body")
 	}
 }
@@ -192,21 +212,25 @@ func TestBodyAtTheLimit(t *testing.T) {
 
 func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 	t.Parallel()
-	f, address := serve(t, httpapi.Limits{Body: 1 << 20, Bodies: 4 << 20})
+	limits := patient()
+	limits.Body, limits.Bodies = 1<<20, 4<<20
+	s := serve(t, limits)
+	request := head + "Content-Length: 1000000\r\n\r\n" + strings.Repeat(" ", 500_000)
 	var held []net.Conn
 	for refused := false; !refused; {
 		if len(held) > 100 {
 			t.Fatal("100 bodies of a megabyte are held at once")
 		}
-		c := dial(t, address)
+		c := dial(t, s.address)
 		held = append(held, c)
-		send(t, c, head+"Content-Length: 1000000\r\n\r\n"+strings.Repeat(" ", 500_000))
-		if err := c.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
-			t.Fatal(err)
+		send(t, c, request)
+		// It either waits for the rest, with the sent part in its memory, or answers.
+		if s.tap.of(t, c).awaitRead(t, int64(len(request))) {
+			continue
 		}
 		response, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
-			continue // it waits for the rest
+			t.Fatal(err)
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
@@ -219,81 +243,64 @@ func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 	}
 	for _, c := range held {
 		_ = c.Close()
+		s.tap.of(t, c).wantEnd(t)
 	}
-	// When the server has noticed, there is room again.
-	for try := 0; ; try++ {
-		c := dial(t, address)
-		send(t, c, head+"Connection: close\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat(" ", 1_000_000-len(accepted))+accepted)
-		got := status(t, c)
-		if got == http.StatusCreated {
-			break
-		}
-		if got != http.StatusServiceUnavailable || try > 100 {
-			t.Fatalf("after %d tries: %d", try, got)
-		}
+	// The server has noticed: there is room again.
+	c := dial(t, s.address)
+	send(t, c, head+"Connection: close\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat(" ", 1_000_000-len(accepted))+accepted)
+	if got := status(t, c); got != http.StatusCreated {
+		t.Errorf("with nothing else a body is answered %d, want 201", got)
 	}
-	f.with(func() {
-		if len(f.copies) != 1 {
-			t.Errorf("%d bodies reached the engine", len(f.copies))
+	s.with(func() {
+		if len(s.copies) != 1 {
+			t.Errorf("%d bodies reached the engine", len(s.copies))
 		}
 	})
 }
 
 func TestClientThatTakesNothingIsGivenUp(t *testing.T) {
 	t.Parallel()
-	f, address := serve(t, impatient())
-	id := f.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", 64<<20)}).ID
-	c := dial(t, address)
+	limits := patient()
+	limits.WriteTimeout = soon
+	s := serve(t, limits)
+	const size = 64 << 20
+	id := s.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
+	c := dial(t, s.address)
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	// Nothing is read until the server must have given up; what then comes is
-	// what the system had buffered.
-	time.Sleep(2 * time.Second)
+	// Nothing is read before the server has given up. What then comes is what the
+	// system had buffered.
+	s.tap.of(t, c).wantEnd(t)
 	n, err := io.Copy(io.Discard, c)
-	if errors.Is(err, os.ErrDeadlineExceeded) || n >= 64<<20 {
+	if errors.Is(err, os.ErrDeadlineExceeded) || n >= size {
 		t.Errorf("the server went on: %d bytes, %v", n, err)
 	}
 }
 
+// A client that takes some has time for the rest: the deadline moves with every
+// 64 KiB, however long all of it takes.
 func TestSlowReaderGetsAll(t *testing.T) {
 	t.Parallel()
-	limits := impatient()
-	// Longer than a busy machine keeps the reader from reading at all, and
-	// shorter than all of it takes.
-	limits.WriteTimeout = 2 * time.Second
-	f, address := serve(t, limits)
+	s := serve(t, patient())
 	const size = 16 << 20
-	id := f.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
-	c := dial(t, address)
-	// With a large buffer the system lets the sender wait until much of it is
-	// free.
-	if err := c.SetReadBuffer(128 << 10); err != nil {
-		t.Fatal(err)
-	}
+	id := s.finished(execution.Succeeded, "", map[string]string{"large": strings.Repeat("x", size)}).ID
+	c := dial(t, s.address)
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-	buffer, total := make([]byte, 64<<10), 0
-	for begun := time.Now(); ; {
-		n, err := c.Read(buffer)
-		total += n
-		if err != nil {
-			if time.Since(begun) < limits.WriteTimeout {
-				t.Error("the test was too fast to show anything")
-			}
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	if n, err := io.Copy(io.Discard, c); n < size {
+		t.Errorf("got %d of %d bytes: %v", n, size, err)
 	}
-	if total < size {
-		t.Errorf("got %d of %d bytes", total, size)
+	// Of a connection, up to two buffers of package http come on top.
+	if n := s.tap.of(t, c).wantEnd(t).withoutDeadline; n > 64<<10+8<<10 {
+		t.Errorf("the server has sent %d bytes under one deadline, want at most 64 KiB", n)
 	}
 }
 
 func TestStreamsOutliveTheDeadlines(t *testing.T) {
 	t.Parallel()
-	limits := impatient()
-	limits.KeepAlive = 150 * time.Millisecond
-	f, address := serve(t, limits)
-	id := f.add(execution.Running).ID
-	c := dial(t, address)
+	limits := patient()
+	limits.BodyTimeout, limits.WriteTimeout, limits.KeepAlive = soon, soon, soon/2
+	s := serve(t, limits)
+	id := s.add(execution.Running).ID
+	c := dial(t, s.address)
 	send(t, c, "GET /"+id.String()+"/log HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
 	lines := bufio.NewScanner(c)
 	beats := 0
@@ -302,7 +309,7 @@ func TestStreamsOutliveTheDeadlines(t *testing.T) {
 			beats++
 		}
 	}
-	f.set(id, execution.Succeeded)
+	s.set(id, execution.Succeeded)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "SUCCEEDED") {
 			return

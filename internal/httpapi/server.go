@@ -17,6 +17,7 @@ const maxHeader = 32 << 10
 func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           a,
+		ConnContext:       a.Peers.ConnContext,
 		ReadHeaderTimeout: a.Limits.HeaderTimeout,
 		IdleTimeout:       a.Limits.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,

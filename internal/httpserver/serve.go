@@ -11,8 +11,12 @@ import (
 )
 
 // Serve answers what comes in by a listener until ctx ends. Then it calls drain,
-// which is to end what would go on for long, and gives the rest so much time.
+// which is to end what would go on for long, and gives the rest so much time. The
+// listener may be one of a [Limiter].
 func Serve(ctx context.Context, server *http.Server, listener net.Listener, drain func(), patience time.Duration) error {
+	if limited, ok := listener.(*limitedListener); ok {
+		limited.limiter.attach(server)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

@@ -197,7 +197,7 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	page := metrics.New("1", "c").Page(sources(nil, ""))
-	go func() { ended <- metrics.Serve(ctx, listener, page, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- metrics.Serve(ctx, listener, page, nil, slog.New(slog.DiscardHandler)) }()
 	url := "http://" + listener.Addr().String()
 	client := &http.Client{Transport: &http.Transport{}}
 	for _, c := range []struct {

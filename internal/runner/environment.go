@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/environ"
 )
 
 // passed are the variables of our own environment that a service sees: what it
@@ -30,7 +32,7 @@ func BaseEnvironment() Environment {
 	env := Environment{}
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		if slices.Contains(passed, name) || strings.HasPrefix(name, "LC_") {
+		if (slices.Contains(passed, name) || strings.HasPrefix(name, "LC_")) && !environ.IsSecret(name) {
 			env[name] = value
 		}
 	}

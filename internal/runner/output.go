@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // The files in which an SDK leaves the result.
@@ -136,10 +139,21 @@ func (f Dir) Exceeded(limits Limits) Limit {
 // may take.
 const minTempEntries = 1024
 
-func exceeded(dir string, most int64, mostEntries int) Limit {
+// exceeded waits where there are no descriptors to look with: that says nothing
+// of the folder.
+func exceeded(dir string, most int64, mostEntries int) (reached Limit) {
+	_ = descriptors.Retry(context.Background(), func() (err error) {
+		reached, err = measured(dir, most, mostEntries)
+		return err
+	})
+	return reached
+}
+
+// measured fails only where there are no descriptors.
+func measured(dir string, most int64, mostEntries int) (Limit, error) {
 	var size int64
 	entries, reached := 0, NoLimit
-	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		var info fs.FileInfo
 		if err == nil {
 			info, err = entry.Info()
@@ -147,6 +161,8 @@ func exceeded(dir string, most int64, mostEntries int) Limit {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
 			return nil
+		case descriptors.Exhausted(err):
+			return err
 		case err != nil:
 			if most > 0 {
 				reached = OutputLimit
@@ -167,5 +183,5 @@ func exceeded(dir string, most int64, mostEntries int) Limit {
 		}
 		return nil
 	})
-	return reached
+	return reached, err
 }

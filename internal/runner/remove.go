@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // maxDepth is how deep folders may lie in each other to be removed as they
@@ -17,13 +19,20 @@ const maxDepth = 32
 // RemoveAll deletes a folder that services have written to, however deep it is
 // and whatever its folders allow.
 func RemoveAll(dir string) error {
+	return descriptors.RetryBriefly(func() error { return removeAll(dir) })
+}
+
+func removeAll(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrPermission) && os.Chmod(dir, 0o700) == nil { //nolint:gosec // a folder
 		root, err = os.OpenRoot(dir)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		flatten(root)
 		_ = root.Close()
+	case descriptors.Exhausted(err):
+		return err
 	}
 	return os.RemoveAll(dir)
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The flags of what is new on the file systems that have them, of linux/fs.h: it is kept in extents, or beside its inode.
+// The flags of new files on the file systems that have them, of linux/fs.h: a file is kept in extents, or beside its inode.
 const layoutFlags = 0x80000 | 0x10000000
 
 // reset empties the folders, and reports whether all is then as it was when
@@ -23,7 +23,7 @@ func (f Dir) reset() (inputs []string, ok bool) {
 		return nil, false
 	}
 	defer func() { _ = unix.Close(root) }()
-	if !isNewDir(root) {
+	if !isNewDir(root, letRead) {
 		return nil, false
 	}
 	names, err := namesIn(root)
@@ -31,7 +31,11 @@ func (f Dir) reset() (inputs []string, ok bool) {
 		return nil, false
 	}
 	for _, part := range f.parts() {
-		kept, ok := resetDir(root, filepath.Base(part), part == f.Input())
+		let := uint32(0)
+		if part == f.Input() || part == f.DataPools() {
+			let = letRead
+		}
+		kept, ok := resetDir(root, filepath.Base(part), part == f.Input(), let)
 		if !ok {
 			return nil, false
 		}
@@ -40,15 +44,15 @@ func (f Dir) reset() (inputs []string, ok bool) {
 	return inputs, true
 }
 
-// resetDir empties a folder, but for files that are to be kept. Another folder
+// resetDir empties a folder, except for files to keep. Another folder
 // in it is a reason to remove all.
-func resetDir(parent int, name string, keep bool) (kept []string, ok bool) {
+func resetDir(parent int, name string, keep bool, let uint32) (kept []string, ok bool) {
 	dir, err := openDir(parent, name)
 	if err != nil {
 		return nil, false
 	}
 	defer func() { _ = unix.Close(dir) }()
-	if !isNewDir(dir) {
+	if !isNewDir(dir, let) {
 		return nil, false
 	}
 	names, err := namesIn(dir)
@@ -72,7 +76,7 @@ func blank(dir int, name string) bool {
 	var info unix.Stat_t
 	// Nobody is left who could change it meanwhile, and a device may mind to be
 	// opened.
-	if unix.Fstatat(dir, name, &info, unix.AT_SYMLINK_NOFOLLOW) != nil || info.Nlink != 1 || !isOwn(&info, unix.S_IFREG|0o600) {
+	if unix.Fstatat(dir, name, &info, unix.AT_SYMLINK_NOFOLLOW) != nil || info.Nlink != 1 || !isOwn(&info, unix.S_IFREG|0o600, letRead) {
 		return false
 	}
 	file, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -152,15 +156,22 @@ func namesIn(dir int) (names []string, err error) {
 	}
 }
 
+// letRead is what others may do with the inputs of an execution that is another
+// user. That user cannot change it.
+const letRead = 0o005
+
 // isNewDir tells whether a folder looks like one that was just made, whatever
-// is in it.
-func isNewDir(dir int) bool {
+// is in it, and whether others may do with it what is let to them.
+func isNewDir(dir int, let uint32) bool {
 	var info unix.Stat_t
-	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700) && info.Size <= newDirSize && isPlain(dir)
+	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700, let) && info.Size <= newDirSize && isPlain(dir)
 }
 
-func isOwn(info *unix.Stat_t, mode uint32) bool {
-	return info.Mode == mode && int(info.Uid) == ownUser && int(info.Gid) == ownGroup
+// isOwn tells whether a file belongs to this program, or to the user of an
+// execution before, who cannot have given it to anybody.
+func isOwn(info *unix.Stat_t, mode, let uint32) bool {
+	own := int(info.Uid) == ownUser && int(info.Gid) == ownGroup
+	return info.Mode&^let == mode && (own || ownUser == 0 && info.Uid == info.Gid)
 }
 
 // isPlain tells whether a file or a folder has no attributes.

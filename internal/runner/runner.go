@@ -73,7 +73,7 @@ type Limits struct {
 	OpenFiles int
 	Temp      int64
 	// CPUTime is how long the processors may work for it. It is looked at
-	// twice a second.
+	// ten times a second.
 	CPUTime time.Duration
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // A group is the cgroups of one execution, one in each hierarchy. Groups are
@@ -72,10 +74,15 @@ func (gs *groups) take(limits Limits) (*group, error) {
 
 // give takes a group back when all its processes have ended, which may be
 // known. One that had to be killed cannot serve again: the kernel kills
-// whatever is started in it.
+// whatever is started in it. Nor can one that holds memory which its processes
+// have left: the next execution would be charged for it.
 func (gs *groups) give(g *group, ended bool) {
 	if !ended && !g.empty() {
 		g.kill()
+		g.remove()
+		return
+	}
+	if g.holdsMemory() {
 		g.remove()
 		return
 	}
@@ -243,7 +250,7 @@ func (g *group) computed() time.Duration {
 }
 
 // look reads a small file of the group, which stays open: opening one takes the
-// kernel longer than telling what is in it.
+// kernel longer than reading it.
 func (g *group) look(file string, buffer []byte) []byte {
 	fd, open := g.looks[file]
 	if !open {
@@ -261,7 +268,7 @@ func (g *group) look(file string, buffer []byte) []byte {
 }
 
 func (g *group) event(file, key string) uint64 {
-	var buffer [1024]byte
+	var buffer [8192]byte
 	for line := range bytes.Lines(g.look(file, buffer[:])) {
 		if name, value, ok := bytes.Cut(bytes.TrimSpace(line), []byte(" ")); ok && string(name) == key {
 			n, _ := strconv.ParseUint(string(value), 10, 64)
@@ -273,6 +280,29 @@ func (g *group) event(file, key string) uint64 {
 
 // current is how many threads its processes have; -1 if that is not known.
 func (g *group) current() int64 { return g.number(g.file("pids", "pids.current", "pids.current")) }
+
+// heldAtMost is how much memory a group may hold that serves again: what the
+// kernel keeps of its own, and counts that it has not settled yet.
+const heldAtMost = 4 << 20
+
+// holdsMemory tells whether the processes of the group have left memory that the
+// kernel cannot have back whenever it needs it, as it can cached pages of files
+// on the disk: files in memory that somebody still has, above all.
+func (g *group) holdsMemory() bool {
+	file := g.file("memory", "memory.usage_in_bytes", "memory.current")
+	if file == "" {
+		return false
+	}
+	held := g.number(file)
+	if held <= heldAtMost {
+		return false
+	}
+	stat := g.file("memory", "memory.stat", "memory.stat")
+	for _, cached := range []string{"inactive_file", "active_file"} {
+		held -= int64(g.event(stat, cached))
+	}
+	return held > heldAtMost
+}
 
 // number reads a file that holds one; -1 if that fails.
 func (g *group) number(file string) int64 {
@@ -297,7 +327,9 @@ func (g *group) empty() bool {
 // kill ends all processes in the group, where the kernel can.
 func (g *group) kill() {
 	if g.dir2 != nil {
-		_ = os.WriteFile(filepath.Join(g.h.v2, g.name, "cgroup.kill"), []byte("1"), 0)
+		_ = descriptors.RetryBriefly(func() error {
+			return os.WriteFile(filepath.Join(g.h.v2, g.name, "cgroup.kill"), []byte("1"), 0)
+		})
 	}
 }
 

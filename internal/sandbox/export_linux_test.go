@@ -16,3 +16,8 @@ func (m *Machine) Without(names ...string) *Machine {
 	}
 	return &less
 }
+
+// ForkFilters are the filters of a zygote with a policy, and of its forks.
+func (m *Machine) ForkFilters(p Policy) (zygote, fork []byte) {
+	return m.filter(m.zygoteProfile(p)), m.filter(forkProfile)
+}

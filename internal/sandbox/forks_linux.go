@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,79 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
-
-// accessTemp is for a /tmp that several executions have: names of others
-// cannot be listed. Semaphores and shared memory lie there, too.
-const accessTemp = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE |
-	unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
-	unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR
-
-// ShownAt is where executions that a command with this policy forks find the
-// folder that the policy calls Forks.
-func (m *Machine) ShownAt(p Policy) string {
-	if m.has(layerFilesystem) {
-		return ForksAt
-	}
-	return p.Forks
-}
-
-// Ruleset keeps the executions of a command with this policy apart;
-// nil where the kernel has no Landlock.
-func (m *Machine) Ruleset(p Policy) (*Ruleset, error) {
-	if !m.has(layerLandlock) {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	ownRoot := m.has(layerFilesystem)
-	b := &builder{machine: m, policy: p}
-	p.Writable = nil
-	switch {
-	case ownRoot: // what is hidden is not there
-		p.Hidden = nil
-	case b.byRoot():
-		p.Hidden = slices.Concat(p.Hidden, rootOnly, []string{p.Forks})
-	default:
-		p.Hidden = slices.Concat(p.Hidden, []string{p.Forks})
-	}
-	list, err := places(m.system, p)
-	if err != nil {
-		return nil, err
-	}
-	b.landlock(list, false)
-	all := fileAccesses(m.abi)
-	r := &Ruleset{own: all &^ accessNodes, read: accessRead, file: accessFile & all}
-	for _, s := range b.program.Steps {
-		switch s.Op {
-		case shim.OpRuleset:
-			r.handled = unix.LandlockRulesetAttr{Handled_access_fs: s.N, Handled_access_net: s.M, Scoped: s.L}
-		case shim.OpAllow:
-			r.rules = append(r.rules, rule{path: s.A, access: s.N})
-		default:
-		}
-	}
-	if ownRoot {
-		r.rules = append(r.rules, rule{path: "/tmp", access: accessTemp & all})
-	}
-	return r, nil
-}
-
-// RequireForks returns an error if executions that are forked in one sandbox are
-// not kept apart on this machine as those in sandboxes of their own are.
-func (m *Machine) RequireForks() error {
-	if err := m.Require(); err != nil {
-		return err
-	}
-	switch {
-	case m.abi < abiScopes:
-		return errors.New("forks of one process can signal each other: that takes Landlock as of Linux 6.12")
-	case !m.has(layerProc):
-		return errors.New("forks of one process have no list of processes of their own")
-	case m.has(layerUser) && !m.has(layerOwners):
-		return errors.New("forks of one process cannot be given folders: mounts cannot be mapped")
-	}
-	return nil
-}
 
 // A Group bounds one execution that a command in a sandbox forks, and finds all
 // of its processes. End must be called.
@@ -195,7 +123,11 @@ func (g *group) end() bool {
 }
 
 func membersOf(list string) []int {
-	text, err := os.ReadFile(list)
+	var text []byte
+	err := descriptors.RetryBriefly(func() (err error) { // a member that is not seen lives on
+		text, err = os.ReadFile(list)
+		return err
+	})
 	if err != nil {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,13 +13,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// identities hands out users, one to an execution at a time.
+// identities hands out users. Executions that start cold have one each, and a
+// process that is forked for executions has a block of them.
 type identities struct {
-	first, count uint32
-	mapped       bool // mounts can show files as another user's
+	users  *userRange
+	mapped bool // mounts can show files as another user's
 
 	mu     sync.Mutex
-	used   map[uint32]bool
+	blocks []*block // for executions that start cold
 	spaces map[ownership]*os.File
 	cannot map[uint64]bool // file systems whose mounts cannot
 }
@@ -30,38 +30,35 @@ type identities struct {
 type ownership struct{ uid, gid, as uint32 }
 
 func newIdentities(o Options) *identities {
-	ids := &identities{
-		first: o.FirstID, count: o.IDs,
-		used: map[uint32]bool{}, spaces: map[ownership]*os.File{}, cannot: map[uint64]bool{},
-	}
-	if ids.first == 0 {
-		ids.first = defaultFirstID
-	}
-	if ids.count == 0 {
-		ids.count = defaultIDs
-	}
-	return ids
+	return &identities{users: newUserRange(o), spaces: map[ownership]*os.File{}, cannot: map[uint64]bool{}}
 }
 
-var errNoIdentity = errors.New("all users for executions are in use")
-
-// take returns the lowest free user: what is prepared for it serves again.
+// take returns a free user: the lowest, for which something may be prepared.
 func (ids *identities) take() (uint32, error) {
 	ids.mu.Lock()
 	defer ids.mu.Unlock()
-	for id := ids.first; id < ids.first+ids.count; id++ {
-		if !ids.used[id] {
-			ids.used[id] = true
+	for _, b := range ids.blocks {
+		if id, ok := b.lowest(); ok {
 			return id, nil
 		}
 	}
-	return 0, errNoIdentity
+	b, err := ids.users.take()
+	if err != nil {
+		return 0, err
+	}
+	ids.blocks = append(ids.blocks, b)
+	id, _ := b.lowest()
+	return id, nil
 }
 
 func (ids *identities) give(id uint32) {
 	ids.mu.Lock()
 	defer ids.mu.Unlock()
-	delete(ids.used, id)
+	for _, b := range ids.blocks {
+		if b.has(id) {
+			b.give(id)
+		}
+	}
 }
 
 // space returns a user namespace in which the owner of path is the user id;
@@ -105,6 +102,8 @@ func (ids *identities) close() {
 		_ = space.Close()
 	}
 	clear(ids.spaces)
+	ids.blocks = nil
+	ids.users.close()
 }
 
 // newSpace makes a user namespace. It takes a process that is started in it.
@@ -155,3 +154,20 @@ func own(path string, id uint32) error {
 		return os.Lchown(path, int(id), int(id)) //nolint:gosec // nobody else is in there yet
 	})
 }
+
+// IsExecution tells whether processes of this user are those of an execution. It
+// knows none where executions run as the server's user.
+func (m *Machine) IsExecution(uid uint32) bool {
+	if !m.HasUsers() {
+		return false
+	}
+	users := m.ids.users
+	return uid >= users.first && uid-users.first < users.count
+}
+
+// HasUsers tells whether executions run as users of their own.
+func (m *Machine) HasUsers() bool { return m != nil && m.has(layerUser) }
+
+// HasOwnRoot tells whether executions have a private root folder, in which
+// something else can be shown at a path than lies there.
+func (m *Machine) HasOwnRoot() bool { return m != nil && m.has(layerFilesystem) }

@@ -52,18 +52,31 @@ func landlockABI() (int, error) {
 	return int(abi), nil
 }
 
+// handled is what a ruleset forbids beside files.
+func (b *builder) handled() (network, scope uint64) {
+	if b.machine.abi >= abiNetwork && b.policy.Network == NetworkNone {
+		network = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
+	if b.machine.abi >= abiScopes {
+		scope = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
+	}
+	return network, scope
+}
+
+// scope adds the steps that forbid all that is not about files: who is kept
+// from files by Landlock cannot mount.
+func (b *builder) scope() {
+	if network, scope := b.handled(); network|scope != 0 {
+		b.add(layerLandlock, shim.Step{Op: shim.OpRuleset, M: network, L: scope})
+		b.add(layerLandlock, shim.Step{Op: shim.OpRestrict})
+	}
+}
+
 // landlock adds the steps that forbid all but what the places show. With a
 // root of its own that is a second layer; without, the only one.
 func (b *builder) landlock(list []*place, ownRoot bool) {
-	abi := b.machine.abi
-	all := fileAccesses(abi)
-	var network, scope uint64
-	if abi >= abiNetwork && b.policy.Network == NetworkNone {
-		network = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
-	}
-	if abi >= abiScopes {
-		scope = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
-	}
+	all := fileAccesses(b.machine.abi)
+	network, scope := b.handled()
 	b.add(layerLandlock, shim.Step{Op: shim.OpRuleset, N: all, M: network, L: scope})
 	allow := func(path string, access uint64, file bool) {
 		if file {
@@ -101,7 +114,7 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 	b.add(layerLandlock, shim.Step{Op: shim.OpRestrict})
 }
 
-// allowAround allows a place but for what is hidden in it: rules can only
+// allowAround allows a place except its hidden files: rules can only
 // allow, so a folder with something hidden is allowed entry by entry.
 func (b *builder) allowAround(pl *place, list []*place, allow func(string, uint64, bool)) {
 	var walk func(path string, file bool)

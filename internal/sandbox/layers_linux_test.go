@@ -90,8 +90,8 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stat := info.Sys().(*syscall.Stat_t); held(m, "filesystem") && int(stat.Uid) != os.Geteuid() {
-			t.Errorf("the result belongs to %d", stat.Uid)
+		if stat := info.Sys().(*syscall.Stat_t); held(m, "user") == (int(stat.Uid) == os.Geteuid()) {
+			t.Errorf("the result belongs to %d, which is not the user of the execution", stat.Uid)
 		}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
@@ -141,4 +143,23 @@ func TestCPULimit(t *testing.T) {
 	need(t, m, "cpu limit")
 	got := ask(t, m, sandbox.Policy{Limits: sandbox.Limits{CPU: 0.5}}, `out["quota"] = limit("cpu", "cpu.cfs_quota_us", "cpu.max")`)
 	expect(t, got, map[string]string{"quota": "50000|50000 100000"})
+}
+
+// TestMemoryLeftBehind has an execution leave a file in memory, in a folder that
+// outlives it. The next ones are not charged for it.
+func TestMemoryLeftBehind(t *testing.T) {
+	m := detected()
+	need(t, m, "memory limit", "filesystem")
+	shared := dir(t)
+	if err := unix.Mount("tmpfs", shared, "tmpfs", 0, "mode=777"); err != nil {
+		t.Skip("this user cannot mount a folder in memory: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(shared, unix.MNT_DETACH) })
+	limits := sandbox.Limits{Memory: 64 << 20}
+	ask(t, m, sandbox.Policy{Writable: []string{shared}, Limits: limits}, `
+with open(sys.argv[1] + "/left", "wb") as f: f.write(bytes(40 << 20))
+`, shared)
+	for range 3 {
+		expect(t, ask(t, m, sandbox.Policy{Limits: limits}, `x = bytes(1) * (40 << 20); out["took"] = "ok"`), map[string]string{"took": "ok"})
+	}
 }

@@ -7,17 +7,19 @@ import (
 // Options are the choices of who runs a server.
 type Options struct {
 	// FirstID and IDs are the numbers of users (and groups) that executions
-	// run as where the server is root, a different one each. Zero takes
-	// numbers that no system gives to anybody.
+	// run as where the server is root, a different one each: from FirstID on,
+	// IDs of them. Servers with the same range share it. Zero takes 200000 to
+	// 265535.
 	FirstID, IDs uint32
 	// SameUser leaves executions the user of the server, even if that is root.
 	SameUser bool
 }
 
-// The numbers from here on are neither those of people, nor of services, nor
-// of containers, by any convention in use.
+// The numbers by default are those that neither people nor services have. A
+// system that gives subordinate users to containers may use them: it needs the
+// setting then.
 const (
-	defaultFirstID = 0x7000_0000
+	defaultFirstID = 200_000
 	defaultIDs     = 1 << 16
 )
 

@@ -17,14 +17,13 @@ import (
 // A Machine is what this machine gives to build sandboxes of, and builds them.
 // Its methods may be called by any goroutine.
 type Machine struct {
-	root    bool // may do all this without a user namespace
-	abi     int  // of Landlock
-	system  system
-	filters map[filterKey]string
-	ids     *identities
-	groups  *groups
-	held    [layers]bool
-	says    [layers]string
+	root   bool // may do all this without a user namespace
+	abi    int  // of Landlock
+	system system
+	ids    *identities
+	groups *groups
+	held   [layers]bool
+	says   [layers]string
 }
 
 // Confines tells whether commands can be started in sandboxes at all, of however
@@ -41,22 +40,17 @@ func (m *Machine) lacks(l layer, why string) {
 // that do nothing else. It takes some milliseconds.
 func Detect(o Options) *Machine {
 	m := &Machine{
-		root:    privileged(),
-		system:  findSystem(),
-		filters: map[filterKey]string{},
-		ids:     newIdentities(o),
-		groups:  &groups{},
+		root:   privileged(),
+		system: findSystem(),
+		ids:    newIdentities(o),
+		groups: &groups{},
 	}
 	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerServer, layerSyscalls, layerLandlock} {
 		m.held[l] = true
 	}
-	for _, network := range []Network{NetworkFull, NetworkLoopback, NetworkNone} {
-		for _, forks := range []bool{false, true} {
-			key := filterKey{network, forks}
-			var err error
-			if m.filters[key], err = filter(key); err != nil {
-				m.lacks(layerSyscalls, err.Error())
-			}
+	for _, profile := range m.profiles() {
+		if _, err := profile.Native(); err != nil {
+			m.lacks(layerSyscalls, err.Error())
 		}
 	}
 	var err error
@@ -104,7 +98,14 @@ func (m *Machine) detectUser(o Options) {
 		m.lacks(layerOwners, "not needed without users of their own")
 		return
 	}
-	space, err := newSpace(ownership{as: m.ids.first})
+	first, err := m.ids.take()
+	if err != nil {
+		m.lacks(layerUser, err.Error())
+		m.lacks(layerOwners, "not needed without users of their own")
+		return
+	}
+	defer m.ids.give(first)
+	space, err := newSpace(ownership{as: first})
 	if err == nil {
 		err = tryMapping("/", space)
 		_ = space.Close()
@@ -255,7 +256,7 @@ func (m *Machine) Layers() []Layer {
 	return list
 }
 
-// described says of each layer what it is, and what is open without it.
+// described names each layer, its guarantee, and the exposure without it.
 var described = [layers]struct {
 	name, held, exposes string
 	optional            bool
@@ -271,7 +272,7 @@ var described = [layers]struct {
 	layerProc:       {name: "proc", held: "a /proc of its own", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
 	layerIPC:        {name: "ipc", held: "shared memory, semaphores and message queues of its own", exposes: "a service can leave shared memory to the next"},
 	layerLandlock:   {name: "landlock", held: "a second layer around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
-	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock", exposes: "more of the kernel is open to attack"},
+	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock, leases, priorities of others", exposes: "more of the kernel is open to attack"},
 	layerNetwork:    {name: "network", held: "a network of its own where a service is to have none", optional: true, exposes: "network none is held by the filter of system calls alone, loopback is not held"},
 	layerMemory:     {name: "memory limit", held: "for all processes of an execution together", exposes: "a service can take all memory: only each of its processes is bounded"},
 	layerCount:      {name: "process limit", held: "for all processes and threads of an execution together", exposes: "a service can start processes until the machine has no more, unless it has a user of its own"},

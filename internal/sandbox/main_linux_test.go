@@ -172,6 +172,16 @@ func dir(t *testing.T) string {
 	return dir
 }
 
+// closedDir is a folder of executions, which other users may not enter.
+func closedDir(t *testing.T) string {
+	t.Helper()
+	dir := dir(t)
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func cgroupsLeft() []string {
 	var left []string
 	for _, pattern := range []string{"/sys/fs/cgroup/*/", "/sys/fs/cgroup/*/*/", "/sys/fs/cgroup/*/*/*/", "/sys/fs/cgroup/"} {

@@ -38,6 +38,7 @@ type builder struct {
 	program shim.Program
 	flags   uintptr // of clone
 	files   []*os.File
+	inTemp  []TempPlace
 }
 
 func (b *builder) add(l layer, s shim.Step) {
@@ -67,34 +68,78 @@ func (b *builder) build(g *group) error {
 	if b.byRoot() {
 		b.policy.Hidden = slices.Concat(b.policy.Hidden, rootOnly)
 	}
-	if b.policy.Forks != "" && !has(layerFilesystem) {
-		b.policy.Writable = slices.Concat(b.policy.Writable, []string{b.policy.Forks})
-	}
-	list, err := places(b.machine.system, b.policy)
+	b.ownPlaces()
+	list, err := places(b.machine.system, b.policy, has(layerFilesystem))
 	if err != nil {
 		return err
 	}
 	if has(layerFilesystem) {
-		if b.policy.Forks != "" {
-			list = append(list, &place{path: ForksAt, from: b.policy.Forks, kind: placeWritable, late: true})
-		}
-		if err := b.filesystem(list); err != nil {
+		if err := b.filesystem(b.withFolders(list)); err != nil {
 			return err
 		}
+		b.inTemp = tempPlaces(list)
 	}
 	b.limits()
 	if !has(layerProcesses) {
 		b.add(layerProcesses, shim.Step{Op: shim.OpSubreaper})
 	}
-	b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	if b.policy.Forks == "" {
+		b.add(layerServer, shim.Step{Op: shim.OpUndumpable})
+	}
 	b.add(layerPrivileges, shim.Step{Op: shim.OpNoPrivileges})
-	if has(layerLandlock) {
+	switch {
+	case !has(layerLandlock):
+	case b.policy.Forks != "":
+		b.scope()
+	default:
 		b.landlock(list, has(layerFilesystem))
 	}
 	if has(layerSyscalls) {
-		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: b.machine.filters[filterKey{b.policy.Network, b.policy.Forks != ""}]})
+		program, err := b.machine.profile(b.policy).Native()
+		if err != nil {
+			return err
+		}
+		b.add(layerSyscalls, shim.Step{Op: shim.OpFilter, N: unix.SYS_SECCOMP, A: string(program)})
 	}
 	return nil
+}
+
+// ownPlaces puts the private folders of executions where they find them in a
+// private root folder.
+func (b *builder) ownPlaces() {
+	p := &b.policy
+	switch {
+	case !b.machine.has(layerFilesystem):
+	case p.Forks != "":
+		p.Scratch = slices.Concat(p.Scratch, []string{HomeAt})
+	case p.Home != "":
+		p.Scratch = slices.Clone(p.Scratch)
+		for i, path := range p.Scratch {
+			if path == p.Home {
+				p.Scratch[i] = HomeAt
+			}
+		}
+	}
+}
+
+// tempPlaces are the mounts in /tmp.
+func tempPlaces(list []*place) []TempPlace {
+	var found []TempPlace
+	for _, pl := range list {
+		if pl.parent != nil && pl.parent.kind == placeTemp {
+			found = append(found, TempPlace{pl.path, pl.file})
+		}
+	}
+	return found
+}
+
+// withFolders adds the folders of executions that are forked where they have to
+// mount them from: only root can hand them over.
+func (b *builder) withFolders(list []*place) []*place {
+	if b.policy.Forks == "" || b.machine.root {
+		return list
+	}
+	return append(list, &place{path: foldersAt, from: b.policy.Forks, kind: placeWritable, late: true})
 }
 
 // DefaultLimits are limits that no service runs into which leaves something to

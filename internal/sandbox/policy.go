@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,33 +13,73 @@ import (
 // are named by absolute paths; where a path lies in another's folder, the
 // deeper one counts.
 type Policy struct {
-	// Writable are the folders in which the execution leaves its result.
+	// Writable are the folders in which the execution leaves its result. Where
+	// it runs as another user, they are given to that one, and so is all that
+	// lies in Inputs.
 	Writable []string
 	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string
 	// Scratch are folders of the execution that nobody reads after it, such as
-	// its home: in a root folder of its own they are in memory, empty at first,
+	// its home: in a private root folder they are in memory, empty at first,
 	// and as large as Limits.Temp says, each; else they are like Writable.
 	Scratch []string
 	// Readable is what the service needs beside the system's programs: its
 	// code, its interpreter, its data.
 	Readable []string
+	// Shown are folders and files that are shown at another path, or that stay
+	// as they are on the disk inside a folder that is shown from elsewhere.
+	// Nothing else that lies at or below their paths on the disk is shown,
+	// whatever Readable says of it.
+	Shown []Shown
 	// Hidden must not be reached though it lies in a readable folder, or in
-	// one of the system.
+	// one of the system. A hidden file stays hidden when another one takes its
+	// name, or its folder's name, while the execution runs.
 	Hidden []string
 	// Network is what it reaches of the network; the zero value is all.
 	Network Network
 	Limits  Limits
-	// Forks is for a command that forks executions which are to be kept from
-	// each other, each by a [Ruleset] and a [Group]: the folder below which
-	// they get folders of their own, later. It is shown as [ForksAt], so that
-	// it lies in no other that they may read.
+	// Home is the one folder of Scratch that is the home of the execution's
+	// user: in a root folder of its own it is at [HomeAt].
+	Home string
+	// Forks is for a command that forks executions which are kept from each
+	// other by [Separation]: the folder below which each gets one.
 	Forks string
 }
 
-// ForksAt is where a command in a root folder of its own finds the folders of
-// the executions that it forks.
-const ForksAt = "/run/executions"
+// OwnAt is where executions in a private root folder find their home, and, if
+// they are forked, their folder, because they are made before its name is known.
+// These have their TMPDIR at TempAt.
+const (
+	OwnAt    = "/run/service"
+	HomeAt   = OwnAt + "/home"
+	FolderAt = OwnAt + "/execution"
+	TempAt   = "/tmp"
+)
+
+// Shown is the folder or file From as an execution sees it: at the path At, and
+// read-only. Where At lies below another one, that one holds a mount point.
+type Shown struct{ At, From string }
+
+// ShowLive adds a folder to what the execution reads, as it lies on the disk,
+// also where it lies in one that is shown from elsewhere.
+func (p *Policy) ShowLive(path string) {
+	live := Shown{path, path}
+	switch {
+	case !p.showsOther(path):
+		p.Readable = append(slices.Clip(p.Readable), path)
+	case !slices.Contains(p.Shown, live):
+		p.Shown = append(slices.Clip(p.Shown), live)
+	}
+}
+
+// showsOther tells whether something else may be shown where a path lies.
+func (p *Policy) showsOther(path string) bool {
+	return slices.ContainsFunc(p.Shown, func(s Shown) bool { return within(path, s.At) })
+}
+
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
 
 // Network is what an execution reaches of the network.
 type Network string
@@ -52,7 +94,7 @@ const (
 	NetworkNone Network = "none"
 )
 
-// Limits bound what an execution may use up; zero is no limit, but for Temp.
+// Limits bound what an execution may use up; zero is no limit, except in Temp.
 type Limits struct {
 	// Memory is in bytes, for all processes of the execution together, with
 	// what lies in its /tmp. Where the machine has no memory cgroups it bounds
@@ -80,12 +122,16 @@ type Limits struct {
 const defaultTemp = 64 << 20
 
 // check finds what would not mean what its writer thinks.
-func (p Policy) check() error {
+func (p *Policy) check() error {
 	forks := []string{p.Forks}
 	if p.Forks == "" {
 		forks = nil
 	}
-	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks} {
+	shown := make([]string, 0, 2*len(p.Shown))
+	for _, s := range p.Shown {
+		shown = append(shown, s.At, s.From)
+	}
+	for _, list := range [][]string{p.Writable, p.Inputs, p.Scratch, p.Readable, p.Hidden, forks, shown} {
 		for _, path := range list {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				return fmt.Errorf("sandbox: %q is not an absolute path in its shortest form", path)

@@ -31,11 +31,29 @@ func (m *Machine) Layers() []Layer {
 	}}
 }
 
+// Home is where an execution finds its home.
+func (m *Machine) Home(outside string) string { return outside }
+
+// A Separation keeps executions apart that are forked in one sandbox.
+type Separation struct{}
+
+// Separation is nil.
+func (c *Process) Separation() *Separation { return nil }
+
 // RequireForks fails as Require does.
 func (m *Machine) RequireForks() error { return m.Require() }
 
 // Network tells whether this machine can hold a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
+
+// IsExecution is false here: executions run as the server's user.
+func (m *Machine) IsExecution(uint32) bool { return false }
+
+// HasUsers is false here.
+func (m *Machine) HasUsers() bool { return false }
+
+// HasOwnRoot is false here.
+func (m *Machine) HasOwnRoot() bool { return false }
 
 // MachineMemory is not known here.
 func MachineMemory() int64 { return 0 }

@@ -37,6 +37,8 @@ type Process struct {
 	group   *group
 	uid     uint32
 	cpuTime time.Duration // the limit
+	// separation is that of the executions which it forks; nil if it forks none.
+	separation *Separation
 
 	mu     sync.Mutex
 	reaped bool // the number of the process may be another's by now
@@ -79,7 +81,17 @@ func (e *stepError) Error() string {
 	return fmt.Sprintf("%s: %s: %v", described[e.layer].name, on, e.errno)
 }
 
-func (e *stepError) Unwrap() error { return e.errno }
+func (e *stepError) Unwrap() error {
+	if e.errno == unix.EMFILE {
+		return errOwnFiles
+	}
+	return e.errno
+}
+
+// errOwnFiles is EMFILE of a process in a sandbox, whose limit of open files is
+// its own: it does not mean that this program has no descriptors left, and does
+// not go away.
+var errOwnFiles = errors.New("the limit of open files is too low to start it")
 
 // Start runs the command of cmd in a sandbox. Of cmd it takes path, arguments,
 // environment, folder and standard streams; cmd must not have been started,
@@ -112,7 +124,14 @@ func (c *Process) start(p Policy) error {
 	if cmd.Env == nil {
 		b.program.Env = os.Environ()
 	}
-	if m.has(layerUser) {
+	switch {
+	case p.Forks != "":
+		var err error
+		if c.separation, err = m.separate(p); err != nil {
+			return err
+		}
+		c.separation.start(&b.program)
+	case m.has(layerUser):
 		id, err := m.ids.take()
 		if err != nil {
 			return err
@@ -127,6 +146,9 @@ func (c *Process) start(p Policy) error {
 	}
 	if err := b.build(c.group); err != nil {
 		return err
+	}
+	if c.separation != nil {
+		c.separation.inTemp = b.inTemp
 	}
 	if err := c.launch(b); err != nil {
 		return err
@@ -146,6 +168,8 @@ func failureOf(b *builder, report shim.Report, err error) error {
 		return fmt.Errorf("its sandbox ended before it began: %w", err)
 	case report.Kind != shim.Failed:
 		return nil
+	case report.Step == shim.NotStarted && unix.Errno(report.Errno) == unix.EMFILE:
+		return errOwnFiles
 	case report.Step == shim.NotStarted:
 		return unix.Errno(report.Errno)
 	}
@@ -157,7 +181,12 @@ func failureOf(b *builder, report shim.Report, err error) error {
 func (m *Machine) try(p Policy, g *group) error {
 	b := &builder{machine: m, policy: p}
 	if m.has(layerUser) {
-		b.program.UID, b.program.GID = m.ids.first, m.ids.first
+		id, err := m.ids.take()
+		if err != nil {
+			return err
+		}
+		defer m.ids.give(id)
+		b.program.UID, b.program.GID = id, id
 	}
 	if err := b.build(g); err != nil {
 		return err
@@ -278,6 +307,10 @@ func (c *Process) report(deadline time.Time) (shim.Report, error) {
 	return shim.ReadReport(c.control)
 }
 
+// Separation is what keeps the executions apart that the command forks; nil
+// unless its policy says that it does.
+func (c *Process) Separation() *Separation { return c.separation }
+
 // Pid is the number of the shim, which leads the group of the execution.
 func (c *Process) Pid() int { return c.cmd.Process.Pid }
 
@@ -387,5 +420,8 @@ func (c *Process) release() {
 	}
 	if c.uid != 0 {
 		c.machine.ids.give(c.uid)
+	}
+	if c.separation != nil {
+		c.separation.end()
 	}
 }

@@ -2,13 +2,13 @@ package sandbox
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +45,9 @@ type placeKind int
 const (
 	placeSystem placeKind = iota
 	placeTemp
+	// placeSkeleton is a folder that is made from what lies in it, entry by
+	// entry, so that its hidden files are not there by any name.
+	placeSkeleton
 	placeReadable
 	placeInput
 	placeScratch
@@ -52,27 +55,47 @@ const (
 	placeHidden
 )
 
-// A place is a path and what is to be seen there.
+// A place is a path and the content that it shows.
 type place struct {
 	path   string
 	from   string // what is shown there, if not what is at path
 	kind   placeKind
 	file   bool
 	parent *place
+	links  map[string]string // in a skeleton, by their names
 	// late places are mounted when what was mounted until then is read-only.
 	late bool
 }
 
 func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
 
+// underlying is where the disk has what the parent of a place shows at its path.
+func (pl *place) underlying() string {
+	if pl.parent == nil || pl.parent.from == "" {
+		return pl.path
+	}
+	return filepath.Join(pl.parent.from, strings.TrimPrefix(pl.path, pl.parent.path))
+}
+
+// live tells whether a place shows what lies at its own path on the disk.
+func (pl *place) live() bool { return pl.source() == pl.path }
+
 // A system is what every sandbox on this machine shows, found out once.
 type system struct {
 	folders []string          // and files
 	links   map[string]string // such as /bin → usr/bin
+	devices map[string]uint64 // their numbers
 }
 
 func findSystem() system {
-	s := system{links: map[string]string{}}
+	s := system{links: map[string]string{}, devices: map[string]uint64{}}
+	for _, name := range devices {
+		if info, err := os.Stat("/dev/" + name); err == nil {
+			if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+				s.devices[name] = stat.Rdev
+			}
+		}
+	}
 	for _, dir := range systemFolders {
 		info, err := os.Lstat(dir)
 		if err != nil {
@@ -93,17 +116,37 @@ func findSystem() system {
 	return s
 }
 
-func within(path, dir string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+// places lists what a policy shows, parents before children. What is hidden
+// anyway, as it lies in no visible folder, is left out. With a root folder of its
+// own, an execution sees skeletons in place of folders with hidden files.
+func places(s system, p Policy, ownRoot bool) ([]*place, error) {
+	byPath := named(s, p)
+	if ownRoot {
+		if err := skeletons(byPath); err != nil {
+			return nil, err
+		}
+	}
+	var kept []*place
+	for _, pl := range sorted(byPath) {
+		pl.parent = above(kept, pl.path)
+		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		needed, err := pl.needed()
+		if err != nil {
+			return nil, err
+		}
+		if needed {
+			kept = append(kept, pl)
+		}
+	}
+	return kept, nil
 }
 
-// places lists what a policy shows, parents before children. What is hidden
-// anyway, as it lies in no visible folder, is left out.
-func places(s system, p Policy) ([]*place, error) {
+// named are the places that a system and a policy name, by their paths.
+func named(s system, p Policy) map[string]*place {
 	byPath := map[string]*place{}
 	add := func(path string, kind placeKind) {
-		if kind == placeReadable && slices.Contains(s.folders, path) {
-			return // all can read it already
+		if kind == placeReadable && (slices.Contains(s.folders, path) || p.showsOther(path)) {
+			return // all can read it already, or what is shown instead
 		}
 		if old := byPath[path]; old == nil || old.kind < kind {
 			byPath[path] = &place{path: path, kind: kind}
@@ -113,6 +156,9 @@ func places(s system, p Policy) ([]*place, error) {
 		add(path, placeSystem)
 	}
 	add("/tmp", placeTemp)
+	for _, shown := range p.Shown {
+		byPath[shown.At] = &place{path: shown.At, from: shown.From, kind: placeReadable}
+	}
 	for kind, paths := range map[placeKind][]string{
 		placeReadable: p.Readable, placeInput: p.Inputs, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
 	} {
@@ -127,58 +173,75 @@ func places(s system, p Policy) ([]*place, error) {
 			}
 		}
 	}
-	list := make([]*place, 0, len(byPath))
-	for _, pl := range byPath {
-		list = append(list, pl)
-	}
-	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.path, b.path) })
-	var kept []*place
-	for _, pl := range list {
-		for _, above := range slices.Backward(kept) {
-			if within(pl.path, above.path) {
-				pl.parent = above
-				break
-			}
-		}
-		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
-		needed, err := pl.needed()
-		if err != nil {
-			return nil, err
-		}
-		if needed {
-			kept = append(kept, pl)
+	return byPath
+}
+
+// sorted are places, parents before children.
+func sorted(byPath map[string]*place) []*place {
+	return slices.SortedFunc(maps.Values(byPath), func(a, b *place) int { return cmp.Compare(a.path, b.path) })
+}
+
+// above is the deepest place of a sorted list in which a path lies; nil if there
+// is none.
+func above(list []*place, path string) *place {
+	for _, pl := range slices.Backward(list) {
+		if within(path, pl.path) {
+			return pl
 		}
 	}
-	return kept, nil
+	return nil
 }
 
 // needed tells whether there is anything to be done for a place that knows its
 // parent, and finds out what it is.
 func (pl *place) needed() (bool, error) {
 	switch {
-	case pl.kind == placeTemp:
+	case pl.kind == placeTemp, pl.kind == placeScratch && pl.path == HomeAt:
 		return true, nil
 	case pl.kind == placeHidden && !pl.shown():
 		return false, nil
-	case pl.shown() && isLink(pl.path):
+	case pl.kind == placeSkeleton:
+		return true, nil
+	case pl.shown() && isLink(pl.underlying()):
 		// To be seen already; what it leads to is named by itself, or not to
 		// be seen.
 		return false, nil
 	}
-	info, err := os.Stat(pl.path)
+	at := pl.source()
+	if pl.kind == placeHidden {
+		at = pl.underlying()
+	}
+	info, err := os.Stat(at)
 	if err != nil {
-		if pl.kind == placeHidden {
-			return false, nil // nothing there to be hidden
+		if pl.kind == placeHidden || pl.parent != nil && pl.parent.kind == placeSkeleton {
+			return false, nil // nothing there to be hidden, or gone meanwhile
 		}
 		return false, fmt.Errorf("sandbox: %w", err)
 	}
 	pl.file = !info.IsDir()
-	return !seen(pl, info), nil
+	return !seen(pl, info) && !pl.doubled(info), nil
+}
+
+// doubled tells whether a place shows what its parent shows anyway: each mount
+// costs every fork that has a copy of it.
+func (pl *place) doubled(info os.FileInfo) bool {
+	if pl.kind != placeReadable || !pl.live() || pl.parent == nil || pl.parent.kind != placeReadable || !pl.parent.live() {
+		return false
+	}
+	parent, err := os.Stat(pl.parent.path)
+	return err == nil && deviceOf(parent) == deviceOf(info)
+}
+
+func deviceOf(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Dev
+	}
+	return 0
 }
 
 // shown tells whether the parent of a place shows what is there on the disk.
 func (pl *place) shown() bool {
-	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden
+	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden && pl.parent.kind != placeSkeleton
 }
 
 func isLink(path string) bool {
@@ -236,8 +299,11 @@ func (b *builder) filesystem(list []*place) error {
 			b.mountPoint(pl)
 		}
 	}
-	for _, dir := range []string{"dev", "proc", "run", "var/tmp"} {
+	for _, dir := range b.emptyFolders() {
 		add(shim.Step{Op: shim.OpMkdir, A: dir, N: 0o755})
+	}
+	if b.policy.Forks != "" {
+		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "var/tmp"})
 	}
 	for _, link := range slices.Sorted(maps.Keys(b.machine.system.links)) {
 		add(shim.Step{Op: shim.OpSymlink, A: b.machine.system.links[link], B: inRoot(link)})
@@ -252,6 +318,7 @@ func (b *builder) filesystem(list []*place) error {
 			}
 		}
 		if !late {
+			b.accounts(list)
 			// All in one call, with what is mounted below the system's folders.
 			add(shim.Step{Op: shim.OpAttr, A: ".", N: attrReadOnly})
 			b.devices()
@@ -263,7 +330,7 @@ func (b *builder) filesystem(list []*place) error {
 			flags |= unix.MS_RDONLY
 		}
 		var data string
-		if b.policy.Forks != "" && b.machine.has(layerLandlock) {
+		if b.policy.Forks != "" {
 			data = "hidepid=ptraceable" // by which forked executions do not see each other
 		}
 		// It wants to see the /proc there was.
@@ -271,6 +338,34 @@ func (b *builder) filesystem(list []*place) error {
 	}
 	add(shim.Step{Op: shim.OpRoot})
 	return nil
+}
+
+// emptyFolders are mount points, of a fork's own places among them.
+func (b *builder) emptyFolders() []string {
+	if b.policy.Forks != "" {
+		return []string{"dev", "proc", "run", "var", inRoot(FolderAt), inRoot(emptyAt)}
+	}
+	return []string{"dev", "proc", "run", "var/tmp"}
+}
+
+// accounts shows the users of this sandbox in the place of those of the machine.
+func (b *builder) accounts(list []*place) {
+	etc := slices.ContainsFunc(list, func(pl *place) bool { return pl.path == "/etc" && pl.kind == placeSystem })
+	if !etc {
+		return
+	}
+	uid, gid := b.program.UID, b.program.GID
+	if uid == 0 {
+		uid, gid = uint32(os.Geteuid()), uint32(os.Getegid())
+	}
+	passwd, group := accounts(uid, gid, max(1, b.program.Users))
+	for name, text := range map[string]string{"passwd": passwd, "group": group} {
+		if info, err := os.Lstat("/etc/" + name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		b.add(layerFilesystem, shim.Step{Op: shim.OpWrite, A: "run/" + name, B: text})
+		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "run/" + name, B: "etc/" + name})
+	}
 }
 
 // show adds the steps that make one place visible.
@@ -287,8 +382,13 @@ func (b *builder) show(pl *place, list []*place) error {
 			return nil
 		}
 		b.hide(pl, list)
+	case placeSkeleton:
+		b.skeleton(pl, list)
 	case placeTemp:
 		b.temporary(at, "mode=1777")
+		if b.policy.Forks != "" {
+			break // the others are links to it: each mount costs a fork
+		}
 		// One limit for all three.
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
@@ -316,9 +416,7 @@ func (b *builder) show(pl *place, list []*place) error {
 
 // temporary mounts an empty file system in memory, which ends with the sandbox.
 func (b *builder) temporary(at, mode string) {
-	size := cmp.Or(b.policy.Limits.Temp, defaultTemp)
-	// Inodes take memory, too.
-	data := fmt.Sprintf("%s,size=%d,nr_inodes=%d", mode, size, max(1024, size/4096))
+	data := mode + "," + TempOptions(b.policy.Limits.Temp)
 	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
 }
 
@@ -340,26 +438,26 @@ func (b *builder) hide(pl *place, list []*place) {
 	b.add(layerFilesystem, shim.Step{Op: shim.OpAttr, A: at, N: attrReadOnly})
 }
 
-// errNotMapped is why folders that are made later cannot be an execution's.
-var errNotMapped = errors.New("folders on this file system cannot be shown as another user's")
-
 // ownedBy returns the descriptor, in the shim, of the namespace that makes the
 // files of a place those of the execution's user; 0 for none.
 func (b *builder) ownedBy(pl *place) (uint64, error) {
 	if b.program.UID == 0 {
 		return 0, nil
 	}
+	// Its own for good: on a mount that only shows it so, the execution could do
+	// more to a file than its owner allows.
+	switch pl.kind {
+	case placeWritable:
+		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
+	case placeInput:
+		return 0, own(pl.path, b.program.UID)
+	default:
+	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)
 	if err != nil {
 		return 0, err
 	}
 	if space == nil {
-		if b.policy.Forks != "" && pl.kind == placeWritable {
-			return 0, errNotMapped
-		}
-		if pl.kind == placeWritable || pl.kind == placeInput {
-			return 0, own(pl.path, b.program.UID)
-		}
 		return 0, nil
 	}
 	return b.pass(space), nil
@@ -369,15 +467,25 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 func (b *builder) devices() {
 	add := func(s shim.Step) { b.add(layerFilesystem, s) }
 	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
-	for _, name := range devices {
-		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+	if !b.machine.root { // else they are made, which takes no mounts
+		for _, name := range devices {
+			add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+		}
 	}
-	add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	if b.policy.Forks != "" {
+		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "dev/shm"})
+	} else {
+		add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
+	}
 	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
 	}
 	for _, name := range devices {
-		add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
+		if b.machine.root {
+			add(shim.Step{Op: shim.OpDevice, A: "dev/" + name, N: b.machine.system.devices[name]})
+		} else {
+			add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
+		}
 	}
 	// All in one call: devices are written to on read-only mounts, too.
 	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})

@@ -21,6 +21,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/qhubctl/qhubctl/internal/dotenv"
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
@@ -95,7 +96,7 @@ func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, e
 	case fromInput:
 		return read(input, "--secret "+s.Name+"=-")
 	case fromVariable:
-		value, ok := os.LookupEnv(s.where)
+		value, ok := environ.LookupSecret(s.where)
 		if !ok {
 			return plaintext.Bytes{}, fmt.Errorf("--secret %s: the environment variable %s is not set", s.Name, s.where)
 		}
@@ -185,17 +186,13 @@ func (f *Files) lookup(name string) (plaintext.Bytes, string, bool) {
 	return plaintext.Bytes{}, "", false
 }
 
-// secretPrefix starts the variables of secrets, which a service gets only if
-// it declares them.
-const secretPrefix = "SECRET_"
-
-// Plain are the variables of the files that are no secrets, for the service's
-// environment.
+// Plain are the variables of the files that carry no secrets, for the service's
+// environment: those that do, a service gets only if it declares them.
 func (f *Files) Plain() map[string]string {
 	plain := map[string]string{}
 	for i := len(f.files) - 1; i >= 0; i-- {
 		for _, v := range f.files[i].variables {
-			if !strings.HasPrefix(v.Name, secretPrefix) {
+			if !environ.IsSecret(v.Name) {
 				plain[v.Name] = string(v.Value.Reveal())
 			}
 		}
@@ -239,13 +236,13 @@ func (f *Finder) AllValues() []plaintext.Bytes {
 		all = append(all, found.Value)
 	}
 	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, secretPrefix) {
+		if name, value, _ := strings.Cut(entry, "="); environ.IsSecret(name) {
 			all = append(all, plaintext.FromString(value))
 		}
 	}
 	for _, file := range f.files.files {
 		for _, v := range file.variables {
-			if strings.HasPrefix(v.Name, secretPrefix) {
+			if environ.IsSecret(v.Name) {
 				all = append(all, v.Value)
 			}
 		}

@@ -3,6 +3,8 @@ package vault
 import (
 	"errors"
 	"fmt"
+
+	"github.com/qhubctl/qhubctl/internal/privatefile"
 )
 
 // The errors of this package, to be matched with errors.Is. Their texts never
@@ -17,7 +19,7 @@ var (
 	// ErrKeyFormat says that a key file or variable cannot be understood.
 	ErrKeyFormat = errors.New("the master key cannot be read")
 	// ErrPermissions says that others than its owner may read the key file.
-	ErrPermissions = errors.New("the master key file can be read by others")
+	ErrPermissions = privatefile.ErrPermissions
 	// ErrTooLarge says that a set of secrets exceeds the form's limits.
 	ErrTooLarge = errors.New("too large to be sealed")
 )

@@ -17,6 +17,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/privatefile"
 )
 
 // EnvironmentVariable is where a server looks for its master key before it
@@ -46,23 +47,13 @@ func OpenFile(path string) (*Keyring, error) {
 
 // ReadFile reads the keyring at path. It refuses a file that others may read.
 func ReadFile(path string) (*Keyring, error) {
-	file, err := os.Open(path)
+	file, info, err := privatefile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the master key file: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	// The open file is examined, not the path: that could have been
-	// exchanged in between.
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("examine the master key file: %w", err)
-	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is not a regular file", ErrKeyFormat, path)
-	}
-	// Windows has no such modes: the file is as private as its folder.
-	if wide := info.Mode().Perm() &^ 0o700; wide != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: %s has mode %04o; run: chmod 600 %s", ErrPermissions, path, info.Mode().Perm(), path)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
 	defer clear(text)

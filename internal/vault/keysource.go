@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -39,7 +40,7 @@ type textSource struct {
 // [FromText], and removes it from the environment of this process, so that no
 // program which is started later inherits it.
 func FromEnvironment(variable string) (KeySource, error) {
-	value, ok := os.LookupEnv(variable)
+	value, ok := environ.LookupSecret(variable)
 	if !ok || value == "" {
 		return nil, fmt.Errorf("%w: the variable %s is not set", ErrKeyFormat, variable)
 	}
@@ -78,7 +79,7 @@ func (c CommandSource) Read(ctx context.Context) (*Keyring, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	command := exec.CommandContext(ctx, c[0], c[1:]...)
+	command := environ.Command(ctx, c[0], c[1:]...)
 	// A program that it left behind may hold the pipe.
 	command.WaitDelay = time.Second
 	output := keyText{text: make([]byte, 0, maxKeyFile+1)}

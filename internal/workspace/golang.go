@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
@@ -161,9 +162,8 @@ func (w *Workspace) build(ctx context.Context, gotool string, env *Environment) 
 
 // gotool runs the go command, and returns what it prints.
 func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, gotool, args...)
-	cmd.Dir = w.Dir
-	cmd.Env = goEnviron(os.Environ())
+	cmd := environ.Command(ctx, gotool, args...)
+	cmd.Dir, cmd.Env = w.Dir, goEnviron(cmd.Env)
 	// Interrupted, go takes its own children and temporary files with it.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
@@ -187,11 +187,11 @@ func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) (
 	}
 }
 
-// goEnviron is what the go command sees. There are no secrets in it, as tools
-// of the workspace may run; the program is one for this machine; and no other
-// toolchain is loaded behind the user's back unless their environment says so.
-func goEnviron(environ []string) []string {
-	kept := slices.DeleteFunc(withoutSecrets(environ), func(entry string) bool {
+// goEnviron is what the go command sees of an environment: the program is one
+// for this machine, and no other toolchain is loaded behind the user's back
+// unless their environment says so.
+func goEnviron(public []string) []string {
+	kept := slices.DeleteFunc(public, func(entry string) bool {
 		return strings.HasPrefix(entry, "GOOS=") || strings.HasPrefix(entry, "GOARCH=")
 	})
 	if os.Getenv("GOTOOLCHAIN") == "" {
@@ -225,9 +225,9 @@ func FindGo(ctx context.Context) (path, version string, err error) {
 	if err != nil {
 		return "", "", noGo()
 	}
-	cmd := exec.CommandContext(ctx, path, "env", "GOVERSION")
+	cmd := environ.Command(ctx, path, "env", "GOVERSION")
 	cmd.Dir = os.TempDir() // where no go.mod asks for another
-	cmd.Env = append(withoutSecrets(os.Environ()), "GOTOOLCHAIN=local")
+	cmd.Env = append(cmd.Env, "GOTOOLCHAIN=local")
 	out, err := cmd.Output()
 	if err != nil {
 		return "", "", &Error{Message: path + " does not work", Advice: noGo().Advice, Err: err}

@@ -10,10 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/sdk"
 )
@@ -191,7 +193,7 @@ const cancelTime = 5 * time.Second
 func (i installer) command(ctx context.Context, program string, args ...string) error {
 	var output sharedBuffer
 	p, err := process.Start(process.Command{
-		Path: program, Args: args, Dir: i.workspace.Dir, Env: withoutSecrets(os.Environ()), Stdout: &output, Stderr: &output,
+		Path: program, Args: args, Dir: i.workspace.Dir, Env: installerEnviron(environ.Public()), Stdout: &output, Stderr: &output,
 	}, nil)
 	var outcome process.Outcome
 	if err == nil {
@@ -232,15 +234,12 @@ func (b *sharedBuffer) Write(p []byte) (int, error) {
 // String is for when the process has ended.
 func (b *sharedBuffer) String() string { return b.text.String() }
 
-func withoutSecrets(environ []string) []string {
-	var kept []string
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "SECRET_") && name != "PYTHONPATH" && name != "VIRTUAL_ENV" {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
+// installerEnviron is an environment without the variables that point Python's
+// installers at packages other than those of the workspace.
+func installerEnviron(public []string) []string {
+	return slices.DeleteFunc(public, func(entry string) bool {
+		return strings.HasPrefix(entry, "PYTHONPATH=") || strings.HasPrefix(entry, "VIRTUAL_ENV=")
+	})
 }
 
 func lastLines(text string, n int) string {

@@ -2,9 +2,10 @@ package workspace
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/environ"
 )
 
 // candidates for an interpreter, the user's own choice first.
@@ -20,9 +21,7 @@ func FindPython(ctx context.Context) (path, version string, err error) {
 		if err != nil {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, path, "-I", "-c", probe)
-		cmd.Env = withoutSecrets(os.Environ())
-		if version, err := cmd.Output(); err == nil {
+		if version, err := environ.Command(ctx, path, "-I", "-c", probe).Output(); err == nil {
 			return path, "Python " + strings.TrimSpace(string(version)), nil
 		}
 		if ctx.Err() != nil {

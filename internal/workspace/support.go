@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -78,7 +79,13 @@ func (w *Workspace) supportDir(files []supportFile) (string, error) {
 			return "", err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// The folder around it is for this user alone. Executions, which may be other
+	// users, have it mounted.
+	err = os.MkdirAll(filepath.Dir(dir), 0o700)
+	if err == nil {
+		err = errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)) //nolint:gosec // as said
+	}
+	if err != nil {
 		return "", &Error{Message: "cannot keep files in the cache folder", Advice: "set XDG_CACHE_HOME to a folder that can be written", Err: err}
 	}
 	return dir, nil
@@ -87,11 +94,14 @@ func (w *Workspace) supportDir(files []supportFile) (string, error) {
 // place writes a file unless it is there with this content.
 func place(path string, content []byte) error {
 	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
-		return nil
+		return os.Chmod(path, 0o644) //nolint:gosec // the text of this program
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), "place-")
 	if err == nil {
 		_, err = temporary.Write(content)
+		if err == nil {
+			err = temporary.Chmod(0o644)
+		}
 		if closed := temporary.Close(); err == nil {
 			err = closed
 		}

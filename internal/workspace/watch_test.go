@@ -46,14 +46,18 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 		write(c[0], c[1])
 		select {
 		case <-changed:
-		case <-time.After(30 * time.Second):
-			t.Fatalf("a change of %s was not told", c[0])
+		case <-time.After(3 * time.Minute):
+			t.Fatalf("a change of %s was not reported", c[0])
 		}
+	}
+	// The watcher may report the same change once more, if the machine let it take long.
+	if changed, err = w.Watch(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	write("src/__pycache__/program.pyc", "again")
 	select {
 	case <-changed:
-		t.Error("a change was told that does not count")
+		t.Error("a change was reported that does not count")
 	case <-time.After(time.Second):
 	}
 }

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -100,8 +99,7 @@ func check(root string) (map[string][]finding, error) {
 
 // tracked lists the files of the repository, new ones included.
 func tracked(root string) ([]string, error) {
-	git := exec.Command("git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard") //nolint:noctx // ends at once
-	out, err := git.Output()
+	out, err := git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return nil, fmt.Errorf("list the files of the repository: %w", err)
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/environ"
 )
 
 const (
@@ -19,11 +21,10 @@ var subject = regexp.MustCompile(`^[a-z0-9_.\-/*{},]+: [^A-Z\s].*[^.]$`)
 // checkSubjects holds the commits since the convention to it. A checkout that
 // does not have that commit, such as a shallow one, is not checked.
 func checkSubjects(root string) error {
-	known := exec.Command("git", "-C", root, "cat-file", "-e", subjectsSince+"^{commit}").Run() == nil //nolint:noctx // ends at once
-	if !known {
+	if !knows(root, subjectsSince) {
 		return nil
 	}
-	out, err := exec.Command("git", "-C", root, "log", "--no-merges", "--format=%h %s", subjectsSince+"..HEAD").Output() //nolint:noctx // ends at once
+	out, err := git(root, "log", "--no-merges", "--format=%h %s", subjectsSince+"..HEAD")
 	if err != nil {
 		return fmt.Errorf("read the commits: %w", err)
 	}
@@ -33,6 +34,17 @@ func checkSubjects(root string) error {
 		errs = append(errs, checkSubject(hash, text))
 	}
 	return errors.Join(errs...)
+}
+
+// knows reports whether a checkout has a commit.
+func knows(root, commit string) bool {
+	_, err := git(root, "cat-file", "-e", commit+"^{commit}")
+	return err == nil
+}
+
+// git runs a command of git in a checkout, and returns what it prints.
+func git(root string, args ...string) ([]byte, error) {
+	return environ.Command(context.Background(), "git", append([]string{"-C", root}, args...)...).Output()
 }
 
 func checkSubject(hash, text string) error {

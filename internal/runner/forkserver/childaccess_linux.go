@@ -21,7 +21,8 @@ func sandboxOf(o Options) *process.Sandbox {
 		return nil
 	}
 	p := &sb.Policy
-	p.Readable = append(p.Readable, files(o.Python.Launcher)...)
+	// One folder: each file would be a mount, which each fork has a copy of.
+	p.Readable = append(p.Readable, filepath.Dir(o.Python.Launcher))
 	p.Forks = o.Scratch
 	return sb
 }
@@ -39,11 +40,15 @@ func aroundItself(sb *process.Sandbox) *process.Sandbox {
 
 // A childAccess is what an execution has of its own in the sandbox of a zygote.
 type childAccess struct {
-	// own are its folders, read what it alone may read, as they are outside.
-	own, read []string
-	// from and to are the folder of all of them, outside and inside.
-	from, to string
-	limits   sandbox.Limits
+	separation *sandbox.Separation
+	// folder is the execution's, below that of all of them; temp its TMPDIR, and
+	// readable and writable what it reads and writes in the folder, named relative
+	// to it.
+	folder, all, temp  string
+	readable, writable []string
+	limits             sandbox.Limits
+	// remount are other options for temporary files than those of the zygote.
+	remount string
 }
 
 // childAccess makes room for an execution with this sandbox, or says why the
@@ -55,60 +60,69 @@ func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	case c == nil || z.sb == nil:
 		return nil, errors.New("the execution and the zygote are not sandboxed alike")
 	}
-	all := z.sb.Policy
-	limits := c.Policy.Limits
-	if limits.CPU > 0 && all.Limits.CPU == 0 || limits.CPUTime > 0 && all.Limits.CPUTime == 0 {
+	all, own := z.sb.Policy, c.Policy
+	if own.Limits.CPU > 0 && all.Limits.CPU == 0 || own.Limits.CPUTime > 0 && all.Limits.CPUTime == 0 {
 		return nil, errors.New("the forks of the zygote are in no group that bounds processors, or counts their time")
 	}
-	ca := &childAccess{
-		from: all.Forks, to: z.sb.Machine.ShownAt(all), limits: limits,
+	ca := &childAccess{separation: z.separation, all: all.Forks, limits: own.Limits}
+	if options := sandbox.TempOptions(own.Limits.Temp); options != sandbox.TempOptions(all.Limits.Temp) {
+		ca.remount = options
 	}
-	for _, list := range []struct {
-		paths, known []string
-		to           *[]string
-	}{
-		{c.Policy.Writable, all.Writable, &ca.own},
-		{c.Policy.Scratch, all.Scratch, &ca.own},
-		{c.Policy.Inputs, all.Inputs, &ca.read},
-	} {
-		for _, path := range list.paths {
-			if slices.Contains(list.known, path) {
-				continue
-			}
-			if !below(path, all.Forks) {
-				return nil, fmt.Errorf("%s does not lie in %s", path, all.Forks)
-			}
-			*list.to = append(*list.to, path)
+	if err := ca.place(own); err != nil {
+		return nil, err
+	}
+	for _, shown := range own.Shown {
+		if !slices.Contains(all.Shown, shown) {
+			return nil, fmt.Errorf("%s is not to be seen in the sandbox of the zygote", shown.At)
 		}
 	}
-	for _, path := range c.Policy.Readable {
+	for _, path := range own.Readable {
 		shows := func(dir string) bool { return path == dir || below(path, dir) }
-		switch {
-		case slices.Contains(all.Readable, path):
-		case !slices.ContainsFunc(all.Readable, shows), slices.ContainsFunc(all.Hidden, shows):
+		if !slices.ContainsFunc(all.Readable, shows) ||
+			!slices.Contains(all.Readable, path) && slices.ContainsFunc(all.Hidden, shows) {
 			return nil, fmt.Errorf("%s is not to be seen in the sandbox of the zygote", path)
-		default:
-			ca.read = append(ca.read, path)
 		}
 	}
 	return ca, nil
 }
 
-func below(path, dir string) bool {
-	return dir != "" && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-}
-
-// grant gives a fork what is to be its own, before it has its order.
-func (ca *childAccess) grant(f *fork) error {
-	if ca == nil {
-		return nil
+// place finds the one folder in which all lies that is the execution's own.
+func (ca *childAccess) place(p sandbox.Policy) error {
+	if len(p.Writable) == 0 {
+		return errors.New("the execution has no folder")
 	}
-	if f.rules != nil {
-		if err := f.rules.Allow(ca.own, ca.read); err != nil {
-			return fmt.Errorf("a fork cannot be given its folders: %w", err)
+	ca.folder = filepath.Dir(p.Writable[0])
+	for _, path := range slices.Concat(p.Writable, p.Inputs, p.Scratch) {
+		if !below(path, ca.folder) || !below(path, ca.all) {
+			return fmt.Errorf("%s does not lie in the folder of the execution in %s", path, ca.all)
+		}
+	}
+	for _, path := range p.Inputs {
+		ca.readable = append(ca.readable, strings.TrimPrefix(path, ca.folder+"/"))
+	}
+	for _, path := range p.Writable {
+		ca.writable = append(ca.writable, strings.TrimPrefix(path, ca.folder+"/"))
+	}
+	for _, path := range p.Scratch {
+		if path != p.Home {
+			ca.temp = path
 		}
 	}
 	return nil
+}
+
+// order is what the fork is told of its folder.
+func (ca *childAccess) order() map[string]any {
+	return map[string]any{"name": strings.TrimPrefix(ca.folder, ca.all+"/"), "writable": ca.writable, "temp": ca.remount}
+}
+
+// hand makes the folder that of the fork's user; see [sandbox.Separation.Hand].
+func (ca *childAccess) hand(user uint32) ([]*os.File, error) {
+	return ca.separation.Hand(ca.folder, ca.readable, ca.writable, user)
+}
+
+func below(path, dir string) bool {
+	return dir != "" && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // bounds are the limits that each process of the execution sets for itself: what
@@ -132,55 +146,14 @@ func (ca *childAccess) bounds() [][3]int64 {
 
 // inside is a path as it is in the sandbox.
 func (ca *childAccess) inside(path string) string {
-	if ca == nil || path != ca.from && !below(path, ca.from) {
+	switch {
+	case ca == nil:
 		return path
-	}
-	return filepath.Join(ca.to, strings.TrimPrefix(path, ca.from))
-}
-
-// A sharedTmp is the /tmp that all forks of a zygote have.
-type sharedTmp struct {
-	root *os.Root
-	// before is what was there before the first fork, mounts among it.
-	before map[string]bool
-}
-
-// openSharedTmp opens it, to be swept; nil where there is none.
-func (z *zygote) openSharedTmp() *sharedTmp {
-	if z.sb == nil || z.sb.Machine.ShownAt(z.sb.Policy) != sandbox.ForksAt {
-		return nil
-	}
-	root, err := os.OpenRoot(fmt.Sprintf("/proc/%d/root/tmp", z.pid))
-	if err != nil {
-		return nil
-	}
-	c := &sharedTmp{root, map[string]bool{}}
-	for _, name := range c.names() {
-		c.before[name] = true
-	}
-	return c
-}
-
-func (c *sharedTmp) names() []string {
-	dir, err := c.root.Open(".")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1) // what cannot be read now is swept next time
-	return names
-}
-
-// sweep removes what executions have left in /tmp, when none runs.
-func (z *zygote) sweep() {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.running--; z.running > 0 || z.sharedTmp == nil {
-		return
-	}
-	for _, name := range z.sharedTmp.names() {
-		if !z.sharedTmp.before[name] {
-			_ = z.sharedTmp.root.RemoveAll(name)
-		}
+	case path == ca.temp:
+		return sandbox.TempAt
+	case below(path, ca.folder):
+		return filepath.Join(sandbox.FolderAt, strings.TrimPrefix(path, ca.folder))
+	default:
+		return path
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -110,8 +109,7 @@ func hostileService(t *testing.T, spares int) *forkserver.Runner {
 }
 
 func TestForksAreKeptApart(t *testing.T) {
-	need(t, "processes", "filesystem", "proc", "landlock", "syscalls")
-	if err := machine().RequireForks(); err != nil && !errors.As(err, new(*sandbox.MissingError)) {
+	if err := machine().RequireForks(); err != nil {
 		t.Skip("this machine does not keep forks apart: ", err)
 	}
 	secret := filepath.Join(t.TempDir(), "secret.txt")
@@ -121,18 +119,23 @@ func TestForksAreKeptApart(t *testing.T) {
 	for _, spares := range []int{0, 1} {
 		r := hostileService(t, spares)
 		reported, stop := victim(t, r, `
-with open(os.path.join(os.environ["TMPDIR"], "mine"), "w") as f: f.write("private")
+for place in (os.environ["TMPDIR"], os.environ["HOME"], "/tmp", "/dev/shm", "/var/tmp"):
+    with open(place + "/mine", "w") as f: f.write("private")
 server = socket.socket(socket.AF_UNIX); server.bind("\0qhubctl-warm-test"); server.listen()
-out.update(pid=os.getpid(), zygote=os.getppid(), folder=os.path.dirname(os.environ["TMPDIR"]))
+other = socket.socket(socket.AF_UNIX); other.bind("/tmp/listens"); other.listen()
+call(29, 0x5157, 4096, 0o1666)  # shmget: IPC_CREAT
+out.update(pid=os.getpid(), zygote=os.getppid(), uid=os.getuid())
 `)
 		script := fmt.Sprintf(`
-pid, zygote, folder, secret = %v, %v, %q, %q
-out["list"] = attempt(os.listdir, os.path.dirname(folder))
-out["read"] = attempt(read, folder + "/tmp/mine")
-out["write"] = attempt(write, folder + "/tmp/other")
-out["list theirs"] = attempt(os.listdir, folder)
-out["remove"] = attempt(os.remove, folder + "/tmp/mine")
-out["link"] = attempt(os.link, folder + "/tmp/mine", os.environ["TMPDIR"] + "/link")
+pid, zygote, secret = %v, %v, %q
+def refuse(): raise OSError(errno.ENOENT, "")
+def connect(name):
+    s = socket.socket(socket.AF_UNIX); s.connect(name)
+for place in (os.environ["TMPDIR"], os.environ["HOME"], "/tmp", "/dev/shm", "/var/tmp"):
+    out["list " + place] = str("mine" in os.listdir(place))
+    out["read in " + place] = attempt(read, place + "/mine")
+out["folders"] = attempt(os.listdir, "/run/executions")
+out["folder"] = str(sorted(os.listdir("/run/service/execution")))
 out["signal"] = attempt(os.kill, pid, 9)
 out["signal zygote"] = attempt(os.kill, zygote, 9)
 out["signal init"] = attempt(os.kill, 1, 9)
@@ -142,33 +145,55 @@ out["trace"] = call(101, 16, pid, 0, 0)
 out["memory"] = call(310, pid, 0, 0, 0, 0, 0)
 out["environ"] = attempt(read, f"/proc/{pid}/environ")
 out["cmdline"] = attempt(read, f"/proc/{pid}/cmdline")
+out["root"] = attempt(os.listdir, f"/proc/{pid}/root/tmp")
+out["cwd"] = attempt(os.listdir, f"/proc/{pid}/cwd/")
 out["environ of zygote"] = attempt(read, f"/proc/{zygote}/environ")
 out["processes"] = str([n for n in os.listdir("/proc") if n.isdigit()] == [str(os.getpid())])
-def connect():
-    s = socket.socket(socket.AF_UNIX); s.connect("\0qhubctl-warm-test")
-out["abstract"] = attempt(connect)
-out["shared memory"] = call(29, 1, 4096, 0o1777)
+out["abstract"] = attempt(connect, "\0qhubctl-warm-test")
+out["socket"] = attempt(connect, "/tmp/listens")
+out["shared memory"] = call(29, 0x5157, 4096, 0)
+out["own shared memory"] = call(29, 0x5157, 4096, 0o1666)
 out["hidden"] = attempt(read, secret)
 out["code"] = attempt(write, "src/program.py")
-out["list temp"] = attempt(os.listdir, "/tmp")
 out["mine"] = attempt(write, os.environ["TMPDIR"] + "/mine")
+out["output"] = attempt(write, os.environ["OUTPUT_DIRECTORY"] + "/mine")
+out["input"] = attempt(write, os.environ["INPUT_DIRECTORY"] + "/mine")
+out["mode of input"] = attempt(os.chmod, os.environ["INPUT_DIRECTORY"], 0o777)
 out["own descriptors"] = str(len(os.listdir("/proc/self/fd")) > 2)
+out["capabilities"] = str([l.split()[1].strip("0") for l in open("/proc/self/status") if l.startswith("Cap")])
+out["user"] = __import__("getpass").getuser()
+out["home"] = str(os.path.expanduser("~service") == os.environ["HOME"])
+out["groups"] = str(os.getgroups() if os.getuid() != %d else [])
+out["mount"] = attempt(lambda: call(165, 0, 0, 0, 0, 0) == "ok" or refuse())
+out["namespace"] = call(272, 0x20000)
 out["everybody"] = attempt(os.kill, -1, 9)
-`, reported["pid"], reported["zygote"], reported["folder"], secret)
+`, reported["pid"], reported["zygote"], secret, os.Geteuid())
 		got := do(t, r, script)
-		for key, want := range map[string]string{
-			"list": "EACCES", "read": "EACCES", "write": "EACCES", "list theirs": "EACCES", "remove": "EACCES", "link": "EACCES|EXDEV",
+		want := map[string]string{
+			"folders": "ENOENT|[]", "folder": "['datapool', 'home', 'input', 'output', 'tmp']",
 			"signal": "EPERM", "signal zygote": "EPERM", "signal init": "EPERM", "limits": "EPERM", "priority": "EPERM", "trace": "EPERM",
-			"memory": "EPERM", "environ": "ENOENT|EACCES|EPERM", "cmdline": "ENOENT|EACCES|EPERM", "environ of zygote": "ENOENT|EACCES|EPERM",
-			"processes": "True", "abstract": "EPERM", "shared memory": "ENOSYS", "hidden": "ENOENT|EACCES", "code": "EROFS|EACCES",
-			"list temp": "EACCES", "mine": "ok", "own descriptors": "True", "everybody": "EPERM|ESRCH|ok",
-		} {
+			"memory": "EPERM", "environ": "ENOENT", "cmdline": "ENOENT", "environ of zygote": "ENOENT|EPERM", "root": "ENOENT", "cwd": "ENOENT",
+			"processes": "True", "abstract": "EPERM", "socket": "ENOENT", "shared memory": "ENOENT", "own shared memory": "ok",
+			"hidden": "ENOENT|EACCES", "code": "EROFS|EACCES", "mine": "ok", "output": "ok", "input": "EROFS|EACCES", "mode of input": "EROFS|EPERM",
+			"own descriptors": "True", "capabilities": "['', '', '', '', '']", "user": "service", "home": "True", "groups": "[]",
+			"mount": "ENOENT", "namespace": "EPERM", "everybody": "EPERM|ESRCH|ok",
+		}
+		for _, place := range []string{sandbox.TempAt, sandbox.HomeAt, "/dev/shm", "/var/tmp"} {
+			want["list "+place], want["read in "+place] = "False", "ENOENT"
+		}
+		if os.Geteuid() == 0 { // those of its user are its own
+			want["priority"] = "ok"
+		}
+		for key, want := range want {
 			if value, _ := got.value[key].(string); !slices.Contains(strings.Split(want, "|"), value) {
 				t.Errorf("%d spares: %s: %q, want %s", spares, key, value, want)
 			}
 		}
 		if len(got.value) == 0 {
 			t.Errorf("%+v %s", got.outcome, got.stderr)
+		}
+		if uid, _ := reported["uid"].(float64); os.Geteuid() == 0 && uid < 200_000 {
+			t.Errorf("a fork runs as the user %v", uid)
 		}
 		if outcome := stop(); !outcome.Stopped {
 			t.Errorf("the other execution has not lived on: %+v", outcome)
@@ -183,7 +208,9 @@ out["everybody"] = attempt(os.kill, -1, 9)
 }
 
 func TestNothingIsLeftInTemp(t *testing.T) {
-	need(t, "filesystem", "landlock")
+	if err := machine().RequireForks(); err != nil {
+		t.Skip("this machine does not keep forks apart: ", err)
+	}
 	r := hostileService(t, 1)
 	defer func() { _ = r.Close() }()
 	if got := do(t, r, "write('/tmp/left'); write('/dev/shm/left'); os.makedirs('/tmp/a/b'); out['done'] = 'yes'"); got.value["done"] != "yes" {

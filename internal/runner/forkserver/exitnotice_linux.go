@@ -61,6 +61,6 @@ func (e *execution) Gone() <-chan struct{} {
 
 // leave makes room for the next execution.
 func (e *execution) leave() {
-	e.zygote.sweep()
+	e.zygote.done()
 	e.release.Do(e.program.release)
 }

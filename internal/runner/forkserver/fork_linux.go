@@ -24,9 +24,9 @@ type fork struct {
 	zygote    *zygote
 	orders    *net.UnixConn
 	pipes     *process.Pipes
-	rules     *sandbox.ForkRules // nil if there is none
-	pid       int                // guarded by the zygote's lock
-	fromSpare bool               // when it was taken
+	user      uint32 // 0: that of the zygote
+	pid       int    // guarded by the zygote's lock
+	fromSpare bool   // when it was taken
 	group     *sandbox.Group
 
 	done   chan struct{} // closed when it has ended
@@ -38,15 +38,21 @@ type fork struct {
 	reached []string // limits
 }
 
+// maxReason is how long the reason may be why a fork has ended before it began.
+const maxReason = 512
+
 // forkTimeout is how long a fork may take until it waits for its order.
 const forkTimeout = 20 * time.Second
 
 // await returns when the fork waits for its order, or cannot any more.
 func (f *fork) await() error {
 	_ = f.orders.SetReadDeadline(time.Now().Add(forkTimeout))
-	_, from, err := receiveFrom(f.orders, make([]byte, 1))
+	said := make([]byte, maxReason)
+	n, from, err := receiveFrom(f.orders, said)
 	closeAll(from.files)
 	switch {
+	case err == nil && said[0] != 0:
+		return fmt.Errorf("%w: a fork cannot be kept apart: %s", errForkFailed, said[1:n])
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errForkFailed
 	case err != nil:
@@ -85,13 +91,6 @@ func (f *fork) release() {
 	if f.pipes != nil {
 		f.pipes.Abandon()
 	}
-	f.closeRules()
-}
-
-func (f *fork) closeRules() {
-	if f.rules != nil {
-		_ = f.rules.File.Close()
-	}
 }
 
 // settle waits for the end of the fork, ends what it has left in its group, and
@@ -104,6 +103,9 @@ func (f *fork) settle() {
 		}
 		if f.group != nil {
 			f.reached = f.group.End()
+		}
+		if f.user != 0 {
+			f.zygote.separation.GiveUser(f.user)
 		}
 	})
 }
@@ -168,7 +170,6 @@ func (e *execution) Run(secrets []process.Secret) error {
 	}
 	// Stop must be able to end this, so nothing is locked meanwhile.
 	err := e.send(secrets)
-	e.fork.closeRules()
 	if err != nil {
 		return e.runCold(secrets, err)
 	}
@@ -202,21 +203,48 @@ func (e *execution) runCold(secrets []process.Secret, reason error) error {
 
 // send writes the order, and wipes what it has written of secrets.
 func (e *execution) send(secrets []process.Secret) error {
-	if err := e.access.grant(e.fork); err != nil {
-		return err
-	}
 	text, err := e.order(secrets)
 	if err != nil {
 		return err
 	}
 	defer clear(text)
-	header := binary.BigEndian.AppendUint64(nil, uint64(len(text)))
-	if _, err := (&net.Buffers{header, text}).WriteTo(e.fork.orders); err != nil {
+	if err := e.sendLength(len(text)); err != nil {
+		return err
+	}
+	if _, err := e.fork.orders.Write(text); err != nil {
 		return err
 	}
 	// Its answer: without one, it has not begun and will not.
 	_, err = io.ReadFull(e.fork.orders, make([]byte, 1))
 	return err
+}
+
+// sendLength writes how long the order is, and hands the fork its folder.
+func (e *execution) sendLength(n int) error {
+	header := binary.BigEndian.AppendUint64(nil, uint64(n))
+	if e.access == nil {
+		_, err := e.fork.orders.Write(header)
+		return err
+	}
+	trees, err := e.access.hand(e.fork.user)
+	if err != nil {
+		return fmt.Errorf("a fork cannot be given its folder: %w", err)
+	}
+	defer closeAll(trees)
+	var rights []byte
+	if len(trees) > 0 {
+		rights = unix.UnixRights(numbersOf(trees)...)
+	}
+	_, _, err = e.fork.orders.WriteMsgUnix(header, rights, nil)
+	return err
+}
+
+func numbersOf(files []*os.File) []int {
+	list := make([]int, len(files))
+	for i, file := range files {
+		list[i] = int(file.Fd())
+	}
+	return list
 }
 
 func (e *execution) order(secrets []process.Secret) ([]byte, error) {
@@ -229,7 +257,11 @@ func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 		}
 	}
 	_, tag, _ := strings.Cut(e.tree.TagVariable, "=")
-	head, err := json.Marshal(map[string]any{"env": env, "marker": tag, "bounds": e.access.bounds()})
+	order := map[string]any{"env": env, "marker": tag, "bounds": e.access.bounds()}
+	if e.access != nil {
+		order["folder"] = e.access.order()
+	}
+	head, err := json.Marshal(order)
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func complete(t testing.TB, python process.Python) process.Python {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(filepath.Dir(python.Launcher), entry.Name()), text, 0o600)
+		return os.WriteFile(filepath.Join(filepath.Dir(python.Launcher), entry.Name()), text, 0o644)
 	})
 	if err != nil {
 		t.Fatal(err)

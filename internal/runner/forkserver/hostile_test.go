@@ -11,6 +11,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 // TestHostile lets a service attack from forks what it attacks from processes
@@ -38,10 +39,11 @@ func attacked(t *testing.T, python process.Python) {
 	environment := filepath.Dir(filepath.Dir(python.Interpreter))
 	sb := confined()
 	sb.Policy.Hidden, sb.Policy.Readable = []string{data}, []string{environment}
-	sb.Policy.Limits.Temp = 8 << 20 // of the /tmp that all forks have
 	runnertest.Attack(t, runnertest.Target{
-		Machine: sb.Machine, SharedTmp: true, Hidden: hidden, Locked: []string{workspace, environment},
-		Open: func(t *testing.T) runner.Runner {
+		Machine: sb.Machine, Hidden: hidden, Locked: []string{workspace, environment},
+		Open: func(t *testing.T, network sandbox.Network) runner.Runner {
+			sb := &process.Sandbox{Machine: sb.Machine, Policy: sb.Policy}
+			sb.Policy.Network = network
 			return prepared(t, forkserver.Options{
 				Python: python, Dir: workspace, Environment: base(), Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
 			})

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
@@ -24,6 +25,10 @@ type Options struct {
 	Spares int
 	// Idle is how long a zygote is kept without executions. Zero: for good.
 	Idle time.Duration
+	// MaxAge is how long a zygote is forked: what the service has computed while
+	// it was imported gets no older. Then another takes its place. Zero: for
+	// good.
+	MaxAge time.Duration
 	// Pool is what the zygote shares its room with those of other services
 	// in; nil: it has all it wants.
 	Pool *Pool
@@ -80,6 +85,8 @@ type Program struct {
 	active   int // executions
 	stats    Stats
 	idle     *time.Timer
+	age      *time.Timer // of current
+	born     time.Time   // current, by the clock on the wall
 	retired  sync.WaitGroup
 }
 
@@ -159,6 +166,10 @@ func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	case p.current == nil:
 		p.make()
 		return nil, Preparing, "the process to be forked is not ready"
+	case p.overslept():
+		p.retire()
+		p.make()
+		return nil, Preparing, "the process to be forked has reached its age"
 	}
 	p.active++
 	p.stopIdle()
@@ -236,6 +247,13 @@ func (p *Program) make() <-chan struct{} {
 		close(making)
 		return making
 	}
+	p.start(making)
+	return making
+}
+
+// start begins to make a zygote and closes making when it is ready, or is not.
+// p.mu is held.
+func (p *Program) start(making chan struct{}) {
 	p.making = making
 	p.retired.Go(func() {
 		defer close(making)
@@ -243,21 +261,23 @@ func (p *Program) make() <-chan struct{} {
 		p.made(z, err)
 		p.options.Pool.fit()
 	})
-	return making
 }
 
 func (p *Program) made(z *zygote, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.making = nil
+	p.retire() // the one that has reached its age
 	var cold *coldError
 	switch {
 	case errors.As(err, &cold):
 		p.cold = cold.reason
+	case descriptors.Exhausted(err): // which says nothing of the service
 	case err != nil:
 		p.failed(err.Error())
 	default:
 		p.current = z
+		p.limitAge()
 		p.count(func(s *Stats) { s.Zygotes++ })
 		p.options.Pool.join(p, z)
 		p.awaitIdle()
@@ -303,6 +323,7 @@ func (p *Program) succeeded() {
 // retire ends the zygote once its executions have ended. p.mu is held.
 func (p *Program) retire() {
 	p.stopIdle()
+	p.stopAge()
 	if p.current != nil {
 		p.options.Pool.leave(p.current)
 		p.current.retire()

@@ -23,9 +23,6 @@ const (
 type message struct {
 	Ready *struct {
 		Seconds float64 `json:"seconds"`
-		// Places are those of the paths of the rules that are there; their
-		// descriptors follow.
-		Places []int `json:"places"`
 	} `json:"ready"`
 	Cold string `json:"cold"`
 }
@@ -36,33 +33,16 @@ func (z *zygote) send(order string, files ...int) error {
 	return err
 }
 
-// answer reads the answer of a zygote to its first order, with the places
-// that it shows.
-func (z *zygote) answer() (m message, places []*os.File, err error) {
+// answer reads the answer of a zygote to its first order.
+func (z *zygote) answer() (m message, err error) {
 	buffer := make([]byte, maxPacket)
 	n, from, err := receiveFrom(z.control, buffer)
+	closeAll(from.files)
 	if err == nil {
 		err = json.Unmarshal(buffer[:n], &m)
 	}
-	if err != nil || m.Ready == nil {
-		closeAll(from.files)
-		return m, nil, err
-	}
-	z.pid, places = from.pid, from.files
-	for len(places) < len(m.Ready.Places) && err == nil {
-		before := len(places)
-		if _, from, err = receiveFrom(z.control, buffer); err == nil {
-			places = append(places, from.files...)
-		}
-		if err == nil && len(places) == before {
-			err = errors.New("a zygote did not answer as it should")
-		}
-	}
-	if err != nil {
-		closeAll(places)
-		return m, nil, err
-	}
-	return m, places, nil
+	z.pid = from.pid
+	return m, err
 }
 
 // listen hands on what the zygote says, to its end.
@@ -131,7 +111,7 @@ type origin struct {
 // receiveFrom reads a message.
 func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err error) {
 	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxFiles))
-	n, size, _, _, err := conn.ReadMsgUnix(buffer, control)
+	n, size, flags, _, err := conn.ReadMsgUnix(buffer, control)
 	if err == nil && n == 0 {
 		err = errGone
 	}
@@ -151,6 +131,9 @@ func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err err
 				from.files = append(from.files, os.NewFile(uintptr(fd), "place"))
 			}
 		}
+	}
+	if flags&unix.MSG_CTRUNC != 0 { // there is room for all that is sent
+		return n, from, fmt.Errorf("the descriptors that a zygote sends are lost: %w", unix.EMFILE)
 	}
 	if from.pid < 2 {
 		return n, from, errors.New("a zygote is out of sight")

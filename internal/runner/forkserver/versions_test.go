@@ -3,6 +3,8 @@
 package forkserver_test
 
 import (
+	"os"
+	"reflect"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner/process"
@@ -37,6 +39,31 @@ func testPython(t *testing.T, python func(testing.TB) process.Python) {
 	t.Run("nothing is visible to the next", func(t *testing.T) { nothingIsVisible(t, o) })
 	t.Run("works as cold", func(t *testing.T) { worksAsCold(t, o) })
 	t.Run("ends as cold", func(t *testing.T) { endsAsColdOnes(t, nil, python) })
+	forked := func(t *testing.T, text string) []left {
+		t.Helper()
+		o := written(t, text+looks, nil)
+		o.Python = python(t)
+		r := prepared(t, o)
+		defer func() { _ = r.Close() }()
+		return []left{do(t, cold(o), "x"), do(t, r, "x"), do(t, r, "x")}
+	}
+	for _, name := range []string{"an object", "a copy", "the time"} {
+		t.Run("draws: "+name, func(t *testing.T) { differ(t, forked(t, drawing[name])) })
+	}
+	texts := map[string]string{"a descriptor twice": reopened["a descriptor twice"]}
+	if os.Geteuid() == 0 { // forks can have copies of files
+		texts["a tree"], texts["a file that stays open"] = made["a tree"], made["a file that stays open"]
+	}
+	for name, text := range texts {
+		t.Run("has its own: "+name, func(t *testing.T) {
+			all := forked(t, text)
+			for _, got := range all[1:] {
+				if got.value["seen"] == nil || !reflect.DeepEqual(got.value, all[0].value) {
+					t.Errorf("an execution sees %v %s; cold: %v", got.value, got.stderr, all[0].value)
+				}
+			}
+		})
+	}
 }
 
 // counted is a service that tells which of its objects count who refers to

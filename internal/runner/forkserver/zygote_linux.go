@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/qhubctl/qhubctl/internal/descriptors"
+	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
@@ -28,21 +30,21 @@ var errGone = errors.New("the zygote has ended")
 
 // A zygote is the process that is forked.
 type zygote struct {
-	process       *process.Process
-	pid           int // of the process itself, not of its sandbox
-	sb            *process.Sandbox
-	landlockRules *sandbox.Ruleset // nil if there are none
-	env           map[string]bool  // the variables it has, as NAME=value
-	sharedTmp     *sharedTmp       // nil if there is none
-	control       *net.UnixConn
-	imported      time.Duration
-	memory        int64
-	printed       [2]*recorder // while it was imported
-	spares        chan *fork
-	gone          chan struct{} // closed when it says nothing more
-	dead          chan struct{} // closed when all of its processes have ended
-	settling      sync.WaitGroup
-	closed        bool // end waits for what is settling, and nothing is added
+	process    *process.Process
+	pid        int // of the process itself, not of its sandbox
+	sb         *process.Sandbox
+	separation *sandbox.Separation // of its forks; nil if there is none
+	env        map[string]bool     // the variables it has, as NAME=value
+	importDir  importDir
+	control    *net.UnixConn
+	imported   time.Duration
+	memory     int64
+	printed    [2]*recorder // while it was imported
+	spares     chan *fork
+	gone       chan struct{} // closed when it says nothing more
+	dead       chan struct{} // closed when all of its processes have ended
+	settling   sync.WaitGroup
+	closed     bool // end waits for settling, and nothing is added
 
 	mu       sync.Mutex
 	forks    map[int]*fork // by number
@@ -63,22 +65,35 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		spares: make(chan *fork, o.Spares), gone: make(chan struct{}), dead: make(chan struct{}), forks: map[int]*fork{},
 		sb: sandboxOf(o), env: map[string]bool{},
 	}
-	env := o.Environment.Unplaced().List()
-	for _, entry := range env {
+	env := z.environment(o)
+	for _, entry := range env.List() {
 		z.env[entry] = true
+	}
+	if z.sb == nil {
+		if z.importDir, err = newImportDir(); err != nil {
+			return nil, errors.Join(err, ours.Close(), theirs.Close())
+		}
+		z.importDir.place(env)
+	} else if folders, _ := z.scratch(); len(folders) > 0 && env["HOME"] == "" {
+		env["HOME"] = filepath.Join(folders[0], "home") // the zygote makes it
 	}
 	z.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), ZygoteFile)},
-		Dir: o.Dir, Env: env,
+		Dir: o.Dir, Env: env.List(),
 		Stdout: z.printed[0], Stderr: z.printed[1], Stdin: theirs, Sandbox: aroundItself(z.sb),
 	}, nil)
 	_ = theirs.Close() // so that the end of the process ends what is read here
 	if err != nil {
-		err = errors.Join(err, ours.Close())
-		if z.sb != nil {
+		err = errors.Join(err, ours.Close(), z.importDir.remove())
+		if z.sb != nil && !descriptors.Exhausted(err) {
 			// It is not tried without: what cannot be sandboxed starts cold.
 			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
 		}
+		return nil, err
+	}
+	z.separation = z.process.Separation()
+	if err := z.readable(o); err != nil {
+		z.end()
 		return nil, err
 	}
 	release := context.AfterFunc(ctx, func() { z.process.Stop(os.Kill, 0) })
@@ -90,7 +105,7 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		z.end()
 		return nil, err
 	}
-	z.sharedTmp, z.memory = z.openSharedTmp(), memoryOf(z.pid) // before forks share it
+	z.memory = memoryOf(z.pid) // before forks share it
 	go z.listen()
 	for range o.Spares {
 		z.addSpare()
@@ -98,17 +113,36 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	return z, nil
 }
 
+// readable returns an error if something in the working folder, or in a data pool
+// that is shown with it, is for its owner alone: only an execution that starts cold
+// is shown files as its own. What was imported, the zygote looks at.
+func (z *zygote) readable(o Options) error {
+	if z.separation == nil {
+		return nil
+	}
+	var places []string
+	for _, shown := range z.sb.Policy.Shown {
+		if _, err := os.Stat(filepath.Join(shown.From, "pyvenv.cfg")); err != nil {
+			places = append(places, shown.From)
+		}
+	}
+	if len(places) == 0 {
+		places = []string{o.Dir}
+	}
+	for _, place := range places {
+		if path := z.separation.Private(place); path != "" {
+			return &coldError{fmt.Sprintf("forks run as users who may not read %s: let all read it (chmod -R a+rX)", path)}
+		}
+	}
+	return nil
+}
+
 // load has the zygote import the service.
 func (z *zygote) load(o Options) error {
 	order := map[string]any{"entrypoint": o.Python.Entrypoint, "finalize": o.Finalize}
-	if z.sb != nil {
-		var err error
-		if z.landlockRules, err = z.sb.Machine.Ruleset(z.sb.Policy); err != nil {
-			return &coldError{fmt.Sprintf("forks cannot be kept from each other: %v", err)}
-		}
-		if z.landlockRules != nil {
-			order["landlock"] = z.landlockRules.Paths()
-		}
+	order["scratch"], order["private"] = z.scratch()
+	if z.separation != nil {
+		order["separation"] = z.separation.Plan()
 	}
 	text, err := json.Marshal(order)
 	if err != nil {
@@ -117,8 +151,10 @@ func (z *zygote) load(o Options) error {
 	if err := z.send(string(text)); err != nil {
 		return fmt.Errorf("cannot start a zygote: %w", err)
 	}
-	first, places, err := z.answer()
+	first, err := z.answer()
 	switch {
+	case descriptors.Exhausted(err):
+		return err
 	case err != nil:
 		// By itself, or it was killed, such as where memory was short: it may
 		// go better the next time.
@@ -127,11 +163,6 @@ func (z *zygote) load(o Options) error {
 		return &coldError{first.Cold}
 	case first.Ready == nil:
 		return errors.New("a zygote did not answer as it should")
-	}
-	if z.landlockRules == nil {
-		closeAll(places) // nobody has asked for them
-	} else if err := z.landlockRules.Open(first.Ready.Places, places); err != nil {
-		return err
 	}
 	for _, r := range z.printed {
 		<-r.complete
@@ -201,8 +232,8 @@ func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	if f.pipes, err = process.OpenPipes(); err != nil {
 		return f, theirs, err
 	}
-	if z.landlockRules != nil {
-		if f.rules, err = z.landlockRules.ForkRules(); err != nil {
+	if z.separation != nil {
+		if f.user, err = z.separation.TakeUser(); err != nil {
 			return f, theirs, err
 		}
 	}
@@ -219,9 +250,6 @@ func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 		order = "ahead "
 	}
 	files := []int{int(socket.Fd()), int(f.pipes.Stdout.Fd()), int(f.pipes.Stderr.Fd())}
-	if f.rules != nil {
-		files = append(files, int(f.rules.File.Fd()))
-	}
 	if f.group != nil {
 		for _, list := range f.group.Lists() {
 			files = append(files, int(list.Fd()))
@@ -233,7 +261,7 @@ func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 		return errGone
 	}
 	z.next++
-	if err := z.send(order+strconv.Itoa(z.next), files...); err != nil {
+	if err := z.send(fmt.Sprintf("%s%d %d", order, z.next, f.user), files...); err != nil {
 		return fmt.Errorf("cannot ask for a fork: %w", err)
 	}
 	z.forks[z.next] = f
@@ -287,14 +315,24 @@ func (z *zygote) end() {
 	z.closed = true
 	z.mu.Unlock()
 	z.settling.Wait()
-	if z.landlockRules != nil {
-		z.landlockRules.Close()
+	_ = z.importDir.remove() // the system's temporary files are not kept for good
+}
+
+// environment is what the zygote sees: all that executions have in common, their
+// home and temporary folder among it where those have one name.
+func (z *zygote) environment(o Options) runner.Environment {
+	env := o.Environment.Unplaced()
+	if z.sb != nil {
+		env["HOME"], env["TMPDIR"] = sandbox.HomeAt, sandbox.TempAt
 	}
+	return env
+}
+
+// done counts an execution that has ended.
+func (z *zygote) done() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if z.sharedTmp != nil {
-		_ = z.sharedTmp.root.Close()
-	}
+	z.running--
 }
 
 // orphans are the children that the zygote has not made: what executions have

@@ -23,7 +23,11 @@ func TestHostileBinary(t *testing.T) {
 	if probe == "" {
 		probe = runnertest.BinaryProbe(t)
 	}
-	attack(t, t.TempDir(), process.Binary{Path: probe})
+	attack(t, runnertest.Attack, t.TempDir(), process.Binary{Path: probe})
+}
+
+func TestHostilePlainBinary(t *testing.T) {
+	attack(t, runnertest.AttackNeighbours, t.TempDir(), process.Binary{Path: runnertest.PlainProbe(t)})
 }
 
 func TestHostilePython(t *testing.T) {
@@ -34,8 +38,10 @@ func TestHostilePython(t *testing.T) {
 		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
 		t.Run(name, func(t *testing.T) {
+			by := runnertest.Attack
 			if name == "upstream SDK" && os.Getenv(everything) == "" {
-				t.Skip("attacks as our SDK does, in the same sandbox; `make attack` has it do so")
+				t.Log("the other attacks are as those by our SDK, in the same sandbox; `make attack` has them")
+				by = runnertest.AttackNeighbours
 			}
 			workspace := t.TempDir()
 			if err := os.CopyFS(workspace, os.DirFS(runnertest.PythonProbe())); err != nil {
@@ -43,14 +49,14 @@ func TestHostilePython(t *testing.T) {
 			}
 			python := program(t)
 			environment := filepath.Dir(filepath.Dir(python.Interpreter))
-			attack(t, workspace, python, environment)
+			attack(t, by, workspace, python, environment)
 		})
 	}
 }
 
-// attack lets the service in a workspace attack it, its environment, and the
+// attack lets the service in a workspace attack, in one of the ways, it, its environment, and the
 // data of a platform beside them.
-func attack(t *testing.T, workspace string, program process.Program, environment ...string) {
+func attack(t *testing.T, by func(*testing.T, runnertest.Target), workspace string, program process.Program, environment ...string) {
 	t.Helper()
 	data := t.TempDir()
 	hidden := []string{
@@ -73,9 +79,11 @@ func attack(t *testing.T, workspace string, program process.Program, environment
 	if _, python := program.(process.Python); python && os.Getenv(probeVariable) != "" {
 		env["PYTHONPATH"] = environment[0]
 	}
-	runnertest.Attack(t, runnertest.Target{
+	by(t, runnertest.Target{
 		Machine: machine, Hidden: hidden, Locked: append([]string{workspace}, environment...),
-		Open: func(*testing.T) runner.Runner {
+		Open: func(_ *testing.T, network sandbox.Network) runner.Runner {
+			sb := &process.Sandbox{Machine: machine, Policy: sb.Policy}
+			sb.Policy.Network = network
 			return &process.Runner{Program: program, Dir: workspace, Environment: env, Sandbox: sb}
 		},
 	})
@@ -186,7 +194,7 @@ func TestHostileBorrowedPython(t *testing.T) {
 			if err := os.WriteFile(launcher, process.LauncherSource, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			attack(t, filepath.Join(sdks, "probe"),
+			attack(t, runnertest.Attack, filepath.Join(sdks, "probe"),
 				process.Python{Interpreter: python, Entrypoint: "src.program:run", Launcher: launcher, Describer: launcher}, packages)
 		})
 	}

@@ -1,17 +1,24 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
 	"time"
 )
 
-// drainTime is how long output is read after the process has ended and its
-// tree is killed: a pipe may have been handed to a process out of our reach.
-const drainTime = 2 * time.Second
-
-const drainBuffer = 32 << 10
+const (
+	// drainTime is how long the end of the output is waited for after the process
+	// has ended and its tree is killed: a pipe may have been handed to a process
+	// out of our reach.
+	drainTime = 2 * time.Second
+	// maxLeftover is how much is read after that of what is in the pipe already,
+	// which is what the process has printed where nothing else has it: the largest
+	// pipe that an ordinary user can make.
+	maxLeftover = 1 << 20
+	drainBuffer = 32 << 10
+)
 
 // Pipes carry what a process prints: Drain, or Abandon, once the process has
 // its ends; Finish when it has ended.
@@ -40,8 +47,8 @@ func OpenPipes() (*Pipes, error) {
 // HandOver closes the ends of the process here: it has them.
 func (p *Pipes) HandOver() { _, _ = p.Stdout.Close(), p.Stderr.Close() }
 
-// Abandon gives all up: there is no process, or nobody wants to know what it
-// says.
+// Abandon gives all up: there is no process, or no caller needs its
+// output.
 func (p *Pipes) Abandon() {
 	for _, file := range []*os.File{p.Stdout, p.Stderr, p.ours[0], p.ours[1]} {
 		_ = file.Close()
@@ -75,19 +82,24 @@ func (p *Pipes) Finish() {
 
 // drain reads a pipe to its end, even where the sink fails: a service must not
 // block, or die of a broken pipe, because nobody can take its log.
-func drain(sink io.Writer, pipe io.Reader) {
+func drain(sink io.Writer, pipe *os.File) {
 	if f, ok := sink.(*firstLine); ok {
 		defer f.close()
 	}
 	// A buffer of our own, as what is in it may be secret and is wiped.
 	buffer := drainBuffers.Get().(*[drainBuffer]byte) //nolint:forcetypeassert // there is nothing else in it
-	used := 0
+	used, left := 0, maxLeftover
 	defer func() {
 		clear(buffer[:used])
 		drainBuffers.Put(buffer)
 	}()
-	for {
+	for left > 0 {
 		n, err := pipe.Read(buffer[:])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// The machine, or the sink, may have been too slow for all of it.
+			n, err = readLeftover(pipe, buffer[:min(left, drainBuffer)])
+			left -= n
+		}
 		used = max(used, n)
 		if n > 0 {
 			if _, failed := sink.Write(buffer[:n]); failed != nil {

@@ -108,7 +108,7 @@ func TagVariable(tag string) string { return tagName + "=" + tag }
 
 func newProcess(c Command) *Process {
 	p := &Process{
-		cmd:     exec.Command(c.Path, c.Args...), //nolint:noctx // Stop ends the whole tree, a context the one process
+		cmd:     exec.Command(c.Path, c.Args...), //nolint:noctx,forbidigo // Stop ends the whole tree, a context the one process; Env is set below
 		sandbox: c.Sandbox,
 		tree:    Tree{TagVariable: TagVariable(cmp.Or(c.Tag, uuid.NewString()))},
 		exited:  make(chan struct{}),

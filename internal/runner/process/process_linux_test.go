@@ -21,7 +21,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // lines takes the output of a process, and hands it on line by line.
 type lines struct {

@@ -15,8 +15,12 @@ import (
 )
 
 // measureInterval is how often the size of an output folder is looked at. A
-// service can exceed its limit by what it writes in between.
-const measureInterval = 500 * time.Millisecond
+// service can exceed its limit by what it writes in between. Looking takes no
+// more than a twentieth of a processor: with many files the interval grows.
+const (
+	measureInterval = 100 * time.Millisecond
+	measureShare    = 20
+)
 
 // Runner runs every execution in a fresh process. It is safe for concurrent
 // use, and holds nothing.
@@ -94,7 +98,7 @@ func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 	env := make(runner.Environment, len(r.Environment)+8)
 	maps.Copy(env, r.Environment)
 	env.Place(dir)
-	env["HOME"] = dir.Home()
+	env["HOME"] = r.Sandbox.home(dir.Home())
 	if runtime.GOOS == "windows" {
 		env["USERPROFILE"] = dir.Home()
 	}
@@ -132,6 +136,7 @@ func (x *run) watch() {
 
 // measureUse looks at the output and the processors' time, and again later.
 func (x *run) measureUse() {
+	begin := time.Now()
 	limit := x.dir.Exceeded(x.limits)
 	if counted, ok := x.execution.(interface{ CPUTime() time.Duration }); ok &&
 		x.limits.CPUTime > 0 && counted.CPUTime() >= x.limits.CPUTime {
@@ -139,13 +144,23 @@ func (x *run) measureUse() {
 	}
 	if limit != runner.NoLimit {
 		x.reach(limit)
+	}
+	// While a service is asked to end, it must not go on to fill the disk.
+	if limit != runner.NoLimit && x.dir.Exceeded(twice(x.limits)) != runner.NoLimit {
+		x.execution.Stop(os.Kill, 0)
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.ended {
-		x.measure.Reset(measureInterval)
+		x.measure.Reset(max(measureInterval, measureShare*time.Since(begin)))
 	}
+}
+
+// twice are limits beyond which an execution has no time of grace. That of the
+// number of files is such a limit, too.
+func twice(l runner.Limits) runner.Limits {
+	return runner.Limits{Output: 2 * l.Output, Temp: 2 * l.Temp}
 }
 
 func (x *run) reach(limit runner.Limit) {

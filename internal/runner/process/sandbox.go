@@ -43,12 +43,15 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	}
 	p := &sb.Policy
 	for _, pool := range job.DataPools {
-		p.Readable = append(p.Readable, absolute(pool)...)
+		for _, path := range absolute(pool) {
+			p.ShowLive(path)
+		}
 	}
 	// The dir that holds them is not to be written: what lies beside them
 	// nobody would measure.
 	p.Inputs = slices.Concat(p.Inputs, absolute(dir.Input(), dir.DataPools()))
 	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp(), dir.Home()))
+	p.Home = p.Scratch[len(p.Scratch)-1]
 	p.Writable = slices.Concat(p.Writable, absolute(dir.Output()))
 	p.Limits = bounds(p.Limits, job.Limits)
 	return sb
@@ -96,6 +99,23 @@ func ReachedLimit(reached []string) runner.Limit {
 	default:
 		return runner.NoLimit
 	}
+}
+
+// home is where the execution finds its home.
+func (c *Sandbox) home(outside string) string {
+	if c.Confines() {
+		return c.Machine.Home(outside)
+	}
+	return outside
+}
+
+// Separation is what keeps apart the executions that the process forks; nil if
+// it forks none, or is in no sandbox.
+func (p *Process) Separation() *sandbox.Separation {
+	if p.confined == nil {
+		return nil
+	}
+	return p.confined.Separation()
 }
 
 // CPUTime is how long the processors have worked for the process and its

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
 // ownGroup makes the process the leader of a group of its own, so that a
@@ -125,12 +127,16 @@ func (t Tree) KillOrphansAmong(pids []int) (found bool) {
 // processes in the middle of an exec: those show no environment for a moment,
 // when whoever started them may think that they run.
 func killMarkedOnce(given numbers, variables []string) (found, unsure bool) {
-	dir, err := os.Open("/proc")
+	var names []string
+	err := descriptors.RetryBriefly(func() error {
+		dir, err := os.Open("/proc")
+		if err != nil {
+			return err
+		}
+		names, err = dir.Readdirnames(-1)
+		return errors.Join(err, dir.Close())
+	})
 	if err != nil {
-		return false, false
-	}
-	names, err := dir.Readdirnames(-1)
-	if errors.Join(err, dir.Close()) != nil {
 		return false, false
 	}
 	for _, name := range names {
@@ -151,7 +157,11 @@ func killMarkedOnce(given numbers, variables []string) (found, unsure bool) {
 // isMarked looks at the environment block of a process, whose entries end
 // with NUL.
 func isMarked(pid int, variables []string) (marked, empty bool) {
-	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	var environ []byte
+	err := descriptors.RetryBriefly(func() (err error) {
+		environ, err = os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		return err
+	})
 	if err != nil {
 		return false, false
 	}
@@ -188,7 +198,11 @@ func isNew(pid int) bool {
 // its number may have gone to another process meanwhile. It returns when the
 // process has ended.
 func kill(pid int, variables []string) bool {
-	fd, err := unix.PidfdOpen(pid, 0)
+	var fd int
+	err := descriptors.RetryBriefly(func() (err error) {
+		fd, err = unix.PidfdOpen(pid, 0)
+		return err
+	})
 	if err != nil {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
 func testText(t *testing.T, s *subject) {
@@ -59,10 +60,14 @@ func testEnvironment(t *testing.T, s *subject) {
 	}
 	for _, name := range []string{"HOME", "TMPDIR", "INPUT_DIRECTORY", "OUTPUT_DIRECTORY"} {
 		place, _ := seen[name].(string)
-		if !filepath.IsAbs(place) || place == own || seen[name] == again[name] {
+		// In a private view, each finds it under the same name.
+		hidden := slices.ContainsFunc([]string{sandbox.HomeAt, sandbox.TempAt, sandbox.FolderAt}, func(at string) bool {
+			return place == at || strings.HasPrefix(place, at+"/")
+		})
+		if !filepath.IsAbs(place) || place == own || seen[name] == again[name] && !hidden {
 			t.Errorf("%s is %v, then %v", name, seen[name], again[name])
 		}
-		if _, err := os.Stat(place); err == nil {
+		if _, err := os.Stat(place); err == nil && !hidden {
 			t.Errorf("%s, %s, is still there", name, place)
 		}
 	}

@@ -60,7 +60,7 @@ func python(t testing.TB, environment func() (string, error)) process.Python {
 		Describer: filepath.Join(t.TempDir(), "describe.py"),
 	}
 	for path, text := range map[string][]byte{p.Launcher: process.LauncherSource, p.Describer: describer} {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+		if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // executions may be other users
 			t.Fatal(err)
 		}
 	}

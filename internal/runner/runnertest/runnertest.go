@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +27,7 @@ import (
 )
 
 // patience is how long a step may take on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // PythonProbe is the folder of the probe in Python; its entrypoint is
 // src.program:run.
@@ -42,6 +43,18 @@ func BinaryProbe(t testing.TB) string {
 		t.Fatalf("cannot build the probe: %v\n%s", err, out)
 	}
 	return path
+}
+
+// PlainProbe is [BinaryProbe] as a program that has no SDK. It does what takes no
+// secrets and no data pools.
+func PlainProbe(t testing.TB) string {
+	t.Helper()
+	built := BinaryProbe(t)
+	plain := filepath.Join(filepath.Dir(built), "plain")
+	if err := os.Rename(built, plain); err != nil {
+		t.Fatal(err)
+	}
+	return plain
 }
 
 func here() string {
@@ -145,8 +158,12 @@ type ended struct {
 	runner.Outcome
 	value json.RawMessage
 	files []string
-	size  int64 // of all files
+	texts map[string]string // of small files
+	size  int64             // of all files
 }
+
+// kept is the size of files whose text is kept.
+const kept = 1 << 16
 
 // end waits for the end of a run and removes it.
 func end(t *testing.T, run runner.Run) ended {
@@ -159,7 +176,7 @@ func end(t *testing.T, run runner.Run) ended {
 	if err != nil {
 		t.Errorf("waiting: %v", err)
 	}
-	e := ended{Outcome: outcome}
+	e := ended{Outcome: outcome, texts: map[string]string{}}
 	output, err := run.Output()
 	if err != nil {
 		t.Fatalf("opening the output: %v", err)
@@ -177,17 +194,19 @@ func end(t *testing.T, run runner.Run) ended {
 		e.size += file.Size
 		if file.Name != runner.ResultJSON {
 			e.files = append(e.files, file.Name)
-		} else {
-			var text bytes.Buffer
-			if _, err := text.ReadFrom(opened); err != nil {
-				t.Errorf("reading the result: %v", err)
+		}
+		if file.Name == runner.ResultJSON || file.Size <= kept {
+			text, err := io.ReadAll(opened)
+			if err != nil {
+				t.Errorf("reading the result file %q: %v", file.Name, err)
 			}
-			e.value = text.Bytes()
+			e.texts[file.Name] = string(text)
 		}
 		if err := opened.Close(); err != nil {
 			t.Errorf("closing the result file %q: %v", file.Name, err)
 		}
 	}
+	e.value = json.RawMessage(e.texts[runner.ResultJSON])
 	if err := output.Close(); err != nil {
 		t.Errorf("closing the output: %v", err)
 	}

@@ -67,6 +67,7 @@ func run() int {
 		return exitFailed
 	}
 	subreaper := false
+	umask := syscall.Umask(0) // which is for what the service makes
 	var w walker
 	for i := range p.Steps {
 		if err := w.do(&p.Steps[i]); err != nil {
@@ -75,6 +76,7 @@ func run() int {
 		}
 		subreaper = subreaper || p.Steps[i].Op == OpSubreaper
 	}
+	syscall.Umask(umask)
 	if p.Path == "" {
 		tell(Report{Kind: Ended})
 		return 0
@@ -83,6 +85,11 @@ func run() int {
 	if err != nil {
 		tell(failure(NotStarted, err))
 		return exitFailed
+	}
+	if p.Users != 0 {
+		// Not before: the maps of the namespace are files that only a process
+		// which can be looked into may write.
+		_ = do(syscall.SYS_PRCTL, prSetDumpable)
 	}
 	*p = Program{} // its environment
 	tell(Report{Kind: Started})
@@ -133,8 +140,29 @@ func start(p *Program) (pid, handle int, err error) {
 	if p.UID != 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: p.UID, Gid: p.GID}
 	}
+	if p.Users != 0 {
+		userNamespace(attr.Sys, p)
+	}
 	pid, err = syscall.ForkExec(p.Path, p.Args, attr)
 	return pid, handle, err
+}
+
+// userNamespace has the service start in a user namespace in which its users
+// have the same names as outside.
+func userNamespace(attr *syscall.SysProcAttr, p *Program) {
+	uid, gid := int(p.UID), int(p.GID)
+	if uid == 0 {
+		uid, gid = syscall.Getuid(), syscall.Getgid()
+	}
+	attr.Cloneflags = syscall.CLONE_NEWUSER
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: int(p.Users)}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: int(p.Users)}}
+	attr.GidMappingsEnableSetgroups = p.UID != 0
+	for capability := uintptr(0); capability < 64; capability++ {
+		if p.Caps&(1<<capability) != 0 {
+			attr.AmbientCaps = append(attr.AmbientCaps, capability)
+		}
+	}
 }
 
 // wait reaps all children until the service has ended, and adds up how long

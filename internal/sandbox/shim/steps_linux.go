@@ -50,6 +50,10 @@ func (w *walker) do(s *Step) error {
 		return do(syscall.SYS_PRCTL, prSetChildSubreaper, 1)
 	case OpUndumpable:
 		return do(syscall.SYS_PRCTL, prSetDumpable)
+	case OpDevice:
+		return do(syscall.SYS_MKNODAT, cwd, text(s.A), syscall.S_IFCHR|0o666, uintptr(s.N))
+	case OpWrite:
+		return write(s.A, s.B)
 	}
 	return syscall.ENOSYS
 }
@@ -93,6 +97,20 @@ func touch(path string) error {
 		return err
 	}
 	return do(syscall.SYS_CLOSE, fd)
+}
+
+func write(path, content string) error {
+	const flags = syscall.O_CREAT | syscall.O_EXCL | syscall.O_WRONLY | syscall.O_CLOEXEC | syscall.O_NOFOLLOW
+	fd, err := call(syscall.SYS_OPENAT, cwd, text(path), flags, 0o444)
+	if err != nil {
+		return err
+	}
+	n, err := call(syscall.SYS_WRITE, fd, text(content), uintptr(len(content)))
+	if err == nil && int(n) != len(content) {
+		err = syscall.ENOSPC
+	}
+	_ = do(syscall.SYS_CLOSE, fd)
+	return err
 }
 
 // mountAttributes is struct mount_attr of the kernel.

@@ -50,6 +50,10 @@ const (
 	OpSubreaper
 	// OpUndumpable keeps others from reading the memory of the shim.
 	OpUndumpable
+	// OpDevice makes the device A with the number N, which all may use.
+	OpDevice
+	// OpWrite makes the file A with the text B, which all may read.
+	OpWrite
 )
 
 // A Step is one call on the way into the sandbox.
@@ -71,6 +75,10 @@ type Program struct {
 	Dir  string
 	// UID and GID are whom the service runs as; 0 is as the shim.
 	UID, GID uint32
+	// Users, unless 0, gives the service a user namespace with so many users
+	// (and groups), from its own on, in which it has the capabilities Caps.
+	Users uint32
+	Caps  uint64
 }
 
 // maxProgram bounds a program: it holds the environment of a service.
@@ -135,6 +143,8 @@ func (p *Program) Append(b []byte) []byte {
 	b = appendString(b, p.Dir)
 	b = appendNumber(b, uint64(p.UID))
 	b = appendNumber(b, uint64(p.GID))
+	b = appendNumber(b, uint64(p.Users))
+	b = appendNumber(b, p.Caps)
 	putFixed(b[start:start+4], uint64(len(b)-start-4))
 	return b
 }
@@ -182,6 +192,7 @@ func decode(body []byte) (*Program, error) {
 	}
 	p.Path, p.Args, p.Env, p.Dir = d.string(), d.strings(), d.strings(), d.string()
 	p.UID, p.GID = uint32(d.number()), uint32(d.number())
+	p.Users, p.Caps = uint32(d.number()), d.number()
 	if d.bad || len(d.rest) > 0 {
 		return nil, errMalformed
 	}

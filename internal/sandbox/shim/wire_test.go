@@ -16,7 +16,7 @@ func TestProgram(t *testing.T) {
 				{Op: shim.OpMount, Layer: 4, A: "tmpfs", B: "/tmp", C: "tmpfs", D: "size=1", N: 1 << 63, M: 7, L: 1},
 				{Op: shim.OpRoot},
 			},
-			Path: "/bin/sh", Args: []string{"sh", "", "-c"}, Env: []string{"A=b\x00\xff", "C="}, Dir: "/", UID: 1<<32 - 1, GID: 5,
+			Path: "/bin/sh", Args: []string{"sh", "", "-c"}, Env: []string{"A=b\x00\xff", "C="}, Dir: "/", UID: 1<<32 - 1, GID: 5, Users: 256, Caps: 1 << 40,
 		},
 	} {
 		rest := "what follows"

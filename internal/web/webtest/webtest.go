@@ -16,6 +16,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// patience is how long a test may take with its browser.
+const patience = 5 * time.Minute
+
 // Browser starts Chromium, if there is one. It returns all that the browser
 // has said and asked for.
 func Browser(t *testing.T) (ctx context.Context, said func() string) {
@@ -30,13 +33,14 @@ func Browser(t *testing.T) (ctx context.Context, said func() string) {
 	if program == "" {
 		t.Skip("there is no Chromium in PATH, so the pages are not tested in a browser")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(patience)) // a busy machine takes longer than the 20 s of chromedp to start it
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // it refuses root otherwise
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeTab := chromedp.NewContext(allocator)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx)
 		cancel()

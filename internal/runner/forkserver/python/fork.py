@@ -1,8 +1,10 @@
 """What a fork of a zygote does: it takes a place of its own, waits for its order, and becomes the service.
 
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
-counts there. Then it waits for {"env", "secrets", "marker", "bounds"} (eight bytes of length, then JSON), answers with
-one byte and runs. At its end it says with which code, in one byte, before the system takes it down: that takes as long
+counts there. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
+answers with one byte and runs. Along with the length may come a descriptor of the execution's folder, to be mounted.
+Where forks are kept apart, "folder" says which that is: {"name", "writable", "temp"}; see separation.py. At its end it
+says with which code, in one byte, before the system takes it down: that takes as long
 as a short service. So a fork can be a spare, made ahead of its execution, and secrets are in no zygote and in no
 process's initial environment.
 """
@@ -11,11 +13,11 @@ import ctypes
 import json
 import os
 import resource
+import socket
 import sys
 import threading
 
 PR_SET_PDEATHSIG = 1
-RESTRICT_SELF = 446  # landlock_restrict_self
 MARKER = "QHUBCTL_EXECUTION"
 # Their handlers reinitialise locks that are free, and the generator that randomness.py sees to.
 STANDARD = {"logging", "random", "threading", "concurrent.futures.thread", "asyncio.events"}
@@ -51,42 +53,52 @@ def prepare(zygote):
     zygote.scan = json.JSONDecoder().scan_once
     zygote.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
     zygote.tempfile = sys.modules.get("tempfile")
-    zygote.syscall, zygote.restrict = zygote.libc.syscall, ctypes.c_long(RESTRICT_SELF)
 
 
-def become(zygote, descriptors, ahead):
+def become(zygote, descriptors, user, ahead):
     """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself.
 
     Ahead of an order, a fork has time for what would delay it then.
     """
-    zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()
     zygote.renew_native_id()
     os.close(zygote.control.detach())
     os.close(zygote.children)
-    orders, stdout, stderr, *others = descriptors
-    ruleset = others.pop(0) if zygote.restricted else None
-    for group in others:
+    orders, stdout, stderr, *groups = descriptors
+    for group in groups:
         os.write(group, b"0")
         os.close(group)
     for target, source in ((1, stdout), (2, stderr)):
         os.dup2(source, target)
         os.close(source)
+    separation = zygote.separation
+    if separation is not None:
+        separate(separation, user, orders)
+    zygote.libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     zygote.random.renew()
+    # From here on the fork has the folders that no other has.
+    if zygote.restores:
+        zygote.files.restore()
+    if zygote.reopens:
+        zygote.descriptors.renew()
     if ahead:
         zygote.ahead.copy()
     os.write(orders, b"\0")
-    order = await_order(zygote, orders)
+    trees = [] if separation is not None else None
+    order = await_order(zygote, orders, trees)
     if order is None:
         os._exit(0)
     for limit, soft, hard in order["bounds"]:
         resource.setrlimit(limit, (soft, hard))
-    if ruleset is not None:
-        restrict_self(zygote, ruleset)
+    if separation is not None:
+        try:
+            separation.enter(order["folder"], trees)
+        except OSError:
+            os._exit(1)  # before it counts as started: another is started in its place
     # From here on it counts as started: nobody starts another in its place.
     os.write(orders, b"\1")
     notice = None
-    if others:  # else nobody knows whether it is the last of its execution
+    if groups:  # else nobody knows whether it is the last of its execution
         notice = zygote.exiting.ExitNotice(orders)
     else:
         os.close(orders)
@@ -105,9 +117,18 @@ def become(zygote, descriptors, ahead):
     return zygote.exiting.leave(code, zygote.survivors, zygote.logging, notice)
 
 
-def await_order(zygote, orders):
-    """The order for this fork; None if there will be none."""
-    header = read(orders, 8)
+def separate(separation, user, orders):
+    """Does what keeps this fork from others, or says why it cannot, and ends."""
+    try:
+        separation.ahead(user)
+    except OSError as error:
+        os.write(orders, b"\1" + str(error).encode())
+        os._exit(1)
+
+
+def await_order(zygote, orders, trees=None):
+    """The order for this fork; None if there will be none. Trees gets the descriptors that come along."""
+    header = read(orders, 8) if trees is None else receive(orders, 8, trees)
     if header is None:
         return None
     text = read(orders, int.from_bytes(header, "big"))
@@ -116,6 +137,19 @@ def await_order(zygote, orders):
     order, _ = zygote.scan(text.decode(), 0)
     text[:] = bytes(len(text))
     return order
+
+
+def receive(descriptor, length, descriptors):
+    """So many bytes, with the descriptors that come along; None at the end of input."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+    try:
+        data, ancillary, _, _ = connection.recvmsg(length, 256, socket.MSG_CMSG_CLOEXEC | socket.MSG_WAITALL)
+    finally:
+        connection.detach()
+    for _, kind, content in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            descriptors.extend(int.from_bytes(content[i : i + 4], sys.byteorder) for i in range(0, len(content), 4))
+    return data or None
 
 
 def read(descriptor, length):
@@ -128,12 +162,6 @@ def read(descriptor, length):
             return None
         got += n
     return text
-
-
-def restrict_self(zygote, ruleset):
-    if zygote.syscall(zygote.restrict, ctypes.c_long(ruleset), ctypes.c_long(0)) != 0:
-        raise OSError(ctypes.get_errno(), "Landlock")
-    os.close(ruleset)
 
 
 def take_place(zygote, order):

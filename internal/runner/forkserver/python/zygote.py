@@ -2,21 +2,23 @@
 
 The program that runs services speaks to the zygote by the Unix socket of standard input, one packet at a time:
 
-    -> {"entrypoint": "src.program:run", "landlock": [paths], "finalize": false}
-                            the first order; without it there are no rules. The answer is one of
-    <- {"ready": {...}}     how long it took, and the places of landlock.py, whose descriptors follow in packets with {}
+    -> {"entrypoint": "src.program:run", "separation": {...}, "finalize": false, "scratch": [paths], "private": false}
+                            the first order; without a plan for separation.py nothing is between forks. Files that the
+                            import leaves in "scratch" are copied for each fork, which finds these folders empty if they
+                            are "private". The answer is one of
+    <- {"ready": {...}}     how long it took
     <- {"cold": "why"}      this service cannot be forked; the zygote ends
-    -> fork 7               with descriptors: a stream socket for the fork, its standard output and error, its ruleset
-                            if there are any, and the lists of members of the cgroups it is to join
-    -> ahead 7              the same, of a fork that will not have an order at once
+    -> fork 7 200001        a fork as this user (0: the zygote's), with descriptors: a stream socket for the fork, its
+                            standard output and error, and the lists of members of the cgroups it is to join
+    -> ahead 7 200001       the same, of a fork that will not have an order at once
     <- failed 7 why         there is none; or, when there was one,
     <- ended 7 0            with the status as waitpid gives it
     -> retire               end when no fork is left
 
 End of input means: end now. fork.py has the work of a fork, and interpreterexit.py its end. randomness.py has the state
-that must differ between forks, landlock.py the rules between them, blas.py the needs of numerical libraries, and
-warmup.py the runs from which forks inherit. Nothing of these files is left where a service would find it, or miss its
-own module of the same name.
+that must differ between forks, separation.py the barriers between them, inheritance.py and importedfiles.py the things
+that they must not share beside memory, blas.py the needs of numerical libraries, and warmup.py the runs from which
+forks inherit. Nothing of these files is left where a service would find it, or miss its own module of the same name.
 
 A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
 copied for it. So what can be done once is done here, and what is done for each execution keeps to few objects.
@@ -35,8 +37,6 @@ import sys
 import time
 
 MAX_PACKET = 65536
-# As many descriptors as the kernel takes in one packet.
-MAX_DESCRIPTORS = 253
 # Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
 IMPORTED = b"\0qhubctl:imported\0"
 PR_SET_CHILD_SUBREAPER = 36
@@ -58,29 +58,30 @@ class Zygote:
         self.control = control
         self.forks = {}  # their numbers, by process id
         self.retiring = False
-        self.launcher, self.exiting, self.randomness, self.landlock = map(
-            beside, ("launcher", "interpreterexit", "randomness", "landlock")
-        )
+        self.launcher, self.exiting, self.randomness = map(beside, ("launcher", "interpreterexit", "randomness"))
         self.blas, self.forking, self.warmup, self.memory = map(beside, ("blas", "fork", "warmup", "memory"))
+        self.inheritance, self.importedfiles = map(beside, ("inheritance", "importedfiles"))
         # Holding the interpreter's lock: there is one thread, and taking the lock again would cost a fork some pages.
         # Python's own fork reinitialises the locks of threads that are not there, and calls what modules have asked
         # to be called in a child: what matters of that is done in fork.py.
         self.libc = ctypes.PyDLL(None, use_errno=True)
         self.fork_process = self.libc.fork
 
-    def send(self, message, descriptors=()):
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        self.control.sendmsg([json.dumps(message).encode()], rights)
+    def send(self, message):
+        self.control.send(json.dumps(message).encode())
 
     # Importing the service.
 
-    def load(self, entrypoint, landlock=None, finalize=False):
+    def load(self, entrypoint, separation=None, finalize=False, scratch=(), private=False):
         """Imports the service, and what its runtime needs. Raises Cold."""
         begun = time.perf_counter()
+        self.separation = self.separate(separation)
         sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
         sys.argv = [entrypoint]
         os.environ["ENTRYPOINT"] = entrypoint
         self.handlers = self.forking.Handlers()
+        self.files = self.importedfiles.ImportedFiles(scratch, private)
+        inherited = self.inheritance.Inheritance(self.files.holds)
         self.random = self.randomness.Watch()
         try:
             self.import_service(entrypoint)
@@ -89,22 +90,34 @@ class Zygote:
             self.handlers.stop()
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
-        refuse_what_forks_break(self.control.fileno())
-        self.restricted, self.finalizes = landlock is not None, finalize
-        indices, places = self.landlock.open_places(landlock or [])
+        gc.collect()  # closes what only garbage holds open
+        refuse(inherited.why_shared({self.control.fileno()}) or self.files.why_shared(self.fork_process))
+        self.descriptors = inherited.descriptors
+        self.restores, self.reopens = self.files.is_needed(), bool(self.descriptors.files)
+        self.finalizes = finalize
         flush_streams()  # what is buffered here must not be written by every fork again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
-        gc.collect()
         self.survivors, self.logging = self.exiting.survivors(), self.exiting.Handlers()
-        # What was imported is not looked at again by the collectors of the forks: its memory stays shared.
+        # The collectors of the forks do not look at imported objects again: their memory stays shared.
         gc.freeze()
         self.learn()
-        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4), "places": indices}})
-        for first in range(0, len(places), MAX_DESCRIPTORS):
-            self.send({}, places[first : first + MAX_DESCRIPTORS])
-        close(places)
+        reason = self.separation and self.separation.why_not(self)
+        if reason:
+            raise Cold(reason)
+        self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4)}})
+
+    def separate(self, plan):
+        """Takes what this process is not to have while it imports the service; None where nothing is between forks."""
+        if plan is None:
+            return None
+        try:
+            separation = beside("separation").Separation(plan, self.libc)
+            separation.restrict_zygote()
+        except OSError as error:
+            raise Cold(f"forks cannot be kept apart: {error}") from error
+        return separation
 
     def learn(self):
         """Leaves to forks only what each has to do for itself."""
@@ -164,18 +177,19 @@ class Zygote:
         if not packet:
             return False
         word, _, number = packet.partition(b" ")
+        number, _, user = number.partition(b" ")
         if word == b"retire":
             self.retiring = True
         else:
-            self.fork(number, descriptors, word == b"ahead")
+            self.fork(number, descriptors, int(user), word == b"ahead")
         return True
 
-    def fork(self, number, descriptors, ahead):
+    def fork(self, number, descriptors, user, ahead):
         # A fork has nothing to unblock, and what has ended meanwhile is looked for at once.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDED)
         pid = self.fork_process()
         if pid == 0:
-            raise Ended(self.forking.become(self, descriptors, ahead))
+            raise Ended(self.forking.become(self, descriptors, user, ahead))
         signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDED)
         close(descriptors)
         if pid > 0:
@@ -201,32 +215,13 @@ class Zygote:
                 self.control.send(b"ended %b %d" % (self.forks.pop(pid), status))
 
 
-# What a fork cannot take along.
-
-
-def refuse_what_forks_break(control):
-    """Raises Cold where the service has started threads or opened sockets while it was imported."""
-    import threading
-
-    others = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
-    if others:
-        raise Cold(f"importing the service leaves a thread running: {others[0]}")
-    if len(os.listdir("/proc/self/task")) > 1:
-        raise Cold("importing the service leaves a native thread running")
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # the descriptor of the listing itself
-        if (
-            int(name) > 2
-            and int(name) != control
-            and target.startswith(("socket:", "anon_inode:[event", "anon_inode:[io_uring"))
-        ):
-            raise Cold(f"importing the service leaves a connection or event queue open (descriptor {name})")
-
-
 # Small things.
+
+
+def refuse(reason):
+    """Raises Cold if forks would share or lack what the import has left."""
+    if reason:
+        raise Cold(f"importing the service {reason}")
 
 
 def receive(connection):

@@ -44,6 +44,10 @@ var attacks = map[string]func(in input) answers{
 	"attack_closet": attackCloset, "attack_deep": attackDeep, "attack_many": attackMany, "attack_names": attackNames,
 	"attack_machine": attackMachine, "attack_leave": attackLeave, "attack_find": attackFind,
 	"attack_descriptors": attackDescriptors, "attack_compute": attackCompute, "attack_stuff": attackStuff,
+	"attack_leases": attackLeases, "attack_schedule": attackSchedule, "attack_standing": attackStanding, "attack_reserve": attackReserve,
+	"attack_fallback": attackFallback, "attack_pour": attackPour, "attack_sockets": attackSockets,
+	"attack_settle": attackSettle, "attack_trespass": attackTrespass,
+	"attack_victim": attackVictim, "attack_neighbour": attackNeighbour, "attack_exhaust": attackExhaust,
 }
 
 func attack(in input) (map[string]any, error) {

@@ -9,12 +9,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +39,31 @@ func main() {
 		child()
 		return
 	}
+	if filepath.Base(os.Args[0]) == "plain" {
+		plain()
+		return
+	}
 	service.Main(run)
+}
+
+// plain does without our SDK, as a program in any language can.
+func plain() {
+	parameter := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(os.Getenv("INPUT_DIRECTORY"), name))
+		return string(text)
+	}
+	number, _ := strconv.Atoi(parameter("number.json"))
+	result, err := run(context.Background(), input{Action: parameter("action.txt"), Text: parameter("text.txt"), Number: number})
+	if err != nil {
+		panic(err)
+	}
+	document, err := json.Marshal(result)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(os.Getenv("OUTPUT_DIRECTORY"), "output.json"), document, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 func run(ctx context.Context, in input) (map[string]any, error) {

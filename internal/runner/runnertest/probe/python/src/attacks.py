@@ -116,15 +116,6 @@ def attack_forks(number, **_):
     return {}
 
 
-def attack_litter(number, **_):
-    """Leaves more temporary files than allowed, but not many more, and waits."""
-    with open(os.path.join(os.environ["TMPDIR"], "litter"), "wb") as file:
-        for _ in range(number // MEBI):
-            file.write(b"x" * MEBI)
-    threading.Event().wait(60)
-    return {}
-
-
 def attack_memory(number, **_):
     held = prove_memory(number)
     if not held:

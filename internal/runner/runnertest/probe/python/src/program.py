@@ -20,9 +20,10 @@ def run(
     models: Optional[DataPool] = None,
 ) -> dict:
     if action.startswith("attack_"):
-        from src import attacks
+        from src import attacks, meeting, neighbour, reach
 
-        return getattr(attacks, action)(text=text, number=number)
+        module = next(m for m in (meeting, neighbour, reach, attacks) if hasattr(m, action))
+        return getattr(module, action)(text=text, number=number)
     return globals()["do_" + action](text=text, number=number, token=api_token, models=models)
 
 

@@ -1,0 +1,31 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/qhubctl/qhubctl/internal/descriptors"
+	"github.com/qhubctl/qhubctl/internal/runner"
+)
+
+// startRun starts the process of the execution. While this program has no file
+// descriptors left the execution waits: that is no failure of the service. One
+// execution tries at a time, as several would take from each other the few
+// descriptors that come free.
+func (t *task) startRun(job runner.Job) (runner.Run, error) {
+	run, err := t.revision.Runner.Start(t.ctx, job)
+	if !descriptors.Exhausted(err) {
+		return run, err
+	}
+	t.engine.log.Warn("an execution waits: there are no file descriptors left", "execution", t.id)
+	select {
+	case t.engine.starved <- struct{}{}:
+	case <-t.ctx.Done():
+		return nil, context.Cause(t.ctx)
+	}
+	defer func() { <-t.engine.starved }()
+	err = descriptors.Retry(t.ctx, func() error {
+		run, err = t.revision.Runner.Start(t.ctx, job)
+		return err
+	})
+	return run, err
+}

@@ -1,0 +1,86 @@
+// Package peer finds out which connections to a server come from its own
+// executions, so that a service with the network of the server cannot use the
+// API that it runs for.
+package peer
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+)
+
+// A Guard tells the connections of executions from others. A nil Guard knows no
+// executions. Its methods may be called by any goroutine.
+type Guard struct {
+	isExecution func(uid uint32) bool
+	sockets     sockets
+}
+
+// NewGuard is a guard of a machine on which executions have their own users.
+// It looks into the network namespace of the calling process. Close must be called.
+func NewGuard(isExecution func(uid uint32) bool) (*Guard, error) {
+	s, err := openSockets()
+	if err != nil {
+		return nil, err
+	}
+	return &Guard{isExecution: isExecution, sockets: s}, nil
+}
+
+// Close gives back what the guard holds. No connection may be looked at any more.
+func (g *Guard) Close() {
+	if g != nil {
+		g.sockets.close()
+	}
+}
+
+type contextKey struct{}
+
+// ConnContext looks at a new connection once, for all of its requests. It is made
+// for [http.Server.ConnContext].
+func (g *Guard) ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if g == nil || !g.fromExecution(conn) {
+		return ctx
+	}
+	return context.WithValue(ctx, contextKey{}, true)
+}
+
+// FromExecution tells whether a request came by a connection of an execution, or
+// by one of this machine that may have been: its socket was closed before it could
+// be looked at.
+func FromExecution(r *http.Request) bool {
+	from, _ := r.Context().Value(contextKey{}).(bool)
+	return from
+}
+
+func (g *Guard) fromExecution(conn net.Conn) bool {
+	remote, local, ok := addresses(conn)
+	if !ok || !g.isLocal(remote, local) {
+		return false
+	}
+	uid, found := g.sockets.owner(remote, local)
+	return !found || g.isExecution(uid)
+}
+
+func addresses(conn net.Conn) (remote, local netip.AddrPort, ok bool) {
+	theirs, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return remote, local, false
+	}
+	ours, ok := conn.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return remote, local, false
+	}
+	return unmapped(theirs), unmapped(ours), true
+}
+
+// unmapped is an address as its own family writes it.
+func unmapped(a *net.TCPAddr) netip.AddrPort {
+	p := a.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}
+
+// isLocal tells whether the other end of a connection is on this machine.
+func (g *Guard) isLocal(remote, local netip.AddrPort) bool {
+	return remote.Addr().IsLoopback() || remote.Addr() == local.Addr() || g.sockets.isOwn(remote.Addr())
+}

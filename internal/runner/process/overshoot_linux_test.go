@@ -1,0 +1,83 @@
+package process_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/testenv"
+)
+
+// BenchmarkOvershoot measures by how much an execution exceeds its output limit
+// that writes as fast as it can, deaf to signals. The page about security says
+// it; this writes it there:
+//
+//	go test ./internal/runner/process -run '^$' -bench Overshoot -benchtime 30x -update-docs
+func BenchmarkOvershoot(b *testing.B) {
+	const limit, mebi = 8 << 20, 1 << 20
+	machine := sandbox.Detect(sandbox.Options{})
+	defer machine.Close()
+	r := &process.Runner{
+		Program: process.Binary{Path: runnertest.BinaryProbe(b)}, Dir: b.TempDir(), Environment: base(),
+		Sandbox: &process.Sandbox{Machine: machine, Policy: sandbox.Policy{Limits: sandbox.Limits{Memory: 1 << 30, Processes: 256}}},
+	}
+	var over []int64
+	for b.Loop() {
+		over = append(over, pour(b, r, limit)-limit)
+	}
+	slices.Sort(over)
+	worst, median := over[len(over)-1], over[len(over)/2]
+	b.ReportMetric(float64(median)/mebi, "median-MiB")
+	b.ReportMetric(float64(worst)/mebi, "worst-MiB")
+	if update := flag.Lookup("update-docs"); update != nil && update.Value.String() == "true" && len(over) > 1 {
+		testenv.DocumentPart(b, security, "overshoot", fmt.Sprintf(
+			"In %d runs on a machine of %d processors, a program in Go that did nothing but write, by two threads, deaf to signals and\n"+
+				"with ten seconds of grace, exceeded its limit of 8 MiB by %d MiB in the middle and by %d MiB at most.\n",
+			len(over), runtime.NumCPU(), median/mebi, worst/mebi))
+	}
+}
+
+// pour runs an execution that writes until it is ended, and returns how much it
+// has written.
+func pour(b *testing.B, r runner.Runner, limit int64) int64 {
+	b.Helper()
+	run, err := r.Start(b.Context(), runner.Job{
+		ID: execution.NewID(), Scratch: b.TempDir(), Stdout: &testenv.Buffer{}, Stderr: &testenv.Buffer{},
+		Inputs: map[string]json.RawMessage{"action": json.RawMessage(`"attack_pour"`), "number": json.RawMessage("4194304")},
+		Limits: runner.Limits{Output: limit, Temp: limit, Grace: 10 * time.Second},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if outcome, err := run.Wait(); err != nil || outcome.Limit != runner.OutputLimit {
+		b.Fatalf("the execution ended with %+v, %v, want the output limit", outcome, err)
+	}
+	output, err := run.Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	files, err := output.Files()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size int64
+	for _, file := range files {
+		size += file.Size
+	}
+	if err := output.Close(); err != nil {
+		b.Error(err)
+	}
+	if err := run.Close(); err != nil {
+		b.Error(err)
+	}
+	return size
+}

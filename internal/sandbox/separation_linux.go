@@ -1,0 +1,356 @@
+package sandbox
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
+)
+
+const (
+	// foldersAt is where the folders of all executions are for those that must
+	// mount theirs themselves, until emptyAt covers them.
+	foldersAt = "/run/executions"
+	emptyAt   = "/run/empty"
+)
+
+// forkCapabilities are what a zygote has in its user namespace, to make those
+// namespaces and mount in them.
+const forkCapabilities = 1 << unix.CAP_SYS_ADMIN
+
+// userCapabilities come to them where forks become other users. With CAP_KILL the
+// zygote ends what they leave.
+const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
+
+// RequireForks returns an error if executions that are forked in one sandbox are
+// not kept apart on this machine as those in separate sandboxes are.
+func (m *Machine) RequireForks() error {
+	if m.root && !m.has(layerUser) {
+		return errors.New("forks of one process would run as root, all of them")
+	}
+	for _, l := range []layer{layerPrivileges, layerProcesses, layerFilesystem, layerProc, layerIPC, layerSyscalls, layerServer} {
+		if !m.has(l) {
+			return fmt.Errorf("forks of one process are not kept apart without the layer %q: %s", described[l].name, m.says[l])
+		}
+	}
+	if !m.has(layerUser) && m.abi < abiScopes {
+		return errors.New("forks of one process can signal each other: that takes root, or Landlock as of Linux 6.12")
+	}
+	return nil
+}
+
+// Home is where an execution finds its home, which lies in a folder outside.
+func (m *Machine) Home(outside string) string {
+	if m.has(layerFilesystem) {
+		return HomeAt
+	}
+	return outside
+}
+
+// A Separation keeps the executions apart that a command with [Policy].Forks
+// forks. Each makes namespaces and a private view and becomes another user,
+// by a [SeparationPlan], before it does anything else. It is safe for concurrent
+// use.
+type Separation struct {
+	machine *Machine
+	policy  Policy
+	inTemp  []TempPlace
+
+	mu    sync.Mutex
+	users *block // nil where all are one user
+}
+
+func (m *Machine) separate(p Policy) (*Separation, error) {
+	if err := m.RequireForks(); err != nil {
+		return nil, err
+	}
+	s := &Separation{machine: m, policy: p}
+	if !m.has(layerUser) {
+		return s, nil
+	}
+	if info, err := os.Stat(p.Forks); err != nil {
+		return nil, err
+	} else if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("other users may enter the folder of executions %s", p.Forks)
+	}
+	var err error
+	if s.users, err = m.ids.users.take(); err != nil {
+		return nil, err
+	}
+	s.users.used[0], s.users.used[blockSize-1] = true, true // the command itself, and a trial
+	return s, nil
+}
+
+// start has a program start in a user namespace.
+func (s *Separation) start(p *shim.Program) {
+	// With CAP_SETPCAP it gives up all ways to get others, and that as well.
+	p.Users, p.Caps = 1, s.capabilities()|1<<unix.CAP_SETPCAP
+	if s.users != nil {
+		p.UID, p.GID, p.Users = s.users.first, s.users.first, blockSize
+	}
+}
+
+func (s *Separation) capabilities() uint64 {
+	caps := uint64(forkCapabilities)
+	if s.users != nil {
+		caps |= userCapabilities
+	}
+	if s.network() != 0 {
+		caps |= 1 << unix.CAP_NET_ADMIN
+	}
+	return caps
+}
+
+// network is the flag of a network namespace where executions have one each.
+func (s *Separation) network() int {
+	if s.policy.Network == NetworkFull || !s.machine.has(layerNetwork) {
+		return 0
+	}
+	return unix.CLONE_NEWNET
+}
+
+func (s *Separation) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users != nil {
+		s.machine.ids.users.give(s.users)
+	}
+	s.users = nil
+}
+
+// TakeUser returns a user that no other execution has; 0 where all are one user.
+func (s *Separation) TakeUser() (uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users == nil {
+		return 0, nil
+	}
+	if id, ok := s.users.turn(); ok {
+		return id, nil
+	}
+	return 0, errors.New("all users of the process that is forked are in use")
+}
+
+// GiveUser takes a user back of which no process is left.
+func (s *Separation) GiveUser(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users != nil && id != 0 {
+		s.users.give(id)
+	}
+}
+
+// maxPrivate is how many files and folders Private looks at.
+const maxPrivate = 20_000
+
+// Private returns a file or folder at or below a path which only its owner may
+// read, so that executions with other users cannot; empty if it finds
+// none, or all are one user. What the policy hides does not count.
+func (s *Separation) Private(path string) string {
+	if s.users == nil {
+		return ""
+	}
+	var found string
+	looked := 0
+	_ = filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if looked++; err != nil || looked > maxPrivate {
+			return fs.SkipAll
+		}
+		if slices.Contains(s.policy.Hidden, path) {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		needed := fs.FileMode(0o004)
+		if entry.IsDir() {
+			needed = 0o005
+		}
+		info, err := entry.Info()
+		if err == nil && (info.Mode().IsRegular() || info.IsDir()) && info.Mode()&needed != needed {
+			found = path
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
+}
+
+// A SeparationPlan says what a fork does to separate, in this order.
+type SeparationPlan struct {
+	// Unshare are the namespaces it makes, Loopback whether it brings a
+	// loopback interface up in them.
+	Unshare  int  `json:"unshare"`
+	Loopback bool `json:"loopback"`
+	// Mounts are empty file systems in memory, as large as Temp says: paths
+	// and options.
+	Mounts [][2]string `json:"mounts"`
+	Temp   string      `json:"temp"`
+	// InTemp lists the mounts in /tmp that stay there.
+	InTemp []TempPlace `json:"in_temp"`
+	// Folder is where it mounts the folder of its execution: one that it is
+	// handed, or one in Folders, which Empty covers then.
+	Folder  string `json:"folder"`
+	Folders string `json:"folders"`
+	Empty   string `json:"empty"`
+	// Trial is the user of a fork that only tries all of it; 0 where all are one
+	// user.
+	Trial uint32 `json:"trial"`
+	// Handled are what a Landlock ruleset forbids, of files, network and
+	// scopes, and Rules what it allows below paths; none without Landlock.
+	// Writable is what it allows below /tmp, which each fork has another one of.
+	Handled  []uint64 `json:"handled"`
+	Rules    []Rule   `json:"rules"`
+	Writable uint64   `json:"writable"`
+	// ZygoteFilter is the filter of system calls of the command, which has
+	// Capabilities, and Filter what a fork adds to that.
+	Filter       []byte `json:"filter"`
+	ZygoteFilter []byte `json:"zygote_filter"`
+	Capabilities uint64 `json:"capabilities"`
+}
+
+// A TempPlace is a folder or a file in /tmp that an execution is shown there.
+type TempPlace struct {
+	Path string `json:"path"`
+	File bool   `json:"file"`
+}
+
+// Scratch lists the folders that each fork has apart, and finds empty.
+func (p SeparationPlan) Scratch() []string {
+	var folders []string
+	for _, mount := range p.Mounts {
+		folders = append(folders, mount[0])
+	}
+	return folders
+}
+
+// A Rule allows accesses below a path.
+type Rule struct {
+	Path   string `json:"path"`
+	Access uint64 `json:"access"`
+}
+
+// Plan is how forks separate.
+func (s *Separation) Plan() SeparationPlan {
+	m := s.machine
+	p := SeparationPlan{
+		Unshare:  unix.CLONE_NEWNS | unix.CLONE_NEWIPC | s.network(),
+		Loopback: s.policy.Network == NetworkLoopback,
+		Mounts:   [][2]string{{TempAt, "mode=1777"}, {HomeAt, "mode=700"}},
+		Temp:     TempOptions(s.policy.Limits.Temp),
+		InTemp:   s.inTemp,
+		Folder:   FolderAt, Empty: emptyAt,
+		Filter:       m.filter(forkProfile),
+		ZygoteFilter: m.filter(m.zygoteProfile(s.policy)),
+		Capabilities: s.capabilities(),
+	}
+	if s.users != nil {
+		p.Trial = s.users.first + blockSize - 1
+	}
+	if !m.root {
+		p.Folders = foldersAt
+	}
+	if m.has(layerLandlock) {
+		s.rules(&p)
+	}
+	return p
+}
+
+// rules are those of an execution in a separate sandbox, by fewer places: each
+// costs a fork some microseconds. In this view nothing else is in /dev, and all
+// that the execution may write lies below OwnAt, or in /tmp.
+func (s *Separation) rules(p *SeparationPlan) {
+	b := &builder{machine: s.machine, policy: s.policy}
+	all := fileAccesses(s.machine.abi)
+	network, scope := b.handled()
+	p.Handled = []uint64{all, network, scope}
+	p.Writable = all &^ accessNodes
+	p.Rules = []Rule{{"/", accessRead & all}, {"/dev", accessDevices & all}, {OwnAt, p.Writable}}
+	if !b.byRoot() {
+		p.Rules = append(p.Rules, Rule{"/proc", (accessRead | unix.LANDLOCK_ACCESS_FS_WRITE_FILE) & all})
+	}
+}
+
+// TempOptions are the mount options of a folder in memory for temporary files
+// with a limit, as [Limits].Temp.
+func TempOptions(limit int64) string {
+	size := cmp.Or(limit, defaultTemp)
+	return fmt.Sprintf("size=%d,nr_inodes=%d", size, max(1024, size/4096)) // inodes take memory, too
+}
+
+// Hand lets a user have a folder: to read it, and what lies in the folders in it
+// that are named readable, and to own those that are named writable. It returns
+// what a fork mounts the folder from; nothing where forks find it themselves.
+func (s *Separation) Hand(folder string, readable, writable []string, user uint32) ([]*os.File, error) {
+	if !s.machine.root {
+		return nil, nil
+	}
+	// On the disk the folder lies in one that is closed; see separate.
+	if err := letRead(folder, readable); err != nil {
+		return nil, err
+	}
+	for _, name := range writable {
+		path := filepath.Join(folder, name)
+		if err := os.Lchown(path, int(user), int(user)); err != nil {
+			return nil, err
+		}
+	}
+	tree, err := detached(folder, attrWritable)
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{tree}, nil
+}
+
+// letRead lets all users read a folder, and the files in some of the folders in it.
+// Most have been there before.
+func letRead(folder string, names []string) error {
+	paths := []string{folder}
+	for _, name := range names {
+		dir := filepath.Join(folder, name)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		paths = append(paths, dir)
+		for _, entry := range entries {
+			if entry.Type().IsRegular() {
+				paths = append(paths, filepath.Join(dir, entry.Name()))
+			}
+		}
+	}
+	for _, path := range paths {
+		var info unix.Stat_t
+		if err := unix.Lstat(path, &info); err != nil {
+			return &os.PathError{Op: "lstat", Path: path, Err: err}
+		}
+		mode := info.Mode & 0o777
+		if needed := mode | mode>>6&0o5; needed != mode {
+			if err := unix.Chmod(path, needed); err != nil {
+				return &os.PathError{Op: "chmod", Path: path, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// detached is a mount that is nowhere to be seen.
+func detached(path string, attr uint64) (*os.File, error) {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return nil, &os.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: attr}); err != nil {
+		_ = unix.Close(tree)
+		return nil, &os.PathError{Op: "mount_setattr", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(tree), path), nil
+}

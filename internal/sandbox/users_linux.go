@@ -1,0 +1,167 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// blockSize is how many users a block has.
+const blockSize = 256
+
+// A userRange is the users that servers on this machine give to executions.
+// Servers share a range by blocks, each of which one of them has locked.
+type userRange struct {
+	first, count uint32
+
+	mu   sync.Mutex
+	lock *os.File
+	free []*block // locked, and not in use
+	next uint32   // where to look for the next block
+}
+
+func newUserRange(o Options) *userRange {
+	r := &userRange{first: o.FirstID, count: o.IDs}
+	if r.first == 0 {
+		r.first = defaultFirstID
+	}
+	if r.count == 0 {
+		r.count = defaultIDs
+	}
+	return r
+}
+
+// lockDirs are where servers on one machine meet: the first that can be used.
+var lockDirs = []string{"/run/qhubctl", "/var/lib/qhubctl"}
+
+// open opens the file that is locked byte by byte, one for each user.
+func (r *userRange) open() error {
+	if r.lock != nil {
+		return nil
+	}
+	var errs []error
+	for _, dir := range lockDirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the lock in it is for root alone
+			errs = append(errs, err)
+			continue
+		}
+		file, err := os.OpenFile(filepath.Join(dir, "users.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err == nil {
+			r.lock = file
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return fmt.Errorf("cannot lock users for executions: %w", errors.Join(errs...))
+}
+
+// take returns a block that no other server has.
+func (r *userRange) take() (*block, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.free); n > 0 {
+		b := r.free[n-1]
+		r.free = r.free[:n-1]
+		return b, nil
+	}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	for ; r.next+blockSize <= r.count; r.next += blockSize {
+		// The lock belongs to the open file: the kernel lifts it when the server ends.
+		err := unix.FcntlFlock(r.lock.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{
+			Type: unix.F_WRLCK, Start: int64(r.first + r.next), Len: blockSize,
+		})
+		if err == nil {
+			b := newBlock(r.first + r.next)
+			r.next += blockSize
+			return b, nil
+		}
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
+			return nil, fmt.Errorf("cannot lock users for executions: %w", os.NewSyscallError("fcntl", err))
+		}
+	}
+	return nil, fmt.Errorf("all users from %d to %d are in use, by this server and others", r.first, r.first+r.count-1)
+}
+
+// give takes a block back of which no process is left.
+func (r *userRange) give(b *block) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lock != nil {
+		r.free = append(r.free, newBlock(b.first))
+	}
+}
+
+// close leaves the users to other servers.
+func (r *userRange) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lock != nil {
+		_ = r.lock.Close()
+	}
+	r.lock, r.free = nil, nil
+}
+
+// A block is users that follow each other. It is not safe for concurrent use.
+type block struct {
+	first uint32
+	used  [blockSize]bool
+	last  int // the one that next returned
+}
+
+func newBlock(first uint32) *block { return &block{first: first} }
+
+func (b *block) has(id uint32) bool { return id >= b.first && id < b.first+blockSize }
+
+func (b *block) give(id uint32) { b.used[id-b.first] = false }
+
+func (b *block) lowest() (uint32, bool) {
+	for i, used := range b.used {
+		if !used {
+			b.used[i] = true
+			return b.first + uint32(i), true
+		}
+	}
+	return 0, false
+}
+
+// turn returns a free user, the one that was used longest ago.
+func (b *block) turn() (uint32, bool) {
+	for n := range blockSize {
+		if i := (b.last + 1 + n) % blockSize; !b.used[i] {
+			b.used[i], b.last = true, i
+			return b.first + uint32(i), true
+		}
+	}
+	return 0, false
+}
+
+// userName is how executions know their user.
+const userName = "service"
+
+// accounts are the files passwd and group for so many users from first on,
+// whose home is [HomeAt].
+func accounts(uid, gid, count uint32) (passwd, group string) {
+	var users, groups strings.Builder
+	for n := range count {
+		u, g := strconv.FormatUint(uint64(uid+n), 10), strconv.FormatUint(uint64(gid+n), 10)
+		users.WriteString(userName + ":x:" + u + ":" + g + ":" + userName + ":" + HomeAt + ":/bin/sh\n")
+		groups.WriteString(userName + ":x:" + g + ":\n")
+	}
+	if uid != 0 {
+		users.WriteString("root:x:0:0:root:/root:/usr/sbin/nologin\n")
+	}
+	if gid != 0 {
+		groups.WriteString("root:x:0:\n")
+	}
+	users.WriteString("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
+	groups.WriteString("nogroup:x:65534:\n")
+	return users.String(), groups.String()
+}
