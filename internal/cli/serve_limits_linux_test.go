@@ -61,7 +61,7 @@ func TestServeLimits(t *testing.T) {
 	for path, text := range map[string]string{
 		"src/__init__.py": "", "src/program.py": hungryProgram,
 		"pyproject.toml": "[tool.qhubctl]\nstart = \"cold\"\n[tool.qhubctl.limits]\nmemory = \"128MiB\"\nprocesses = 32\noutput = \"8MiB\"\n" +
-			"log = \"64KiB\"\ncpu-time = \"4s\"\nopen-files = 64\ntemp = \"4MiB\"\n",
+			"log = \"64KiB\"\nopen-files = 64\ntemp = \"4MiB\"\n",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -77,7 +77,6 @@ func TestServeLimits(t *testing.T) {
 		"processes":  {"process limit", "limit of 32 processes"},
 		"output":     {"", "limit of 8388608 bytes of output"},
 		"log":        {"", "limit of 65536 bytes of log"},
-		"cpu-time":   {"privileges", "limit of 4000 milliseconds of processor time"},
 		"open-files": {"privileges", "limit of 64 open files"},
 		"temp":       {"filesystem", "limit of 4194304 bytes of temporary files"},
 		"files":      {"", "limit of 10000 files and folders in its output"},
@@ -96,13 +95,19 @@ func TestServeLimits(t *testing.T) {
 	}
 }
 
-// TestServeTimeLimit has a server of its own: where others share the machine,
+// Limits of time have servers of their own: where others share the machine,
 // no time is long enough for the rest and short enough to wait for.
-func TestServeTimeLimit(t *testing.T) {
-	dir := service(t, hungryProgram)
-	s := serve(t, dir, "--limit", "time=4s")
-	if _, errs, code := s.qhubctl("executions", "start", "-d", `{"of": "time"}`, "--wait"); code != 1 || !strings.Contains(errs, "longer than the 4s it may take") {
-		t.Errorf("exit code %d: %s", code, errs)
+func TestServeTimeLimits(t *testing.T) {
+	for of, want := range map[string]string{
+		"time":     "longer than the 4s it may take",
+		"cpu-time": "limit of 4000 milliseconds of processor time",
+	} {
+		t.Run(of, func(t *testing.T) {
+			s := serve(t, service(t, hungryProgram), "--limit", of+"=4s")
+			if _, errs, code := s.qhubctl("executions", "start", "-d", `{"of": "`+of+`"}`, "--wait"); code != 1 || !strings.Contains(errs, want) {
+				t.Errorf("exit code %d: %s", code, errs)
+			}
+		})
 	}
 }
 

@@ -60,6 +60,12 @@ func workspaceDir(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	// As forks of root's server need it: they run as other users.
+	for path, mode := range map[string]os.FileMode{"datapool/models": 0o755, "datapool/models/small.bin": 0o644} {
+		if err := os.Chmod(filepath.Join(dir, path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return dir
 }
 
