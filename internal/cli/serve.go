@@ -68,7 +68,6 @@ Executions are confined by all that this machine gives (see ` + "`qhubctl doctor
 they see the service, their own folders, data pools and the system's programs,
 and nothing else, and nothing of each other. With --require-sandbox a service is
 not served where something is missing. Where only forks lack it, it starts cold.
-A server that is root runs each execution as another user.
 
 Executions are limited in memory, processes, result and temporary files; --limit
 and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in

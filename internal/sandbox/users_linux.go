@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -141,27 +139,4 @@ func (b *block) turn() (uint32, bool) {
 		}
 	}
 	return 0, false
-}
-
-// userName is how executions know their user.
-const userName = "service"
-
-// accounts are the files passwd and group for so many users from first on,
-// whose home is [HomeAt].
-func accounts(uid, gid, count uint32) (passwd, group string) {
-	var users, groups strings.Builder
-	for n := range count {
-		u, g := strconv.FormatUint(uint64(uid+n), 10), strconv.FormatUint(uint64(gid+n), 10)
-		users.WriteString(userName + ":x:" + u + ":" + g + ":" + userName + ":" + HomeAt + ":/bin/sh\n")
-		groups.WriteString(userName + ":x:" + g + ":\n")
-	}
-	if uid != 0 {
-		users.WriteString("root:x:0:0:root:/root:/usr/sbin/nologin\n")
-	}
-	if gid != 0 {
-		groups.WriteString("root:x:0:\n")
-	}
-	users.WriteString("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
-	groups.WriteString("nogroup:x:65534:\n")
-	return users.String(), groups.String()
 }

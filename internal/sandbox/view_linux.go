@@ -348,26 +348,6 @@ func (b *builder) emptyFolders() []string {
 	return []string{"dev", "proc", "run", "var/tmp"}
 }
 
-// accounts shows the users of this sandbox in the place of those of the machine.
-func (b *builder) accounts(list []*place) {
-	etc := slices.ContainsFunc(list, func(pl *place) bool { return pl.path == "/etc" && pl.kind == placeSystem })
-	if !etc {
-		return
-	}
-	uid, gid := b.program.UID, b.program.GID
-	if uid == 0 {
-		uid, gid = uint32(os.Geteuid()), uint32(os.Getegid())
-	}
-	passwd, group := accounts(uid, gid, max(1, b.program.Users))
-	for name, text := range map[string]string{"passwd": passwd, "group": group} {
-		if info, err := os.Lstat("/etc/" + name); err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		b.add(layerFilesystem, shim.Step{Op: shim.OpWrite, A: "run/" + name, B: text})
-		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "run/" + name, B: "etc/" + name})
-	}
-}
-
 // show adds the steps that make one place visible.
 func (b *builder) show(pl *place, list []*place) error {
 	if pl.parent != nil && pl.parent.kind == placeTemp {
@@ -446,12 +426,11 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 	}
 	// Its own for good: on a mount that only shows it so, the execution could do
 	// more to a file than its owner allows.
-	switch pl.kind {
-	case placeWritable:
+	if pl.kind == placeWritable {
 		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
-	case placeInput:
+	}
+	if pl.kind == placeInput {
 		return 0, own(pl.path, b.program.UID)
-	default:
 	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)
 	if err != nil {
@@ -461,32 +440,4 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 		return 0, nil
 	}
 	return b.pass(space), nil
-}
-
-// devices adds a /dev with what does no harm.
-func (b *builder) devices() {
-	add := func(s shim.Step) { b.add(layerFilesystem, s) }
-	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
-	if !b.machine.root { // else they are made, which takes no mounts
-		for _, name := range devices {
-			add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
-		}
-	}
-	if b.policy.Forks != "" {
-		add(shim.Step{Op: shim.OpSymlink, A: "/tmp", B: "dev/shm"})
-	} else {
-		add(shim.Step{Op: shim.OpMkdir, A: "dev/shm", N: 0o755})
-	}
-	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
-		add(shim.Step{Op: shim.OpSymlink, A: target, B: "dev/" + name})
-	}
-	for _, name := range devices {
-		if b.machine.root {
-			add(shim.Step{Op: shim.OpDevice, A: "dev/" + name, N: b.machine.system.devices[name]})
-		} else {
-			add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
-		}
-	}
-	// All in one call: devices are written to on read-only mounts, too.
-	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
 }

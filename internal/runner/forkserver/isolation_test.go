@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -121,7 +122,12 @@ func nothingIsVisible(t *testing.T, o forkserver.Options) {
 		o.Spares = spares
 		r := prepared(t, o)
 		for range 2 {
-			if got := do(t, r, "look"); !reflect.DeepEqual(got.value, want.value) {
+			got := do(t, r, "look")
+			if names, ok := got.value["temporary"].([]any); ok {
+				// This test lies in the temporary folder of the machine, which forks call theirs.
+				got.value["temporary"] = slices.DeleteFunc(names, func(name any) bool { return strings.HasPrefix(fmt.Sprint(name), "Test") })
+			}
+			if !reflect.DeepEqual(got.value, want.value) {
 				t.Errorf("%v\ncold: %v\n%s", got.value, want.value, got.stderr)
 			}
 			if got := do(t, r, "change"); got.outcome != (runner.Outcome{}) {

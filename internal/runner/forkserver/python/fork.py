@@ -3,17 +3,15 @@
 It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
 counts there. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
 answers with one byte and runs. Along with the length may come a descriptor of the execution's folder, to be mounted.
-Where forks are kept apart, "folder" says which that is: {"name", "writable", "temp"}; see separation.py. At its end it
-says with which code, in one byte, before the system takes it down: that takes as long
-as a short service. So a fork can be a spare, made ahead of its execution, and secrets are in no zygote and in no
-process's initial environment.
+Where forks are kept apart, "folder" is {"name", "writable", "temp"}; see separation.py. At its end it says with which
+code, in one byte, before the system takes it down: that takes as long as a short service. So a fork can be a spare,
+made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
 """
 
 import ctypes
 import json
 import os
 import resource
-import socket
 import sys
 import threading
 
@@ -84,15 +82,14 @@ def become(zygote, descriptors, user, ahead):
     if ahead:
         zygote.ahead.copy()
     os.write(orders, b"\0")
-    trees = [] if separation is not None else None
-    order = await_order(zygote, orders, trees)
+    order = await_order(zygote, orders, separation)
     if order is None:
         os._exit(0)
     for limit, soft, hard in order["bounds"]:
         resource.setrlimit(limit, (soft, hard))
     if separation is not None:
         try:
-            separation.enter(order["folder"], trees)
+            separation.enter(order["folder"])
         except OSError:
             os._exit(1)  # before it counts as started: another is started in its place
     # From here on it counts as started: nobody starts another in its place.
@@ -126,30 +123,19 @@ def separate(separation, user, orders):
         os._exit(1)
 
 
-def await_order(zygote, orders, trees=None):
-    """The order for this fork; None if there will be none. Trees gets the descriptors that come along."""
-    header = read(orders, 8) if trees is None else receive(orders, 8, trees)
-    if header is None:
-        return None
-    text = read(orders, int.from_bytes(header, "big"))
+def await_order(zygote, orders, separation=None):
+    """The order for this fork; None if there will be none."""
+    if separation is not None:
+        length = separation.receive(orders)
+    else:
+        header = read(orders, 8)
+        length = header and int.from_bytes(header, "big")
+    text = length and read(orders, length)
     if text is None:
         return None
     order, _ = zygote.scan(text.decode(), 0)
     text[:] = bytes(len(text))
     return order
-
-
-def receive(descriptor, length, descriptors):
-    """So many bytes, with the descriptors that come along; None at the end of input."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
-    try:
-        data, ancillary, _, _ = connection.recvmsg(length, 256, socket.MSG_CMSG_CLOEXEC | socket.MSG_WAITALL)
-    finally:
-        connection.detach()
-    for _, kind, content in ancillary:
-        if kind == socket.SCM_RIGHTS:
-            descriptors.extend(int.from_bytes(content[i : i + 4], sys.byteorder) for i in range(0, len(content), 4))
-    return data or None
 
 
 def read(descriptor, length):

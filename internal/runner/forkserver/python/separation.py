@@ -27,18 +27,30 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 4, 24
 SECUREBITS = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7
 CAPABILITY_HEADER = struct.pack("Ii", 0x20080522, 0)
 PATH_BENEATH, SET_MODE_FILTER = 1, 1
+WAIT_FOR_ALL, CLOSE_ON_EXEC, CONTROL = 0x100, 0x40000000, 24
 SIOCSIFFLAGS, UP_AND_RUNNING = 0x8914, 0x41
 
 # As numbered on all architectures.
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 # The others: on x86_64, and on architectures that came later.
-NAMES = "capset", "mount", "prctl", "seccomp", "setgroups", "setresgid", "setresuid", "unshare"
-NUMBERS = (126, 165, 157, 317, 116, 119, 117, 272) if os.uname().machine == "x86_64" else (91, 40, 167, 277, 159, 149, 147, 97)  # noqa: E501
-CAPSET, MOUNT, PRCTL, SECCOMP, SETGROUPS, SETRESGID, SETRESUID, UNSHARE = NUMBERS
+NAMES = [
+    "capset", "close", "dup3", "mount", "openat", "prctl",
+    "recvmsg", "seccomp", "setgroups", "setresgid", "setresuid", "unshare"
+]  # fmt: skip
+NUMBERS = {
+    "x86_64": (126, 3, 292, 165, 257, 157, 47, 317, 116, 119, 117, 272),
+    "others": (91, 57, 24, 40, 56, 167, 212, 277, 159, 149, 147, 97),
+}["x86_64" if os.uname().machine == "x86_64" else "others"]
+CAPSET, CLOSE, DUP3, MOUNT, OPENAT, PRCTL, RECVMSG, SECCOMP, SETGROUPS, SETRESGID, SETRESUID, UNSHARE = NUMBERS
 CALLED = {
-    **dict(zip(NUMBERS, NAMES, strict=True)), OPEN_TREE: "open_tree", MOVE_MOUNT: "move_mount", MOUNT_SETATTR: "mount_setattr",  # noqa: E501
-    CREATE_RULESET: "landlock_create_ruleset", ADD_RULE: "landlock_add_rule", RESTRICT_SELF: "landlock_restrict_self",
+    **dict(zip(NUMBERS, NAMES, strict=True)),
+    OPEN_TREE: "open_tree",
+    MOVE_MOUNT: "move_mount",
+    MOUNT_SETATTR: "mount_setattr",
+    CREATE_RULESET: "landlock_create_ruleset",
+    ADD_RULE: "landlock_add_rule",
+    RESTRICT_SELF: "landlock_restrict_self",
 }
 
 
@@ -57,9 +69,17 @@ class Separation:
             (SECCOMP, SET_MODE_FILTER, 0, self.filters[1].head),
             # Processes of its user may look into it: only its own run as this user.
             (PRCTL, PR_SET_DUMPABLE, 1, 0, 0, 0),
-            (PRCTL, PR_SET_PDEATHSIG, 9, 0, 0, 0),  # which it has lost with its capabilities
+            (
+                PRCTL,
+                PR_SET_PDEATHSIG,
+                9,
+                0,
+                0,
+                0,
+            ),  # which it has lost with its capabilities
         ]
         self.prepare_landlock(plan)
+        self.message = Message()
 
     def prepare_landlock(self, plan):
         """Opens the places that forks may reach, which are the same for all."""
@@ -67,14 +87,24 @@ class Separation:
         while handled and handled[-1] == 0:  # an old kernel knows no more than it is asked for
             handled.pop()
         self.handled = struct.pack(f"{len(handled)}Q", *handled)
-        self.places = [os.open(rule["path"], O_PATH) for rule in plan["rules"] or ()]
-        self.rules = [
-            struct.pack("=Qi", rule["access"], place) for rule, place in zip(plan["rules"] or (), self.places, strict=True)  # noqa: E501
-        ]
+        self.landlock, places = [], [os.open(rule["path"], O_PATH) for rule in plan["rules"] or ()]
+        for rule, place in zip(plan["rules"] or (), places, strict=True):
+            self.landlock.append((PATH_BENEATH, struct.pack("=Qi", rule["access"], place), 0))
+        if places:  # one of them becomes /tmp, of which each fork has another one
+            self.temp = places[0]
+            self.landlock.append((PATH_BENEATH, struct.pack("=Qi", plan["writable"], self.temp), 0))
+        self.close = [(CLOSE, place) for place in places]
 
     @staticmethod
     def mount(path, options, more, flags):
-        return MOUNT, b"tmpfs", path.encode(), b"tmpfs", MS_NOSUID | MS_NODEV | flags, f"{options},{more}".encode()
+        return (
+            MOUNT,
+            b"tmpfs",
+            path.encode(),
+            b"tmpfs",
+            MS_NOSUID | MS_NODEV | flags,
+            f"{options},{more}".encode(),
+        )
 
     def do(self, *call):
         """Makes a system call, which must succeed."""
@@ -98,7 +128,7 @@ class Separation:
         self.do(SECCOMP, SET_MODE_FILTER, 0, self.filters[0].head)
 
     def why_not(self, zygote):
-        """Has a fork try all of it, with what the import has left to forks. Returns the obstacle, if any."""
+        """Has a fork try all of it, with what forks inherit. Returns the obstacle; empty if there is none."""
         needed = [os.getcwd(), *imported()]
         reader, writer = os.pipe()
         pid = zygote.fork_process()
@@ -126,8 +156,8 @@ class Separation:
             zygote.descriptors.renew()
         for path in needed:
             if not os.access(path, os.R_OK):
-                raise PermissionError(f"they run as users who may not read {path}: let all read it (chmod -R a+rX)")
-        self.enter(None, None)
+                raise PermissionError(f"they run as users who may not read {path}: run chmod -R a+rX on it")
+        self.enter(None)
 
     # In a fork.
 
@@ -147,11 +177,15 @@ class Separation:
             self.raise_loopback()
         if self.handled:
             self.ruleset = self.do(CREATE_RULESET, self.handled, len(self.handled), 0)
-            for rule in self.rules:
-                self.do(ADD_RULE, self.ruleset, PATH_BENEATH, rule, 0)
-            self.allow("/tmp", self.plan["writable"])
-        for place in self.places:
-            os.close(place)
+            *same, temp = self.landlock
+            for rule in same:
+                self.do(ADD_RULE, self.ruleset, *rule)
+            place = self.do(OPENAT, AT_FDCWD, b"/tmp", O_PATH, 0)
+            self.do(DUP3, place, self.temp, os.O_CLOEXEC)
+            self.do(ADD_RULE, self.ruleset, *temp)
+            self.do(CLOSE, place)
+        for call in self.close:
+            self.do(*call)
 
     def show_in_temp(self, trees):
         """Mounts in the new /tmp the folders that the one below it showed."""
@@ -164,22 +198,27 @@ class Separation:
             self.attach(tree, path)
         os.chdir(self.current)
 
-    def enter(self, folder, trees):
-        """With an order: takes the execution's folder, and gives up all that an execution must not have.
+    def receive(self, connection):
+        """Receives the length of the order, and keeps the descriptor of the folder. None at the end of input."""
+        received = self.message.receive(self.syscall, connection)
+        if received is None:
+            return None
+        length, self.tree = received
+        return length
 
-        No folder: a trial.
-        """
+    def enter(self, folder):
+        """With an order: takes the execution's folder, and gives up what it must not have. No folder: a trial."""
         if folder is not None:
             if folder["temp"]:
                 for path, options in self.plan["mounts"]:
                     self.do(*self.mount(path, options, folder["temp"], MS_REMOUNT))
-            if trees:
-                self.attach(trees[0], self.folder)
+            if self.tree >= 0:
+                self.attach(self.tree, self.folder)
             else:
                 self.find_folder(folder)
         if self.handled:
             self.do(RESTRICT_SELF, self.ruleset, 0)
-            os.close(self.ruleset)
+            self.do(CLOSE, self.ruleset)
         for call in self.give_up:
             self.do(*call)
 
@@ -188,8 +227,18 @@ class Separation:
         source = f"{self.plan['folders']}/{folder['name']}".encode()
         trees = [(self.open_tree(source, ATTR_RDONLY), self.folder)]
         for name in folder["writable"]:
-            trees.append((self.open_tree(source + b"/" + name.encode(), 0), self.folder + b"/" + name.encode()))
-        trees.append((self.open_tree(self.plan["empty"].encode(), ATTR_RDONLY), self.plan["folders"].encode()))
+            trees.append(
+                (
+                    self.open_tree(source + b"/" + name.encode(), 0),
+                    self.folder + b"/" + name.encode(),
+                )
+            )
+        trees.append(
+            (
+                self.open_tree(self.plan["empty"].encode(), ATTR_RDONLY),
+                self.plan["folders"].encode(),
+            )
+        )
         for tree, target in trees:
             self.attach(tree, target)
 
@@ -201,18 +250,31 @@ class Separation:
 
     def attach(self, tree, path):
         self.do(MOVE_MOUNT, tree, b"", AT_FDCWD, path, MOVE_FROM_EMPTY)
-        os.close(tree)
-
-    def allow(self, path, access):
-        place = os.open(path, O_PATH)
-        self.do(ADD_RULE, self.ruleset, PATH_BENEATH, struct.pack("=Qi", access, place), 0)
-        os.close(place)
+        self.do(CLOSE, tree)
 
     def raise_loopback(self):
         request = b"lo".ljust(16, b"\0") + UP_AND_RUNNING.to_bytes(2, "little") + bytes(22)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as anything:
             if self.ioctl(anything.fileno(), SIOCSIFFLAGS, request) == -1:
                 raise failure(("loopback",))
+
+
+class Message:
+    """Where a fork receives the length of its order, and the descriptor of its folder."""
+
+    def __init__(self):
+        self.length, self.control = ctypes.create_string_buffer(8), ctypes.create_string_buffer(CONTROL)
+        self.vector = ctypes.create_string_buffer(struct.pack("PN", ctypes.addressof(self.length), 8), 16)
+        parts = 0, 0, ctypes.addressof(self.vector), 1, ctypes.addressof(self.control), CONTROL, 0
+        self.header = ctypes.create_string_buffer(struct.pack("PIPNPNi", *parts), 56)
+
+    def receive(self, syscall, connection):
+        """The length and the descriptor, -1 if there is none; None at the end of input."""
+        if syscall(RECVMSG, connection, self.header, WAIT_FOR_ALL | CLOSE_ON_EXEC) != 8:
+            return None
+        size, level, kind, descriptor = struct.unpack("Niii", self.control.raw[:20])
+        got = (size, level, kind) == (20, socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        return int.from_bytes(self.length.raw, "big"), descriptor if got else -1
 
 
 class Filter:

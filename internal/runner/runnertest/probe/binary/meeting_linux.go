@@ -87,7 +87,7 @@ func attackTrespass(in input) answers {
 		a.try("stat "+folder, unix.Stat(folder, &info))
 		_, err = os.ReadDir(folder)
 		a.try("list "+folder, err)
-		a.try("chmod "+folder, os.Chmod(folder, 0o777)) //nolint:gosec // that is the attack
+		a.try("chmod "+folder, os.Chmod(folder, 0o777)) //nolint:gosec // an attack
 		a.try("chown "+folder, os.Chown(folder, os.Getuid(), os.Getgid()))
 		a.try("utime "+folder, unix.Utimes(folder, []unix.Timeval{{}, {}}))
 		a.try("setxattr "+folder, unix.Setxattr(folder, "user.mine", []byte("x"), 0))
@@ -126,14 +126,14 @@ func tryProcesses(a answers) {
 		own[n] = true
 	}
 	a["signals"], a["folders of processes"] = "ESRCH", "EACCES"
-	for n := 1; n < 1<<15; n++ {
+	for n := 2; n < 1<<15; n++ { // the init is its own
 		if own[n] || unix.Kill(n, 0) != nil {
 			continue
 		}
 		// The runtime starts and ends threads meanwhile.
 		_, err := os.Stat("/proc/self/task/" + strconv.Itoa(n))
 		if err != nil && unix.Kill(n, 0) == nil {
-			a["signals"] = fmt.Sprintf("ok: %d", n)
+			a["signals"] = "ok"
 		}
 	}
 	entries, _ := os.ReadDir("/proc")

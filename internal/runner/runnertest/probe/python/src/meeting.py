@@ -87,7 +87,7 @@ def keys():
 def processes():
     """Signals and limits by all numbers but its own, and what /proc has of them."""
     own = {os.getpid()} | {int(task) for task in os.listdir("/proc/self/task")}
-    others = [n for n in range(1, 1 << 15) if n not in own]
+    others = [n for n in range(2, 1 << 15) if n not in own]  # the init is its own
     signalled = sum(attempt(os.kill, n, 0) == "ok" for n in others)
     seen = [n for n in os.listdir("/proc") if n.isdigit() and int(n) not in own]
     entered = sum(attempt(os.listdir, f"/proc/{n}/{part}") == "ok" for n in seen for part in ("root", "cwd", "fd"))
