@@ -3,6 +3,7 @@
 package forkserver_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,12 +21,19 @@ func TestHostile(t *testing.T) {
 	for name, sdk := range map[string]func(testing.TB) process.Python{
 		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
 	} {
-		t.Run(name, func(t *testing.T) { attacked(t, complete(t, sdk(t))) })
+		t.Run(name, func(t *testing.T) {
+			python := complete(t, sdk(t))
+			attacked(t, runnertest.Attack, python, filepath.Dir(filepath.Dir(python.Interpreter)), nil)
+		})
 	}
 }
 
-func attacked(t *testing.T, python process.Python) {
+// attacked has the probe attack, in one of the ways, with an environment and
+// further variables.
+func attacked(t *testing.T, by func(*testing.T, runnertest.Target), python process.Python, environment string, variables map[string]string) {
 	t.Helper()
+	env := base()
+	maps.Copy(env, variables)
 	workspace, data := t.TempDir(), t.TempDir()
 	if err := os.CopyFS(workspace, os.DirFS(runnertest.PythonProbe())); err != nil {
 		t.Fatal(err)
@@ -36,16 +44,15 @@ func attacked(t *testing.T, python process.Python) {
 			t.Fatal(err)
 		}
 	}
-	environment := filepath.Dir(filepath.Dir(python.Interpreter))
 	sb := confined()
 	sb.Policy.Hidden, sb.Policy.Readable = []string{data}, []string{environment}
-	runnertest.Attack(t, runnertest.Target{
+	by(t, runnertest.Target{
 		Machine: sb.Machine, Hidden: hidden, Locked: []string{workspace, environment},
 		Open: func(t *testing.T, network sandbox.Network) runner.Runner {
 			sb := &process.Sandbox{Machine: sb.Machine, Policy: sb.Policy}
 			sb.Policy.Network = network
 			return prepared(t, forkserver.Options{
-				Python: python, Dir: workspace, Environment: base(), Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
+				Python: python, Dir: workspace, Environment: env, Spares: 1, Sandbox: sb, Scratch: filepath.Dir(t.TempDir()),
 			})
 		},
 	})

@@ -52,6 +52,7 @@ func Assaults() []Assault {
 		{"space without writing", []string{"syscalls"}, reserve, "refused: `fallocate` and what is like it, extended attributes; the C library writes instead"},
 		{"writing as fast as the disk", nil, pour, "ended by the output limit, without a time of grace beyond twice the limit"},
 		{"sockets that show others", []string{"syscalls"}, sockets, "refused: lists of sockets, packets, devices, the host of a virtual machine, cryptography of the kernel"},
+		{"memory left behind", []string{"memory limit|privileges", "filesystem"}, hoard, "is not charged to later executions: files in `/tmp`, `/dev/shm`, `TMPDIR`, `HOME` and the output, files without a name, shared memory"},
 		{"messages to others", []string{"filesystem", "ipc"}, messages, "abstract sockets, shared memory, files in `/tmp` and `/dev/shm`: not found by others"},
 		{"places of others", []string{"filesystem", "ipc", "processes", "syscalls"}, trespass, "files, sockets, semaphores, queues and folders that have names: not there; nothing watched, changed or signalled; no keys"},
 	}...)

@@ -119,3 +119,23 @@ func pour(t *testing.T, s *siege) {
 func sockets(t *testing.T, s *siege) {
 	refused(t, s.answers(t, s.attack("sockets")))
 }
+
+// hoard has executions leave much of the memory that they may have, wherever it
+// can be left. Those after them must have all of theirs. One that lasts keeps the
+// runner from being idle.
+func hoard(t *testing.T, s *siege) {
+	bounded := limits(runner.Limits{Memory: 128 * mebi, Temp: 100 * mebi, Output: 100 * mebi, Grace: 1})
+	lasting := s.attack("deaf", bounded)
+	other := s.start(t, lasting)
+	awaitReady(t, lasting)
+	s.neighbourOf(t, other, lasting, func() {
+		for _, place := range []string{"/tmp", "/dev/shm", "TMPDIR", "HOME", "OUTPUT_DIRECTORY", "unnamed", "shared memory"} {
+			for range 2 {
+				job := s.attack("hoard", text(place), count(85*mebi), bounded)
+				if e := s.end(t, job); e.Outcome != (runner.Outcome{}) {
+					t.Fatalf("an execution that leaves 85 MiB in %s ended %+v after others like it\n%s", place, e.Outcome, job.Stderr)
+				}
+			}
+		}
+	})
+}

@@ -47,7 +47,7 @@ var attacks = map[string]func(in input) answers{
 	"attack_leases": attackLeases, "attack_schedule": attackSchedule, "attack_standing": attackStanding, "attack_reserve": attackReserve,
 	"attack_fallback": attackFallback, "attack_pour": attackPour, "attack_sockets": attackSockets,
 	"attack_settle": attackSettle, "attack_trespass": attackTrespass,
-	"attack_victim": attackVictim, "attack_neighbour": attackNeighbour, "attack_exhaust": attackExhaust,
+	"attack_victim": attackVictim, "attack_neighbour": attackNeighbour, "attack_exhaust": attackExhaust, "attack_hoard": attackHoard,
 }
 
 func attack(in input) (map[string]any, error) {

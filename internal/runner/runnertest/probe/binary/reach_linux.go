@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -148,6 +149,29 @@ func attackPour(in input) answers {
 	}
 	threads.Wait()
 	return answers{}
+}
+
+// attackHoard leaves memory where it may outlive its process.
+func attackHoard(in input) answers {
+	switch in.Text {
+	case "shared memory":
+		segment, err := unix.SysvShmGet(0x51AD, in.Number, unix.IPC_CREAT|0o666)
+		if err != nil {
+			return answers{"hoarded": "refused"}
+		}
+		memory, err := unix.SysvShmAttach(segment, 0, 0)
+		must(err)
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i] = 1
+		}
+	case "unnamed":
+		fd, err := unix.MemfdCreate("hoard", 0)
+		must(err, writeMany(fmt.Sprintf("/proc/self/fd/%d", fd), in.Number))
+	default:
+		place := cmp.Or(os.Getenv(in.Text), in.Text)
+		must(writeMany(filepath.Join(place, "hoard"), in.Number))
+	}
+	return answers{"hoarded": in.Number}
 }
 
 // attackSockets opens sockets that show more than the network of programs.

@@ -129,6 +129,25 @@ def attack_pour(number, **_):
     return {}
 
 
+def attack_hoard(number, text, **_):
+    """Leaves memory where it may outlive its process."""
+    if text == "shared memory":
+        libc.shmat.restype = ctypes.c_void_p
+        segment = libc.shmget(0x51AD, ctypes.c_size_t(number), 0o1666)
+        if segment < 0:
+            return {"hoarded": "refused"}
+        ctypes.memset(libc.shmat(segment, None, 0), 1, number)
+        return {"hoarded": number}
+    if text == "unnamed":
+        file = os.fdopen(os.memfd_create("hoard"), "wb", buffering=0)
+    else:
+        file = open(os.path.join(os.environ.get(text, text), "hoard"), "wb", buffering=0)
+    with file:
+        for _ in range(number // MEBI):
+            file.write(b"x" * MEBI)
+    return {"hoarded": number}
+
+
 def attack_sockets(**_):
     """Opens sockets that show more than the network of programs."""
     answers = {}
