@@ -17,10 +17,10 @@ import (
 
 // sdksVariable names a folder in which root has put the packages of the SDKs and
 // the probe, for a test that runs as an ordinary user.
-const sdksVariable = "QHUBCTL_TEST_KITS"
+const sdksVariable = "QHUBCTL_TEST_SDKS"
 
-// nobody is a user that no machine has.
-const nobody = 4242
+// outsider is a user that no machine has.
+const outsider = 4242
 
 // TestHostileAsOrdinaryUser attacks forks beside each other where the server is
 // not root, and all of them are one user.
@@ -56,7 +56,9 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	}
 	err = errors.Join(
 		os.WriteFile(tests, program, 0o755), os.CopyFS(filepath.Join(sdks, "probe"), os.DirFS(runnertest.PythonProbe())), os.Chmod(home, 0o755),
-		filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error { return errors.Join(err, os.Lchown(path, nobody, nobody)) }),
+		filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, outsider, outsider))
+		}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +70,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=10m", "-test.run=^TestHostileBorrowedPython$/./^neighbours_at_work$")
 	cmd.Dir = home
 	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", sdksVariable + "=" + sdks}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: outsider, Gid: outsider}}
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the attacks by an ordinary user: %v\n%s", err, text)

@@ -139,10 +139,10 @@ def attack_hoard(number, text, **_):
         ctypes.memset(libc.shmat(segment, None, 0), 1, number)
         return {"hoarded": number}
     if text == "unnamed":
-        file = os.fdopen(os.memfd_create("hoard"), "wb", buffering=0)
+        descriptor = os.memfd_create("hoard")
     else:
-        file = open(os.path.join(os.environ.get(text, text), "hoard"), "wb", buffering=0)
-    with file:
+        descriptor = os.open(os.path.join(os.environ.get(text, text), "hoard"), os.O_CREAT | os.O_WRONLY)
+    with open(descriptor, "wb", buffering=0) as file:
         for _ in range(number // MEBI):
             file.write(b"x" * MEBI)
     return {"hoarded": number}
