@@ -28,9 +28,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is an ordinary user")
 	}
-	if testing.Short() {
-		t.Skip("attacks again what root's forks are attacked by")
-	}
+	inEverything(t)
 	home, err := os.MkdirTemp("", "hostile-user-") //nolint:usetesting // that one's folders are for root alone
 	if err != nil {
 		t.Fatal(err)
