@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
 
 import pytest
 import typing_extensions
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from qhub.commons.binding import bind_file, bind_text
 from qhub.commons.datapool import DataPool
 from qhub.commons.parameters import (
@@ -173,3 +173,33 @@ def test_kinds_of_types():
     assert is_optional_type(int | None) and is_optional_type(Optional[int]) and not is_optional_type(int)
     assert is_simple_type(1) and is_simple_type("") and not is_simple_type([])
     assert is_container_type(list) and is_container_type(Union) and not is_container_type(dict)
+
+
+SAYS = {}
+
+
+class Span(BaseModel):
+    start: str = ""
+    end: Any = ""
+
+    @model_validator(mode="after")
+    def check(self):
+        raise ValueError(SAYS["it"].format(**vars(self)))
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "message"),
+    [
+        ({"start": "e", "end": "a"}, "the end must not be before the start", "the end must not be before the start"),
+        ({"start": "start", "end": 4}, "start must be 4 or more", "start must be 4 or more"),
+        ({"start": "e", "end": "a"}, "{start!r} is after {end!r}", "'…' is after '…'"),
+        ({"start": "e"}, 'not "{start}" nor `{start}`, see e', 'not "…" nor `…`, see e'),
+        ({"start": "secrets", "end": "five5"}, "x{start}y, {end}", "x…y, five5"),
+        ({"end": [{"k": "a longer text"}, 123456]}, "{end[0][k]}: {end[1]} < 1234567", "…: … < …7"),
+    ],
+)
+def test_what_validators_say_stays_readable(given, says, message):
+    SAYS["it"] = says
+    with pytest.raises(InputError) as refused:
+        bind_text(json.dumps(given), Span, "span")
+    assert refused.value.problems == [("span", f"Value error, {message}")]

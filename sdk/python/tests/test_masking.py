@@ -29,7 +29,7 @@ FORMS = {
 
 @pytest.fixture(autouse=True, scope="module")
 def remembered():
-    for value in (VALUE, KEY, "abcdef", "defghi", "ok!"):
+    for value in (VALUE, KEY, "abcdefgh", "efghijkl", "ok!"):
         remember(value)
 
 
@@ -49,20 +49,35 @@ def test_lines_of_a_secret_are_masked():
 
 
 def test_overlapping_secrets_are_masked_whole():
-    assert mask("xabcdefghix abcdefabcdef") == "x[redacted]x [redacted]"
+    assert mask("xabcdefghijklx abcdefghabcdefgh") == "x[redacted]x [redacted]"
 
 
 def test_short_values_are_left():
     assert mask("it is ok! really") == "it is ok! really"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("debug is on", "[redacted] is on"),
+        ("log.debug(1)", "log.[redacted](1)"),
+        ("debugging, redebug, debug_2, debug7", "debugging, redebug, debug_2, debug7"),
+        ("debug debug", "[redacted] [redacted]"),
+        ("ZGVidWc=", "ZGVidWc="),
+    ],
+)
+def test_weak_values_are_masked_as_words(text, masked):
+    remember("debug")
+    assert mask(text) == masked
+
+
 def test_the_rest_is_untouched():
     draw = random.Random(4711)
     for _ in range(200):
-        text = "".join(draw.choices([*"adg -=[]\n", "abcdef", "defghi", "abcdefghi"], k=40))
+        text = "".join(draw.choices([*"adg -=[]\n", "abcdefgh", "efghijkl", "abcdefghijkl"], k=40))
         masked = mask(text)
-        assert "abcdef" not in masked and "defghi" not in masked
-        assert masked == re.sub("(?:abcdefghi|abcdef|defghi)+", "[redacted]", text)
+        assert "abcdefgh" not in masked and "efghijkl" not in masked
+        assert masked == re.sub("(?:abcdefghijkl|abcdefgh|efghijkl)+", "[redacted]", text)
 
 
 def test_documents_are_masked_in_keys_and_values():

@@ -127,6 +127,33 @@ def test_colliding_secrets_are_refused(service):
     assert TOKEN not in outcome.everything
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("Pr\udcfcfung-2024-x", "is not UTF-8 text"),
+        ("\udced\udca0\udc80 half a pair", "is not UTF-8 text"),
+        ("x" * 65_537, "is longer than 64 KiB"),
+        ("é" * 32_769, "is longer than 64 KiB"),
+    ],
+)
+def test_a_value_that_cannot_be_a_secret_is_refused(service, value, reason):
+    outcome = service.run(program("def run(api_token: SecretValue | None = None): ..."), {"SECRET_API_TOKEN": value})
+    assert (outcome.code, outcome.result["status"]) == (1, 400)
+    (problem,) = outcome.result["errors"]
+    assert problem["path"] == "api_token"
+    assert problem["message"].startswith(f"the secret is refused: the environment variable SECRET_API_TOKEN {reason}")
+    assert not [part for part in ("fung-2024", "half a pair", "xxxx", "éé") if part in outcome.everything]
+
+
+@pytest.mark.parametrize("value", ["", "a", "\ufeffwith a mark", "x" * 65_536, "é" * 32_768])
+def test_any_other_text_can_be_a_secret(service, value):
+    outcome = service.run(
+        program("def run(api_token: SecretValue): return [ord(c) for c in api_token.unwrap()]"),
+        {"SECRET_API_TOKEN": value},
+    )
+    assert "".join(map(chr, outcome.result)) == value
+
+
 def test_a_missing_secret_may_have_a_default(service):
     outcome = service.run(program("def run(a: SecretValue = SecretValue('dev'), b: SecretValue | None = None):\n"
                                   "    return [a.unwrap(), b]"))  # fmt: skip

@@ -12,10 +12,14 @@ import pickle
 import pprint
 import threading
 import traceback
+from typing import Annotated, Any, Optional, Union
 
+import pydantic
 import pytest
+import typing_extensions
 from conftest import TOKEN
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from qhub.commons.json import any_to_json
 from qhub.commons.secret import SecretValue
 
@@ -145,7 +149,12 @@ def test_has_no_attributes_to_look_into():
     with pytest.raises(AttributeError):
         secret._locked = False
     slots = [slot for kind in type(secret).__mro__ for slot in getattr(kind, "__slots__", ())]
-    assert slots == ["__weakref__"]
+    assert slots == ["__weakref__", "_cell"]
+    with pytest.raises(AttributeError):
+        secret._cell = SecretValue("other")._cell
+    with pytest.raises(AttributeError):
+        del secret._cell
+    assert secret.unwrap() == TOKEN
 
 
 def test_initialising_again_does_not_unlock():
@@ -171,19 +180,30 @@ def test_comparing_and_hashing_reveal_nothing():
         assert not secret.is_locked
 
 
-def test_is_forgotten_once_unwrapped():
-    def held(value):
-        """The containers that refer to a value, but for the frames that this test needs to ask."""
-        return [r for r in gc.get_referrers(value) if isinstance(r, (dict, list, tuple, set))]
-
+def test_does_not_hold_the_text():
     value = "".join(["for", "gotten-", str(id(object()))])  # a text that nothing else refers to
+    before = gc.get_referrers(value)
     secret = SecretValue(value)
-    assert len(held(value)) == 1
-    assert secret.unwrap() is value
-    assert held(value) == []
-    unopened = SecretValue(value)
-    del unopened
-    assert held(value) == []
+    assert len(gc.get_referrers(value)) == len(before)
+    (cell,) = [r for r in gc.get_referents(secret) if not isinstance(r, type)]
+    held = [text for kept in [cell, *gc.get_referents(cell)] for text in gc.get_referents(kept)]
+    assert value not in str(held) and value.encode() not in held
+    assert secret.unwrap() == value
+    assert cell.empty()
+
+
+@pytest.mark.parametrize("value", ["", "a", "\0", "\udcff half", "é" * 40_000, "\U0001f511 key"])
+def test_gives_what_it_was_given(value):
+    assert SecretValue(value).unwrap() == value
+
+
+class Text(str):
+    def encode(self, *_):
+        raise AssertionError("called")
+
+
+def test_takes_the_text_of_a_subclass():
+    assert type(SecretValue(Text(TOKEN)).unwrap()) is str
 
 
 @pytest.mark.parametrize("wrong", [TOKEN.encode(), [TOKEN], {"value": TOKEN}, None, 4711])
@@ -225,6 +245,133 @@ def test_a_wrong_field_is_not_repeated(wrong):
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(list[SecretValue]).validate_python([wrong])
     assert "4711" not in str(refused.value)
+
+
+class Inner(BaseModel):
+    n: int
+    secret: SecretValue
+
+
+class Outer(BaseModel):
+    inner: Inner
+    x: int
+
+
+class Tree(BaseModel):
+    secret: Optional[SecretValue] = None
+    children: list["Tree"] = []
+
+    @field_validator("children")
+    @classmethod
+    def check(cls, value):
+        if len(value) > 1:
+            raise ValueError("{more} than one")
+        return value
+
+
+class Assigned(Inner, validate_assignment=True):
+    pass
+
+
+class Named(typing_extensions.TypedDict):
+    secret: SecretValue
+    n: int
+
+
+@pydantic.dataclasses.dataclass
+class Data:
+    n: int
+    secret: SecretValue
+
+
+@pydantic.validate_call
+def called(n: int, secret: SecretValue) -> Any:
+    return secret
+
+
+def fail_by_type(_value):
+    raise PydanticCustomError("own", "it is {wrong}", {"wrong": "odd"})
+
+
+def assigned():
+    model = Assigned(n=1, secret=TOKEN)
+    model.n = [TOKEN]
+
+
+def adapter(kind, value):
+    return lambda: TypeAdapter(kind).validate_python(value)
+
+
+# By what is validated: the errors, each as its path and the beginning of its message.
+ERRORS = {
+    "a list, given an object": (adapter(list[SecretValue], {"a": TOKEN}), [((), "Input should be a valid list")]),
+    "a list, given a text": (adapter(list[SecretValue], TOKEN), [((), "Input should be a valid list")]),
+    "JSON": (
+        lambda: TypeAdapter(list[SecretValue]).validate_json(json.dumps({"a": TOKEN})),
+        [((), "Input should be a valid array")],
+    ),
+    "a set": (adapter(set[SecretValue], {"a": TOKEN}), [((), "Input should be a valid set")]),
+    "a tuple": (adapter(tuple[SecretValue, int], [TOKEN]), [((1,), "Field required")]),
+    "a dict": (adapter(dict[str, SecretValue], [TOKEN]), [((), "Input should be a valid dictionary")]),
+    "a secret as key": (adapter(dict[SecretValue, int], {TOKEN: "x"}), [(("[redacted]",), "Input should be a")]),
+    "a union": (
+        lambda: TypeAdapter(Union[int, SecretValue]).validate_python([TOKEN]),
+        [(("int",), "Input should be a valid int"), (("function-plain[SecretValue()]",), "Input should be a string")],
+    ),
+    "optional": (adapter(Optional[list[SecretValue]], TOKEN), [((), "Input should be a valid list")]),
+    "a length": (adapter(Annotated[list[SecretValue], Field(max_length=1)], [TOKEN] * 2), [((), "List should")]),
+    "a typed dict": (adapter(Named, {"secret": TOKEN}), [(("n",), "Field required")]),
+    "a dataclass": (lambda: Data(secret=TOKEN), [(("n",), "Field required")]),
+    "a call": (lambda: called([TOKEN], TOKEN), [((0,), "Input should be a valid int")]),
+    "another field": (lambda: Inner(secret=TOKEN), [(("n",), "Field required")]),
+    "another field, wrong": (lambda: Inner(secret=TOKEN, n=TOKEN), [(("n",), "Input should be a valid int")]),
+    "a model, given a text": (lambda: Inner.model_validate(TOKEN), [((), "Input should be a valid dictionary")]),
+    "a model around it": (lambda: Outer(inner={"n": 1, "secret": TOKEN}), [(("x",), "Field required")]),
+    "deep": (lambda: Outer(inner={"secret": TOKEN}, x=1), [(("inner", "n"), "Field required")]),
+    "recursive": (lambda: Tree(children=[{"secret": [TOKEN]}]), [(("children", 0, "secret"), "Input should be a")]),
+    "a validator": (
+        lambda: Tree(children=[{"secret": TOKEN}, {"secret": TOKEN}]),
+        [(("children",), "Value error, {more} than one")],
+    ),
+    "an assignment": (assigned, [(("n",), "Input should be a valid int")]),
+    "an error type of its own": (
+        adapter(Annotated[list[SecretValue], AfterValidator(fail_by_type)], [TOKEN]), [((), "it is odd")],
+    ),
+    "made later": (lambda: pydantic.create_model("M", n=(int, ...), s=(list[SecretValue], []))(s=TOKEN, n=1),
+        [(("s",), "Input should be a valid list")]),
+    "generic": (lambda: pydantic.RootModel[list[SecretValue]](TOKEN), [((), "Input should be a valid list")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_what_is_around_a_secret_hides_its_input(case):
+    validate, want = ERRORS[case]
+    with pytest.raises(ValidationError) as refused:
+        validate()
+    shown = f"{refused.value} {refused.value!r} {refused.value.errors()} {refused.value.json()}"
+    assert TOKEN not in shown and "4711" not in shown
+    got = [(e["loc"], e["msg"]) for e in refused.value.errors()]
+    assert len(got) == len(want), got
+    for (path, message), (expected_path, beginning) in zip(got, want):  # noqa: B905
+        assert (path, message[: len(beginning)]) == (expected_path, beginning)
+
+
+def test_models_that_hold_a_secret_work_as_others_do():
+    outer = Outer(inner={"n": 1, "secret": TOKEN}, x=2)
+    assert Outer(inner=outer.inner, x=3).inner is outer.inner
+    assert (Data(1, TOKEN).n, called(1, TOKEN).unwrap()) == (1, TOKEN)
+    assert Tree(children=[{"secret": TOKEN}]).children[0].secret.unwrap() == TOKEN
+    assert set(Outer.model_json_schema()["properties"]) == {"inner", "x"}
+    assert list(Outer.model_json_schema()["$defs"]) == ["Inner"]
+    assert outer.model_copy(deep=True).model_dump() == {"inner": {"n": 1, "secret": "[redacted]"}, "x": 2}
+
+
+def test_models_without_a_secret_show_their_input():
+    class Plain(BaseModel):
+        n: int
+
+    with pytest.raises(ValidationError, match="input_value='other'"):
+        Plain(n="other")
 
 
 @pytest.mark.parametrize("mode", ["validation", "serialization"])

@@ -24,6 +24,8 @@ __all__ = ["bind_file", "bind_text", "bind_value", "prepare"]
 
 # More are not listed: nobody reads the ten-thousandth.
 _MAX_PROBLEMS = 50
+# A text of the input that is this long, found in a message, was quoted from the input.
+_ECHO_LENGTH = 6
 
 
 def bind_file(path: str, annotation: Any, name: str) -> Any:
@@ -181,7 +183,19 @@ def _message(error: Any) -> str:
         return message
     # What the service's own validators say is worth telling, and they may quote what they were given.
     for leaf in sorted(set(_leaves(error.get("input"))), key=len, reverse=True):
-        message = message.replace(leaf, "…") if leaf else message
+        message = _without(message, leaf)
+    return message
+
+
+def _without(message: str, leaf: str) -> str:
+    """A message without a text of the input.
+
+    A short one is in most messages by chance: it is taken out where it stands in quotes, as `{value!r}` puts it.
+    """
+    if len(leaf) >= _ECHO_LENGTH:
+        return message.replace(leaf, "…")
+    for quote in ("'", '"', "`") if leaf else ():
+        message = message.replace(f"{quote}{leaf}{quote}", f"{quote}…{quote}")
     return message
 
 

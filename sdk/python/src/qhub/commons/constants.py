@@ -21,6 +21,9 @@ DEFAULT_WORKSPACE = "./user_code"
 # The variable of a secret is this prefix and the parameter's name in UPPER_SNAKE.
 SECRET_ENV_VAR_PREFIX = "SECRET_"
 
+# A secret is a token or a file of keys; what is longer is a mistake.
+MAX_SECRET_SIZE = 64 * 1024
+
 # Keys of a request body that are no parameters.
 SECRETS_PROPERTY_NAME = "$secrets"
 TAGS_PROPERTY_NAME = "$tags"

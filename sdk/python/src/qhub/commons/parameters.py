@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from qhub.commons.constants import DATAPOOL_DIRECTORY_ENV, DEFAULT_DATAPOOL_DIRECTORY
+from qhub.commons.constants import DATAPOOL_DIRECTORY_ENV, DEFAULT_DATAPOOL_DIRECTORY, MAX_SECRET_SIZE
 from qhub.commons.datapool import DataPool
 from qhub.commons.describe import Parameter, environment_name, strip_annotated, union_members
 from qhub.commons.secret import SecretValue
@@ -26,6 +26,7 @@ __all__ = [
     "map_input_file",
     "parameter_name_to_env_var",
     "str_to_parameter_type",
+    "value_problem",
 ]
 
 
@@ -74,6 +75,8 @@ def _secret(parameter: Parameter) -> Any:
     except KeyError:
         if not parameter.required:
             return parameter.default if parameter.has_default else None
+    except ValueError as error:
+        raise _missing(parameter, f"the secret is refused: {error}") from None
     raise _missing(parameter, f"the secret is missing; set the environment variable {parameter.env}")
 
 
@@ -176,7 +179,10 @@ def _datapool_path(parameter_name: str) -> str:
 
 
 def create_secret_instance(parameter_name: str) -> SecretValue:
-    """The secret of a parameter, out of its environment variable, which is removed. Raises KeyError without one."""
+    """The secret of a parameter, out of its environment variable, which is removed.
+
+    Raises KeyError without one, and ValueError where its value cannot be a secret (see `value_problem`).
+    """
     from qhub.commons.runtime.masking import remember
 
     variable = environment_name(parameter_name)
@@ -188,7 +194,30 @@ def create_secret_instance(parameter_name: str) -> SecretValue:
         raise KeyError(f"Environment variable '{variable}' not found for parameter '{parameter_name}'") from None
     _forget_at_start(variable)
     remember(value)
+    problem = value_problem(value)
+    if problem:
+        del value
+        raise ValueError(f"the environment variable {variable} {problem}")
     return SecretValue(value=value)
+
+
+def value_problem(value: str) -> str:
+    """Why a value cannot be a secret, in words that go on from its name; empty if it can.
+
+    The interpreter reads bytes of the environment that are not UTF-8 as halves of surrogate pairs. No program could
+    send or print these: a secret that arrives changed is worse than one that is refused.
+    """
+    try:
+        size = len(value.encode("utf-8"))
+    except UnicodeEncodeError:
+        size = -1
+    if size < 0:
+        return "is not UTF-8 text; encode it, as base64 for example, and decode it in the service"
+    if "\0" in value:
+        return "holds a NUL character"
+    if size > MAX_SECRET_SIZE:
+        return f"is longer than {MAX_SECRET_SIZE // 1024} KiB"
+    return ""
 
 
 def _forget_at_start(variable: str) -> None:

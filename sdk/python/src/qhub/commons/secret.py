@@ -1,38 +1,36 @@
 """A container for one secret that can be opened once and never shows its content.
 
-The value is not an attribute of the object. It lies in a table that only two closures of this module can reach, and
-leaves that table when the secret is unwrapped. So whatever walks, prints, copies or serialises objects finds nothing:
-there is nothing in them. This module imports no third-party package; pydantic calls the hooks below if it is there.
+No attribute leads to the value: format strings, debuggers and serializers that follow attributes find nothing. It lies
+in a queue implemented in C, which has methods and no attributes, and only calling one of them takes it out. What lies
+there is the value combined with a random pad, so that tools that walk the objects of the interpreter find no text.
+This module imports no third-party package; pydantic calls the hooks below if it is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from _queue import Empty, SimpleQueue
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
 __all__ = ["REDACTED", "SecretValue"]
 
 REDACTED = "[redacted]"
 
 
-def _hidden_table() -> tuple[Callable[[SecretValue, str], None], Callable[[SecretValue], Any], Callable[..., bool]]:
-    table: WeakKeyDictionary[SecretValue, str] = WeakKeyDictionary()
-
-    def put(secret: SecretValue, value: str) -> None:
-        table[secret] = value
-
-    def take(secret: SecretValue) -> str | None:
-        # One pop, which the interpreter does atomically: of racing threads exactly one gets the value.
-        return table.pop(secret, None)
-
-    def holds(secret: SecretValue) -> bool:
-        return secret in table
-
-    return put, take, holds
+def seal(value: str) -> tuple[bytes, bytes]:
+    """A value as a random pad and the value combined with it. Neither of them says anything."""
+    plain = str.encode(value, "utf-8", "surrogatepass")
+    pad = os.urandom(len(plain))
+    return pad, _combine(plain, pad)
 
 
-_put, _take, _holds = _hidden_table()
+def unseal(pad: bytes, combined: bytes) -> str:
+    """The value that was sealed."""
+    return _combine(combined, pad).decode("utf-8", "surrogatepass")
+
+
+def _combine(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one, "little") ^ int.from_bytes(other, "little")).to_bytes(len(one), "little")
 
 
 class SecretValue:
@@ -42,7 +40,9 @@ class SecretValue:
     only ever see `"[redacted]"`. Equality is identity: comparing reveals nothing about the value.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_cell")
+
+    _cell: SimpleQueue[tuple[bytes, bytes]]  # empty once unwrapped
 
     def __new__(cls, value: str) -> SecretValue:
         if not isinstance(value, str):
@@ -50,20 +50,32 @@ class SecretValue:
             del value  # a traceback that shows local variables must not show it
             raise TypeError(f"the value of a secret is a str, not {kind}")
         secret = object.__new__(cls)
-        _put(secret, str(value))
+        cell: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
+        cell.put(seal(value))
+        object.__setattr__(secret, "_cell", cell)
         return secret
 
     @property
     def is_locked(self) -> bool:
         """Whether the secret has been unwrapped."""
-        return not _holds(self)
+        return self._cell.empty()
 
     def unwrap(self) -> str:
         """Returns the value and forgets it. Any later call raises ValueError, in this thread or another."""
-        value = _take(self)
-        if value is None:
-            raise ValueError("Secret is locked and cannot be unwrapped")
-        return value
+        try:
+            # One call into C, which the interpreter does atomically: of racing threads exactly one gets the value.
+            pad, combined = self._cell.get_nowait()
+        except Empty:
+            pass
+        else:
+            return unseal(pad, combined)
+        raise ValueError("Secret is locked and cannot be unwrapped")
+
+    def __setattr__(self, name: str, _value: Any) -> NoReturn:
+        raise AttributeError(f"a SecretValue has no attribute '{name}' that can be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a SecretValue has no attribute '{name}' that can be deleted")
 
     # What it looks like.
 
@@ -104,35 +116,14 @@ class SecretValue:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        from pydantic_core import core_schema
+        from qhub.commons.secretschema import hide_inputs, schema_of
 
-        return core_schema.no_info_plain_validator_function(
-            cls._validated,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                _redact, return_schema=core_schema.str_schema(), when_used="always"
-            ),
-        )
+        hide_inputs()
+        return schema_of(cls)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
         return {"type": "string", "format": "password", "writeOnly": True}
-
-    @classmethod
-    def _validated(cls, value: Any) -> SecretValue:
-        if isinstance(value, SecretValue):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        from pydantic_core import PydanticCustomError, ValidationError
-
-        del value
-        # A nested ValidationError brings its own input along, in place of the one that must not be echoed.
-        kind = PydanticCustomError("secret_type", "Input should be a string that holds a secret")
-        raise ValidationError.from_exception_data(cls.__name__, [{"type": kind, "input": REDACTED}], hide_input=True)
-
-
-def _redact(_secret: Any) -> str:
-    return REDACTED
 
 
 class _LazySerializer:
@@ -147,9 +138,9 @@ class _LazySerializer:
     def __get__(self, _instance: Any, _owner: Any) -> Any:
         if self._serializer is None:
             from pydantic_core import SchemaSerializer, core_schema
+            from qhub.commons.secretschema import redaction
 
-            redact = core_schema.plain_serializer_function_ser_schema(_redact, return_schema=core_schema.str_schema())
-            self._serializer = SchemaSerializer(core_schema.any_schema(serialization=redact))
+            self._serializer = SchemaSerializer(core_schema.any_schema(serialization=redaction()))
         return self._serializer
 
 

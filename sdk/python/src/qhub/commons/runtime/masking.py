@@ -1,44 +1,60 @@
 """Takes secrets out of what the runtime itself prints and writes: tracebacks and problem documents.
 
-The values that were injected are kept for as long as the process lives, out of reach of attributes. Each is searched
-for in the forms in which an error usually shows it. The mask is the same whatever the length.
+The values that were injected are kept for as long as the process lives, where no attribute leads to them (see
+`qhub.commons.secret`). Each is searched for in the forms in which an error usually shows it. The mask is the same
+whatever the length.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from qhub.commons.secret import REDACTED
+from qhub.commons.secret import REDACTED, seal, unseal
 
 __all__ = ["mask", "mask_document", "remember"]
 
 # Shorter values are not searched for: they would take half of every text with them.
 MIN_LENGTH = 4
+# Shorter values are masked where they stand as a word of their own, and in no other form.
+STRONG_LENGTH = 8
+
+# A buffer of C, which has methods and no attributes: of each value its length, a pad, and the two combined.
+_kept = io.BytesIO()
 
 
-def _registry() -> tuple[Callable[[str], None], Callable[[str], str]]:
-    values: set[str] = set()
-    forms: set[str] = set()
-
-    def remember(value: str) -> None:
-        """Has a value masked from now on."""
-        values.add(value)
-
-    def mask(text: str) -> str:
-        """The text, every occurrence of every form of every remembered value replaced by the mask."""
-        while values:
-            forms.update(_forms(values.pop()))
-        return _replace(text, _merge(sorted(_spans(text, forms))))
-
-    return remember, mask
+def remember(value: str) -> None:
+    """Has a value masked from now on."""
+    if len(value) < MIN_LENGTH:
+        return
+    pad, combined = seal(value)
+    _kept.write(len(pad).to_bytes(4, "little") + pad + combined)
 
 
-def _forms(value: str) -> Iterator[str]:
-    lines = [line.strip() for line in value.splitlines()]
-    for text in dict.fromkeys([value, *lines]):
-        if len(text) >= MIN_LENGTH:
-            yield from (form for form in _encodings(text) if len(form) >= MIN_LENGTH)
+def _values() -> Iterator[str]:
+    kept, at = _kept.getvalue(), 0
+    while at < len(kept):
+        length, at = int.from_bytes(kept[at : at + 4], "little"), at + 4
+        yield unseal(kept[at : at + length], kept[at + length : at + 2 * length])
+        at += 2 * length
+
+
+def mask(text: str) -> str:
+    """The text, every occurrence of every form of every remembered value replaced by the mask."""
+    return _masker()(text)
+
+
+def _masker() -> Callable[[str], str]:
+    """A function that masks as `mask` does, for many texts. It is not kept: it holds the values."""
+    forms, words = set[str](), set[str]()
+    for value in _values():
+        for text in {value, *(line.strip() for line in value.splitlines())}:
+            if len(text) >= STRONG_LENGTH:
+                forms.update(form for form in _encodings(text) if len(form) >= MIN_LENGTH)
+            elif len(text) >= MIN_LENGTH:
+                words.add(text)
+    return lambda text: _replace(text, _merge(sorted([*_spans(text, forms), *_word_spans(text, words)])))
 
 
 def _encodings(text: str) -> Iterator[str]:
@@ -74,6 +90,17 @@ def _spans(text: str, forms: set[str]) -> Iterator[tuple[int, int]]:
             at = text.find(form, at + 1)
 
 
+def _word_spans(text: str, words: set[str]) -> Iterator[tuple[int, int]]:
+    for start, end in _spans(text, words):
+        if not (_continues(text[start - 1 : start], text[start]) or _continues(text[end - 1], text[end : end + 1])):
+            yield start, end
+
+
+def _continues(before: str, after: str) -> bool:
+    """Whether a word goes on from one character to the next."""
+    return all(c.isalnum() or c == "_" for c in (before, after)) if before and after else False
+
+
 def _merge(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     start = end = -1
     for left, right in spans:
@@ -95,15 +122,16 @@ def _replace(text: str, spans: Iterator[tuple[int, int]]) -> str:
     return "".join([*parts, text[done:]])
 
 
-remember, mask = _registry()
-
-
 def mask_document(value: Any) -> Any:
     """A JSON value, masked in its strings and keys."""
+    return _mask_document(value, _masker())
+
+
+def _mask_document(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {mask(key) if isinstance(key, str) else key: mask_document(item) for key, item in value.items()}
+        return {mask(key) if isinstance(key, str) else key: _mask_document(item, mask) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [mask_document(item) for item in value]
+        return [_mask_document(item, mask) for item in value]
     return value
