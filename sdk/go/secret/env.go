@@ -1,8 +1,11 @@
 package secret
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/qhubctl/qhubctl/sdk/go/internal/environ"
 )
@@ -42,14 +45,34 @@ func allUpper(s string) bool {
 
 // FromEnv takes the secret of a parameter out of the environment: the variable
 // is removed, so that child processes do not inherit it. It reports false if
-// the variable is not set; an empty one is a secret.
+// the variable is not set, or has a value that [Check] refuses; an empty one is
+// a secret.
 //
 // What the operating system shows as the environment the process was started
 // with is overwritten too where that is possible (Linux).
 func FromEnv(parameter string) (Value, bool) {
 	plain, ok := environ.Take(EnvName(parameter))
-	if !ok {
+	if !ok || Check(plain) != nil {
 		return Value{}, false
 	}
 	return New(plain), true
+}
+
+// maxSize is how many bytes a secret may have.
+const maxSize = 64 << 10
+
+// Check reports why a text cannot be a secret; nil if it can. A text that is
+// not UTF-8 could be neither sent as JSON nor masked. The error continues a
+// sentence that begins with the name of the secret, and holds no part of it.
+func Check(plain string) error {
+	switch {
+	case len(plain) > maxSize:
+		return fmt.Errorf("is longer than %d KiB", maxSize>>10)
+	case !utf8.ValidString(plain):
+		return errors.New("is not UTF-8 text; encode it, as base64 for example, and decode it in the service")
+	case strings.ContainsRune(plain, 0):
+		return errors.New("holds a NUL character")
+	default:
+		return nil
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"text/template"
 	"unicode/utf8"
 	"unsafe"
 
@@ -84,6 +85,73 @@ func TestEveryVerbHides(t *testing.T) {
 		}
 	}
 }
+
+// A template calls methods: where its text comes from a caller, it must not
+// take the secret out.
+func TestReflectionDoesNotUnwrap(t *testing.T) {
+	v := secret.New(plain)
+	pointer := &v
+	var unwrapper interface{ Unwrap() (string, error) } = v
+	data := map[string]any{
+		"V": v, "P": &v, "PP": &pointer, "W": wrapper{Exported: v, Pointer: &v, Slice: []secret.Value{v}, Interface: v},
+		"M": v.Unwrap, "I": unwrapper, "N": map[string]secret.Value{"k": v},
+	}
+	for _, text := range []string{
+		"{{.V.Unwrap}}", "{{.P.Unwrap}}", "{{.PP.Unwrap}}", "{{.W.Exported.Unwrap}}", "{{.W.Pointer.Unwrap}}", "{{.W.Interface.Unwrap}}",
+		"{{(index .W.Slice 0).Unwrap}}", "{{call .M}}", "{{.I.Unwrap}}", "{{.N.k.Unwrap}}", "{{with .V}}{{.Unwrap}}{{end}}",
+		"{{printf `%s` .V.Unwrap}}", "{{.V}} {{.W}}", "{{printf `%x %d %q %#v %+v` .V .P .W .N .I}}", "{{.V.String | js}}", "{{html .W}}",
+	} {
+		var out strings.Builder
+		err := template.Must(template.New("").Parse(text)).Execute(&out, data)
+		assertHidden(t, text, plain, out.String()+fmt.Sprint(err))
+		if strings.Contains(text, "nwrap") && err == nil {
+			t.Errorf("%s gives %q, want an error", text, out.String())
+		}
+	}
+	method := reflect.ValueOf(v).MethodByName("Unwrap")
+	if got := method.Call(nil); got[0].String() != "" || !errors.Is(got[1].Interface().(error), secret.ErrReflection) {
+		t.Errorf("reflect.Value.Call gives %v", got)
+	}
+	if v.IsLocked() {
+		t.Error("a call that was refused has locked the secret")
+	}
+	if got, err := unwrapper.Unwrap(); err != nil || got != plain {
+		t.Errorf("a call by an interface: %d bytes, %v", len(got), err)
+	}
+}
+
+// Ways of calling that are not reflection go on working.
+func TestCodeUnwraps(t *testing.T) {
+	for how, unwrap := range map[string]func(secret.Value) (string, error){
+		"method value":      func(v secret.Value) (string, error) { f := v.Unwrap; return f() },
+		"method expression": func(v secret.Value) (string, error) { return secret.Value.Unwrap(v) },
+		"of the pointer":    func(v secret.Value) (string, error) { return (*secret.Value).Unwrap(&v) },
+		"embedded":          func(v secret.Value) (string, error) { return struct{ secret.Value }{v}.Unwrap() },
+		"generic":           unwrapGeneric[secret.Value],
+		"deferred": func(v secret.Value) (got string, err error) {
+			func() { defer func() { got, err = v.Unwrap() }() }()
+			return got, err
+		},
+		"after a panic": func(v secret.Value) (got string, err error) {
+			defer func() { _ = recover(); got, err = v.Unwrap() }()
+			panic("x")
+		},
+		"goroutine": func(v secret.Value) (string, error) {
+			done := make(chan struct{})
+			var got string
+			var err error
+			go func() { defer close(done); got, err = v.Unwrap() }()
+			<-done
+			return got, err
+		},
+	} {
+		if got, err := unwrap(secret.New(plain)); err != nil || got != plain {
+			t.Errorf("%s: %d bytes, %v", how, len(got), err)
+		}
+	}
+}
+
+func unwrapGeneric[T interface{ Unwrap() (string, error) }](v T) (string, error) { return v.Unwrap() }
 
 func TestErrorsAndPanics(t *testing.T) {
 	v := secret.New(plain)

@@ -10,6 +10,9 @@ import (
 // ErrLocked is what Unwrap returns from the second call on.
 var ErrLocked = errors.New("secret is locked and cannot be unwrapped: it was unwrapped before")
 
+// ErrReflection is what Unwrap returns where it is called by reflection.
+var ErrReflection = errors.New("a secret is not unwrapped by a template or other reflection: unwrap it in the code that uses it")
+
 // A Value is a secret. The zero Value is locked and empty. Copies share one
 // lock.
 type Value struct {
@@ -46,9 +49,15 @@ func New[Plain ~string | ~[]byte](plain Plain) Value {
 
 // Unwrap returns the plain text, once. Every other call, also on a copy and
 // at the same time, returns [ErrLocked].
+//
+// Code unwraps a secret by name. A call by reflection, as that of a template
+// which somebody else may have written, gets [ErrReflection] and locks nothing.
 func (v Value) Unwrap() (string, error) {
 	if v.cell == nil {
 		return "", ErrLocked
+	}
+	if calledByReflection() {
+		return "", ErrReflection
 	}
 	s := v.cell.sealed.Swap(nil)
 	if s == nil {

@@ -5,12 +5,43 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 )
+
+func TestCheck(t *testing.T) {
+	const size = 64 << 10
+	for value, want := range map[string]string{
+		"": "", "tok-äöü": "", "\ufefftoken": "", strings.Repeat("x", size): "",
+		strings.Repeat("x", size+1): "is longer than 64 KiB", "Pr\xfcfung": "is not UTF-8 text", "\xed\xa0\x80": "is not UTF-8 text",
+		"a\x00b": "holds a NUL character",
+	} {
+		got := ""
+		if err := secret.Check(value); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("Check(%.20q) = %q, want %q", value, got, want)
+		}
+	}
+	t.Setenv("SECRET_BYTES", "Pr\xfcfung")
+	if v, ok := secret.FromEnv("bytes"); ok || !v.IsLocked() {
+		t.Error("FromEnv gives a value that is not UTF-8")
+	}
+	if _, there := os.LookupEnv("SECRET_BYTES"); there {
+		t.Error("FromEnv leaves a refused value in the environment")
+	}
+}
+
+func BenchmarkUnwrap(b *testing.B) {
+	for b.Loop() {
+		_, _ = secret.New("tok-4711-value").Unwrap()
+	}
+}
 
 func TestUnwrapOnce(t *testing.T) {
 	v := secret.New("tok-123456")

@@ -77,6 +77,10 @@ func (b *binder) secret(p parameter) {
 		return
 	}
 	b.masker.Add(plain)
+	if err := secret.Check(plain); err != nil {
+		b.fail(p, "the secret is refused: the environment variable %s %v", p.env, err)
+		return
+	}
 	b.set(p, secret.New(plain))
 }
 

@@ -16,6 +16,10 @@ import (
 // Version of this package, as descriptions name it.
 const Version = "0.1.0"
 
+// executionToken is the variable by which an execution calls other services.
+// It stays in the environment, and is a secret all the same.
+const executionToken = "KQH_SERVICE_EXECUTION_TOKEN"
+
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -89,6 +93,7 @@ func newExecution(o Options) *execution {
 	if x.stderr == nil {
 		x.stderr = os.Stderr
 	}
+	x.masker.Add(x.env.get(executionToken, ""))
 	x.files = &Files{path: x.env.get("OUTPUT_DIRECTORY", "/var/runtime/output")}
 	return x
 }

@@ -62,6 +62,42 @@ func TestFailuresAreMasked(t *testing.T) {
 	}
 }
 
+func TestExecutionTokenIsMasked(t *testing.T) {
+	o := of(func(context.Context, none) (any, error) {
+		return nil, errors.New("calling with token-of-the-execution failed")
+	}).in(t, world{Env: map[string]string{"KQH_SERVICE_EXECUTION_TOKEN": "token-of-the-execution"}})
+	if p := o.problem(t); p.Detail != "calling with [redacted] failed" || strings.Contains(o.stderr, "token-of") {
+		t.Errorf("Run(error with the token) = %q, %q, want it masked", p.Detail, o.stderr)
+	}
+}
+
+func TestRefusedSecretsAreNamed(t *testing.T) {
+	type in struct {
+		Token secret.Value  `json:"token"`
+		Other *secret.Value `json:"other"`
+	}
+	o := of(func(context.Context, in) (any, error) { return "ran", nil }).in(t, world{Env: map[string]string{
+		"SECRET_TOKEN": "Pr\xfcfung-2024-x", "SECRET_OTHER": strings.Repeat("canary", 20_000),
+	}})
+	p := o.problem(t)
+	var got []string
+	for _, e := range p.Errors {
+		got = append(got, e.Path+": "+e.Message)
+	}
+	text := strings.Join(got, "\n")
+	for _, want := range []string{
+		"token: the secret is refused: the environment variable SECRET_TOKEN is not UTF-8 text",
+		"other: the secret is refused: the environment variable SECRET_OTHER is longer than 64 KiB",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("Run(bad secrets) = %q, want %q", text, want)
+		}
+	}
+	if o.exit != 1 || p.Status != 400 || strings.Contains(o.stderr+o.files["output.json"], "fung") || strings.Contains(o.stderr+o.files["output.json"], "canary") {
+		t.Errorf("Run(bad secrets) = exit %d, status %d, or a value is repeated", o.exit, p.Status)
+	}
+}
+
 func TestPanic(t *testing.T) {
 	o := of(func(context.Context, none) (any, error) {
 		var list []int

@@ -76,6 +76,15 @@ def test_a_failure_is_masked(service, failure):
         assert form not in outcome.everything
 
 
+def test_the_execution_token_is_masked(service):
+    outcome = service.run(
+        "import os\ndef run(): raise RuntimeError(os.environ['KQH_SERVICE_EXECUTION_TOKEN'])",
+        {"KQH_SERVICE_EXECUTION_TOKEN": TOKEN},
+    )
+    assert (outcome.code, outcome.result["detail"]) == (1, "[redacted]")
+    assert TOKEN not in outcome.everything
+
+
 def test_a_failure_while_importing_is_masked(service):
     outcome = service.run("import os\nraise RuntimeError(os.environ['SECRET_API_TOKEN'])", SECRET)
     assert (outcome.code, outcome.result["title"]) == (1, "RuntimeError")

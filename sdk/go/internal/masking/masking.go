@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Mask is what stands in the place of a secret.
@@ -24,10 +26,13 @@ const (
 	shortest = 4
 	// shortestLine of a secret of several lines that is searched for by itself.
 	shortestLine = 8
+	// strong is the length from which a secret is searched for in all forms. A
+	// shorter one is masked where it stands as a word of its own.
+	strong = 8
 )
 
 // A Masker knows the secrets of one execution. The zero Masker masks nothing.
-type Masker struct{ forms []string }
+type Masker struct{ forms, words []string }
 
 // Add makes the masker search for a secret, in the forms in which programs
 // commonly print one.
@@ -44,6 +49,10 @@ func (m *Masker) Add(secret string) {
 
 func (m *Masker) add(secret string) {
 	if len(secret) < shortest {
+		return
+	}
+	if utf8.RuneCountInString(secret) < strong {
+		m.words = append(m.words, secret)
 		return
 	}
 	encoded, _ := json.Marshal(secret) // a string always encodes
@@ -94,20 +103,30 @@ func inBase64(secret string) []string {
 // not: masking one after the other would leave the rest of the second.
 func (m *Masker) Text(s string) string {
 	var covered []bool
-	for _, form := range m.forms {
+	cover := func(form string, asWord bool) {
 		for from := 0; ; {
 			i := strings.Index(s[from:], form)
 			if i < 0 {
-				break
+				return
+			}
+			start, end := from+i, from+i+len(form)
+			from = start + 1
+			if asWord && (wordGoesOn(s, start) || wordGoesOn(s, end)) {
+				continue
 			}
 			if covered == nil {
 				covered = make([]bool, len(s))
 			}
-			for j := range len(form) {
-				covered[from+i+j] = true
+			for j := start; j < end; j++ {
+				covered[j] = true
 			}
-			from += i + 1
 		}
+	}
+	for _, form := range m.forms {
+		cover(form, false)
+	}
+	for _, word := range m.words {
+		cover(word, true)
 	}
 	if covered == nil {
 		return s
@@ -122,6 +141,15 @@ func (m *Masker) Text(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// wordGoesOn reports whether a word has begun before a place in s and ends
+// behind it.
+func wordGoesOn(s string, at int) bool {
+	isWord := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+	before, _ := utf8.DecodeLastRuneInString(s[:at])
+	after, _ := utf8.DecodeRuneInString(s[at:])
+	return isWord(before) && isWord(after)
 }
 
 // JSON masks the strings, the keys and the numbers of a decoded JSON value, so

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const secret = `p@ss "w<o>rd"/+é` + "\tend"
@@ -47,11 +48,11 @@ func TestBase64AtEveryAlignment(t *testing.T) {
 
 func TestOverlappingSecrets(t *testing.T) {
 	var m Masker
-	m.Add("abcdef")
-	m.Add("defghi")
-	m.Add("ababab")
+	m.Add("abcdefgh")
+	m.Add("efghijkl")
+	m.Add("abababab")
 	for text, want := range map[string]string{
-		"abcdefghi": Mask, "xabcdefx": "x" + Mask + "x", "abababab": Mask, "abcde": "abcde", "": "",
+		"abcdefghijkl": Mask, "xabcdefghx": "x" + Mask + "x", "ababababab": Mask, "abcdefg": "abcdefg", "": "",
 	} {
 		if got := m.Text(text); got != want {
 			t.Errorf("%q is masked as %q, want %q", text, got, want)
@@ -79,20 +80,35 @@ func TestShortSecretsAreLeft(t *testing.T) {
 	}
 }
 
+func TestWeakSecretsAreMaskedAsWords(t *testing.T) {
+	var m Masker
+	m.Add("debug")
+	m.Add("$a-b")
+	for text, want := range map[string]string{
+		"debug": Mask, "a debug, (debug)": "a " + Mask + ", (" + Mask + ")", "log.debug=1": "log." + Mask + "=1",
+		"debugging undebug debug_1 debug1": "debugging undebug debug_1 debug1", "ödebug debugö": "ödebug debugö",
+		"ZGVidWc=": "ZGVidWc=", "x$a-b": "x" + Mask, "$a-bc": "$a-bc",
+	} {
+		if got := m.Text(text); got != want {
+			t.Errorf("Text(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestJSONStaysJSON(t *testing.T) {
 	var m Masker
-	for _, s := range []string{`":{}`, "null", "12345", "abcdef"} {
+	for _, s := range []string{`":{}`, "null", "12345678", "abcdef"} {
 		m.Add(s)
 	}
-	got := m.JSON(map[string]any{"abcdef": []any{"x null", nil, true, json.Number("123456"), json.Number("7")}})
-	want := map[string]any{Mask: []any{"x " + Mask, nil, true, Mask + "6", json.Number("7")}}
+	got := m.JSON(map[string]any{"abcdef": []any{"x null", nil, true, json.Number("123456789"), json.Number("7")}})
+	want := map[string]any{Mask: []any{"x " + Mask, nil, true, Mask + "9", json.Number("7")}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
 
 func FuzzNothingIsLeft(f *testing.F) {
-	f.Add("abcd", "defg", "xabcdefgx")
+	f.Add("abcdabcd", "abcddefg", "xabcdabcddefgx")
 	f.Add("[red", "acted]", "[redacted]")
 	f.Fuzz(func(t *testing.T, one, two, text string) {
 		var m Masker
@@ -100,7 +116,7 @@ func FuzzNothingIsLeft(f *testing.F) {
 		m.Add(two)
 		rest := strings.ReplaceAll(m.Text(text), Mask, "\x00")
 		for _, s := range []string{one, two} {
-			if len(s) >= shortest && !strings.Contains(s, "\x00") && strings.Contains(rest, s) {
+			if utf8.RuneCountInString(s) >= strong && !strings.Contains(s, "\x00") && strings.Contains(rest, s) {
 				t.Error("a secret is left")
 			}
 		}

@@ -21,6 +21,9 @@ DEFAULT_WORKSPACE = "./user_code"
 # The variable of a secret is this prefix and the parameter's name in UPPER_SNAKE.
 SECRET_ENV_VAR_PREFIX = "SECRET_"
 
+# By it an execution calls other services. It stays in the environment, and is a secret all the same.
+EXECUTION_TOKEN_ENV = "KQH_SERVICE_EXECUTION_TOKEN"
+
 # A secret is a token or a file of keys; what is longer is a mistake.
 MAX_SECRET_SIZE = 64 * 1024
 

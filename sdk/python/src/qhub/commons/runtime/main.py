@@ -12,6 +12,7 @@ from qhub.commons.constants import (
     DEFAULT_INPUT_DIRECTORY,
     DEFAULT_OUTPUT_DIRECTORY,
     ENTRYPOINT_ENV,
+    EXECUTION_TOKEN_ENV,
     INPUT_DIRECTORY_ENV,
     OUTPUT_DIRECTORY_ENV,
     SECRET_ENV_VAR_PREFIX,
@@ -40,6 +41,7 @@ def main() -> int:
     """
     output = os.environ.get(OUTPUT_DIRECTORY_ENV, DEFAULT_OUTPUT_DIRECTORY)
     _mask_other_tracebacks()
+    remember(os.environ.get(EXECUTION_TOKEN_ENV, ""))
     try:
         perform(output)
     except SystemExit as error:
