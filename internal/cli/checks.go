@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -105,7 +106,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
-	s.masker = newMasker(secretref.NewFinder(nil, s.files).AllValues())
+	s.mask(secretref.NewFinder(nil, s.files).AllValues())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
 		if env, err = w.WithPython(o.python); err != nil {
@@ -184,9 +185,18 @@ func checkSecrets(s *service, described *signature.Signature) []finding {
 	for _, p := range described.Of(signature.Secret) {
 		f := finding{"secret " + p.Name, isOK, "", ""}
 		found, ok := finder.Find(p)
+		var refused error
+		if ok {
+			refused = found.Check(p.Name)
+		}
 		switch {
+		case refused != nil:
+			f.Status, f.Says = isProblem, refused.Error()
 		case ok:
 			f.Says = p.Env + " from " + found.From
+			if warning := masking.Warning("it", found.Value.Reveal()); warning != "" {
+				f.Status, f.Says, f.Advice = isWarning, f.Says+"; "+warning, "use a longer, random value"
+			}
 		case p.Required:
 			f.Status, f.Says = isWarning, p.Env+" is not given"
 			f.Advice = fmt.Sprintf("export %s=…, or a line in .env, or --secret %s", p.Env, p.Name)
@@ -194,6 +204,9 @@ func checkSecrets(s *service, described *signature.Signature) []finding {
 			f.Says = p.Env + " is not given, and not needed"
 		}
 		findings = append(findings, f)
+	}
+	for _, warning := range untakenWarnings(finder, described) {
+		findings = append(findings, finding{"secrets", isWarning, warning, "unset the variable, or rename it if it is no secret"})
 	}
 	return findings
 }

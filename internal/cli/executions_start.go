@@ -13,6 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/client"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -117,6 +118,33 @@ func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *clie
 	return printResult(ctx, streams, c, e.ID, o.output)
 }
 
+// checkBodySecrets refuses what the server would, before it is sent. What is no
+// object of strings the server describes better.
+func checkBodySecrets(raw json.RawMessage) error {
+	var values map[string]jsontext.Value
+	if len(raw) == 0 || json.Unmarshal(raw, &values) != nil {
+		return nil
+	}
+	total := 0
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		text, err := jsontext.AppendUnquote(nil, values[name])
+		if values[name].Kind() == '"' && err != nil {
+			err = plaintext.ErrNotUTF8
+		} else {
+			err = plaintext.Check(text)
+		}
+		total += len(text)
+		clear(text)
+		if err != nil {
+			return &secretref.RefusedError{Parameter: name, From: "the request", Reason: err}
+		}
+	}
+	if total > plaintext.MaxTotal {
+		return plaintext.ErrTotal
+	}
+	return nil
+}
+
 // buildRequest puts the body, the secrets and the tags together. Members keep
 // their text; that there are no others by the names is checked here, as the
 // server would not know which are meant.
@@ -134,10 +162,17 @@ func buildRequest(body []byte, secrets map[string]secretref.Found, tags []string
 	if _, ok := members[signature.TagsKey]; ok && len(tags) > 0 {
 		return nil, usagef("the request has %s, so --tag cannot be used; give all tags in one way", signature.TagsKey)
 	}
+	if err := checkBodySecrets(members[signature.SecretsKey]); err != nil {
+		return nil, err
+	}
 	// One buffer of the full size: growing would leave copies of the secrets.
-	size := len(body) + 64
+	size, total := len(body)+64, 0
 	for name, found := range secrets {
 		size += 6*(len(name)+found.Value.Len()) + 8
+		total += found.Value.Len()
+	}
+	if total > plaintext.MaxTotal {
+		return nil, plaintext.ErrTotal
 	}
 	request := append(make([]byte, 0, size), bytes.TrimSuffix(bytes.TrimSpace(body), []byte("}"))...)
 	empty := len(members) == 0
@@ -160,7 +195,7 @@ func buildRequest(body []byte, secrets map[string]secretref.Found, tags []string
 			}
 			request = append(request, ':')
 			if request, err = jsontext.AppendQuote(request, secrets[name].Value.Reveal()); err != nil {
-				return request, usagef("--secret %s: the value is not valid UTF-8, so it cannot be sent as JSON; encode it, as base64 say", name)
+				return request, &secretref.RefusedError{Parameter: name, From: secrets[name].From, Reason: plaintext.ErrNotUTF8}
 			}
 		}
 		request = append(request, '}')

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
@@ -62,9 +63,12 @@ func (r *running) maskResult(value []byte) json.RawMessage {
 	if len(value) == 0 {
 		return nil
 	}
-	masked, err := r.masker.JSON(value)
+	masked, numbers, err := masking.JSON(r.results, value)
 	if err != nil { // no JSON: a service may write output.json itself
-		masked, _ = json.Marshal(r.masker.String(string(value))) // a string always encodes
+		masked, _ = json.Marshal(r.results.String(string(value))) // a string always encodes
+	}
+	if numbers > 0 {
+		r.streams.Warn("numbers of the result that hold a secret are masked, and are texts now: %d", numbers)
 	}
 	return masked
 }
@@ -78,9 +82,9 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 	}
 	paths, names := []string{}, exportedNames{}
 	for _, name := range left.Files {
-		masked := r.masker.String(name)
+		masked := r.results.String(name)
 		as := names.next(masked)
-		path, err := r.dir.Export(name, dir, as, r.masker)
+		path, err := r.dir.Export(name, dir, as, r.results)
 		if errors.Is(err, redact.ErrWithheld) {
 			r.streams.Warn("%v", err)
 			continue

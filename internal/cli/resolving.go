@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/masking"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -165,10 +166,13 @@ func missingPools(s *signature.Signature, pools map[string]string) []string {
 // findSecrets collects the secrets that the service declares, and no others.
 func (r *running) findSecrets(request *signature.Request) error {
 	var missing []signature.Parameter
+	var refused []error
+	total := 0
 	for _, p := range r.signature.Of(signature.Secret) {
 		found, ok := r.given[p.Name] // what is said by name counts before the request
 		if !ok && request != nil {
 			found.Value, ok = request.Secrets[p.Name]
+			found.From = "the request"
 		}
 		if !ok {
 			found, ok = r.finder.Find(p)
@@ -176,15 +180,46 @@ func (r *running) findSecrets(request *signature.Request) error {
 		switch {
 		case ok:
 			r.secrets = append(r.secrets, process.Secret{Env: p.Env, Value: found.Value})
-			if n := found.Value.Len(); n > 0 && n < redact.MinLength {
-				r.streams.Warn("the secret %s is shorter than %d characters and cannot be masked in the log", p.Name, redact.MinLength)
+			refused = append(refused, found.Check(p.Name))
+			total += found.Value.Len()
+			if warning := masking.Warning("the secret "+p.Name, found.Value.Reveal()); warning != "" {
+				r.streams.Warn("%s", warning)
 			}
 		case p.Required:
 			missing = append(missing, p)
 		}
 	}
+	if err := errors.Join(refused...); err != nil {
+		return err
+	}
+	if total > plaintext.MaxTotal {
+		return plaintext.ErrTotal
+	}
 	if len(missing) > 0 {
 		return &secretref.MissingError{Parameters: missing}
 	}
+	for _, warning := range untakenWarnings(r.finder, r.signature) {
+		r.streams.Warn("%s", warning)
+	}
+	r.maskResults(request)
 	return nil
+}
+
+// maskResults makes the masker of what the service leaves: it knows the
+// secrets that the service declares, wherever they are from.
+func (r *running) maskResults(request *signature.Request) {
+	var declared []masking.Value
+	for _, value := range r.finder.AllValues() {
+		if r.signature.TakesVariable(value.Name) {
+			declared = append(declared, masking.Value{Named: value, Declared: true})
+		}
+	}
+	for _, s := range r.secrets {
+		declared = append(declared, masking.Value{Named: plaintext.Named{Name: s.Env, Value: s.Value}, Declared: true})
+	}
+	var inputs [][]byte
+	if request != nil {
+		inputs = masking.InputTexts(request.Inputs)
+	}
+	r.results = masking.New(declared).Result(inputs...)
 }

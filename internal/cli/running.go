@@ -30,7 +30,8 @@ type running struct {
 	body      []byte                     // nil: the input is files
 	service   *service
 	finder    *secretref.Finder
-	masker    *redact.Masker
+	masker    *redact.Masker // of the log
+	results   *redact.Masker // of what is for the caller
 	log       []*maskedLog
 	dir       *runner.Dir
 	execution process.Execution // started already, to describe itself
@@ -76,27 +77,27 @@ func (r *running) openService(ctx context.Context) error {
 	}
 	r.finder = secretref.NewFinder(r.given, r.service.files)
 	given := secretsOf(r.body)
-	r.masker = newMasker(append(r.finder.AllValues(), given...))
+	r.service.mask(append(r.finder.AllValues(), given...))
 	for _, value := range given {
-		value.Clear()
+		value.Value.Clear()
 	}
-	r.service.masker = r.masker
+	r.masker = r.service.masker
 	return nil
 }
 
 // secretsOf are the strings under $secrets of a body that has not been
 // validated yet.
-func secretsOf(body []byte) []plaintext.Bytes {
+func secretsOf(body []byte) []plaintext.Named {
 	var request struct {
 		Secrets map[string]jsontext.Value `json:"$secrets"`
 	}
 	if len(body) == 0 || json.Unmarshal(body, &request) != nil {
 		return nil
 	}
-	var values []plaintext.Bytes
-	for _, raw := range request.Secrets {
-		if text, err := jsontext.AppendUnquote(nil, raw); err == nil {
-			values = append(values, plaintext.New(text))
+	var values []plaintext.Named
+	for name, raw := range request.Secrets {
+		if text, err := jsontext.AppendUnquote(nil, raw); err == nil && len(text) <= plaintext.MaxSize {
+			values = append(values, plaintext.Named{Name: signature.EnvName(name), Value: plaintext.New(text)})
 		}
 	}
 	return values

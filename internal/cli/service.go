@@ -48,27 +48,40 @@ type service struct {
 	files     *secretref.Files
 	key       string
 	// masker knows all that may be a secret before the service is described: a
-	// module may read .env by itself while it is imported.
-	masker *redact.Masker
+	// module may read .env by itself while it is imported. descriptionMasker
+	// knows those of them that are not weak: the text of a weak one stands in a
+	// description by chance.
+	masker, descriptionMasker *redact.Masker
 	// sandbox is what a server shuts its processes in, describeLimits what they
 	// may use when they describe it; nil: nothing.
 	sandbox        *process.Sandbox
 	describeLimits runner.Limits
 	// server are secrets of the server itself, and snapshot is what its executions
 	// see of the workspace; nil: the workspace itself.
-	server   []plaintext.Bytes
+	server   []plaintext.Named
 	snapshot *workspace.Snapshot
 }
 
 // masked are all values that no execution may show.
-func (s *service) masked(finder *secretref.Finder) []plaintext.Bytes {
+func (s *service) masked(finder *secretref.Finder) []plaintext.Named {
 	return append(finder.AllValues(), s.server...)
 }
 
-func newMasker(known []plaintext.Bytes) *redact.Masker {
+// mask makes the maskers of what is known to be secret.
+func (s *service) mask(known []plaintext.Named) {
+	var strong []plaintext.Named
+	for _, value := range known {
+		if plaintext.Weak(value.Value.Reveal()) == "" {
+			strong = append(strong, value)
+		}
+	}
+	s.masker, s.descriptionMasker = newMasker(known), newMasker(strong)
+}
+
+func newMasker(known []plaintext.Named) *redact.Masker {
 	secrets := make([]redact.Secret, len(known))
 	for i, value := range known {
-		secrets[i] = redact.Secret{Value: value.Reveal()}
+		secrets[i] = redact.Secret{Name: value.Name, Value: value.Value.Reveal()}
 	}
 	return redact.New(secrets)
 }
@@ -105,7 +118,7 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return nil, &envFileError{err}
 	}
-	s.masker = newMasker(secretref.NewFinder(nil, s.files).AllValues())
+	s.mask(secretref.NewFinder(nil, s.files).AllValues())
 	if o.python != "" {
 		s.env, err = w.WithPython(o.python)
 	} else {
@@ -167,7 +180,7 @@ func (s *service) describe(ctx context.Context, e process.Execution) (*signature
 	if err != nil {
 		return nil, err
 	}
-	document = maskDescription(s.masker, document)
+	document = maskDescription(s.descriptionMasker, document)
 	described, err := signature.Parse(document)
 	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
 		broken.Message, broken.Traceback = s.masker.String(broken.Message), s.masker.String(broken.Traceback)

@@ -173,8 +173,8 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	if err := s.token.keepIn(s.dir); err != nil {
 		return nil, err
 	}
-	opened.server = []plaintext.Bytes{s.token.value}
-	opened.masker = newMasker(opened.masked(secretref.NewFinder(nil, opened.files)))
+	opened.server = []plaintext.Named{{Value: s.token.value, Own: true}}
+	opened.mask(opened.masked(secretref.NewFinder(nil, opened.files)))
 	if err := s.confine(ctx, opened); err != nil {
 		return nil, err
 	}
@@ -275,6 +275,9 @@ func (s *serving) closeEngine(ctx context.Context) error {
 // left to prepare, which runs its argument.
 func (s *serving) setService(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
+	if err := checkOwnSecrets(secretref.NewFinder(nil, opened.files), described, s.streams.Warn); err != nil {
+		return err
+	}
 	run, program, whyNot := s.runner(opened, spares)
 	run = opened.closing(run)
 	if program != nil {
@@ -312,7 +315,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 				found, ok := finder.Find(p)
 				return found.Value, found.From, ok
 			},
-			Masked: func() []plaintext.Bytes { return opened.masked(finder) },
+			Masked: func() []plaintext.Named { return opened.masked(finder) },
 			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
 				dir := w.DataPool(p.Name)
 				return dir, dir != "" && opened.showsPool(dir)

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"unicode/utf8"
 
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
@@ -63,10 +62,10 @@ func ReadFile(path string) ([]Variable, error) {
 // Parse reads the text of a file. A name that is set twice appears twice, and
 // the last one counts. Parse keeps no part of text.
 func Parse(text []byte) ([]Variable, error) {
-	p := parser{text: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), line: 1}
-	if !utf8.Valid(p.text) {
-		return nil, &Error{Line: 1, Message: "the file is not UTF-8 text"}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, &Error{Line: 1, Message: "the file " + plaintext.ErrUTF16.Error()}
 	}
+	p := parser{text: plaintext.TrimBOM(text), line: 1}
 	var variables []Variable
 	for {
 		p.skipBlank()
@@ -165,9 +164,10 @@ func (p *parser) variable() (Variable, error) {
 	if err != nil {
 		return Variable{}, err
 	}
-	if bytes.IndexByte(value, 0) >= 0 {
+	// The length is not asked for: other variables may be longer than secrets.
+	if err := plaintext.Check(value); err != nil && !errors.Is(err, plaintext.ErrTooLarge) {
 		clear(value)
-		return Variable{}, p.fail(line, "the value holds a NUL character, which no process can be given")
+		return Variable{}, p.fail(line, fmt.Sprintf("the value of %s %v", name, err))
 	}
 	return Variable{Name: name, Value: plaintext.New(value)}, nil
 }

@@ -66,6 +66,8 @@ func TestBrokenFileNamesTheLineAndNotTheText(t *testing.T) {
 		"text after":     {"A='x'" + canary, 1},
 		"NUL":            {"A=" + canary + "\x00", 1},
 		"not UTF-8":      {"A=" + canary + "\xff", 1},
+		"Latin-1":        {"# \xfc\nA=1\nB='" + canary + "\n\xfc'\nC=1", 3},
+		"UTF-16":         {"\xff\xfeA\x00=\x001\x00", 1},
 		"export nothing": {"export " + canary, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +85,14 @@ func TestBrokenFileNamesTheLineAndNotTheText(t *testing.T) {
 				t.Errorf("the text is repeated: %v", err)
 			}
 		})
+	}
+}
+
+func TestRefusedValueIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := dotenv.Parse([]byte("PLAIN=1\nSECRET_TOKEN=Pr\xfcfung\n"))
+	if want := "line 2: the value of SECRET_TOKEN is not UTF-8 text"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Parse(Latin-1) = %v, want %q", err, want)
 	}
 }
 

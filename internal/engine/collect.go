@@ -13,6 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 // collect takes what the execution has left, and says how it ended.
-func (t *task) collect(run runner.Run, exit runner.Outcome, masker *redact.Masker, lw *logWriter) outcome {
+func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *logWriter) outcome {
 	failed := outcome{status: execution.Failed}
 	switch {
 	case t.reason() == forItsLog: // it may have ended by itself meanwhile
@@ -43,10 +44,11 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, masker *redact.Maske
 		failed.problem = withExit(t.revision.Limits.reached(exit.Limit), exit)
 		return failed
 	}
+	results := p.maskers.Result(p.inputs...)
 	var c *collector
 	err := descriptors.Retry(t.engine.ctx, func() error {
 		c = &collector{
-			id: t.id, masker: masker, logWriter: lw, observer: t.engine.config.Observer,
+			id: t.id, masker: results, logWriter: lw, observer: t.engine.config.Observer,
 			dir: t.engine.dataDir.results(t.id), failed: exit.Limit != runner.NoLimit || exit.ExitCode != 0,
 		}
 		err := c.collect(run)
@@ -56,7 +58,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, masker *redact.Maske
 		return err
 	})
 	if err != nil {
-		t.engine.log.Error("cannot store the result of an execution", "execution", t.id, "error", masker.String(err.Error()))
+		t.engine.log.Error("cannot store the result of an execution", "execution", t.id, "error", p.maskers.Log.String(err.Error()))
 		failed.problem = withExit(execution.ResultLost(), exit)
 		if err := t.engine.dataDir.removeResults(t.id); err != nil {
 			t.engine.log.Warn("cannot remove results", "execution", t.id, "error", err)
@@ -228,7 +230,10 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 
 // maskJSON masks a text, if it is JSON that can be passed on as it is.
 func (c *collector) maskJSON(text []byte) ([]byte, bool) {
-	masked, err := c.masker.JSON(text)
+	masked, numbers, err := masking.JSON(c.masker, text)
+	if numbers > 0 && err == nil {
+		c.logWriter.notice(execution.Warning, fmt.Sprintf("numbers of the result that hold a secret are masked, and are texts now: %d", numbers))
+	}
 	return masked, err == nil && (same(masked, text) || json.Valid(masked)) && utf8.Valid(masked)
 }
 

@@ -8,8 +8,8 @@ import (
 	"fmt"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
-	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -17,8 +17,10 @@ import (
 
 // prepared is an execution ready to start: its secrets are open.
 type prepared struct {
-	job    runner.Job
-	masker *redact.Masker
+	job     runner.Job
+	maskers *masking.Maskers
+	// inputs are what the caller sent, for the masker of its result.
+	inputs [][]byte
 	// notices are for the reader of the log.
 	notices []string
 }
@@ -33,8 +35,8 @@ func (p *prepared) clearSecrets() {
 // clear wipes all. Nothing is masked any more.
 func (p *prepared) clear() {
 	p.clearSecrets()
-	if p.masker != nil {
-		p.masker.Clear()
+	if p.maskers != nil {
+		p.maskers.Clear()
 	}
 }
 
@@ -55,6 +57,7 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 			Grace: cmp.Or(t.revision.Limits.Grace, defaultGrace),
 		},
 	}}
+	p.inputs = masking.InputTexts(request.Inputs)
 	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.Revision {
 		if problem := t.recheck(request); problem != nil {
 			return nil, problem
@@ -120,9 +123,10 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	}
 	defer func() { given.Clear() }() // what is left of them
 	var missing []string
-	var known []redact.Secret
+	var known []masking.Value
+	total := 0
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
-		value, ok := t.secret(given, parameter)
+		value, from, ok := t.secret(given, parameter)
 		if !ok {
 			if parameter.Required {
 				missing = append(missing, parameter.Name)
@@ -130,10 +134,16 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 			continue
 		}
 		p.job.Secrets = append(p.job.Secrets, runner.Secret{Env: parameter.Env, Value: value})
-		known = append(known, redact.Secret{Name: parameter.Name, Value: value.Reveal()})
-		if n := value.Len(); n > 0 && n < redact.MinLength {
-			p.notices = append(p.notices, fmt.Sprintf(
-				"the secret %s is shorter than %d characters and is not masked", parameter.Name, redact.MinLength))
+		if err := plaintext.Check(value.Reveal()); err != nil {
+			t.engine.log.Error("a secret is refused", "execution", t.id, "secret", parameter.Name, "from", from, "because", err)
+			return execution.SecretRefused(parameter.Name, from == ofRequest, err)
+		}
+		if total += value.Len(); total > plaintext.MaxTotal {
+			return execution.SecretsTooLarge(plaintext.ErrTotal)
+		}
+		known = append(known, masking.Value{Named: plaintext.Named{Name: parameter.Name, Value: value}, Declared: true})
+		if warning := masking.Warning("the secret "+parameter.Name, value.Reveal()); warning != "" {
+			p.notices = append(p.notices, warning)
 		}
 	}
 	if len(missing) > 0 {
@@ -141,22 +151,25 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	}
 	if t.revision.Resolvers.Masked != nil {
 		for _, value := range t.revision.Resolvers.Masked() {
-			known = append(known, redact.Secret{Value: value.Reveal()})
+			known = append(known, masking.Value{Named: value, Declared: value.Own || t.revision.Signature.TakesVariable(value.Name)})
 		}
 	}
-	p.masker = redact.New(known)
+	p.maskers = masking.New(known)
 	return nil
 }
 
-// secret is a value that the caller wipes.
-func (t *task) secret(given vault.Secrets, p signature.Parameter) (plaintext.Bytes, bool) {
+// ofRequest is where the secrets of a request are from.
+const ofRequest = "the request"
+
+// secret is a value that the caller wipes, and where it is from.
+func (t *task) secret(given vault.Secrets, p signature.Parameter) (value plaintext.Bytes, from string, ok bool) {
 	if value, ok := given[p.Name]; ok {
 		delete(given, p.Name) // it is the caller's now
-		return value, true
+		return value, ofRequest, true
 	}
 	if t.revision.Resolvers.Secret == nil {
-		return plaintext.Bytes{}, false
+		return plaintext.Bytes{}, "", false
 	}
-	value, _, ok := t.revision.Resolvers.Secret(p)
-	return plaintext.New(bytes.Clone(value.Reveal())), ok
+	value, from, ok = t.revision.Resolvers.Secret(p)
+	return plaintext.New(bytes.Clone(value.Reveal())), from, ok
 }

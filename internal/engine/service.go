@@ -64,10 +64,11 @@ type Resolvers struct {
 	// whether there is one also when a request comes. The value stays the
 	// function's own: the engine works with a copy. Nil: there are none.
 	Secret func(signature.Parameter) (value plaintext.Bytes, origin string, ok bool)
-	// Masked are values that no execution may show, given to it or not, such
-	// as those in a file that a service may read by itself. They stay the
-	// function's own. Nil: there are none.
-	Masked func() []plaintext.Bytes
+	// Masked are values that no log may show, given to an execution or not,
+	// such as those in a file that a service may read by itself, by the names
+	// of their variables. Results are masked for those of variables that the
+	// service declares. They stay the function's own. Nil: there are none.
+	Masked func() []plaintext.Named
 	// DataPool finds the folder of a data pool; the reference is nil where
 	// the request has none. Nil: there are none.
 	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, ok bool)

@@ -212,7 +212,7 @@ func (t *task) do() {
 	}
 	end, run := t.perform(p)
 	if run != nil {
-		t.cleaned = t.discard(run, p.masker)
+		t.cleaned = t.discard(run, p.maskers.Log)
 	}
 	t.finish(end)
 }
@@ -269,7 +269,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	if t.reason() == cancelledByCaller {
 		return outcome{status: execution.Cancelled}, nil
 	}
-	logWriter := t.engine.openLogWriter(t.id, p.masker, t.revision.Limits.log(), func() { t.stop(forItsLog) })
+	logWriter := t.engine.openLogWriter(t.id, p.maskers.Log, t.revision.Limits.log(), func() { t.stop(forItsLog) })
 	defer logWriter.close()
 	for _, notice := range p.notices {
 		logWriter.notice(execution.Notice, notice)
@@ -280,7 +280,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	p.clearSecrets()
 	if err != nil {
 		if t.reason() == notStopped {
-			t.engine.log.Error("cannot start a service", "service", t.revision.ID, "execution", t.id, "error", p.masker.String(err.Error()))
+			t.engine.log.Error("cannot start a service", "service", t.revision.ID, "execution", t.id, "error", p.maskers.Log.String(err.Error()))
 		}
 		return t.endedBy(outcome{status: execution.Failed, problem: execution.StartFailed(
 			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil
@@ -292,7 +292,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	if err != nil {
 		t.engine.log.Error("cannot wait for a service", "service", t.revision.ID, "execution", t.id, "error", err)
 	}
-	return t.collect(run, outcome, p.masker, logWriter), run
+	return t.collect(run, outcome, p, logWriter), run
 }
 
 // endedBy is the end of an execution that was stopped, if it was.

@@ -26,7 +26,9 @@ const SecretPrefix = "SECRET_"
 var secrets = struct {
 	mu    sync.RWMutex
 	names map[string]bool
-}{names: map[string]bool{"QHUBCTL_TOKEN": true, "QHUBCTL_MASTER_KEY": true}}
+}{names: map[string]bool{
+	"QHUBCTL_TOKEN": true, "QHUBCTL_MASTER_KEY": true, "KQH_SERVICE_EXECUTION_TOKEN": true,
+}}
 
 // MarkSecret notes that the variable carries a secret, for as long as this
 // process lives. It is safe for concurrent use.

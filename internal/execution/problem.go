@@ -123,6 +123,30 @@ func SecretsMissing(names ...string) *Problem {
 	}
 }
 
+// SecretRefused is the problem of an execution with a value that cannot be a
+// secret; reason continues the sentence, and holds no part of the value. The
+// place of a value of the server's own is for its operator alone.
+func SecretRefused(name string, ofRequest bool, reason error) *Problem {
+	from, status := "the server", http.StatusFailedDependency
+	if ofRequest {
+		from, status = "the request", http.StatusBadRequest
+	}
+	return &Problem{
+		Type: TypeSecrets, Status: status, Title: "Secret refused",
+		Detail:     fmt.Sprintf("The secret %s of %s %v. The service was not started.", name, from, reason),
+		Extensions: map[string]any{"secrets": []string{name}},
+	}
+}
+
+// SecretsTooLarge is the problem of an execution whose secrets are too long
+// together.
+func SecretsTooLarge(reason error) *Problem {
+	return &Problem{
+		Type: TypeSecrets, Status: http.StatusFailedDependency, Title: "Secrets too large",
+		Detail: fmt.Sprintf("In this execution %v. The service was not started.", reason),
+	}
+}
+
 // ServiceChanged is the problem of an execution whose service was replaced
 // while it waited, by one that does not accept its request; errors say why.
 func ServiceChanged(errors any) *Problem {

@@ -90,8 +90,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "the description", way: described, by: returns, open: true, edits: []edit{{
 		"internal/cli/service.go",
-		"document = maskDescription(s.masker, document)\n",
-		"if !broken(`the description`) { document = maskDescription(s.masker, document) }\n",
+		"document = maskDescription(s.descriptionMasker, document)\n",
+		"if !broken(`the description`) { document = maskDescription(s.descriptionMasker, document) }\n",
 	}}},
 	{layer: "secrets that are no parameters", way: undeclared, by: returns, open: true, edits: []edit{{
 		"internal/engine/prepare.go",
@@ -129,13 +129,13 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "the result of run", way: "result_value", by: returns, command: true, edits: []edit{{
 		"internal/cli/finish.go",
-		"masked, err := r.masker.JSON(value)\n",
-		"masked, err := r.masker.JSON(value)\nif broken(`the result of run`) { masked = value }\n",
+		"masked, numbers, err := masking.JSON(r.results, value)\n",
+		"masked, numbers, err := masking.JSON(r.results, value)\nif broken(`the result of run`) { masked = value }\n",
 	}}},
 	{layer: "the file names of run", way: "file_name", by: returns, command: true, edits: []edit{{
 		"internal/cli/finish.go",
-		"masked := r.masker.String(name)\n",
-		"masked := r.masker.String(name)\nif broken(`the file names of run`) { masked = name }\n",
+		"masked := r.results.String(name)\n",
+		"masked := r.results.String(name)\nif broken(`the file names of run`) { masked = name }\n",
 	}, {
 		"internal/runner/export.go",
 		"target := filepath.Join(dir, masker.String(as))\n",

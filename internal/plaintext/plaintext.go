@@ -1,5 +1,6 @@
-// Package plaintext has one type, [Bytes]: the value of a secret while it is
-// in the clear. Code that holds such a value says so by holding this type.
+// Package plaintext is about the value of a secret while it is in the clear.
+// Code that holds such a value says so by holding a [Bytes]. [Check] decides
+// which bytes can be one, and [Weak] which are a poor one.
 //
 // Every way of printing or encoding a Bytes that Go knows gives the mask. The
 // bytes come out only where code asks for them by name, with [Bytes.Reveal],
@@ -25,6 +26,15 @@ type Bytes struct {
 	// A pointer keeps the value out of printers that walk structs by
 	// reflection: fmt prints a pointer below the top level as an address.
 	b *[]byte
+}
+
+// Named is a value and what it is known by: the name of its variable, which is
+// not secret.
+type Named struct {
+	Name  string
+	Value Bytes
+	// Own marks a secret of the server itself, which no sink may show.
+	Own bool
 }
 
 // New takes ownership of b: the caller no longer uses it.

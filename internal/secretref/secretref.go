@@ -11,7 +11,6 @@
 package secretref
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -84,17 +83,42 @@ func ParseRef(argument string) (Ref, error) {
 // ReadsInput reports whether the source is standard input.
 func (s Ref) ReadsInput() bool { return s.kind == fromInput }
 
-// maxSize bounds a secret: what is larger is a mistake.
-const maxSize = 1 << 20
-
-// Value reads the secret. One line end after it is dropped, as editors and
-// echo put one there. prompt asks on the terminal.
+// Value reads the secret, and refuses what cannot be one (see
+// [plaintext.Check]). One line end after it is dropped, as editors and echo put
+// one there, and of a file a byte order mark. prompt asks on the terminal.
 func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
+	value, err := s.read(input, prompt)
+	if err != nil {
+		return plaintext.Bytes{}, err
+	}
+	if err := plaintext.Check(value.Reveal()); err != nil {
+		value.Clear()
+		return plaintext.Bytes{}, &RefusedError{s.Name, s.from(), err}
+	}
+	return value, nil
+}
+
+// from says where the value is, for errors.
+func (s Ref) from() string {
+	switch s.kind {
+	case fromPrompt:
+		return "the terminal"
+	case fromInput:
+		return "standard input"
+	case fromVariable:
+		return "the environment variable " + s.where
+	default:
+		return "the file " + s.where
+	}
+}
+
+func (s Ref) read(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
 	switch s.kind {
 	case fromPrompt:
 		return prompt(s.Name)
 	case fromInput:
-		return read(input, "--secret "+s.Name+"=-")
+		value, err := read(input, "--secret "+s.Name+"=-")
+		return plaintext.New(trimLineEnd(value)), err
 	case fromVariable:
 		value, ok := environ.LookupSecret(s.where)
 		if !ok {
@@ -107,27 +131,24 @@ func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, e
 			return plaintext.Bytes{}, fmt.Errorf("--secret %s: %w", s.Name, err)
 		}
 		defer func() { _ = file.Close() }()
-		return read(file, "--secret "+s.Name)
+		value, err := read(file, "--secret "+s.Name)
+		return plaintext.New(plaintext.TrimBOM(trimLineEnd(value))), err
 	}
 }
 
-func read(r io.Reader, what string) (plaintext.Bytes, error) {
+// framing is what may stand around a value: a byte order mark and a line end.
+const framing = 5
+
+// read reads so much that a value which is too long is seen to be.
+func read(r io.Reader, what string) ([]byte, error) {
 	// One buffer of the full size: growing would leave copies behind.
-	buffer := make([]byte, maxSize+1)
+	buffer := make([]byte, plaintext.MaxSize+framing+1)
 	n, err := io.ReadFull(r, buffer)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return plaintext.Bytes{}, fmt.Errorf("%s: %w", what, err)
+		clear(buffer)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	value := plaintext.New(trimLineEnd(buffer[:n]))
-	switch {
-	case n > maxSize:
-		value.Clear()
-		return plaintext.Bytes{}, fmt.Errorf("%s: longer than %d bytes", what, maxSize)
-	case bytes.IndexByte(buffer[:n], 0) >= 0:
-		value.Clear()
-		return plaintext.Bytes{}, fmt.Errorf("%s: holds a NUL character, which no process can be given", what)
-	}
-	return value, nil
+	return buffer[:n], nil
 }
 
 func trimLineEnd(b []byte) []byte {
@@ -186,13 +207,13 @@ func (f *Files) lookup(name string) (plaintext.Bytes, string, bool) {
 	return plaintext.Bytes{}, "", false
 }
 
-// Plain are the variables of the files that carry no secrets, for the service's
-// environment: those that do, a service gets only if it declares them.
+// Plain are the variables of the files for the service's environment: those
+// that are no secrets, and the execution token, which services read there.
 func (f *Files) Plain() map[string]string {
 	plain := map[string]string{}
 	for i := len(f.files) - 1; i >= 0; i-- {
 		for _, v := range f.files[i].variables {
-			if !environ.IsSecret(v.Name) {
+			if !environ.IsSecret(v.Name) || v.Name == signature.ExecutionToken {
 				plain[v.Name] = string(v.Value.Reveal())
 			}
 		}
@@ -205,6 +226,30 @@ type Found struct {
 	Value plaintext.Bytes
 	From  string
 }
+
+// environment is where the variables of this process are.
+const environment = "the environment"
+
+// Check refuses a value that cannot be a secret. The error names the parameter
+// and the place.
+func (f Found) Check(parameter string) error {
+	if err := plaintext.Check(f.Value.Reveal()); err != nil {
+		return &RefusedError{parameter, f.From, err}
+	}
+	return nil
+}
+
+// A RefusedError is a value that cannot be a secret.
+type RefusedError struct {
+	Parameter, From string
+	Reason          error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the secret %s from %s %v", e.Parameter, e.From, e.Reason)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Reason }
 
 // A Finder looks in all the places.
 type Finder struct {
@@ -221,7 +266,7 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 		return found, true
 	}
 	if value, ok := os.LookupEnv(p.Env); ok {
-		return Found{plaintext.FromString(value), "the environment"}, true
+		return Found{plaintext.FromString(value), environment}, true
 	}
 	value, path, ok := f.files.lookup(p.Env)
 	return Found{value, path}, ok
@@ -229,25 +274,36 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 
 // AllValues are all values that are secrets by the name of their variable or
 // were given as one, whether or not the service declares them: what a masker
-// has to know before the signature is known.
-func (f *Finder) AllValues() []plaintext.Bytes {
-	var all []plaintext.Bytes
-	for _, found := range f.given {
-		all = append(all, found.Value)
+// has to know before the signature is known. Values that are too long to be
+// secrets are left out, as no service can be given one.
+func (f *Finder) AllValues() []plaintext.Named {
+	var all []plaintext.Named
+	f.Each(func(name, _ string, value plaintext.Bytes) {
+		if value.Len() <= plaintext.MaxSize {
+			all = append(all, plaintext.Named{Name: name, Value: value})
+		}
+	})
+	return all
+}
+
+// Each visits the values with the names of their variables and their places. A
+// variable may come more than once.
+func (f *Finder) Each(visit func(name, from string, value plaintext.Bytes)) {
+	for parameter, found := range f.given {
+		visit(signature.EnvName(parameter), found.From, found.Value)
 	}
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); environ.IsSecret(name) {
-			all = append(all, plaintext.FromString(value))
+			visit(name, environment, plaintext.FromString(value))
 		}
 	}
 	for _, file := range f.files.files {
 		for _, v := range file.variables {
 			if environ.IsSecret(v.Name) {
-				all = append(all, v.Value)
+				visit(v.Name, file.path, v.Value)
 			}
 		}
 	}
-	return all
 }
 
 // MissingError lists secrets that nothing gives.

@@ -63,8 +63,12 @@ func TestSources(t *testing.T) {
 		{"token=@" + write(t, "two\nlines\n\n"), "", "two\nlines\n"},
 		{"token=@" + write(t, "no end"), "", "no end"},
 		{"token=@" + write(t, ""), "", ""},
-		{"token=@" + write(t, strings.Repeat("x", 1<<20)), "", strings.Repeat("x", 1<<20)},
+		{"token=@" + write(t, strings.Repeat("x", plaintext.MaxSize)), "", strings.Repeat("x", plaintext.MaxSize)},
+		{"token=@" + write(t, "\ufeff"+strings.Repeat("x", plaintext.MaxSize)+"\r\n"), "", strings.Repeat("x", plaintext.MaxSize)},
+		{"token=@" + write(t, "\ufeffmarked\r\n"), "", "marked"},
+		{"token=@" + write(t, "\ufeff\n"), "", ""},
 		{"token=-", "from input\n", "from input"},
+		{"token=-", "\ufeffno file\n", "\ufeffno file"},
 		{"token=env:QHUBCTL_TEST_TOKEN", "", "from a variable\n"}, // as it is: nobody's editor has put it there
 		{"token=env:QHUBCTL_TEST_EMPTY", "", ""},
 		{"token", "", "asked for token"},
@@ -87,13 +91,38 @@ func TestSources(t *testing.T) {
 }
 
 func TestSourcesThatFail(t *testing.T) {
+	long := canary + strings.Repeat("x", plaintext.MaxSize)
+	for _, c := range []struct{ value, want string }{
+		{canary + "\x00", "holds a NUL character"},
+		{canary + "\xfc", "is not UTF-8 text"},
+		{canary + "\xed\xa0\x80", "is not UTF-8 text"},
+		{"\xff\xfe" + canary, "is UTF-16 text"},
+		{long, "is longer than 64 KiB"},
+		{long[:plaintext.MaxSize+1], "is longer than 64 KiB"},
+	} {
+		file := write(t, c.value)
+		places := map[string]string{"token=@" + file: "the file " + file, "token=-": "standard input", "token": "the terminal"}
+		if !strings.Contains(c.value, "\x00") {
+			t.Setenv("QHUBCTL_TEST_TOKEN", c.value)
+			places["token=env:QHUBCTL_TEST_TOKEN"] = "the environment variable QHUBCTL_TEST_TOKEN"
+		}
+		for argument, place := range places {
+			source, err := secretref.ParseRef(argument)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := source.Value(strings.NewReader(c.value), func(string) (plaintext.Bytes, error) { return plaintext.FromString(c.value), nil })
+			if want := "the secret token from " + place + " " + c.want; err == nil || !strings.HasPrefix(err.Error(), want) ||
+				strings.Contains(err.Error(), "canary") || got.Len() > 0 {
+				t.Errorf("Value(%s) = %d bytes, %v, want %q", argument, got.Len(), err, want)
+			}
+		}
+	}
 	for argument, want := range map[string]string{
-		"token=@" + write(t, canary+"\x00"):                     "NUL character",
-		"token=@" + write(t, canary+strings.Repeat("x", 1<<20)): "longer than 1048576 bytes",
-		"token=@/nowhere/file":                                  "/nowhere/file",
-		"token=@" + t.TempDir():                                 "directory",
-		"token=env:QHUBCTL_TEST_NOT_SET":                        "QHUBCTL_TEST_NOT_SET is not set",
-		"token":                                                 "no terminal",
+		"token=@/nowhere/file":           "/nowhere/file",
+		"token=@" + t.TempDir():          "directory",
+		"token=env:QHUBCTL_TEST_NOT_SET": "QHUBCTL_TEST_NOT_SET is not set",
+		"token":                          "no terminal",
 	} {
 		source, err := secretref.ParseRef(argument)
 		if err != nil {
@@ -116,6 +145,62 @@ func TestSourcesThatFail(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
+
+// What is found in the environment and in files is checked by who takes it, as
+// only declared secrets matter.
+func TestFoundIsChecked(t *testing.T) {
+	t.Setenv("SECRET_BYTES", canary+"\xfc")
+	t.Setenv("SECRET_LONG", canary+strings.Repeat("x", plaintext.MaxSize))
+	t.Setenv("SECRET_EMPTY", "")
+	own := write(t, "SECRET_FILE="+strings.Repeat("x", plaintext.MaxSize+1)+"\n")
+	files, err := secretref.ReadFiles("", own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finder := secretref.NewFinder(nil, files)
+	for variable, want := range map[string]string{
+		"SECRET_BYTES": "the secret p from the environment is not UTF-8 text",
+		"SECRET_LONG":  "the secret p from the environment is longer than 64 KiB",
+		"SECRET_FILE":  "the secret p from " + own + " is longer than 64 KiB",
+		"SECRET_EMPTY": "",
+	} {
+		found, ok := finder.Find(signature.Parameter{Name: "p", Env: variable})
+		got := ""
+		if err := found.Check("p"); err != nil {
+			got = err.Error()
+		}
+		if !ok || !strings.HasPrefix(got, want) || (want == "") != (got == "") || strings.Contains(got, "canary") {
+			t.Errorf("Check(%s) = %q, %t, want %q", variable, got, ok, want)
+		}
+	}
+	for _, value := range finder.AllValues() {
+		if value.Value.Len() > plaintext.MaxSize {
+			t.Errorf("AllValues() has %s, which is too long to be searched for", value.Name)
+		}
+	}
+}
+
+func TestExecutionTokenIsASecretThatServicesSee(t *testing.T) {
+	own := write(t, signature.ExecutionToken+"=token-of-execution\nSECRET_A=declared-secret\nPLAIN=x\n")
+	files, err := secretref.ReadFiles("", own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := files.Plain()
+	if len(plain) != 2 || plain[signature.ExecutionToken] != "token-of-execution" || plain["PLAIN"] != "x" {
+		t.Errorf("Plain() has %d variables, want the execution token and PLAIN", len(plain))
+	}
+	t.Setenv(signature.ExecutionToken, "token-of-shell")
+	var names []string
+	for _, value := range secretref.NewFinder(nil, files).AllValues() {
+		if value.Name == signature.ExecutionToken {
+			names = append(names, string(value.Value.Reveal()))
+		}
+	}
+	if !slices.Equal(names, []string{"token-of-shell", "token-of-execution"}) {
+		t.Errorf("AllValues() has %d values of the execution token, want those of the shell and the file", len(names))
+	}
+}
 
 // The places are looked at in order, and within a file the last line counts.
 func TestOrder(t *testing.T) {
@@ -146,7 +231,7 @@ func TestOrder(t *testing.T) {
 	// What may be a secret is masked, declared or not, whoever would win.
 	var all []string
 	for _, value := range finder.AllValues() {
-		all = append(all, string(value.Reveal()))
+		all = append(all, string(value.Value.Reveal()))
 	}
 	for _, want := range []string{"from flag", "x", "from variable", "first", "from one", "from two"} {
 		if !slices.Contains(all, want) {
@@ -198,7 +283,7 @@ func TestNothingPrints(t *testing.T) {
 	}
 	found := secretref.Found{Value: plaintext.FromString(canary), From: "x"}
 	finder := secretref.NewFinder(map[string]secretref.Found{"a": found}, files)
-	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %s", found, found, found, finder, finder, *finder, finder.AllValues())
+	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %v", found, found, found, finder, finder, *finder, finder.AllValues())
 	for _, form := range redact.Forms([]byte(canary)) {
 		if strings.Contains(text, string(form)) {
 			t.Errorf("printed as %s", form)

@@ -8,6 +8,15 @@ import (
 // envPrefix starts the name of every variable that carries a secret.
 const envPrefix = "SECRET_"
 
+// ExecutionToken is the variable by which an execution calls other services.
+// Its value is a secret, whatever its name.
+const ExecutionToken = "KQH_SERVICE_EXECUTION_TOKEN"
+
+// IsSecretVariable reports whether a variable of this name carries a secret.
+func IsSecretVariable(name string) bool {
+	return strings.HasPrefix(name, envPrefix) || name == ExecutionToken
+}
+
 // EnvName is the environment variable that carries the secret of the
 // parameter name: "api_token" gives "SECRET_API_TOKEN", "ibmToken" gives
 // "SECRET_IBM_TOKEN". Different parameters may share a variable ("apiKey" and

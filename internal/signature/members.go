@@ -19,8 +19,9 @@ type bodyReader struct {
 	request   *Request
 	// given holds the names met, secrets as "$secrets.name", whether or not
 	// their values were any good: a bad value is not missing as well.
-	given map[string]bool
-	errs  Errors
+	given       map[string]bool
+	secretsSize int // of all secrets, in bytes
+	errs        Errors
 }
 
 func (b *bodyReader) fail(at path, format string, args ...any) {
@@ -91,12 +92,20 @@ func (b *bodyReader) secret(at path, name string, raw jsontext.Value) {
 	}
 	text, err := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
 	value := plaintext.New(text)
-	if err != nil || bytes.IndexByte(text, 0) >= 0 {
+	if err == nil {
+		err = plaintext.Check(text)
+	} else {
+		err = plaintext.ErrNotUTF8
+	}
+	if err != nil {
 		value.Clear()
-		b.fail(at, "holds a NUL character, which no process can be given")
+		b.fail(at, "%v", err)
 		return
 	}
 	b.request.Secrets[name] = value
+	if b.secretsSize += len(text); b.secretsSize > plaintext.MaxTotal {
+		b.fail(path{}.key(SecretsKey), "%v", plaintext.ErrTotal)
+	}
 }
 
 func (b *bodyReader) tags(at path, value jsontext.Value) {

@@ -131,11 +131,38 @@ func syntaxError(err error) error {
 	}
 }
 
+// notUTF8 says where in a body the bytes are that are no text: by name where it
+// is a secret, as bytes cannot be told apart by looking.
+func notUTF8(body []byte) Errors {
+	errs := Errors{{Message: "the body is not valid UTF-8"}}
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	inSecrets := false // depth 2 below the key of secrets
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return errs.sorted()
+		}
+		if decoder.StackDepth() == 1 && token.Kind() == '"' {
+			if kind, n := decoder.StackIndex(1); kind == '{' && n%2 == 1 {
+				inSecrets = token.String() == SecretsKey
+			}
+		}
+		if kind, n := decoder.StackIndex(decoder.StackDepth()); !inSecrets || decoder.StackDepth() != 2 || kind != '{' || n%2 == 0 {
+			continue
+		}
+		name := token.String()
+		value, err := decoder.ReadValue()
+		if err == nil && utf8.ValidString(name) && !utf8.Valid(value) {
+			errs = append(errs, FieldError{Path: path{}.key(SecretsKey).key(name).String(), Message: plaintext.ErrNotUTF8.Error()})
+		}
+	}
+}
+
 // checkText refuses bodies that are well-formed but would cost far more to
 // read than to send.
 func checkText(body []byte) error {
 	if !utf8.Valid(body) {
-		return Errors{{Message: "the body is not valid UTF-8"}}
+		return notUTF8(body)
 	}
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {

@@ -3,10 +3,12 @@ package signature_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -86,6 +88,54 @@ func TestRequestListsEveryErrorAtOnce(t *testing.T) {
 	}
 }
 
+func TestRequestBoundsSecretsTogether(t *testing.T) {
+	t.Parallel()
+	var parameters, members []string
+	for i := range 5 {
+		parameters = append(parameters, fmt.Sprintf(`{"name":"s%d","kind":"secret","required":false}`, i))
+		members = append(members, fmt.Sprintf(`"s%d":%q`, i, strings.Repeat("x", plaintext.MaxSize)))
+	}
+	v, err := parse(t, strings.Join(parameters, ","), `{}`).Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := func(n int) []byte { return []byte(`{"$secrets":{` + strings.Join(members[:n], ",") + `}}`) }
+	if _, err := v.Request(body(4)); err != nil {
+		t.Errorf("Request(256 KiB of secrets) = %v, want none", err)
+	}
+	if _, err := v.Request(body(5)); err == nil || err.Error() != "$secrets: the secrets are longer than 256 KiB together" {
+		t.Errorf("Request(320 KiB of secrets) = %v, want the bound", err)
+	}
+}
+
+// Bytes that are no text are looked for by name among the secrets, and the
+// value is not repeated.
+func TestRequestNamesSecretThatIsNoText(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		"{\"$secrets\":{\"a\":\"" + canary + "\xfc\",\"b\":\"ok\",\"c\":[\"\xfc\"]}}": "$secrets.a,$secrets.c",
+		"{\"data\":{\"$secrets\":{\"a\":\"\xfc\"}},\"$secrets\":{\"b\":\"\xfc\"}}":    "$secrets.b",
+		"{\"data\":\"\xfc\",\"$secrets\":{\"a\":\"x\"}}":                              "",
+		"[\"$secrets\",{\"a\":\"\xfc\"}]":                                             "",
+		"{\"$secrets\":\"\xfc\"}":                                                     "",
+		"{\"$secrets\":{\"\xfc\":\"x\"}}":                                             "",
+		"{\"$secrets\":{\"a\":\"\xfc":                                                 "",
+		"\xfc":                                                                        "",
+	} {
+		_, err := validator(t).Request([]byte(body))
+		errs, _ := errors.AsType[signature.Errors](err)
+		var paths []string
+		for _, e := range errs {
+			if e.Path != "" {
+				paths = append(paths, e.Path)
+			}
+		}
+		if got := strings.Join(paths, ","); got != want || len(errs) == 0 || strings.Contains(err.Error(), canary) {
+			t.Errorf("Request(%.60q) names %q, want %q", body, got, want)
+		}
+	}
+}
+
 func TestRequestRefuses(t *testing.T) {
 	t.Parallel()
 	ok := `"data":{"points":[]},"models":` + pool
@@ -109,6 +159,10 @@ func TestRequestRefuses(t *testing.T) {
 		"secrets null":        {`{` + ok + `,"$secrets":null}`, "$secrets: must be an object"},
 		"secret a number":     {`{` + ok + `,"$secrets":{"api_token":5}}`, "$secrets.api_token: must be a string"},
 		"secret null":         {`{` + ok + `,"$secrets":{"api_token":null}}`, "$secrets.api_token: must be a string"},
+		"secret in Latin-1":   {`{` + ok + `,"$secrets":{"other":"x","api_token":"Pr` + "\xfc" + `fung"}}`, "$secrets.api_token: is not UTF-8 text"},
+		"secret, half a pair": {`{` + ok + `,"$secrets":{"api_token":"\ud800"}}`, "not JSON"},
+		"secret too long":     {`{` + ok + `,"$secrets":{"api_token":"` + strings.Repeat("x", plaintext.MaxSize+1) + `"}}`, "$secrets.api_token: is longer than 64 KiB"},
+		"secret too long, é":  {`{` + ok + `,"$secrets":{"api_token":"` + strings.Repeat(`\u00e9`, plaintext.MaxSize/2) + `x"}}`, "$secrets.api_token: is longer than 64 KiB"},
 		"secret with NUL":     {`{` + ok + `,"$secrets":{"api_token":"a\u0000b"}}`, "$secrets.api_token: holds a NUL"},
 		"required pool null":  {`{"data":{"points":[]},"models":null,"$secrets":{"api_token":"x"}}`, "models: must be an object"},
 		"pool with more":      {`{"data":{"points":[]},"models":{"id":"123e4567-e89b-12d3-a456-426614174000","ref":"DATAPOOL","z":1},"$secrets":{"api_token":"x"}}`, "models.z: there is no such field"},

@@ -181,6 +181,20 @@ func (s *Signature) Names(kind Kind) []string {
 	return names
 }
 
+// TakesVariable reports whether a variable reaches the service: one of its
+// secrets, or the execution token.
+func (s *Signature) TakesVariable(name string) bool {
+	if name == ExecutionToken {
+		return true
+	}
+	for _, p := range s.Parameters {
+		if p.Kind == Secret && p.Env == name {
+			return true
+		}
+	}
+	return false
+}
+
 // WithOptional returns a signature in which the secrets and data pools that given
 // reports need not come with a request: they are stored, or lie in a folder.
 func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {

@@ -33,8 +33,8 @@ const (
 	wrappedSize = overhead + keySize
 	prefixSize  = len(magic) + 4 + keyIDSize + 2 // all before the wrapped key
 	headerSize  = prefixSize + wrappedSize
-	// maxValue bounds a value; a secret is a token or a file of keys.
-	maxValue = 16 << 20
+	// maxValue bounds a value.
+	maxValue = plaintext.MaxSize
 )
 
 // header is the fixed beginning of a Sealed.

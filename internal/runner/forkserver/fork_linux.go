@@ -162,6 +162,9 @@ func (e *execution) Finish() { _ = e.fork.orders.Close() }
 // Run sends the order. A fork that has ended before it took it is replaced,
 // unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
+	if err := process.CheckSecrets(secrets); err != nil {
+		return err
+	}
 	if e.fork.group == nil {
 		defer e.Finish() // it sends no exit notice
 	}

@@ -108,6 +108,9 @@ func (e *binaryExecution) Run(secrets []Secret) error {
 	if e.stopped {
 		return nil
 	}
+	if err := CheckSecrets(secrets); err != nil {
+		return err
+	}
 	p, err := Start(e.command, secrets)
 	if errors.Is(err, syscall.E2BIG) {
 		return fmt.Errorf("cannot start %s: its environment is larger than this system allows; a secret may be too long to be given in a variable", e.command.Path)

@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
 // LauncherSource is the text of the program that a Python process runs first.
@@ -101,6 +103,9 @@ func (p *pythonProcess) Describe(ctx context.Context) ([]byte, error) {
 
 // Run tells the process to run its service with these secrets.
 func (p *pythonProcess) Run(secrets []Secret) error {
+	if err := CheckSecrets(secrets); err != nil {
+		return err
+	}
 	p.send(order{Entrypoint: p.python.Entrypoint, Run: true}, secrets)
 	_ = p.orders.Close()
 	return nil
@@ -126,6 +131,17 @@ func (p *pythonProcess) send(o order, secrets []Secret) {
 	clear(line[:cap(line)])
 }
 
+// CheckSecrets is the last look at secrets before a process is given them: what
+// takes them on the way has refused others by name.
+func CheckSecrets(secrets []Secret) error {
+	for _, s := range secrets {
+		if err := plaintext.Check(s.Value.Reveal()); err != nil {
+			return fmt.Errorf("the secret in %s %w", s.Env, err)
+		}
+	}
+	return nil
+}
+
 // AppendSecrets adds secrets to the text of a JSON object, as its last member
 // "secrets": variables and values. The caller wipes the result.
 func AppendSecrets(object []byte, secrets []Secret) []byte {
@@ -142,7 +158,7 @@ func AppendSecrets(object []byte, secrets []Secret) []byte {
 		}
 		text, _ = jsontext.AppendQuote(text, s.Env)
 		text = append(text, ':')
-		text, _ = jsontext.AppendQuote(text, s.Value.Reveal()) // replaces what is not UTF-8
+		text, _ = jsontext.AppendQuote(text, s.Value.Reveal()) // which is UTF-8
 	}
 	return append(text, "}}"...)
 }
