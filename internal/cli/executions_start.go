@@ -118,12 +118,12 @@ func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *clie
 	return printResult(ctx, streams, c, e.ID, o.output)
 }
 
-// checkBodySecrets refuses what the server would, before it is sent. What is no
-// object of strings the server describes better.
+// checkBodySecrets refuses what the server would, before it is sent. The
+// server describes better why a value is no object of strings.
 func checkBodySecrets(raw json.RawMessage) error {
 	var values map[string]jsontext.Value
-	if len(raw) == 0 || json.Unmarshal(raw, &values) != nil {
-		return nil
+	if len(raw) > 0 && json.Unmarshal(raw, &values) != nil {
+		values = nil
 	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(values)) {

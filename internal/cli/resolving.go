@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -217,9 +218,9 @@ func (r *running) maskResults(request *signature.Request) {
 	for _, s := range r.secrets {
 		declared = append(declared, masking.Value{Named: plaintext.Named{Name: s.Env, Value: s.Value}, Declared: true})
 	}
-	var inputs [][]byte
+	var inputs map[string]json.RawMessage
 	if request != nil {
-		inputs = masking.InputTexts(request.Inputs)
+		inputs = request.Inputs
 	}
-	r.results = masking.New(declared).Result(inputs...)
+	r.results = masking.New(declared).Result(inputs)
 }

@@ -31,7 +31,7 @@ type running struct {
 	service   *service
 	finder    *secretref.Finder
 	masker    *redact.Masker // of the log
-	results   *redact.Masker // of what is for the caller
+	results   *redact.Masker // of the result, its files and problems
 	log       []*maskedLog
 	dir       *runner.Dir
 	execution process.Execution // started already, to describe itself

@@ -67,7 +67,7 @@ func (s *service) masked(finder *secretref.Finder) []plaintext.Named {
 	return append(finder.AllValues(), s.server...)
 }
 
-// mask makes the maskers of what is known to be secret.
+// mask makes the maskers of the values that are known to be secret.
 func (s *service) mask(known []plaintext.Named) {
 	var strong []plaintext.Named
 	for _, value := range known {

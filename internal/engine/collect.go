@@ -44,7 +44,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 		failed.problem = withExit(t.revision.Limits.reached(exit.Limit), exit)
 		return failed
 	}
-	results := p.maskers.Result(p.inputs...)
+	results := p.maskers.Result(p.job.Inputs)
 	var c *collector
 	err := descriptors.Retry(t.engine.ctx, func() error {
 		c = &collector{

@@ -19,8 +19,6 @@ import (
 type prepared struct {
 	job     runner.Job
 	maskers *masking.Maskers
-	// inputs are what the caller sent, for the masker of its result.
-	inputs [][]byte
 	// notices are for the reader of the log.
 	notices []string
 }
@@ -57,7 +55,6 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 			Grace: cmp.Or(t.revision.Limits.Grace, defaultGrace),
 		},
 	}}
-	p.inputs = masking.InputTexts(request.Inputs)
 	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.Revision {
 		if problem := t.recheck(request); problem != nil {
 			return nil, problem

@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// withOwn is a server with values of its own: of the parameter api_token, if
+// withOwn is a server that has values itself: of the parameter api_token, if
 // token is not empty, and of variables that no service declares.
 func withOwn(t *testing.T, token string, others ...plaintext.Named) *server {
 	t.Helper()
@@ -84,7 +84,7 @@ func TestExecutionTokenIsMaskedInEverySink(t *testing.T) {
 	}
 }
 
-// Truth values keep their types whatever is declared; of a number the log says
+// Truth values keep their types, and of a number the log says
 // that it is a text now.
 func TestDeclaredWeakSecretsAndTypes(t *testing.T) {
 	t.Parallel()

@@ -9,14 +9,14 @@ import (
 )
 
 // JSON masks a JSON document. A number that holds a secret becomes a string;
-// numbers says how many did, so that people can be told.
+// numbers says how many did, for the log.
 func JSON(masker *redact.Masker, doc []byte) (masked []byte, numbers int, err error) {
 	masked, err = masker.JSON(doc)
 	if err != nil || len(masked) == len(doc) && (len(doc) == 0 || &masked[0] == &doc[0]) {
 		return masked, 0, err
 	}
 	c := comparison{before: newDecoder(doc), after: newDecoder(masked)}
-	_ = c.value() // both are JSON, of one shape but for what is masked as a whole
+	_ = c.value() // both are JSON; an object that is masked as a whole is skipped
 	return masked, c.numbers, nil
 }
 

@@ -1,12 +1,12 @@
 // Package masking decides which values each sink of an execution is masked
 // for.
 //
-// Logs are for the operator, who has given the values: in them every value is
+// Logs are for the operator, the source of the values: in them every value is
 // masked that may be a secret by the name of its variable. Results, result
 // files and problem documents are for the caller. In them only the secrets are
-// masked that the service declares. To mask the others there would tell a
-// caller who guesses them, by what is missing, and change results that have
-// nothing to do with them. Nor is a secret that is true, false, null or none.
+// masked that the service declares. To mask the others there would confirm a
+// caller's guess by a gap, and change results that have nothing to do with
+// them. Nor is a secret that is true, false, null or none.
 package masking
 
 import (
@@ -68,24 +68,28 @@ func isLiteral(value []byte) bool {
 	}
 }
 
-// excepter is a masker that leaves alone what the caller sent, where the match
-// and what is around it come from these inputs.
+// excepter is a masker that leaves a match alone where it and the text around
+// it come from these inputs of the caller.
 type excepter interface {
 	Except(inputs ...[]byte) *redact.Masker
 }
 
-// Result is the masker of results for the caller that sent these inputs. Ask
-// once per execution, so that all readers get the same.
-func (m *Maskers) Result(inputs ...[]byte) *redact.Masker {
-	if masker, ok := any(m.result).(excepter); ok && len(inputs) > 0 {
-		return masker.Except(inputs...)
-	}
-	return m.result
+// Result is the masker of results for the caller that sent these inputs, each
+// as JSON. Ask once per execution, so that all readers get the same.
+func (m *Maskers) Result(inputs map[string]json.RawMessage) *redact.Masker {
+	return except(m.result, inputs)
 }
 
-// InputTexts are what a caller sent as inputs, for [Maskers.Result]: of a JSON
-// string its text, of all else the JSON.
-func InputTexts(inputs map[string]json.RawMessage) [][]byte {
+func except(masker any, inputs map[string]json.RawMessage) *redact.Masker {
+	if masker, ok := masker.(excepter); ok && len(inputs) > 0 {
+		return masker.Except(texts(inputs)...)
+	}
+	plain, _ := masker.(*redact.Masker)
+	return plain
+}
+
+// texts are what a caller sent: of a JSON string its text, of all else the JSON.
+func texts(inputs map[string]json.RawMessage) [][]byte {
 	texts := make([][]byte, 0, len(inputs))
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		text := []byte(inputs[name])
@@ -105,8 +109,8 @@ func (m *Maskers) Clear() {
 	}
 }
 
-// Warning says what is wrong with a weak secret, to be shown when it comes
-// into use; empty if nothing is. who names it.
+// Warning says why a secret is weak, to be shown when it comes into use; empty
+// if it is none. who names the secret.
 func Warning(who string, value []byte) string {
 	weak := plaintext.Weak(value)
 	switch {

@@ -30,8 +30,8 @@ var commonWords = map[string]bool{
 
 // Weak says why a value is a poor secret, in words that continue a sentence
 // which begins with its name; empty if it is none. The text of a weak value
-// stands in logs and results by chance, so masking it destroys them, and what
-// is missing shows what was masked.
+// stands in logs and results by chance, so masking it destroys them, and the
+// gaps show the value.
 func Weak(value []byte) string {
 	value = bytes.TrimSpace(value)
 	switch n := utf8.RuneCount(value); {

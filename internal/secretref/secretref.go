@@ -83,7 +83,7 @@ func ParseRef(argument string) (Ref, error) {
 // ReadsInput reports whether the source is standard input.
 func (s Ref) ReadsInput() bool { return s.kind == fromInput }
 
-// Value reads the secret, and refuses what cannot be one (see
+// Value reads the secret, and refuses a value that cannot be one (see
 // [plaintext.Check]). One line end after it is dropped, as editors and echo put
 // one there, and of a file a byte order mark. prompt asks on the terminal.
 func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
@@ -136,7 +136,7 @@ func (s Ref) read(input io.Reader, prompt func(name string) (plaintext.Bytes, er
 	}
 }
 
-// framing is what may stand around a value: a byte order mark and a line end.
+// framing is the length of a byte order mark and a line end around a value.
 const framing = 5
 
 // read reads so much that a value which is too long is seen to be.

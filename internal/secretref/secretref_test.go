@@ -146,8 +146,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
-// What is found in the environment and in files is checked by who takes it, as
-// only declared secrets matter.
+// The caller of Find checks the value, because only declared secrets matter.
 func TestFoundIsChecked(t *testing.T) {
 	t.Setenv("SECRET_BYTES", canary+"\xfc")
 	t.Setenv("SECRET_LONG", canary+strings.Repeat("x", plaintext.MaxSize))

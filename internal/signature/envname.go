@@ -9,7 +9,7 @@ import (
 const envPrefix = "SECRET_"
 
 // ExecutionToken is the variable by which an execution calls other services.
-// Its value is a secret, whatever its name.
+// Its value is a secret like those of SECRET_… variables.
 const ExecutionToken = "KQH_SERVICE_EXECUTION_TOKEN"
 
 // IsSecretVariable reports whether a variable of this name carries a secret.

@@ -132,7 +132,7 @@ func syntaxError(err error) error {
 }
 
 // notUTF8 says where in a body the bytes are that are no text: by name where it
-// is a secret, as bytes cannot be told apart by looking.
+// is a secret.
 func notUTF8(body []byte) Errors {
 	errs := Errors{{Message: "the body is not valid UTF-8"}}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))

@@ -28,6 +28,9 @@
 // a random pad that reflection cannot reach. That is a guard against accidents,
 // not against a debugger.
 //
+// Templates call methods, and their text may come from a caller. Unwrap called
+// by package reflect returns [ErrReflection] and leaves the secret unchanged.
+//
 // The string that Unwrap returns is an ordinary string. Use it where it is
 // needed, and keep it in no field and no log.
 //
@@ -35,7 +38,7 @@
 //
 // [EnvName] is the variable that carries the secret of a parameter. [FromEnv]
 // reads it and removes it from the environment, so that no child process
-// inherits it. A secret is never read from JSON or text: decoding into a Value
+// inherits it. [Check] says which texts can be one: UTF-8 of at most 64 KiB. A secret is never read from JSON or text: decoding into a Value
 // is an error, because it would mean that the secret travelled in a request's
 // ordinary body.
 package secret

@@ -124,8 +124,8 @@ func TestReflectionDoesNotUnwrap(t *testing.T) {
 func TestCodeUnwraps(t *testing.T) {
 	for how, unwrap := range map[string]func(secret.Value) (string, error){
 		"method value":      func(v secret.Value) (string, error) { f := v.Unwrap; return f() },
-		"method expression": func(v secret.Value) (string, error) { return secret.Value.Unwrap(v) },
-		"of the pointer":    func(v secret.Value) (string, error) { return (*secret.Value).Unwrap(&v) },
+		"method expression": func(v secret.Value) (string, error) { f := secret.Value.Unwrap; return f(v) },
+		"of the pointer":    func(v secret.Value) (string, error) { f := (*secret.Value).Unwrap; return f(&v) },
 		"embedded":          func(v secret.Value) (string, error) { return struct{ secret.Value }{v}.Unwrap() },
 		"generic":           unwrapGeneric[secret.Value],
 		"deferred": func(v secret.Value) (got string, err error) {

@@ -1,4 +1,4 @@
-"""Searches what a secret leads to for its value. Run by test_reach.py, in a process of its own.
+"""Searches what a secret leads to for its value. test_reach.py runs it in a separate process.
 
 The value is in SECRET_API_TOKEN until the runtime takes it. This program knows it as bytes in reverse order, so that it
 does not find its own copy. It prints how many objects it has seen and, a line each, where the value stands.

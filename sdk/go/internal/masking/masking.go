@@ -27,7 +27,7 @@ const (
 	// shortestLine of a secret of several lines that is searched for by itself.
 	shortestLine = 8
 	// strong is the length from which a secret is searched for in all forms. A
-	// shorter one is masked where it stands as a word of its own.
+	// shorter one is masked as a whole word only.
 	strong = 8
 )
 

@@ -24,7 +24,7 @@ SECRET_ENV_VAR_PREFIX = "SECRET_"
 # By it an execution calls other services. It stays in the environment, and is a secret all the same.
 EXECUTION_TOKEN_ENV = "KQH_SERVICE_EXECUTION_TOKEN"
 
-# A secret is a token or a file of keys; what is longer is a mistake.
+# A secret is a token or a file of keys; a longer value is a mistake.
 MAX_SECRET_SIZE = 64 * 1024
 
 # Keys of a request body that are no parameters.

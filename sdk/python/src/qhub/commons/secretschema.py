@@ -25,7 +25,7 @@ def schema_of(kind: type[SecretValue]) -> Any:
 
 
 def redaction(when_used: Any = "always") -> Any:
-    """The serialization that writes `[redacted]`, whatever the value."""
+    """The serialization that writes `[redacted]` for every value."""
     from pydantic_core import core_schema
 
     return core_schema.plain_serializer_function_ser_schema(

@@ -2,7 +2,7 @@
 
 The values that were injected are kept for as long as the process lives, where no attribute leads to them (see
 `qhub.commons.secret`). Each is searched for in the forms in which an error usually shows it. The mask is the same
-whatever the length.
+for every length.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["mask", "mask_document", "remember"]
 
 # Shorter values are not searched for: they would take half of every text with them.
 MIN_LENGTH = 4
-# Shorter values are masked where they stand as a word of their own, and in no other form.
+# Shorter values are masked as whole words, and in no other form.
 STRONG_LENGTH = 8
 
 # A buffer of C, which has methods and no attributes: of each value its length, a pad, and the two combined.
