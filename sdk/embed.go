@@ -3,7 +3,10 @@
 package sdk
 
 import (
+	"bytes"
 	"embed"
+	"encoding/json"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -40,6 +43,24 @@ func pythonFiles() (map[string][]byte, error) {
 	return files, err
 }
 
-// Describer is the module that describes Python services. It also works beside
-// the upstream SDK, which has none.
-func Describer() ([]byte, error) { return python.ReadFile("python/src/qhub/commons/describe.py") }
+// Describer is the module that describes Python services, as one file. It also
+// works beside the upstream SDK, which has none: the modules that it is made of
+// come with it.
+func Describer() ([]byte, error) {
+	const dir = "python/src/qhub/commons/"
+	var text bytes.Buffer
+	for _, name := range []string{"annotations", "checks", "schemas"} {
+		module, err := python.ReadFile(dir + name + ".py")
+		if err != nil {
+			return nil, err
+		}
+		literal, err := json.Marshal(string(module)) // which Python reads alike
+		if err != nil {
+			return nil, err
+		}
+		full := "qhub.commons." + name
+		fmt.Fprintf(&text, "import sys, types; _m = sys.modules[%q] = types.ModuleType(%q); exec(%s, _m.__dict__)\n", full, full, literal)
+	}
+	main, err := python.ReadFile(dir + "describe.py")
+	return append(text.Bytes(), main...), err
+}

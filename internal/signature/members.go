@@ -127,7 +127,7 @@ func (b *bodyReader) dataPool(at path, p Parameter, value jsontext.Value) {
 	if value.Kind() == 'n' && !p.Required {
 		return
 	}
-	errs := validate(dataPoolSchema(), value, at)
+	errs := input{schema: dataPoolSchema(), exact: true}.validate(value, at)
 	b.errs = append(b.errs, errs...)
 	if len(errs) > 0 {
 		return

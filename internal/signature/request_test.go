@@ -15,9 +15,9 @@ import (
 const (
 	canary     = "canary-4711-value"
 	parameters = `
-	{"name":"data","kind":"input","required":true,"schema":{"$ref":"#/$defs/Data"}},
-	{"name":"n","kind":"input","required":false,"schema":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":null}},
-	{"name":"when","kind":"input","required":false,"schema":{"type":"string","format":"date-time"}},
+	{"name":"data","kind":"input","required":true,"check":"schema","schema":{"$ref":"#/$defs/Data"}},
+	{"name":"n","kind":"input","required":false,"schema":{"anyOf":[{"type":"integer"},{"type":"null"}],"default":null},"check":"schema"},
+	{"name":"when","kind":"input","required":false,"schema":{"type":"string","format":"date-time"},"check":"schema"},
 	{"name":"api_token","kind":"secret","required":true},
 	{"name":"other","kind":"secret","required":false},
 	{"name":"models","kind":"datapool","required":true},

@@ -42,6 +42,24 @@ type Signature struct {
 	Result json.RawMessage `json:"result,omitempty"`
 	// Defs are the schemas that others refer to as "#/$defs/Name".
 	Defs json.RawMessage `json:"$defs,omitempty"`
+	// Checks are the checks that others refer to as "#/$checks/Name".
+	Checks json.RawMessage `json:"$checks,omitempty"`
+	// Warnings say what the description leaves out.
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// A Warning says what a description leaves out, and why.
+type Warning struct {
+	// Parameter is the one that it is about; empty if it is about several.
+	Parameter string `json:"parameter,omitempty"`
+	Message   string `json:"message"`
+}
+
+func (w Warning) String() string {
+	if w.Parameter == "" {
+		return w.Message
+	}
+	return w.Parameter + ": " + w.Message
 }
 
 // SDK names the software development SDK that wrote the description.
@@ -65,8 +83,12 @@ type Parameter struct {
 	Required bool `json:"required"`
 	// Nullable: a data pool or secret whose type is optional.
 	Nullable bool `json:"nullable,omitempty"`
-	// Schema is the JSON Schema of an Input.
+	// Schema is the JSON Schema that an Input declares.
 	Schema json.RawMessage `json:"schema,omitempty"`
+	// Check says what of an Input is refused before the service starts: the
+	// string "schema" all that Schema refuses, an object what it refuses
+	// itself. Anything else, and nothing, leaves the decision to the service.
+	Check json.RawMessage `json:"check,omitempty"`
 	// Env is the environment variable of a Secret.
 	Env string `json:"env,omitempty"`
 }
@@ -209,8 +231,24 @@ func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {
 	return &relaxed
 }
 
-// AcceptsText reports whether a JSON string is a value of the input p, so that
-// text which is no JSON may be taken for one.
+// AcceptsText reports whether a JSON string may be a value of the input p, so
+// that text which is no JSON may be taken for one.
 func (p Parameter) AcceptsText() bool {
-	return bytes.Contains(p.Schema, []byte(`"string"`))
+	return bytes.Contains(p.Schema, []byte(`"string"`)) || len(p.check()) <= len(`{}`)
 }
+
+// check is the schema by which values of the input p are refused.
+func (p Parameter) check() json.RawMessage {
+	switch check := bytes.TrimSpace(p.Check); {
+	case string(check) == `"schema"`:
+		return p.Schema
+	case len(check) > 0 && check[0] == '{':
+		return p.Check
+	default:
+		return json.RawMessage(`{}`)
+	}
+}
+
+// exact reports whether the numbers of the input p count digit by digit. A
+// model that decides reads a fraction as the nearest binary number.
+func (p Parameter) exact() bool { return string(bytes.TrimSpace(p.Check)) == `"schema"` }

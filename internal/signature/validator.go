@@ -5,40 +5,50 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// maxExponent bounds numbers: 1e999999999 is eleven bytes of a body, and
-// gigabytes as the exact number that a schema's minimum is compared with.
-const maxExponent = 4096
-
 // A Validator checks values against the schemas of a signature. It is safe for
 // concurrent use.
 type Validator struct {
 	signature *Signature
-	inputs    map[string]*jsonschema.Schema
+	inputs    map[string]input
+}
+
+// An input is how values of a parameter are checked.
+type input struct {
+	schema *jsonschema.Schema // nil: the service decides
+	exact  bool               // see Parameter.exact
 }
 
 // documentURL names the description among the schemas; nothing is fetched.
 const documentURL = "urn:qhubctl:signature"
 
 // Compile makes the validator of a signature. It fails with [ErrDocument]
-// where a schema of the description is not one.
+// where a check of the description is not one.
 func (s *Signature) Compile() (*Validator, error) {
 	parameters := map[string]json.RawMessage{}
+	v := &Validator{signature: s, inputs: map[string]input{}}
+	byService := true
 	for _, p := range s.Parameters {
-		if p.Kind == Input {
-			parameters[p.Name] = p.Schema
+		if p.Kind != Input {
+			continue
+		}
+		v.inputs[p.Name] = input{exact: p.exact()}
+		if check := p.check(); string(check) != `{}` {
+			parameters[p.Name] = check
+			byService = byService && !p.exact()
 		}
 	}
 	document := map[string]any{"parameters": parameters}
-	if len(s.Defs) > 0 {
+	if len(s.Defs) > 0 && !byService {
 		document["$defs"] = s.Defs
+	}
+	if len(s.Checks) > 0 {
+		document["$checks"] = s.Checks
 	}
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -48,13 +58,12 @@ func (s *Signature) Compile() (*Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{signature: s, inputs: map[string]*jsonschema.Schema{}}
 	for name := range parameters {
 		schema, err := compiler.Compile(documentURL + "#/parameters/" + pointerEscape(name))
 		if err != nil {
 			return nil, fmt.Errorf("%w: the schema of %q: %w", ErrDocument, name, err)
 		}
-		v.inputs[name] = schema
+		v.inputs[name] = input{schema: schema, exact: v.inputs[name].exact}
 	}
 	return v, nil
 }
@@ -70,19 +79,22 @@ func (v *Validator) WithOptional(given func(Parameter) bool) *Validator {
 
 // Input checks one JSON text against the schema of the input name.
 func (v *Validator) Input(name string, value []byte) Errors {
-	schema, ok := v.inputs[name]
+	in, ok := v.inputs[name]
 	if !ok {
 		return Errors{{Path: name, Message: "there is no such input"}}
 	}
-	return validate(schema, value, path{}.key(name))
+	return in.validate(value, path{}.key(name))
 }
 
-func validate(schema *jsonschema.Schema, value []byte, at path) Errors {
-	instance, err := decode(value)
+func (in input) validate(value []byte, at path) Errors {
+	instance, err := decode(value, in.exact)
 	if err != nil {
 		return Errors{{Path: at.String(), Message: err.Error()}}
 	}
-	err = schema.Validate(instance)
+	if in.schema == nil {
+		return nil
+	}
+	err = in.schema.Validate(instance)
 	var invalid *jsonschema.ValidationError
 	switch {
 	case err == nil:
@@ -94,60 +106,8 @@ func validate(schema *jsonschema.Schema, value []byte, at path) Errors {
 	}
 }
 
-var (
-	errNotJSON = errors.New("is not JSON")
-	errNumber  = errors.New("holds a number that is out of range")
+errNumber  = errors.New("holds a number that is out of range")
 )
-
-// decode reads a JSON text with its numbers exact, and refuses those too large
-// to be handled exactly.
-func decode(text []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, errNotJSON
-	}
-	if !numbersInRange(value) {
-		return nil, errNumber
-	}
-	return value, nil
-}
-
-func numbersInRange(value any) bool {
-	switch value := value.(type) {
-	case json.Number:
-		return numberInRange(string(value))
-	case []any:
-		for _, element := range value {
-			if !numbersInRange(element) {
-				return false
-			}
-		}
-	case map[string]any:
-		for _, element := range value {
-			if !numbersInRange(element) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func numberInRange(number string) bool {
-	mantissa, exponent := number, ""
-	if i := strings.IndexAny(number, "eE"); i >= 0 {
-		mantissa, exponent = number[:i], number[i+1:]
-	}
-	if len(mantissa) > maxExponent {
-		return false
-	}
-	if exponent == "" {
-		return true
-	}
-	e, err := strconv.Atoi(exponent)
-	return err == nil && math.Abs(float64(e)) <= maxExponent
-}
 
 func newCompiler(document []byte) (*jsonschema.Compiler, error) {
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
@@ -159,6 +119,8 @@ func newCompiler(document []byte) (*jsonschema.Compiler, error) {
 	compiler.UseLoader(noLoader{})
 	compiler.UseRegexpEngine(compilePattern)
 	compiler.AssertFormat()
+	compiler.AssertVocabs()
+	compiler.RegisterVocabulary(checkVocabulary())
 	registerFormats(compiler)
 	if err := compiler.AddResource(documentURL, parsed); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)

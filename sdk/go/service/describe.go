@@ -99,7 +99,7 @@ func (p parameter) document() shape.Object {
 		document = document.With("description", p.description)
 	}
 	if p.kind == inputKind {
-		document = document.With("schema", p.field.Schema())
+		document = document.With("schema", p.field.Schema()).With("check", "schema")
 	}
 	return document
 }

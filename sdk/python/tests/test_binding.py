@@ -159,11 +159,17 @@ def test_many_errors_are_cut():
 
 
 def test_an_unsupported_type_is_named():
+    with pytest.raises(ServiceError, match=r"parameter 'p': DataPool cannot be part of another type"):
+        bind_text("1", list[DataPool], "p")
+
+
+def test_a_class_without_a_json_form_takes_what_is_no_json_only():
     class Odd:
         pass
 
-    with pytest.raises(ServiceError, match=r"parameter 'p': nothing can be made of the type .*Odd"):
+    with pytest.raises(InputError, match="p: "):
         bind_text("1", Odd, "p")
+    assert bind_text("null", Optional[Odd], "p") is None
 
 
 def test_kinds_of_types():

@@ -38,6 +38,11 @@ def described(service):
     return make
 
 
+POINT = {
+    "type": "object", "properties": {"x": {"lax": "integer"}, "y": {"lax": "number"}}, "required": ["x"],
+}  # fmt: skip
+
+
 def members(document, **wanted):
     return {p["name"]: {key: p.get(key) for key in wanted} for p in document["parameters"]}
 
@@ -68,15 +73,16 @@ def test_a_whole_document(described):
         "sdk": {"language": "python", "name": "qhub-commons", "version": __version__},
         "description": "Does it.\n\nIn two lines.",
         "parameters": [
-            {"name": "data", "kind": "input", "required": True, "schema": {"$ref": "#/$defs/Point"}},
+            {"name": "data", "kind": "input", "required": True, "schema": {"$ref": "#/$defs/Point"}, "check": POINT},
             {"name": "api_token", "kind": "secret", "required": True, "env": "SECRET_API_TOKEN",
              "description": "The key."},
             {"name": "models", "kind": "datapool", "required": True},
             {"name": "spare", "kind": "secret", "required": False, "nullable": True, "env": "SECRET_SPARE"},
             {"name": "pool", "kind": "datapool", "required": False, "nullable": True},
             {"name": "c", "kind": "input", "required": False,
-             "schema": {"allOf": [{"$ref": "#/$defs/Color"}], "default": "red"}},
-            {"name": "n", "kind": "input", "required": False, "schema": {"type": "integer", "default": 3}},
+             "schema": {"allOf": [{"$ref": "#/$defs/Color"}], "default": "red"}, "check": {"enum": ["red", "RED"]}},
+            {"name": "n", "kind": "input", "required": False, "schema": {"type": "integer", "default": 3},
+             "check": {"lax": "integer"}},
         ],
         "result": {"$ref": "#/$defs/Result"},
     }  # fmt: skip
@@ -206,9 +212,7 @@ def test_a_secret_inside_an_input_is_refused(described, text, path):
             "api_key",
             ["'apiKey'", "SECRET_API_KEY"],
         ),
-        ("class C: ...\ndef run(x: C): ...", "annotation", "x", ["'x'", "C", "pydantic"]),
         ("def run(a: int, x: 'Unknown'): ...", "annotation", "x", ["'x'", "Unknown"]),
-        ("def run(x: Callable[[], int]): ...", "annotation", "x", ["'x'"]),
         ("def run(x: DataPool, y: list[DataPool]): ...", "annotation", "y", ["'y'", "DataPool"]),
         ("run = 3", "missing", None, ["'run'", "int"]),
         ("def main(): ...\ndef helper(): ...", "missing", None, ["no function 'run'", "helper, main"]),
@@ -286,6 +290,15 @@ def test_the_program_says_what_is_wrong(noisy):
     assert json.loads(done.stdout)["error"]["kind"] == "missing"
 
 
+def describer():
+    """The describer as one file, as sdk.Describer makes it."""
+    folder, text = Path(qhub.commons.describe.__file__).resolve().parent, ""
+    for name in ("annotations", "checks", "schemas"):
+        module, full = (folder / f"{name}.py").read_text(), f"qhub.commons.{name}"
+        text += f"import sys, types; _m = sys.modules[{full!r}] = types.ModuleType({full!r}); exec({module!r}, _m.__dict__)\n"
+    return text + (folder / "describe.py").read_text()
+
+
 def test_describes_beside_the_upstream_sdk(service, environment):
     import os
 
@@ -299,9 +312,8 @@ def test_describes_beside_the_upstream_sdk(service, environment):
         "def bad(m: M): ...\n"
     )
     entrypoint = service.write(text)
-    describer = Path(qhub.commons.describe.__file__).resolve()
     alone = service.folder / "describe_alone.py"
-    alone.write_text(describer.read_text())
+    alone.write_text(describer())
     for name, check in {"run": "parameters", "bad": "error"}.items():
         command = [published, str(alone), "--entrypoint", entrypoint.replace(":run", f":{name}")]
         done = subprocess.run(command, cwd=service.folder, env=environment, capture_output=True, text=True)

@@ -271,7 +271,7 @@ def test_the_platforms_files_win(service):
         ("import nonexistent_module", "ModuleNotFoundError", ["nonexistent_module"]),
         ("def other(): ...", "Entrypoint missing", ["run", "other"]),
         ("run = 3", "Entrypoint missing", ["run", "int"]),
-        ("class C: ...\ndef run(x: C): ...", "UnsupportedAnnotation", ["'x'", "C"]),
+        ("from qhub.commons.datapool import DataPool\ndef run(x: list[DataPool]): ...", "UnsupportedAnnotation", ["'x'", "DataPool"]),
         ("def run(x: 'Unknown'): ...", "Entrypoint annotation", ["'x'", "Unknown"]),
         ("import sys\nsys.exit(0)", "SystemExit", []),
     ],

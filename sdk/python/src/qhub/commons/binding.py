@@ -1,18 +1,22 @@
 """Text to typed values, by pydantic.
 
 A file is text without a type of its own, so it is read leniently: as JSON, then as a string. A file called `.txt` was
-a JSON string in the request, so for it the order is the other way round. No error repeats what it was given.
+a JSON string in the request, so for it the order is the other way round. Where the files were made of a request
+(QHUBCTL_INPUT_SOURCE is "request"), each is the JSON that was sent, and pydantic alone decides. Members of enums may be named
+anywhere. No error repeats what it was given.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from qhub.commons.describe import is_class, strip_annotated, union_members
+from qhub.commons.annotations import flat_members, is_class, strip_annotated
+from qhub.commons.constants import INPUT_SOURCE_ENV, REQUEST
 from qhub.commons.file import read_blob
 from qhub.commons.runtime.error import InputError, ServiceError
 
@@ -26,6 +30,8 @@ __all__ = ["bind_file", "bind_text", "bind_value", "prepare"]
 _MAX_PROBLEMS = 50
 # A text of the input that is this long, found in a message, was quoted from the input.
 _ECHO_LENGTH = 6
+# A name is replaced where pydantic got to; a union may get further each time.
+_MAX_NAMES = 8
 
 
 def bind_file(path: str, annotation: Any, name: str) -> Any:
@@ -40,7 +46,16 @@ def bind_file(path: str, annotation: Any, name: str) -> Any:
         if strip_annotated(annotation)[0] is bytes:
             return bind_value(content, annotation, name)
         raise InputError([(name, "its input file is not UTF-8 text")]) from None
+    if os.environ.get(INPUT_SOURCE_ENV) == REQUEST:
+        return bind_json(text, annotation, name, is_string=path.endswith(".txt"))
     return bind_text(text, annotation, name, is_string=path.endswith(".txt"))
+
+
+def bind_json(text: str, annotation: Any, name: str, is_string: bool = False) -> Any:
+    """A JSON text, or the content of a JSON string, as a type, as pydantic reads JSON."""
+    if is_string and (annotation is str or annotation is Any):
+        return text
+    return _reader(annotation, name).read_json(text, name, is_string)
 
 
 def bind_text(text: str, annotation: Any, name: str, is_string: bool = False) -> Any:
@@ -67,7 +82,8 @@ class _Reader:
         from pydantic import ValidationError
 
         self.annotation, self.adapter, self.rejection = annotation, adapter, ValidationError
-        members = [strip_annotated(member)[0] for member in union_members(strip_annotated(annotation)[0])]
+        self._enums: list[type[Enum]] | None = None
+        members = flat_members(annotation)
         self.members = members
         # The exact text if strings are welcome; numbers and dates may stand between blanks.
         self.keeps_blanks = str in members or Any in members
@@ -86,7 +102,7 @@ class _Reader:
             try:
                 if not as_json:
                     return self.adapter.validate_python(text if self.keeps_blanks else text.strip())
-                value = self.adapter.validate_json(plain)
+                value = self._parse(plain, name)
                 if "true" in plain or "false" in plain:
                     _refuse_booleans_as_numbers(self.adapter, plain)
                 return value
@@ -95,7 +111,73 @@ class _Reader:
         member = _enum_member(self.members, plain)
         if member is not None:
             return member
+        if True in self.attempts and self.enums:
+            try:
+                return self._with_names(json.loads(plain), errors[self.attempts.index(True)])
+            except (ValueError, self.rejection):
+                pass  # what was wrong first is what helps
         raise _input_error(_telling(errors, plain), name)
+
+    def read_json(self, text: str, name: str, is_string: bool) -> Any:
+        """JSON text, or the content of a JSON string, as a value. Raises InputError as read does."""
+        document = json.dumps(text) if is_string else text
+        try:
+            value = self._parse(document, name)
+        except self.rejection as rejection:
+            error = rejection
+        else:
+            return self._exact(text, value)
+        if self.enums:
+            try:
+                return self._with_names(json.loads(document), error)
+            except (ValueError, self.rejection):
+                pass  # what was wrong first is what helps
+        raise _input_error(error, name)
+
+    def _parse(self, text: str, name: str) -> Any:
+        try:
+            return self.adapter.validate_json(text)
+        except NotImplementedError:  # how older versions of pydantic say it
+            raise InputError([(name, "Input should be an instance of a class, which JSON has no form for")]) from None
+
+    def _exact(self, text: str, value: Any) -> Any:
+        """A decimal with the digits that it was sent with: as a JSON number it has lost some."""
+        if isinstance(value, Decimal) and {Decimal} == set(self.members) - {type(None)}:
+            try:
+                return self.adapter.validate_python(text.strip())
+            except self.rejection:
+                return value
+        return value
+
+    @property
+    def enums(self) -> list[type[Enum]]:
+        """The enums anywhere in the type."""
+        if self._enums is None:
+            from qhub.commons.checks import enum_classes
+
+            self._enums = enum_classes(self.adapter.core_schema)
+        return self._enums
+
+    def _validate(self, value: Any) -> Any:
+        try:
+            text = json.dumps(value)
+        except TypeError:  # it holds a member whose value is no JSON
+            return self.adapter.validate_python(value)
+        return self.adapter.validate_json(text)
+
+    def _with_names(self, value: Any, error: ValidationError) -> Any:
+        """A JSON value that was rejected, with the names of members in place of which their values are wanted."""
+        from qhub.commons.enums import replace_names
+
+        for _ in range(_MAX_NAMES):
+            value, replaced = replace_names(value, error.errors(include_url=False), self.enums)
+            if not replaced:
+                raise error
+            try:
+                return self._validate(value)
+            except self.rejection as rejection:
+                error = rejection
+        raise error
 
 
 # Built ahead by prepare, by the identity of the annotation, which is kept: not every annotation can be hashed.

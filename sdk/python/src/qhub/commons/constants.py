@@ -30,3 +30,7 @@ MAX_SECRET_SIZE = 64 * 1024
 # Keys of a request body that are no parameters.
 SECRETS_PROPERTY_NAME = "$secrets"
 TAGS_PROPERTY_NAME = "$tags"
+
+# Set to REQUEST where the input files were made of a request, so that each holds what was sent as JSON.
+INPUT_SOURCE_ENV = "QHUBCTL_INPUT_SOURCE"
+REQUEST = "request"

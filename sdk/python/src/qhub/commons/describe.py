@@ -2,9 +2,9 @@
 
     python -m qhub.commons.describe [--entrypoint MODULE:FUNCTION] [--output FILE]
 
-This is the only place where a signature is read; the runtime binds what is read here. The file stands alone, so that
-a program may load it by its path where another build of qhub-commons is installed: it needs the standard library,
-pydantic, and the names SecretValue and DataPool, which every build has.
+This is the only place where a signature is read; the runtime binds what is read here. With annotations.py, checks.py and
+schemas.py it stands alone, so that a program may load it where another build of qhub-commons is installed: it needs the
+standard library, pydantic, and the names SecretValue and DataPool, which every build has.
 """
 
 import os
@@ -23,11 +23,11 @@ import json
 import types
 import typing
 
+from qhub.commons.annotations import UNION_ORIGINS, field_default, flat_members, is_class, is_model, strip_annotated
 from qhub.commons.datapool import DataPool
 from qhub.commons.secret import SecretValue
 
 SCHEMA_VERSION = 1
-UNION_ORIGINS = (typing.Union, types.UnionType)
 
 
 class DescribeError(Exception):
@@ -51,18 +51,31 @@ class Parameter:
     """A parameter of `run`, its annotation resolved. `kind` is input, secret or datapool."""
 
     def __init__(self, name, annotation, default):
-        self.name, self.annotation, self.default = name, annotation, default
+        annotation, self._default, self._factory = field_default(annotation, default)
+        self.name, self.annotation = name, annotation
         plain, self.description = strip_annotated(annotation)
-        members = [strip_annotated(member)[0] for member in union_members(plain)]
+        members = flat_members(annotation)
+        secrets = [member for member in members if is_class(member) and issubclass(member, SecretValue)]
         self.nullable = type(None) in members
-        if SecretValue in members:
+        self.secret_class = secrets[0] if secrets else None
+        if secrets:
             self.kind = "secret"
         elif DataPool in members:
             self.kind = "datapool"
         else:
             self.kind = "input"
-        self.has_default = default is not inspect.Parameter.empty
+        self.has_default = self._default is not inspect.Parameter.empty or self._factory is not None
         self.required = not (self.has_default or self.nullable or (self.kind == "input" and all_defaults(plain)))
+
+    @property
+    def default(self):
+        """The value of a parameter that is not given: of a default_factory one for each execution."""
+        return self._factory() if self._factory is not None else self._default
+
+    @property
+    def fixed_default(self):
+        """The default, unless it differs between executions; then, and without one, Parameter.empty."""
+        return self._default
 
     @property
     def env(self):
@@ -80,24 +93,6 @@ def environment_name(parameter):
     return "SECRET_" + "".join("_" + c if i and c.isupper() else c for i, c in enumerate(parameter)).upper()
 
 
-def strip_annotated(annotation):
-    """The type inside Annotated, and the description that its metadata gives, if any."""
-    description = None
-    while typing.get_origin(annotation) is typing.Annotated:
-        for metadata in annotation.__metadata__:
-            text = getattr(metadata, "description", None) or getattr(metadata, "documentation", None)
-            description = text if isinstance(text, str) else description
-        annotation = annotation.__origin__
-    return annotation, description
-
-
-def union_members(annotation):
-    """The members of a union; of another type the type itself."""
-    if typing.get_origin(annotation) in UNION_ORIGINS:
-        return typing.get_args(annotation)
-    return (annotation,)
-
-
 def all_defaults(annotation):
     """Whether a type is a model or dataclass that can be made of nothing."""
     if is_model(annotation):
@@ -109,17 +104,6 @@ def all_defaults(annotation):
     return False
 
 
-def is_model(annotation):
-    """Whether a type is a pydantic model. Does not import pydantic: there is no model where it is not imported."""
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and is_class(annotation) and issubclass(annotation, pydantic.BaseModel)
-
-
-def is_class(annotation):
-    """Whether a type is a class. Python 3.10 takes list[int] for one too, until issubclass fails."""
-    return isinstance(annotation, type) and typing.get_origin(annotation) is None
-
-
 def read_parameters(function):
     """The parameters of a function, in order, without *args and **kwargs. Raises DescribeError."""
     scope, signature, parameters, variables = _scope(function), _signature(function), [], {}
@@ -127,11 +111,10 @@ def read_parameters(function):
         if declared.kind in (declared.VAR_POSITIONAL, declared.VAR_KEYWORD):
             continue
         try:
-            annotation = _resolve(declared.annotation, scope)
+            parameter = Parameter(name, _resolve(declared.annotation, scope), declared.default)
         except Exception as error:
             reason = f"its annotation cannot be evaluated: {error}"
             raise DescribeError("annotation", f"parameter '{name}': {reason}", name) from error
-        parameter = Parameter(name, annotation, declared.default)
         if parameter.kind == "secret":
             other = variables.setdefault(parameter.env, name)
             if other != name:
@@ -178,9 +161,6 @@ def _refuse_inner_secrets(parameter):
 
 def _paths_to_secrets(annotation, path, seen):
     annotation = strip_annotated(annotation)[0]
-    annotation = getattr(annotation, "__supertype__", annotation)  # NewType
-    if type(annotation).__name__ == "TypeAliasType":
-        annotation = annotation.__value__
     if is_class(annotation) and issubclass(annotation, SecretValue):
         yield path
         return
@@ -210,82 +190,39 @@ def _fields(kind):
 # Schemas.
 
 
-def _schemas(parameters, result):
-    """The schemas of the inputs by name, of the result, and the definitions that they share."""
-    from pydantic import TypeAdapter
-
-    adapters = {parameter.name: make_adapter(parameter) for parameter in parameters}
-    inputs = [(name, "validation", adapter) for name, adapter in adapters.items()]
-    outputs = []
-    try:
-        outputs = [("", "serialization", TypeAdapter(result))]
-        schemas, shared = _generate(inputs + outputs)
-    except Exception:  # no schema of the result is no reason not to run the service
-        outputs = []
-        schemas, shared = _generate_inputs(inputs)
-    described = {name: schemas[name, "validation"] for name in adapters}
-    for parameter in parameters:
-        if parameter.has_default:
-            described[parameter.name] = _with_default(described[parameter.name], adapters[parameter.name], parameter)
-    return described, schemas["", "serialization"] if outputs else {}, shared.get("$defs", {})
-
-
 def make_adapter(parameter):
     """The pydantic adapter of a parameter. Raises DescribeError."""
-    from pydantic import PydanticSchemaGenerationError, TypeAdapter
+    from pydantic import PydanticSchemaGenerationError
+    from qhub.commons import schemas
 
+    if DataPool in _classes(parameter.annotation):
+        message = f"parameter '{parameter.name}': DataPool cannot be part of another type"
+        raise DescribeError("annotation", message + "; make the data pool a parameter of its own", parameter.name)
     try:
-        return TypeAdapter(parameter.annotation)
+        return schemas.make_adapter(parameter.annotation)
     except PydanticSchemaGenerationError as error:
         shown = inspect.formatannotation(parameter.annotation)
         message = f"parameter '{parameter.name}': nothing can be made of the type {shown}"
         hint = "; use types of the standard library, dataclasses or pydantic models"
         raise DescribeError("annotation", message + hint, parameter.name) from error
     except Exception as error:
-        raise _unusable(parameter.name, error) from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        message = f"parameter '{parameter.name}': the type cannot be used: {lines[0]}"
+        raise DescribeError("annotation", message, parameter.name) from error
 
 
-def _unusable(name, error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return DescribeError("annotation", f"parameter '{name}': the type cannot be used: {lines[0]}", name)
-
-
-def _generate(inputs):
-    import warnings
-
-    from pydantic import TypeAdapter
-    from pydantic.json_schema import GenerateJsonSchema
-
-    class Generator(GenerateJsonSchema):
-        # Bodies use aliases, as validation does; results are written by field name.
-        by_alias = property(lambda self: self.mode == "validation", lambda self, value: None)
-
-        def set_schema(self, schema):  # a list with repetitions is accepted, so the schema must not refuse it
-            return {k: v for k, v in super().set_schema(schema).items() if k != "uniqueItems"}
-
-        def frozenset_schema(self, schema):
-            return {k: v for k, v in super().frozenset_schema(schema).items() if k != "uniqueItems"}
-
-    if not inputs:
-        return {}, {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return TypeAdapter.json_schemas(inputs, schema_generator=Generator, ref_template="#/$defs/{model}")
-
-
-def _generate_inputs(inputs):
-    try:
-        return _generate(inputs)
-    except Exception:
-        for single in inputs:
-            try:
-                _generate([single])
-            except Exception as error:
-                raise _unusable(single[0], error) from error
-        raise
+def _classes(annotation):
+    """The classes that a type is written with."""
+    annotation = strip_annotated(annotation)[0]
+    yield annotation
+    if typing.get_origin(annotation) is not typing.Literal:
+        for argument in typing.get_args(annotation):
+            yield from _classes(argument)
 
 
 def _with_default(schema, adapter, parameter):
+    if parameter.fixed_default is inspect.Parameter.empty:
+        return schema
     try:
         default = adapter.dump_python(parameter.default, mode="json", by_alias=True, warnings=False)
         json.dumps(default, allow_nan=False)
@@ -315,23 +252,40 @@ def describe_function(function, entrypoint):
         result = _result_type(_resolve(_signature(function).return_annotation, _scope(function)))
     except Exception:
         result = typing.Any
-    schemas, result_schema, definitions = _schemas([p for p in parameters if p.kind == "input"], result)
+    members, shared = _members(parameters, result)
     document = {"schemaVersion": SCHEMA_VERSION, "sdk": _sdk(), "entrypoint": entrypoint}
     text = getattr(function, "__doc__", None)
     if isinstance(text, str) and text.strip() and not isinstance(function, functools.partial):
         document["description"] = inspect.cleandoc(text)
-    document["parameters"] = [_member(parameter, schemas) for parameter in parameters]
-    document["result"] = result_schema
-    if definitions:
-        document["$defs"] = definitions
-    return document
+    return {**document, "parameters": members, **shared}
 
 
-def _member(parameter, schemas):
+def _members(parameters, result):
+    """What the document says of each parameter, and what it says of all: result, definitions, warnings."""
+    inputs = {p.name: make_adapter(p) for p in parameters if p.kind == "input"}
+    if not inputs and result is typing.Any:
+        return [_member(parameter) for parameter in parameters], {"result": {}}  # no need for pydantic
+    from qhub.commons import checks, schemas
+
+    declared = schemas.Declared(inputs, result)
+    checker = checks.Checks()
+    members = []
+    for parameter in parameters:
+        member = _member(parameter)
+        if parameter.kind == "input":
+            adapter = inputs[parameter.name]
+            member["schema"] = _with_default(declared.inputs[parameter.name], adapter, parameter)
+            member["check"] = checker.make(adapter.core_schema)
+        members.append(member)
+    warnings = [{"parameter": name, "message": text} if name else {"message": text} for name, text in declared.warnings]
+    shared = {"result": declared.result, "$defs": declared.definitions, "$checks": checker.definitions}
+    shared["warnings"] = warnings
+    return members, {name: value for name, value in shared.items() if value or name == "result"}
+
+
+def _member(parameter):
     member = {"name": parameter.name, "kind": parameter.kind, "required": parameter.required}
-    if parameter.kind == "input":
-        member["schema"] = schemas[parameter.name]
-    elif parameter.nullable:
+    if parameter.kind != "input" and parameter.nullable:
         member["nullable"] = True
     if parameter.kind == "secret":
         member["env"] = parameter.env
@@ -417,10 +371,10 @@ def _shorten(path):
 
 
 def main(arguments=None):
-    """Writes the document to a file or to standard output. Returns 0, or 1 if it is an error document."""
+    """Writes the description document of a service to a file or to standard output. Returns 1 if it says an error."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="python -m qhub.commons.describe", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m qhub.commons.describe", description=main.__doc__)
     default = os.environ.get("ENTRYPOINT", "user_code.src.program:run")
     parser.add_argument("--entrypoint", default=default, metavar="MODULE:FUNCTION", help=f"default: {default}")
     parser.add_argument("--output", metavar="FILE", help="where the document goes; default: standard output")

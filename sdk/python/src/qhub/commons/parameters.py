@@ -7,9 +7,10 @@ import os
 import sys
 from typing import Any
 
+from qhub.commons.annotations import strip_annotated, union_members
 from qhub.commons.constants import DATAPOOL_DIRECTORY_ENV, DEFAULT_DATAPOOL_DIRECTORY, MAX_SECRET_SIZE
 from qhub.commons.datapool import DataPool
-from qhub.commons.describe import Parameter, environment_name, strip_annotated, union_members
+from qhub.commons.describe import Parameter, environment_name
 from qhub.commons.secret import SecretValue
 
 __all__ = [
@@ -71,7 +72,7 @@ def _argument(parameter: Parameter, input_files: dict[str, str]) -> Any:
 
 def _secret(parameter: Parameter) -> Any:
     try:
-        return create_secret_instance(parameter.name)
+        return create_secret_instance(parameter.name, parameter.secret_class)
     except KeyError:
         if not parameter.required:
             return parameter.default if parameter.has_default else None
@@ -178,10 +179,11 @@ def _datapool_path(parameter_name: str) -> str:
     return os.path.join(os.environ.get(DATAPOOL_DIRECTORY_ENV, DEFAULT_DATAPOOL_DIRECTORY), parameter_name)
 
 
-def create_secret_instance(parameter_name: str) -> SecretValue:
+def create_secret_instance(parameter_name: str, kind: type[SecretValue] | None = None) -> SecretValue:
     """The secret of a parameter, out of its environment variable, which is removed.
 
-    Raises KeyError without one, and ValueError where its value cannot be a secret (see `value_problem`).
+    `kind` is a subclass of SecretValue to make it of. Raises KeyError without a variable, and ValueError where its value
+    cannot be a secret (see `value_problem`).
     """
     from qhub.commons.runtime.masking import remember
 
@@ -198,7 +200,7 @@ def create_secret_instance(parameter_name: str) -> SecretValue:
     if problem:
         del value
         raise ValueError(f"the environment variable {variable} {problem}")
-    return SecretValue(value=value)
+    return (kind or SecretValue)(value=value)
 
 
 def value_problem(value: str) -> str:

@@ -1,0 +1,104 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxExponent bounds numbers: 1e999999999 is eleven bytes of a body, and
+	// gigabytes as the exact number that a schema's minimum is compared with.
+	maxExponent = 4096
+	// maxDigits is how many digits of a whole number Python reads.
+	maxDigits = 4300
+	// infinity stands for a number that is too large for a binary one.
+	infinity = "1e4000"
+)
+
+var (
+	errNotJSON = errors.New("is not JSON")
+	errNumber  = errors.New("holds a number that is out of range")
+)
+
+// decode reads a JSON text. Its numbers are exact, or, unless that is wanted,
+// what they are as binary numbers. It refuses those too large to be handled.
+func decode(text []byte, exact bool) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, errNotJSON
+	}
+	read := binaryNumber
+	if exact {
+		read = exactNumber
+	}
+	if !eachNumber(&value, read) {
+		return nil, errNumber
+	}
+	return value, nil
+}
+
+// eachNumber puts each number in a value through read, until that fails.
+func eachNumber(at *any, read func(json.Number) (json.Number, bool)) bool {
+	switch value := (*at).(type) {
+	case json.Number:
+		number, ok := read(value)
+		if ok && number != value {
+			*at = number
+		}
+		return ok
+	case []any:
+		for i := range value {
+			if !eachNumber(&value[i], read) {
+				return false
+			}
+		}
+	case map[string]any:
+		for key, element := range value {
+			before := element
+			if !eachNumber(&element, read) {
+				return false
+			}
+			if number, is := element.(json.Number); is && number != before {
+				value[key] = element
+			}
+		}
+	}
+	return true
+}
+
+// binaryNumber is a fraction as the number that a service computes with.
+func binaryNumber(number json.Number) (json.Number, bool) {
+	if !strings.ContainsAny(string(number), ".eE") {
+		return number, len(number) <= maxDigits
+	}
+	f, _ := strconv.ParseFloat(string(number), 64) // out of range is infinity
+	switch {
+	case math.IsInf(f, 1):
+		return infinity, true
+	case math.IsInf(f, -1):
+		return "-" + infinity, true
+	}
+	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), true
+}
+
+// exactNumber is the number, unless it is too large.
+func exactNumber(number json.Number) (json.Number, bool) {
+	mantissa, exponent := string(number), ""
+	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
+		mantissa, exponent = mantissa[:i], mantissa[i+1:]
+	}
+	if len(mantissa) > maxExponent {
+		return number, false
+	}
+	if exponent == "" {
+		return number, true
+	}
+	e, err := strconv.Atoi(exponent)
+	return number, err == nil && math.Abs(float64(e)) <= maxExponent
+}
