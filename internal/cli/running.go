@@ -115,7 +115,11 @@ func (r *running) placeDir(context.Context) error {
 // log: the result goes another way.
 func (r *running) command() process.Command {
 	r.log = []*maskedLog{newMaskedLog(r.masker, r.streams.Log()), newMaskedLog(r.masker, r.streams.Log())}
-	return r.service.command(*r.dir, r.log[0], r.log[1])
+	command := r.service.command(*r.dir, r.log[0], r.log[1])
+	if r.body != nil {
+		command.Env = append(command.Env, runner.InputSource+"="+runner.InputRequest)
+	}
+	return command
 }
 
 // describe learns the signature: from the cache, or from the process that will

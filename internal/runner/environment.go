@@ -50,6 +50,13 @@ func (e Environment) Place(f Dir) {
 	}
 }
 
+// InputSource tells the SDKs, when it is InputRequest, that the input files hold
+// the values of a request as JSON, and not texts that a person has written.
+const (
+	InputSource  = "QHUBCTL_INPUT_SOURCE"
+	InputRequest = "request"
+)
+
 // Unplaced is the environment without what Place sets: that of a process which
 // has no folder of its own.
 func (e Environment) Unplaced() Environment {

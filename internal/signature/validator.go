@@ -106,9 +106,6 @@ func (in input) validate(value []byte, at path) Errors {
 	}
 }
 
-errNumber  = errors.New("holds a number that is out of range")
-)
-
 func newCompiler(document []byte) (*jsonschema.Compiler, error) {
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 	if err != nil {

@@ -98,6 +98,7 @@ func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 	env := make(runner.Environment, len(r.Environment)+8)
 	maps.Copy(env, r.Environment)
 	env.Place(dir)
+	env[runner.InputSource] = runner.InputRequest
 	env["HOME"] = r.Sandbox.home(dir.Home())
 	if runtime.GOOS == "windows" {
 		env["USERPROFILE"] = dir.Home()

@@ -271,14 +271,18 @@ def test_the_platforms_files_win(service):
         ("import nonexistent_module", "ModuleNotFoundError", ["nonexistent_module"]),
         ("def other(): ...", "Entrypoint missing", ["run", "other"]),
         ("run = 3", "Entrypoint missing", ["run", "int"]),
-        ("from qhub.commons.datapool import DataPool\ndef run(x: list[DataPool]): ...", "UnsupportedAnnotation", ["'x'", "DataPool"]),
+        (
+            "from qhub.commons.datapool import DataPool\ndef run(x: list[DataPool]): ...",
+            "UnsupportedAnnotation",
+            ["'x'", "DataPool"],
+        ),
         ("def run(x: 'Unknown'): ...", "Entrypoint annotation", ["'x'", "Unknown"]),
         ("import sys\nsys.exit(0)", "SystemExit", []),
     ],
 )
 def test_a_service_that_cannot_be_called(service, text, title, words):
     # An annotation that pydantic knows nothing of only matters where there is a value for it.
-    outcome = service.run(text, x="1") if "class C" in text else service.run(text)
+    outcome = service.run(text, x="1") if "DataPool]" in text else service.run(text)
     assert outcome.code == 1
     problem = outcome.result
     assert problem["status"] == 500

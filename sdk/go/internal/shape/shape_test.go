@@ -111,7 +111,7 @@ func build(t testing.TB, typ reflect.Type) built {
 	document, err := json.Marshal(shape.Object{}.
 		With("schemaVersion", 1).
 		With("$defs", shape.Defs(&b, &shape.Builder{})).
-		With("parameters", []any{shape.Object{}.With("name", "v").With("kind", "input").With("required", true).With("schema", s.Schema())}))
+		With("parameters", []any{shape.Object{}.With("name", "v").With("kind", "input").With("required", true).With("schema", s.Schema()).With("check", "schema")}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,6 +132,9 @@ class _Reader:
                 return self._with_names(json.loads(document), error)
             except (ValueError, self.rejection):
                 pass  # what was wrong first is what helps
+        member = _enum_member(self.members, document)
+        if member is not None:
+            return member
         raise _input_error(error, name)
 
     def _parse(self, text: str, name: str) -> Any:

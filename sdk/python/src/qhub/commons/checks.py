@@ -104,7 +104,7 @@ class Checks:
         return {"enum": _unique(values)}
 
     def _enum(self, schema, _config):
-        return {} if schema.get("missing") else _members(schema.get("members", []))
+        return {} if schema.get("missing") else _members(schema["cls"], schema["members"])
 
     # Containers.
 
@@ -182,7 +182,7 @@ class Checks:
     def _lax_or_strict(self, schema, config):
         kind = _enum_class(schema["strict_schema"])
         if kind is not None:  # how enums were described before pydantic 2.7
-            return {} if kind._missing_.__func__ is not enum.Enum._missing_.__func__ else _members(list(kind))
+            return _members(kind, list(kind))
         return self.make(schema["strict_schema" if _strict(schema, config) else "lax_schema"], config)
 
     def _definitions(self, schema, config):
@@ -311,10 +311,13 @@ def _common_pattern(pattern):
     return {"pattern": text}
 
 
-def _members(members):
+def _members(kind, members):
+    """The check of an enum. One that finds members by code of its own has none."""
+    if getattr(kind._missing_, "__func__", None) is not enum.Enum._missing_.__func__:
+        return {}
     values = [member.value for member in members]
     if all(isinstance(value, str) for value in values):
-        names = [name for member in members for name, other in type(member).__members__.items() if other is member]
+        names = [name for name, member in kind.__members__.items() if member in members]
         return {"enum": _unique([str(value) for value in values] + names)}
     if all(value is None or isinstance(value, (str, int, float)) for value in values):
         return {"type": ["string", "number", "boolean", "null"]}

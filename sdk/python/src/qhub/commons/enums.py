@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
@@ -16,39 +17,46 @@ def replace_names(value: Any, errors: Iterable[Any], enums: list[type[Enum]]) ->
     """
     replaced = False
     for error in errors:
-        if error["type"] not in ("enum", "literal_error"):
-            continue
-        holder, key, text = _find({"": value}, "", error["loc"])
-        member = _named(text, error, enums)
-        if member is None:
-            continue
-        if holder is None:
-            value = member
-        elif isinstance(holder, dict) and error["loc"][-1:] == ("[key]",):
-            holder[member] = holder.pop(key)
-        else:
-            holder[key] = member
-        replaced = True
+        if error["type"] in ("enum", "literal_error"):
+            value, done = _replace(value, error["loc"], error, enums)
+            replaced = replaced or done
     return value, replaced
 
 
-def _find(root: dict[str, Any], key: Any, location: tuple[int | str, ...]) -> tuple[Any, Any, Any]:
-    """Where in a value a location of pydantic is: the holder, the key, and what is there.
+def _replace(value: Any, location: tuple[int | str, ...], error: Any, enums: list[type[Enum]]) -> tuple[Any, bool]:
+    """Replaces a name where a location of pydantic points to.
 
     A location also names choices of unions and validators, which are no keys of the value.
     """
-    holder: Any = root
+    if isinstance(value, str):
+        member = _named(value, error, enums)
+        return (member, True) if member is not None else _inside(value, location, error, enums)
     for position, step in enumerate(location):
-        here = holder[key]
-        if isinstance(here, dict):
-            if step not in here:
-                continue
-            if location[position + 1 :] == ("[key]",):
-                return here, step, step
-        elif not isinstance(here, list) or not isinstance(step, int) or step >= len(here):
+        rest = location[position + 1 :]
+        if isinstance(value, dict) and step in value:
+            if rest == ("[key]",):
+                member = _named(step, error, enums)
+                if member is None or member in value:
+                    return value, False
+                value[member] = value.pop(step)
+                return value, True
+        elif not (isinstance(value, list) and isinstance(step, int) and step < len(value)):
             continue
-        holder, key = here, step
-    return (None if holder is root else holder), key, holder[key]
+        value[step], done = _replace(value[step], rest, error, enums)
+        return value, done
+    return value, False
+
+
+def _inside(text: str, location: tuple[int | str, ...], error: Any, enums: list[type[Enum]]) -> tuple[str, bool]:
+    """Replaces a name inside a string that holds JSON itself."""
+    try:
+        value = json.loads(text)
+        if location and isinstance(value, (dict, list)) or (isinstance(value, str) and value != text):
+            value, done = _replace(value, location, error, enums)
+            return (json.dumps(value), True) if done else (text, False)
+    except (TypeError, ValueError):
+        pass  # it holds none
+    return text, False
 
 
 def _named(text: Any, error: Any, enums: list[type[Enum]]) -> Any:

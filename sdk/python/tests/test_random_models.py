@@ -1,0 +1,53 @@
+"""Random models: a body binds if and only if pydantic, plus names of enums, accepts it; and all of them are described."""
+
+import json
+
+import pydantic
+import pytest
+from qhub.commons.binding import bind_json
+from qhub.commons.describe import describe_function
+from qhub.commons.runtime.error import InputError
+from random_models import Level, Maker, make
+
+SEEDS = 600
+# Until then, the error of an integer enum did not tell that it was one.
+KNOWS_INTEGER_ENUMS = tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 7)
+
+
+def binds(text, kind):
+    value = json.loads(text)
+    is_string = isinstance(value, str)
+    try:
+        bind_json(value if is_string else text, kind, "p", is_string=is_string)
+    except InputError as error:
+        return str(error)
+    return True
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_what_binds_is_what_pydantic_accepts(block, monkeypatch):
+    if not KNOWS_INTEGER_ENUMS:
+        original = Maker.__init__
+
+        def without(self, *arguments):
+            original(self, *arguments)
+            self.enums.remove(Level)
+
+        monkeypatch.setattr(Maker, "__init__", without)
+    types, accepted, refused = 0, 0, 0
+    for seed in range(block * SEEDS // 4, (block + 1) * SEEDS // 4):
+        made = make(seed)
+        if made is None:
+            continue
+        kind, cases = made
+
+        def run(value): ...
+
+        run.__annotations__ = {"value": kind}
+        json.dumps(describe_function(run, "service:run"), allow_nan=False)
+        types += 1
+        for text, accepts in cases:
+            got = binds(text, kind)
+            assert (got is True) is accepts, f"seed {seed}: {kind} of {text}: pydantic {accepts}, bound {got}"
+            accepted, refused = accepted + accepts, refused + (not accepts)
+    assert types > SEEDS // 8 and accepted > types and refused > types, "the bodies tell nothing"
