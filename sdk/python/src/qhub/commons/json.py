@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["any_to_json"]
@@ -16,8 +15,9 @@ def any_to_json(data: Any) -> str | None:
     """The JSON text of any value, indented by two; None for None.
 
     Values are written as pydantic writes them: models by field name, enums by value, sets and generators as lists,
-    NaN as null, dates by ISO 8601, secrets as "[redacted]". Objects unknown to it are written by their `__dict__`.
-    Raises ValueError where a value has no JSON form, such as a list that contains itself.
+    NaN as null, dates by ISO 8601, secrets as "[redacted]". Tables of pandas and its relatives are lists of records,
+    arrays are lists, other objects their `__dict__`. Raises ValueError where a value has no JSON form, such as an open
+    file, or a list that contains itself; the error names its place.
     """
     if data is None:
         return None
@@ -54,45 +54,34 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _dump(data: Any) -> str:
-    from pydantic_core import PydanticSerializationError
+    from qhub.commons.represent import plain
 
+    mode = "utf8"
     try:
-        try:
-            return _to_json(data)
-        except PydanticSerializationError as error:
-            if "invalid utf-8" not in str(error):
-                raise
-            return _to_json(data, bytes_mode="base64")
-    except PydanticSerializationError as error:
-        reason = str(error).removeprefix("Error serializing to JSON: ").removeprefix("ValueError: ")
-        raise ValueError(f"the result has no JSON form: {reason}") from error
-    except (RecursionError, UnicodeEncodeError) as error:
-        raise ValueError(f"the result has no JSON form: {error}") from error
+        return _to_json(data)
+    except Exception as error:
+        if "invalid utf-8" in str(error):
+            mode = "base64"
+    try:
+        if mode == "base64":
+            return _to_json(data, bytes_mode=mode)
+    except Exception:
+        pass  # what has no form is found below
+    try:
+        return json.dumps(plain(data, "result", mode), indent=2, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"the result has no JSON form: {error}") from None
+    except RecursionError:
+        raise ValueError("the result has no JSON form: it is nested too deeply") from None
 
 
 def _to_json(data: Any, **options: Any) -> str:
     from pydantic_core import to_json
+    from qhub.commons.represent import represent
 
-    text = to_json(data, indent=2, by_alias=False, fallback=_unknown, **options).decode()
+    text = to_json(data, indent=2, by_alias=False, fallback=represent, **options).decode()
     if "NaN" in text or "Infinity" in text:
         # Not every version of pydantic can be told to write null, so its constants are read as such.
         value = json.loads(text, parse_constant=lambda name: None)
         return json.dumps(value, indent=2, ensure_ascii=False)
     return text
-
-
-def _unknown(value: Any) -> Any:
-    """What stands for an object that pydantic does not know."""
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
-    tolist = getattr(value, "tolist", None)  # arrays and scalars of numpy and its relatives
-    if callable(tolist):
-        return tolist()
-    attributes = getattr(value, "__dict__", None)
-    if attributes:
-        return attributes
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Iterable):
-        return list(value)
-    return {} if attributes is not None else str(value)
