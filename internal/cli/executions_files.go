@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,9 +23,9 @@ func newExecutionsFiles(streams *term.Streams, o *remote) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "files ID [NAME...]",
 		Short: "List or download the result files of an execution",
-		Long: `Lists the names of the files that the execution ID has left, one a line. With
---download it puts them into a folder, those that are named or all, and prints
-where they are.`,
+		Long: `Lists the names of the files that the execution ID has left, one a line, those
+in folders by their path. With --download it puts them into a folder, those that
+are named or all, and prints where they are.`,
 		Example: `  qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c
   qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c plan.pdf --download results`,
 		Args: cobra.MinimumNArgs(1),
@@ -88,7 +89,7 @@ func download(ctx context.Context, streams *term.Streams, c *client.Client, id e
 	defer func() { _ = root.Close() }()
 	paths := []string{}
 	for _, name := range names {
-		if !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\:\x00") || name == "." {
+		if !writable(name) {
 			return paths, fmt.Errorf("the server has a file called %q, which is not written here", name)
 		}
 		finish := streams.Step("downloading " + visible(name))
@@ -97,9 +98,19 @@ func download(ctx context.Context, streams *term.Streams, c *client.Client, id e
 		if err != nil {
 			return paths, err
 		}
-		paths = append(paths, filepath.Join(dir, name))
+		paths = append(paths, filepath.Join(dir, filepath.FromSlash(name)))
 	}
 	return paths, nil
+}
+
+// writable reports whether a name is that of a file below a folder, here: on
+// Windows a backslash and a colon have a meaning.
+func writable(name string) bool {
+	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") {
+		return false
+	}
+	local, err := filepath.Localize(name)
+	return err == nil && filepath.IsLocal(local)
 }
 
 // downloadOne writes beside the file first: what has its name is whole.
@@ -109,7 +120,11 @@ func downloadOne(ctx context.Context, c *client.Client, id execution.ID, name st
 		return err
 	}
 	defer func() { _ = content.Close() }()
-	part := ".qhubctl-" + execution.NewID().String() + ".part"
+	name = filepath.FromSlash(name)
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // as the folder itself
+		return fmt.Errorf("cannot write %s: %w", visible(name), err)
+	}
+	part := filepath.Join(filepath.Dir(name), ".qhubctl-"+execution.NewID().String()+".part")
 	file, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", visible(name), err)

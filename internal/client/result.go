@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -22,7 +23,8 @@ type Result struct {
 	// Members is the object that was returned, with its text as it was: of a
 	// failed execution its problem, and {} if none was returned.
 	Members json.RawMessage
-	// Files are the names of the result files, sorted.
+	// Files are the names of the result files, sorted: their paths in the
+	// output folder, with slashes.
 	Files []string
 }
 
@@ -44,7 +46,7 @@ func (c *Client) Result(ctx context.Context, id execution.ID) (Result, error) {
 	r.Execution = envelope.Embedded.Status
 	for name := range envelope.Links {
 		if name != "status" && name != "self" {
-			r.Files = append(r.Files, name)
+			r.Files = append(r.Files, strings.TrimPrefix(name, "./"))
 		}
 	}
 	slices.Sort(r.Files)
@@ -89,9 +91,18 @@ func withoutEnvelope(document []byte) (json.RawMessage, error) {
 
 // Open opens a result file. size is -1 if the server does not say it.
 func (c *Client) Open(ctx context.Context, id execution.ID, name string) (content io.ReadCloser, size int64, err error) {
-	response, err := c.do(ctx, http.MethodGet, "/"+id.String()+"/result/"+url.PathEscape(name), nil, nil)
+	response, err := c.do(ctx, http.MethodGet, "/"+id.String()+"/result/"+escapePath(name), nil, nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	return response.Body, response.ContentLength, nil
+}
+
+// escapePath escapes the parts of a path, and keeps its slashes.
+func escapePath(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
 }

@@ -206,17 +206,14 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 		return false, nil // a service may write what it likes: then it is a file
 	}
 	if c.failed {
-		c.problem = readProblem(masked)
-		c.hasResult = c.problem != nil
-		return c.hasResult, nil
+		if c.problem = readProblem(masked); c.problem == nil {
+			return false, nil
+		}
+	} else {
+		c.manifest.Kind = kindOf(masked)
 	}
 	c.hasResult = true
-	c.manifest.Kind = Other
-	if trimmed := strings.TrimLeft(string(masked[:min(len(masked), 64)]), " \t\r\n"); strings.HasPrefix(trimmed, "{") {
-		c.manifest.Kind = Object
-	} else {
-		c.addFile(file.Name, int64(len(masked)), "")
-	}
+	c.addFile(file.Name, int64(len(masked)), "")
 	if len(masked) <= maxInline {
 		c.manifest.Text = string(masked)
 		return true, nil
@@ -226,6 +223,15 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 		_, err := to.Write(masked)
 		return err
 	})
+}
+
+// kindOf tells an object from any other JSON value.
+func kindOf(text []byte) Kind {
+	start := strings.TrimLeft(string(text[:min(len(text), 64)]), " \t\r\n")
+	if strings.HasPrefix(start, "{") {
+		return Object
+	}
+	return Other
 }
 
 // maskJSON masks a text, if it is JSON that can be passed on as it is.

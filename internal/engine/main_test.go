@@ -54,9 +54,9 @@ type probeInput struct {
 const probeDocument = `{
   "schemaVersion": 1, "sdk": {"language": "go", "name": "qhubctl", "version": "0.1.0"}, "entrypoint": "probe",
   "parameters": [
-    {"name": "action", "kind": "input", "required": true, "schema": {"type": "string"}},
-    {"name": "text", "kind": "input", "required": false, "schema": {"type": "string"}},
-    {"name": "number", "kind": "input", "required": false, "schema": {"type": "integer"}},
+    {"name": "action", "kind": "input", "check": "schema", "required": true, "schema": {"type": "string"}},
+    {"name": "text", "kind": "input", "check": "schema", "required": false, "schema": {"type": "string"}},
+    {"name": "number", "kind": "input", "check": "schema", "required": false, "schema": {"type": "integer"}},
     {"name": "api_token", "kind": "secret", "required": false}
   ]
 }`

@@ -16,8 +16,8 @@ import (
 const pythonDocument = `{
   "schemaVersion": 1, "sdk": {"language": "python", "name": "qhub-commons", "version": "1.2.2"}, "entrypoint": "src.program:run",
   "parameters": [
-    {"name": "text", "kind": "input", "required": true, "schema": {"type": "string"}},
-    {"name": "fail", "kind": "input", "required": false, "schema": {"type": "boolean"}},
+    {"name": "text", "kind": "input", "check": "schema", "required": true, "schema": {"type": "string"}},
+    {"name": "fail", "kind": "input", "check": "schema", "required": false, "schema": {"type": "boolean"}},
     {"name": "api_token", "kind": "secret", "required": true}
   ]
 }`

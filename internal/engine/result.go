@@ -24,7 +24,7 @@ const (
 	None Kind = ""
 	// Object: a JSON object, whose members are the result.
 	Object Kind = "object"
-	// Other: any other JSON value. It is one of the files too.
+	// Other: any other JSON value.
 	Other Kind = "other"
 )
 
@@ -33,11 +33,14 @@ type Result struct {
 	Kind Kind
 	// Value is the JSON text of what run returned; nil if there is none.
 	Value json.RawMessage
+	// Files are what the service has written, the result among them, and the
+	// problem document of a service that has failed.
 	Files []ResultFile
 }
 
 // A ResultFile is one file of a result.
 type ResultFile struct {
+	// Name is its path in the output folder, with slashes.
 	Name string `json:"name"`
 	Size int64  `json:"size"`
 }
@@ -53,8 +56,10 @@ func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
 	for i, file := range n.Files {
 		result.Files[i] = file.ResultFile
 	}
-	if n.Value == "" {
-		result.Value = json.RawMessage(n.Text)
+	if n.Value == "" || n.Kind == None {
+		if n.Kind != None {
+			result.Value = json.RawMessage(n.Text)
+		}
 		return result, nil
 	}
 	result.Value, err = os.ReadFile(filepath.Join(e.dataDir.results(id), n.Value))

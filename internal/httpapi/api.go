@@ -143,7 +143,7 @@ func (a *API) routes() map[string]route {
 		"/{$}":                {http.MethodGet: a.list, http.MethodPost: a.start},
 		"/{id}":               {http.MethodGet: a.status},
 		"/{id}/result":        {http.MethodGet: a.result},
-		"/{id}/result/{file}": {http.MethodGet: a.file},
+		"/{id}/result/{file...}": {http.MethodGet: a.file},
 		"/{id}/log":           {http.MethodGet: a.log},
 		"/{id}/cancel":        {http.MethodPut: a.cancel},
 		"/openapi.json":       {http.MethodGet: a.openapi},

@@ -5,7 +5,7 @@
 //	POST /                    start one
 //	GET  /{id}                its state; ?wait=30s waits for the end
 //	GET  /{id}/result         what it returned, with links to its files
-//	GET  /{id}/result/{file}  a file it wrote
+//	GET  /{id}/result/{file}  a file it wrote, by its path in the output folder
 //	GET  /{id}/log            what it logged, as JSON, text, or a live stream
 //	PUT  /{id}/cancel         end it
 //	GET  /openapi.json        the description of all this

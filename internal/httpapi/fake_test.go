@@ -21,8 +21,8 @@ const serviceID = "0b9d7a1e-6c2b-4f55-9f0e-2f6f7a9b1c11"
 
 const described = `{"schemaVersion":1,"sdk":{"language":"python","name":"qhub-commons","version":"1"},
 	"entrypoint":"src.program:run","parameters":[
-	{"name":"n","kind":"input","required":true,"schema":{"type":"integer"}},
-	{"name":"note","kind":"input","required":false,"schema":{"type":"string"}},
+	{"name":"n","kind":"input","check":"schema","required":true,"schema":{"type":"integer"}},
+	{"name":"note","kind":"input","check":"schema","required":false,"schema":{"type":"string"}},
 	{"name":"api_token","kind":"secret","required":true,"env":"SECRET_API_TOKEN"}]}`
 
 // fakeEngine keeps executions in memory and runs nothing: tests say what

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"mime"
 	"net/http"
 	"net/url"
-	"path/filepath"
+	"path"
 	"strings"
 	"time"
 
@@ -24,8 +25,12 @@ const (
 	linksKey    = "_links"
 )
 
-// statusLink is the link to the execution, beside those to its files.
-const statusLink = "status"
+// Links beside those to files: to the execution, and what clients may take for
+// the document itself.
+const (
+	statusLink = "status"
+	selfLink   = "self"
+)
 
 // result answers with what an execution has returned: the members of its
 // object, or of the problem it failed with, and where everything else is.
@@ -140,13 +145,28 @@ type link struct {
 	Href string `json:"href"`
 }
 
+// links are those to the execution and to its files, each by its path. A file
+// that is called as a link of ours is "./status".
 func links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
-		all[file.Name] = link{address(id) + "/result/" + url.PathEscape(file.Name)}
+		name := file.Name
+		if name == statusLink || name == selfLink {
+			name = "./" + name
+		}
+		all[name] = link{address(id) + "/result/" + escapePath(file.Name)}
 	}
-	all[statusLink] = link{address(id)} // a file of that name is found by its address
+	all[statusLink] = link{address(id)}
 	return all
+}
+
+// escapePath escapes the parts of a path, and keeps its slashes.
+func escapePath(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
 }
 
 // file answers with the content of a result file, or a part of it.
@@ -158,8 +178,8 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.Engine.Get(r.Context(), a.Service, id); err != nil {
 		return err
 	}
-	name := r.PathValue("file")
-	if !plainName(name) {
+	name := strings.TrimPrefix(r.PathValue("file"), "./")
+	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") { // the engine looks it up in a list besides
 		return notFound("There is no such file.")
 	}
 	content, info, err := a.Engine.OpenFile(r.Context(), id, name)
@@ -174,16 +194,10 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", typeBinary.String())
-	w.Header().Set("Content-Disposition", disposition(info.Name))
+	w.Header().Set("Content-Disposition", disposition(path.Base(info.Name)))
 	w.Header().Set("Etag", `"`+id.String()+`"`) // a file of an ended execution never changes
 	http.ServeContent(&rangeErrors{ResponseWriter: w}, r, "", time.Time{}, content)
 	return nil
-}
-
-// plainName reports whether a name can be one of a file in one folder,
-// whatever the system. The engine looks it up in a list besides.
-func plainName(name string) bool {
-	return filepath.IsLocal(name) && !strings.ContainsAny(name, "/\\\x00") && name != "."
 }
 
 // disposition makes a browser save the file instead of showing it.

@@ -7,13 +7,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // A Dir is the scratch space of one execution. Nothing in it outlives the
@@ -124,38 +121,35 @@ type Result struct {
 	// Value is the JSON text of what run returned, or the problem document of
 	// a failure; nil if there is none.
 	Value []byte
-	// Files are the names of the files the service wrote itself, sorted.
-	// Only regular files count: a link could lead out of the folder.
+	// Files are the names of the files the service wrote itself, sorted, as
+	// [Output.Files] gives them.
 	Files []string
 }
 
 // ReadResult reads the output folder.
 func (f Dir) ReadResult() (Result, error) {
 	var result Result
-	entries, err := os.ReadDir(f.Output())
-	if errors.Is(err, fs.ErrNotExist) {
-		return result, nil // the service has removed it
-	}
+	output, err := f.OpenOutput()
 	if err != nil {
-		return result, fmt.Errorf("cannot read the result: %w", err)
+		return result, err
 	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if !entry.Type().IsRegular() {
+	defer func() { _ = output.Close() }()
+	files, err := output.Files()
+	if err != nil {
+		return result, err
+	}
+	for _, file := range files {
+		if file.Name != ResultJSON && file.Name != ResultText {
+			result.Files = append(result.Files, file.Name)
 			continue
 		}
-		if name != ResultJSON && name != ResultText {
-			result.Files = append(result.Files, name)
-			continue
-		}
-		value, err := os.ReadFile(filepath.Join(f.Output(), name))
+		value, err := os.ReadFile(filepath.Join(f.Output(), file.Name))
 		if err != nil {
 			return result, fmt.Errorf("cannot read the result: %w", err)
 		}
-		if result.Value == nil || name == ResultJSON {
+		if result.Value == nil || file.Name == ResultJSON {
 			result.Value = bytes.TrimSpace(value)
 		}
 	}
-	slices.SortFunc(result.Files, strings.Compare)
 	return result, nil
 }

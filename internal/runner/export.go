@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -49,36 +51,53 @@ func linkOrCopy(source, target string) error {
 }
 
 // Export copies a result file into dir, masked, under another name, masked
-// too, and returns the path. What was there of that name is replaced. An error
-// of the kind [redact.ErrWithheld] is about this file alone.
+// too, and returns the path. The folders that the name has in it are made. What
+// was there of that name is replaced. An error of the kind [redact.ErrWithheld]
+// is about this file alone.
 func (f Dir) Export(name, dir, as string, masker *redact.Masker) (string, error) {
-	output, err := os.OpenRoot(f.Output())
+	output, err := f.OpenOutput()
 	if err != nil {
-		return "", fmt.Errorf("cannot read the result files: %w", err)
+		return "", err
 	}
 	defer func() { _ = output.Close() }()
 	source, err := output.Open(name)
 	if err != nil {
-		return "", fmt.Errorf("cannot read a result file: %w", err)
+		return "", err
 	}
 	defer func() { _ = source.Close() }()
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // holds no secret; the user's umask decides
 		return "", fmt.Errorf("cannot make the folder of the result files: %w", err)
 	}
-	// Complete or not there at all, and never through a link.
-	target := filepath.Join(dir, masker.String(as))
-	temporary, err := os.CreateTemp(dir, ".result-")
+	root, err := os.OpenRoot(dir) // no link in it leads out of it
 	if err != nil {
-		return "", fmt.Errorf("cannot write a result file: %w", err)
+		return "", fmt.Errorf("cannot open the folder of the result files: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	target := filepath.FromSlash(masker.String(as))
+	if err := exportTo(root, target, source, masker); err != nil {
+		return "", fmt.Errorf("cannot write the result file %s: %w", masker.String(name), err)
+	}
+	return filepath.Join(dir, target), nil
+}
+
+// exportTo writes beside the file first: it is complete or not there at all,
+// and never written through a link.
+func exportTo(root *os.Root, target string, source io.ReadSeeker, masker *redact.Masker) error {
+	if err := root.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // as above
+		return err
+	}
+	part := filepath.Join(filepath.Dir(target), ".result-"+rand.Text()[:16])
+	temporary, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
 	}
 	err = masker.Copy(temporary, source)
 	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
 	if err == nil {
-		err = os.Rename(temporary.Name(), target)
+		err = root.Rename(part, target)
 	}
 	if err != nil {
-		_ = os.Remove(temporary.Name())
-		return "", fmt.Errorf("cannot write the result file %s: %w", masker.String(name), err)
+		_ = root.Remove(part)
 	}
-	return target, nil
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,12 +21,17 @@ const (
 	ResultText = "output.txt"
 )
 
+// maxNesting is how deep in folders a result file may lie: what is deeper is
+// not seen, as each folder on the way to it costs a look.
+const maxNesting = 32
+
 // An Output is an output folder after the end of its execution. Whatever the
-// service has put there, only regular files of the folder itself are seen: a
-// link could lead out of it, and a pipe would never end.
+// service has put there, only regular files in it are seen: a link could lead
+// out of it, and a pipe would never end.
 type Output struct{ root *os.Root }
 
-// A File is a regular file in an Output.
+// A File is a regular file in an Output. Its name is its path in the folder,
+// with slashes.
 type File struct {
 	Name string
 	Size int64
@@ -56,36 +62,60 @@ func (o *Output) Close() error {
 	return o.root.Close()
 }
 
-// Files are the regular files, by name.
+// Files are the regular files, by name, those of folders too. More than
+// [MaxEntries] are not listed.
 func (o *Output) Files() ([]File, error) {
 	if o.root == nil {
 		return nil, nil
 	}
-	dir, err := o.root.Open(".")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the result: %w", err)
-	}
-	defer func() { _ = dir.Close() }()
-	entries, err := dir.ReadDir(-1)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the result: %w", err)
-	}
 	var files []File
-	for _, entry := range entries {
-		if !entry.Type().IsRegular() {
-			continue
-		}
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the result: %w", err)
-		}
-		files = append(files, File{entry.Name(), info.Size()})
+	left := MaxEntries
+	if err := o.list(".", maxNesting, &left, &files); err != nil {
+		return nil, fmt.Errorf("cannot read the result: %w", err)
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
+}
+
+// list appends the files of a folder, and of those in it, to files.
+func (o *Output) list(folder string, depth int, left *int, files *[]File) error {
+	entries, err := o.entries(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if *left--; *left < 0 {
+			return nil
+		}
+		name := path.Join(folder, entry.Name())
+		switch {
+		case entry.IsDir() && depth > 0:
+			// Should it be a link by now, it is one that stays in the folder.
+			err = o.list(name, depth-1, left, files)
+		case entry.Type().IsRegular():
+			var info fs.FileInfo
+			if info, err = entry.Info(); err == nil {
+				*files = append(*files, File{name, info.Size()})
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Output) entries(folder string) ([]fs.DirEntry, error) {
+	dir, err := o.root.Open(folder)
+	if errors.Is(err, fs.ErrPermission) && o.root.Chmod(folder, 0o700) == nil {
+		// A service need not mean it that its result cannot be read.
+		dir, err = o.root.Open(folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	return dir.ReadDir(-1)
 }
 
 // Open opens a file that Files has named.

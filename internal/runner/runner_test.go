@@ -112,11 +112,16 @@ func TestReadResult(t *testing.T) {
 		{"a text", map[string]string{"output.txt": "\"a\""}, `"a"`, nil},
 		{"both", map[string]string{"output.json": "{}", "output.txt": "1"}, "{}", nil},
 		{"files too", map[string]string{"output.json": "{}", "b.bin": "b", "a.txt": "a"}, "{}", []string{"a.txt", "b.bin"}},
+		{"folders", map[string]string{"output.json": "{}", "a/b/c.txt": "c", "a/output.json": "1", "a.txt": "a"}, "{}", []string{"a.txt", "a/b/c.txt", "a/output.json"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newDir(t)
 			for name, content := range test.files {
-				write(t, content, f.Output(), name)
+				path := filepath.Join(f.Output(), name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				write(t, content, filepath.Dir(path), filepath.Base(path))
 			}
 			got, err := f.ReadResult()
 			if err != nil || string(got.Value) != test.value || !slices.Equal(got.Files, test.left) {

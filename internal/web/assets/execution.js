@@ -91,5 +91,8 @@ async function result(execution) {
   $("result-part").hidden = !some && files.length === 0 && execution.status !== "SUCCEEDED";
   $("result").hidden = !some && files.length > 0;
   $("result").textContent = some ? JSON.stringify(members, null, 2) : "It returned nothing.";
-  $("files").replaceChildren(...files.map(([name, link]) => make("li", {}, make("a", { href: link.href, download: name, textContent: name }))));
+  $("files").replaceChildren(...files.map(([name, link]) => {
+    const path = name.replace(/^\.\//, "");
+    return make("li", {}, make("a", { href: link.href, download: path.split("/").pop(), textContent: path }));
+  }));
 }
