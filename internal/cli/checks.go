@@ -130,6 +130,9 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	findings = append(findings, finding{
 		"service", isOK, fmt.Sprintf("%s with %d parameters; SDK %s", w.Entrypoint, len(described.Parameters), sdk), "",
 	})
+	for _, warning := range described.Warnings {
+		findings = append(findings, finding{"description", isWarning, warning.String(), ""})
+	}
 	return append(findings, checkSecrets(s, described)...)
 }
 

@@ -79,6 +79,9 @@ func describeText(s *service, described *signature.Signature) string {
 		_ = table.Flush() // into a strings.Builder
 	}
 	fmt.Fprintf(&b, "\nReturns: %s\nSDK: %s %s\n", schemaType(described.Result), described.SDK.Name, described.SDK.Version)
+	for _, warning := range described.Warnings {
+		fmt.Fprintf(&b, "Warning: %s\n", warning)
+	}
 	return b.String()
 }
 

@@ -32,10 +32,10 @@ func TestResults(t *testing.T) {
 		value string
 		files []string
 	}{
-		{"object", action("return").with("text", `a "b" <c>`), engine.Object, `{"text":"a \"b\" <c>"}`, nil},
+		{"object", action("return").with("text", `a "b" <c>`), engine.Object, `{"text":"a \"b\" <c>"}`, []string{"output.json"}},
 		{"list", action("list").with("text", "x"), engine.Other, `["x"]`, []string{"output.json"}},
 		{"nothing", action("nothing"), engine.None, ``, nil},
-		{"large", action("large").with("number", 100_000), engine.Object, `{"text":"` + strings.Repeat("x", 100_000) + `"}`, nil},
+		{"large", action("large").with("number", 100_000), engine.Object, `{"text":"` + strings.Repeat("x", 100_000) + `"}`, []string{"output.json"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := s.run(c.body)
@@ -98,7 +98,7 @@ func TestSecretsStayInside(t *testing.T) {
 	for _, file := range result.Files {
 		names = append(names, file.Name)
 	}
-	if want := []string{"text.txt", "[redacted].txt"}; !sameElements(names, want) {
+	if want := []string{"output.json", "text.txt", "[redacted].txt"}; !sameElements(names, want) {
 		t.Errorf("the files are %q, not %q", names, want)
 	}
 	if got := s.file(e.ID, "text.txt"); got != "in a file: [redacted]" {
@@ -109,6 +109,9 @@ func TestSecretsStayInside(t *testing.T) {
 	if err != nil || failed.Status != execution.Failed || failed.Problem.Status != 502 ||
 		failed.Problem.Title != "Bad [redacted]" || failed.Problem.Extensions["key"] != "[redacted]" {
 		t.Errorf("%v, %s: %s", err, failed.Status, problem)
+	}
+	if got := s.file(failed.ID, "output.json"); !strings.Contains(got, "Bad [redacted]") {
+		t.Errorf("output.json of a failed execution is %q, want its problem document", got)
 	}
 	if err := s.store.Scrub(t.Context()); err != nil && !errors.Is(err, store.ErrBusy) {
 		t.Error(err)

@@ -227,7 +227,7 @@ func testLongLine(t *testing.T, s *subject) {
 
 func testFiles(t *testing.T, s *subject) {
 	e := end(t, s.start(t, s.job("files")))
-	if want := []string{"a.txt", "b.bin"}; e.Outcome != (runner.Outcome{}) || !slices.Equal(e.files, want) {
+	if want := []string{"a.txt", "b.bin", "folder/c.txt"}; e.Outcome != (runner.Outcome{}) || !slices.Equal(e.files, want) {
 		t.Errorf("%+v, files %v, not %v", e.Outcome, e.files, want)
 	}
 }

@@ -191,6 +191,7 @@ func writeFiles(ctx context.Context) (map[string]any, error) {
 		service.Output(ctx).WriteFile("b.bin", []byte{0, 0xff}),
 		os.Symlink("/etc/hostname", filepath.Join(dir, "link")),
 		os.Mkdir(filepath.Join(dir, "folder"), 0o700),
+		os.WriteFile(filepath.Join(dir, "folder", "c.txt"), []byte("c"), 0o600),
 		syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600),
 	)
 }

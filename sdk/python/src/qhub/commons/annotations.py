@@ -66,10 +66,10 @@ def flat_members(annotation):
 
 def field_default(annotation, default):
     """An annotation with what `Field(5, ge=1)` says as a default or inside Annotated, and the default and its factory."""
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is None:
+    fields = sys.modules.get("pydantic.fields")
+    if fields is None:  # so there is no Field()
         return annotation, default, None
-    field_info = pydantic.fields.FieldInfo
+    field_info = fields.FieldInfo
     empty, stated = inspect.Parameter.empty, []
     if isinstance(default, field_info):
         annotation = typing.Annotated[annotation, default]

@@ -119,6 +119,8 @@ def do_files(**_):
         file.write(b"\x00\xff")
     os.symlink("/etc/hostname", os.path.join(folder, "link"))
     os.mkdir(os.path.join(folder, "folder"))
+    with open(os.path.join(folder, "folder", "c.txt"), "w") as file:
+        file.write("c")
     os.mkfifo(os.path.join(folder, "pipe"))
     return {"files": True}
 
