@@ -170,6 +170,7 @@ func (s *served) wantNoSecret(texts ...string) {
 type clientReport struct {
 	Echo, Files, List, Fail, Quiet, Cancelled reportedExecution
 	Stream                                    string
+	Streams                                   map[string]string
 	All                                       []reportedExecution
 	Refused, Missing                          struct {
 		Status int
@@ -265,11 +266,23 @@ func checkClientExecutions(t *testing.T, r clientReport) {
 	if d := r.Echo.Data; d["hash"] != hex.EncodeToString(sum[:]) || d["token"] != "[redacted]" || d["text"] != "hello" || fmt.Sprint(d["models"]) != "[small.bin]" {
 		t.Errorf("echo returned %v", d)
 	}
-	if got := r.Files.Files; !slices.Equal(sorted(got), []string{"odd name ä.bin", "plan.txt"}) || !slices.Equal(got, r.Files.ResultFiles) {
+	want := []string{"./status", `back\slash`, "odd name ä.bin", "output.json", "plan.txt", "plots/ä b/c d.txt"}
+	if got := r.Files.Files; !slices.Equal(sorted(got), want) || !slices.Equal(got, r.Files.ResultFiles) {
 		t.Errorf("files are %v and %v", got, r.Files.ResultFiles)
 	}
 	if len(r.List.Data) != 0 || !slices.Equal(r.List.Files, []string{"output.json"}) {
 		t.Errorf("list returned %v, files %v", r.List.Data, r.List.Files)
+	}
+	for name, want := range map[string]string{
+		"./status": "a file", `back\slash`: "a file", "output.json": `"action": "files"`, "plots/ä b/c d.txt": "nested with [redacted]",
+		"failed": `"title": "No luck"`,
+	} {
+		if got := r.Streams[name]; !strings.Contains(got, want) {
+			t.Errorf("the file %s says %q, want %q", name, got, want)
+		}
+	}
+	if !slices.Equal(r.Echo.Files, []string{"output.json"}) || !slices.Equal(r.Fail.Files, []string{"output.json"}) {
+		t.Errorf("files are %v, of the failed one %v", r.Echo.Files, r.Fail.Files)
 	}
 	if d := r.Fail.Data; d["title"] != "No luck" || d["detail"] != "with [redacted]" || d["code"] != float64(7) {
 		t.Errorf("fail returned %v", d)

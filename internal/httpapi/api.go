@@ -140,14 +140,14 @@ type route map[string]handler
 
 func (a *API) routes() map[string]route {
 	routes := map[string]route{
-		"/{$}":                {http.MethodGet: a.list, http.MethodPost: a.start},
-		"/{id}":               {http.MethodGet: a.status},
-		"/{id}/result":        {http.MethodGet: a.result},
+		"/{$}":                   {http.MethodGet: a.list, http.MethodPost: a.start},
+		"/{id}":                  {http.MethodGet: a.status},
+		"/{id}/result":           {http.MethodGet: a.result},
 		"/{id}/result/{file...}": {http.MethodGet: a.file},
-		"/{id}/log":           {http.MethodGet: a.log},
-		"/{id}/cancel":        {http.MethodPut: a.cancel},
-		"/openapi.json":       {http.MethodGet: a.openapi},
-		"/":                   nil,
+		"/{id}/log":              {http.MethodGet: a.log},
+		"/{id}/cancel":           {http.MethodPut: a.cancel},
+		"/openapi.json":          {http.MethodGet: a.openapi},
+		"/":                      nil,
 	}
 	for address, page := range a.Pages {
 		routes[address] = route{http.MethodGet: func(w http.ResponseWriter, r *http.Request) error {

@@ -82,7 +82,7 @@ func (a *API) logAccess(w *response, r *http.Request, took time.Duration) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", method(r)), slog.String("route", strings.TrimSuffix(r.Pattern, "{$}")), slog.Int("status", w.status),
+		slog.String("method", method(r)), slog.String("route", routeName(r.Pattern)), slog.Int("status", w.status),
 		slog.Int64("bytes", w.written), slog.Duration("took", took),
 	}
 	if id, err := execution.ParseID(r.PathValue("id")); err == nil {
@@ -103,4 +103,9 @@ func method(r *http.Request) string {
 	default:
 		return "other"
 	}
+}
+
+// routeName is a pattern as the documentation writes it.
+func routeName(pattern string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(pattern, "{$}"), "...}", "}")
 }

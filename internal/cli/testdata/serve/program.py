@@ -28,6 +28,10 @@ def run(data: InputData, api_token: SecretValue, models: Optional[DataPool] = No
         case "files":
             write_string_output("plan.txt", "the plan with " + token)
             write_binary_output("odd name ä.bin", bytes(range(256)))
+            os.makedirs(os.path.join(os.environ["OUTPUT_DIRECTORY"], "plots", "ä b"))
+            write_string_output("plots/ä b/c d.txt", "nested with " + token)
+            write_string_output("status", "a file")
+            write_string_output("back\\slash", "a file")
             os.symlink("/etc/passwd", os.path.join(os.environ["OUTPUT_DIRECTORY"], "link.txt"))
         case "list":
             return [1, 2, token]

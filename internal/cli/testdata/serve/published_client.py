@@ -43,6 +43,12 @@ report = {name: whole(name) for name in ("echo", "files", "list", "fail", "quiet
 files = client.get_service_execution(report["files"]["id"])
 report["stream"] = b"".join(files.result_file_stream("odd name ä.bin")).hex()
 files.download_result_file("plan.txt", folder)
+report["streams"] = {
+    name: b"".join(files.result_file_stream(name)).decode()
+    for name in report["files"]["files"] if name not in ("odd name ä.bin", "plan.txt")
+}  # fmt: skip
+failed = client.get_service_execution(report["fail"]["id"])
+report["streams"]["failed"] = b"".join(failed.result_file_stream("output.json")).decode()
 
 long = start("sleep")
 while not long.logs():
