@@ -121,7 +121,7 @@ func downloadOne(ctx context.Context, c *client.Client, id execution.ID, name st
 	}
 	defer func() { _ = content.Close() }()
 	name = filepath.FromSlash(name)
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // as the folder itself
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("cannot write %s: %w", visible(name), err)
 	}
 	part := filepath.Join(filepath.Dir(name), ".qhubctl-"+execution.NewID().String()+".part")

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -33,7 +34,11 @@ func hostile(t *testing.T, name string, answer http.HandlerFunc) *httptest.Serve
 func TestDownloadStaysInItsFolder(t *testing.T) {
 	t.Parallel()
 	content := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "from the server") }
-	for _, name := range []string{"../x", "/etc/x", "a/b", `..\x`, "..", ".", "", "C:x"} {
+	refused := []string{"../x", "/etc/x", "a/../../x", "a//b", "..", ".", ""}
+	if runtime.GOOS == "windows" {
+		refused = append(refused, `..\x`, "C:x", `a\b`)
+	}
+	for _, name := range refused {
 		outer := t.TempDir()
 		dir := filepath.Join(outer, "inner")
 		_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, name, content).URL)
@@ -43,6 +48,25 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 		if entries, err := os.ReadDir(outer); err != nil || len(entries) > 1 {
 			t.Errorf("%q: outside lies %v, %v", name, entries, err)
 		}
+	}
+	for _, name := range []string{"a/b c/d.txt", "plain", "status"} {
+		dir := t.TempDir()
+		out, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, "./"+name, content).URL)
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if text, err := os.ReadFile(path); code != 0 || err != nil || string(text) != "from the server" || out != path+"\n" {
+			t.Errorf("%q: %d %s, %s, %q, %v", name, code, errs, out, text, err)
+		}
+	}
+	// A folder that is a link out of it is not entered.
+	inner, elsewhere := t.TempDir(), t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(inner, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "executions", "files", someID, "--download", inner, "--url", hostile(t, "a/b", content).URL); code != 1 {
+		t.Errorf("a file below a link: %d %s", code, errs)
+	}
+	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
+		t.Errorf("outside lies %v, %v", entries, err)
 	}
 	// A link that is there already is replaced, not followed.
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")

@@ -28,7 +28,7 @@ func randomModels(t *testing.T, seed, count string) *bufio.Scanner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), testenv.Program(venv, "python"), filepath.Join(sdk, "tests", "random_models.py"), seed, count) //nolint:gosec // a test's
+	command := exec.CommandContext(t.Context(), testenv.Program(venv, "python"), filepath.Join(sdk, "tests", "random_models.py"), seed, count)
 	command.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(sdk, "src"), "PYTHONDONTWRITEBYTECODE=1")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr

@@ -6,6 +6,8 @@ writes a line for each type: the description of a service that takes it, and bod
 Tests of the SDK and of the server read it; the verdict does not come from the SDK.
 """
 
+# ruff: noqa: E501, I001, UP006, UP014, UP035
+
 import collections
 import dataclasses
 import datetime
@@ -128,9 +130,7 @@ def by_name(kind):
 
 
 def literal_by_name(kind, member):
-    return Annotated[
-        Literal[member], BeforeValidator(lambda value: member if value == member.name else value)
-    ]
+    return Annotated[Literal[member], BeforeValidator(lambda value: member if value == member.name else value)]
 
 
 class Maker:
@@ -158,7 +158,15 @@ class Maker:
 
     def scalar(self):
         return self.choose(
-            self.number, self.number, self.text, self.text, self.word, self.when, self.enumeration, self.literal, self.other
+            self.number,
+            self.number,
+            self.text,
+            self.text,
+            self.word,
+            self.when,
+            self.enumeration,
+            self.literal,
+            self.other,
         )()
 
     def number(self):
@@ -266,7 +274,9 @@ class Maker:
         return self.sized(kind), lambda r: [sample(r) for _ in range(r.randrange(4))]
 
     def set(self, depth):
-        item, sample = self.choose((int, lambda r: r.choice([1, 2, "1", 1.0])), (str, lambda r: r.choice("abc")), self.enumeration())
+        item, sample = self.choose(
+            (int, lambda r: r.choice([1, 2, "1", 1.0])), (str, lambda r: r.choice("abc")), self.enumeration()
+        )
         return self.sized(self.choose(Set, FrozenSet)[item]), lambda r: [sample(r) for _ in range(r.randrange(5))]
 
     def tuple(self, depth):
@@ -362,7 +372,9 @@ class Maker:
             elif self.maybe(0.1):
                 options["default_factory"] = list
             if self.maybe(0.1):
-                options["json_schema_extra"] = self.choose({"required": True}, {"type": "banana"}, {"items": 5, "minimum": "x"})
+                options["json_schema_extra"] = self.choose(
+                    {"required": True}, {"type": "banana"}, {"items": 5, "minimum": "x"}
+                )
             fields[name] = (kind, Field(**options))
             samples.append((keys, sample))
 
@@ -581,7 +593,9 @@ def main(seed, count):
 
         run.__annotations__ = {"value": kind}
         document = describing.describe_function(run, "service:run")
-        print(json.dumps({"seed": number, "document": document, "cases": [[f'{{"value": {t}}}', ok] for t, ok in cases]}))
+        print(
+            json.dumps({"seed": number, "document": document, "cases": [[f'{{"value": {t}}}', ok] for t, ok in cases]})
+        )
 
 
 if __name__ == "__main__":

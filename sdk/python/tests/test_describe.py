@@ -295,7 +295,8 @@ def describer():
     folder, text = Path(qhub.commons.describe.__file__).resolve().parent, ""
     for name in ("annotations", "checks", "schemas"):
         module, full = (folder / f"{name}.py").read_text(), f"qhub.commons.{name}"
-        text += f"import sys, types; _m = sys.modules[{full!r}] = types.ModuleType({full!r}); exec({module!r}, _m.__dict__)\n"
+        text += f"import sys, types; _m = sys.modules[{full!r}] = types.ModuleType({full!r})\n"
+        text += f"exec({module!r}, _m.__dict__)\n"
     return text + (folder / "describe.py").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Random models: a body binds if and only if pydantic, plus names of enums, accepts it; and all of them are described."""
+"""Random models: a body binds if and only if pydantic, plus names of enums, accepts it; and each is described."""
 
 import json
 

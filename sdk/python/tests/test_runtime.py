@@ -381,7 +381,7 @@ def test_output_that_cannot_be_written(service):
          ["/a/b", "00000000-0000-0000-0000-000000000005", "ab", "ab"]),
         ("__import__('collections').UserDict(a=1)", {"a": 1}),
         ("__import__('collections').UserList([1])", [1]),
-        ("[type('NaTType', (datetime.datetime,), {'year': math.nan})(1, 1, 1), decimal.Decimal('1.10')]", [None, "1.10"]),
+        ("[type('NaTType', (datetime.datetime,), {'year': math.nan})(1, 1, 1), 1.5]", [None, 1.5]),
         ("{'na': type('NAType', (), {})()}", {"na": None}),
         ("type('Table', (), {'to_dicts': lambda self: [{'a': math.nan}]})()", [{"a": None}]),
         ("type('S', (), {'__slots__': ('x',), '__init__': lambda self: setattr(self, 'x', 1)})()", {"x": 1}),

@@ -65,7 +65,7 @@ def flat_members(annotation):
 
 
 def field_default(annotation, default):
-    """An annotation with what `Field(5, ge=1)` says as a default or inside Annotated, and the default and its factory."""
+    """An annotation with what `Field(5, ge=1)` says, as a default or inside Annotated; its default and its factory."""
     fields = sys.modules.get("pydantic.fields")
     if fields is None:  # so there is no Field()
         return annotation, default, None

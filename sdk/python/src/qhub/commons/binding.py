@@ -2,8 +2,8 @@
 
 A file is text without a type of its own, so it is read leniently: as JSON, then as a string. A file called `.txt` was
 a JSON string in the request, so for it the order is the other way round. Where the files were made of a request
-(QHUBCTL_INPUT_SOURCE is "request"), each is the JSON that was sent, and pydantic alone decides. Members of enums may be named
-anywhere. No error repeats what it was given.
+(QHUBCTL_INPUT_SOURCE is "request"), each is the JSON that was sent, and pydantic alone decides. Members of enums may
+be named anywhere. No error repeats what it was given.
 """
 
 from __future__ import annotations

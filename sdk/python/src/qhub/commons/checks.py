@@ -145,7 +145,7 @@ class Checks:
         keys = self.make(schema.get("keys_schema"), config)
         if keys != {"type": "string"}:
             check.pop("maxProperties", None)  # keys that become equal count once
-        if keys.get("type") == "string" and len(keys) > 1 or "lax" in keys:
+        if (keys.get("type") == "string" and len(keys) > 1) or "lax" in keys:
             check["propertyNames"] = keys
         return {**check, **_unless_empty("additionalProperties", self.make(schema.get("values_schema"), config))}
 
@@ -161,7 +161,8 @@ class Checks:
     def _tagged_union(self, schema, config):
         choices = [choice for choice in schema["choices"].values() if isinstance(choice, dict)]
         check = _any_of([self.make(choice, config) for choice in choices])
-        return {**check, "type": "object"} if isinstance(schema["discriminator"], str) and "type" not in check else check
+        by_key = isinstance(schema["discriminator"], str)
+        return {**check, "type": "object"} if by_key and "type" not in check else check
 
     # What wraps another schema.
 
@@ -213,7 +214,8 @@ class Checks:
 
     def _typed_dict(self, schema, config):
         config = schema.get("config") or config
-        return self._object(schema, config, schema["fields"].items(), schema.get("total", config.get("typed_dict_total", True)))
+        total = schema.get("total", config.get("typed_dict_total", True))
+        return self._object(schema, config, schema["fields"].items(), total)
 
     def _dataclass_args(self, schema, config):
         return self._object(schema, config, [(field["name"], field) for field in schema["fields"]], True)
@@ -300,9 +302,11 @@ def _common_pattern(pattern):
             return {}
         elif pair[0] == "\\":
             step = 2
-        elif pair in ("&&", "--", "~~", "{,", "**", "++", "]]") or (pair == "(?" and pattern[at : at + 3] != "(?:"):
-            return {}
-        elif pair[0] == "[" and inside:
+        elif (
+            pair in ("&&", "--", "~~", "{,", "**", "++", "]]")
+            or (pair == "(?" and pattern[at : at + 3] != "(?:")
+            or (pair[0] == "[" and inside)
+        ):
             return {}
         else:
             inside = pair[0] == "[" or (inside and pair[0] != "]")

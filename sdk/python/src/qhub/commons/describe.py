@@ -2,9 +2,9 @@
 
     python -m qhub.commons.describe [--entrypoint MODULE:FUNCTION] [--output FILE]
 
-This is the only place where a signature is read; the runtime binds what is read here. With annotations.py, checks.py and
-schemas.py it stands alone, so that a program may load it where another build of qhub-commons is installed: it needs the
-standard library, pydantic, and the names SecretValue and DataPool, which every build has.
+This is the only place where a signature is read; the runtime binds what is read here. With annotations.py, checks.py
+and schemas.py it stands alone, so that a program may load it where another build of qhub-commons is installed: it needs
+the standard library, pydantic, and the names SecretValue and DataPool, which every build has.
 """
 
 import os

@@ -51,7 +51,7 @@ def _inside(text: str, location: tuple[int | str, ...], error: Any, enums: list[
     """Replaces a name inside a string that holds JSON itself."""
     try:
         value = json.loads(text)
-        if location and isinstance(value, (dict, list)) or (isinstance(value, str) and value != text):
+        if (location and isinstance(value, (dict, list))) or (isinstance(value, str) and value != text):
             value, done = _replace(value, location, error, enums)
             return (json.dumps(value), True) if done else (text, False)
     except (TypeError, ValueError):
@@ -68,8 +68,8 @@ def _named(text: Any, error: Any, enums: list[type[Enum]]) -> Any:
             continue
         is_literal = error["type"] == "literal_error"
         if repr(member.value) in wanted if is_literal else wanted == _expected(kind):
-            plain = isinstance(member.value, (str, int, float)) and not (is_literal and not isinstance(member, (str, int)))
-            return member.value if plain else member
+            has_form = isinstance(member if is_literal else member.value, (str, int, float))
+            return member.value if has_form else member
     return None
 
 

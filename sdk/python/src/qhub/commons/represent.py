@@ -178,4 +178,4 @@ def _member(at: str, key: Any) -> str:
     name = key.value if isinstance(key, Enum) else key
     if isinstance(name, str) and name.isidentifier():
         return f"{at}.{name}"
-    return f"{at}[{json.dumps(name) if isinstance(name, str) else name}]" if isinstance(name, (str, int, float)) else f"{at}[…]"
+    return f"{at}[{json.dumps(name) if isinstance(name, (str, int, float)) else '…'}]"

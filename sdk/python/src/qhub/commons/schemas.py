@@ -1,6 +1,5 @@
 """The JSON Schemas that a service declares: of its inputs, of its result, and what is dropped from them."""
 
-import json
 import math
 import warnings
 
@@ -9,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 
 def make_adapter(annotation):
-    """The pydantic adapter of a type. A class that pydantic does not know is one whose instances it takes as they are."""
+    """The pydantic adapter of a type. Of a class that pydantic does not know it takes instances as they are."""
     try:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
@@ -162,9 +161,9 @@ def _is_names(value):
 
 
 def _is_type(value):
-    return _is_names([value] if isinstance(value, str) else value) and bool(value) and not set(
-        [value] if isinstance(value, str) else value
-    ) - {"null", "boolean", "object", "array", "number", "string", "integer"}
+    names = [value] if isinstance(value, str) else value
+    known = {"null", "boolean", "object", "array", "number", "string", "integer"}
+    return bool(names) and _is_names(names) and known.issuperset(names)
 
 
 def _are_names(value):
@@ -172,7 +171,9 @@ def _are_names(value):
 
 
 # Keywords that would give the references of a document another meaning.
-_FOREIGN = {"$schema", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "$recursiveRef", "$recursiveAnchor"}
+_FOREIGN = {
+    "$schema", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "$recursiveRef", "$recursiveAnchor",
+}  # fmt: skip
 _SCHEMA = {
     "additionalProperties", "items", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems",
     "unevaluatedProperties", "contentSchema",
@@ -181,9 +182,8 @@ _SCHEMAS = {"allOf", "anyOf", "oneOf", "prefixItems"}
 _SCHEMAS_BY_NAME = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 _RULES = {
     **dict.fromkeys(_SCHEMAS | _SCHEMAS_BY_NAME, lambda value: False),
-    **dict.fromkeys(
-        ["title", "description", "$comment", "format", "pattern", "contentEncoding", "contentMediaType", "$ref"], _is_text
-    ),
+    **dict.fromkeys(["title", "description", "$comment", "format", "pattern", "$ref"], _is_text),
+    **dict.fromkeys(["contentEncoding", "contentMediaType"], _is_text),
     **dict.fromkeys(["deprecated", "readOnly", "writeOnly", "uniqueItems"], _is_flag),
     **dict.fromkeys(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"], _is_number),
     **{f"{end}{what}": _is_count for end in ("min", "max") for what in ("Length", "Items", "Properties", "Contains")},
