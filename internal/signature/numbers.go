@@ -37,39 +37,41 @@ func decode(text []byte, exact bool) (any, error) {
 	if exact {
 		read = exactNumber
 	}
-	if !eachNumber(&value, read) {
+	value, ok := eachNumber(value, read)
+	if !ok {
 		return nil, errNumber
 	}
 	return value, nil
 }
 
-// eachNumber puts each number in a value through read, until that fails.
-func eachNumber(at *any, read func(json.Number) (json.Number, bool)) bool {
-	switch value := (*at).(type) {
+// eachNumber puts each number in a value through read, until that fails. It
+// changes lists and objects in place.
+func eachNumber(value any, read func(json.Number) (json.Number, bool)) (any, bool) {
+	switch container := value.(type) {
 	case json.Number:
-		number, ok := read(value)
-		if ok && number != value {
-			*at = number
+		if number, ok := read(container); !ok || number != container {
+			return number, ok
 		}
-		return ok
 	case []any:
-		for i := range value {
-			if !eachNumber(&value[i], read) {
-				return false
+		for i, element := range container {
+			number, ok := eachNumber(element, read)
+			if !ok {
+				return nil, false
 			}
+			container[i] = number
 		}
 	case map[string]any:
-		for key, element := range value {
-			before := element
-			if !eachNumber(&element, read) {
-				return false
+		for key, element := range container {
+			number, ok := eachNumber(element, read)
+			if !ok {
+				return nil, false
 			}
-			if number, is := element.(json.Number); is && number != before {
-				value[key] = element
+			if _, isNumber := element.(json.Number); isNumber && number != element {
+				container[key] = number
 			}
 		}
 	}
-	return true
+	return value, true
 }
 
 // binaryNumber is a fraction as the number that a service computes with.
