@@ -138,8 +138,8 @@ var sabotages = []sabotage{
 		"masked := r.results.String(name)\nif broken(`the file names of run`) { masked = name }\n",
 	}, {
 		"internal/runner/export.go",
-		"target := filepath.Join(dir, masker.String(as))\n",
-		"target := filepath.Join(dir, masker.String(as))\nif broken(`the file names of run`) { target = filepath.Join(dir, as) }\n",
+		"target := filepath.FromSlash(masker.String(as))\n",
+		"target := filepath.FromSlash(masker.String(as))\nif broken(`the file names of run`) { target = filepath.FromSlash(as) }\n",
 	}}},
 }
 
