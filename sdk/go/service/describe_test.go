@@ -36,7 +36,7 @@ func TestDescription(t *testing.T) {
 		"description": "Uploads a model.",
 		"parameters": [
 			{"name": "data", "kind": "input", "required": true, "description": "what to upload",
-				"schema": {"$ref": "#/$defs/modelRequest", "description": "what to upload"}},
+				"schema": {"$ref": "#/$defs/modelRequest", "description": "what to upload"}, "check": "schema"},
 			{"name": "api_token", "kind": "secret", "required": true, "env": "SECRET_API_TOKEN", "description": "of the registry"},
 			{"name": "proxyPassword", "kind": "secret", "required": false, "nullable": true, "env": "SECRET_PROXY_PASSWORD"},
 			{"name": "models", "kind": "datapool", "required": true},
