@@ -46,7 +46,7 @@ func TestPageRunsAnExecution(t *testing.T) {
 		chromedp.Poll(`document.getElementById("state").textContent === "SUCCEEDED"`, nil),
 		chromedp.WaitVisible("#result"), chromedp.WaitVisible(`#files a[download="report.txt"]`),
 		chromedp.Text("#result", &result), chromedp.Text("#log", &log),
-		chromedp.Evaluate(`fetch(document.querySelector('#files a').href).then(r => r.text())`, &file, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+		chromedp.Evaluate(`fetch(document.querySelector('#files a[download="report.txt"]').href).then(r => r.text())`, &file, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
 			return p.WithAwaitPromise(true)
 		}),
 		chromedp.OuterHTML("html", &whole), chromedp.Location(&address),

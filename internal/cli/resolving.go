@@ -211,7 +211,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 func (r *running) maskResults(request *signature.Request) {
 	var declared []masking.Value
 	for _, value := range r.finder.AllValues() {
-		if r.signature.TakesVariable(value.Name) {
+		if value.Own || r.signature.TakesVariable(value.Name) {
 			declared = append(declared, masking.Value{Named: value, Declared: true})
 		}
 	}

@@ -33,7 +33,8 @@ type Bytes struct {
 type Named struct {
 	Name  string
 	Value Bytes
-	// Own marks a secret of the server itself, which no sink may show.
+	// Own marks a secret of qhubctl itself, such as the token of a server, which
+	// no sink may show.
 	Own bool
 }
 

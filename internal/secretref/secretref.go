@@ -280,7 +280,8 @@ func (f *Finder) AllValues() []plaintext.Named {
 	var all []plaintext.Named
 	f.Each(func(name, _ string, value plaintext.Bytes) {
 		if value.Len() <= plaintext.MaxSize {
-			all = append(all, plaintext.Named{Name: name, Value: value})
+			own := !signature.IsSecretVariable(name) // such as QHUBCTL_TOKEN
+			all = append(all, plaintext.Named{Name: name, Value: value, Own: own})
 		}
 	})
 	return all
