@@ -123,6 +123,7 @@ func schemaType(raw json.RawMessage) string {
 	var schema struct {
 		Type  any               `json:"type"`
 		Ref   string            `json:"$ref"`
+		AllOf []json.RawMessage `json:"allOf"`
 		AnyOf []json.RawMessage `json:"anyOf"`
 		Enum  []any             `json:"enum"`
 		Items json.RawMessage   `json:"items"`
@@ -133,6 +134,8 @@ func schemaType(raw json.RawMessage) string {
 	switch {
 	case schema.Ref != "":
 		return schema.Ref[strings.LastIndex(schema.Ref, "/")+1:]
+	case len(schema.AllOf) == 1: // a reference with a default beside it
+		return schemaType(schema.AllOf[0])
 	case len(schema.AnyOf) > 0:
 		names := make([]string, len(schema.AnyOf))
 		for i, alternative := range schema.AnyOf {
