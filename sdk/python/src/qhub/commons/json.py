@@ -16,8 +16,8 @@ def any_to_json(data: Any) -> str | None:
 
     Values are written as pydantic writes them: models by field name, enums by value, sets and generators as lists,
     NaN as null, dates by ISO 8601, secrets as "[redacted]". Tables of pandas and its relatives are lists of records,
-    arrays are lists, other objects their `__dict__`. Raises ValueError where a value has no JSON form, such as an open
-    file, or a list that contains itself; the error names its place.
+    arrays are lists, other objects their `__dict__`. Raises ValueError where a value has no JSON form, such as a lock,
+    or a list that contains itself; the error names its place.
     """
     if data is None:
         return None

@@ -19,7 +19,7 @@ _MACHINERY = (
     types.TracebackType, io.IOBase,
 )  # fmt: skip
 # How libraries call the conversion of a table, an array or a scalar to Python's own types.
-_CONVERSIONS = ("to_dicts", "to_pylist", "tolist", "to_list", "numpy")
+_CONVERSIONS = ("to_dicts", "to_pylist", "as_py", "tolist", "to_list", "numpy")
 
 
 class Unrepresentable(ValueError):
@@ -57,6 +57,8 @@ def _converted(value: Any, library: str) -> Any:
         if value.dtype.names:
             return _records(value)
     if hasattr(value, "to_dict") and hasattr(value, "iloc") and hasattr(value, "columns"):
+        if not value.columns.is_unique:  # a record has one value of each name
+            raise Unrepresentable("columns of the same name")
         return value.to_dict(orient="records")
     for conversion in _CONVERSIONS:
         convert = getattr(value, conversion, None)
@@ -140,8 +142,10 @@ def _other(value: Any, at: str, bytes_mode: Any, outer: tuple[int, ...]) -> Any:
     try:
         inside = _fields(value)
         inside = represent(value) if inside is None else inside
-    except Unrepresentable:
-        raise Unrepresentable(f"{at}: cannot represent a value of the type {type(value).__qualname__}") from None
+    except Unrepresentable as error:
+        kind = type(value).__qualname__
+        why = "" if str(error) == type(value).__name__ else f" with {error}"
+        raise Unrepresentable(f"{at}: cannot represent a value of the type {kind}{why}") from None
     except Exception as error:
         kind = type(value).__qualname__
         raise Unrepresentable(f"{at}: cannot represent a value of the type {kind}: {type(error).__name__}") from None
