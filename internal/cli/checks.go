@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,9 +28,9 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 		case err == nil:
 			findings = append(findings, finding{check, isOK, version + " at " + path, ""})
 		case needed:
-			findings = append(findings, finding{check, isProblem, err.Error(), hintOf(err)})
+			findings = append(findings, finding{check, isProblem, err.Error(), advice(err)})
 		default:
-			findings = append(findings, finding{check, isWarning, err.Error() + "; only services in it need it", hintOf(err)})
+			findings = append(findings, finding{check, isWarning, err.Error() + "; only services in it need it", advice(err)})
 		}
 	}
 	tool("python", language == workspace.Python || language == "", workspace.FindPython)
@@ -79,15 +78,8 @@ func checkPlatform() finding {
 	return f
 }
 
-func hintOf(err error) string {
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok {
-		return strings.ReplaceAll(hinted.Hint(), "\n", "\n           ")
-	}
-	return ""
-}
+// advice is the hint of an error, as the table of doctor shows it.
+func advice(err error) string { return strings.ReplaceAll(hintOf(err), "\n", "\n           ") }
 
 // checkWorkspace looks at the service in a folder, step by step: a step that
 // fails leaves nothing for the next.
@@ -98,7 +90,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 		if o.dir == "." { // maybe nobody meant this folder
 			status = isWarning
 		}
-		return []finding{{"workspace", status, err.Error(), hintOf(err)}}
+		return []finding{{"workspace", status, err.Error(), advice(err)}}
 	}
 	findings := []finding{{"workspace", isOK, w.Name + " at " + w.Dir, ""}}
 	findings = append(findings, checkEnvFile(ctx, w)...)
@@ -110,7 +102,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	state, env := w.EnvironmentState()
 	if o.python != "" {
 		if env, err = w.WithPython(o.python); err != nil {
-			return append(findings, finding{"environment", isProblem, err.Error(), hintOf(err)})
+			return append(findings, finding{"environment", isProblem, err.Error(), advice(err)})
 		}
 		state = workspace.UserManaged
 	}
@@ -120,11 +112,11 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	}
 	s.env, s.key = env, w.SourceKey(env)
 	if s.program, err = w.Program(env); err != nil {
-		return append(findings, finding{"cache", isProblem, err.Error(), hintOf(err)})
+		return append(findings, finding{"cache", isProblem, err.Error(), advice(err)})
 	}
 	described, err := s.signature(ctx, streams.Log())
 	if err != nil {
-		return append(findings, finding{"service", isProblem, err.Error(), hintOf(err)})
+		return append(findings, finding{"service", isProblem, err.Error(), advice(err)})
 	}
 	sdk := described.SDK.Name + " " + described.SDK.Version
 	findings = append(findings, finding{

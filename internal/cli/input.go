@@ -63,6 +63,7 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		return nil, usagef("%s cannot all read standard input", strings.Join(uses, " and "))
 	}
 	given := map[string]secretref.Found{}
+	var refused []error
 	for _, source := range sources {
 		value, err := source.Value(streams.In, func(name string) (plaintext.Bytes, error) {
 			return streams.AskSecret(ctx, name)
@@ -70,12 +71,16 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		if errors.Is(err, term.ErrNoTerminal) {
 			return nil, usagef("--secret %[1]s: %[2]w; give it as %[1]s=@FILE, %[1]s=- or %[1]s=env:VAR", source.Name, err)
 		}
+		if refusal, ok := errors.AsType[*secretref.RefusedError](err); ok {
+			refused = append(refused, refusal)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		given[source.Name] = secretref.Found{Value: value, From: "--secret"}
 	}
-	return given, nil
+	return given, together(refused...)
 }
 
 // stdinUses lists what wants to read standard input: only one can.

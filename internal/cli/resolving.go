@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,30 +19,16 @@ import (
 )
 
 // resolve checks all that the service needs and lays it out, so that nothing
-// runs unless everything is there.
+// runs unless everything is there. It returns all that is wrong, at once.
 func (r *running) resolve(context.Context) error {
 	if err := r.checkNames(); err != nil {
 		return err
 	}
-	pools := map[string]string{}
-	for _, name := range r.signature.Names(signature.DataPool) {
-		dir, err := r.poolFolder(name)
-		if err != nil {
-			return err
-		}
-		if dir != "" {
-			pools[name] = dir
-		}
-	}
-	request, err := r.request()
-	if err != nil {
+	pools, poolErr := r.findPools()
+	request, inputErr := r.request()
+	secretErr := r.findSecrets(request)
+	if err := together(inputErr, secretErr, poolErr); err != nil {
 		return err
-	}
-	if err := r.findSecrets(request); err != nil {
-		return err
-	}
-	if missing := missingPools(r.signature, pools); len(missing) > 0 {
-		return &missingPoolError{missing}
 	}
 	for name, dir := range pools {
 		if err := r.dir.LinkDataPool(name, dir); err != nil {
@@ -56,18 +43,19 @@ func (r *running) resolve(context.Context) error {
 
 // checkNames refuses secrets and data pools that the service does not have.
 func (r *running) checkNames() error {
-	for name := range r.given {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(r.given)) {
 		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.Secret {
-			return usagef("--secret %s: the service has no such secret%s", name, choices(r.signature, signature.Secret))
+			errs = append(errs, usagef("--secret %s: the service has no such secret%s", name, choices(r.signature, signature.Secret)))
 		}
 	}
 	for _, pool := range r.options.dataPools {
 		name, _, _ := strings.Cut(pool, "=")
 		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.DataPool {
-			return usagef("--datapool %s: the service has no such data pool%s", name, choices(r.signature, signature.DataPool))
+			errs = append(errs, usagef("--datapool %s: the service has no such data pool%s", name, choices(r.signature, signature.DataPool)))
 		}
 	}
-	return nil
+	return together(errs...)
 }
 
 func choices(s *signature.Signature, kind signature.Kind) string {
@@ -154,21 +142,33 @@ func (e *missingPoolError) Hint() string {
 	return fmt.Sprintf("put its files into input/%[1]s, or name its folder: --datapool %[1]s=DIR", e.names[0])
 }
 
-func missingPools(s *signature.Signature, pools map[string]string) []string {
+// findPools finds the folders of the data pools.
+func (r *running) findPools() (map[string]string, error) {
+	pools := map[string]string{}
 	var missing []string
-	for _, p := range s.Of(signature.DataPool) {
-		if p.Required && pools[p.Name] == "" {
+	var errs []error
+	for _, p := range r.signature.Of(signature.DataPool) {
+		switch dir, err := r.poolFolder(p.Name); {
+		case err != nil:
+			errs = append(errs, err)
+		case dir != "":
+			pools[p.Name] = dir
+		case p.Required:
 			missing = append(missing, p.Name)
 		}
 	}
-	return missing
+	if len(missing) > 0 {
+		errs = append(errs, &missingPoolError{missing})
+	}
+	return pools, together(errs...)
 }
 
-// findSecrets collects the secrets that the service declares, and no others.
+// findSecrets collects the secrets that the service declares, and no others. A
+// request that is refused is nil: what it holds is not missing.
 func (r *running) findSecrets(request *signature.Request) error {
 	var missing []signature.Parameter
-	var refused []error
-	total := 0
+	var errs []error
+	total, sent := 0, r.sentSecrets(request)
 	for _, p := range r.signature.Of(signature.Secret) {
 		found, ok := r.given[p.Name] // what is said by name counts before the request
 		if !ok && request != nil {
@@ -181,29 +181,50 @@ func (r *running) findSecrets(request *signature.Request) error {
 		switch {
 		case ok:
 			r.secrets = append(r.secrets, process.Secret{Env: p.Env, Value: found.Value})
-			refused = append(refused, found.Check(p.Name))
+			errs = append(errs, found.Check(p.Name))
 			total += found.Value.Len()
 			if warning := masking.Warning("the secret "+p.Name, found.Value.Reveal()); warning != "" {
 				r.streams.Warn("%s", warning)
 			}
-		case p.Required:
+		case p.Required && !sent[p.Name]:
 			missing = append(missing, p)
 		}
 	}
-	if err := errors.Join(refused...); err != nil {
-		return err
-	}
 	if total > plaintext.MaxTotal {
-		return plaintext.ErrTotal
+		errs = append(errs, plaintext.ErrTotal)
 	}
 	if len(missing) > 0 {
-		return &secretref.MissingError{Parameters: missing}
+		errs = append(errs, &secretref.MissingError{Parameters: missing})
+	}
+	if err := together(errs...); err != nil {
+		return err
 	}
 	for _, warning := range untakenWarnings(r.finder, r.signature) {
 		r.streams.Warn("%s", warning)
 	}
 	r.maskResults(request)
 	return nil
+}
+
+// sentSecrets are the names of the secrets in a body that is refused; of a
+// file that is no JSON object all, as they cannot be told.
+func (r *running) sentSecrets(request *signature.Request) map[string]bool {
+	sent := map[string]bool{}
+	if request != nil || !hasSecrets(r.body) {
+		return sent
+	}
+	var body struct {
+		Secrets map[string]json.RawMessage `json:"$secrets"`
+	}
+	if json.Unmarshal(r.body, &body) != nil {
+		for _, name := range r.signature.Names(signature.Secret) {
+			sent[name] = true
+		}
+	}
+	for name := range body.Secrets {
+		sent[name] = true
+	}
+	return sent
 }
 
 // maskResults makes the masker of what the service leaves: it knows the
