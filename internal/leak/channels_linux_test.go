@@ -142,7 +142,7 @@ var channels = []way{
 	{"binary_file", "a result file, binary", returns, withheld, false},
 	{"compound_file", "a result file, base64 in binary", returns, withheld, false},
 	{"file_name", "the name of a result file", returns, inName, false},
-	{"folder_name", "the name of a folder in the output", returns, gone, false},
+	{"folder_name", "the name of a folder in the output", returns, inName, false},
 
 	{"os_environ", "the environment, as the service sees it", returns, notThere, false},
 	{"environment_at_import", "the environment while the service is imported", returns, notThere, true},

@@ -2,8 +2,8 @@ package leak_test
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -99,15 +99,23 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	return l
 }
 
+// filesBelow are the files of a folder and of those in it, by their paths.
 func filesBelow(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if path == dir && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		files[filepath.ToSlash(name)] = read(t, path)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		files[entry.Name()] = read(t, filepath.Join(dir, entry.Name()))
 	}
 	return files
 }

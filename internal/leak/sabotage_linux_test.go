@@ -60,8 +60,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "problem documents", way: "problem", by: fails, sdk: upstream, edits: []edit{{
 		"internal/engine/collect.go",
-		"c.problem = readProblem(masked)",
-		"c.problem = readProblem(masked); if broken(`problem documents`) { c.problem = readProblem(text) }",
+		"if c.problem = readProblem(masked); ",
+		"if c.problem = readProblem(masked); broken(`problem documents`) { c.problem = readProblem(text) }\nif ",
 	}}},
 	{layer: "result files", way: "text_file", by: returns, edits: []edit{{
 		"internal/engine/collect.go",

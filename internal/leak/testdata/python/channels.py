@@ -331,7 +331,6 @@ def way_file_name(name, value):
 def way_folder_name(name, value):
     os.mkdir(os.path.join(OUTPUT, f"{name} {piece(value)}"))
     write(os.path.join(OUTPUT, f"{name} {piece(value)}", piece(value)), b"nothing")
-    line(name, "done")
 
 
 # The result.
