@@ -170,7 +170,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 	var errs []error
 	total, sent := 0, r.sentSecrets(request)
 	for _, p := range r.signature.Of(signature.Secret) {
-		found, ok := r.given[p.Name] // what is said by name counts before the request
+		found, ok := r.given[p.Name] // --secret counts before the request
 		if !ok && request != nil {
 			found.Value, ok = request.Secrets[p.Name]
 			found.From = "the request"
@@ -207,7 +207,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 }
 
 // sentSecrets are the names of the secrets in a body that is refused; of a
-// file that is no JSON object all, as they cannot be told.
+// file that is no JSON object all, as their names cannot be read.
 func (r *running) sentSecrets(request *signature.Request) map[string]bool {
 	sent := map[string]bool{}
 	if request != nil || !hasSecrets(r.body) {

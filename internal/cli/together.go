@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// together joins what is wrong: of no error nil, of one that error, and of more
+// together joins errors: of no error nil, of one that error, and of more
 // one that shows all of them and their hints.
 func together(errs ...error) error {
 	var all severalErrors

@@ -21,7 +21,7 @@ const (
 	ResultText = "output.txt"
 )
 
-// maxNesting is how deep in folders a result file may lie: what is deeper is
+// maxNesting is how deep in folders a result file may lie. Deeper ones are
 // not seen, as each folder on the way to it costs a look.
 const maxNesting = 32
 

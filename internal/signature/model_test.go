@@ -45,7 +45,7 @@ func randomModels(t *testing.T, seed, count string) *bufio.Scanner {
 // model refuses, it refuses before anything starts.
 func TestNoBodyIsRefusedThatTheModelAccepts(t *testing.T) {
 	t.Parallel()
-	lines := randomModels(t, "10000", "800")
+	lines := randomModels(t, "500000", "1600")
 	accepted, refused, early := 0, 0, 0
 	for lines.Scan() {
 		var line struct {

@@ -70,7 +70,7 @@ class Array:
 
 
 class Point:
-    """A type with a core schema of its own."""
+    """A type with its own core schema."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source, handler):
@@ -554,7 +554,7 @@ def adapter(kind):
 
 
 def make(seed, bodies=24):
-    """A random type, and (JSON text, whether it is to be accepted) for it; None where pydantic refuses to build it."""
+    """A random type, and (JSON text, whether pydantic accepts it) for it; None where pydantic refuses to build it."""
     try:
         (kind, sample), (named, _) = Maker(seed, False).type(3), Maker(seed, True).type(3)
         plain, with_names = adapter(kind), adapter(named)

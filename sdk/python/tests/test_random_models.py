@@ -1,13 +1,14 @@
 """Random models: a body binds if and only if pydantic, plus names of enums, accepts it; and each is described."""
 
 import json
+from typing import Annotated
 
 import pydantic
 import pytest
 from qhub.commons.binding import bind_json
 from qhub.commons.describe import describe_function
 from qhub.commons.runtime.error import InputError
-from random_models import Level, Maker, make
+from random_models import Color, Level, Maker, make
 
 SEEDS = 600
 # Until then, the error of an integer enum did not tell that it was one.
@@ -51,3 +52,16 @@ def test_what_binds_is_what_pydantic_accepts(block, monkeypatch):
             assert (got is True) is accepts, f"seed {seed}: {kind} of {text}: pydantic {accepts}, bound {got}"
             accepted, refused = accepted + accepts, refused + (not accepts)
     assert types > SEEDS // 8 and accepted > types and refused > types, "the bodies tell nothing"
+
+
+@pytest.mark.skipif(not KNOWS_INTEGER_ENUMS, reason="this version does not tell that an integer enum is one")
+def test_names_as_keys_and_in_their_values():
+    assert bind_json('{"HIGH": "GREEN", "1": "red"}', dict[Level, Color], "p") == {
+        Level.HIGH: Color.GREEN,
+        Level.LOW: Color.RED,
+    }
+
+
+def test_a_name_is_no_json():
+    assert bind_json("RED", Color, "p", is_string=True) is Color.RED
+    assert binds('"RED"', Annotated[Color, pydantic.Json]) is not True

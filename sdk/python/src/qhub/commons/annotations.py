@@ -1,4 +1,4 @@
-"""Reading annotations: what is behind aliases, Annotated, unions and Field()."""
+"""Reading annotations: behind aliases, Annotated, unions and Field()."""
 
 import copy
 import inspect

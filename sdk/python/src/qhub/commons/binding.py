@@ -76,7 +76,7 @@ def bind_value(value: Any, annotation: Any, name: str) -> Any:
 
 
 class _Reader:
-    """How values of one type are read: what can be known of the type is known once."""
+    """How values of one type are read: what depends on the type alone is found once."""
 
     def __init__(self, annotation: Any, adapter: TypeAdapter[Any]) -> None:
         from pydantic import ValidationError
@@ -115,7 +115,7 @@ class _Reader:
             try:
                 return self._with_names(json.loads(plain), errors[self.attempts.index(True)])
             except (ValueError, self.rejection):
-                pass  # what was wrong first is what helps
+                pass  # the first error is the one that helps
         raise _input_error(_telling(errors, plain), name)
 
     def read_json(self, text: str, name: str, is_string: bool) -> Any:
@@ -131,10 +131,12 @@ class _Reader:
             try:
                 return self._with_names(json.loads(document), error)
             except (ValueError, self.rejection):
-                pass  # what was wrong first is what helps
-        member = _enum_member(self.members, document)
-        if member is not None:
-            return member
+                pass  # the first error is the one that helps
+        # Where the string had to be JSON itself, no name will do.
+        if not any(e["type"] == "json_invalid" for e in error.errors(include_url=False)):
+            member = _enum_member(self.members, document)
+            if member is not None:
+                return member
         raise _input_error(error, name)
 
     def _parse(self, text: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a server may refuse at once: from the core schema of pydantic, a check that accepts whatever pydantic accepts.
+"""What a server may refuse at once: from the core schema of pydantic, a check that accepts all that pydantic accepts.
 
 A check is JSON Schema with two more keywords, `lax` and `requiredAny` (docs/signature.md). It is made of the core
 schema, not of the JSON Schema that people see: that one says what a service declares, and may say anything. Where code
@@ -256,7 +256,7 @@ class Checks:
         return check
 
     def _has_default(self, schema):
-        """Whether a field may be missing; also where that cannot be told."""
+        """Whether a field may be missing; also where that is not known."""
         for _ in range(100):
             if schema["type"] == "default":
                 return True
@@ -278,7 +278,7 @@ def _is_count(value):
 
 
 def _counts(schema, what):
-    """The bounds of how many elements there are, as they are called in JSON Schema."""
+    """The bounds of how many elements there are, by their names in JSON Schema."""
     found = {f"min{what}": schema.get("min_length"), f"max{what}": schema.get("max_length")}
     return {name: value for name, value in found.items() if _is_count(value)}
 
@@ -316,7 +316,7 @@ def _common_pattern(pattern):
 
 
 def _members(kind, members):
-    """The check of an enum. One that finds members by code of its own has none."""
+    """The check of an enum. One that finds members by its own code has none."""
     if getattr(kind._missing_, "__func__", None) is not enum.Enum._missing_.__func__:
         return {}
     values = [member.value for member in members]
@@ -367,8 +367,10 @@ def _names(name, field, by_name, by_alias):
 def _any_of(checks):
     if {} in checks:
         return {}
+    whole = {"anyOf", "enum", "$ref"}  # keywords about values of each type, null too
     for keyword in ("type", "lax"):  # the common optional, which needs no choice
-        if len(checks) == 2 and isinstance(checks[0].get(keyword), str) and checks[1] == {"type": "null"}:
+        simple = isinstance(checks[0].get(keyword), str) and not whole.intersection(checks[0])
+        if len(checks) == 2 and simple and checks[1] == {"type": "null"}:
             return {**checks[0], keyword: [checks[0][keyword], "null"]}
     if len(checks) == 2 and list(checks[0]) == ["enum"] and checks[1] == {"type": "null"}:
         return {"enum": _unique([*checks[0]["enum"], None])}

@@ -31,6 +31,6 @@ MAX_SECRET_SIZE = 64 * 1024
 SECRETS_PROPERTY_NAME = "$secrets"
 TAGS_PROPERTY_NAME = "$tags"
 
-# Set to REQUEST where the input files were made of a request, so that each holds what was sent as JSON.
+# Set to REQUEST where the input files were made of a request, so that each holds the JSON that the caller sent.
 INPUT_SOURCE_ENV = "QHUBCTL_INPUT_SOURCE"
 REQUEST = "request"

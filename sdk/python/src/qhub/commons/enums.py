@@ -16,8 +16,9 @@ def replace_names(value: Any, errors: Iterable[Any], enums: list[type[Enum]]) ->
     The value is changed in place. Says also whether anything was replaced.
     """
     replaced = False
-    for error in errors:
-        if error["type"] in ("enum", "literal_error"):
+    # Keys last: the places of the others name the keys before the change.
+    for error in sorted(errors, key=lambda error: error["loc"][-1:] == ("[key]",)):
+        if error["type"] in ("enum", "literal_error", "is_instance_of"):
             value, done = _replace(value, error["loc"], error, enums)
             replaced = replaced or done
     return value, replaced
@@ -36,6 +37,8 @@ def _replace(value: Any, location: tuple[int | str, ...], error: Any, enums: lis
         if isinstance(value, dict) and step in value:
             if rest == ("[key]",):
                 member = _named(step, error, enums)
+                if type(member) in (int, float):
+                    member = str(member)  # as keys of JSON are
                 if member is None or member in value:
                     return value, False
                 value[member] = value.pop(step)
@@ -65,6 +68,10 @@ def _named(text: Any, error: Any, enums: list[type[Enum]]) -> Any:
     for kind in enums if isinstance(text, str) else ():
         member = kind.__members__.get(text)
         if member is None:
+            continue
+        if error["type"] == "is_instance_of":  # a strict model that its own code makes wants the member itself
+            if error.get("ctx", {}).get("class") == kind.__name__:
+                return member
             continue
         is_literal = error["type"] == "literal_error"
         if repr(member.value) in wanted if is_literal else wanted == _expected(kind):

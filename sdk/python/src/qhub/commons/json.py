@@ -66,7 +66,7 @@ def _dump(data: Any) -> str:
         if mode == "base64":
             return _to_json(data, bytes_mode=mode)
     except Exception:
-        pass  # what has no form is found below
+        pass  # a value without a form is found below
     try:
         return json.dumps(plain(data, "result", mode), indent=2, allow_nan=False)
     except ValueError as error:
@@ -81,7 +81,7 @@ def _to_json(data: Any, **options: Any) -> str:
 
     text = to_json(data, indent=2, by_alias=False, fallback=represent, **options).decode()
     if "NaN" in text or "Infinity" in text:
-        # Not every version of pydantic can be told to write null, so its constants are read as such.
+        # Not every version of pydantic has an option to write null, so its constants are read as such.
         value = json.loads(text, parse_constant=lambda name: None)
         return json.dumps(value, indent=2, ensure_ascii=False)
     return text

@@ -182,8 +182,8 @@ def _datapool_path(parameter_name: str) -> str:
 def create_secret_instance(parameter_name: str, kind: type[SecretValue] | None = None) -> SecretValue:
     """The secret of a parameter, out of its environment variable, which is removed.
 
-    `kind` is a subclass of SecretValue to make it of. Raises KeyError without a variable, and ValueError where its value
-    cannot be a secret (see `value_problem`).
+    `kind` is a subclass of SecretValue to make it of. Raises KeyError without a variable, and ValueError where its
+    value cannot be a secret (see `value_problem`).
     """
     from qhub.commons.runtime.masking import remember
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas that a service declares: of its inputs, of its result, and what is dropped from them."""
+"""The JSON Schemas that a service declares: of its inputs, of its result, and the parts dropped from them."""
 
 import math
 import warnings
@@ -8,14 +8,14 @@ from pydantic.json_schema import GenerateJsonSchema
 
 
 def make_adapter(annotation):
-    """The pydantic adapter of a type. Of a class that pydantic does not know it takes instances as they are."""
+    """The pydantic adapter of a type. Of a class that pydantic does not know it takes instances unchanged."""
     try:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
         try:
             return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except Exception:
-            pass  # a model has its own configuration: the first error says what is wrong
+            pass  # a model has its own configuration: the first error is the one that helps
         raise
 
 
@@ -81,7 +81,7 @@ class Declared:
                 self.warnings.append((name, f"its type has no JSON Schema: it is described as any value ({lines[0]})"))
         return schemas
 
-    # What is not JSON Schema.
+    # Parts that are not JSON Schema.
 
     def _clean(self, schema, parameter, path):
         if isinstance(schema, bool):
