@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -34,11 +33,7 @@ func hostile(t *testing.T, name string, answer http.HandlerFunc) *httptest.Serve
 func TestDownloadStaysInItsFolder(t *testing.T) {
 	t.Parallel()
 	content := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "from the server") }
-	refused := []string{"../x", "/etc/x", "a/../../x", "a//b", "..", ".", ""}
-	if runtime.GOOS == "windows" {
-		refused = append(refused, `..\x`, "C:x", `a\b`)
-	}
-	for _, name := range refused {
+	for _, name := range []string{"../x", "/etc/x", "a/../../x", "a//b", "..", ".", ""} {
 		outer := t.TempDir()
 		dir := filepath.Join(outer, "inner")
 		_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, name, content).URL)

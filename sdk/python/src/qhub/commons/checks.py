@@ -233,7 +233,7 @@ class Checks:
         properties, required, choices = {}, [], []
         for name, field in fields:
             names = _names(name, field, by_name, by_alias)
-            check = self.make(field["schema"], config)
+            check = {} if field.get("init") is False else self.make(field["schema"], config)
             for position, (key, whole) in enumerate(names):
                 # Another name is looked at only where the first is missing, and a key may be of several fields.
                 certain = whole and position == 0 and key not in properties
