@@ -80,6 +80,9 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 	if dir == "" {
 		dir = filepath.Join(r.service.workspace.Dir, "out")
 	}
+	if skipped := runner.SkippedText(left.Skipped, r.masker); skipped != "" {
+		r.streams.Warn("%s", skipped)
+	}
 	paths, names := []string{}, exportedNames{}
 	for _, name := range left.Files {
 		masked := r.results.String(name)

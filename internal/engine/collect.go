@@ -167,6 +167,9 @@ func (c *collector) collect(run runner.Run) error {
 	if err != nil {
 		return err
 	}
+	if skipped := runner.SkippedText(output.Skipped(), c.masker); skipped != "" {
+		c.logWriter.notice(execution.Warning, skipped)
+	}
 	c.names = map[string]int{}
 	for _, file := range files {
 		if len(c.manifest.Files) == maxFiles {

@@ -124,6 +124,9 @@ type Result struct {
 	// Files are the names of the files the service wrote itself, sorted, as
 	// [Output.Files] gives them.
 	Files []string
+	// Skipped are the other entries of the output folder, as [Output.Skipped]
+	// gives them.
+	Skipped []string
 }
 
 // ReadResult reads the output folder.
@@ -138,6 +141,7 @@ func (f Dir) ReadResult() (Result, error) {
 	if err != nil {
 		return result, err
 	}
+	result.Skipped = output.Skipped()
 	for _, file := range files {
 		if file.Name != ResultJSON && file.Name != ResultText {
 			result.Files = append(result.Files, file.Name)

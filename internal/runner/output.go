@@ -9,10 +9,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/qhubctl/qhubctl/internal/descriptors"
+	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
 // The files in which an SDK leaves the result.
@@ -28,7 +30,10 @@ const maxNesting = 32
 // An Output is an output folder after the end of its execution. Whatever the
 // service has put there, only regular files in it are seen: a link could lead
 // out of it, and a pipe would never end.
-type Output struct{ root *os.Root }
+type Output struct {
+	root    *os.Root
+	skipped []string
+}
 
 // A File is a regular file in an Output. Its name is its path in the folder,
 // with slashes.
@@ -51,7 +56,7 @@ func (f Dir) OpenOutput() (*Output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the result: %w", err)
 	}
-	return &Output{root}, nil
+	return &Output{root: root}, nil
 }
 
 // Close releases the folder.
@@ -70,11 +75,37 @@ func (o *Output) Files() ([]File, error) {
 	}
 	var files []File
 	left := MaxEntries
+	o.skipped = nil
 	if err := o.list(".", maxNesting, &left, &files); err != nil {
 		return nil, fmt.Errorf("cannot read the result: %w", err)
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(o.skipped)
 	return files, nil
+}
+
+// Skipped are the entries that [Output.Files] has passed over, by their paths:
+// links, pipes and the like, and folders that lie too deep.
+func (o *Output) Skipped() []string { return o.skipped }
+
+// maxSkippedNames is how many names [SkippedText] lists.
+const maxSkippedNames = 5
+
+// SkippedText tells a reader which entries of an output are not kept, masked;
+// empty if all are.
+func SkippedText(skipped []string, masker *redact.Masker) string {
+	if len(skipped) == 0 {
+		return ""
+	}
+	names := make([]string, min(len(skipped), maxSkippedNames))
+	for i := range names {
+		names[i] = strconv.Quote(masker.String(skipped[i]))
+	}
+	text := "not kept, as only files in at most " + strconv.Itoa(maxNesting) + " folders are results: " + strings.Join(names, ", ")
+	if more := len(skipped) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // list appends the files of a folder, and of those in it, to files.
@@ -97,6 +128,8 @@ func (o *Output) list(folder string, depth int, left *int, files *[]File) error 
 			if info, err = entry.Info(); err == nil {
 				*files = append(*files, File{name, info.Size()})
 			}
+		default:
+			o.skipped = append(o.skipped, name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
