@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -12,8 +13,15 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
-// maxLine is the length at which a line is cut into several.
-const maxLine = 16 << 10
+const (
+	// maxLine is the length at which a line is cut into several.
+	maxLine = 16 << 10
+	// liveAfter is how long the log waits for the rest of a line, such as of a
+	// row of dots, before it shows the beginning as a line.
+	liveAfter = time.Second
+	// block is the smallest unit in which programs gather what they print.
+	block = 4096
+)
 
 // A stream is standard output or standard error of an execution on its way to
 // the logWriter. It is written to by one goroutine.
@@ -25,7 +33,7 @@ type stream struct {
 
 // stream makes a stream whose lines have a severity unless they name one.
 func (lw *logWriter) stream(severity execution.Severity) *stream {
-	lines := &lineWriter{logWriter: lw, severity: severity}
+	lines := &lineWriter{logWriter: lw, severity: severity, liveAfter: liveAfter}
 	return &stream{masked: lw.masker.Writer(lines), lines: lines}
 }
 
@@ -46,54 +54,124 @@ var errPanicked = errors.New("a panic has ended the log")
 
 // close passes on what was held back: the last line may have no end.
 func (s *stream) close() {
-	if s.broken {
-		return
+	if !s.broken {
+		_ = s.masked.Close() // a lineWriter does not fail
 	}
-	_ = s.masked.Close() // a lineWriter does not fail
-	s.lines.flush()
+	s.lines.close(!s.broken)
 }
 
-// A lineWriter cuts masked text into lines.
+// A lineWriter cuts masked text into lines, at line ends and, as a progress bar
+// goes back there to write itself again, at carriage returns. It must be closed.
 type lineWriter struct {
 	logWriter *logWriter
 	severity  execution.Severity
-	partial   []byte
+	liveAfter time.Duration
+
+	mu      sync.Mutex
+	partial []byte
+	timer   *time.Timer // until the partial line is shown; nil before the first
+	waiting bool        // for the timer
+	begun   bool        // the beginning of the line was shown
+	closed  bool
 }
 
 // Write never fails.
 func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var entries []execution.LogEntry
 	now := time.Now()
 	for rest := p; len(rest) > 0; {
-		end := bytes.IndexByte(rest, '\n')
-		if end < 0 {
-			l.partial = append(l.partial, rest...)
-			rest = nil
-		} else {
-			l.partial = append(l.partial, rest[:end]...)
-			rest = rest[end+1:]
+		line, after, ended := bytes.Cut(rest, []byte{'\n'})
+		entries = l.add(entries, line, now)
+		if ended && !(l.begun && len(l.partial) == 0) {
+			entries = append(entries, l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), now))
+			l.partial = l.partial[:0]
 		}
+		l.begun = l.begun && !ended
+		rest = after
+	}
+	if len(entries) > 0 {
+		l.logWriter.add(entries)
+	}
+	// A program that gathers its output cuts lines anywhere, at the end of a block.
+	if len(p)%block != 0 {
+		l.await()
+	}
+	return len(p), nil
+}
+
+// add adds text without a line end to the partial line. One carriage return stays at
+// its end: the next text decides what it is.
+func (l *lineWriter) add(entries []execution.LogEntry, text []byte, now time.Time) []execution.LogEntry {
+	for len(text) > 0 {
+		part, after, returned := bytes.Cut(text, []byte{'\r'})
+		if n := len(l.partial); len(part) > 0 && n > 0 && l.partial[n-1] == '\r' {
+			entries = l.progress(entries, now)
+		}
+		l.partial = append(l.partial, part...)
 		for len(l.partial) > maxLine {
 			cut := runeBoundary(l.partial, maxLine)
 			entries = append(entries, l.entry(l.partial[:cut], now))
 			l.partial = append(l.partial[:0], l.partial[cut:]...)
 		}
-		if end >= 0 {
-			entries = append(entries, l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), now))
-			l.partial = l.partial[:0]
+		if n := len(l.partial); returned && (n == 0 || l.partial[n-1] != '\r') {
+			l.partial = append(l.partial, '\r')
 		}
+		text = after
 	}
-	if len(entries) > 0 {
-		l.logWriter.add(entries)
-	}
-	return len(p), nil
+	return entries
 }
 
-// flush takes a last line without an end.
+// progress makes a line of the partial one, unless it is empty.
+func (l *lineWriter) progress(entries []execution.LogEntry, now time.Time) []execution.LogEntry {
+	if line := bytes.TrimSuffix(l.partial, []byte{'\r'}); len(line) > 0 {
+		entries = append(entries, l.entry(line, now))
+	}
+	l.partial = l.partial[:0]
+	return entries
+}
+
+// await has a partial line shown that does not go on.
+func (l *lineWriter) await() {
+	if len(l.partial) == 0 || l.waiting {
+		return
+	}
+	l.waiting = true
+	if l.timer == nil {
+		l.timer = time.AfterFunc(l.liveAfter, l.show)
+		return
+	}
+	l.timer.Reset(l.liveAfter)
+}
+
+func (l *lineWriter) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = false
+	if !l.closed {
+		l.begun = len(l.partial) > 0
+		l.flush()
+	}
+}
+
+// close takes a last line without an end, if it is whole.
+func (l *lineWriter) close(whole bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if whole {
+		l.flush()
+	}
+}
+
+// flush makes a line of the partial one.
 func (l *lineWriter) flush() {
-	if len(l.partial) > 0 {
-		l.logWriter.add([]execution.LogEntry{l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), time.Now())})
-		l.partial = nil
+	if entries := l.progress(nil, time.Now()); len(entries) > 0 {
+		l.logWriter.add(entries)
 	}
 }
 

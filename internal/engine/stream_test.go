@@ -65,6 +65,56 @@ func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.
 	return lines
 }
 
+// TestLinesAreLive has a line shown that does not go on for a while.
+func TestLinesAreLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lw := newLogWriter(redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-hunter2")}}), 1<<40)
+		shown := make(chan string, 10)
+		lw.write = func(entries []execution.LogEntry) error {
+			for _, entry := range entries {
+				shown <- entry.Message
+			}
+			return nil
+		}
+		s := lw.stream(execution.Info)
+		want := func(text string, within time.Duration) {
+			t.Helper()
+			select {
+			case got := <-shown:
+				if got != text {
+					t.Errorf("the log shows %q, want %q", got, text)
+				}
+			case <-time.After(within):
+				t.Errorf("the log shows nothing within %v, want %q", within, text)
+			}
+		}
+		for _, dots := range []string{"..", "...", "hunter2-hunter2 .."} {
+			begun := time.Now()
+			for i := range dots {
+				_, _ = s.Write([]byte{dots[i]})
+				time.Sleep(time.Millisecond)
+			}
+			want(strings.ReplaceAll(dots, "hunter2-hunter2", redact.Mask), liveAfter+2*flushInterval)
+			if passed := time.Since(begun); passed < liveAfter {
+				t.Errorf("the log shows a line that went on after %v, want it to wait %v", passed, liveAfter)
+			}
+		}
+		_, _ = s.Write([]byte("\nnext\n")) // the row of dots has its line already
+		want("next", liveAfter)
+		_, _ = s.Write([]byte(strings.Repeat("x", block))) // a line that a buffer has cut
+		time.Sleep(2 * liveAfter)
+		_, _ = s.Write([]byte("x\nno more"))
+		want(strings.Repeat("x", block+1), liveAfter)
+		s.close()
+		lw.close()
+		want("no more", liveAfter)
+		time.Sleep(2 * liveAfter)
+		if len(shown) > 0 {
+			t.Errorf("the log shows %q after the end, want nothing", <-shown)
+		}
+	})
+}
+
 func TestLines(t *testing.T) {
 	t.Parallel()
 	masker := redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-hunter2")}})
@@ -78,6 +128,10 @@ func TestLines(t *testing.T) {
 		{"empty lines", []string{"\n\na\n"}, []string{"", "", "a"}},
 		{"CRLF", []string{"a\r\nb\r", "\n"}, []string{"a", "b"}},
 		{"no text", []string{""}, nil},
+		{"a progress bar", []string{"1%\r2%", "\r", "3%\r\n", "next\n"}, []string{"1%", "2%", "3%", "next"}},
+		{"a progress bar that returns first", []string{"\r1%", "\r2%", "\r", "3%"}, []string{"1%", "2%", "3%"}},
+		{"carriage returns", []string{"a\r\r", "\r\n\r\n", "\r", "\r"}, []string{"a", ""}},
+		{"a secret across a return", []string{"hunter2-\rhunter2-hun", "ter2\r"}, []string{"hunter2-", "[redacted]"}},
 		{"secret in pieces", []string{"a hun", "ter2-hunter", "2 b\n"}, []string{"a [redacted] b"}},
 		{"half a secret at the end", []string{"a hunter2-"}, []string{"a hunter2-"}},
 		{"NUL and no UTF-8", []string{"a\x00b\xff\n"}, []string{"a\uFFFDb\uFFFD"}},
