@@ -142,6 +142,7 @@ func (s *service) environment(dir runner.Dir) runner.Environment {
 			env[name] = value
 		}
 	}
+	maps.Copy(env, s.workspace.Variables())
 	maps.Copy(env, s.files.Plain())
 	env.Place(dir)
 	env["ENTRYPOINT"] = s.workspace.Entrypoint

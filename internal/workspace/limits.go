@@ -164,44 +164,63 @@ func parsed(text string) any {
 	return document.Value
 }
 
-// readConfinement reads what the workspace says about what its executions may
-// use and reach: in its pyproject.toml, and in a file of their own.
-func (w *Workspace) readConfinement() (limits Limits, network string, err error) {
+// A confinement is what a workspace says about its executions: what they may use,
+// reach, and have of the environment.
+type confinement struct {
+	limits    Limits
+	network   string
+	variables []string
+}
+
+// readConfinement reads the settings of the workspace, in its pyproject.toml and in
+// a file for services in any language.
+func (w *Workspace) readConfinement() (c confinement, err error) {
 	given := w.project.Tool.Qhubctl
-	if err := limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given.Limits); err != nil {
-		return limits, "", err
+	if err := c.limits.setAll(w.path("pyproject.toml")+": [tool.qhubctl.limits]", given.Limits); err != nil {
+		return c, err
 	}
-	if network, err = asNetwork(w.path("pyproject.toml")+": [tool.qhubctl]", given.Network); err != nil {
-		return limits, "", err
+	where := w.path("pyproject.toml") + ": [tool.qhubctl]"
+	if c.network, err = asNetwork(where, given.Network); err != nil {
+		return c, err
+	}
+	if c.variables, err = readVariables(where, given.Env); err != nil {
+		return c, err
 	}
 	text, err := os.ReadFile(w.path(limitsFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return limits, network, nil
+		return c, nil
 	}
 	var file map[string]any
 	if err == nil {
 		err = toml.Unmarshal(text, &file)
 	}
 	if err != nil {
-		return limits, "", &Error{Message: "cannot read " + w.path(limitsFile), Advice: "mend the file; a service needs none", Err: err}
+		return c, &Error{Message: "cannot read " + w.path(limitsFile), Advice: "correct the file; a service needs none", Err: err}
 	}
 	for _, name := range slices.Sorted(maps.Keys(file)) {
-		switch name {
-		case "limits":
-			err = limits.setAll(w.path(limitsFile)+": [limits]", file[name])
-		case "network":
-			network, err = asNetwork(w.path(limitsFile)+":", file[name])
-		default:
-			err = &Error{
-				Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), name),
-				Advice:  "the file holds network, a table [limits], and nothing else",
-			}
-		}
-		if err != nil {
-			return limits, "", err
+		if err := w.readSetting(&c, name, file[name]); err != nil {
+			return c, err
 		}
 	}
-	return limits, network, nil
+	return c, nil
+}
+
+// readSetting reads one setting of the file for services in any language.
+func (w *Workspace) readSetting(c *confinement, name string, value any) (err error) {
+	switch name {
+	case "limits":
+		return c.limits.setAll(w.path(limitsFile)+": [limits]", value)
+	case "network":
+		c.network, err = asNetwork(w.path(limitsFile)+":", value)
+	case "env":
+		c.variables, err = readVariables(w.path(limitsFile)+":", value)
+	default:
+		err = &Error{
+			Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), name),
+			Advice:  "the file holds network, env, a table [limits], and nothing else",
+		}
+	}
+	return err
 }
 
 // asNetwork reads the name of a network; where says in which file it stands.
@@ -238,6 +257,6 @@ func (l *Limits) setAll(where string, given any) error {
 // confinedOtherwise tells whether the workspace, as it is read, says something
 // else than it did.
 func (w *Workspace) confinedOtherwise(before *Workspace) bool {
-	limits, network, err := w.readConfinement()
-	return err != nil || limits != before.Limits || network != before.Network
+	c, err := w.readConfinement()
+	return err != nil || c.limits != before.Limits || c.network != before.Network || !slices.Equal(c.variables, before.variables)
 }

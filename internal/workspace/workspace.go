@@ -50,8 +50,9 @@ type Workspace struct {
 	// own choice: "full", "loopback" or "none", or empty.
 	Network string
 
-	project project
-	binary  string // of a service that is built already
+	project   project
+	binary    string   // of a service that is built already
+	variables []string // NAME or NAME=value
 }
 
 // project is the part of a pyproject.toml that matters here.
@@ -70,6 +71,7 @@ type project struct {
 			Start      string `toml:"start"`
 			Network    string `toml:"network"`
 			Limits     any    // a table
+			Env        any    // a list
 		} `toml:"qhubctl"`
 	}
 }
@@ -119,9 +121,11 @@ func Open(dir string) (*Workspace, error) {
 	if err := w.readProject(); err != nil {
 		return nil, err
 	}
-	if w.Limits, w.Network, err = w.readConfinement(); err != nil {
+	confined, err := w.readConfinement()
+	if err != nil {
 		return nil, err
 	}
+	w.Limits, w.Network, w.variables = confined.limits, confined.network, confined.variables
 	if w.entryFile() == "" && w.looksLikeGo() {
 		return w.asGo(dir)
 	}
