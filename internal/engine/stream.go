@@ -19,7 +19,7 @@ const (
 	// liveAfter is how long the log waits for the rest of a line, such as of a
 	// row of dots, before it shows the beginning as a line.
 	liveAfter = time.Second
-	// block is the smallest unit in which programs gather what they print.
+	// block is the smallest unit in which programs collect their output.
 	block = 4096
 )
 
@@ -52,7 +52,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 
 var errPanicked = errors.New("a panic has ended the log")
 
-// close passes on what was held back: the last line may have no end.
+// close passes on the text that was held back: the last line may have no end.
 func (s *stream) close() {
 	if !s.broken {
 		_ = s.masked.Close() // a lineWriter does not fail
@@ -94,7 +94,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	if len(entries) > 0 {
 		l.logWriter.add(entries)
 	}
-	// A program that gathers its output cuts lines anywhere, at the end of a block.
+	// A program that collects its output cuts lines anywhere, at the end of a block.
 	if len(p)%block != 0 {
 		l.await()
 	}

@@ -53,7 +53,7 @@ func readVariables(where string, given any) ([]string, error) {
 }
 
 // Variables are those that the workspace wants its service to have, with their
-// values: what it sets, and what is set for this program.
+// values: those that it sets, and those that are set for this program.
 func (w *Workspace) Variables() map[string]string {
 	values := make(map[string]string, len(w.variables))
 	for _, entry := range w.variables {
