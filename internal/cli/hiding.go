@@ -60,7 +60,7 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 	if err != nil {
 		return err
 	}
-	policy.Shown = []sandbox.Shown{{At: opened.workspace.Dir, From: opened.snapshot.Dir}}
+	policy.Shown = []sandbox.Shown{{At: opened.workspace.Dir, From: opened.snapshot.Dir, Drafts: s.machine.HasDrafts()}}
 	for _, path := range opened.snapshot.Live {
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: path, From: path})
 	}

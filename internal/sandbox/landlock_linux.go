@@ -98,7 +98,7 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 	}
 	for _, pl := range list {
 		switch {
-		case pl.kind == placeWritable || pl.kind == placeScratch:
+		case pl.kind == placeWritable || pl.kind == placeScratch || pl.kind == placeDraft:
 			allow(pl.path, writable, pl.file)
 		case ownRoot || pl.kind == placeTemp || pl.kind == placeHidden:
 		default:

@@ -22,6 +22,7 @@ type Machine struct {
 	system system
 	ids    *identities
 	groups *groups
+	drafts bool // overlays can be mounted
 	held   [layers]bool
 	says   [layers]string
 }
@@ -60,6 +61,7 @@ func Detect(o Options) *Machine {
 	m.detectUser(o)
 	m.detectNamespaces()
 	m.detectSteps()
+	m.detectDrafts()
 	m.detectNetwork()
 	m.detectGroups()
 	return m

@@ -39,6 +39,7 @@ type builder struct {
 	flags   uintptr // of clone
 	files   []*os.File
 	inTemp  []TempPlace
+	drafts  *Drafts
 }
 
 func (b *builder) add(l layer, s shim.Step) {
@@ -77,7 +78,7 @@ func (b *builder) build(g *group) error {
 		if err := b.filesystem(b.withFolders(list)); err != nil {
 			return err
 		}
-		b.inTemp = tempPlaces(list)
+		b.inTemp, b.drafts = tempPlaces(list), draftsOf(list)
 	}
 	b.limits()
 	if !has(layerProcesses) {

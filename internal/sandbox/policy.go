@@ -58,12 +58,18 @@ const (
 
 // Shown is the folder or file From as an execution sees it: at the path At, and
 // read-only. Where At lies below another one, that one holds a mount point.
-type Shown struct{ At, From string }
+type Shown struct {
+	At, From string
+	// Drafts lets the execution write at At. What it writes is in memory, as much
+	// as Limits.Temp says, and ends with it; From never changes. It takes
+	// [Machine.HasDrafts], without which At is read-only.
+	Drafts bool
+}
 
 // ShowLive adds a folder to what the execution reads, as it lies on the disk,
 // also where it lies in one that is shown from elsewhere.
 func (p *Policy) ShowLive(path string) {
-	live := Shown{path, path}
+	live := Shown{At: path, From: path}
 	switch {
 	case !p.showsOther(path):
 		p.Readable = append(slices.Clip(p.Readable), path)

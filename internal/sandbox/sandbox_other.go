@@ -89,3 +89,9 @@ func CPUSeconds(time.Duration) uint64 { return 0 }
 
 // Wait fails with [errors.ErrUnsupported].
 func (c *Process) Wait() (Outcome, error) { return Outcome{}, errors.ErrUnsupported }
+
+// HasDrafts is false here.
+func (m *Machine) HasDrafts() bool { return false }
+
+// SystemFolders are none here.
+func SystemFolders() []string { return nil }

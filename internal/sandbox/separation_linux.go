@@ -30,6 +30,10 @@ const forkCapabilities = 1 << unix.CAP_SYS_ADMIN
 // zygote ends what they leave.
 const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
 
+// draftCapabilities come to them where forks write drafts: an overlay copies a file
+// that is written to, with its owner, by a folder without any permission.
+const draftCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
+
 // RequireForks returns an error if executions that are forked in one sandbox are
 // not kept apart on this machine as those in separate sandboxes are.
 func (m *Machine) RequireForks() error {
@@ -63,6 +67,7 @@ type Separation struct {
 	machine *Machine
 	policy  Policy
 	inTemp  []TempPlace
+	drafts  *Drafts
 
 	mu    sync.Mutex
 	users *block // nil where all are one user
@@ -102,6 +107,9 @@ func (s *Separation) capabilities() uint64 {
 	caps := uint64(forkCapabilities)
 	if s.users != nil {
 		caps |= userCapabilities
+	}
+	if slices.ContainsFunc(s.policy.Shown, func(shown Shown) bool { return shown.Drafts }) {
+		caps |= draftCapabilities
 	}
 	if s.network() != 0 {
 		caps |= 1 << unix.CAP_NET_ADMIN
@@ -196,6 +204,8 @@ type SeparationPlan struct {
 	Temp   string      `json:"temp"`
 	// InTemp lists the mounts in /tmp that stay there.
 	InTemp []TempPlace `json:"in_temp"`
+	// Drafts is a folder to write in; nil if there is none.
+	Drafts *Drafts `json:"drafts"`
 	// Folder is where it mounts the folder of its execution: one that it is
 	// handed, or one in Folders, which Empty covers then.
 	Folder  string `json:"folder"`
@@ -204,12 +214,9 @@ type SeparationPlan struct {
 	// Trial is the user of a fork that only tries all of it; 0 where all are one
 	// user.
 	Trial uint32 `json:"trial"`
-	// Handled are what a Landlock ruleset forbids, of files, network and
-	// scopes, and Rules what it allows below paths; none without Landlock.
-	// Writable is what it allows below /tmp, which each fork has another one of.
-	Handled  []uint64 `json:"handled"`
-	Rules    []Rule   `json:"rules"`
-	Writable uint64   `json:"writable"`
+	// Handled are what a Landlock ruleset without rules forbids, of files, network
+	// and scopes; none without Landlock.
+	Handled []uint64 `json:"handled"`
 	// ZygoteFilter is the filter of system calls of the command, which has
 	// Capabilities, and Filter what a fork adds to that.
 	Filter       []byte `json:"filter"`
@@ -232,12 +239,6 @@ func (p SeparationPlan) Scratch() []string {
 	return folders
 }
 
-// A Rule allows accesses below a path.
-type Rule struct {
-	Path   string `json:"path"`
-	Access uint64 `json:"access"`
-}
-
 // Plan is how forks separate.
 func (s *Separation) Plan() SeparationPlan {
 	m := s.machine
@@ -247,6 +248,7 @@ func (s *Separation) Plan() SeparationPlan {
 		Mounts:   [][2]string{{TempAt, "mode=1777"}, {HomeAt, "mode=700"}},
 		Temp:     TempOptions(s.policy.Limits.Temp),
 		InTemp:   s.inTemp,
+		Drafts:   s.drafts,
 		Folder:   FolderAt, Empty: emptyAt,
 		Filter:       m.filter(forkProfile),
 		ZygoteFilter: m.filter(m.zygoteProfile(s.policy)),
@@ -259,24 +261,14 @@ func (s *Separation) Plan() SeparationPlan {
 		p.Folders = foldersAt
 	}
 	if m.has(layerLandlock) {
-		s.rules(&p)
+		// Only what keeps forks from each other: the zygote has the same ruleset for
+		// all of them. Neither is about files. By the one of the zygote it could not
+		// mount, and beside one that is not about files, one that is refuses to
+		// rename a file into another folder (seen on Linux 6.18).
+		_, scope := (&builder{machine: m, policy: s.policy}).handled()
+		p.Handled = []uint64{0, 0, scope}
 	}
 	return p
-}
-
-// rules are those of an execution in a separate sandbox, by fewer places: each
-// costs a fork some microseconds. In this view nothing else is in /dev, and all
-// that the execution may write lies below OwnAt, or in /tmp.
-func (s *Separation) rules(p *SeparationPlan) {
-	b := &builder{machine: s.machine, policy: s.policy}
-	all := fileAccesses(s.machine.abi)
-	network, scope := b.handled()
-	p.Handled = []uint64{all, network, scope}
-	p.Writable = all &^ accessNodes
-	p.Rules = []Rule{{"/", accessRead & all}, {"/dev", accessDevices & all}, {OwnAt, p.Writable}}
-	if !b.byRoot() {
-		p.Rules = append(p.Rules, Rule{"/proc", (accessRead | unix.LANDLOCK_ACCESS_FS_WRITE_FILE) & all})
-	}
 }
 
 // TempOptions are the mount options of a folder in memory for temporary files

@@ -148,7 +148,7 @@ func (c *Process) start(p Policy) error {
 		return err
 	}
 	if c.separation != nil {
-		c.separation.inTemp = b.inTemp
+		c.separation.inTemp, c.separation.drafts = b.inTemp, b.drafts
 	}
 	if err := c.launch(b); err != nil {
 		return err

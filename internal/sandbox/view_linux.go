@@ -25,6 +25,9 @@ var systemFolders = []string{
 	"/run/systemd/resolve",
 }
 
+// SystemFolders are those of the system that every execution can read.
+func SystemFolders() []string { return slices.Clone(systemFolders) }
+
 // systemFiles are in /etc, but often links to elsewhere.
 var systemFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/hostname"}
 
@@ -49,6 +52,9 @@ const (
 	// entry, so that its hidden files are not there by any name.
 	placeSkeleton
 	placeReadable
+	// placeDraft is like placeReadable, and takes what the execution writes, for
+	// itself alone.
+	placeDraft
 	placeInput
 	placeScratch
 	placeWritable
@@ -129,7 +135,7 @@ func places(s system, p Policy, ownRoot bool) ([]*place, error) {
 	var kept []*place
 	for _, pl := range sorted(byPath) {
 		pl.parent = above(kept, pl.path)
-		pl.late = pl.kind == placeTemp || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
+		pl.late = pl.kind == placeTemp || pl.kind == placeDraft || pl.kind == placeScratch || pl.kind == placeWritable || pl.parent != nil && pl.parent.late
 		needed, err := pl.needed()
 		if err != nil {
 			return nil, err
@@ -157,7 +163,11 @@ func named(s system, p Policy) map[string]*place {
 	}
 	add("/tmp", placeTemp)
 	for _, shown := range p.Shown {
-		byPath[shown.At] = &place{path: shown.At, from: shown.From, kind: placeReadable}
+		kind := placeReadable
+		if shown.Drafts {
+			kind = placeDraft
+		}
+		byPath[shown.At] = &place{path: shown.At, from: shown.From, kind: kind}
 	}
 	for kind, paths := range map[placeKind][]string{
 		placeReadable: p.Readable, placeInput: p.Inputs, placeScratch: p.Scratch, placeWritable: p.Writable, placeHidden: p.Hidden,
@@ -345,7 +355,7 @@ func (b *builder) emptyFolders() []string {
 	if b.policy.Forks != "" {
 		return []string{"dev", "proc", "run", "var", inRoot(FolderAt), inRoot(emptyAt)}
 	}
-	return []string{"dev", "proc", "run", "var/tmp"}
+	return []string{"dev", "proc", "run", "var/tmp", inRoot(FolderAt)}
 }
 
 // show adds the steps that make one place visible.
@@ -375,11 +385,9 @@ func (b *builder) show(pl *place, list []*place) error {
 	case placeSystem:
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: pl.path, B: at})
 	case placeScratch:
-		mode := "mode=700"
-		if id := b.program.UID; id != 0 {
-			mode += fmt.Sprintf(",uid=%d,gid=%d", id, id)
-		}
-		b.temporary(at, mode)
+		b.temporary(at, "mode=700"+b.owner())
+	case placeDraft:
+		return b.draft(pl)
 	case placeReadable, placeInput, placeWritable:
 		attr := uint64(attrReadOnly)
 		if pl.kind == placeWritable {

@@ -414,11 +414,12 @@ func (t *snapshotter) like(path string, info os.FileInfo) error {
 }
 
 // shownMode is the mode of a copy. Where executions may be users without a name in
-// it, all may read it: on the disk, a snapshot lies in a folder that is closed.
+// it, all may do what its owner may: on the disk, a snapshot lies in a folder that
+// is closed, and executions write into drafts only.
 func shownMode(info os.FileInfo) os.FileMode {
 	mode := info.Mode().Perm()
 	if os.Geteuid() == 0 {
-		mode |= mode>>3&0o050 | mode>>6&0o005
+		mode |= mode>>3&0o070 | mode>>6&0o007
 	}
 	return mode
 }

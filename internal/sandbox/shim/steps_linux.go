@@ -17,7 +17,7 @@ func (w *walker) do(s *Step) error {
 	case OpMount:
 		return do(syscall.SYS_MOUNT, text(s.A), text(s.B), text(s.C), uintptr(s.N), text(s.D))
 	case OpMkdir:
-		return mkdirAll(s.A, uint32(s.N))
+		return mkdirFor(s.A, uint32(s.N), uintptr(s.M))
 	case OpTouch:
 		return touch(s.A)
 	case OpSymlink:
@@ -54,8 +54,18 @@ func (w *walker) do(s *Step) error {
 		return do(syscall.SYS_MKNODAT, cwd, text(s.A), syscall.S_IFCHR|0o666, uintptr(s.N))
 	case OpWrite:
 		return write(s.A, s.B)
+	case OpUnmount:
+		return do(syscall.SYS_UMOUNT2, text(s.A), syscall.MNT_DETACH)
 	}
 	return syscall.ENOSYS
+}
+
+func mkdirFor(path string, mode uint32, user uintptr) error {
+	err := mkdirAll(path, mode)
+	if err == nil && user != 0 {
+		err = do(syscall.SYS_FCHOWNAT, cwd, text(path), user, user, 0)
+	}
+	return err
 }
 
 func mkdirAll(path string, mode uint32) error {

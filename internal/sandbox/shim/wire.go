@@ -10,7 +10,7 @@ const (
 	// OpMount is mount(2): source A, target B, type C, data D, flags N.
 	OpMount Op = iota + 1
 	// OpMkdir makes the folder A, and those above it, with mode N; one that is
-	// there is fine.
+	// there is fine. It belongs to the user M, unless that is 0.
 	OpMkdir
 	// OpTouch makes the empty file A, and the folders above it.
 	OpTouch
@@ -54,6 +54,8 @@ const (
 	OpDevice
 	// OpWrite makes the file A with the text B, which all may read.
 	OpWrite
+	// OpUnmount takes the mount at A away.
+	OpUnmount
 )
 
 // A Step is one call on the way into the sandbox.

@@ -22,10 +22,14 @@ class Refused(Exception):
 class ImportedFiles:
     """What appears below some folders. Made before the service is imported."""
 
-    def __init__(self, roots, private):
-        """Looks at the folders. Private: forks find them empty, with mounts for each."""
-        self.private, self.roots, seen = private, [], set()
-        for root in roots:
+    def __init__(self, roots, private, drafts=None):
+        """Looks at the folders. Private: forks find them empty, with mounts for each.
+
+        Drafts says where the import writes in a folder that forks find as it lies on the disk.
+        """
+        self.private, self.roots, self.drafts, seen = private, [], drafts, set()
+        self.began = os.getcwd()
+        for root in [*roots, *([drafts["written"]] if drafts else [])]:
             with contextlib.suppress(OSError):
                 status = os.stat(root)
                 if (status.st_dev, status.st_ino) not in seen:
@@ -55,9 +59,25 @@ class ImportedFiles:
                         status = entry.stat(follow_symlinks=False)
                         if status.st_dev != device:
                             continue
+                        if self.is_bytecode(entry):
+                            continue
                         yield entry.path, status
                         if stat.S_ISDIR(status.st_mode):
                             waiting.append(entry.path)
+
+    def is_bytecode(self, entry):
+        """Whether it is what Python writes beside sources, which forks do without."""
+        return self.drafts and entry.name == "__pycache__" and entry.path.startswith(self.drafts["written"])
+
+    def shown(self, path):
+        """Where forks find a path that lies in one of the folders."""
+        written = self.drafts and self.drafts["written"]
+        return self.drafts["at"] + path[len(written) :] if written and path.startswith(written) else path
+
+    def is_below(self, path):
+        """Whether the disk has the folder as well, so that the import has written in it and not made it."""
+        written = self.drafts and self.drafts["written"]
+        return written and path.startswith(written) and os.path.isdir(self.drafts["lower"] + path[len(written) :])
 
     def why_shared(self, fork):
         """Keeps what the import has made. Says why forks cannot have it; None if they can."""
@@ -81,11 +101,14 @@ class ImportedFiles:
             current = os.getcwd()
         except FileNotFoundError:
             raise Refused("leaves the process in a folder that was removed") from None
-        return current if self.holds(current, os.stat(".").st_dev) else None
+        return current if current != self.began and self.holds(current, os.stat(".").st_dev) else None
 
     def holds(self, path, device):
         """Whether forks find their own copies at a path, which is on this device."""
-        return any(device == of and (path == root or path.startswith(root + "/")) for root, of in self.roots)
+        held = self.roots
+        if self.drafts:
+            held = [*held, (self.drafts["at"], os.stat(self.drafts["at"]).st_dev)]
+        return any(device == of and (path == root or path.startswith(root + "/")) for root, of in held)
 
     def keep(self, user):
         size, links = 0, {}
@@ -96,28 +119,34 @@ class ImportedFiles:
             size += status.st_size
             if len(self.entries) >= MAX_ENTRIES or size > MAX_BYTES:
                 raise Refused("leaves more files than are copied for each execution")
-            if kind == stat.S_IFDIR and path in self.before:
+            if kind == stat.S_IFDIR and (path in self.before or self.is_below(path)):
                 continue  # its new entries come along
-            if status.st_uid != user or os.listxattr(path, follow_symlinks=False):
-                raise Refused(f"leaves a file that cannot be copied ({path})")
+            shown = self.shown(path)
+            attributes = os.listxattr(path, follow_symlinks=False)
+            if shown != path and kind == stat.S_IFDIR:
+                attributes = [name for name in attributes if not name.startswith("user.overlay.")]
+            if status.st_uid != user or attributes:
+                raise Refused(f"leaves a file that cannot be copied ({shown})")
             if known:
-                self.entries.append((os.link, path, known, None))
+                self.entries.append((os.link, shown, known, None))
                 continue
             if status.st_nlink > 1 and kind != stat.S_IFDIR:
-                links[status.st_ino] = path
-            self.entries.append((*self.content(path, kind), status))
+                links[status.st_ino] = shown
+            self.entries.append((*self.content(path, shown, kind), status))
 
     @staticmethod
-    def content(path, kind):
-        """How an entry is made again: a function, its path, and what else the function needs."""
+    def content(path, shown, kind):
+        """How an entry is made again: a function, its path for forks, and what else the function needs."""
         if kind == stat.S_IFDIR:
-            return make_folder, path, None
+            return make_folder, shown, None
         if kind == stat.S_IFLNK:
-            return os.symlink, path, os.readlink(path)
+            return os.symlink, shown, os.readlink(path)
         if kind == stat.S_IFREG:
             with open(path, "rb") as file:
-                return make_file, path, file.read()
-        raise Refused(f"leaves a socket, a pipe or a device ({path})")
+                return make_file, shown, file.read()
+        if kind == stat.S_IFCHR and shown != path:
+            raise Refused(f"removes {shown}")
+        raise Refused(f"leaves a socket, a pipe or a device ({shown})")
 
     def is_needed(self):
         """Whether forks have something to restore. Most imports leave nothing."""

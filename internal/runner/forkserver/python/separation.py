@@ -1,9 +1,9 @@
 """Keeps executions apart that are forked from one zygote in a sandbox.
 
-The zygote has capabilities in a private user namespace, and nowhere else. By them a fork makes itself namespaces, a
-user, file systems in memory for its temporary files and its home, and a view in which of all folders of executions only
-its own is. Then it gives them up, and puts Landlock and the filter of system calls in force that executions in a
-sandbox each have. A fork that fails at any of it ends before the service runs.
+The zygote has capabilities in a private user namespace, and nowhere else. By them a fork makes namespaces, gets a user,
+and mounts file systems in memory: for temporary files, for its home, and for all that it writes in the service's folder.
+It sees no folder of an execution but its own. Then it gives them up, and puts Landlock and the filter of system
+calls in force. A fork that fails at any of it ends before the service runs.
 
 Most of it is done ahead of an order. The zygote lays out what the kernel is given, as numbers and bytes: a fork only
 makes the calls, because each object that it makes or looks at costs it a copy of a page.
@@ -26,30 +26,29 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 4, 24
 # Programs of root gain no capabilities, and nothing passes any on; both are locked.
 SECUREBITS = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7
 CAPABILITY_HEADER = struct.pack("Ii", 0x20080522, 0)
-PATH_BENEATH, SET_MODE_FILTER = 1, 1
+SET_MODE_FILTER = 1
 WAIT_FOR_ALL, CLOSE_ON_EXEC, CONTROL = 0x100, 0x40000000, 24
 SIOCSIFFLAGS, UP_AND_RUNNING = 0x8914, 0x41
 
 # As numbered on all architectures.
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+CREATE_RULESET, RESTRICT_SELF = 444, 446
 # The others: on x86_64, and on architectures that came later.
 NAMES = [
-    "capset", "close", "dup3", "mount", "openat", "prctl",
+    "capset", "close", "mount", "prctl",
     "recvmsg", "seccomp", "setgroups", "setresgid", "setresuid", "unshare"
 ]  # fmt: skip
 NUMBERS = {
-    "x86_64": (126, 3, 292, 165, 257, 157, 47, 317, 116, 119, 117, 272),
-    "others": (91, 57, 24, 40, 56, 167, 212, 277, 159, 149, 147, 97),
+    "x86_64": (126, 3, 165, 157, 47, 317, 116, 119, 117, 272),
+    "others": (91, 57, 40, 167, 212, 277, 159, 149, 147, 97),
 }["x86_64" if os.uname().machine == "x86_64" else "others"]
-CAPSET, CLOSE, DUP3, MOUNT, OPENAT, PRCTL, RECVMSG, SECCOMP, SETGROUPS, SETRESGID, SETRESUID, UNSHARE = NUMBERS
+CAPSET, CLOSE, MOUNT, PRCTL, RECVMSG, SECCOMP, SETGROUPS, SETRESGID, SETRESUID, UNSHARE = NUMBERS
 CALLED = {
     **dict(zip(NUMBERS, NAMES, strict=True)),
     OPEN_TREE: "open_tree",
     MOVE_MOUNT: "move_mount",
     MOUNT_SETATTR: "mount_setattr",
     CREATE_RULESET: "landlock_create_ruleset",
-    ADD_RULE: "landlock_add_rule",
     RESTRICT_SELF: "landlock_restrict_self",
 }
 
@@ -63,37 +62,29 @@ class Separation:
         self.spaces = (UNSHARE, plan["unshare"])
         self.in_temp = [place["path"].encode() for place in plan["in_temp"] or ()]
         self.mounts = [self.mount(path, options, plan["temp"], 0) for path, options in plan["mounts"]]
+        self.drafts = self.plan_drafts(plan["drafts"])
         self.filters = [Filter(plan[name]) for name in ("zygote_filter", "filter")]
         self.give_up = [
             (CAPSET, CAPABILITY_HEADER, bytes(24)),
             (SECCOMP, SET_MODE_FILTER, 0, self.filters[1].head),
             # Processes of its user may look into it: only its own run as this user.
             (PRCTL, PR_SET_DUMPABLE, 1, 0, 0, 0),
-            (
-                PRCTL,
-                PR_SET_PDEATHSIG,
-                9,
-                0,
-                0,
-                0,
-            ),  # which it has lost with its capabilities
+            (PRCTL, PR_SET_PDEATHSIG, 9, 0, 0, 0),  # which it has lost with its capabilities
         ]
-        self.prepare_landlock(plan)
-        self.message = Message()
-
-    def prepare_landlock(self, plan):
-        """Opens the places that forks may reach, which are the same for all."""
         handled = plan["handled"] or []
         while handled and handled[-1] == 0:  # an old kernel knows no more than it is asked for
             handled.pop()
         self.handled = struct.pack(f"{len(handled)}Q", *handled)
-        self.landlock, places = [], [os.open(rule["path"], O_PATH) for rule in plan["rules"] or ()]
-        for rule, place in zip(plan["rules"] or (), places, strict=True):
-            self.landlock.append((PATH_BENEATH, struct.pack("=Qi", rule["access"], place), 0))
-        if places:  # one of them becomes /tmp, of which each fork has another one
-            self.temp = places[0]
-            self.landlock.append((PATH_BENEATH, struct.pack("=Qi", plan["writable"], self.temp), 0))
-        self.close = [(CLOSE, place) for place in places]
+        self.message = Message()
+
+    def plan_drafts(self, drafts):
+        """What makes a folder that each fork can write in; None if there is none."""
+        if drafts is None:
+            return None
+        memory = self.mount(drafts["memory"], "mode=700", self.plan["temp"], 0)
+        overlay = MOUNT, b"overlay", drafts["at"].encode(), b"overlay", MS_NOSUID | MS_NODEV, drafts["options"].encode()
+        inside = [place["path"].encode() for place in drafts["inside"] or ()]
+        return memory, drafts["upper"], drafts["work"], overlay, inside
 
     @staticmethod
     def mount(path, options, more, flags):
@@ -162,30 +153,23 @@ class Separation:
     # In a fork.
 
     def ahead(self, user):
-        """Does what needs no order: namespaces, the user, the private mounts, most of Landlock."""
+        """Does what needs no order: namespaces, the user, the private mounts."""
         self.do(*self.spaces)
         if user:
             self.do(SETGROUPS, 0, 0)
             self.do(SETRESGID, user, user, user)
             self.do(SETRESUID, user, user, user)
         shown = [self.do(OPEN_TREE, AT_FDCWD, path, CLONE_TREE | os.O_CLOEXEC | AT_RECURSIVE) for path in self.in_temp]
-        for call in self.mounts:
-            self.do(*call)
+        temp, *others = self.mounts
+        self.do(*temp)
         if shown:
             self.show_in_temp(shown)
+        if self.drafts:
+            self.mount_drafts(*self.drafts)
+        for call in others:
+            self.do(*call)
         if self.plan["loopback"]:
             self.raise_loopback()
-        if self.handled:
-            self.ruleset = self.do(CREATE_RULESET, self.handled, len(self.handled), 0)
-            *same, temp = self.landlock
-            for rule in same:
-                self.do(ADD_RULE, self.ruleset, *rule)
-            place = self.do(OPENAT, AT_FDCWD, b"/tmp", O_PATH, 0)
-            self.do(DUP3, place, self.temp, os.O_CLOEXEC)
-            self.do(ADD_RULE, self.ruleset, *temp)
-            self.do(CLOSE, place)
-        for call in self.close:
-            self.do(*call)
 
     def show_in_temp(self, trees):
         """Mounts in the new /tmp the folders that the one below it showed."""
@@ -195,6 +179,18 @@ class Separation:
                 os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444))
             else:
                 os.makedirs(path, 0o755, exist_ok=True)
+            self.attach(tree, path)
+        os.chdir(self.current)
+
+    def mount_drafts(self, memory, upper, work, overlay, inside):
+        """Mounts the overlay, and in it the mounts that the zygote's has. The home covers the folder in memory then."""
+        trees = [self.do(OPEN_TREE, AT_FDCWD, path, CLONE_TREE | os.O_CLOEXEC | AT_RECURSIVE) for path in inside]
+        self.do(*memory)
+        self.memory = os.open(memory[2], O_PATH)
+        os.mkdir(upper, 0o755)
+        os.mkdir(work, 0o755)
+        self.do(*overlay)
+        for tree, path in zip(trees, inside, strict=True):
             self.attach(tree, path)
         os.chdir(self.current)
 
@@ -212,13 +208,18 @@ class Separation:
             if folder["temp"]:
                 for path, options in self.plan["mounts"]:
                     self.do(*self.mount(path, options, folder["temp"], MS_REMOUNT))
+                if self.drafts:
+                    self.do(*self.mount(f"/proc/self/fd/{self.memory}", "mode=700", folder["temp"], MS_REMOUNT))
             if self.tree >= 0:
                 self.attach(self.tree, self.folder)
             else:
                 self.find_folder(folder)
+        if self.drafts:
+            self.do(CLOSE, self.memory)
         if self.handled:
-            self.do(RESTRICT_SELF, self.ruleset, 0)
-            self.do(CLOSE, self.ruleset)
+            ruleset = self.do(CREATE_RULESET, self.handled, len(self.handled), 0)
+            self.do(RESTRICT_SELF, ruleset, 0)
+            self.do(CLOSE, ruleset)
         for call in self.give_up:
             self.do(*call)
 

@@ -80,7 +80,7 @@ class Zygote:
         sys.argv = [entrypoint]
         os.environ["ENTRYPOINT"] = entrypoint
         self.handlers = self.forking.Handlers()
-        self.files = self.importedfiles.ImportedFiles(scratch, private)
+        self.files = self.importedfiles.ImportedFiles(scratch, private, separation and separation["drafts"])
         inherited = self.inheritance.Inheritance(self.files.holds)
         self.random = self.randomness.Watch()
         try:
