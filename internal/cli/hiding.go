@@ -65,6 +65,11 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: path, From: path})
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
+	for _, pool := range linkedPools(opened.workspace.Dir) {
+		if opened.showsPool(pool) {
+			policy.ShowLive(pool)
+		}
+	}
 	return nil
 }
 

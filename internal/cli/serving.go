@@ -306,6 +306,7 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 	if described.Description != "" {
 		description = described.Description
 	}
+	pools := newPools(opened)
 	return &engine.Service{
 		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
@@ -315,11 +316,8 @@ func (s *serving) platformService(opened *service, run runner.Runner, described 
 				found, ok := finder.Find(p)
 				return found.Value, found.From, ok
 			},
-			Masked: func() []plaintext.Named { return opened.masked(finder) },
-			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, bool) {
-				dir := w.DataPool(p.Name)
-				return dir, dir != "" && opened.showsPool(dir)
-			},
+			Masked:   func() []plaintext.Named { return opened.masked(finder) },
+			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, error) { return pools.find(p.Name) },
 		},
 	}
 }

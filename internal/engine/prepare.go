@@ -96,9 +96,11 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 		if given, ok := request.DataPools[parameter.Name]; ok {
 			reference = &given
 		}
-		dir, ok := t.revision.Resolvers.dataPool(parameter, reference)
+		dir, err := t.revision.Resolvers.dataPool(parameter, reference)
 		switch {
-		case ok:
+		case err != nil:
+			return execution.StartFailed(fmt.Sprintf("The data pool %s cannot be used: %v.", parameter.Name, err))
+		case dir != "":
 			p.job.DataPools[parameter.Name] = dir
 		case parameter.Required || reference != nil:
 			return execution.StartFailed(fmt.Sprintf("The data pool %s is not there any more.", parameter.Name))

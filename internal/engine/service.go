@@ -69,9 +69,10 @@ type Resolvers struct {
 	// of their variables. Results are masked for those of variables that the
 	// service declares. They stay the function's own. Nil: there are none.
 	Masked func() []plaintext.Named
-	// DataPool finds the folder of a data pool; the reference is nil where
-	// the request has none. Nil: there are none.
-	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, ok bool)
+	// DataPool finds the folder of a data pool, empty if there is none; the
+	// reference is nil where the request has none. It returns an error, for the
+	// caller to read, if executions could not use the pool. Nil: there are none.
+	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, err error)
 }
 
 // Has reports whether a request may leave the parameter out.
@@ -84,16 +85,16 @@ func (d Resolvers) Has(p signature.Parameter) bool {
 		_, _, ok := d.Secret(p)
 		return ok
 	case signature.DataPool:
-		_, ok := d.dataPool(p, nil)
-		return ok
+		dir, err := d.dataPool(p, nil)
+		return dir != "" || err != nil // which accept reports
 	default:
 		return false
 	}
 }
 
-func (d Resolvers) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, ok bool) {
+func (d Resolvers) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, err error) {
 	if d.DataPool == nil {
-		return "", false
+		return "", nil
 	}
 	return d.DataPool(p, reference)
 }
@@ -120,11 +121,14 @@ func (r *revision) accept(body []byte) (*signature.Request, error) {
 	}
 	var errs signature.Errors
 	for _, p := range r.Signature.Of(signature.DataPool) {
-		reference, given := request.DataPools[p.Name]
-		if !given {
-			continue
+		var reference *signature.DataPoolReference
+		if given, ok := request.DataPools[p.Name]; ok {
+			reference = &given
 		}
-		if _, ok := r.Resolvers.dataPool(p, &reference); !ok {
+		switch dir, err := r.Resolvers.dataPool(p, reference); {
+		case err != nil:
+			errs = append(errs, signature.FieldError{Path: p.Name, Message: err.Error()})
+		case dir == "" && reference != nil:
 			errs = append(errs, signature.FieldError{Path: p.Name, Message: "this server has no such data pool"})
 		}
 	}

@@ -84,7 +84,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
 		entries = l.add(entries, line, now)
-		if ended && !(l.begun && len(l.partial) == 0) {
+		if ended && (!l.begun || len(l.partial) > 0) {
 			entries = append(entries, l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), now))
 			l.partial = l.partial[:0]
 		}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/sandbox"
+)
+
+const (
+	// maxLinks is how many links an error about a data pool names, and maxPooled how
+	// many names are looked at.
+	maxLinks  = 5
+	maxPooled = 20_000
+	// poolTime is how long the result of a look into a data pool counts.
+	poolTime = 5 * time.Second
+)
+
+// pools are the data pools of a service that executions see in a sandbox.
+type pools struct {
+	service *service
+
+	mu      sync.Mutex
+	checked map[string]poolCheck
+}
+
+type poolCheck struct {
+	at  time.Time
+	err error
+}
+
+func newPools(s *service) *pools { return &pools{service: s, checked: map[string]poolCheck{}} }
+
+// find returns the folder of the data pool of a parameter, empty if there is none. A
+// data pool that is a link is the folder that it leads to. It returns an error if
+// executions could not see all that the pool holds.
+func (p *pools) find(parameter string) (string, error) {
+	dir := p.service.workspace.DataPool(parameter)
+	if dir == "" {
+		return "", nil
+	}
+	target, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("cannot find the data pool: %w", err)
+	}
+	if p.service.snapshot == nil {
+		return target, nil
+	}
+	if !p.service.showsPool(target) {
+		return "", errors.New("executions cannot see the data pool")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	check, known := p.checked[target]
+	if !known || time.Since(check.at) > poolTime {
+		check = poolCheck{time.Now(), p.leadOut(target)}
+		p.checked[target] = check
+	}
+	return target, check.err
+}
+
+// leadOut returns an error that names links in a data pool to what executions
+// cannot see. They would find nothing there.
+func (p *pools) leadOut(pool string) error {
+	var links []string
+	looked := 0
+	_ = filepath.WalkDir(pool, func(path string, entry fs.DirEntry, err error) error {
+		if looked++; looked > maxPooled || len(links) > maxLinks {
+			return fs.SkipAll
+		}
+		if err == nil && entry.Type()&fs.ModeSymlink != 0 && p.leadsOut(pool, path) {
+			links = append(links, strings.TrimPrefix(path, pool+"/"))
+		}
+		return nil
+	})
+	if len(links) == 0 {
+		return nil
+	}
+	more := ""
+	if len(links) > maxLinks {
+		links, more = links[:maxLinks], " and others"
+	}
+	return fmt.Errorf("the data pool holds links to files that executions cannot see: %s%s; put the files into it", strings.Join(links, ", "), more)
+}
+
+func (p *pools) leadsOut(pool, link string) bool {
+	target, err := filepath.EvalSymlinks(link)
+	return err == nil && !p.sees(pool, target)
+}
+
+// sees reports whether executions that see a data pool see a path.
+func (p *pools) sees(pool, path string) bool {
+	if isWithin(path, pool) || p.service.sandbox == nil {
+		return true
+	}
+	if inside, err := filepath.Rel(p.service.workspace.Dir, path); err == nil && filepath.IsLocal(inside) {
+		_, err := os.Lstat(filepath.Join(p.service.snapshot.Dir, inside))
+		return err == nil
+	}
+	return slices.ContainsFunc(slices.Concat(sandbox.SystemFolders(), p.service.sandbox.Policy.Readable), func(dir string) bool {
+		return isWithin(path, dir)
+	})
+}
+
+func isWithin(path, dir string) bool {
+	inside, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(inside)
+}
+
+// linkedPools are the folders that links lead to which stand where data pools do.
+func linkedPools(workspace string) []string {
+	var found []string
+	for _, folder := range []string{"input", "datapool"} {
+		entries, err := os.ReadDir(filepath.Join(workspace, folder))
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if entry.Type()&fs.ModeSymlink == 0 {
+				continue
+			}
+			target, err := filepath.EvalSymlinks(filepath.Join(workspace, folder, entry.Name()))
+			if err != nil {
+				continue
+			}
+			if info, err := os.Stat(target); err == nil && info.IsDir() {
+				found = append(found, target)
+			}
+		}
+	}
+	return found
+}
