@@ -16,13 +16,16 @@ import (
 // curiousProgram looks around while it is imported, and leaves a note of what
 // it could do; it tells what it reaches of the network.
 const curiousProgram = `
+import contextlib
 import os
 import pathlib
 import socket
 
 here = pathlib.Path(__file__).parent.parent
+with contextlib.suppress(OSError):  # what it writes is a draft
+    (here / "left-by-import").write_text("mine")
 for name, look in {
-    "wrote": lambda: (here / "left-by-import").write_text("mine"),
+    "wrote": lambda: pathlib.Path("/etc/left-by-import").write_text("mine"),
     "key": lambda: next(here.glob(".qhub/serve/master.key")).read_bytes(),
     "env": lambda: (here / ".env").read_text()[0],
 }.items():
