@@ -165,6 +165,9 @@ const (
 	maxDefaultTemp   = 1 << 30
 )
 
+// maxQueuedSignals bounds the timers, and the signals that wait, of an execution.
+const maxQueuedSignals = 1024
+
 // CPUSeconds is a time as the system limits that of each process, which gets
 // SIGXCPU then: the whole of an execution is looked after by who runs it.
 func CPUSeconds(d time.Duration) uint64 {
@@ -210,6 +213,9 @@ func (b *builder) limits() {
 		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value})
 	}
 	limit(unix.RLIMIT_CORE, 0)
+	// Timers and queued signals of all users in a user namespace count for the one
+	// that has made it, too.
+	limit(unix.RLIMIT_SIGPENDING, maxQueuedSignals)
 	if l.OpenFiles > 0 {
 		limit(unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
 	}

@@ -3,8 +3,11 @@ package workspace
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // hiddenFiles are files that are known by their paths and by their inodes.
@@ -40,14 +43,39 @@ func newHiddenFiles(dir string, paths []string, before []os.FileInfo) hiddenFile
 }
 
 // name tells whether a path is that of a hidden file, or of what editors and
-// tools leave beside one: token~, token.bak, #token#.
+// tools leave beside one: token~, token.bak, #token#, "token (copy).txt", sedXXXXXX.
 func (h hiddenFiles) name(path string) bool {
 	return slices.ContainsFunc(h.paths, func(hidden string) bool {
 		dir, name := filepath.Split(hidden)
 		inside, ok := strings.CutPrefix(path, dir)
-		return ok && !strings.ContainsRune(inside, filepath.Separator) &&
-			(strings.HasPrefix(inside, name) || strings.HasPrefix(inside, "#"+name))
+		if !ok || strings.ContainsRune(inside, filepath.Separator) {
+			return false
+		}
+		stem := strings.TrimSuffix(name, filepath.Ext(name))
+		return holdsWord(inside, name) || stem != "" && holdsWord(inside, stem) && filepath.Ext(inside) == filepath.Ext(name) ||
+			temporaryName.MatchString(inside)
 	})
+}
+
+// temporaryName is what sed calls the file that it writes.
+var temporaryName = regexp.MustCompile(`^sed[A-Za-z0-9]{6}$`)
+
+// holdsWord tells whether a name holds another one that no letter or digit goes on
+// from, and that nothing stands before but what tools put there: token.bak and
+// "Copy of token" hold token, tokenizer.json and my-token do not.
+func holdsWord(name, word string) bool {
+	for from := 0; ; {
+		i := strings.Index(name[from:], word)
+		if i < 0 {
+			return false
+		}
+		begin, end := from+i, from+i+len(word)
+		after, _ := utf8.DecodeRuneInString(name[end:])
+		if (begin == 0 || strings.IndexByte(" ~#.$(", name[begin-1]) >= 0) && !unicode.IsLetter(after) && !unicode.IsDigit(after) {
+			return true
+		}
+		from = begin + 1
+	}
 }
 
 // file tells whether a file is a hidden one by another name.

@@ -348,7 +348,7 @@ func (t *snapshotter) pool(dir string) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone, or not to be read by executions either
 		}
-		if holdsSecrets(entry.Name()) || t.hidden.name(path) {
+		if holdsSecrets(entry.Name()) || t.hidden.name(path) || t.isOther(entry) {
 			t.Hidden = append(t.Hidden, path)
 			if entry.IsDir() {
 				return fs.SkipDir
@@ -357,6 +357,15 @@ func (t *snapshotter) pool(dir string) error {
 		return nil
 	})
 	return errors.Join(err, t.live(dir))
+}
+
+// isOther tells whether a file is another name of a hidden one.
+func (t *snapshotter) isOther(entry fs.DirEntry) bool {
+	if !entry.Type().IsRegular() || len(t.hidden.infos) == 0 {
+		return false
+	}
+	info, err := entry.Info()
+	return err == nil && names(info) > 1 && t.hidden.file(info)
 }
 
 // holdsSecrets tells whether files or folders of this name are where tools keep

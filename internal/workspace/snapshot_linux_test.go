@@ -71,7 +71,8 @@ func TestSnapshotLeavesSecretsOut(t *testing.T) {
 	w := placeFiles(t, map[string]string{
 		".env": "secret", ".ENV": "secret", ".envrc": "secret", ".netrc": "secret", ".aws/credentials": "secret", ".git/config": "secret",
 		"conf/.env": "secret", "conf/.env.local": "secret", "conf/ca.pem": "public", "conf/token": "secret", "conf/token~": "secret",
-		"conf/token.bak": "secret", "conf/#token#": "secret", "conf/tokenizer.json": "secret", "conf/other-token": "public",
+		"conf/token.bak": "secret", "conf/#token#": "secret", "conf/token.bak.txt": "secret", "conf/~token": "secret", "conf/token (copy)": "secret", "conf/Copy of token": "secret",
+		"conf/sedAb12Cd": "secret", "conf/tokenizer.json": "public", "conf/other-token": "public", "seder.py": "public",
 		".qhub/service-id": "secret", "data.csv": "public", ".venv/pyvenv.cfg": "", ".venv/lib.py": "public",
 	})
 	dir := w.Dir
@@ -89,7 +90,7 @@ func TestSnapshotLeavesSecretsOut(t *testing.T) {
 		}
 	}
 	s := take(t, w, workspace.SnapshotOptions{Hidden: []string{filepath.Join(dir, ".env"), filepath.Join(dir, "conf", "token")}})
-	want := []string{"conf/ca.pem", "conf/other-token", "dangling", "data-too.csv", "data.csv", "outside", "src/program.py", "to-data"}
+	want := []string{"conf/ca.pem", "conf/other-token", "conf/tokenizer.json", "dangling", "data-too.csv", "data.csv", "outside", "seder.py", "src/program.py", "to-data"}
 	if got := shown(t, s); !slices.Equal(got, want) {
 		t.Errorf("the snapshot shows\n%q, want\n%q", got, want)
 	}

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// pipeMode lets every user write.
+const pipeMode = 0o622
+
 // openPipe makes a pipe whose other end is for a process. That end is never
 // waited for here, so it is in blocking mode from the start.
 func openPipe() (ours, theirs *os.File, err error) {
@@ -15,6 +18,12 @@ func openPipe() (ours, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	if err := unix.SetNonblock(ends[0], true); err != nil {
+		_, _ = unix.Close(ends[0]), unix.Close(ends[1])
+		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	// A process may open it by /dev/stdout, as another user; only processes that it
+	// could look into find it there.
+	if err := unix.Fchmod(ends[1], pipeMode); err != nil {
 		_, _ = unix.Close(ends[0]), unix.Close(ends[1])
 		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
 	}

@@ -99,7 +99,7 @@ func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 	maps.Copy(env, r.Environment)
 	env.Place(dir)
 	env[runner.InputSource] = runner.InputRequest
-	env["HOME"] = r.Sandbox.home(dir.Home())
+	env["HOME"], env["TMPDIR"] = r.Sandbox.home(dir.Home()), r.Sandbox.temp(dir.Temp())
 	if runtime.GOOS == "windows" {
 		env["USERPROFILE"] = dir.Home()
 	}

@@ -50,7 +50,10 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	// The dir that holds them is not to be written: what lies beside them
 	// nobody would measure.
 	p.Inputs = slices.Concat(p.Inputs, absolute(dir.Input(), dir.DataPools()))
-	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp(), dir.Home()))
+	if !c.Machine.HasOwnRoot() {
+		p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp()))
+	}
+	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Home()))
 	p.Home = p.Scratch[len(p.Scratch)-1]
 	p.Writable = slices.Concat(p.Writable, absolute(dir.Output()))
 	p.Limits = bounds(p.Limits, job.Limits)
@@ -105,6 +108,15 @@ func ReachedLimit(reached []string) runner.Limit {
 func (c *Sandbox) home(outside string) string {
 	if c.Confines() {
 		return c.Machine.Home(outside)
+	}
+	return outside
+}
+
+// temp is where the execution finds its temporary folder: under a short name, which
+// leaves room for names of sockets.
+func (c *Sandbox) temp(outside string) string {
+	if c.Confines() && c.Machine.HasOwnRoot() {
+		return sandbox.TempAt
 	}
 	return outside
 }

@@ -72,6 +72,9 @@ func otherwise(then Action) clause { return clause{nil, then} }
 
 // rules say what the arguments of a call decide, by its name.
 var rules = map[string]func(Profile) []clause{
+	"clock_getres":       clock,
+	"clock_gettime":      clock,
+	"clock_nanosleep":    clock,
 	"clone":              clone,
 	"fallocate":          fallocate,
 	"fcntl":              fcntl,
@@ -90,7 +93,14 @@ var rules = map[string]func(Profile) []clause{
 	"setpriority":        setpriority,
 	"socket":             socket,
 	"socketpair":         socketpair,
+	"timer_create":       clock,
 	"unshare":            unshare,
+}
+
+// clock refuses the clocks of processes, whose numbers are below 0: they tell how
+// long a process has computed, whosever it is.
+func clock(Profile) []clause {
+	return []clause{refuseIf(unix.EINVAL, some(0, 1<<31)), otherwise(Allow)}
 }
 
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
