@@ -51,7 +51,11 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 func checkSandbox() []finding {
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
-	var findings []finding
+	gpus := "none that a service could use by gpu = 1"
+	if found := sandbox.GPUs(); len(found) > 0 {
+		gpus = strings.Join(found, ", ")
+	}
+	findings := []finding{{"gpus", isOK, gpus, ""}}
 	for _, layer := range machine.Layers() {
 		f := finding{"sandbox: " + layer.Name, isOK, layer.Says, ""}
 		switch {

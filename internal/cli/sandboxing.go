@@ -64,6 +64,10 @@ func (o *serveOptions) usersAreRange() bool {
 func (s *serving) confine(ctx context.Context, opened *service) error {
 	own, network := s.limits(opened.workspace.Limits), workspace.StricterNetwork(s.options.network, opened.workspace.Network)
 	policy := sandbox.Policy{Network: networks[network], Limits: sandbox.DefaultLimits()}
+	policy.GPUs = workspace.StricterLimits(opened.workspace.Limits, s.options.limits).GPU
+	if has := len(sandbox.GPUs()); policy.GPUs > has {
+		return &gpuError{policy.GPUs, has}
+	}
 	if policy.Network != sandbox.NetworkFull && (!s.machine.Confines() || !s.machine.Network(policy.Network)) {
 		if s.options.network != "" || s.options.requireSandbox {
 			return &networkError{network}
@@ -89,6 +93,21 @@ func (s *serving) confine(ctx context.Context, opened *service) error {
 // networks are those of a sandbox by the names that people give them.
 var networks = map[string]sandbox.Network{
 	"": sandbox.NetworkFull, "full": sandbox.NetworkFull, "loopback": sandbox.NetworkLoopback, "none": sandbox.NetworkNone,
+}
+
+// gpuError is a wish for more GPUs than there are.
+type gpuError struct{ wants, has int }
+
+func (e *gpuError) Error() string {
+	has := "none"
+	if e.has > 0 {
+		has = strconv.Itoa(e.has)
+	}
+	return fmt.Sprintf("the service wants gpu = %d, and this machine has %s", e.wants, has)
+}
+
+func (e *gpuError) Hint() string {
+	return "serve it where a GPU and its driver are installed (qhubctl doctor shows GPUs), or lower the limit"
 }
 
 // networkError is a network that cannot be held.

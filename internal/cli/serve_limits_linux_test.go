@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/cli"
+	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/testenv"
@@ -120,5 +121,18 @@ func TestWrongLimitFlags(t *testing.T) {
 		if code != 2 || !strings.Contains(errs.String(), want) {
 			t.Errorf("--limit %s: exit code %d: %s", flag, code, errs.String())
 		}
+	}
+}
+
+// TestServeNeedsGPU refuses a service that wants more GPUs than there are.
+func TestServeNeedsGPU(t *testing.T) {
+	if len(sandbox.GPUs()) > 0 {
+		t.Skip("this machine has a GPU")
+	}
+	dir := service(t, hungryProgram)
+	put(t, filepath.Join(dir, "qhubctl.toml"), "[limits]\ngpu = 1\n")
+	_, errs, code := call(t, "serve", dir, "--port", "0", "--python", runnertest.SDKPython(t).Interpreter)
+	if code != 2 || !strings.Contains(errs, "wants gpu = 1, and this machine has none") || !strings.Contains(errs, "doctor") {
+		t.Errorf("exit code %d: %s, want 2, the number and a hint", code, errs)
 	}
 }

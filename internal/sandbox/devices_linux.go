@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
@@ -29,6 +31,11 @@ func (b *builder) devices() {
 		} else {
 			add(shim.Step{Op: shim.OpBind, A: "/dev/" + name, B: "dev/" + name})
 		}
+	}
+	for _, path := range gpuDevices(b.policy.GPUs) {
+		name := strings.TrimPrefix(path, devFolder+"/")
+		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
+		add(shim.Step{Op: shim.OpBind, A: path, B: "dev/" + name})
 	}
 	// All in one call: devices are written to on read-only mounts, too.
 	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})

@@ -21,3 +21,10 @@ func (m *Machine) Without(names ...string) *Machine {
 func (m *Machine) ForkFilters(p Policy) (zygote, fork []byte) {
 	return m.filter(m.zygoteProfile(p)), m.filter(forkProfile)
 }
+
+// WithDevices has the devices of GPUs looked for in another folder.
+func WithDevices(dir string) (restore func()) {
+	before := devFolder
+	devFolder = dir
+	return func() { devFolder = before }
+}

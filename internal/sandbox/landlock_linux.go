@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -110,6 +111,9 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 	}
 	for _, device := range devices {
 		allow("/dev/"+device, accessDevices, true)
+	}
+	for _, path := range gpuDevices(b.policy.GPUs) {
+		allow("/dev/"+strings.TrimPrefix(path, devFolder+"/"), accessDevices, true)
 	}
 	b.add(layerLandlock, shim.Step{Op: shim.OpRestrict})
 }

@@ -38,6 +38,8 @@ type Policy struct {
 	// Network is what it reaches of the network; the zero value is all.
 	Network Network
 	Limits  Limits
+	// GPUs is how many of the machine's GPUs it may use; see [GPUs].
+	GPUs int
 	// Home is the one folder of Scratch that is the home of the execution's
 	// user: in a root folder of its own it is at [HomeAt].
 	Home string

@@ -9,6 +9,7 @@ func (m *Machine) profile(p Policy) seccomp.Profile {
 		return m.shimProfile(p)
 	}
 	return seccomp.Profile{
+		GPU:          p.GPUs > 0,
 		NoNetwork:    p.Network == NetworkNone,
 		OwnProcesses: m.has(layerProcesses) || m.has(layerUser),
 		OwnIPC:       m.has(layerIPC),
@@ -18,7 +19,7 @@ func (m *Machine) profile(p Policy) seccomp.Profile {
 // zygoteProfile is for the process that is forked, and for its forks until they
 // have separated. They make namespaces and mounts, but no user namespace.
 func (m *Machine) zygoteProfile(p Policy) seccomp.Profile {
-	return seccomp.Profile{Zygote: true, NoNetwork: p.Network == NetworkNone, OwnProcesses: m.has(layerUser), OwnIPC: true}
+	return seccomp.Profile{Zygote: true, GPU: p.GPUs > 0, NoNetwork: p.Network == NetworkNone, OwnProcesses: m.has(layerUser), OwnIPC: true}
 }
 
 // forkProfile is what a fork adds to that, last of all and before any code of the
@@ -37,8 +38,10 @@ func (m *Machine) shimProfile(p Policy) seccomp.Profile {
 func (m *Machine) profiles() []seccomp.Profile {
 	var all []seccomp.Profile
 	for _, network := range []Network{NetworkFull, NetworkLoopback, NetworkNone} {
-		p := Policy{Network: network}
-		all = append(all, m.profile(p), m.zygoteProfile(p), m.shimProfile(p))
+		for gpus := range 2 {
+			p := Policy{Network: network, GPUs: gpus}
+			all = append(all, m.profile(p), m.zygoteProfile(p), m.shimProfile(p))
+		}
 	}
 	return append(all, forkProfile)
 }

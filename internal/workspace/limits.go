@@ -29,7 +29,9 @@ type Limits struct {
 	// CPU is in cores.
 	CPU                  float64
 	Processes, OpenFiles int
-	Time, CPUTime        time.Duration
+	// GPU is how many GPUs an execution may use; zero is none.
+	GPU           int
+	Time, CPUTime time.Duration
 }
 
 // limitKinds are the names of the limits, in the order of the documentation.
@@ -46,6 +48,7 @@ var limitKinds = []struct {
 	{"log", func(l *Limits, v any) error { return assign(&l.Log, size(1), v) }},
 	{"open-files", func(l *Limits, v any) error { return assign(&l.OpenFiles, number(16), v) }},
 	{"temp", func(l *Limits, v any) error { return assign(&l.Temp, size(4096), v) }},
+	{"gpu", func(l *Limits, v any) error { return assign(&l.GPU, number(1), v) }},
 }
 
 func assign[N any](field *N, read func(any) (N, error), value any) error {
@@ -80,7 +83,7 @@ func StricterLimits(a, b Limits) Limits {
 	return Limits{
 		Memory: smaller(a.Memory, b.Memory), Output: smaller(a.Output, b.Output),
 		Log: smaller(a.Log, b.Log), Temp: smaller(a.Temp, b.Temp), CPU: smaller(a.CPU, b.CPU),
-		Processes: smaller(a.Processes, b.Processes), OpenFiles: smaller(a.OpenFiles, b.OpenFiles),
+		Processes: smaller(a.Processes, b.Processes), OpenFiles: smaller(a.OpenFiles, b.OpenFiles), GPU: smaller(a.GPU, b.GPU),
 		Time: smaller(a.Time, b.Time), CPUTime: smaller(a.CPUTime, b.CPUTime),
 	}
 }
@@ -235,7 +238,7 @@ func asNetwork(where string, given any) (string, error) {
 	return name, nil
 }
 
-const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, cpu-time = "30s", processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB"`
+const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, cpu-time = "30s", processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB", gpu = 1`
 
 // setAll sets the limits of a table; where says which it is.
 func (l *Limits) setAll(where string, given any) error {

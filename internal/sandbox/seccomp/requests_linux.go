@@ -29,7 +29,7 @@ func fcntl(Profile) []clause {
 // (FS_IOC_RESVSP and its kin), share or compare extents (FICLONE, FIDEDUPERANGE),
 // or change attributes, of which some reserve space. Requests of devices are
 // answered in the same way.
-func ioctl(Profile) []clause {
+func ioctl(p Profile) []clause {
 	const (
 		typeMask, sizeMask = 0xff00, 0xffff0000
 		terminals, sockets = 'T' << 8, 0x89 << 8
@@ -64,9 +64,19 @@ func ioctl(Profile) []clause {
 			figetbsz, fiemap, unix.FS_IOC_GETFLAGS, getVersion, getUUID, measureVerity, getFSXAttributes, randomEntropy,
 			getPtyNumber, lockPty, getPtyLock, getPtyDevice, getExclusive, signalPty,
 			getTerminal2, setTerminal2, setTerminalWait2, setTerminalFlush2)),
+		allowIf(masked(1, typeMask, gpuRequests(p)...)),
 		refuseIf(unix.EOPNOTSUPP, is(1, unix.FICLONE, unix.FICLONERANGE, unix.FIDEDUPERANGE)),
 		otherwise(Refuse(unix.ENOTTY)),
 	}
+}
+
+// gpuRequests are the types of requests to the drivers of GPUs: of NVIDIA, of the
+// kernel's direct rendering, and of AMD. Without one it is a type of no driver.
+func gpuRequests(p Profile) []uint32 {
+	if p.GPU {
+		return []uint32{'F' << 8, 'd' << 8, 'K' << 8}
+	}
+	return []uint32{0xff << 8}
 }
 
 // prctl is about the caller itself. Not in it are PR_SCHED_CORE, which keeps

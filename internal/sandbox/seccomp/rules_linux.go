@@ -19,6 +19,8 @@ type Profile struct {
 	// of reach: by another user, or a private list of processes. Else the
 	// filter does, which knows no number of a process but 0, the caller itself.
 	OwnProcesses bool
+	// GPU lets programs talk to the drivers of GPUs.
+	GPU bool
 	// OwnIPC says that the execution has a private namespace of IPC.
 	OwnIPC bool
 }
