@@ -81,6 +81,10 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)
 	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/...
 
+.PHONY: field
+field: ## run services with twenty popular packages, by run, warm and cold (some minutes)
+	QHUBCTL_TEST_FIELD=1 $(GO) test -timeout 40m -v -run '^TestField$$' ./internal/cli
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for a while (FUZZTIME=20s each, MASKERTIME=3m)
 	@scripts/fuzz $(FUZZTIME) $(MASKERTIME)
