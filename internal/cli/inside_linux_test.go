@@ -132,3 +132,26 @@ func TestAPIFromInside(t *testing.T) {
 		})
 	}
 }
+
+// TestServeTakesBothLoopbacks lets no other program listen where callers of
+// "localhost" may look for the server.
+func TestServeTakesBothLoopbacks(t *testing.T) {
+	if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp6", "[::1]:0"); err != nil {
+		t.Skip("this machine has no IPv6: ", err)
+	} else {
+		_ = listener.Close()
+	}
+	s := serve(t, workspaceDir(t))
+	port := s.url[strings.LastIndexByte(s.url, ':')+1:]
+	if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp6", net.JoinHostPort("::1", port)); err == nil {
+		_ = listener.Close()
+		t.Errorf("another program can listen at [::1]:%s beside the server", port)
+	}
+	s.url = "http://" + net.JoinHostPort("::1", port)
+	if _, errs, code := s.qhubctl("executions", "list"); code != 0 {
+		t.Errorf("executions list at %s: exit code %d: %s", s.url, code, errs)
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("the server ended with %d, want 0: %s", code, s.said)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
@@ -179,12 +180,21 @@ func loopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// listen takes the port.
+// listen takes the port. At 127.0.0.1 it takes that of [::1] as well, if the machine
+// has it free: a caller of "localhost" may try that first, and an execution could
+// listen there in the server's place.
 func (o *serveOptions) listen(ctx context.Context) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
 		return nil, &listenError{o.port, err}
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok || !address.IP.Equal(net.IPv4(127, 0, 0, 1)) {
+		return listener, nil
+	}
+	if other, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(address.Port))); err == nil {
+		listener = httpserver.Both(listener, other)
 	}
 	return listener, nil
 }
