@@ -105,8 +105,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "delivery", way: "environment_block", by: returns, edits: []edit{{
 		"internal/runner/process/runner.go",
-		"env[\"HOME\"] = r.Sandbox.home(dir.Home())\n",
-		"env[\"HOME\"] = r.Sandbox.home(dir.Home())\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
+		"env[\"HOME\"], env[\"TMPDIR\"] = r.Sandbox.home(dir.Home()), r.Sandbox.temp(dir.Temp())\n",
+		"env[\"HOME\"], env[\"TMPDIR\"] = r.Sandbox.home(dir.Home()), r.Sandbox.temp(dir.Temp())\nif broken(`delivery`) { for _, s := range job.Secrets { env[s.Env] = string(s.Value.Reveal()) } }\n",
 	}}},
 	{layer: "scratch", way: "folder_name", by: returns, edits: []edit{{
 		"internal/engine/task.go",
