@@ -110,7 +110,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 		}
 		state = workspace.UserManaged
 	}
-	findings = append(findings, checkEnvironment(state, env))
+	findings = append(findings, checkEnvironment(w, state, env))
 	if state != workspace.Ready && state != workspace.UserManaged {
 		return findings
 	}
@@ -132,20 +132,31 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	return append(findings, checkSecrets(s, described)...)
 }
 
-func checkEnvironment(state workspace.State, env *workspace.Environment) finding {
+func checkEnvironment(w *workspace.Workspace, state workspace.State, env *workspace.Environment) finding {
 	switch state {
 	case workspace.Ready:
-		return finding{"environment", isOK, env.Path() + ", made by qhubctl, up to date", ""}
+		return finding{"environment", isOK, withOrigin(env.Path()+", made by qhubctl, up to date", env), ""}
 	case workspace.UserManaged:
-		return finding{"environment", isOK, env.Path() + ", yours, used as it is", ""}
+		return finding{"environment", isOK, withOrigin(env.Path()+", yours, used as it is", env), ""}
 	case workspace.Broken:
 		return finding{
 			"environment", isProblem, "there is no Python at " + env.Python,
 			"make it anew (uv venv && uv sync), or delete the folder .venv and let qhubctl make one",
 		}
 	default:
+		if err := w.CheckPlan(); err != nil {
+			return finding{"environment", isProblem, err.Error(), hintOf(err)}
+		}
 		return finding{"environment", isWarning, "not made yet, or outdated; the next run makes it", "qhubctl run, or qhubctl describe"}
 	}
+}
+
+// withOrigin adds to a text how an environment was made.
+func withOrigin(text string, env *workspace.Environment) string {
+	if env.Origin == "" {
+		return text
+	}
+	return text + ": " + env.Origin
 }
 
 // checkEnvFile looks whether others could get hold of .env.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 type describeOptions struct {
@@ -58,7 +59,7 @@ func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) 
 	if err != nil {
 		return err
 	}
-	return writeAll(streams.Out, []byte(describeText(s, described)+"Starts: "+startText(start)+"\n"))
+	return writeAll(streams.Out, []byte(describeText(s, described)+environmentText(s.env)+"Starts: "+startText(start)+"\n"))
 }
 
 func describeText(s *service, described *signature.Signature) string {
@@ -83,6 +84,18 @@ func describeText(s *service, described *signature.Signature) string {
 		fmt.Fprintf(&b, "Warning: %s\n", warning)
 	}
 	return b.String()
+}
+
+// environmentText says in a line what the service runs with.
+func environmentText(env *workspace.Environment) string {
+	if env.Python == "" {
+		return ""
+	}
+	by := "yours, used as it is"
+	if env.Managed {
+		by = "made by qhubctl"
+	}
+	return "Environment: " + withOrigin(env.Path()+", "+by, env) + "\n"
 }
 
 func indent(text string) string {

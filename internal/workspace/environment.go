@@ -5,17 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
-
-	"github.com/qhubctl/qhubctl/sdk"
 )
 
 // An Environment is what a service is run with: a Python that has what the
@@ -29,6 +26,9 @@ type Environment struct {
 	Binary string
 	// Managed: qhubctl has made it and keeps it up to date.
 	Managed bool
+	// Origin says what made it, from which files, and with which Python; empty if
+	// that is not known.
+	Origin string
 }
 
 // Progress shows that something takes its time. Step is called when a step
@@ -45,6 +45,8 @@ type stamp struct {
 	// Config is a hash of the environment's pyvenv.cfg, by which one that
 	// somebody else has put in its place is told.
 	Config string `json:"config"`
+	// Origin is that of the environment.
+	Origin string `json:"origin,omitempty"`
 }
 
 // Prepare makes sure that the workspace has an environment. One that the user
@@ -66,10 +68,15 @@ func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environmen
 func (w *Workspace) preparePython(ctx context.Context, progress Progress) (*Environment, error) {
 	env := w.environment()
 	if w.isForeign(env) {
+		env.Origin = foreignOrigin(env)
 		return env, checkPython(env.Python)
 	}
 	env.Managed = true
-	key, err := w.environmentKey()
+	p, err := w.plan()
+	if err != nil {
+		return nil, err
+	}
+	key, err := w.environmentKey(p)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +95,7 @@ func (w *Workspace) preparePython(ctx context.Context, progress Progress) (*Envi
 	if w.upToDate(env, key) { // another process has just made it
 		return env, nil
 	}
-	return env, w.makeEnvironment(ctx, env, key, progress)
+	return env, w.makeEnvironment(ctx, env, p, key, progress)
 }
 
 // lockWorkspace waits for its turn, which may take as long as an installer of
@@ -162,13 +169,34 @@ func (w *Workspace) EnvironmentState() (State, *Environment) {
 		if checkPython(env.Python) != nil {
 			return Broken, env
 		}
+		env.Origin = foreignOrigin(env)
 		return UserManaged, env
 	}
 	env.Managed = true
-	if key, err := w.environmentKey(); err != nil || !w.upToDate(env, key) {
+	p, err := w.plan()
+	if err != nil {
+		return Stale, env
+	}
+	if key, err := w.environmentKey(p); err != nil || !w.upToDate(env, key) {
 		return Stale, env
 	}
 	return Ready, env
+}
+
+// CheckPlan reports why no environment can be made for the workspace, as far as
+// its files tell. It starts no process.
+func (w *Workspace) CheckPlan() error {
+	if w.Language != Python {
+		return nil
+	}
+	p, err := w.plan()
+	if err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("uv"); err != nil {
+		return p.checkUV()
+	}
+	return nil
 }
 
 func (w *Workspace) environment() *Environment {
@@ -197,6 +225,30 @@ func venvPython() string {
 	return filepath.Join("bin", "python")
 }
 
+// foreignOrigin is what the environment itself says of its making.
+func foreignOrigin(env *Environment) string {
+	if version := environmentPython(env.Dir); version != "" {
+		return "Python " + version
+	}
+	return ""
+}
+
+// environmentPython is the version of an environment's Python, as its pyvenv.cfg
+// has it; empty if that says nothing.
+func environmentPython(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "pyvenv.cfg"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, "=")
+		if name = strings.TrimSpace(name); name == "version" || name == "version_info" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 // isForeign reports whether .venv exists and is not of our making, which goes
 // for all but what our own stamp is about: others make environments without a
 // pyvenv.cfg, and what is theirs is never removed.
@@ -217,6 +269,7 @@ func (w *Workspace) upToDate(env *Environment, key string) bool {
 	if err != nil || made.Key != key {
 		return false
 	}
+	env.Origin = made.Origin
 	config, err := hashFile(filepath.Join(env.Dir, "pyvenv.cfg"))
 	return err == nil && config == made.Config && checkPython(env.Python) == nil
 }
@@ -243,28 +296,6 @@ func (w *Workspace) writeStamp(s stamp) error {
 		return &Error{Message: "cannot note the state of the environment", Err: err}
 	}
 	return nil
-}
-
-// environmentKey is a hash of all that an environment is made from.
-func (w *Workspace) environmentKey() (string, error) {
-	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "1 %s %t\n", w.Dir, w.UpstreamSDK)
-	if !w.UpstreamSDK {
-		wheel, err := sdk.PythonWheel()
-		if err != nil {
-			return "", err
-		}
-		sum := sha256.Sum256(wheel.Content)
-		_, _ = fmt.Fprintf(h, "%s %x\n", wheel.Name, sum)
-	}
-	for _, name := range []string{"pyproject.toml", "requirements.txt", "uv.lock", ".python-version"} {
-		sum, err := hashFile(w.path(name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", &Error{Message: "cannot read " + w.path(name), Err: err}
-		}
-		_, _ = fmt.Fprintf(h, "%s %s\n", name, sum)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func hashFile(path string) (string, error) {

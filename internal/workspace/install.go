@@ -22,20 +22,23 @@ import (
 
 // makeEnvironment makes .venv from nothing. The stamp says "being made" until
 // all is done, so that a half-made environment is never used.
-func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, key string, progress Progress) error {
+func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, p *plan, key string, progress Progress) error {
+	install := installer{workspace: w, env: env, plan: p}
+	var err error
+	if install.uv, err = exec.LookPath("uv"); err != nil {
+		install.uv = ""
+		if err := p.checkUV(); err != nil {
+			return err
+		}
+	}
 	if err := w.writeStamp(stamp{}); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(env.Dir); err != nil {
 		return &Error{Message: "cannot remove the outdated " + env.Dir, Err: err}
 	}
-	wheel, err := w.placeWheel()
-	if err != nil {
+	if install.wheel, err = w.placeWheel(); err != nil {
 		return err
-	}
-	install := installer{workspace: w, env: env, wheel: wheel}
-	if install.uv, err = exec.LookPath("uv"); err != nil {
-		install.uv = ""
 	}
 	if err := install.run(ctx, progress); err != nil {
 		return err
@@ -44,7 +47,8 @@ func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, key s
 	if err != nil {
 		return &Error{Message: "the new environment is not complete", Err: err}
 	}
-	return w.writeStamp(stamp{Key: key, Config: config})
+	env.Origin = install.origin()
+	return w.writeStamp(stamp{Key: key, Config: config, Origin: env.Origin})
 }
 
 // placeWheel writes our SDK where an installer can take it from; empty if the
@@ -67,118 +71,6 @@ func (w *Workspace) placeWheel() (string, error) {
 	return path, nil
 }
 
-// installer fills one environment, with uv where it is installed and with
-// Python's own tools otherwise.
-type installer struct {
-	workspace *Workspace
-	env       *Environment
-	wheel     string
-	uv        string
-}
-
-func (i installer) run(ctx context.Context, progress Progress) error {
-	steps := []struct {
-		what string
-		do   func(context.Context) error
-	}{{"Making .venv with venv", i.venvWithPython}, {"Installing packages with pip", i.installWithPip}}
-	if i.uv != "" {
-		steps[0].what, steps[0].do = "Making .venv with uv", i.venvWithUV
-		steps[1].what, steps[1].do = "Installing packages with uv", i.installWithUV
-	}
-	for _, step := range steps {
-		done := progress.Step(step.what)
-		err := step.do(ctx)
-		done(err)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (i installer) venvWithUV(ctx context.Context) error {
-	args := []string{"venv", "--quiet", "--allow-existing"}
-	if !exists(i.workspace.path("pyproject.toml")) {
-		args = append(args, "--no-project") // not one of a folder above either
-	}
-	return i.command(ctx, i.uv, append(args, i.env.Dir)...)
-}
-
-func (i installer) venvWithPython(ctx context.Context) error {
-	python, _, err := FindPython(ctx)
-	if err != nil {
-		return err
-	}
-	return i.command(ctx, python, "-m", "venv", i.env.Dir)
-}
-
-// installWithUV gives our wheel twice: as a requirement, and as an override,
-// which wins over whatever the project's own sources say.
-func (i installer) installWithUV(ctx context.Context) error {
-	args := []string{"pip", "install", "--quiet", "--python", i.env.Python}
-	requirements, err := i.requirements(ctx)
-	if err != nil {
-		return err
-	}
-	args = append(args, requirements...)
-	if i.wheel != "" {
-		overrides, err := i.workspace.state("overrides.txt")
-		if err != nil {
-			return err
-		}
-		line := "qhub-commons @ file://" + filepath.ToSlash(i.wheel) + "\n"
-		if err := os.WriteFile(overrides, []byte(line), 0o600); err != nil {
-			return &Error{Message: "cannot note where the Python SDK is", Err: err}
-		}
-		args = append(args, "--override", overrides, i.wheel)
-	}
-	return i.command(ctx, i.uv, args...)
-}
-
-// requirements are the arguments that name what the project needs. A lock file
-// is kept to.
-func (i installer) requirements(ctx context.Context) ([]string, error) {
-	w := i.workspace
-	switch {
-	case exists(w.path("uv.lock")) && exists(w.path("pyproject.toml")):
-		locked, err := w.state("locked.txt")
-		if err != nil {
-			return nil, err
-		}
-		args := []string{"export", "--quiet", "--frozen", "--no-hashes", "--no-dev", "--no-emit-project", "--output-file", locked}
-		if i.wheel != "" {
-			args = append(args, "--no-emit-package", "qhub-commons")
-		}
-		return []string{"-r", locked}, i.command(ctx, i.uv, args...)
-	case exists(w.path("pyproject.toml")):
-		return []string{"-r", "pyproject.toml"}, nil
-	case exists(w.path("requirements.txt")):
-		return []string{"-r", "requirements.txt"}, nil
-	case i.wheel == "":
-		return []string{"qhub-commons"}, nil
-	default:
-		return nil, nil
-	}
-}
-
-// installWithPip names each dependency, as pip does not read pyproject.toml
-// without building the project.
-func (i installer) installWithPip(ctx context.Context) error {
-	w := i.workspace
-	args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"}
-	switch {
-	case i.wheel != "":
-		args = append(args, i.wheel)
-	case !exists(w.path("pyproject.toml")) && !exists(w.path("requirements.txt")):
-		args = append(args, "qhub-commons")
-	}
-	args = append(args, w.project.Project.Dependencies...)
-	if !exists(w.path("pyproject.toml")) && exists(w.path("requirements.txt")) {
-		args = append(args, "-r", "requirements.txt")
-	}
-	return i.command(ctx, i.env.Python, args...)
-}
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
@@ -191,9 +83,14 @@ const cancelTime = 5 * time.Second
 // people's packages run in it. Ctrl-C at the terminal reaches it, and all that
 // it has started, by way of us.
 func (i installer) command(ctx context.Context, program string, args ...string) error {
+	return i.commandIn(ctx, i.workspace.Dir, nil, program, args...)
+}
+
+// commandIn is command in another folder, with more variables.
+func (i installer) commandIn(ctx context.Context, dir string, env []string, program string, args ...string) error {
 	var output sharedBuffer
 	p, err := process.Start(process.Command{
-		Path: program, Args: args, Dir: i.workspace.Dir, Env: installerEnviron(environ.Public()), Stdout: &output, Stderr: &output,
+		Path: program, Args: args, Dir: dir, Env: append(installerEnviron(environ.Public()), env...), Stdout: &output, Stderr: &output,
 	}, nil)
 	var outcome process.Outcome
 	if err == nil {
@@ -214,7 +111,7 @@ func (i installer) command(ctx context.Context, program string, args ...string) 
 	return &Error{
 		Message: "cannot prepare the environment: " + filepath.Base(program) + " failed",
 		Detail:  lastLines(output.String(), 12),
-		Advice:  installHints.about(output.String(), "run the command again once the cause above is mended"),
+		Advice:  installHints.about(output.String(), "remove the cause above, then run the command again"),
 		Err:     err,
 	}
 }

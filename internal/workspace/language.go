@@ -80,6 +80,7 @@ func (w *Workspace) WithPython(python string) (*Environment, error) {
 	env := &Environment{Python: absolute}
 	if dir := filepath.Dir(filepath.Dir(absolute)); exists(filepath.Join(dir, "pyvenv.cfg")) {
 		env.Dir = dir
+		env.Origin = foreignOrigin(env)
 	}
 	return env, nil
 }

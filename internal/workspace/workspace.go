@@ -49,6 +49,9 @@ type Workspace struct {
 	// Network is what executions may reach of the network, by the workspace's
 	// own choice: "full", "loopback" or "none", or empty.
 	Network string
+	// Settings are further files that say how the service is run, such as one of
+	// variables. A server watches them.
+	Settings []string
 
 	project   project
 	binary    string   // of a service that is built already
@@ -66,12 +69,13 @@ type project struct {
 	}
 	Tool struct {
 		Qhubctl struct {
-			SDK        string `toml:"sdk"`
-			Entrypoint string `toml:"entrypoint"`
-			Start      string `toml:"start"`
-			Network    string `toml:"network"`
-			Limits     any    // a table
-			Env        any    // a list
+			SDK        string   `toml:"sdk"`
+			Entrypoint string   `toml:"entrypoint"`
+			Start      string   `toml:"start"`
+			Network    string   `toml:"network"`
+			Limits     any      // a table
+			Env        any      // a list
+			Watch      []string `toml:"watch"`
 		} `toml:"qhubctl"`
 	}
 }
