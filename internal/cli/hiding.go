@@ -41,6 +41,7 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 	policy.Hidden = append([]string{s.dir}, secrets...)
 	if !s.machine.HasOwnRoot() {
 		policy.Hidden = append(policy.Hidden, opened.workspace.HiddenPaths()...)
+		policy.Readable = append(policy.Readable, opened.workspace.LinkedSources(opened.env)...)
 		return nil
 	}
 	var err error
@@ -55,7 +56,7 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 		needed = append(needed, filepath.Dir(python.Launcher))
 	}
 	opened.snapshot, err = s.revisions.Take(opened.workspace, workspace.SnapshotOptions{
-		Needed: needed, Hidden: secrets, MountPoints: []string{s.dir},
+		Needed: needed, Linked: opened.workspace.LinkedSources(opened.env), Hidden: secrets, MountPoints: []string{s.dir},
 	})
 	if err != nil {
 		return err
@@ -63,6 +64,9 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 	policy.Shown = []sandbox.Shown{{At: opened.workspace.Dir, From: opened.snapshot.Dir, Drafts: s.machine.HasDrafts()}}
 	for _, path := range opened.snapshot.Live {
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: path, From: path})
+	}
+	for _, linked := range opened.snapshot.Linked {
+		policy.Shown = append(policy.Shown, sandbox.Shown{At: linked.At, From: linked.From})
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
 	for _, pool := range linkedPools(opened.workspace.Dir) {

@@ -10,7 +10,7 @@ func (s *serving) reloadOnChange(ctx context.Context) <-chan struct{} {
 		close(ended)
 		return ended
 	}
-	changed, err := s.current.workspace.Watch(ctx)
+	changed, err := s.current.workspace.Watch(ctx, s.current.env)
 	if err != nil {
 		s.streams.Warn("changes of the service are not noticed: %v", err)
 		close(ended)
@@ -32,7 +32,7 @@ func (s *serving) reloadOnChange(ctx context.Context) <-chan struct{} {
 
 func (s *serving) reload(ctx context.Context) {
 	before := s.current
-	if !before.workspace.Changed(before.env, before.key) {
+	if !before.workspace.Changed(before.env, before.watched) {
 		return
 	}
 	described, err := s.load(ctx)

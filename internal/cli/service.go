@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,8 @@ type service struct {
 	program   process.Program
 	files     *secretref.Files
 	key       string
+	// watched is what a server reloads the service for, when it changes.
+	watched string
 	// masker knows all that may be a secret before the service is described: a
 	// module may read .env by itself while it is imported. descriptionMasker
 	// knows those of them that are not weak: the text of a weak one stands in a
@@ -112,6 +115,9 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	w, err := o.locate()
 	if err != nil {
 		return nil, err
+	}
+	if file, err := filepath.Abs(o.envFile); err == nil && o.envFile != "" {
+		w.Settings = []string{file}
 	}
 	s := &service{workspace: w}
 	// Before anything is installed: a broken file is found at once.

@@ -167,6 +167,7 @@ func (s *serving) load(ctx context.Context) (*signature.Signature, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened.watched = opened.workspace.WatchKey(opened.env)
 	if s.dir, err = opened.workspace.ServeDir(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,11 +41,49 @@ func (w *Workspace) SourceKey(env *Environment) string {
 		return hex.EncodeToString(h.Sum(nil))
 	}
 	_, _ = fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
-	if err := w.hashSources(h); err != nil {
+	if err := w.hashSources(h, false); err != nil {
+		return ""
+	}
+	if err := w.hashLinked(h, env); err != nil {
 		return ""
 	}
 	hashPackages(h, env)
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// WatchKey is a hash of what a server reloads the service for: its code, and the
+// files of the workspace that say how it is run, or that it asks to have watched.
+// Logs, results and other data are no part of it. It is empty where the workspace
+// is too large to tell.
+func (w *Workspace) WatchKey(env *Environment) string {
+	if env.Binary != "" {
+		if w.Language == Prebuilt {
+			return ""
+		}
+		return w.SourceKey(env)
+	}
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "1 %s %s %s\n", w.Dir, w.Entrypoint, env.Python)
+	for _, path := range w.settingFiles() {
+		sum, _ := hashFile(path) // empty if there is none
+		_, _ = fmt.Fprintf(h, "%q %s\n", path, sum)
+	}
+	if w.hashSources(h, true) != nil || w.hashLinked(h, env) != nil {
+		return ""
+	}
+	hashPackages(h, env)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// settingFiles are the files that say how the service is run and what its
+// environment is made from.
+func (w *Workspace) settingFiles() []string {
+	files := append([]string{w.path("pyproject.toml"), w.path(limitsFile), w.EnvFile()}, w.Settings...)
+	if p, err := w.plan(); err == nil {
+		files = append(files, p.inputs...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // A Start is how executions of a service start when it is served.
@@ -81,7 +120,7 @@ func (w *Workspace) CacheStart(key string, s Start) {
 }
 
 // Changed reports whether the service may be another than the one that had
-// this key: its sources, or the variables it is given.
+// this [Workspace.WatchKey]: its sources, or the variables it is given.
 func (w *Workspace) Changed(env *Environment, key string) bool {
 	if w.Language == Go && !w.built(env) {
 		return true
@@ -90,7 +129,7 @@ func (w *Workspace) Changed(env *Environment, key string) bool {
 	if w.Language != Prebuilt && (again.readProject() != nil || again.confinedOtherwise(w)) {
 		return true
 	}
-	now := w.SourceKey(env)
+	now := w.WatchKey(env)
 	return now == "" || now != key
 }
 
@@ -133,16 +172,27 @@ func (w *Workspace) cache(name string, value any) {
 }
 
 // hashSources takes the text of Python files, and size and time of all others,
-// which a module may read while it is imported. Data and what tools keep for
-// themselves is left out.
-func (w *Workspace) hashSources(h hash.Hash) error {
+// which a module may read while it is imported; with watched, of those that the
+// workspace asks to have watched. Data and what tools keep for themselves is left
+// out.
+func (w *Workspace) hashSources(h hash.Hash, watched bool) error {
+	return w.walkSources(w.Dir, func(path string, entry fs.DirEntry) error {
+		if watched && filepath.Ext(path) != ".py" && !w.watches(path) {
+			return nil
+		}
+		return w.hashSource(h, path, entry)
+	})
+}
+
+// walkSources visits the files of a folder that may be a part of the service.
+func (w *Workspace) walkSources(dir string, visit func(path string, entry fs.DirEntry) error) error {
 	files := 0
-	return filepath.WalkDir(w.Dir, func(path string, entry fs.DirEntry, err error) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
-			if path != w.Dir && w.skipped(path, entry.Name()) {
+			if path != dir && w.skipped(path, entry.Name()) {
 				return fs.SkipDir
 			}
 			return nil
@@ -150,8 +200,22 @@ func (w *Workspace) hashSources(h hash.Hash) error {
 		if files++; files > maxSources {
 			return fs.ErrInvalid
 		}
-		return w.hashSource(h, path, entry)
+		return visit(path, entry)
 	})
+}
+
+// watches tells whether the workspace asks to have a file watched that is no code.
+func (w *Workspace) watches(path string) bool {
+	relative, ok := relativeTo(w.Dir, path)
+	for ; ok && relative != "."; relative = filepath.Dir(relative) {
+		if slices.ContainsFunc(w.project.Tool.Qhubctl.Watch, func(pattern string) bool {
+			matched, err := filepath.Match(filepath.Clean(filepath.FromSlash(pattern)), relative)
+			return err == nil && matched
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *Workspace) hashSource(h hash.Hash, path string, entry fs.DirEntry) error {
@@ -161,6 +225,9 @@ func (w *Workspace) hashSource(h hash.Hash, path string, entry fs.DirEntry) erro
 	}
 	if filepath.Ext(path) == ".py" {
 		sum, err := hashFile(path)
+		if entry.Type()&fs.ModeSymlink != 0 {
+			err = nil // a link that leads nowhere, or to a folder
+		}
 		_, _ = fmt.Fprintf(h, "%q %s\n", relative, sum)
 		return err
 	}
@@ -196,19 +263,13 @@ func hashPackages(h hash.Hash, env *Environment) {
 		}
 		return
 	}
-	for _, pattern := range []string{"lib/python*/site-packages", "Lib/site-packages"} {
-		dirs, err := filepath.Glob(filepath.Join(env.Dir, filepath.FromSlash(pattern)))
+	for _, dir := range sitePackages(env.Dir) {
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
-		for _, dir := range dirs {
-			entries, err := os.ReadDir(dir)
-			if err != nil {
-				continue
-			}
-			for _, entry := range entries {
-				_, _ = fmt.Fprintf(h, "%q\n", entry.Name())
-			}
+		for _, entry := range entries {
+			_, _ = fmt.Fprintf(h, "%q\n", entry.Name())
 		}
 	}
 }

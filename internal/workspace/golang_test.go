@@ -397,7 +397,7 @@ func TestWatchAProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed, err := w.Watch(t.Context())
+	changed, err := w.Watch(t.Context(), &workspace.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,7 +412,7 @@ func TestWatchAProgram(t *testing.T) {
 		}
 	}
 	// The watcher may report the same change once more, if the machine let it take long.
-	if changed, err = w.Watch(t.Context()); err != nil {
+	if changed, err = w.Watch(t.Context(), &workspace.Environment{}); err != nil {
 		t.Fatal(err)
 	}
 	lay(t, w.Dir, map[string]string{"notes.txt": "again"})

@@ -173,7 +173,7 @@ func TestLimitsThatChanged(t *testing.T) {
 	w := open(t, dir)
 	env := &workspace.Environment{Python: filepath.Join(dir, "python")}
 	write(t, "", dir, "python")
-	key := w.SourceKey(env)
+	key := w.WatchKey(env)
 	if key == "" || w.Changed(env, key) {
 		t.Fatalf("it has changed by itself; key %q", key)
 	}

@@ -36,6 +36,9 @@ type Snapshot struct {
 	// Live are folders and files of the workspace that executions see directly on
 	// the disk: environments, data pools and folders of many files. Dir holds a mount point for each.
 	Live []string
+	// Linked are copies of code outside the workspace that its symbolic links lead
+	// to, and of packages that its environment uses in place.
+	Linked []Copy
 	// Hidden are files in those folders that must not be shown.
 	Hidden []string
 
@@ -49,6 +52,8 @@ type SnapshotOptions struct {
 	// Needed are files and folders that the program needs to start. Those in the
 	// workspace are shown, under any name.
 	Needed []string
+	// Linked are folders of code outside the workspace that it needs too.
+	Linked []string
 	// Hidden are files that are left out, under each of their names.
 	Hidden []string
 	// MountPoints are folders in the workspace that stay empty.
@@ -79,7 +84,9 @@ func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, erro
 }
 
 // Remove deletes the snapshot.
-func (s *Snapshot) Remove() error { return os.RemoveAll(s.Dir) }
+func (s *Snapshot) Remove() error {
+	return errors.Join(os.RemoveAll(s.Dir), os.RemoveAll(s.Dir+linkedSuffix))
+}
 
 // Show makes a mount point for a folder of the workspace that executions see
 // directly on the disk, such as a data pool that was made after the snapshot. It
@@ -151,6 +158,11 @@ func (t *snapshotter) take(w *Workspace, o SnapshotOptions) error {
 	}
 	for _, path := range o.Needed {
 		if err := t.need(path); err != nil {
+			return err
+		}
+	}
+	for _, path := range o.Linked {
+		if err := t.linked(path); err != nil {
 			return err
 		}
 	}
@@ -238,6 +250,8 @@ func (t *snapshotter) entry(entry fs.DirEntry, from, relative string) error {
 		return t.file(from, to)
 	case !entry.IsDir():
 		return nil // pipes, sockets, devices
+	case isEnvironment(from) && beside(relative):
+		return nil // of another project
 	case isEnvironment(from):
 		t.Hidden = append(t.Hidden, installerLock(from))
 		return t.live(from)
@@ -310,7 +324,13 @@ func (t *snapshotter) link(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.Symlink(target, to)
+	if err := os.Symlink(target, to); err != nil {
+		return err
+	}
+	if source, ok := linkedSource(t.workspace, from); ok {
+		return t.linked(source)
+	}
+	return nil
 }
 
 // file copies a file, or shares it where it is too large for that.
@@ -335,7 +355,7 @@ func (t *snapshotter) file(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil
 	}
-	if t.shared++; t.shared > maxShared {
+	if t.shared++; t.shared > maxShared || strings.HasPrefix(to, t.Dir+linkedSuffix) {
 		return t.copy(from, to, false)
 	}
 	return t.live(from)

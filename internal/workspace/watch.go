@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,24 +21,25 @@ const settle = 150 * time.Millisecond
 // maxWatched bounds the folders that are watched, which the system has few of.
 const maxWatched = 2000
 
-// Watch tells when files that the service is made of may have changed, until
-// ctx ends. Several changes at once are told once. Data, and what tools keep
-// for themselves, does not count.
-func (w *Workspace) Watch(ctx context.Context) (<-chan struct{}, error) {
+// Watch reports when files that the service in this environment is made of may
+// have changed, until ctx ends. Several changes at once are reported once. Data,
+// logs, and what tools keep for themselves, does not count.
+func (w *Workspace) Watch(ctx context.Context, env *Environment) (<-chan struct{}, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
 	}
-	if err := w.watchAll(watcher); err != nil {
+	settings, err := w.watchAll(watcher, env)
+	if err != nil {
 		_ = watcher.Close()
 		return nil, fmt.Errorf("cannot watch %s: %w", w.Dir, err)
 	}
 	changed := make(chan struct{}, 1)
-	go w.watch(ctx, watcher, changed)
+	go w.watch(ctx, watcher, settings, changed)
 	return changed, nil
 }
 
-func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, changed chan<- struct{}) {
+func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, settings []string, changed chan<- struct{}) {
 	defer func() { _ = watcher.Close() }()
 	quiet := time.NewTimer(0)
 	<-quiet.C
@@ -50,7 +52,7 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 			if !ok {
 				return
 			}
-			if event.Op == fsnotify.Chmod || !w.counts(event.Name) {
+			if event.Op == fsnotify.Chmod || !w.counts(event.Name, settings) {
 				continue
 			}
 			if event.Has(fsnotify.Create) && w.Language != Prebuilt {
@@ -74,20 +76,32 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, change
 // watchAll watches all folders that hold what the service is made of. Of a
 // program that is built already that is its own: where its user happens to be
 // may be a folder without end.
-func (w *Workspace) watchAll(watcher *fsnotify.Watcher) error {
-	if w.Language == Prebuilt {
-		return errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
+func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (settings []string, err error) {
+	switch w.Language {
+	case Prebuilt:
+		return nil, errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
+	case Python:
+		settings = w.settingFiles()
+		for _, path := range settings {
+			_ = watcher.Add(filepath.Dir(path)) // one that is not there has no changes
+		}
+		for _, path := range w.LinkedSources(env) {
+			if info, err := os.Stat(path); err == nil && !info.IsDir() {
+				path = filepath.Dir(path)
+			}
+			_ = w.watchBelow(watcher, path) // what cannot be watched is not
+		}
 	}
 	if w.Language == Go {
 		for _, dir := range w.sourceDirs() {
 			_ = watcher.Add(dir) // one that is gone is noticed by the next build
 		}
 	}
-	return w.watchBelow(watcher, w.Dir)
+	return settings, w.watchBelow(watcher, w.Dir)
 }
 
 // counts reports whether a change of a path may change the service.
-func (w *Workspace) counts(path string) bool {
+func (w *Workspace) counts(path string, settings []string) bool {
 	if w.Language == Prebuilt {
 		return path == w.binary || path == w.EnvFile()
 	}
@@ -95,7 +109,10 @@ func (w *Workspace) counts(path string) bool {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return !w.skipped(path, name)
 	}
-	return !strings.HasPrefix(name, ".") || path == w.EnvFile()
+	if w.Language == Python && filepath.Ext(name) != ".py" {
+		return slices.Contains(settings, path) || w.watches(path)
+	}
+	return !strings.HasPrefix(name, ".") || path == w.EnvFile() || slices.Contains(w.Settings, path)
 }
 
 // watchBelow watches a folder and those in it. A file is watched with its

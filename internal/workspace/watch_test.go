@@ -24,11 +24,12 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 	}
 	write("src/program.py", "def run(): pass\n")
 	write("input/data.json", "{}")
+	write("pyproject.toml", "[tool.qhubctl]\nwatch = [\"prompts\", \"*.json\"]\n")
 	w, err := workspace.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed, err := w.Watch(t.Context())
+	changed, err := w.Watch(t.Context(), &workspace.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,11 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 		{"src/new/deep/module.py", "x = 2\n"},
 		{".env", "A=1\n"},
 		{"pyproject.toml", "[project]\n"},
+		{"requirements.txt", "# none\n"},
+		{"prompts/deep/one.txt", "declared"},
+		{"rules.json", "{}"},
 	} {
-		for _, other := range []string{"input/data.json", ".qhub/serve/executions.db", "src/__pycache__/program.pyc", "out/result.txt"} {
+		for _, other := range []string{"input/data.json", ".qhub/serve/executions.db", "src/__pycache__/program.pyc", "out/result.txt", "serve.log", "src/state.json", "result.txt"} {
 			write(other, c[1])
 		}
 		write(c[0], c[1])
@@ -51,7 +55,7 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 		}
 	}
 	// The watcher may report the same change once more, if the machine let it take long.
-	if changed, err = w.Watch(t.Context()); err != nil {
+	if changed, err = w.Watch(t.Context(), &workspace.Environment{}); err != nil {
 		t.Fatal(err)
 	}
 	write("src/__pycache__/program.pyc", "again")
