@@ -1,6 +1,7 @@
 """Starts a Python service in a fresh interpreter.
 
-The program that runs services writes orders to standard input, each one line of JSON. The first is
+The program that runs services writes orders to standard input, each one line of JSON. A service does not see them: it
+reads an empty standard input. The first is
 
     {"entrypoint": "src.program:run", "describe": "/path/to/describe.py" or null, "run": true/false, "secrets": {...}}
 
@@ -18,12 +19,21 @@ import os
 import sys
 
 
-def read_order():
-    """Reads one line from descriptor 0, no byte further; None at the end of input."""
+def take_orders():
+    """Gives the orders a descriptor that no child inherits. A service that reads input while it is imported finds none."""
+    orders = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return orders
+
+
+def read_order(orders):
+    """Reads one line, no byte further; None at the end of the orders."""
     line = bytearray()
     while not line.endswith(b"\n"):
         # A pipe gives what is there, and the other side waits for an answer before it writes the next line.
-        chunk = os.read(0, 65536)
+        chunk = os.read(orders, 65536)
         if not chunk:
             return None
         line += chunk
@@ -33,13 +43,6 @@ def read_order():
         return json.loads(line)
     finally:
         line[:] = bytes(len(line))
-
-
-def close_input():
-    """A service reads no input of ours, nor what is left of an order."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
 
 
 def load_describer(path):
@@ -122,7 +125,8 @@ def scrub_after_injection():
 
 def main():
     """Carries out the orders. Returns the exit code of the service."""
-    order = read_order()
+    orders = take_orders()
+    order = read_order(orders)
     if order is None:
         return 2
     sys.path[0] = os.getcwd()  # as `python -m` has it, instead of the folder of this file
@@ -130,8 +134,8 @@ def main():
     sys.argv = [entrypoint]
     if order.get("describe"):
         describe_service(entrypoint, order["describe"])
-        order = read_order()
-    close_input()
+        order = read_order(orders)
+    os.close(orders)
     if not order or not order.get("run"):
         return 0
     from qhub.commons.runtime.main import main as run_service
