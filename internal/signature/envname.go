@@ -19,7 +19,7 @@ func IsSecretVariable(name string) bool {
 
 // EnvName is the environment variable that carries the secret of the
 // parameter name: "api_token" gives "SECRET_API_TOKEN", "ibmToken" gives
-// "SECRET_IBM_TOKEN". Different parameters may share a variable ("apiKey" and
+// "SECRET_IBM_TOKEN". Only A to Z begin a word: "pwÄ" gives "SECRET_PWÄ". Different parameters may share a variable ("apiKey" and
 // "api_key"); a [Signature] with two such secrets is refused.
 func EnvName(name string) string {
 	if isAllUpper(name) {
@@ -29,12 +29,24 @@ func EnvName(name string) string {
 	b.Grow(len(envPrefix) + len(name) + 4)
 	b.WriteString(envPrefix)
 	for i, r := range name {
-		if i > 0 && unicode.IsUpper(r) {
+		if i > 0 && 'A' <= r && r <= 'Z' {
 			b.WriteByte('_')
 		}
-		b.WriteString(strings.ToUpper(string(r)))
+		b.WriteString(upper(r))
 	}
 	return b.String()
+}
+
+// severalUpper are letters whose upper case is several letters, as Python has it.
+var severalUpper = map[rune]string{
+	'ß': "SS", 'ŉ': "ʼN", 'ǰ': "J̌", 'և': "ԵՒ", 'ﬀ': "FF", 'ﬁ': "FI", 'ﬂ': "FL", 'ﬃ': "FFI", 'ﬄ': "FFL", 'ﬅ': "ST", 'ﬆ': "ST",
+}
+
+func upper(r rune) string {
+	if letters, ok := severalUpper[r]; ok {
+		return letters
+	}
+	return string(unicode.ToUpper(r))
 }
 
 // isAllUpper follows Python's str.isupper: at least one cased letter, and no

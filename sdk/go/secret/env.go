@@ -13,8 +13,8 @@ import (
 const envPrefix = "SECRET_"
 
 // EnvName is the environment variable that carries the secret of a parameter:
-// SECRET_ and the name in upper case, with an underscore before each upper-case
-// letter but the first.
+// SECRET_ and the name in upper case, with an underscore before each letter from
+// A to Z but the first.
 //
 //	api_token  SECRET_API_TOKEN
 //	ibmToken   SECRET_IBM_TOKEN
@@ -29,12 +29,24 @@ func EnvName(parameter string) string {
 	var b strings.Builder
 	b.WriteString(envPrefix)
 	for i, r := range parameter {
-		if i > 0 && unicode.IsUpper(r) {
+		if i > 0 && 'A' <= r && r <= 'Z' {
 			b.WriteByte('_')
 		}
-		b.WriteString(strings.ToUpper(string(r)))
+		b.WriteString(upper(r))
 	}
 	return b.String()
+}
+
+// severalUpper are letters whose upper case is several letters.
+var severalUpper = map[rune]string{
+	'ß': "SS", 'ŉ': "ʼN", 'ǰ': "J̌", 'և': "ԵՒ", 'ﬀ': "FF", 'ﬁ': "FI", 'ﬂ': "FL", 'ﬃ': "FFI", 'ﬄ': "FFL", 'ﬅ': "ST", 'ﬆ': "ST",
+}
+
+func upper(r rune) string {
+	if letters, ok := severalUpper[r]; ok {
+		return letters
+	}
+	return string(unicode.ToUpper(r))
 }
 
 // allUpper: there is an upper-case letter and no other cased one.

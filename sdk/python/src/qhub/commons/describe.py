@@ -87,10 +87,10 @@ class Parameter:
 
 
 def environment_name(parameter):
-    """The environment variable of a secret parameter: SECRET_ and its name in UPPER_SNAKE."""
+    """The environment variable of a secret parameter: SECRET_ and its name in UPPER_SNAKE. Only A to Z begin a word."""
     if parameter.isupper() or ("_" in parameter and parameter.upper() == parameter):
         return "SECRET_" + parameter
-    return "SECRET_" + "".join("_" + c if i and c.isupper() else c for i, c in enumerate(parameter)).upper()
+    return "SECRET_" + "".join("_" + c if i and "A" <= c <= "Z" else c for i, c in enumerate(parameter)).upper()
 
 
 def all_defaults(annotation):
