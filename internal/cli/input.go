@@ -118,6 +118,7 @@ func (i *input) readBody(streams *term.Streams) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the input: %w", err)
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // which some editors write
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
 	}

@@ -238,6 +238,20 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	if w := ask(api, "POST", "/", accepted, "Content-Type", "application/vnd.x+json; charset=UTF-8"); w.Code != 201 {
 		t.Errorf("JSON by another name: %d", w.Code)
 	}
+	for _, kind := range []string{"application/json; charset=utf8", `application/json; charset="UTF-8"`, "application/json;charset=us-ascii", "text/json"} {
+		if w := ask(api, "POST", "/", "\ufeff"+accepted, "Content-Type", kind); w.Code != 201 {
+			t.Errorf("POST with a byte order mark as %s = %d, want 201: %s", kind, w.Code, w.Body)
+		}
+	}
+	for accept, want := range map[string]int{
+		"application/hal+json": 200, "application/problem+json, application/vnd.siren+json;q=0.5": 200, "application/*+json": 200, "text/json": 200,
+		"application/hal+json;q=0": 406, "application/hal+json; q=0.0, image/png": 406, "application/xhtml+xml": 406,
+	} {
+		w := ask(api, "GET", "/"+id, "", "Accept", accept)
+		if w.Code != want || want == 200 && w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("GET with Accept: %s = %d %s, want %d", accept, w.Code, w.Header().Get("Content-Type"), want)
+		}
+	}
 }
 
 func TestAllowedMethods(t *testing.T) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,15 @@ func (b *body) move(size int) error {
 	return nil
 }
 
+// dropMark drops a byte order mark before the text, which some clients send.
+func (b *body) dropMark() {
+	if rest, ok := bytes.CutPrefix(b.text, []byte("\ufeff")); ok {
+		n := copy(b.text, rest)
+		clear(b.text[n:])
+		b.text = b.text[:n]
+	}
+}
+
 // readBody reads a body within the limits. The caller frees it, after an error
 // too.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
@@ -71,6 +81,7 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 			if answer, ok := w.(*response); ok {
 				answer.unread = false
 			}
+			b.dropMark()
 			// From here on nothing but silence is expected.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return b, nil

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/elnormous/contenttype"
@@ -36,11 +37,33 @@ func negotiate(w http.ResponseWriter, r *http.Request, offers ...contenttype.Med
 	if !errors.Is(err, contenttype.ErrNoAcceptableTypeFound) {
 		return offers[0], nil
 	}
+	for _, offer := range offers {
+		if offer.Matches(typeJSON) && acceptsSuffix(accept) {
+			return offer, nil
+		}
+	}
 	names := make([]string, len(offers))
 	for i, offer := range offers {
 		names[i] = offer.MIME()
 	}
 	return picked, problem(http.StatusNotAcceptable, "This address has "+strings.Join(names, ", ")+"; Accept asks for none of them.")
+}
+
+// acceptsSuffix tells whether a client accepts JSON by another name, such as
+// application/hal+json, application/*+json or text/json. It gets application/json.
+func acceptsSuffix(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		name, parameters, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(part, " ", "")), ";")
+		_, quality, given := strings.Cut(";"+parameters, ";q=")
+		quality, _, _ = strings.Cut(quality, ";")
+		if q, err := strconv.ParseFloat(quality, 64); given && (err != nil || q == 0) {
+			continue
+		}
+		if strings.HasSuffix(name, "+json") || name == "text/json" {
+			return true
+		}
+	}
+	return false
 }
 
 // checkJSON refuses a body that does not claim to be JSON. A form of another
@@ -58,13 +81,15 @@ func checkJSON(r *http.Request) error {
 		return unsupported("The Content-Type cannot be read; send application/json.")
 	}
 	isJSON := given.Subtype == typeJSON.Subtype || strings.HasSuffix(given.Subtype, "+json")
-	if given.Type != typeJSON.Type || !isJSON {
+	if given.Type != typeJSON.Type && given.MIME() != "text/json" || !isJSON {
 		return unsupported("The body must be JSON: send Content-Type: application/json.")
 	}
-	if charset := given.Parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+	switch strings.ToLower(given.Parameters["charset"]) {
+	case "", "utf-8", "utf8", "utf-8-sig", "us-ascii", "ascii": // the last ones are a part of UTF-8
+		return nil
+	default:
 		return unsupported("The body must be UTF-8.")
 	}
-	return nil
 }
 
 func unsupported(detail string) *execution.Problem {
