@@ -102,6 +102,9 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
+	for _, line := range s.files.Odd() {
+		findings = append(findings, finding{"env file", isWarning, "left out " + line.Error(), "correct the line, or make it a comment"})
+	}
 	s.mask(secretref.NewFinder(nil, s.files).AllValues())
 	state, env := w.EnvironmentState()
 	if o.python != "" {

@@ -124,6 +124,9 @@ func (o *serviceOptions) open(ctx context.Context, streams *term.Streams) (*serv
 	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
 		return nil, &envFileError{err}
 	}
+	for _, line := range s.files.Odd() {
+		streams.Warn("left out %v", line)
+	}
 	s.mask(secretref.NewFinder(nil, s.files).AllValues())
 	if o.python != "" {
 		s.env, err = w.WithPython(o.python)

@@ -10,7 +10,8 @@
 //	-----END KEY-----"
 //	SECRET_LINES="two\nlines"           # \n \r \t \" \\ in double quotes
 //
-// Errors name a line, never what stands on it.
+// A line that is none of these is left out, and reported: other programs that read
+// the file may know what it means. Reports name the line, never what stands on it.
 package dotenv
 
 import (
@@ -33,6 +34,9 @@ type Error struct {
 	File    string // empty if the text came from elsewhere
 	Line    int
 	Message string
+
+	whole bool // the parser has passed what is wrong
+	fatal bool // the file is refused
 }
 
 func (e *Error) Error() string {
@@ -46,39 +50,57 @@ func (e *Error) Error() string {
 }
 
 // ReadFile parses the file at path.
-func ReadFile(path string) ([]Variable, error) {
+func ReadFile(path string) (variables []Variable, odd []*Error, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer clear(text)
-	variables, err := Parse(text)
+	variables, odd, err = Parse(text)
+	for _, line := range odd {
+		line.File = path
+	}
 	if broken, ok := errors.AsType[*Error](err); ok {
 		broken.File = path
 	}
-	return variables, err
+	return variables, odd, err
 }
 
 // Parse reads the text of a file. A name that is set twice appears twice, and
-// the last one counts. Parse keeps no part of text.
-func Parse(text []byte) ([]Variable, error) {
+// the last one counts. The lines that are left out are odd, at most 100 of them. A
+// value that no process can be given is an error. Parse keeps no part of text.
+func Parse(text []byte) (variables []Variable, odd []*Error, err error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, &Error{Line: 1, Message: "the file " + plaintext.ErrUTF16.Error()}
+		return nil, nil, &Error{Line: 1, Message: "the file " + plaintext.ErrUTF16.Error()}
 	}
 	p := parser{text: plaintext.TrimBOM(text), line: 1}
-	var variables []Variable
 	for {
 		p.skipBlank()
 		if p.done() {
-			return variables, nil
+			return variables, odd, nil
 		}
-		variable, err := p.variable()
-		if err != nil {
-			return nil, err
+		begin, line := p.at, p.line
+		variable, wrong := p.variable()
+		if wrong == nil {
+			variables = append(variables, variable)
+			continue
 		}
-		variables = append(variables, variable)
+		if wrong.fatal {
+			return nil, nil, wrong
+		}
+		if len(odd) < maxOdd {
+			odd = append(odd, wrong)
+		}
+		if wrong.whole { // what follows belongs to it
+			p.skipLine()
+			continue
+		}
+		p.at, p.line = begin, line
+		p.skipLine()
 	}
 }
+
+const maxOdd = 100
 
 type parser struct {
 	text []byte
@@ -105,7 +127,7 @@ func (p *parser) next() byte {
 	return c
 }
 
-func (p *parser) fail(line int, message string) error { return &Error{Line: line, Message: message} }
+func (p *parser) fail(line int, message string) *Error { return &Error{Line: line, Message: message} }
 
 // skipBlank passes white space, line ends and comments.
 func (p *parser) skipBlank() {
@@ -147,7 +169,7 @@ func (p *parser) name() string {
 	return string(p.text[start:p.at])
 }
 
-func (p *parser) variable() (Variable, error) {
+func (p *parser) variable() (Variable, *Error) {
 	name := p.name()
 	if name == "export" && isSpace(p.peek()) {
 		p.skipSpace()
@@ -155,7 +177,7 @@ func (p *parser) variable() (Variable, error) {
 	}
 	p.skipSpace()
 	if name == "" || p.peek() != '=' {
-		return Variable{}, p.fail(p.line, "expected NAME=value")
+		return Variable{}, p.fail(p.line, "expected NAME=value; names have letters, digits and _")
 	}
 	p.next()
 	p.skipSpace()
@@ -167,12 +189,14 @@ func (p *parser) variable() (Variable, error) {
 	// The length is not asked for: other variables may be longer than secrets.
 	if err := plaintext.Check(value); err != nil && !errors.Is(err, plaintext.ErrTooLarge) {
 		clear(value)
-		return Variable{}, p.fail(line, fmt.Sprintf("the value of %s %v", name, err))
+		wrong := p.fail(line, fmt.Sprintf("the value of %s %v", name, err))
+		wrong.fatal = true
+		return Variable{}, wrong
 	}
 	return Variable{Name: name, Value: plaintext.New(value)}, nil
 }
 
-func (p *parser) value() ([]byte, error) {
+func (p *parser) value() ([]byte, *Error) {
 	switch p.peek() {
 	case '\'':
 		return p.quoted(false)
@@ -200,7 +224,7 @@ func (p *parser) bare() []byte {
 	return bytes.Clone(p.text[start:end])
 }
 
-func (p *parser) quoted(escapes bool) ([]byte, error) {
+func (p *parser) quoted(escapes bool) ([]byte, *Error) {
 	line, quote := p.line, p.next()
 	value := []byte{}
 	for {
@@ -240,7 +264,7 @@ func (p *parser) escape() []byte {
 	}
 }
 
-func (p *parser) afterQuote(value []byte) ([]byte, error) {
+func (p *parser) afterQuote(value []byte) ([]byte, *Error) {
 	p.skipSpace()
 	switch p.peek() {
 	case '#':
@@ -249,7 +273,9 @@ func (p *parser) afterQuote(value []byte) ([]byte, error) {
 	default:
 		if !p.done() {
 			clear(value)
-			return nil, p.fail(p.line, "there is text after the closing quote")
+			wrong := p.fail(p.line, "there is text after the closing quote")
+			wrong.whole = true
+			return nil, wrong
 		}
 	}
 	return value, nil

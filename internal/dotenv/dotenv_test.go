@@ -1,10 +1,10 @@
 package dotenv_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,9 +38,9 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			variables, err := dotenv.Parse([]byte(c.text))
-			if err != nil {
-				t.Fatal(err)
+			variables, odd, err := dotenv.Parse([]byte(c.text))
+			if err != nil || len(odd) > 0 {
+				t.Fatal(err, odd)
 			}
 			var got []string
 			for _, v := range variables {
@@ -53,22 +53,24 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestBrokenFileNamesTheLineAndNotTheText(t *testing.T) {
+// TestOddLines leaves lines out that are no variables, and reads the rest.
+func TestOddLines(t *testing.T) {
 	t.Parallel()
 	const canary = "s3cr3t-canary"
 	for name, c := range map[string]struct {
-		text string
-		line int
+		text  string
+		lines []int
+		rest  string
 	}{
-		"no equals":      {"A=1\n" + canary + "\n", 2},
-		"bad name":       {"\n1" + canary + "=x\n", 2},
-		"open quote":     {"A=1\nB=\"" + canary + "\nC=2\n", 2},
-		"text after":     {"A='x'" + canary, 1},
-		"NUL":            {"A=" + canary + "\x00", 1},
-		"not UTF-8":      {"A=" + canary + "\xff", 1},
-		"Latin-1":        {"# \xfc\nA=1\nB='" + canary + "\n\xfc'\nC=1", 3},
-		"UTF-16":         {"\xff\xfeA\x00=\x001\x00", 1},
-		"export nothing": {"export " + canary, 1},
+		"no equals":      {"A=1\n" + canary + "\nB=2\n", []int{2}, "A=1 B=2"},
+		"bad names":      {"\n1" + canary + "=x\nmy-var=" + canary + "\nA.B=x\nC=3", []int{2, 3, 4}, "C=3"},
+		"a colon":        {"KEY: " + canary + "\nA=1\n", []int{1}, "A=1"},
+		"open quote":     {"A=1\nB=\"" + canary + "\nC=2\n", []int{2}, "A=1 C=2"},
+		"text after":     {"A='x'" + canary + "\nB=2", []int{1}, "B=2"},
+		"text after two": {"A='x\ny'" + canary + "\nB=2", []int{2}, "B=2"},
+		"export nothing": {"export " + canary + "\nB=2\r\n", []int{1}, "B=2"},
+		"a section":      {"[" + canary + "]\nB=2", []int{1}, "B=2"},
+		"nothing else":   {canary, []int{1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,23 +78,41 @@ func TestBrokenFileNamesTheLineAndNotTheText(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := dotenv.ReadFile(path)
-			broken, ok := errors.AsType[*dotenv.Error](err)
-			if !ok || broken.Line != c.line || !strings.HasPrefix(err.Error(), path+":") {
-				t.Fatalf("got %v, want line %d", err, c.line)
+			variables, odd, err := dotenv.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if strings.Contains(err.Error(), canary) {
-				t.Errorf("the text is repeated: %v", err)
+			var lines []int
+			for _, line := range odd {
+				lines = append(lines, line.Line)
+				if !strings.HasPrefix(line.Error(), path+":") || strings.Contains(line.Error(), canary) {
+					t.Errorf("the report %q lacks the file, or repeats the text", line)
+				}
+			}
+			var rest []string
+			for _, v := range variables {
+				rest = append(rest, v.Name+"="+string(v.Value.Reveal()))
+			}
+			if !slices.Equal(lines, c.lines) || strings.Join(rest, " ") != c.rest {
+				t.Errorf("lines %v are left out of %q, want %v of %q", lines, rest, c.lines, c.rest)
 			}
 		})
 	}
 }
 
-func TestRefusedValueIsNamed(t *testing.T) {
+// TestRefusedValues refuses values that no process can be given, by their names.
+func TestRefusedValues(t *testing.T) {
 	t.Parallel()
-	_, err := dotenv.Parse([]byte("PLAIN=1\nSECRET_TOKEN=Pr\xfcfung\n"))
-	if want := "line 2: the value of SECRET_TOKEN is not UTF-8 text"; err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("Parse(Latin-1) = %v, want %q", err, want)
+	for text, want := range map[string]string{
+		"PLAIN=1\nSECRET_TOKEN=Pr\xfcfung\n": "line 2: the value of SECRET_TOKEN is not UTF-8 text",
+		"# \xfc\nA=1\nB='x\n\xfc'\nC=1":      "line 3: the value of B is not UTF-8 text",
+		"odd\nA=s3cr3t\x00":                  "line 2: the value of A ",
+		"\xff\xfeA\x00=\x001\x00":            "line 1: the file ",
+	} {
+		variables, odd, err := dotenv.Parse([]byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "s3cr3t") || variables != nil || odd != nil {
+			t.Errorf("Parse(%q) = %v, %v, %v, want %q", text, variables, odd, err, want)
+		}
 	}
 }
 
@@ -100,7 +120,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("A=1\nexport B='x'\nC=\"a\\n\nb\" # c\n"))
 	f.Add([]byte("A=\"\\"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		variables, err := dotenv.Parse(text)
+		variables, _, err := dotenv.Parse(text)
 		if err != nil && variables != nil {
 			t.Error("variables beside an error")
 		}

@@ -169,6 +169,16 @@ type Files struct {
 type envFile struct {
 	path      string
 	variables []dotenv.Variable
+	odd       []*dotenv.Error
+}
+
+// Odd are the lines of the files that are left out. They repeat nothing of them.
+func (f *Files) Odd() []*dotenv.Error {
+	var all []*dotenv.Error
+	for _, file := range f.files {
+		all = append(all, file.odd...)
+	}
+	return all
 }
 
 // ReadFiles reads the file given by the user, if any, and the workspace's own,
@@ -187,11 +197,11 @@ func ReadFiles(given, own string) (*Files, error) {
 }
 
 func (f *Files) add(path string) error {
-	variables, err := dotenv.ReadFile(path)
+	variables, odd, err := dotenv.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	f.files = append(f.files, envFile{path, variables})
+	f.files = append(f.files, envFile{path, variables, odd})
 	return nil
 }
 
