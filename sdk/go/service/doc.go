@@ -45,9 +45,14 @@
 //	time.Time                        string; without an offset it is UTC
 //	time.Duration                    string, PT1M30S or 1m30s
 //	json.Number                      number, every digit kept
-//	any, json.RawMessage             any JSON
+//	any                              any JSON; see below for its numbers
+//	json.RawMessage                  any JSON
 //	encoding.TextUnmarshaler         string
 //	json.Unmarshaler                 any JSON; the type decides
+//
+// In a value of type any, also in a map or a slice of it, a number is a float64,
+// as encoding/json has it, if that is the number as it is written. Any other one,
+// such as 9007199254740993, is a json.Number, so that no digit is lost.
 //
 // A field may be left out if it is a pointer, has a default, or has omitempty
 // or omitzero; so may a parameter that is a struct of such fields. Struct tags

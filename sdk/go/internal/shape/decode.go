@@ -265,8 +265,8 @@ func (d *decoder) free(s *Shape, dst reflect.Value, at *place) {
 	case rawKind:
 		dst.SetBytes(append([]byte(nil), raw...))
 	case anyKind:
-		var value any
-		if json.Unmarshal(raw, &value) != nil {
+		value, err := freeValue(raw)
+		if err != nil {
 			d.fail(at, "holds a number out of range")
 			return
 		}
