@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,6 +42,7 @@ func (b Binary) Start(c Command, describe bool) (Execution, error) {
 	}
 	e.document = &limitedBuffer{full: make(chan struct{})}
 	c.Args = []string{"--describe"}
+	e.log = c.Stdout
 	c.Stdout = e.document
 	var err error
 	e.current, err = Start(c, nil)
@@ -52,6 +56,7 @@ func (b Binary) Start(c Command, describe bool) (Execution, error) {
 // one that runs.
 type binaryExecution struct {
 	command  Command
+	log      io.Writer
 	document *limitedBuffer
 	patience time.Duration
 
@@ -97,7 +102,30 @@ func (e *binaryExecution) Describe(ctx context.Context) ([]byte, error) {
 	case len(bytes.TrimSpace(e.document.text)) == 0:
 		return nil, ErrNotDescribed
 	}
-	return bytes.TrimSpace(e.document.text), nil
+	printed, document := findDescription(e.document.text)
+	if len(printed) > 0 && e.log != nil {
+		_, _ = e.log.Write(printed) // the description is what counts
+	}
+	return document, nil
+}
+
+// findDescription parts a description from what the program has printed before
+// and after it. Where none is found all is taken for it.
+func findDescription(text []byte) (printed, document []byte) {
+	const first = `"schemaVersion"`
+	for at := bytes.LastIndex(text, []byte(first)); at >= 0; at = bytes.LastIndex(text[:at], []byte(first)) {
+		begin := bytes.LastIndexByte(text[:at], '{')
+		if begin < 0 || len(bytes.TrimSpace(text[begin+1:at])) > 0 {
+			continue // not the first member
+		}
+		decoder := json.NewDecoder(bytes.NewReader(text[begin:]))
+		var found json.RawMessage
+		if decoder.Decode(&found) == nil {
+			after := text[begin+int(decoder.InputOffset()):]
+			return slices.Concat(text[:begin], bytes.TrimLeft(after, "\n")), found
+		}
+	}
+	return nil, bytes.TrimSpace(text)
 }
 
 // Run starts the process that runs, unless the execution was stopped: one that

@@ -101,6 +101,31 @@ func TestBinaryRunsWithoutDescribing(t *testing.T) {
 	}
 }
 
+// TestBinaryPrintsBesideItsDescription finds a description among other lines, which
+// go to the log.
+func TestBinaryPrintsBesideItsDescription(t *testing.T) {
+	const document = `{"schemaVersion": 1, "text": "{\"schemaVersion\": 2}"}`
+	for name, c := range map[string]struct{ before, after, log string }{
+		"nothing":            {"", "", ""},
+		"lines before":       {"starting\n{not JSON}\n", "", "starting\n{not JSON}\n"},
+		"JSON before":        {"{\"level\": \"info\"}\n", "", "{\"level\": \"info\"}\n"},
+		"no line end before": {"no line end ", "", "no line end "},
+		"lines after":        {"", "\nbye\n", "bye\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "printed")
+			if err := os.WriteFile(file, []byte(c.before+document+c.after), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			e := begin(t, script(t, "exec cat '"+file+"'"), true, Command{Stdout: &log, Stderr: io.Discard})
+			if got, err := e.Describe(t.Context()); err != nil || string(got) != document || log.String() != c.log {
+				t.Errorf("Describe = %s, %v with the log %q, want %s with %q", got, err, log.String(), document, c.log)
+			}
+		})
+	}
+}
+
 func TestBinaryThatDoesNotDescribe(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines    string
