@@ -9,3 +9,18 @@ const paint = () => {
 };
 dark.addEventListener("change", paint);
 paint();
+
+// Texts of the service are shown as they are: RapiDoc takes HTML in descriptions for HTML.
+const escaped = (value, name) => {
+  if (typeof value === "string" && ["description", "summary", "title"].includes(name)) {
+    return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  }
+  if (Array.isArray(value)) return value.map((element) => escaped(element, ""));
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, escaped(member, key)]));
+  }
+  return value;
+};
+await customElements.whenDefined("rapi-doc");
+const answer = await fetch("/openapi.json");
+document.querySelector("rapi-doc").loadSpec(escaped(await answer.json(), ""));
