@@ -59,7 +59,7 @@ func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) 
 	if err != nil {
 		return err
 	}
-	return writeAll(streams.Out, []byte(describeText(s, described)+environmentText(s.env)+"Starts: "+startText(start)+"\n"))
+	return writeAll(streams.Result(), []byte(describeText(s, described)+environmentText(s.env)+"Starts: "+startText(start)+"\n"))
 }
 
 func describeText(s *service, described *signature.Signature) string {

@@ -89,7 +89,7 @@ func findingsText(streams *term.Streams, findings []finding) string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, f := range findings {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Status, f.Check, f.Says)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Status, f.Check, term.Quote(f.Says))
 	}
 	_ = table.Flush() // into a strings.Builder
 	lines := strings.SplitAfter(b.String(), "\n")
@@ -98,7 +98,7 @@ func findingsText(streams *term.Streams, findings []finding) string {
 		// Coloured after the table is laid out, which would count the codes.
 		b.WriteString(strings.Replace(lines[i], f.Status, sign(streams, f.Status), 1))
 		if f.Advice != "" {
-			b.WriteString("         " + streams.Faint("→ "+f.Advice) + "\n")
+			b.WriteString("         " + streams.Faint("→ "+term.Quote(f.Advice)) + "\n")
 		}
 	}
 	return b.String()

@@ -51,7 +51,7 @@ func (r *running) finish() error {
 			return err
 		}
 	} else if len(report.Result) > 0 {
-		if err := writeAll(r.streams.Out, append(report.Result, '\n')); err != nil {
+		if err := writeAll(r.streams.Result(), append(report.Result, '\n')); err != nil {
 			return err
 		}
 	}

@@ -247,3 +247,23 @@ func TestColours(t *testing.T) {
 		})
 	}
 }
+
+// TestTerminalTakesNoOrdersOfServices runs a service that writes escape sequences
+// wherever it can.
+func TestTerminalTakesNoOrdersOfServices(t *testing.T) {
+	t.Parallel()
+	dir := service(t, "import sys\nprint('out \\x1b]0;title\\x07')\ndef run():\n    print('log \\x1b[2J', file=sys.stderr)\n    return 'result \\x9b31m'\n")
+	term := onTerminal(t, dir, nil, "run", "--python", sdkPython(t), "-d", "{}")
+	term.awaitEnd(t, 0)
+	shown := term.shown.String()
+	for _, want := range []string{`out \x1b]0;title\x07`, `log \x1b[2J`, `31m"`} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("the terminal does not show %q:\n%q", want, shown)
+		}
+	}
+	for _, order := range []string{"\x1b]0;title", "log \x1b[2J", "\u009b31m"} {
+		if strings.Contains(shown, order) {
+			t.Errorf("the terminal was given %q", order)
+		}
+	}
+}

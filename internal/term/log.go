@@ -1,6 +1,9 @@
 package term
 
-import "io"
+import (
+	"io"
+	"unicode/utf8"
+)
 
 // Log is a writer to Err for the log of a service: it is passed on as it is,
 // around a live progress line, and whatever Quiet says.
@@ -12,5 +15,27 @@ func (w logWriter) Write(b []byte) (int, error) {
 	w.streams.mu.Lock()
 	defer w.streams.mu.Unlock()
 	w.streams.clearLine()
+	if w.streams.Terminal {
+		if _, err := io.WriteString(w.streams.Err, w.quoted(b)); err != nil {
+			return 0, err
+		}
+		return len(b), nil
+	}
 	return w.streams.Err.Write(b)
+}
+
+// quoted is what a terminal shows of a piece of a log. The bytes of a character
+// that a later piece ends are passed on without a change.
+func (w logWriter) quoted(b []byte) string {
+	end := len(b)
+	for begin := max(0, end-utf8.UTFMax); begin < end; begin++ {
+		if !utf8.FullRune(b[begin:]) && utf8.RuneStart(b[begin]) {
+			end = begin
+		}
+	}
+	begin := 0
+	for begin < end && begin < utf8.UTFMax && !utf8.RuneStart(b[begin]) && b[begin] >= 0xa0 {
+		begin++
+	}
+	return string(b[:begin]) + Quote(string(b[begin:end])) + string(b[end:])
 }

@@ -32,6 +32,9 @@ type Streams struct {
 	Interactive bool
 	// Animate: Err is a terminal that understands colours and moving lines.
 	Animate bool
+	// Terminal: Err is a terminal, which would take some texts of a service for
+	// orders; OutTerminal: so is Out.
+	Terminal, OutTerminal bool
 
 	mu   sync.Mutex
 	live *spinner
@@ -39,11 +42,13 @@ type Streams struct {
 
 // System are the streams of this process.
 func System() *Streams {
-	terminal := term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"
+	isTerminal := term.IsTerminal(int(os.Stderr.Fd()))
+	terminal := isTerminal && os.Getenv("TERM") != "dumb"
 	return &Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Interactive: terminal && term.IsTerminal(int(os.Stdin.Fd())),
 		Animate:     terminal && os.Getenv("NO_COLOR") == "",
+		Terminal:    isTerminal, OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 	}
 }
 
@@ -64,21 +69,21 @@ func (s *Streams) paint(style lipgloss.Style, text string) string {
 // Say prints a note about what is done.
 func (s *Streams) Say(format string, args ...any) {
 	if !s.Quiet {
-		s.print(fmt.Sprintf(format, args...) + "\n")
+		s.print(s.quoted(fmt.Sprintf(format, args...)) + "\n")
 	}
 }
 
 // Warn prints a note that stands out.
 func (s *Streams) Warn(format string, args ...any) {
 	if !s.Quiet {
-		s.print(s.paint(noteStyle, "warning:") + " " + fmt.Sprintf(format, args...) + "\n")
+		s.print(s.paint(noteStyle, "warning:") + " " + s.quoted(fmt.Sprintf(format, args...)) + "\n")
 	}
 }
 
 // Error prints an error, with its details and its hint if it has any.
 func (s *Streams) Error(err error) {
 	var b strings.Builder
-	message := err.Error()
+	message := s.quoted(err.Error())
 	if strings.Contains(message, "\n") {
 		message = strings.ReplaceAll(message, "\n", "\n  ")
 	}
@@ -88,14 +93,14 @@ func (s *Streams) Error(err error) {
 		Details() string
 	}](err); ok && detailed.Details() != "" {
 		for line := range strings.Lines(detailed.Details()) {
-			b.WriteString("  " + s.paint(faint, strings.TrimRight(line, "\n")) + "\n")
+			b.WriteString("  " + s.paint(faint, s.quoted(strings.TrimRight(line, "\n"))) + "\n")
 		}
 	}
 	if hinted, ok := errors.AsType[interface {
 		error
 		Hint() string
 	}](err); ok && hinted.Hint() != "" {
-		fmt.Fprintf(&b, "%s %s\n", s.paint(noteStyle, "hint:"), strings.ReplaceAll(hinted.Hint(), "\n", "\n  "))
+		fmt.Fprintf(&b, "%s %s\n", s.paint(noteStyle, "hint:"), strings.ReplaceAll(s.quoted(hinted.Hint()), "\n", "\n  "))
 	}
 	s.print(b.String())
 }
