@@ -433,3 +433,27 @@ func TestServeRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestServeFileWithABackslash lists and downloads a file whose name is a path on
+// other systems.
+func TestServeFileWithABackslash(t *testing.T) {
+	t.Parallel()
+	s := serve(t, service(t, "from qhub.commons.runtime.output import write_string_output\n\ndef run():\n    write_string_output('back\\\\slash.txt', 'content')\n"))
+	out, errs, code := s.qhubctl("executions", "start", "-d", "{}")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	id, into := strings.TrimSpace(out), t.TempDir()
+	if got := s.get("/" + id + "?wait=60s"); got != http.StatusOK {
+		t.Fatalf("GET = %d", got)
+	}
+	if got := s.get("/" + id + `/result/back%5Cslash.txt`); got != http.StatusOK {
+		t.Errorf("GET of the file = %d, want 200", got)
+	}
+	if _, errs, code := s.qhubctl("executions", "files", id, "--download", into); code != 0 {
+		t.Errorf("the download failed: %s", errs)
+	}
+	if text, err := os.ReadFile(filepath.Join(into, `back\slash.txt`)); err != nil || string(text) != "content" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,8 +33,8 @@ type goSources struct {
 
 type goDir struct {
 	Path string `json:"path"`
-	// Embeds: files of any kind below the folder may be a part of the program.
-	Embeds bool `json:"embeds,omitempty"`
+	// Embeds are the patterns of files of any kind that are a part of the program.
+	Embeds []string `json:"embedded,omitempty"`
 }
 
 // goBuild is the note about the last build.
@@ -90,7 +91,7 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 		if p.Standard || !p.Module.local() {
 			continue
 		}
-		s.Dirs = append(s.Dirs, goDir{p.Dir, len(p.EmbedPatterns) > 0})
+		s.Dirs = append(s.Dirs, goDir{p.Dir, p.EmbedPatterns})
 		if p.Module != nil && p.Module.GoMod != "" {
 			files[p.Module.GoMod] = true
 		}
@@ -227,9 +228,9 @@ func hashToolchain(h hash.Hash, gotool string) {
 }
 
 // hash takes the text of the files that a compiler reads, and size and time of
-// all files below the folder where some of them are embedded.
+// the files that are embedded.
 func (f goDir) hash(h hash.Hash) error {
-	_, _ = fmt.Fprintf(h, "%q %t\n", f.Path, f.Embeds)
+	_, _ = fmt.Fprintf(h, "%q %q\n", f.Path, f.Embeds)
 	entries, err := os.ReadDir(f.Path)
 	if err != nil {
 		return err
@@ -243,7 +244,7 @@ func (f goDir) hash(h hash.Hash) error {
 			_, _ = fmt.Fprintf(h, "%q %s\n", entry.Name(), sum)
 		}
 	}
-	if !f.Embeds {
+	if len(f.Embeds) == 0 {
 		return nil
 	}
 	files := 0
@@ -253,7 +254,7 @@ func (f goDir) hash(h hash.Hash) error {
 			return err
 		case entry.IsDir() && entry.Name() == stateDir:
 			return fs.SkipDir
-		case !entry.IsDir():
+		case !entry.IsDir() && f.embeds(path):
 			_, _ = fmt.Fprintf(h, "%q %s\n", path, stamped(path))
 		}
 		if files++; files > maxSources {
@@ -261,6 +262,21 @@ func (f goDir) hash(h hash.Hash) error {
 		}
 		return nil
 	})
+}
+
+// embeds reports whether a pattern names a file, or a folder around it.
+func (f goDir) embeds(file string) bool {
+	relative, ok := relativeTo(f.Path, file)
+	for ; ok && relative != "."; relative = filepath.Dir(relative) {
+		if slices.ContainsFunc(f.Embeds, func(pattern string) bool {
+			pattern = path.Clean(strings.TrimPrefix(pattern, "all:"))
+			matched, err := path.Match(pattern, filepath.ToSlash(relative))
+			return err == nil && matched || pattern == "."
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // isSource: the kinds of files that go build reads; tests are none of it.
