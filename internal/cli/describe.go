@@ -91,7 +91,7 @@ func environmentText(env *workspace.Environment) string {
 	if env.Python == "" {
 		return ""
 	}
-	by := "yours, used as it is"
+	by := "yours, not changed"
 	if env.Managed {
 		by = "made by qhubctl"
 	}

@@ -35,7 +35,7 @@ type Error struct {
 	Line    int
 	Message string
 
-	whole bool // the parser has passed what is wrong
+	whole bool // the parser has passed the error
 	fatal bool // the file is refused
 }
 

@@ -218,7 +218,7 @@ func TestOnlyAChangeIsBuiltAgain(t *testing.T) {
 		{"a source came", write("more.go", "package main\n"), 1},
 		{"a source came that embeds", write("more.go", "package main\n\nimport _ \"embed\"\n\n//go:embed input/data.json\nvar _ []byte\n"), 1},
 		{"an embedded file changed", write("input/data.json", `{"message": "hello, again"}`), 1},
-		{"a log beside what is embedded", write("serve.log", "reloaded"), 0},
+		{"a log beside embedded files", write("serve.log", "reloaded"), 0},
 		{"a source went", func() { remove(t, w.Dir, "more.go") }, 1},
 		{"the SDK changed", write(sdkFile, read(sdkFile)+"\n"), 1},
 		{"the module changed", write("go.mod", read("go.mod")+"\n"), 1},

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -269,8 +269,8 @@ func (f goDir) embeds(file string) bool {
 	relative, ok := relativeTo(f.Path, file)
 	for ; ok && relative != "."; relative = filepath.Dir(relative) {
 		if slices.ContainsFunc(f.Embeds, func(pattern string) bool {
-			pattern = path.Clean(strings.TrimPrefix(pattern, "all:"))
-			matched, err := path.Match(pattern, filepath.ToSlash(relative))
+			pattern = slashpath.Clean(strings.TrimPrefix(pattern, "all:"))
+			matched, err := slashpath.Match(pattern, filepath.ToSlash(relative))
 			return err == nil && matched || pattern == "."
 		}) {
 			return true

@@ -183,7 +183,7 @@ func (i installer) installed() ([]string, error) {
 	return append(constraints, i.plan.guardLocal(i.uv != "")...), nil
 }
 
-// wanted are arguments that name what is not installed yet: the SDK, and what the
+// wanted are arguments that name the packages to install: the SDK, and what the
 // project needs.
 func (i installer) wanted(ctx context.Context) ([]string, error) {
 	var args []string

@@ -79,8 +79,12 @@ func (w *Workspace) LinkedSources(env *Environment) []string {
 	for _, dir := range env.packageDirs() {
 		add(dir)
 	}
-	for i := 0; i < len(all); i++ { // which may hold links
-		_ = w.walkSources(all[i], follow)
+	for pending := all; len(pending) > 0; { // which may hold links
+		before := len(all)
+		for _, dir := range pending {
+			_ = w.walkSources(dir, follow)
+		}
+		pending = all[before:]
 	}
 	return all
 }

@@ -1,9 +1,9 @@
 package workspace
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 )
@@ -98,7 +98,7 @@ func (l *localPackages) document(dir string) (document, error) {
 	for _, name := range []string{"pyproject.toml", "setup.py", "setup.cfg"} {
 		l.read = append(l.read, filepath.Join(dir, name))
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+	if isFile(dir) { // an archive
 		return nil, nil
 	}
 	return readDocument(filepath.Join(dir, "pyproject.toml"))
@@ -157,11 +157,8 @@ func (l *localPackages) sources(dir string, sources document, members map[string
 // gitURL is the URL of a source in a Git repository, of uv or of Poetry.
 func gitURL(source document) string {
 	location := "git+" + source.text("git")
-	for _, name := range []string{"rev", "tag", "branch"} {
-		if revision := source.text(name); revision != "" {
-			location += "@" + revision
-			break
-		}
+	if revision := cmp.Or(source.text("rev"), source.text("tag"), source.text("branch")); revision != "" {
+		location += "@" + revision
 	}
 	if below := source.text("subdirectory"); below != "" {
 		location += "#subdirectory=" + below

@@ -45,7 +45,7 @@ func (w *Workspace) plan() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	required, err := p.readFiles(w, project)
+	required, err := p.readFiles(w)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +79,15 @@ func (w *Workspace) plan() (*plan, error) {
 		return nil, err
 	}
 	p.inputs = append(p.inputs, p.local.read...)
-	return p, p.refuse(project)
+	if err := p.refuse(project); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // readFiles reads the requirements file. Beside a lock file it does not count:
 // tools write it from that one.
-func (p *plan) readFiles(w *Workspace, project document) (requirementFiles, error) {
+func (p *plan) readFiles(w *Workspace) (requirementFiles, error) {
 	p.inputs = []string{w.path("pyproject.toml"), w.path(".python-version"), w.path("poetry.lock"), w.path("uv.toml"), w.path("requirements.txt")}
 	if !exists(w.path("requirements.txt")) {
 		return requirementFiles{}, nil
@@ -96,9 +99,7 @@ func (p *plan) readFiles(w *Workspace, project document) (requirementFiles, erro
 	p.file, p.hashed = "requirements.txt", required.hashed
 	p.from = append(p.from, p.file)
 	p.inputs = append(p.inputs, required.files...)
-	for _, path := range required.locals {
-		p.inputs = append(p.inputs, path) // an archive; a folder has no hash
-	}
+	p.inputs = append(p.inputs, required.locals...) // archives; a folder has no hash
 	return required, nil
 }
 
@@ -157,7 +158,7 @@ func lockDir(dir string) (string, error) {
 	return "", err
 }
 
-// uvSettings are those of [tool.uv] and uv.toml that change what is installed.
+// uvSettings are those of [tool.uv] and uv.toml that change the packages.
 var uvSettings = []string{
 	"index", "index-url", "extra-index-url", "default-index", "find-links", "no-index", "override-dependencies", "constraint-dependencies",
 	"exclude-newer", "exclude-dependencies", "prerelease", "resolution", "no-sources",
@@ -219,7 +220,7 @@ func (p *plan) guard(uv bool) []string {
 	return lines
 }
 
-// guardLocal are the constraints for names that have a source of their own.
+// guardLocal are the constraints for names that have another source than an index.
 func (p *plan) guardLocal(uv bool) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(p.local.known)) {

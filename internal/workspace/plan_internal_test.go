@@ -136,7 +136,7 @@ url = "../local"
 	}
 }
 
-// TestRequirementFiles reads files as installers do, and finds what is local.
+// TestRequirementFiles reads files as installers do, and finds local packages.
 func TestRequirementFiles(t *testing.T) {
 	t.Parallel()
 	w := inFiles(t, map[string]string{

@@ -95,7 +95,7 @@ func allowsOne(operator string, bound pythonVersion, wildcard bool, v pythonVers
 	case "==", "===":
 		return wildcard && v.begins(bound) || !wildcard && order == 0
 	case "!=":
-		return !(wildcard && v.begins(bound) || !wildcard && order == 0)
+		return !allowsOne("==", bound, wildcard, v)
 	case "~=":
 		return order >= 0 && v.begins(bound[:max(len(bound)-1, 1)])
 	case "<=":

@@ -55,7 +55,7 @@ func (w *Workspace) pythonWish(project document) (pythonWish, error) {
 		if wish.specifiers, err = poetryVersion(python); err != nil {
 			return wish, poetryError("python", err)
 		}
-		wish.constraint, wish.explicit = fmt.Sprintf("[tool.poetry.dependencies] python is %s", python), true
+		wish.constraint, wish.explicit = "[tool.poetry.dependencies] python is "+python, true
 	}
 	return wish, wish.check()
 }
@@ -86,7 +86,7 @@ func (wish pythonWish) check() error {
 			return nil
 		}
 	}
-	return &Error{Message: fmt.Sprintf("pyproject.toml: %s", wish.constraint), Advice: advice}
+	return &Error{Message: "pyproject.toml: " + wish.constraint, Advice: advice}
 }
 
 // allowsSome tells whether the specifiers allow some version that begins with
@@ -120,7 +120,7 @@ func (wish pythonWish) why() string {
 	case wish.pinned != nil:
 		return fmt.Sprintf(".python-version asks for %s", wish.pinned)
 	case wish.unknown != "":
-		return fmt.Sprintf(".python-version asks for %s", wish.unknown)
+		return ".python-version asks for " + wish.unknown
 	case wish.constraint != "":
 		return wish.constraint
 	default:

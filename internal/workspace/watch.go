@@ -77,10 +77,10 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, settin
 // program that is built already that is its own: where its user happens to be
 // may be a folder without end.
 func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (settings []string, err error) {
-	switch w.Language {
-	case Prebuilt:
+	if w.Language == Prebuilt {
 		return nil, errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
-	case Python:
+	}
+	if w.Language == Python {
 		settings = w.settingFiles()
 		for _, path := range settings {
 			_ = watcher.Add(filepath.Dir(path)) // one that is not there has no changes

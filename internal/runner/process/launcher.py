@@ -20,7 +20,7 @@ import sys
 
 
 def take_orders():
-    """Gives the orders a descriptor that no child inherits. A service that reads input while it is imported finds none."""
+    """Gives the orders a descriptor that no child inherits. A service that reads input finds none."""
     orders = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

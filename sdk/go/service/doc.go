@@ -51,7 +51,7 @@
 //	json.Unmarshaler                 any JSON; the type decides
 //
 // In a value of type any, also in a map or a slice of it, a number is a float64,
-// as encoding/json has it, if that is the number as it is written. Any other one,
+// as encoding/json has it, if that changes no digit. Any other one,
 // such as 9007199254740993, is a json.Number, so that no digit is lost.
 //
 // A field may be left out if it is a pointer, has a default, or has omitempty

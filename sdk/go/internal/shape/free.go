@@ -22,8 +22,7 @@ func freeValue(text []byte) (any, error) {
 	return exact(value), nil
 }
 
-// exact turns the numbers in a value that a float64 holds as they are written into
-// one.
+// exact turns the numbers in a value that a float64 holds without a change into one.
 func exact(value any) any {
 	switch v := value.(type) {
 	case json.Number:

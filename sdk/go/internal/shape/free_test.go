@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestFreeNumbers reads numbers as any: float64 where it holds what is written.
+// TestFreeNumbers reads numbers as any: float64 where it holds the number.
 func TestFreeNumbers(t *testing.T) {
 	for text, want := range map[string]any{
 		"1": 1.0, "-1.50": -1.5, "0.1": 0.1, "1e3": 1000.0, "1E-7": 1e-7, "0": 0.0, "0.000": 0.0, "-0.0": math.Copysign(0, -1),
@@ -33,7 +33,7 @@ func TestFreeNumbers(t *testing.T) {
 	}
 }
 
-// TestFreeNumbersKeepTheirValue writes what was read, and reads the same number.
+// TestFreeNumbersKeepTheirValue writes a number that was read, and reads the same number.
 func TestFreeNumbersKeepTheirValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64().Draw(t, "n")
