@@ -51,7 +51,9 @@ func (all *requirementFiles) read(path string, seen map[string]bool) error {
 		return nil
 	}
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxRequirement) {
-		return &Error{Message: path + " is not a requirements file", Advice: "a file of less than 8 MiB lists the packages, one on each line"}
+		return &Error{
+			Message: "cannot read " + path + ": it is not a file of less than 8 MiB", Advice: "a requirements file lists packages, one on each line",
+		}
 	}
 	var text []byte
 	if err == nil {
