@@ -1,7 +1,7 @@
 """Keeps executions apart that are forked from one zygote in a sandbox.
 
 The zygote has capabilities in a private user namespace, and nowhere else. By them a fork makes namespaces, gets a user,
-and mounts file systems in memory: for temporary files, for its home, and for all that it writes in the service's folder.
+and mounts file systems in memory: for temporary files, its home, and all that it writes in the folder of the service.
 It sees no folder of an execution but its own. Then it gives them up, and puts Landlock and the filter of system
 calls in force. A fork that fails at any of it ends before the service runs.
 
