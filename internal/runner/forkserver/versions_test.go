@@ -47,7 +47,7 @@ func testPython(t *testing.T, python func(testing.TB) process.Python) {
 		defer func() { _ = r.Close() }()
 		return []left{do(t, cold(o), "x"), do(t, r, "x"), do(t, r, "x")}
 	}
-	for _, name := range []string{"an object", "a copy", "the time"} {
+	for _, name := range []string{"an object", "a copy", "the time", "the state before a seed", "pickled", "of a class in C"} {
 		t.Run("draws: "+name, func(t *testing.T) { differ(t, forked(t, drawing[name])) })
 	}
 	texts := map[string]string{"a descriptor twice": reopened["a descriptor twice"]}

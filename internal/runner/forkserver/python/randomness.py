@@ -1,123 +1,159 @@
 """What two forks of one zygote must not share: the state of random generators that the system has seeded.
 
 `os.urandom`, `secrets`, `uuid4` and ssl ask the system, and a new `numpy.random.default_rng()` too. A generator that
-exists already is given another state in each fork: the global ones of `random`, `numpy.random` and torch, and those
-that modules have made for themselves at import, wherever they keep them. Those that the service has seeded itself keep
-their state: every run begins with that seed, as it would cold. `hash()` of strings, and values that were drawn at
-import, are the same in all forks of a zygote.
+exists already is given another state in each fork: the global ones of `random`, `numpy.random`, SQLite and torch, and
+those that modules have made for themselves at import, wherever they keep them. Those that the service has seeded itself
+keep their state: every run begins with that seed, as it would cold. Where it is not known who has seeded one, the
+service starts cold. `hash()` of strings, and values that were drawn at import, are the same in all forks of a zygote.
 """
 
+import _random
+import array
 import gc
-import os
 import random
 import sys
+import types
 import weakref
 
-GLOBAL_FUNCTIONS = {"random": ("seed", "setstate"), "numpy.random": ("seed", "set_state", "set_bit_generator")}
+STATE_WORDS = 624
+SIMPLE = {str, bytes, int, float, complex, bool, type(None), types.CodeType}
 
 
 class Watch:
     """Notices how generators are seeded while a service is imported."""
 
-    def __init__(self):
-        self.seeded = set()  # global generators that the service has seeded
-        self.python, self.numpy, self.torch, self.uuid = PythonGenerators(self.seeded), None, None, None
-        self._originals = []
-        self._follow("random", random)
-        self.python.follow(self._replace)
-        self._finder = Finder({"numpy.random": self.follow_numpy, "torch": self.follow_torch, "uuid": self.follow_uuid})
+    def __init__(self, beside):
+        """Beside gives the module of a name that lies beside this file."""
+        self.beside, self.reason, self._originals = beside, None, []
+        self.watched = [PythonGenerators(self._replace)]
+        self._finder = Finder(
+            {
+                "numpy.random": self.follow_numpy,
+                "torch": self.follow_torch,
+                "uuid": self.follow_uuid,
+            }
+        )
         self._finder.start()
 
     def _replace(self, owner, name, function):
         original = getattr(owner, name)
-        function.__name__, function.__qualname__, function.__doc__ = name, original.__qualname__, original.__doc__
+        function.__name__, function.__qualname__, function.__doc__ = (
+            name,
+            original.__qualname__,
+            original.__doc__,
+        )
         self._originals.append((owner, name, original))
         setattr(owner, name, function)
 
-    def _follow(self, name, module):
-        for function in GLOBAL_FUNCTIONS[name]:
-            original = getattr(module, function, None)
-            if original is not None:  # an old numpy has no other generators
-                self._replace(module, function, self._noting(name, function, original))
+    def _restore(self):
+        for owner, function, original in reversed(self._originals):
+            setattr(owner, function, original)
+        self._originals.clear()
 
-    def _noting(self, name, function, original):
-        def seed(*args, **kwargs):
-            # seed() and seed(None) ask the system for a seed: that is no seed of the service's.
-            if function != "seed" or any(a is not None for a in (*args, *kwargs.values())):
-                self.seeded.add(name)
-            else:
-                self.seeded.discard(name)
-            return original(*args, **kwargs)
-
-        return seed
-
-    def follow_numpy(self, module):
-        self._follow("numpy.random", module)
-        self.numpy = NumpyGenerators(self._replace)
+    def follow_numpy(self, _):
+        python = self.watched[0]
+        self.watched.append(self.beside("numpygenerators").NumpyGenerators(python, self._replace))
 
     def follow_torch(self, module):
-        self.torch = TorchGenerator(module, self._replace)
+        self.watched.append(TorchGenerator(module, self._replace))
 
     def follow_uuid(self, module):
-        self.uuid = Clock(module, self._replace)
+        self.watched.append(Clock(module, self._replace))
 
     def stop(self):
         """Puts everything back. The service is imported."""
         self._finder.stop()
-        for owner, function, original in reversed(self._originals):
-            setattr(owner, function, original)
-        watched = (self.python, self.numpy, self.torch, self.uuid)
-        self.renewed = [generators for generators in watched if generators is not None and generators.find()]
+        self._restore()
+        gc.unfreeze()  # the collector does not show what a service has frozen
+        python, *_ = self.watched
+        things = python.all_objects()
+        self.renewed = [generators for generators in self.watched if generators.find(things)]
+        self.reason = next(
+            (generators.reason for generators in self.watched if generators.reason),
+            None,
+        )
 
     def renew(self):
         """In a fork: gives each generator another state."""
-        if "random" not in self.seeded:
-            random.seed()
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None and "numpy.random" not in self.seeded:
-            words = os.urandom(32)
-            numpy_random.seed([int.from_bytes(words[i : i + 4], "little") for i in range(0, 32, 4)])
         for generators in self.renewed:
             generators.renew()
 
 
 class PythonGenerators:
-    """Objects of random.Random without a seed. Of the global one is only noted whether it has one."""
+    """Objects of random.Random, the global one among them.
 
-    def __init__(self, seeded):
-        self.seeded, self.unseeded, self.groups = seeded, {}, []
-        self.seed_of, self.set_state_of = random.Random.seed, random.Random.setstate
+    The class in C is watched, which all others use. A state that a generator hands out stays known, so an object that
+    takes it over is seeded by whoever has seeded the first one.
+    """
+
+    def __init__(self, replace):
+        self.reason, self.groups = None, []
+        self.references = {}  # by identity: a weak reference to the object, and whether the system has seeded it
+        self.drawn, self.given = (
+            set(),
+            set(),
+        )  # states of generators that the system has seeded, and of others
+        self.note(random._inst, True)
+        self.seed, self.getstate, self.setstate = (getattr(_random.Random, n) for n in ("seed", "getstate", "setstate"))
+        self.uses = sys.getrefcount(_random.Random)
+        self.follow(replace)
 
     def follow(self, replace):
-        def seed(generator, a=None, version=2):
-            self.note(generator, a is None)
-            return self.seed_of(generator, a, version)
+        def seed(generator, *args):
+            self.seed(generator, *args)
+            self.note(generator, not args or args[0] is None)
+
+        def getstate(generator):
+            state, drawn = self.getstate(generator), self.is_drawn(generator)
+            if drawn is not None:
+                (self.drawn if drawn else self.given).add(key_of(state))
+            return state
 
         def setstate(generator, state):
-            # A copy of one without a seed has none either.
-            self.note(generator, any(state == other.getstate() for other in self.living()))
-            return self.set_state_of(generator, state)
+            self.setstate(generator, state)
+            key = key_of(state)
+            self.note(
+                generator,
+                True if key in self.drawn else False if key in self.given else None,
+            )
 
-        replace(random.Random, "seed", seed)
-        replace(random.Random, "setstate", setstate)
+        replace(_random.Random, "seed", seed)
+        replace(_random.Random, "getstate", getstate)
+        replace(_random.Random, "setstate", setstate)
 
-    def note(self, generator, unseeded):
-        if generator is random._inst:
-            (self.seeded.discard if unseeded else self.seeded.add)("random")
-        elif unseeded:
-            self.unseeded[id(generator)] = weakref.ref(generator)
-        else:
-            self.unseeded.pop(id(generator), None)
+    def note(self, generator, drawn):
+        try:
+            reference = weakref.ref(generator)
+        except TypeError:  # one of the class in C has none
 
-    def living(self):
-        return [generator for reference in self.unseeded.values() if (generator := reference()) is not None]
+            def reference():
+                return generator
 
-    def find(self):
+        self.references[id(generator)] = reference, drawn
+
+    def is_drawn(self, generator):
+        """Whether the system has seeded it; None if that is not known."""
+        reference, drawn = self.references.get(id(generator), (lambda: None, None))
+        return drawn if reference() is generator else None
+
+    def all_objects(self):
+        """What the collector knows, and where it may not know all of the generators, what that refers to."""
+        used = sys.getrefcount(_random.Random) != self.uses  # by an object, or a class that was derived from it
+        return reachable(gc.get_objects()) if used else gc.get_objects()
+
+    def find(self, things):
         """Notes which have the same state, so that they have the same in each fork as well. False if there is none."""
+        kinds = {kind for kind in set(map(type, things)) if issubclass(kind, _random.Random)}
+        kinds = {kind for kind in kinds if not issubclass(kind, random.SystemRandom)}
         groups = {}
-        for generator in self.living():
-            groups.setdefault(random.Random.getstate(generator), []).append(weakref.ref(generator))
+        for generator in [thing for thing in things if type(thing) in kinds] if kinds else ():
+            drawn = self.is_drawn(generator)
+            if drawn is None:
+                self.reason = "leaves a random generator of which it is not known whether it was seeded"
+            if drawn:
+                groups.setdefault(self.getstate(generator), []).append(self.references[id(generator)][0])
         self.groups = list(groups.values())
+        self.references = None
         return bool(self.groups)
 
     def renew(self):
@@ -125,100 +161,33 @@ class PythonGenerators:
             state = None
             for generator in filter(None, (reference() for reference in group)):
                 if state is None:
-                    self.seed_of(generator)
-                    state = random.Random.getstate(generator) if len(group) > 1 else None
+                    self.seed(generator)
+                    state = self.getstate(generator) if len(group) > 1 else ()
                 else:
-                    self.set_state_of(generator, state)
+                    self.setstate(generator, state)
+                if isinstance(generator, random.Random):
+                    generator.gauss_next = None  # a number that was drawn ahead
 
 
-class NumpyGenerators:
-    """Generators and seed sequences of numpy for which the system was asked, except the global one."""
-
-    def __init__(self, replace):
-        self.module = module = sys.modules["numpy.random.bit_generator"]
-        self.drawn = set()
-        randbits = module.randbits  # numpy asks for every seed by it
-
-        def noting(bits):
-            value = randbits(bits)
-            self.drawn.add(value)
-            return value
-
-        replace(module, "randbits", noting)
-
-    def find(self):
-        """Finds those that exist. False if there is none."""
-        self.sequences, self.generators, self.copies, self.legacy = [], [], [], []
-        if not self.drawn:
-            return False
-        mtrand = sys.modules["numpy.random.mtrand"]
-        things = gc.get_objects()
-        self.sequences = [t for t in things if issubclass(type(t), self.module.SeedSequence) and self.is_drawn(t)]
-        found = [t for t in things if issubclass(type(t), self.module.BitGenerator) and self.is_drawn(sequence_of(t))]
-        legacy = [t for t in things if issubclass(type(t), mtrand.RandomState) and t is not mtrand._rand]
-        self.sort(found)
-        renewed = set(map(id, self.generators))
-        self.legacy = [t for t in legacy if id(t._bit_generator) in renewed]
-        return bool(self.sequences or self.generators)
-
-    def sort(self, found):
-        """Finds those whose state was set since: to that of another one, or to one of the service's."""
-        own, changed = {}, []
-        for generator in found:
-            constant = constant_of(generator)
-            if constant == constant_of(type(generator)(sequence_of(generator))):
-                self.generators.append(generator)
-                own.setdefault((type(generator), constant), generator)
-            else:
-                changed.append((generator, (type(generator), constant)))
-        for generator, key in changed:
-            original = own.get(key)
-            if original is None:
-                continue  # the service's
-            if same_state(generator, original):
-                self.copies.append((generator, original))
-            else:
-                self.generators.append(generator)
-
-    def is_drawn(self, sequence):
-        entropy = getattr(sequence, "entropy", None)
-        return isinstance(entropy, int) and entropy in self.drawn
-
-    def renew(self):
-        values = {}
-        for sequence in self.sequences:
-            entropy = values.setdefault(sequence.entropy, int.from_bytes(os.urandom(16), "little"))
-            sequence.__init__(
-                entropy,
-                spawn_key=sequence.spawn_key,
-                pool_size=sequence.pool_size,
-                n_children_spawned=sequence.n_children_spawned,
-            )
-        for generator in self.generators:
-            generator.__init__(sequence_of(generator))
-        for generator, original in self.copies:
-            generator.state = original.state
-        for generator in self.legacy:
-            generator.set_state(generator._bit_generator.state)  # forgets a number that was drawn ahead
+def key_of(state):
+    """What of a state its seed decides, as numpy has it too: the words, without the position among them."""
+    return array.array("I", state[:STATE_WORDS]).tobytes()
 
 
-def sequence_of(generator):
-    return getattr(generator, "seed_seq", None) or getattr(generator, "_seed_seq", None)
-
-
-def same_state(one, other):
-    return repr(one.state) == repr(other.state)
-
-
-def constant_of(generator):
-    """What of a generator's state its seed alone decides; None where that is nothing."""
-    state = generator.state["state"]
-    constant = state.get("inc", state.get("key")) if generator.state["bit_generator"] != "MT19937" else None
-    return constant.tobytes() if hasattr(constant, "tobytes") else constant
+def reachable(things):
+    """All that the collector knows, and what that refers to and it does not know."""
+    hidden, found = {}, things
+    while found:
+        referents = [t for t in gc.get_referents(*found) if type(t) not in SIMPLE and not gc.is_tracked(t)]
+        found = list({id(thing): thing for thing in referents if id(thing) not in hidden}.values())
+        hidden.update((id(thing), thing) for thing in found)
+    return things + list(hidden.values())
 
 
 class TorchGenerator:
     """The default generator of torch."""
+
+    reason = None
 
     def __init__(self, module, replace):
         self.module, self.drawn = module, {module.initial_seed()}
@@ -230,7 +199,7 @@ class TorchGenerator:
 
         replace(module, "seed", noting)
 
-    def find(self):
+    def find(self, _):
         return self.module.initial_seed() in self.drawn
 
     def renew(self):
@@ -239,6 +208,8 @@ class TorchGenerator:
 
 class Clock:
     """What uuid keeps between two values made of the time."""
+
+    reason = None
 
     def __init__(self, module, replace):
         self.module, self.used = module, False
@@ -252,7 +223,7 @@ class Clock:
 
         return uuid
 
-    def find(self):
+    def find(self, _):
         """Whether it was used. The address of the machine stays, one that was drawn does not."""
         if not self.used:
             return False

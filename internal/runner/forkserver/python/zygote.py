@@ -82,7 +82,7 @@ class Zygote:
         self.handlers = self.forking.Handlers()
         self.files = self.importedfiles.ImportedFiles(scratch, private, separation and separation["drafts"])
         inherited = self.inheritance.Inheritance(self.files.holds)
-        self.random = self.randomness.Watch()
+        self.random = self.randomness.Watch(beside)
         try:
             self.import_service(entrypoint)
         finally:
@@ -91,7 +91,8 @@ class Zygote:
         self.launcher.scrub_after_injection()
         self.blas.end_threads(self.fork_process)
         gc.collect()  # closes what only garbage holds open
-        refuse(inherited.why_shared({self.control.fileno()}) or self.files.why_shared(self.fork_process))
+        own = {self.control.fileno()}
+        refuse(self.random.reason or inherited.why_shared(own) or self.files.why_shared(self.fork_process))
         self.descriptors = inherited.descriptors
         self.restores, self.reopens = self.files.is_needed(), bool(self.descriptors.files)
         self.finalizes = finalize
