@@ -49,6 +49,9 @@ func (f Dir) parts() []string {
 // Root is the folder that holds all of it.
 func (f Dir) Root() string { return f.root }
 
+// DirAt is the folder of an execution as a process sees it that has it at root.
+func DirAt(root string) Dir { return Dir{root} }
+
 // Input holds a file for each input parameter.
 func (f Dir) Input() string { return filepath.Join(f.root, "input") }
 

@@ -29,7 +29,7 @@ func testColdWhereForksBreak(t *testing.T, sb *process.Sandbox) {
 		"an event queue":  {"import select\nqueue = select.epoll()\n", "event queue"},
 		"a secret":        {"import os\ntoken = os.environ.get('SECRET_API_TOKEN') or 1 / 0\n", "ZeroDivisionError"},
 		"a flood":         {"print('x' * (2 << 20))\n", "prints too much"},
-		"its import ends": {"import os\nif 'SECRET_API_TOKEN' not in os.environ and os.environ.get('INPUT_DIRECTORY') is None: os._exit(3)\n", "ended the process"},
+		"its import ends": {"import os, sys\nif sys.modules['__main__'].__file__.endswith('zygote.py'): os._exit(3)\n", "ended the process"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := written(t, c.text+trivial, sb)

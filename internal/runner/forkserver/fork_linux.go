@@ -255,8 +255,9 @@ func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 	for _, entry := range e.command.Env {
 		// What the zygote has, it has told the service while it was
 		// imported, which may have changed it since.
-		if name, value, _ := strings.Cut(entry, "="); !e.zygote.env[entry] {
-			env[name] = e.access.inside(value)
+		name, value, _ := strings.Cut(entry, "=")
+		if value = e.access.inside(value); !e.zygote.env[name+"="+value] {
+			env[name] = value
 		}
 	}
 	_, tag, _ := strings.Cut(e.tree.TagVariable, "=")

@@ -318,11 +318,12 @@ func (z *zygote) end() {
 	_ = z.importDir.remove() // the system's temporary files are not kept for good
 }
 
-// environment is what the zygote sees: all that executions have in common, their
-// home and temporary folder among it where those have one name.
+// environment is what the zygote sees: all that executions have in common, the
+// folders of each among it where those have one name for all.
 func (z *zygote) environment(o Options) runner.Environment {
 	env := o.Environment.Unplaced()
 	if z.sb != nil {
+		env.Place(runner.DirAt(sandbox.FolderAt))
 		env["HOME"], env["TMPDIR"] = sandbox.HomeAt, sandbox.TempAt
 	}
 	return env
