@@ -4,6 +4,7 @@ package forkserver_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner/process"
@@ -44,30 +45,79 @@ def hold(name):
 }
 
 // Of what modules have asked to be called around a fork, a service sees what
-// tells it that its process is another one; never what is meant for a parent.
+// belongs to a child, in the order of a fork; never what is meant for a parent.
 func TestHandlersOfForks(t *testing.T) { each(t, testHandlersOfForks) }
 
 func testHandlersOfForks(t *testing.T, sb *process.Sandbox) {
 	o := written(t, `
-import os
-calls = []
+import os, posix, threading
+calls, zygote = [], os.getpid()
+lock = threading.Lock()
 os.register_at_fork(after_in_child=lambda: calls.append("child"))
 os.register_at_fork(before=lambda: calls.append("before"), after_in_child=lambda: calls.append("pair"))
-os.register_at_fork(after_in_parent=lambda: calls.append("parent"))
+posix.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+os.register_at_fork(after_in_parent=lambda: calls.append("parent"), after_in_child=lambda: calls.append(os.getpid() != zygote))
+from posix import register_at_fork
+register_at_fork(before=lambda: calls.append("first"), after_in_child=lambda: calls.append("last"))
 
 def run(action: str) -> dict:
     before = list(calls)
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         os._exit(0)
-    return {"before": before, "after": calls, "own": os.register_at_fork.__module__ == "posix"}
+    os.waitpid(pid, 0)
+    modules = {os.register_at_fork.__module__, posix.register_at_fork.__module__}
+    return {"before": before, "after": calls[len(before):], "own": list(modules), "free": not lock.locked()}
 `, sb)
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	for range 2 {
 		got := do(t, r, "x").value
-		want := map[string]any{"before": []any{"child"}, "after": []any{"child", "before", "parent"}, "own": true}
+		want := map[string]any{
+			"before": []any{"first", "before", "child", "pair", true, "last"},
+			"after":  []any{"first", "before", "parent"},
+			"own":    []any{"posix"}, "free": true,
+		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("called: %v", got)
+		}
+	}
+}
+
+// A handler that fails is shown and stops nothing, as around any other fork.
+func TestFailingHandlersOfForks(t *testing.T) {
+	o := written(t, `
+import os
+os.register_at_fork(after_in_child=lambda: 1 / 0)
+os.register_at_fork(before=lambda: exit(3), after_in_child=lambda: calls.append("called"))
+calls = []
+def run(action: str) -> dict:
+    return {"calls": calls}
+`, nil)
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	got := do(t, r, "x")
+	if !reflect.DeepEqual(got.value, map[string]any{"calls": []any{"called"}}) || got.outcome.ExitCode != 0 {
+		t.Errorf("%+v %v", got.outcome, got.value)
+	}
+	if !strings.Contains(got.stderr, "ZeroDivisionError") || !strings.Contains(got.stderr, "SystemExit") {
+		t.Errorf("the log shows %q; want both failures", got.stderr)
+	}
+}
+
+// What an object raises at the end is shown, as it is cold.
+func TestFailuresAtTheEndAreShown(t *testing.T) {
+	o := written(t, `
+class Failing:
+    def __del__(self): raise ValueError("at the end")
+kept = Failing()
+def run(action: str) -> dict: return {}
+`, nil)
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	for name, got := range map[string]left{"cold": do(t, cold(o), "x"), "warm": do(t, r, "x")} {
+		if got.outcome.ExitCode != 0 || !strings.Contains(got.stderr, "Exception ignored in") || !strings.Contains(got.stderr, "at the end") {
+			t.Errorf("%s: the log shows %q; want the failure", name, got.stderr)
 		}
 	}
 }

@@ -11,38 +11,47 @@ made ahead of its execution, and secrets are in no zygote and in no process's in
 import ctypes
 import json
 import os
+import posix
 import resource
 import sys
 import threading
 
 PR_SET_PDEATHSIG = 1
 MARKER = "QHUBCTL_EXECUTION"
-# Their handlers reinitialise locks that are free, and the generator that randomness.py sees to.
+# Their handlers take and reinitialise locks that are free, and renew the generator that randomness.py sees to.
 STANDARD = {"logging", "random", "threading", "concurrent.futures.thread", "asyncio.events"}
 
 
 class Handlers:
-    """What modules have asked to be called in a forked child while a service was imported.
+    """What modules have asked to be called around a fork while a service was imported.
 
-    Those that want to be called before the fork as well take locks, and give them back: here all are free. What is to
-    be called in the parent is not: a service that starts cold never forks here.
+    A fork calls what is for the time before, too: its memory is what that of the zygote is, and nothing of the service
+    runs in the zygote, where it could leave something that later forks share. What is to be called in the parent
+    afterwards is not called: a service that starts cold never forks here.
     """
 
     def __init__(self):
-        self.in_child = []
-        self.original = os.register_at_fork
-        os.register_at_fork = self.register
+        self.before, self.in_child = [], []
+        self.original = posix.register_at_fork
+        os.register_at_fork = posix.register_at_fork = self.register
 
     def register(self, **handlers):
         """Takes the place of os.register_at_fork."""
         self.original(**handlers)
-        child = handlers.get("after_in_child")
-        if child is not None and "before" not in handlers and getattr(child, "__module__", None) not in STANDARD:
-            self.in_child.append(child)
+        if sys._getframe(1).f_globals.get("__name__") in STANDARD:
+            return
+        if handlers.get("before") is not None:
+            self.before.insert(0, handlers["before"])
+        if handlers.get("after_in_child") is not None:
+            self.in_child.append(handlers["after_in_child"])
 
     def stop(self):
         """Puts everything back. The service is imported."""
-        os.register_at_fork = self.original
+        os.register_at_fork = posix.register_at_fork = self.original
+
+    def wanted(self):
+        """The handlers in the order in which forks call them, if any has to be called in a child."""
+        return (*self.before, *self.in_child) if self.in_child else ()
 
 
 def prepare(zygote):
@@ -50,6 +59,7 @@ def prepare(zygote):
     zygote.tag, zygote.tag_length = find_tag()
     zygote.scan = json.JSONDecoder().scan_once
     zygote.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
+    zygote.in_child = zygote.handlers.wanted()
     zygote.tempfile = sys.modules.get("tempfile")
 
 
@@ -100,8 +110,8 @@ def become(zygote, descriptors, user, ahead):
     else:
         os.close(orders)
     take_place(zygote, order)
-    for handler in zygote.handlers.in_child:
-        handler()
+    for handler in zygote.in_child:
+        zygote.exiting.quietly(handler, "__call__")
     code = run_service(zygote, order.pop("secrets", None))
     if zygote.finalizes:
         import gc

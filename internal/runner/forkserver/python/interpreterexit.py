@@ -170,17 +170,27 @@ def quietly(thing, method):
     try:
         getattr(thing, method, int)()
     except BaseException as error:
+        where = thing if method == "__call__" else getattr(type(thing), method, thing)
         try:
-            sys.unraisablehook(Unraisable(error, getattr(type(thing), method, thing)))
+            sys.unraisablehook(Unraisable((type(error), error, error.__traceback__, None, where)))
         except BaseException:
             return
 
 
-class Unraisable:
-    """What sys.unraisablehook takes."""
+def class_of_unraisables():
+    """The class of what sys.unraisablehook takes, which has no name in Python: it is taken from a failure."""
 
-    err_msg = None
+    class Failing:
+        def __del__(self):
+            raise NotImplementedError
 
-    def __init__(self, error, thing):
-        self.exc_type, self.exc_value, self.exc_traceback = type(error), error, error.__traceback__
-        self.object = thing
+    seen, hook = [], sys.unraisablehook
+    sys.unraisablehook = seen.append
+    try:
+        Failing()
+    finally:
+        sys.unraisablehook = hook
+    return type(seen.pop())
+
+
+Unraisable = class_of_unraisables()
