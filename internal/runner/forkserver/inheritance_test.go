@@ -175,6 +175,38 @@ func testForksHaveTheirOwn(t *testing.T, sb *process.Sandbox) {
 	}
 }
 
+// TestTemporaryFolderOfTheService has one that the service has set at import stay.
+func TestTemporaryFolderOfTheService(t *testing.T) { each(t, testTemporaryFolderOfTheService) }
+
+func testTemporaryFolderOfTheService(t *testing.T, sb *process.Sandbox) {
+	if sb == nil && os.Geteuid() != 0 {
+		t.Skip("forks can have no copies of files")
+	}
+	for name, c := range map[string]struct {
+		text string
+		own  bool
+	}{
+		"set":     {"tempfile.tempdir = tempfile.mkdtemp()", true},
+		"default": {"tempfile.gettempdir()", false},
+		"unused":  {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := prepared(t, written(t, "import os, tempfile\n"+c.text+`
+kept = tempfile.tempdir
+def look():
+    with tempfile.NamedTemporaryFile() as file:
+        folder = os.path.dirname(file.name)
+    return [folder == kept, folder == os.path.abspath(os.environ["TMPDIR"])]
+`+looks, sb))
+			defer func() { _ = r.Close() }()
+			want := []any{c.own || sb != nil && name == "default", !c.own}
+			if got := do(t, r, "x"); !reflect.DeepEqual(got.value["seen"], want) {
+				t.Errorf("a temporary file lies in the folder [of the import, of the execution] %v; want %v\n%s", got.value["seen"], want, got.stderr)
+			}
+		})
+	}
+}
+
 // made are imports that make files, and what an execution finds and leaves.
 var made = map[string]string{
 	"a folder": `

@@ -8,6 +8,7 @@ code, in one byte, before the system takes it down: that takes as long as a shor
 made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -60,7 +61,17 @@ def prepare(zygote):
     zygote.scan = json.JSONDecoder().scan_once
     zygote.renew_native_id = getattr(threading.main_thread(), "_set_native_id", lambda: None)
     zygote.in_child = zygote.handlers.wanted()
-    zygote.tempfile = sys.modules.get("tempfile")
+    zygote.tempfile = forgettable_tempfile()
+
+
+def forgettable_tempfile():
+    """The module tempfile, if the folder that it keeps is none that the service has set; each fork looks for its own."""
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is None or tempfile.tempdir is None:
+        return tempfile
+    with contextlib.suppress(OSError):
+        return tempfile if tempfile.tempdir == tempfile._get_default_tempdir() else None
+    return None
 
 
 def become(zygote, descriptors, user, ahead):
@@ -169,7 +180,7 @@ def take_place(zygote, order):
     for name, value in order["env"].items():
         os.environ[name] = value
     if zygote.tempfile is not None:
-        zygote.tempfile.tempdir = None  # a module may have asked for it while it was imported
+        zygote.tempfile.tempdir = None
 
 
 def run_service(zygote, secrets):
