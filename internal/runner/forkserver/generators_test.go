@@ -126,6 +126,38 @@ state = random.Random(7).getstate()
 other = random.Random()
 other.setstate(state)
 def look(): return {"same": [kept.random(), other.random()]}`,
+	"of a database": `
+import sqlite3
+kept = sqlite3.connect(":memory:")
+drawn = kept.execute("select hex(randomblob(16)), random()").fetchall()
+def look():
+    new = sqlite3.connect(":memory:").execute("select hex(randomblob(16))").fetchone()[0]
+    return {"new": new, "kept": kept.execute("select random()").fetchone()[0]}`,
+	"of a database without names": `
+import ctypes, sqlite3
+class Hidden(ctypes.CDLL):
+    def __getattr__(self, name):
+        if name == "sqlite3_randomness":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+ctypes.CDLL = Hidden
+drawn = sqlite3.connect(":memory:").execute("select random()").fetchall()
+def look(): return {"new": sqlite3.connect(":memory:").execute("select hex(randomblob(16))").fetchone()[0]}`,
+	"the key of processes": `
+import multiprocessing
+multiprocessing.Process(target=print)
+def look(): return {"drawn": multiprocessing.current_process().authkey.hex()}`,
+	"the key of later processes": `
+import multiprocessing, multiprocessing.managers
+kept = multiprocessing.Process(target=print)
+manager = multiprocessing.managers.SyncManager()
+def look():
+    key = multiprocessing.current_process().authkey
+    return {"drawn": key.hex(), "same": [kept.authkey == key, manager._authkey == key]}`,
+	"a key of the service": `
+import multiprocessing
+multiprocessing.current_process().authkey = b"of the service"
+def look(): return {"same": bytes(multiprocessing.current_process().authkey).decode()}`,
 	"names of temporary files": `
 import os, tempfile
 kept = next(tempfile._get_candidate_names())

@@ -9,7 +9,9 @@ service starts cold. `hash()` of strings, and values that were drawn at import, 
 
 import _random
 import array
+import ctypes
 import gc
+import os
 import random
 import sys
 import types
@@ -31,6 +33,8 @@ class Watch:
                 "numpy.random": self.follow_numpy,
                 "torch": self.follow_torch,
                 "uuid": self.follow_uuid,
+                "multiprocessing.process": lambda module: self.watched.append(AuthenticationKey(module)),
+                "_sqlite3": lambda module: self.watched.append(Sqlite(module)),
             }
         )
         self._finder.start()
@@ -239,6 +243,53 @@ class Clock:
         module._node = self.node if self.node is not None else random.getrandbits(48) | 1 << 40
         for name in self.kept:
             setattr(module, name, None)
+
+
+class AuthenticationKey:
+    """The key that multiprocessing draws when it is imported, unless the service has set another one."""
+
+    reason = None
+
+    def __init__(self, module):
+        self.module, self.drawn = module, module.current_process().authkey
+
+    def find(self, things):
+        """Finds what has the key: the current process, and others and managers that have not been started."""
+        managers = sys.modules.get("multiprocessing.managers")
+        wanted = self.module.BaseProcess, *([managers.BaseManager] if managers else [])
+        kinds = {kind for kind in set(map(type, things)) if issubclass(kind, wanted)}
+        holders = [thing for thing in things if type(thing) in kinds]
+        self.configs = [thing._config for thing in holders if isinstance(thing, wanted[0])]
+        self.configs = [config for config in self.configs if config.get("authkey") == self.drawn]
+        self.managers = [thing for thing in holders if getattr(thing, "_authkey", None) == self.drawn]
+        return bool(self.configs or self.managers)
+
+    def renew(self):
+        key = self.module.AuthenticationString(os.urandom(32))
+        for config in self.configs:
+            config["authkey"] = key
+        for manager in self.managers:
+            manager._authkey = key
+
+
+class Sqlite:
+    """The generator of SQLite, of which a process has one for all connections."""
+
+    reason = None
+
+    def __init__(self, module):
+        self.module = module
+
+    def find(self, _):
+        """Has it ask the system for a seed when it next draws: in forks, as the zygote draws no more. False if it will."""
+        reset = getattr(ctypes.CDLL(getattr(self.module, "__file__", None)), "sqlite3_randomness", None)
+        if reset is not None:
+            reset(0, None)
+        return reset is None
+
+    def renew(self):
+        """Has it do so where its function has no name: it does whenever a process first opens a file."""
+        self.module.connect("file:/dev/null?mode=ro", uri=True).close()
 
 
 class Finder:
