@@ -23,6 +23,9 @@ var shared = map[string]struct{ text, reason string }{
 	"a log file":             {"import logging, os, tempfile\nlogging.basicConfig(filename=os.path.join(tempfile.gettempdir(), 'log'))", "for writing"},
 	"a database":             {"import os, sqlite3, tempfile\nkept = sqlite3.connect(os.path.join(tempfile.gettempdir(), 'db'))\nkept.execute('create table t (a)')", "for writing"},
 	"a lock of a file":       {"import fcntl\nkept = open(__file__)\nfcntl.flock(kept, fcntl.LOCK_SH)", "locked"},
+	"a lock of a stream":     {"import fcntl\nfcntl.flock(0, fcntl.LOCK_SH)", "locks a standard stream"},
+	"a lock of the output":   {"import fcntl\nfcntl.flock(1, fcntl.LOCK_EX)", "locks a standard stream"},
+	"a lock of a device":     {"import fcntl\nkept = open('/dev/urandom')\nfcntl.flock(kept, fcntl.LOCK_SH)", "locked"},
 	"a file of the system":   {"kept = open('/proc/self/stat')", "/proc/"},
 	"a pipe":                 {"import os\nkept = os.pipe()", "a pipe"},
 	"an unfinished event":    {"import os\nkept = os.eventfd(0) if hasattr(os, 'eventfd') else os.pipe()", "open (descriptor"},
@@ -130,6 +133,30 @@ def look(): return os.path.exists(f"/proc/self/fd/{kept}/program.py")`,
 kept = open("/dev/urandom", "rb", buffering=0)
 null = open("/dev/null", "w")
 def look(): return [len(kept.read(8)), null.write("gone")]`,
+	"the standard input": `
+import fcntl, os
+def look():
+    flags = fcntl.fcntl(0, fcntl.F_GETFL)
+    locked = "lock" in open("/proc/self/fdinfo/0").read()
+    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_APPEND)
+    fcntl.flock(0, fcntl.LOCK_SH)
+    return [flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK), locked, os.get_inheritable(0), os.readlink("/proc/self/fd/0")]`,
+	"the standard input with flags": `
+import fcntl, os
+fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_NONBLOCK)
+def look(): return fcntl.fcntl(0, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_NONBLOCK)`,
+	"flags and locks of devices": `
+import fcntl, os
+kept = [os.open("/dev/urandom", os.O_RDONLY), os.open("/dev/null", os.O_RDWR), os.dup(0)]
+os.set_inheritable(kept[1], True)
+def look():
+    seen = []
+    for fd in kept:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        seen.append([flags & (os.O_ACCMODE | os.O_APPEND), "lock" in open(f"/proc/self/fdinfo/{fd}").read(), os.get_inheritable(fd)])
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_APPEND)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    return seen`,
 	"a database in memory": `
 import sqlite3
 kept = sqlite3.connect(":memory:")

@@ -65,7 +65,7 @@ def prepare(zygote):
 
 
 def forgettable_tempfile():
-    """The module tempfile, if the folder that it keeps is none that the service has set; each fork looks for its own."""
+    """The module tempfile, unless the service has set its folder: each fork looks for another one."""
     tempfile = sys.modules.get("tempfile")
     if tempfile is None or tempfile.tempdir is None:
         return tempfile
@@ -84,6 +84,9 @@ def become(zygote, descriptors, user, ahead):
     os.close(zygote.control.detach())
     os.close(zygote.children)
     orders, stdout, stderr, *groups = descriptors
+    os.close(0)  # the flags and locks of what the zygote has open are those of all forks
+    if zygote.libc.open(b"/dev/null", zygote.descriptors.flags) != 0:
+        os._exit(1)
     for group in groups:
         os.write(group, b"0")
         os.close(group)

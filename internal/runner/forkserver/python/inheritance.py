@@ -1,7 +1,7 @@
 """What forks would inherit from a zygote beside its memory, and what becomes of it.
 
 The kernel says what there is, so it does not matter which module has made it. A regular file that is open for reading
-only is opened again in each fork, with a position for that fork alone. Devices without a state stay. Everything else
+only is opened again in each fork, with a position for that fork alone, and so is a device without a state. All else
 (descriptors of other kinds, shared memory, processes, threads, timers, System V objects) would be shared between
 executions, or would be missing from them: then the service starts cold. importedfiles.py looks at files.
 """
@@ -50,6 +50,9 @@ class Descriptors:
         """Says which of them cannot be given to forks; None if all can. Those in own are the zygote's."""
         if [place(number) for number in range(3)] != self.standard:
             return "replaces a standard stream"
+        if any(read_info(number)[2] for number in range(3)):
+            return "locks a standard stream"
+        self.flags = read_info(0)[0] & ~os.O_CLOEXEC
         for number in numbers():
             now = place(number)
             if now is None or number in own or number <= 2 or self.before.get(number) == now:
@@ -64,16 +67,15 @@ class Descriptors:
         """Says why a descriptor cannot be opened again, and notes how it can be."""
         target, status = os.readlink(f"/proc/self/fd/{number}"), os.fstat(number)
         kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFCHR and device(status.st_rdev) in STATELESS_DEVICES:
-            return None
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        stateless = kind == stat.S_IFCHR and device(status.st_rdev) in STATELESS_DEVICES
+        if kind not in (stat.S_IFREG, stat.S_IFDIR) and not stateless:
             return name_of(target, kind)
         flags, offset, locked = read_info(number)
         if target.startswith("/memfd:"):
             return NAMES["/memfd:"]
         if status.st_nlink == 0:
             return "a file without a name"
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & O_ASYNC:
+        if (flags & os.O_ACCMODE != os.O_RDONLY and not stateless) or flags & O_ASYNC:
             return f"the file {short(target)} for writing"
         if locked:
             return f"the locked file {short(target)}"

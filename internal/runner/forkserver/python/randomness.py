@@ -281,7 +281,7 @@ class Sqlite:
         self.module = module
 
     def find(self, _):
-        """Has it ask the system for a seed when it next draws: in forks, as the zygote draws no more. False if it will."""
+        """Has it ask the system for a seed when it next draws, which only forks do. False if that is all."""
         reset = getattr(ctypes.CDLL(getattr(self.module, "__file__", None)), "sqlite3_randomness", None)
         if reset is not None:
             reset(0, None)
