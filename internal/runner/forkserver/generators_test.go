@@ -336,7 +336,7 @@ func testGeneratorsOfTheImport(t *testing.T, sb *process.Sandbox) {
 	}
 }
 
-// unknown are generators of which the state does not show who has seeded them.
+// unknown are generators whose states do not show where their seeds come from.
 var unknown = map[string]string{
 	"of a class in C":       "import _random\nkept = _random.Random()",
 	"of a derived class":    "import _random\nclass Own(_random.Random): __slots__ = ()\nkept = (Own(),)",

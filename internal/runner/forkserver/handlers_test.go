@@ -45,7 +45,7 @@ def hold(name):
 }
 
 // Of what modules have asked to be called around a fork, a service sees what
-// belongs to a child, in the order of a fork; never what is meant for a parent.
+// belongs to a child, in the order of a fork; never the handlers for a parent.
 func TestHandlersOfForks(t *testing.T) { each(t, testHandlersOfForks) }
 
 func testHandlersOfForks(t *testing.T, sb *process.Sandbox) {
@@ -105,7 +105,7 @@ def run(action: str) -> dict:
 	}
 }
 
-// What an object raises at the end is shown, as it is cold.
+// The log shows what an object raises at the end, warm and cold.
 func TestFailuresAtTheEndAreShown(t *testing.T) {
 	o := written(t, `
 class Failing:

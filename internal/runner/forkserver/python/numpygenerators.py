@@ -1,7 +1,7 @@
 """The generators of numpy that an import has left, judged by their states.
 
 numpy asks the system for each seed through one function, so the entropy of every generator without a seed is known. A
-state that follows from such entropy belongs to a generator without a seed, whatever object holds it. Every other state
+state that follows from such entropy belongs to a generator without a seed, in any object. Every other state
 comes from a seed of the service. Where the search is too long to tell, the service starts cold.
 """
 

@@ -3,8 +3,8 @@
 `os.urandom`, `secrets`, `uuid4` and ssl ask the system, and a new `numpy.random.default_rng()` too. A generator that
 exists already is given another state in each fork: the global ones of `random`, `numpy.random`, SQLite and torch, and
 those that modules have made for themselves at import, wherever they keep them. Those that the service has seeded itself
-keep their state: every run begins with that seed, as it would cold. Where it is not known who has seeded one, the
-service starts cold. `hash()` of strings, and values that were drawn at import, are the same in all forks of a zygote.
+keep their state: every run begins with that seed, as it would cold. Where the origin of a seed is not known, the service
+starts cold. `hash()` of strings, and values that were drawn at import, are the same in all forks of a zygote.
 """
 
 import _random
@@ -254,7 +254,7 @@ class AuthenticationKey:
         self.module, self.drawn = module, module.current_process().authkey
 
     def find(self, things):
-        """Finds what has the key: the current process, and others and managers that have not been started."""
+        """Finds the holders of the key: the current process, and others and managers that have not been started."""
         managers = sys.modules.get("multiprocessing.managers")
         wanted = self.module.BaseProcess, *([managers.BaseManager] if managers else [])
         kinds = {kind for kind in set(map(type, things)) if issubclass(kind, wanted)}
