@@ -3,7 +3,7 @@
 `os.urandom`, `secrets`, `uuid4` and ssl ask the system, and a new `numpy.random.default_rng()` too. A generator that
 exists already is given another state in each fork: the global ones of `random`, `numpy.random`, SQLite and torch, and
 those that modules have made for themselves at import, wherever they keep them. Those that the service has seeded itself
-keep their state: every run begins with that seed, as it would cold. Where the origin of a seed is not known, the service
+keep their state: every run begins with that seed, as it would cold. Where the origin of a seed is not known, a service
 starts cold. `hash()` of strings, and values that were drawn at import, are the same in all forks of a zygote.
 """
 
