@@ -60,6 +60,9 @@ func asProblem(err error) *execution.Problem {
 	if errs, ok := errors.AsType[signature.Errors](err); ok {
 		return invalidBody(errs)
 	}
+	if large, ok := errors.AsType[*signature.TooLargeError](err); ok {
+		return problem(http.StatusRequestEntityTooLarge, "The value "+large.Error()+". Nothing was started.")
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("There is no such execution, or no longer.")

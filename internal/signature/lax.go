@@ -86,15 +86,19 @@ func (c *checkKeywords) Validate(ctx *jsonschema.ValidatorContext, value any) {
 		ctx.AddError(&kind.Format{Want: c.kinds[0].name})
 		return
 	}
-	var want []string
+	ctx.AddError(&kind.Type{Want: c.wanted()})
+}
+
+// wanted are the types that the kinds are written as.
+func (c *checkKeywords) wanted() (types []string) {
 	for _, k := range c.kinds {
 		if k.isFormat {
-			want = append(want, "string")
+			types = append(types, "string")
 		} else {
-			want = append(want, k.name)
+			types = append(types, k.name)
 		}
 	}
-	ctx.AddError(&kind.Type{Want: want})
+	return types
 }
 
 // laxKinds are what pydantic may read as each kind. Where versions of it

@@ -21,7 +21,9 @@ type bodyReader struct {
 	// their values were any good: a bad value is not missing as well.
 	given       map[string]bool
 	secretsSize int // of all secrets, in bytes
+	large       bool
 	errs        Errors
+	failed      error // a *TooLargeError
 }
 
 func (b *bodyReader) fail(at path, format string, args ...any) {
@@ -33,7 +35,7 @@ func (b *bodyReader) member(m member) {
 	switch m.key {
 	case SecretsKey:
 		b.secrets(at, m.value)
-		clear(m.value)
+		b.wipe(m.value)
 		return
 	case TagsKey:
 		b.tags(at, m.value)
@@ -45,15 +47,35 @@ func (b *bodyReader) member(m member) {
 	case !known:
 		b.fail(at, "there is no such parameter; %s", b.validator.choices("the service takes no input", Input, DataPool))
 	case p.Kind == Secret:
-		clear(m.value)
+		b.wipe(m.value)
 		b.given[SecretsKey+"."+p.Name] = true
 		b.fail(at, "is a secret: send it as %s.%s", SecretsKey, p.Name)
 	case p.Kind == DataPool:
 		b.dataPool(at, p, m.value)
 	default:
-		b.errs = append(b.errs, b.validator.Input(p.Name, m.value)...)
-		b.request.Inputs[p.Name] = json.RawMessage(m.value)
+		b.input(at, p.Name, m.value)
 	}
+}
+
+// wipe clears a copy. The values of a large body are no copies.
+func (b *bodyReader) wipe(value jsontext.Value) {
+	if !b.large {
+		clear(value)
+	}
+}
+
+func (b *bodyReader) input(at path, name string, value jsontext.Value) {
+	var errs Errors
+	if in := b.validator.inputs[name]; b.large {
+		var err error
+		if errs, err = in.stream(value, at, largeValue); err != nil {
+			b.failed = err
+		}
+	} else {
+		errs = in.validate(value, at)
+	}
+	b.errs = append(b.errs, errs...)
+	b.request.Inputs[name] = json.RawMessage(value)
 }
 
 func (b *bodyReader) secrets(at path, value jsontext.Value) {

@@ -46,13 +46,18 @@ type DataPoolReference struct {
 }
 
 // Request validates a request body against the signature. It gives either a
-// Request or an [Errors] that lists all that is wrong; body may be wiped by
-// the caller afterwards.
+// Request or an [Errors] that lists all that is wrong, or a [*TooLargeError].
+// The inputs of a body above 256 KiB are parts of body; of a smaller one
+// nothing is, so the caller may wipe it at once.
 func (v *Validator) Request(body []byte) (*Request, error) {
 	if err := checkText(body); err != nil {
 		return nil, err
 	}
-	members, err := split(body)
+	divide := split
+	if len(body) > largeBody {
+		divide = splitLarge
+	}
+	members, err := divide(body)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +70,13 @@ func (v *Validator) Request(body []byte) (*Request, error) {
 			DataPools: map[string]DataPoolReference{},
 		},
 	}
+	b.large = len(body) > largeBody
 	for _, m := range members {
 		b.member(m)
+	}
+	if b.failed != nil {
+		b.request.Clear()
+		return nil, b.failed
 	}
 	b.missing()
 	if len(b.errs) > 0 {
@@ -82,8 +92,10 @@ type member struct {
 	value jsontext.Value
 }
 
-func split(body []byte) ([]member, error) {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(body)) // of a buffer it makes no copy, which nobody would wipe
+func split(body []byte) ([]member, error) { return splitWith(body, jsontext.Value.Clone) }
+
+func splitWith(body []byte, keep func(jsontext.Value) jsontext.Value, options ...jsontext.Options) ([]member, error) {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), options...) // of a buffer it makes no copy, which nobody would wipe
 	if decoder.PeekKind() != '{' {
 		if _, err := decoder.ReadValue(); err != nil {
 			return nil, syntaxError(err)
@@ -104,7 +116,7 @@ func split(body []byte) ([]member, error) {
 		if err != nil {
 			return nil, syntaxError(err)
 		}
-		members = append(members, member{key, value.Clone()})
+		members = append(members, member{key, keep(value)})
 	}
 	if _, err := decoder.ReadToken(); err != nil {
 		return nil, syntaxError(err)

@@ -22,6 +22,8 @@ type Validator struct {
 type input struct {
 	schema *jsonschema.Schema // nil: the service decides
 	exact  bool               // see Parameter.exact
+	// dynamic: see isDynamic.
+	dynamic bool
 }
 
 // documentURL names the description among the schemas; nothing is fetched.
@@ -63,7 +65,7 @@ func (s *Signature) Compile() (*Validator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: the schema of %q: %w", ErrDocument, name, err)
 		}
-		v.inputs[name] = input{schema: schema, exact: v.inputs[name].exact}
+		v.inputs[name] = input{schema: schema, exact: v.inputs[name].exact, dynamic: isDynamic(schema)}
 	}
 	return v, nil
 }
