@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/memory"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -92,7 +93,9 @@ type Engine struct {
 	requests          sync.WaitGroup // calls of Submit
 	running           sync.WaitGroup // executions that this engine has claimed
 
-	slots chan struct{} // a token for each execution that may be added
+	// memory is for large requests, while they are checked or handed over.
+	memory *memory.Budget
+	slots  chan struct{} // a token for each execution that may be added
 	// starved is held by the one execution that tries to start again while there
 	// are no descriptors.
 	starved chan struct{}
@@ -126,9 +129,9 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	}
 	e := &Engine{
 		config: config, store: config.Store, log: config.Log, owner: owner, dataDir: dataDir,
-		ctx:      context.WithoutCancel(ctx),
-		slots:    make(chan struct{}, config.Workers),
-		starved:  make(chan struct{}, 1),
+		ctx:     context.WithoutCancel(ctx),
+		slots:   make(chan struct{}, config.Workers),
+		starved: make(chan struct{}, 1), memory: memory.NewBudget(largeWork),
 		wake:     make(chan struct{}, 1),
 		services: map[string]*revision{},
 		tasks:    map[execution.ID]*task{},

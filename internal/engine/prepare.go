@@ -12,6 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -21,6 +22,22 @@ type prepared struct {
 	maskers *masking.Maskers
 	// notices are for the reader of the log.
 	notices []string
+	// started gives back the memory of a large request.
+	started func()
+}
+
+// handedOver drops the inputs, which the process has now, where they are too
+// large to be held until the end. A result is masked then as if none of it came
+// from the caller.
+func (p *prepared) handedOver() {
+	size := 0
+	for _, value := range p.job.Inputs {
+		size += len(value)
+	}
+	if size > store.MaxClaimed {
+		p.job.Inputs = nil
+	}
+	p.started()
 }
 
 func (p *prepared) clearSecrets() {
@@ -41,8 +58,16 @@ func (p *prepared) clear() {
 // prepare reads the request, opens its secrets and finds what the server adds.
 // A problem says why the service cannot start.
 func (t *task) prepare() (*prepared, *execution.Problem) {
+	payload := t.claimed.Request
+	if payload == nil && t.claimed.RequestSize > 0 {
+		var err error
+		if payload, err = t.engine.store.Request(t.engine.ctx, t.id); err != nil {
+			t.engine.log.Error("cannot read a stored request", "execution", t.id, "error", err)
+			return nil, execution.Internal()
+		}
+	}
 	var request storedRequest
-	if err := json.Unmarshal(t.claimed.Request, &request); err != nil {
+	if err := json.Unmarshal(payload, &request); err != nil {
 		t.engine.log.Error("cannot read a stored request", "execution", t.id, "error", err)
 		return nil, execution.Internal()
 	}

@@ -49,6 +49,11 @@ func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, erro
 		return store.Accepted{}, err
 	}
 	defer e.requests.Done()
+	release, err := e.reserve(ctx, s.Body)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	defer release()
 	request, err := r.accept(s.Body)
 	if err != nil {
 		return store.Accepted{}, err
@@ -66,7 +71,11 @@ func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, erro
 	e.queued.add(a.Execution)
 	accepted, err := e.store.Accept(ctx, a)
 	if accepted.Claimed {
-		e.start(store.Claimed{Execution: accepted.Execution, Request: a.Request, Secrets: a.Secrets})
+		claimed := store.Claimed{Execution: accepted.Execution, Request: a.Request, RequestSize: int64(len(a.Request)), Secrets: a.Secrets}
+		if len(a.Request) > store.MaxClaimed {
+			claimed.Request = nil // it is read when there is memory for it
+		}
+		e.start(claimed)
 	} else if claiming {
 		e.returnSlots(1)
 	}
@@ -131,7 +140,43 @@ func storeRequest(request *signature.Request) ([]byte, error) {
 		reference.Grant = ""
 		stored.DataPools[name] = reference
 	}
+	size := 0
+	for name, value := range stored.Inputs {
+		size += len(name) + len(value)
+	}
+	if size > store.MaxClaimed {
+		return stored.marshalLarge(size)
+	}
 	return json.Marshal(stored)
+}
+
+// marshalLarge is json.Marshal without copies of the inputs, which the
+// signature has read and found valid.
+func (s storedRequest) marshalLarge(size int) ([]byte, error) {
+	inputs := s.Inputs
+	s.Inputs = nil
+	rest, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, 0, size+len(rest)+16*(len(inputs)+1))
+	text = append(text, `{"inputs":{`...)
+	for i, name := range slices.Sorted(maps.Keys(inputs)) {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, quoted...), ':')
+		text = append(text, inputs[name]...)
+	}
+	text = append(text, '}')
+	if len(rest) > len(`{}`) {
+		text = append(text, ',')
+	}
+	return append(text, rest[1:]...), nil
 }
 
 // body is a request with the same inputs, pools and names of secrets, for

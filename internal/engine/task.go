@@ -193,6 +193,16 @@ func (t *task) do() {
 			t.failOnPanic(cause)
 		}
 	}()
+	release, err := t.reserve()
+	if err != nil {
+		if t.engine.begin.Err() != nil {
+			t.release()
+		} else {
+			t.finish(t.endedBy(outcome{status: execution.Failed, problem: execution.Internal()}))
+		}
+		return
+	}
+	defer release()
 	p, problem := t.prepare()
 	if problem != nil {
 		t.finish(outcome{status: execution.Failed, problem: problem})
@@ -203,7 +213,8 @@ func (t *task) do() {
 		t.release()
 		return
 	}
-	err := t.write(func() (execution.Execution, error) {
+	p.started = release
+	err = t.write(func() (execution.Execution, error) {
 		return t.engine.store.Start(t.engine.ctx, t.id, t.engine.owner)
 	})
 	if err != nil {
@@ -278,6 +289,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	p.job.Stdout, p.job.Stderr = stdout, stderr
 	run, err := t.startRun(p.job)
 	p.clearSecrets()
+	p.handedOver()
 	if err != nil {
 		if t.reason() == notStopped {
 			t.engine.log.Error("cannot start a service", "service", t.revision.ID, "execution", t.id, "error", p.maskers.Log.String(err.Error()))

@@ -42,7 +42,7 @@ type Options struct {
 // Limits bound what one caller can take from the others. Zero values mean the
 // defaults.
 type Limits struct {
-	// Body is the size of a request, Bodies that of all which are being read.
+	// Body is the size of a request, Bodies that of all which are in work.
 	Body, Bodies int64
 	// HeaderTimeout and BodyTimeout are how long a request may take to arrive,
 	// WriteTimeout how long a client may take to accept 64 KiB of an answer,
@@ -64,7 +64,7 @@ type Limits struct {
 // DefaultLimits suit a server that its users know.
 func DefaultLimits() Limits {
 	return Limits{
-		Body: 16 << 20, Bodies: 256 << 20,
+		Body: 16 << 20, Bodies: 80 << 20,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: time.Minute, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		Wait: time.Minute, PollHold: 100 * time.Millisecond, KeepAlive: 15 * time.Second, Shutdown: 5 * time.Second,
 	}

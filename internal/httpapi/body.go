@@ -8,17 +8,25 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/qhubctl/qhubctl/internal/memory"
 )
 
 // firstPiece is how much memory a body gets before any of it is there,
 // whatever it claims to be.
 const firstPiece = 64 << 10
 
+// largePiece is from when on a body gets all the memory it claims to need.
+const largePiece = 1 << 20
+
 // body is what a client has sent. Its memory counts against that of all bodies
 // until it is freed, which wipes it.
 type body struct {
 	api  *API
 	text []byte
+	// expected is how long the client says it is; -1: it does not.
+	expected int64
+	thrift   func() // nil: it is small
 }
 
 // free wipes the body. The engine may have done so before.
@@ -26,12 +34,22 @@ func (b *body) free() {
 	clear(b.text[:cap(b.text)])
 	b.api.bodies.Add(-int64(cap(b.text)))
 	b.text = nil
+	if b.thrift != nil {
+		b.thrift()
+	}
 }
 
 // grow makes room for more, up to one byte above the limit. What it leaves is
 // wiped.
 func (b *body) grow() error {
-	return b.move(min(max(2*cap(b.text), 4<<10), int(b.api.Limits.Body)+1))
+	size := min(max(2*cap(b.text), 4<<10), int(b.api.Limits.Body)+1)
+	if size > largePiece && b.thrift == nil {
+		b.thrift = memory.Thrift()
+	}
+	if size > largePiece && b.expected >= int64(cap(b.text)) {
+		size = int(b.expected) + 1 // so much has come that the rest can be believed
+	}
+	return b.move(size)
 }
 
 func (b *body) move(size int) error {
@@ -59,7 +77,7 @@ func (b *body) dropMark() {
 // readBody reads a body within the limits. The caller frees it, after an error
 // too.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
-	b := &body{api: a}
+	b := &body{api: a, expected: r.ContentLength}
 	if r.ContentLength > a.Limits.Body {
 		return b, a.tooLarge()
 	}

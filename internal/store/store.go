@@ -160,9 +160,17 @@ type ServiceLimit struct {
 // A Claimed execution comes with all that is needed to run it.
 type Claimed struct {
 	Execution execution.Execution
-	Request   []byte
-	Secrets   vault.Sealed
+	// Request is the payload; nil if it is longer than MaxClaimed. Then
+	// Store.Request reads it.
+	Request []byte
+	// RequestSize is how long the payload is.
+	RequestSize int64
+	Secrets     vault.Sealed
 }
+
+// MaxClaimed is how long a payload is that a claim brings with it: many
+// executions can be claimed at once.
+const MaxClaimed = 256 << 10
 
 // A HeartbeatReport is what a worker has to know about its executions.
 type HeartbeatReport struct {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -95,13 +96,15 @@ func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
 func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, error) {
 	var r executionRow
 	var request, sealed []byte
-	if err := t.row(updateClaim, []any{owner, micros(t.now.Add(lease)), seq}, append(r.all(), &request, &sealed)...); err != nil {
+	var size sql.NullInt64
+	args := []any{owner, micros(t.now.Add(lease)), seq, store.MaxClaimed}
+	if err := t.row(updateClaim, args, append(r.all(), &request, &size, &sealed)...); err != nil {
 		return store.Claimed{}, err
 	}
 	t.changed = append(t.changed, r.e.ID)
 	e, err := r.execution()
 	t.w.leased.add(e)
-	return store.Claimed{Execution: e, Request: request, Secrets: vault.Sealed(sealed)}, err
+	return store.Claimed{Execution: e, Request: request, RequestSize: size.Int64, Secrets: vault.Sealed(sealed)}, err
 }
 
 // Start implements [store.Store].

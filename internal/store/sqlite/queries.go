@@ -57,7 +57,8 @@ const (
 	updateClaim = `UPDATE executions SET owner = $1, lease_expires_at = $2
 	WHERE seq = $3 AND status = 'PENDING' AND owner IS NULL
 	RETURNING ` + allColumns + `,
-	(SELECT payload FROM execution_requests WHERE execution_seq = seq),
+	(SELECT CASE WHEN length(payload) <= $4 THEN payload END FROM execution_requests WHERE execution_seq = seq),
+	(SELECT length(payload) FROM execution_requests WHERE execution_seq = seq),
 	(SELECT sealed FROM execution_secrets WHERE execution_seq = seq)`
 
 	updateStart = `UPDATE executions SET status = 'RUNNING', started_at = $1
