@@ -35,6 +35,18 @@ func checkAccept(f *fixture) {
 	f.must(err)
 	equalPayload(f, payload, a.Request)
 	f.wantLoad(service, 1, 0)
+	// A claim brings payloads only up to a size.
+	fits := newExecution(service)
+	fits.Request = bytes.Repeat([]byte("x"), store.MaxClaimed)
+	f.accept(fits)
+	claimed, err := f.Claim(f.Context(), store.ClaimRequest{
+		Owner: worker, Lease: lease, Max: 2, Services: []store.ServiceLimit{{ServiceID: service}},
+	})
+	f.must(err)
+	if len(claimed) != 2 || claimed[0].Request != nil || claimed[0].RequestSize != int64(len(a.Request)) ||
+		len(claimed[1].Request) != store.MaxClaimed || claimed[1].RequestSize != store.MaxClaimed {
+		f.Errorf("Claim(a payload above MaxClaimed and one of it) = %d executions with other payloads", len(claimed))
+	}
 }
 
 func checkAcceptRefusesNonsense(f *fixture) {

@@ -1,0 +1,83 @@
+package jsonstream_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
+
+	"github.com/qhubctl/qhubctl/internal/jsonstream"
+)
+
+// The syntax is that of encoding/json, however the text is cut.
+func TestCheckAgreesWithEncodingJSON(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{
+		"", " ", "{}", " [1] \n", "[1]x", "[1] [2]", "nul", "nulL", "01", "1.", "1e5", "1E-0", "-", "-0", "-01", "+1", ".5", "1e", "1e+", `"\ud800"`, "\"\xff\"", "\"\x01\"",
+		"\"\x7f\"", `"\x"`, `"\u12g4"`, `{"a":1,"a":2}`, `{"a":1,}`, `[1,]`, `[,1]`, `{,}`, `{1:2}`, `{"a"}`, `{"a" 1}`, `{"a":}`, "\ufeff{}", "NaN", "'a'", `"a`, "[", "]", "[}", "{]", `["a" "b"]`,
+		`{"a" : [ true , false, null, {}, [ ] , "\"\\\/\b\f\n\r\t\u00e9" ] }`, `[1}`, `{"a":1]`, "1 2", "truefalse",
+		strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001),
+	} {
+		same(t, doc)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		pieces := []string{"{", "}", "[", "]", ",", ":", `"a"`, `"\\"`, `"\"`, "1", "-1.5e3", "true", "null", " ", "0", "e"}
+		same(t, strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 8).Draw(t, "doc"), ""))
+	})
+}
+
+func same(t rapid.TB, doc string) {
+	t.Helper()
+	for _, err := range []error{jsonstream.Check(strings.NewReader(doc)), jsonstream.Check(iotest.OneByteReader(strings.NewReader(doc)))} {
+		if valid := err == nil; valid != json.Valid([]byte(doc)) || err != nil && !errors.Is(err, jsonstream.ErrSyntax) {
+			t.Errorf("Check(%.60q) = %v, want it as json.Valid says", doc, err)
+		}
+	}
+}
+
+func TestCopyMembers(t *testing.T) {
+	t.Parallel()
+	skip := func(name string) bool { return name == "_links" }
+	for doc, want := range map[string]struct {
+		text    string
+		members int
+	}{
+		`{}`:    {"", 0},
+		` [1] `: {"", 0},
+		`"{"`:   {"", 0},
+		` { "a" : 1 , "b" : [ {"x": "}]\"" }, "\\" ] ,"c":"\\","d":{ } } `: {`"a":1,"b":[ {"x": "}]\"" }, "\\" ],"c":"\\","d":{ }`, 4},
+		`{"_links":{"a":[1]},"a":true}`:                                    {`"a":true`, 1},
+		`{"a":null,"\u005flinks":"x","\"":-1e5,"a":"\""}`:                  {`"a":null,"\"":-1e5,"a":"\""`, 3},
+		"{\"a\":1\n}": {`"a":1`, 1},
+	} {
+		for _, reader := range []func(string) (*bytes.Buffer, int, error){whole(skip), byteByByte(skip)} {
+			got, members, err := reader(doc)
+			if err != nil || got.String() != want.text || members != want.members {
+				t.Errorf("CopyMembers(%s) = %s, %d, %v, want %s, %d", doc, got, members, err, want.text, want.members)
+			}
+		}
+	}
+	if _, err := jsonstream.CopyMembers(&bytes.Buffer{}, strings.NewReader(`{"a":[`), skip); err == nil {
+		t.Error("CopyMembers(half a text) = nil error, want one")
+	}
+}
+
+func whole(skip func(string) bool) func(string) (*bytes.Buffer, int, error) {
+	return func(doc string) (*bytes.Buffer, int, error) {
+		var out bytes.Buffer
+		n, err := jsonstream.CopyMembers(&out, strings.NewReader(doc), skip)
+		return &out, n, err
+	}
+}
+
+func byteByByte(skip func(string) bool) func(string) (*bytes.Buffer, int, error) {
+	return func(doc string) (*bytes.Buffer, int, error) {
+		var out bytes.Buffer
+		n, err := jsonstream.CopyMembers(&out, iotest.OneByteReader(strings.NewReader(doc)), skip)
+		return &out, n, err
+	}
+}
