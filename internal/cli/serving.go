@@ -22,6 +22,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/memory"
 	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -79,6 +80,9 @@ type serving struct {
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	}
+	if before := memory.SoftLimit(); before > 0 {
+		defer debug.SetMemoryLimit(before)
 	}
 	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), zygotes: forkserver.NewPool(0)}
 	defer s.warming.Wait()

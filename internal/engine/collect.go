@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	// maxValue is how large a result may be to be read as a whole; a larger
-	// one is a file.
+	// maxValue is how large a result may be; a larger one is a file.
 	maxValue = 64 << 20
+	// maxInMemory is how large a result is that is read as a whole.
+	maxInMemory = 64 << 10
 	// maxInline is how large a result may be to be kept with the execution.
 	maxInline = 16 << 10
 	// maxProblem bounds the problem document of a service.
@@ -197,6 +198,12 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 	if !named || c.hasResult || file.Size > maxValue {
 		return false, nil
 	}
+	if !c.failed && file.Size > maxInMemory {
+		return c.takeLarge(output, file)
+	}
+	if file.Size > maxProblem {
+		return false, nil
+	}
 	text, err := readFile(output, file)
 	if err != nil {
 		return false, err
@@ -222,7 +229,7 @@ func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, e
 		return true, nil
 	}
 	c.manifest.Value = "value"
-	return true, c.store(c.manifest.Value, func(to io.Writer) error {
+	return true, c.store(c.manifest.Value, func(to *os.File) error {
 		_, err := to.Write(masked)
 		return err
 	})
@@ -240,8 +247,8 @@ func kindOf(text []byte) Kind {
 // maskJSON masks a text, if it is JSON that can be passed on as it is.
 func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 	masked, numbers, err := masking.JSON(c.masker, text)
-	if numbers > 0 && err == nil {
-		c.logWriter.notice(execution.Warning, fmt.Sprintf("numbers of the result that hold a secret are masked, and are texts now: %d", numbers))
+	if err == nil {
+		c.noticeNumbers(numbers)
 	}
 	return masked, err == nil && (same(masked, text) || json.Valid(masked)) && utf8.Valid(masked)
 }
@@ -279,7 +286,7 @@ func (c *collector) takeFile(output *runner.Output, file runner.File) error {
 	}
 	defer func() { _ = source.Close() }()
 	at := "file-" + strconv.Itoa(len(c.manifest.Files))
-	err = c.store(at, func(to io.Writer) error { return c.masker.Copy(to, source) })
+	err = c.store(at, func(to *os.File) error { return c.masker.Copy(to, source) })
 	if errors.Is(err, redact.ErrWithheld) {
 		c.observer.Withheld()
 		c.logWriter.notice(execution.Warning, fmt.Sprintf("the result file %s is withheld: it is not text and holds a secret", printable(name)))
@@ -317,14 +324,14 @@ func (c *collector) addFile(name string, size int64, at string) {
 }
 
 // store writes a file that lasts.
-func (c *collector) store(name string, write func(io.Writer) error) (err error) {
+func (c *collector) store(name string, write func(*os.File) error) (err error) {
 	if !c.made {
 		if err := os.MkdirAll(c.dir, 0o700); err != nil {
 			return err
 		}
 		c.made = true
 	}
-	file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

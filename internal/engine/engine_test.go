@@ -43,6 +43,9 @@ func TestResults(t *testing.T) {
 				t.Fatalf("%+v, problem %v", e, e.Problem)
 			}
 			result := s.result(e.ID)
+			if result.Large != "" {
+				result.Value = json.RawMessage(s.file(e.ID, result.Large))
+			}
 			var value bytes.Buffer
 			if len(result.Value) > 0 {
 				if err := json.Compact(&value, result.Value); err != nil {

@@ -31,8 +31,12 @@ const (
 // A Result is what an execution has left, without secrets.
 type Result struct {
 	Kind Kind
-	// Value is the JSON text of what run returned; nil if there is none.
+	// Value is the JSON text of what run returned; nil if there is none, or it
+	// is large.
 	Value json.RawMessage
+	// Large names the file that is the value, if that is large. OpenFile opens
+	// it.
+	Large string
 	// Files are what the service has written, the result among them, and the
 	// problem document of a service that has failed.
 	Files []ResultFile
@@ -62,8 +66,12 @@ func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
 		}
 		return result, nil
 	}
-	result.Value, err = os.ReadFile(filepath.Join(e.dataDir.results(id), n.Value))
-	return result, notFound(err)
+	for _, file := range n.Files {
+		if file.At == "" {
+			result.Large = file.Name
+		}
+	}
+	return result, nil
 }
 
 // OpenFile opens a result file by the name that Result gives it. Anything else

@@ -243,6 +243,9 @@ func (f *fakeEngine) finished(status execution.Status, value string, files map[s
 	if value != "" {
 		result.Value = json.RawMessage(value)
 	}
+	if _, large := files[largeFile]; large { // then it is the value
+		result.Value, result.Large = nil, largeFile
+	}
 	for name, text := range files {
 		result.Files = append(result.Files, engine.ResultFile{Name: name, Size: int64(len(text))})
 		f.files[e.ID.String()+"/"+name] = []byte(text)

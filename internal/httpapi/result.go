@@ -59,6 +59,9 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if left.Large != "" && e.Status != execution.Failed {
+		return a.largeResult(w, r, e, left)
+	}
 	document, err := resultDocument(e, left)
 	if err != nil {
 		return err
@@ -83,21 +86,29 @@ func resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 	if err := copyMembers(&out, members); err != nil {
 		return nil, err
 	}
+	if err := envelope(&out, e, left.Files); err != nil {
+		return nil, err
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// envelope adds the members of the API.
+func envelope(out *bytes.Buffer, e execution.Execution, files []engine.ResultFile) error {
 	for _, part := range []struct {
 		key   string
 		value any
 	}{
 		{embeddedKey, map[string]any{statusLink: e}},
-		{linksKey, links(e.ID, left.Files)},
+		{linksKey, links(e.ID, files)},
 	} {
 		text, err := json.Marshal(part.value)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		member(&out, []byte(`"`+part.key+`"`), text)
+		member(out, []byte(`"`+part.key+`"`), text)
 	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	return nil
 }
 
 func member(out *bytes.Buffer, key, value []byte) {
@@ -130,7 +141,7 @@ func copyMembers(out *bytes.Buffer, document []byte) error {
 			return fmt.Errorf("read a result: %w", err)
 		}
 		name, err := jsontext.AppendUnquote(nil, key)
-		if err != nil || string(name) == embeddedKey || string(name) == linksKey {
+		if err != nil || isEnvelope(string(name)) {
 			continue
 		}
 		member(out, key, value)

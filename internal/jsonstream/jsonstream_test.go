@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -79,5 +80,18 @@ func byteByByte(skip func(string) bool) func(string) (*bytes.Buffer, int, error)
 		var out bytes.Buffer
 		n, err := jsonstream.CopyMembers(&out, iotest.OneByteReader(strings.NewReader(doc)), skip)
 		return &out, n, err
+	}
+}
+
+func TestCheckTextWantsUTF8(t *testing.T) {
+	t.Parallel()
+	for doc, want := range map[string]bool{
+		`"aéß→😀"`: true, "\"\xff\"": false, "\"\xc3\"": false, "\"\xe2\x86\"": false, "\"\xed\xa0\x80\"": false, `["é",1]`: true, "\"a": false, "1\xc3": false,
+	} {
+		for _, reader := range []io.Reader{strings.NewReader(doc), iotest.OneByteReader(strings.NewReader(doc)), iotest.HalfReader(strings.NewReader(doc))} {
+			if err := jsonstream.CheckText(reader); (err == nil) != want {
+				t.Errorf("CheckText(%q) = %v, want valid: %v", doc, err, want)
+			}
+		}
 	}
 }

@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/jsonstream"
+)
+
+// largeResult is result for a value that is read from its file twice: once to
+// learn how long the answer is, and once to send it.
+func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Execution, left engine.Result) error {
+	value, _, err := a.Engine.OpenFile(r.Context(), e.ID, left.Large)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = value.Close() }()
+	var size counter
+	members, err := jsonstream.CopyMembers(&size, value, isEnvelope)
+	if err != nil {
+		return fmt.Errorf("read a result: %w", err)
+	}
+	if _, err := value.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read a result: %w", err)
+	}
+	rest := bytes.NewBufferString("{")
+	if members > 0 {
+		rest.WriteByte('0') // stands for the members
+	}
+	if err := envelope(rest, e, left.Files); err != nil {
+		return err
+	}
+	end := append(rest.Bytes()[1:], "}"+lineEnd...)
+	if members > 0 {
+		end = end[1:]
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.FormatInt(1+int64(size)+int64(len(end)), 10))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err = io.WriteString(w, "{")
+	if err == nil {
+		_, err = jsonstream.CopyMembers(w, value, isEnvelope)
+	}
+	if err == nil {
+		_, err = w.Write(end)
+	}
+	if err != nil {
+		a.Log.Warn("the answer with a result was cut off", "execution", e.ID.String(), "error", err)
+		abort()
+	}
+	return nil
+}
+
+// isEnvelope reports whether a member of a result gives way to one of the API.
+func isEnvelope(name string) bool { return name == embeddedKey || name == linksKey }
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
