@@ -87,7 +87,7 @@ func wantedTypes(s *jsonschema.Schema, isObject bool, depth int) (wanted []strin
 			return types
 		}
 	}
-	if s.Const != nil && !isContainer(*s.Const) || s.Enum != nil && !slices.ContainsFunc(s.Enum.Values, isContainer) {
+	if s.Const != nil || s.Enum != nil { // which are looked at before all that follows
 		return nil
 	}
 	if s.Ref != nil {
@@ -102,6 +102,16 @@ func wantedTypes(s *jsonschema.Schema, isObject bool, depth int) (wanted []strin
 		}
 	}
 	return wanted
+}
+
+// isConditional reports whether the types that an alternative wants depend on
+// the value.
+func isConditional(s *jsonschema.Schema, depth int) bool {
+	if depth > maxReferences {
+		return true
+	}
+	return s.If != nil || len(s.DependentSchemas) > 0 || s.Ref != nil && isConditional(s.Ref, depth+1) ||
+		slices.ContainsFunc(s.AllOf, func(part *jsonschema.Schema) bool { return isConditional(part, depth+1) })
 }
 
 // isDynamic reports whether a schema that s leads to has a reference whose

@@ -54,6 +54,7 @@ type checker struct {
 	work *int
 	// failed is a *TooLargeError.
 	failed *error
+	shapes map[*jsonschema.Schema]*shape
 }
 
 // stream is validate for the value of a large body. Lists and objects longer
@@ -68,7 +69,8 @@ func (in input) stream(value []byte, at path, large int) (Errors, error) {
 	var errs Errors
 	var failed error
 	work := maxWalks * len(value)
-	c := checker{survey: surveyed(value, large), input: in, root: at, errs: &errs, limit: maxStreamed, work: &work, failed: &failed}
+	c := checker{survey: surveyed(value, large), input: in, root: at, errs: &errs, limit: maxStreamed, work: &work, failed: &failed,
+		shapes: map[*jsonschema.Schema]*shape{}}
 	start := skipSpace(value, 0)
 	if _, isLarge := c.end(start); isLarge && in.dynamic {
 		c.whole(in.schema, start, at)
@@ -94,6 +96,11 @@ func (c *checker) failAt(at path, message string) {
 
 // value checks the value at a place, and gives its end.
 func (c *checker) value(s *jsonschema.Schema, start int, at path) (end int) {
+	if _, large := c.largeAt(start); !large {
+		if end, fits := c.fits(s, start, 0); fits {
+			return end
+		}
+	}
 	end, large := c.end(start)
 	if !large {
 		c.decoded(s, start, at)
@@ -223,6 +230,9 @@ func needsWhole(s *jsonschema.Schema, isObject bool) bool {
 		return true
 	}
 	if !isObject && (s.UniqueItems || s.Contains != nil) {
+		return true
+	}
+	if slices.ContainsFunc(slices.Concat(s.AnyOf, s.OneOf), func(branch *jsonschema.Schema) bool { return isConditional(branch, 0) }) {
 		return true
 	}
 	return s.Const != nil && isContainer(*s.Const) || s.Enum != nil && slices.ContainsFunc(s.Enum.Values, isContainer)

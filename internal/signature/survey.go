@@ -98,9 +98,8 @@ const (
 func (s *survey) end(start int) (end int, large bool) {
 	switch s.text[start] {
 	case '{', '[':
-		i, found := slices.BinarySearchFunc(s.large, start, func(e extent, start int) int { return cmp.Compare(e.start, start) })
-		if found {
-			return s.large[i].end, true
+		if end, large := s.largeAt(start); large {
+			return end, true
 		}
 		return containerEnd(s.text, start), false
 	case '"':
@@ -108,6 +107,16 @@ func (s *survey) end(start int) (end int, large bool) {
 	default:
 		return scalarEnd(s.text, start), false
 	}
+}
+
+// largeAt is the end of the large list or object that begins at start, if one
+// does.
+func (s *survey) largeAt(start int) (end int, large bool) {
+	i, found := slices.BinarySearchFunc(s.large, start, func(e extent, start int) int { return cmp.Compare(e.start, start) })
+	if !found {
+		return 0, false
+	}
+	return s.large[i].end, true
 }
 
 // repeats reports whether a hash occurs twice. It changes the order.
