@@ -186,8 +186,8 @@ func (p *parser) variable() (Variable, *Error) {
 	if err != nil {
 		return Variable{}, err
 	}
-	// The length is not asked for: other variables may be longer than secrets.
-	if err := plaintext.Check(value); err != nil && !errors.Is(err, plaintext.ErrTooLarge) {
+	// Neither length nor lines are asked for: other variables may have more.
+	if err := plaintext.Check(value); err != nil && !errors.Is(err, plaintext.ErrTooLarge) && !errors.Is(err, plaintext.ErrParts) {
 		clear(value)
 		wrong := p.fail(line, fmt.Sprintf("the value of %s %v", name, err))
 		wrong.fatal = true

@@ -148,7 +148,7 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	defer func() { given.Clear() }() // what is left of them
 	var missing []string
 	var known []masking.Value
-	total := 0
+	total, parts := 0, 0
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
 		value, from, ok := t.secret(given, parameter)
 		if !ok {
@@ -164,6 +164,9 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 		}
 		if total += value.Len(); total > plaintext.MaxTotal {
 			return execution.SecretsTooLarge(plaintext.ErrTotal)
+		}
+		if parts += plaintext.Parts(value.Reveal()); parts > plaintext.MaxTotalParts {
+			return execution.SecretsTooLarge(plaintext.ErrTotalParts)
 		}
 		known = append(known, masking.Value{Named: plaintext.Named{Name: parameter.Name, Value: value}, Declared: true})
 		if warning := masking.Warning("the secret "+parameter.Name, value.Reveal()); warning != "" {

@@ -154,8 +154,7 @@ func storeRequest(request *signature.Request) ([]byte, error) {
 // signature has read and found valid.
 func (s storedRequest) marshalLarge(size int) ([]byte, error) {
 	inputs := s.Inputs
-	s.Inputs = nil
-	rest, err := json.Marshal(s)
+	rest, err := json.Marshal(storedRequest{DataPools: s.DataPools, Secrets: s.Secrets})
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Ex
 	if err := envelope(rest, e, left.Files); err != nil {
 		return err
 	}
-	end := append(rest.Bytes()[1:], "}"+lineEnd...)
+	rest.WriteString("}" + lineEnd)
+	end := rest.Bytes()[1:]
 	if members > 0 {
 		end = end[1:]
 	}

@@ -5,6 +5,7 @@ package jsonstream
 import (
 	"errors"
 	"io"
+	"strings"
 )
 
 // ErrSyntax is the error of a text that is not one JSON value, or is nested
@@ -73,6 +74,7 @@ func (c *Checker) Close() error {
 		if len(c.objects) == 0 && !c.failed {
 			return nil
 		}
+	default:
 	}
 	return ErrSyntax
 }
@@ -107,7 +109,7 @@ func (c *Checker) step(b byte) (taken bool) {
 		if c.digits--; c.digits == 0 {
 			c.state = inString
 		}
-		c.failed = !(b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F')
+		c.failed = !strings.ContainsRune("0123456789abcdefABCDEF", rune(b))
 	case literal:
 		c.failed = b != c.rest[0]
 		if c.rest = c.rest[1:]; c.rest == "" {
@@ -187,11 +189,11 @@ func (c *Checker) begin(b byte) {
 	case '"':
 		c.state, c.isName = inString, false
 	case 't':
-		c.state, c.rest = literal, "rue"
+		c.state, c.rest = literal, "true"[1:]
 	case 'f':
-		c.state, c.rest = literal, "alse"
+		c.state, c.rest = literal, "false"[1:]
 	case 'n':
-		c.state, c.rest = literal, "ull"
+		c.state, c.rest = literal, "null"[1:]
 	case '-':
 		c.state = minus
 	case '0':
@@ -204,17 +206,11 @@ func (c *Checker) begin(b byte) {
 
 // number goes on with a number, or ends it.
 func (c *Checker) number(b byte) (taken bool) {
-	digit := b >= '0' && b <= '9'
+	if next, goes := c.afterDigit(b); goes {
+		c.state = next
+		return true
+	}
 	switch {
-	case digit && c.state == minus && b == '0':
-		c.state = zero
-	case digit && c.state == minus:
-		c.state = integer
-	case digit && c.state == point:
-		c.state = fraction
-	case digit && (c.state == exponent || c.state == exponentSign):
-		c.state = exponentDigits
-	case digit && c.state != zero:
 	case b == '.' && (c.state == zero || c.state == integer):
 		c.state = point
 	case (b == 'e' || b == 'E') && (c.state == zero || c.state == integer || c.state == fraction):
@@ -228,6 +224,28 @@ func (c *Checker) number(b byte) (taken bool) {
 		c.failed = true
 	}
 	return true
+}
+
+// afterDigit is the state behind a digit, if one may come.
+func (c *Checker) afterDigit(b byte) (next state, goes bool) {
+	if b < '0' || b > '9' {
+		return 0, false
+	}
+	switch c.state {
+	case minus:
+		if b == '0' {
+			return zero, true
+		}
+		return integer, true
+	case integer, fraction, exponentDigits:
+		return c.state, true
+	case point:
+		return fraction, true
+	case exponent, exponentSign:
+		return exponentDigits, true
+	default:
+		return 0, false
+	}
 }
 
 // Check reads a text to its end. The error is ErrSyntax or that of the reader.

@@ -3,6 +3,7 @@ package jsonstream
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -124,11 +125,11 @@ func (c *memberCopier) readName(p []byte) (taken int, err error) {
 	if c.silent = err != nil || c.skip(string(name)); c.silent {
 		return n, nil
 	}
-	begin := append(c.name, ':')
+	c.name = append(c.name, ':')
 	if c.members++; c.members > 1 {
-		begin = append([]byte{','}, begin...)
+		c.name = slices.Insert(c.name, 0, ',')
 	}
-	_, err = c.w.Write(begin)
+	_, err = c.w.Write(c.name)
 	return n, err
 }
 

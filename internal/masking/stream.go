@@ -210,50 +210,61 @@ func (s *streamer) mask(text []byte) ([]byte, error) {
 // scan looks for the end of the first value from a place on, or of the last of
 // several up to where group is full, in the buffer up to limit.
 func (s *streamer) scan(from, limit int, one bool) (end int, complete bool) {
-	var starts []int
-	end = from
+	sc := scanner{from: from, end: from, one: one, group: s.group}
 	for at := from; at < limit; at++ {
-		switch b := s.buffer[at]; b {
-		case '"':
+		b := s.buffer[at]
+		if b == '"' {
 			if at = s.stringEnd(at, limit); at < 0 {
-				return s.cut(end, limit, starts, end > from)
-			}
-			if len(starts) == 0 && one {
-				return at + 1, true
-			}
-		case '{', '[':
-			starts = append(starts, at)
-		case '}', ']':
-			if len(starts) == 0 { // of the list or object around it
-				return at, true
-			}
-			starts = starts[:len(starts)-1]
-			if len(starts) == 0 && one {
-				return at + 1, true
-			}
-		case ',':
-			if len(starts) > 0 {
-				continue
-			}
-			if one {
-				return at, true
-			}
-			if end = at; end-from >= s.group {
-				return end, true
-			}
-		case ' ', '\t', '\r', '\n':
-			if one && len(starts) == 0 && at > from { // behind a number
-				return at, true
+				break
 			}
 		}
-		if !one && end > from && at-from >= s.group {
-			return end, true
+		if sc.take(b, at) {
+			return sc.end, true
 		}
 	}
-	if one && s.ended && len(starts) == 0 && limit == len(s.buffer) {
+	if one && s.ended && len(sc.starts) == 0 && limit == len(s.buffer) && s.buffer[from] != '"' {
 		return limit, true // a number is all of the document
 	}
-	return s.cut(end, limit, starts, end > from)
+	return s.cut(sc.end, limit, sc.starts, sc.end > from)
+}
+
+// scanner looks for the end of values.
+type scanner struct {
+	from, end int
+	one       bool
+	group     int
+	starts    []int // of the lists and objects that are open
+}
+
+// take takes the byte at a place, or the string that ends there, and reports
+// whether end is found.
+func (sc *scanner) take(b byte, at int) (found bool) {
+	switch b {
+	case '"':
+		if found = sc.one && len(sc.starts) == 0; found {
+			sc.end = at + 1
+		}
+	case '{', '[':
+		sc.starts = append(sc.starts, at)
+	case '}', ']':
+		if len(sc.starts) == 0 { // of the list or object around it
+			sc.end = at
+			return true
+		}
+		sc.starts = sc.starts[:len(sc.starts)-1]
+		if found = sc.one && len(sc.starts) == 0; found {
+			sc.end = at + 1
+		}
+	case ',':
+		if len(sc.starts) == 0 {
+			sc.end, found = at, sc.one
+		}
+	case ' ', '\t', '\r', '\n':
+		if found = sc.one && len(sc.starts) == 0 && at > sc.from; found { // behind a number
+			sc.end = at
+		}
+	}
+	return found || !sc.one && sc.end > sc.from && at-sc.from >= sc.group
 }
 
 // cut is what a scan says that has reached the end of the buffer.

@@ -13,6 +13,11 @@ const (
 	// MaxTotal is how many bytes the secrets of one execution may have
 	// together.
 	MaxTotal = 256 << 10
+	// MaxParts is how many lines and JSON strings a secret may have: each is
+	// searched for in many forms.
+	MaxParts = 1024
+	// MaxTotalParts is how many the secrets of one execution may have together.
+	MaxTotalParts = 2048
 )
 
 // Reasons why bytes are refused as the value of a secret. Each continues a
@@ -23,6 +28,9 @@ var (
 	ErrUTF16    = errors.New("is UTF-16 text; save it as UTF-8")
 	ErrNUL      = errors.New("holds a NUL character, which no process can be given")
 	ErrTooLarge = fmt.Errorf("is longer than %d KiB", MaxSize>>10)
+	ErrParts    = fmt.Errorf("has more than %d lines or JSON strings; give the service a part of it", MaxParts)
+	// ErrTotalParts is about the secrets of one execution.
+	ErrTotalParts = fmt.Errorf("the secrets have more than %d lines or JSON strings together", MaxTotalParts)
 	// ErrTotal is about the secrets of one execution.
 	ErrTotal = fmt.Errorf("the secrets are longer than %d KiB together", MaxTotal>>10)
 )
@@ -43,10 +51,35 @@ func Check(value []byte) error {
 		return ErrNotUTF8
 	case bytes.IndexByte(value, 0) >= 0:
 		return ErrNUL
+	case Parts(value) > MaxParts:
+		return ErrParts
 	default:
 		return nil
 	}
 }
+
+// Parts is how many lines and JSON strings a value may have that are long enough
+// to be searched for, and no fewer than it has. A short value counts as one.
+func Parts(value []byte) int {
+	if len(value) <= MaxParts {
+		return 1
+	}
+	lines := 0
+	for line := range bytes.FieldsFuncSeq(value, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if len(line) >= minPart {
+			lines++
+		}
+	}
+	strings := 0
+	if start := bytes.TrimSpace(value); bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) || bytes.HasPrefix(start, []byte(`"`)) {
+		// Strings may hold JSON, and lines, of their own.
+		strings = bytes.Count(value, []byte(`"`))/2 + bytes.Count(value, []byte(`\u`)) + bytes.Count(value, []byte(`\n`)) + bytes.Count(value, []byte(`\r`))
+	}
+	return max(lines, strings, 1)
+}
+
+// minPart is the length from which a part is searched for.
+const minPart = 4
 
 // TrimBOM returns the content of a file without the byte order mark that some
 // editors put before UTF-8 text. Elsewhere a mark belongs to the value.

@@ -29,6 +29,16 @@ func TestCheck(t *testing.T) {
 		"UTF-16, no mark":       {"t\x00o\x00", plaintext.ErrNUL},
 		"NUL":                   {"a\x00", plaintext.ErrNUL},
 		"too large":             {strings.Repeat("x", plaintext.MaxSize+1), plaintext.ErrTooLarge},
+		"many lines":            {strings.Repeat("abcd\n", plaintext.MaxParts), nil},
+		"short lines":           {strings.Repeat("abc\n", 2*plaintext.MaxParts), nil},
+		"too many lines":        {strings.Repeat("abcd\r\n", plaintext.MaxParts+1), plaintext.ErrParts},
+		"PEM":                   {strings.Repeat(strings.Repeat("x", 64)+"\n", plaintext.MaxSize/65), nil},
+		"many strings":          {"[" + strings.Repeat(`"abcd",`, plaintext.MaxParts-1) + `"x"]`, nil},
+		"too many strings":      {" [" + strings.Repeat(`"abcd",`, plaintext.MaxParts) + `"x"]`, plaintext.ErrParts},
+		"JSON in JSON":          {`"[` + strings.Repeat(`\"abcd\",`, plaintext.MaxParts) + `1]"`, plaintext.ErrParts},
+		"lines in JSON":         {`["` + strings.Repeat(`abcd\n`, plaintext.MaxParts+1) + `"]`, plaintext.ErrParts},
+		"escaped quotes":        {`"[` + strings.Repeat(`\u0022abcd\u0022,`, plaintext.MaxParts) + `1]"`, plaintext.ErrParts},
+		"quotes in a text":      {"x" + strings.Repeat(`"abcd",`, 2*plaintext.MaxParts), nil},
 		"too large, of two":     {strings.Repeat("é", plaintext.MaxSize/2) + "x", plaintext.ErrTooLarge},
 	} {
 		if got := plaintext.Check([]byte(c.value)); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {

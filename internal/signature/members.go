@@ -19,11 +19,12 @@ type bodyReader struct {
 	request   *Request
 	// given holds the names met, secrets as "$secrets.name", whether or not
 	// their values were any good: a bad value is not missing as well.
-	given       map[string]bool
-	secretsSize int // of all secrets, in bytes
-	large       bool
-	errs        Errors
-	failed      error // a *TooLargeError
+	given        map[string]bool
+	secretsSize  int // of all secrets, in bytes
+	secretsParts int // lines and JSON strings
+	large        bool
+	errs         Errors
+	failed       error // a *TooLargeError
 }
 
 func (b *bodyReader) fail(at path, format string, args ...any) {
@@ -127,6 +128,9 @@ func (b *bodyReader) secret(at path, name string, raw jsontext.Value) {
 	b.request.Secrets[name] = value
 	if b.secretsSize += len(text); b.secretsSize > plaintext.MaxTotal {
 		b.fail(path{}.key(SecretsKey), "%v", plaintext.ErrTotal)
+	}
+	if b.secretsParts += plaintext.Parts(text); b.secretsParts > plaintext.MaxTotalParts {
+		b.fail(path{}.key(SecretsKey), "%v", plaintext.ErrTotalParts)
 	}
 }
 

@@ -45,28 +45,34 @@ func shapeOf(s *jsonschema.Schema) *shape {
 // reads.
 func saysLittle(s *jsonschema.Schema) bool {
 	return s.DraftVersion >= 2020 && s.Enum == nil && s.Const == nil && s.Format == nil && s.Not == nil && s.If == nil &&
-		s.DynamicRef == nil && s.RecursiveRef == nil &&
-		len(s.AllOf)+len(s.AnyOf)+len(s.OneOf)+len(s.PatternProperties)+len(s.Dependencies)+len(s.DependentRequired)+len(s.DependentSchemas) == 0 &&
+		s.DynamicRef == nil && s.RecursiveRef == nil && len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0 &&
+		saysLittleOfContainers(s) && saysLittleOfScalars(s)
+}
+
+func saysLittleOfContainers(s *jsonschema.Schema) bool {
+	return len(s.PatternProperties)+len(s.Dependencies)+len(s.DependentRequired)+len(s.DependentSchemas)+len(s.PrefixItems) == 0 &&
 		s.MaxProperties == nil && s.MinProperties == nil && s.PropertyNames == nil && s.UnevaluatedProperties == nil &&
-		!s.UniqueItems && s.Contains == nil && len(s.PrefixItems) == 0 && s.UnevaluatedItems == nil &&
-		s.MinLength == nil && s.MaxLength == nil && s.Pattern == nil && s.ContentEncoding == nil && s.ContentMediaType == nil &&
+		!s.UniqueItems && s.Contains == nil && s.UnevaluatedItems == nil
+}
+
+func saysLittleOfScalars(s *jsonschema.Schema) bool {
+	return s.MinLength == nil && s.MaxLength == nil && s.Pattern == nil && s.ContentEncoding == nil && s.ContentMediaType == nil &&
 		s.Maximum == nil && s.Minimum == nil && s.ExclusiveMaximum == nil && s.ExclusiveMinimum == nil && s.MultipleOf == nil
 }
 
 // types reads the types that a schema lets through.
 func (sh *shape) types() (simple bool) {
 	lax := len(sh.schema.Extensions) > 0
-	if sh.schema.Types == nil || sh.schema.Types.IsEmpty() {
-		if !lax {
-			sh.null, sh.boolean, sh.number, sh.integer, sh.str, sh.object, sh.list = true, true, true, true, true, true, true
-			return true
-		}
-	} else if lax {
+	switch typed := sh.schema.Types != nil && !sh.schema.Types.IsEmpty(); {
+	case typed && lax:
 		return false
-	} else {
+	case typed:
 		for _, name := range sh.schema.Types.ToStrings() {
 			sh.let(name)
 		}
+		return true
+	case !lax:
+		sh.null, sh.boolean, sh.number, sh.integer, sh.str, sh.object, sh.list = true, true, true, true, true, true, true
 		return true
 	}
 	for _, extension := range sh.schema.Extensions {

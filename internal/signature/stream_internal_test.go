@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
 // schemas are random ones, of all keywords that a stream treats on its own and
@@ -191,6 +193,35 @@ func TestLargeBodies(t *testing.T) {
 		}
 		if string(body) != kept {
 			t.Errorf("Request(%.60s…) has changed the body", member)
+		}
+	}
+}
+
+// Secrets of very many lines are refused: each line is searched for.
+func TestSecretsOfManyParts(t *testing.T) {
+	t.Parallel()
+	s, err := Parse([]byte(`{"schemaVersion":1,"parameters":[{"name":"a","kind":"secret"},{"name":"b","kind":"secret"},{"name":"c","kind":"secret"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(n int) string { return `"` + strings.Repeat(`abcd\n`, n) + `"` }
+	for secrets, want := range map[string]string{
+		`{"a":` + lines(1024) + `,"b":` + lines(1024) + `}`:            "",
+		`{"a":` + lines(1025) + `}`:                                    "$secrets.a: " + plaintext.ErrParts.Error(),
+		`{"a":` + lines(1024) + `,"b":` + lines(1024) + `,"c":"abcd"}`: "$secrets: " + plaintext.ErrTotalParts.Error(),
+	} {
+		got := ""
+		if request, err := v.Request([]byte(`{"$secrets":` + secrets + `}`)); err != nil {
+			got = err.Error()
+		} else {
+			request.Clear()
+		}
+		if got != want {
+			t.Errorf("Request(%.30s…) = %q, want %q", secrets, got, want)
 		}
 	}
 }
