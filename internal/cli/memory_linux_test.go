@@ -49,7 +49,7 @@ def run(token: SecretValue, data: list[dict[str, int]] = [], numbers: int = 0, h
     return {"items": len(data)}
 `
 
-// child is a server in a process of its own.
+// child is a server in its own process.
 type child struct {
 	t   *testing.T
 	url string

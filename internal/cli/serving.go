@@ -76,14 +76,27 @@ type serving struct {
 	revisions     *workspace.Revisions
 }
 
+// collectGarbage sets how garbage is collected, until the returned function is
+// called.
+func collectGarbage() (restore func()) {
+	percent := garbage
+	if os.Getenv("GOGC") == "" {
+		percent = debug.SetGCPercent(garbage)
+	}
+	limit := memory.SoftLimit()
+	return func() {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(percent)
+		}
+		if limit > 0 {
+			debug.SetMemoryLimit(limit)
+		}
+	}
+}
+
 // serveRun serves until it is interrupted.
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
-	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
-	}
-	if before := memory.SoftLimit(); before > 0 {
-		defer debug.SetMemoryLimit(before)
-	}
+	defer collectGarbage()()
 	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), zygotes: forkserver.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {

@@ -37,7 +37,7 @@ func (e *Engine) reserve(ctx context.Context, body []byte) (release func(), err 
 }
 
 // reserve waits for the memory to hand a large request to its process. It
-// fails when the execution is to stop.
+// fails when the execution must stop.
 func (t *task) reserve() (release func(), err error) {
 	if t.claimed.RequestSize <= store.MaxClaimed {
 		return func() {}, nil

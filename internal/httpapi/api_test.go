@@ -17,6 +17,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -166,6 +167,7 @@ func TestErrorsOfTheEngine(t *testing.T) {
 		{store.ErrClosed, http.StatusServiceUnavailable, "Retry-After"},
 		{store.ErrBusy, http.StatusServiceUnavailable, "Retry-After"},
 		{store.ErrInvalid, http.StatusBadRequest, ""},
+		{&signature.TooLargeError{Path: "rows"}, http.StatusRequestEntityTooLarge, ""},
 		{errors.New("the inside s3cr3t-value"), http.StatusInternalServerError, ""},
 	} {
 		f, api := newAPI(t)

@@ -63,7 +63,7 @@ func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Ex
 // isEnvelope reports whether a member of a result gives way to one of the API.
 func isEnvelope(name string) bool { return name == embeddedKey || name == linksKey }
 
-// counter counts what is written to it.
+// counter counts the bytes written to it.
 type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {

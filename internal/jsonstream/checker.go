@@ -15,7 +15,7 @@ var ErrSyntax = errors.New("not a JSON document")
 // maxDepth is that of encoding/json.
 const maxDepth = 10_000
 
-// A state is what may come next.
+// A state decides which bytes may come next.
 type state uint8
 
 const (
@@ -136,7 +136,7 @@ func (c *Checker) escaped(b byte) {
 	}
 }
 
-// structure takes what is between strings, numbers and literals, or begins one.
+// structure takes a byte between strings, numbers and literals, or begins one.
 func (c *Checker) structure(b byte) {
 	switch {
 	case c.state == colon:

@@ -114,7 +114,7 @@ func (u *unquoter) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// close writes what has no second half.
+// close writes an escape without its second half.
 func (u *unquoter) close() error {
 	u.done = u.done[:0]
 	if len(u.escape) > 0 {

@@ -36,7 +36,7 @@ type File interface {
 }
 
 // Stream is [JSON] for a document of any size, in constant memory. The document
-// must be valid. One in which nothing is masked stays as it is, byte by byte.
+// must be valid. One in which nothing is masked is copied byte by byte.
 // Where a secret spans elements of a list or object longer than 64 KiB, all of
 // the document becomes the string "[redacted]".
 func Stream(masker *redact.Masker, dst File, src io.ReadSeeker) (numbers int, err error) {
@@ -72,7 +72,8 @@ func stream(masker *redact.Masker, dst File, src io.ReadSeeker, by sizes) (numbe
 	return 0, err
 }
 
-// unchanged reports whether masking leaves what write writes as it is.
+// unchanged reports whether masking changes nothing of the text that write
+// writes.
 func unchanged(masker *redact.Masker, write func(io.Writer) error) (bool, error) {
 	var before, after maphash.Hash
 	after.SetSeed(before.Seed())
@@ -99,7 +100,7 @@ type streamer struct {
 	wrapped []byte
 }
 
-// wipe clears what may be secret.
+// wipe clears the text that is in memory.
 func (s *streamer) wipe() {
 	clear(s.buffer[:cap(s.buffer)])
 	clear(s.wrapped[:cap(s.wrapped)])

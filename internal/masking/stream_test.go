@@ -58,8 +58,8 @@ func documents(depth int) *rapid.Generator[string] {
 	})
 }
 
-// A document masked by parts says the same as one masked in whole, but for the
-// numbers that tell masked names apart. One without secrets stays as it is.
+// A document masked by parts says the same as one masked in whole, except for the
+// numbers that tell masked names apart. One without secrets is unchanged.
 func TestStreamAgreesWithJSON(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -70,7 +70,7 @@ func (b *Budget) serve() {
 }
 
 // thrifty is how much garbage there may be while something large is in work,
-// in percent of what is in use.
+// in percent of the memory in use.
 const thrifty = 40
 
 var thrift struct {

@@ -11,7 +11,7 @@ import (
 
 // SoftLimit sets the memory that the program aims to stay under: three
 // quarters of what the machine and its control group have, unless GOMEMLIMIT
-// is set. It gives what was set before; zero if nothing has changed.
+// is set. It returns the limit before; zero if nothing has changed.
 func SoftLimit() (before int64) {
 	available := Available("/")
 	if os.Getenv("GOMEMLIMIT") != "" || available == math.MaxInt64 {
@@ -21,8 +21,8 @@ func SoftLimit() (before int64) {
 }
 
 // Available is how many bytes of memory the machine below root has, or the
-// control group of this process if that is less; math.MaxInt64 if neither can
-// be told.
+// control group of this process if that is less; math.MaxInt64 if neither is
+// known.
 func Available(root string) int64 {
 	limit := int64(math.MaxInt64)
 	for line := range strings.Lines(read(root, "proc/meminfo")) {

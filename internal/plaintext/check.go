@@ -72,7 +72,7 @@ func Parts(value []byte) int {
 	}
 	strings := 0
 	if start := bytes.TrimSpace(value); bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) || bytes.HasPrefix(start, []byte(`"`)) {
-		// Strings may hold JSON, and lines, of their own.
+		// Strings may hold JSON and lines.
 		strings = bytes.Count(value, []byte(`"`))/2 + bytes.Count(value, []byte(`\u`)) + bytes.Count(value, []byte(`\n`)) + bytes.Count(value, []byte(`\r`))
 	}
 	return max(lines, strings, 1)

@@ -12,7 +12,7 @@ type shape struct {
 	schema                              *jsonschema.Schema
 	null, boolean, number, integer, str bool
 	object, list                        bool
-	// additional is the schema of members without one of their own.
+	// additional is the schema of members that it does not name.
 	additional *jsonschema.Schema
 	closed     bool
 }
