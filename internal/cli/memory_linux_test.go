@@ -57,12 +57,25 @@ type child struct {
 	log testenv.Buffer
 }
 
+// program is the program to measure: without the race detector.
+func program(t *testing.T) string {
+	t.Helper()
+	if !raced {
+		return "qhubctl"
+	}
+	path := filepath.Join(t.TempDir(), "qhubctl")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/qhubctl").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
 func serveInChild(t *testing.T) *child {
 	t.Helper()
 	dir := service(t, largeProgram)
 	put(t, filepath.Join(dir, "pyproject.toml"), "[project]\nname = \"tested\"\nversion = \"1\"\n[tool.qhubctl.limits]\nmemory = \"2GiB\"\noutput = \"200MiB\"\nlog = \"4GiB\"\n")
 	c := &child{t: t}
-	cmd := exec.CommandContext(t.Context(), "qhubctl", "serve", dir, "--port", "0", "--python", runnertest.SDKPython(t).Interpreter)
+	cmd := exec.CommandContext(t.Context(), program(t), "serve", dir, "--port", "0", "--python", runnertest.SDKPython(t).Interpreter)
 	cmd.Env, cmd.Stderr = plainEnv(t), &c.log
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
 	out, err := cmd.StdoutPipe()
