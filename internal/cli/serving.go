@@ -96,7 +96,8 @@ func collectGarbage() (restore func()) {
 
 // serveRun serves until it is interrupted.
 func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) (err error) {
-	defer collectGarbage()()
+	restore := collectGarbage()
+	defer restore()
 	s := &serving{streams: streams, options: o, log: newServerLog(streams, o.verbose), zygotes: forkserver.NewPool(0)}
 	defer s.warming.Wait()
 	defer func() {

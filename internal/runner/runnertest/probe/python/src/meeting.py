@@ -53,7 +53,8 @@ def attack_trespass(text, **_):
     for folder in asked["folders"]:
         watcher = libc.inotify_init1(0)
         answers[f"watch {folder}"] = named(libc.inotify_add_watch, watcher, folder.encode(), 0xFFF)
-        os.close(watcher)
+        if watcher >= 0:  # else the filter refuses it
+            os.close(watcher)
         answers[f"stat {folder}"] = attempt(os.stat, folder)
         answers[f"list {folder}"] = attempt(os.listdir, folder)
         answers[f"chmod {folder}"] = attempt(os.chmod, folder, 0o777)
