@@ -178,7 +178,8 @@ func TestField(t *testing.T) {
 			want := fieldResult(t, "run", nil, "run", dir, "-d", `{"n": 7}`)
 			for _, start := range []string{"warm", "cold"} {
 				put(t, filepath.Join(dir, "pyproject.toml"), "[tool.qhubctl]\nstart = \""+start+"\"\n")
-				s := serveAny(t, dir, "--metrics", "127.0.0.1:0")
+				// Else the environment is made again for another pyproject.toml.
+				s := serveAny(t, dir, "--metrics", "127.0.0.1:0", "--python", filepath.Join(dir, ".venv", "bin", "python"))
 				until(t, `service_start_info{start="`+start+`"`, s.metricsText)
 				for range 2 {
 					if got := fieldResult(t, start, s, "executions", "start", "-d", `{"n": 7}`, "--wait"); !reflect.DeepEqual(got, want) {
