@@ -79,7 +79,7 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 
 .PHONY: attack
 attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)
-	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/...
+	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/... ./internal/cli
 
 .PHONY: field
 field: ## run services with twenty popular packages, by run, warm and cold (some minutes)

@@ -200,8 +200,8 @@ func TestHiddenAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is an ordinary user")
 	}
-	if testing.Short() {
-		t.Skip("runs tests again")
+	if os.Getenv("QHUBCTL_TEST_EVERYTHING") == "" {
+		t.Skip("make attack does it: it runs tests again")
 	}
 	const system, uid = "/usr/bin/python3", 4242 // a user that owns nothing
 	if _, err := os.Stat(system); err != nil {
