@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
@@ -123,6 +125,24 @@ func (s *siege) stop(t *testing.T, a attacker) {
 	t.Logf("an attacker says %v", answer)
 }
 
+// takeTurns waits until no other suite on this machine has neighbours: a victim takes
+// names that anyone can guess, of abstract sockets too, and all have one network.
+func takeTurns(t *testing.T) (release func()) {
+	t.Helper()
+	const path = "/tmp/qhubctl-test-neighbours.lock"
+	lock, err := os.Open(path)
+	if err != nil {
+		lock, err = os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o644) //nolint:gosec // for every user's suite
+	}
+	if err == nil {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal("cannot wait for the neighbours of other suites: ", err)
+	}
+	return func() { _ = lock.Close() }
+}
+
 // atWork attacks a victim before it begins and while it works, by executions of
 // its own service and of another one, with each network that they may share.
 func atWork(t *testing.T, s *siege) {
@@ -139,6 +159,8 @@ func greedy(t *testing.T, s *siege) { s.beside(t, sandbox.NetworkNone, "exhaust"
 // beside compares a victim that is attacked, and one afterwards, with one alone.
 func (s *siege) beside(t *testing.T, network sandbox.Network, action string, code int) {
 	t.Helper()
+	release := takeTurns(t)
+	defer release()
 	same, other := s.Open(t, network), s.Open(t, network)
 	defer func() {
 		for _, r := range []runner.Runner{same, other} {
