@@ -11,10 +11,19 @@ import (
 )
 
 const (
-	// subjectsSince is the last commit of before the convention.
-	subjectsSince = "879f9b2c"
+	// subjectsSince is the last commit before the convention.
+	subjectsSince = "879f9b22790aa9c86de98336563d7c39dd4b1677"
 	maxSubject    = 72
 )
+
+// excepted are commits that were published while a wrong hash in subjectsSince kept
+// the check from running.
+var excepted = map[string]bool{
+	"79a9d4bd833ca18a60dbbc1d71937f2cdf1e0868": true,
+	"67c949ea2db28d1c7d92d7bb34c525e4cf134808": true,
+	"39e78e42b5af3322c83555ebaede3eeb0494b11e": true,
+	"a74139cb29cedb40106f90eb55932188021166fd": true,
+}
 
 var subject = regexp.MustCompile(`^[a-z0-9_.\-/*{},]+: [^A-Z\s].*[^.]$`)
 
@@ -24,14 +33,16 @@ func checkSubjects(root string) error {
 	if !knows(root, subjectsSince) {
 		return nil
 	}
-	out, err := git(root, "log", "--no-merges", "--format=%h %s", subjectsSince+"..HEAD")
+	out, err := git(root, "log", "--no-merges", "--format=%H %s", subjectsSince+"..HEAD")
 	if err != nil {
 		return fmt.Errorf("read the commits: %w", err)
 	}
 	var errs []error
 	for line := range strings.Lines(string(out)) {
 		hash, text, _ := strings.Cut(strings.TrimSpace(line), " ")
-		errs = append(errs, checkSubject(hash, text))
+		if !excepted[hash] {
+			errs = append(errs, checkSubject(hash, text))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -140,6 +140,23 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// TestSubjectsAreChecked makes sure that the check of commits is in force where the
+// project's history is there: a checkout without the first commit is not checked.
+func TestSubjectsAreChecked(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	const first = "b3c321010534c7f5cf1152fd7efef531d652f523"
+	if shallow, err := git(root, "rev-parse", "--is-shallow-repository"); err != nil || strings.TrimSpace(string(shallow)) != "false" || !knows(root, first) {
+		t.Skip("this checkout does not have the history of the project")
+	}
+	if !knows(root, subjectsSince) {
+		t.Errorf("the checkout has no commit %s, since which subjects are checked: none is", subjectsSince)
+	}
+	if err := checkSubjects(root); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestProgram runs the whole program over a small repository.
 func TestProgram(t *testing.T) {
 	t.Parallel()
