@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -197,51 +197,25 @@ func spyPython(t *testing.T) string {
 // TestHiddenAsOrdinaryUser hides the same where the server is not root: an
 // execution then is the same user.
 func TestHiddenAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user")
-	}
-	if os.Getenv("QHUBCTL_TEST_EVERYTHING") == "" {
-		t.Skip("make attack does it: it runs tests again")
-	}
-	const system, uid = "/usr/bin/python3", 4242 // a user that owns nothing
+	testenv.NeedEverything(t)
+	user := testenv.NewOrdinaryUser(t)
+	const system = "/usr/bin/python3"
 	if _, err := os.Stat(system); err != nil {
 		t.Skip("needs a Python of the system, which every user can run: ", err)
 	}
-	home, err := os.MkdirTemp("", "hidden-user-") //nolint:usetesting // that one's folders are for root alone
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	from := filepath.Dir(filepath.Dir(runnertest.SDKPythonOf(t, system).Interpreter))
-	libraries, err := filepath.Glob(filepath.Join(from, "lib", "python3.*"))
-	if err != nil || len(libraries) != 1 {
-		t.Fatalf("%q, %v", libraries, err)
-	}
-	python, tests := filepath.Join(home, "python", "bin", "python"), filepath.Join(home, "cli.test")
-	put(t, filepath.Join(home, "python", "pyvenv.cfg"), "home = /usr/bin\n")
+	packages := runnertest.Packages(t, runnertest.SDKPythonOf(t, system))
+	environment := filepath.Join(user.Home, "python")
+	python := filepath.Join(environment, "bin", "python")
+	put(t, filepath.Join(environment, "pyvenv.cfg"), "home = /usr/bin\n")
 	put(t, filepath.Join(filepath.Dir(python), "x"), "")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := errors.Join(
-		os.CopyFS(filepath.Join(home, "python", "lib", filepath.Base(libraries[0])), os.DirFS(libraries[0])),
+		os.CopyFS(filepath.Join(environment, "lib", filepath.Base(filepath.Dir(packages)), "site-packages"), os.DirFS(packages)),
 		os.Symlink(system, python),
-		os.WriteFile(tests, []byte(read(t, self)), 0o700), os.Chmod(home, 0o755),
-		filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(path, uid, uid))
-		}),
 	); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=9m", "-test.run=^(TestHiddenStaysHidden|TestLocksOfExecutions|TestFolderTakesDrafts|TestDraftsAreLockedApart)$")
-	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", pythonVariable + "=" + python}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	text, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if !strings.Contains(string(text), "--- PASS: TestHiddenStaysHidden/cold") {
+	text := user.Run(t, "^(TestHiddenStaysHidden|TestLocksOfExecutions|TestFolderTakesDrafts|TestDraftsAreLockedApart)$", 9*time.Minute, pythonVariable+"="+python)
+	if !strings.Contains(text, "--- PASS: TestHiddenStaysHidden/cold") {
 		t.Logf("this machine gives an ordinary user no namespaces:\n%s", text)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 func TestOutcome(t *testing.T) {
@@ -372,41 +372,14 @@ func TestRequire(t *testing.T) {
 // TestAsOrdinaryUser runs the tests of this package again as a user without
 // privileges.
 func TestAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user")
-	}
 	if testing.Short() {
 		t.Skip("runs all tests again")
 	}
-	const uid = 4242 // nobody's
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	home, err := os.MkdirTemp("", "sandbox-user-") //nolint:usetesting // that one's folders are for root alone
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	copied := writeFile(t, filepath.Join(home, "tests"), string(program), 0o755)
-	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(copied, 0o755), os.Chown(home, uid, uid)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.timeout=5m")
-	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	text, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if !strings.Contains(string(text), "--- PASS: TestOutcome") {
+	text := testenv.NewOrdinaryUser(t).Run(t, ".", 5*time.Minute)
+	if !strings.Contains(text, "--- PASS: TestOutcome") {
 		t.Errorf("no test has run:\n%s", text)
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if strings.Contains(line, "does not give") {
 			t.Log("not held for an ordinary user: " + strings.TrimSpace(line))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // TestHostile lets a service attack from forks what it attacks from processes
@@ -23,20 +24,11 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name != "our SDK" {
-				inEverything(t)
+				testenv.NeedEverything(t)
 			}
 			python := complete(t, sdk(t))
 			attacked(t, runnertest.Attack, python, filepath.Dir(filepath.Dir(python.Interpreter)), nil)
 		})
-	}
-}
-
-// inEverything skips what repeats other attacks and takes minutes, unless
-// `make attack` asks for it.
-func inEverything(t *testing.T) {
-	t.Helper()
-	if os.Getenv("QHUBCTL_TEST_EVERYTHING") == "" {
-		t.Skip("make attack does it")
 	}
 }
 

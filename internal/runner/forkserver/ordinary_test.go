@@ -4,18 +4,17 @@ package forkserver_test
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // packagesVariable names the packages that root has put where an ordinary user
@@ -47,59 +46,29 @@ func borrow(t testing.TB, o *forkserver.Options) {
 // TestAsOrdinaryUser runs the tests about the separation of forks again as a
 // user without privileges.
 func TestAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user")
-	}
 	if testing.Short() {
 		t.Skip("runs tests again")
 	}
-	const uid = 4242                                  // which no machine has
-	home, err := os.MkdirTemp("", "forkserver-user-") //nolint:usetesting // that one's folders are for root alone
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	python := runnertest.SDKPython(t)
-	installed, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(python.Interpreter)), "lib", "python3.*", "site-packages"))
-	if err != nil || len(installed) != 1 {
-		t.Fatalf("the packages of the SDK lie in %q, %v, want one folder", installed, err)
-	}
-	version := filepath.Base(filepath.Dir(installed[0]))
+	user := testenv.NewOrdinaryUser(t)
+	installed := runnertest.Packages(t, runnertest.SDKPython(t))
+	version := filepath.Base(filepath.Dir(installed))
 	if _, err := os.Stat(filepath.Join("/usr/bin", version)); err != nil {
 		t.Skipf("needs a %s that this user can run: %v", version, err)
 	}
-	packages, tests := filepath.Join(home, version), filepath.Join(home, "tests")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
+	packages := filepath.Join(user.Home, version)
 	if err := errors.Join(
-		err, os.WriteFile(tests, program, 0o755),
-		os.CopyFS(packages, os.DirFS(installed[0])),
-		os.CopyFS(filepath.Join(home, "testdata"), os.DirFS("testdata")),
-		os.Chmod(home, 0o755),
+		os.CopyFS(packages, os.DirFS(installed)),
+		os.CopyFS(filepath.Join(user.Home, "testdata"), os.DirFS("testdata")),
 	); err != nil {
 		t.Fatal(err)
 	}
-	if err := filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Lchown(path, uid, uid))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=5m", "-test.run=^Test(ForksAre|NothingIsLeftIn|Neighbour|HostileImport).*$")
-	cmd.Dir, cmd.Env = home, []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin", packagesVariable + "=" + packages}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	text, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	for line := range strings.Lines(string(text)) {
+	text := user.Run(t, "^Test(ForksAre|NothingIsLeftIn|Neighbour|HostileImport).*$", 5*time.Minute, packagesVariable+"="+packages)
+	for line := range strings.Lines(text) {
 		if strings.Contains(line, "does not") {
 			t.Log("not held for an ordinary user: " + strings.TrimSpace(line))
 		}
 	}
-	if !strings.Contains(string(text), "--- PASS: TestForksAreKeptApart") {
+	if !strings.Contains(text, "--- PASS: TestForksAreKeptApart") {
 		t.Errorf("TestForksAreKeptApart has not passed:\n%s", text)
 	}
 }

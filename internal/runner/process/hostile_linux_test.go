@@ -3,16 +3,16 @@ package process_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
 // probeVariable names the probe that was built already.
@@ -39,7 +39,7 @@ func TestHostilePython(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			by := runnertest.Attack
-			if name == "upstream SDK" && os.Getenv(everything) == "" {
+			if name == "upstream SDK" && !testenv.Everything() {
 				t.Log("the other attacks are as those by our SDK, in the same sandbox; `make attack` has them")
 				by = runnertest.AttackNeighbours
 			}
@@ -89,101 +89,42 @@ func attack(t *testing.T, by func(*testing.T, runnertest.Target), workspace stri
 	})
 }
 
-// nobody is a user that no machine has.
-const nobody = 4242
-
-// everything has an ordinary user attacked by the SDKs of Python too, which
-// takes minutes: `make attack` sets it.
-const everything = "QHUBCTL_TEST_EVERYTHING"
-
-// TestHostileAsOrdinaryUser is attacked again as a server without privileges.
+// TestHostileAsOrdinaryUser is attacked again as a server without privileges. By
+// the SDKs of Python it takes minutes, and is done if everything is wanted.
 func TestHostileAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user")
-	}
 	if testing.Short() {
 		t.Skip("runs all attacks again")
 	}
-	home, err := os.MkdirTemp("", "hostile-user-") //nolint:usetesting // that one's folders are for root alone
+	user := testenv.NewOrdinaryUser(t)
+	probe, sdks := filepath.Join(user.Home, "probe"), filepath.Join(user.Home, "SDKs")
+	program, err := os.ReadFile(runnertest.BinaryProbe(t))
+	if err == nil {
+		err = errors.Join(os.WriteFile(probe, program, 0o755), os.Chmod(probe, 0o755))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests, probe := filepath.Join(home, "tests"), filepath.Join(home, "probe")
-	sdks := filepath.Join(home, "SDKs")
-	for target, source := range map[string]string{tests: self, probe: runnertest.BinaryProbe(t)} {
-		program, err := os.ReadFile(source)
-		if err == nil {
-			err = os.WriteFile(target, program, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, python := range map[string]process.Python{"ours": runnertest.SDKPython(t), "published": runnertest.PublishedPython(t)} {
-		installed, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(python.Interpreter)), "lib", "python3.*", "site-packages"))
-		if err != nil || len(installed) != 1 {
-			t.Fatalf("%q, %v", installed, err)
-		}
-		if err := os.CopyFS(filepath.Join(sdks, name, filepath.Base(filepath.Dir(installed[0]))), os.DirFS(installed[0])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.CopyFS(filepath.Join(sdks, "probe"), os.DirFS(runnertest.PythonProbe())); err != nil {
-		t.Fatal(err)
-	}
-	// Else they are compiled anew for each execution.
-	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", sdks).Run()
-	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(tests, 0o755), os.Chmod(probe, 0o755), giveTo(home, nobody)); err != nil {
-		t.Fatal(err)
-	}
+	runnertest.CopySDKs(t, sdks)
 	which := "^TestHostile(Binary|Layers)$"
-	if os.Getenv(everything) != "" {
+	if testenv.Everything() {
 		which = "^TestHostile(Binary|Layers|BorrowedPython)$"
 	}
-	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout=14m", "-test.run="+which)
-	cmd.Dir = home
-	cmd.Env = []string{
-		"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin",
-		probeVariable + "=" + probe, sdksVariable + "=" + sdks,
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	text, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if !strings.Contains(string(text), "--- PASS: TestHostileBinary/kill_-9_-1") {
+	text := user.Run(t, which, 14*time.Minute, probeVariable+"="+probe, runnertest.SDKsVariable+"="+sdks)
+	if !strings.Contains(text, "--- PASS: TestHostileBinary/kill_-9_-1") {
 		t.Errorf("nothing was attacked:\n%s", text)
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if strings.Contains(line, "not held") || strings.Contains(line, "needs") {
 			t.Log("for an ordinary user: " + strings.TrimSpace(line))
 		}
 	}
-	document(t, ordinaryOf(string(text)))
+	document(t, ordinaryOf(text))
 }
-
-func giveTo(dir string, uid int) error {
-	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, uid, uid)
-	})
-}
-
-// sdksVariable names the folder in which root has put the SDKs and the probe
-// in Python.
-const sdksVariable = "QHUBCTL_TEST_KITS"
 
 // TestHostileBorrowedPython is attacked in Python where the interpreter of the
 // system must do, as that of the tests may be another user's.
 func TestHostileBorrowedPython(t *testing.T) {
-	sdks := os.Getenv(sdksVariable)
+	sdks := os.Getenv(runnertest.SDKsVariable)
 	if sdks == "" {
 		t.Skip("TestHostilePython does it")
 	}
