@@ -69,7 +69,7 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: linked.At, From: linked.From})
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
-	for _, pool := range linkedPools(opened.workspace.Dir) {
+	for _, pool := range opened.workspace.LinkedPools() {
 		if opened.showsPool(pool) {
 			policy.ShowLive(pool)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 const (
@@ -97,43 +98,15 @@ func (p *pools) leadsOut(pool, link string) bool {
 
 // sees reports whether executions that see a data pool see a path.
 func (p *pools) sees(pool, path string) bool {
-	if isWithin(path, pool) || p.service.sandbox == nil {
+	if _, ok := workspace.Inside(pool, path); ok || p.service.sandbox == nil {
 		return true
 	}
-	if inside, err := filepath.Rel(p.service.workspace.Dir, path); err == nil && filepath.IsLocal(inside) {
+	if inside, ok := workspace.Inside(p.service.workspace.Dir, path); ok {
 		_, err := os.Lstat(filepath.Join(p.service.snapshot.Dir, inside))
 		return err == nil
 	}
 	return slices.ContainsFunc(slices.Concat(sandbox.SystemFolders(), p.service.sandbox.Policy.Readable), func(dir string) bool {
-		return isWithin(path, dir)
+		_, ok := workspace.Inside(dir, path)
+		return ok
 	})
-}
-
-func isWithin(path, dir string) bool {
-	inside, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(inside)
-}
-
-// linkedPools are the folders that links lead to which stand where data pools do.
-func linkedPools(workspace string) []string {
-	var found []string
-	for _, folder := range []string{"input", "datapool"} {
-		entries, err := os.ReadDir(filepath.Join(workspace, folder))
-		if err != nil {
-			continue
-		}
-		for _, entry := range entries {
-			if entry.Type()&fs.ModeSymlink == 0 {
-				continue
-			}
-			target, err := filepath.EvalSymlinks(filepath.Join(workspace, folder, entry.Name()))
-			if err != nil {
-				continue
-			}
-			if info, err := os.Stat(target); err == nil && info.IsDir() {
-				found = append(found, target)
-			}
-		}
-	}
-	return found
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 // greet tells what is served, what each parameter comes from, and how to call
@@ -78,7 +79,7 @@ func (s *serving) source(p signature.Parameter) string {
 
 // relative is a path as it is seen from the workspace.
 func (s *serving) relative(path string) string {
-	if inside, err := filepath.Rel(s.current.workspace.Dir, path); err == nil && filepath.IsLocal(inside) {
+	if inside, ok := workspace.Inside(s.current.workspace.Dir, path); ok {
 		return inside
 	}
 	return path

@@ -206,7 +206,7 @@ func (w *Workspace) walkSources(dir string, visit func(path string, entry fs.Dir
 
 // watches tells whether the workspace asks to have a file watched that is no code.
 func (w *Workspace) watches(path string) bool {
-	relative, ok := relativeTo(w.Dir, path)
+	relative, ok := Inside(w.Dir, path)
 	for ; ok && relative != "."; relative = filepath.Dir(relative) {
 		if slices.ContainsFunc(w.project.Tool.Qhubctl.Watch, func(pattern string) bool {
 			matched, err := filepath.Match(filepath.Clean(filepath.FromSlash(pattern)), relative)

@@ -266,7 +266,7 @@ func (f goDir) hash(h hash.Hash) error {
 
 // embeds reports whether a pattern names a file, or a folder around it.
 func (f goDir) embeds(file string) bool {
-	relative, ok := relativeTo(f.Path, file)
+	relative, ok := Inside(f.Path, file)
 	for ; ok && relative != "."; relative = filepath.Dir(relative) {
 		if slices.ContainsFunc(f.Embeds, func(pattern string) bool {
 			pattern = slashpath.Clean(strings.TrimPrefix(pattern, "all:"))

@@ -32,7 +32,7 @@ func newHiddenFiles(dir string, paths []string, before []os.FileInfo) hiddenFile
 		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
 			h.paths = append(h.paths, target)
 		}
-		if relative, ok := relativeTo(behind, path); ok {
+		if relative, ok := Inside(behind, path); ok {
 			h.paths = append(h.paths, filepath.Join(dir, relative))
 		}
 		if info, err := os.Stat(path); err == nil && !info.IsDir() {

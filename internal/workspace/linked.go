@@ -25,10 +25,10 @@ func linkedSource(workspace, link string) (target string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	if relative, inside := relativeTo(behind, target); inside && !hasHiddenPart(relative) {
+	if relative, inside := Inside(behind, target); inside && !hasHiddenPart(relative) {
 		return "", false
 	}
-	if _, around := relativeTo(target, behind); around || slices.ContainsFunc(strings.Split(target, string(filepath.Separator)), holdsSecrets) {
+	if _, around := Inside(target, behind); around || slices.ContainsFunc(strings.Split(target, string(filepath.Separator)), holdsSecrets) {
 		return "", false
 	}
 	info, err := os.Stat(target)
@@ -63,7 +63,7 @@ func holdsPython(dir string) bool {
 func (w *Workspace) LinkedSources(env *Environment) []string {
 	var all []string
 	add := func(path string) {
-		if _, inside := relativeTo(w.Dir, path); !inside && !slices.Contains(all, path) {
+		if _, inside := Inside(w.Dir, path); !inside && !slices.Contains(all, path) {
 			all = append(all, path)
 		}
 	}
@@ -102,9 +102,9 @@ func (e *Environment) packageDirs() []string {
 	home, _ := os.UserHomeDir()
 	var dirs []string
 	add := func(dir string) {
-		_, around := relativeTo(dir, home) // too much to show
-		_, inside := relativeTo(prefix, dir)
-		covered := slices.ContainsFunc(dirs, func(other string) bool { _, in := relativeTo(other, dir); return in })
+		_, around := Inside(dir, home) // too much to show
+		_, inside := Inside(prefix, dir)
+		covered := slices.ContainsFunc(dirs, func(other string) bool { _, in := Inside(other, dir); return in })
 		if info, err := os.Stat(dir); err == nil && info.IsDir() && !inside && !covered && dir != "/" && (home == "" || !around) {
 			dirs = append(dirs, dir)
 		}
@@ -202,7 +202,7 @@ type Copy struct{ At, From string }
 // snapshot.
 func (t *snapshotter) linked(target string) error {
 	for _, c := range t.Linked {
-		if _, covered := relativeTo(c.At, target); covered {
+		if _, covered := Inside(c.At, target); covered {
 			return nil
 		}
 	}

@@ -92,7 +92,7 @@ func (s *Snapshot) Remove() error {
 // directly on the disk, such as a data pool that was made after the snapshot. It
 // reports whether the folder lies in the workspace.
 func (s *Snapshot) Show(path string) (inside bool, err error) {
-	relative, ok := relativeTo(s.workspace, path)
+	relative, ok := Inside(s.workspace, path)
 	if !ok || relative == "." {
 		return false, nil
 	}
@@ -115,8 +115,8 @@ func (s *Snapshot) Show(path string) (inside bool, err error) {
 	return true, err
 }
 
-// relativeTo is a path relative to a folder that it lies in.
-func relativeTo(dir, path string) (string, bool) {
+// Inside returns a path relative to a folder; false if it does not lie in it.
+func Inside(dir, path string) (string, bool) {
 	relative, err := filepath.Rel(dir, path)
 	return relative, err == nil && filepath.IsLocal(relative)
 }
@@ -150,7 +150,7 @@ func (t *snapshotter) take(w *Workspace, o SnapshotOptions) error {
 		}
 	}
 	for _, path := range o.MountPoints {
-		if relative, ok := relativeTo(w.Dir, path); ok {
+		if relative, ok := Inside(w.Dir, path); ok {
 			if err := os.MkdirAll(filepath.Join(t.Dir, relative), 0o755); err != nil { //nolint:gosec // others read it through a mount only
 				return err
 			}
@@ -171,7 +171,7 @@ func (t *snapshotter) take(w *Workspace, o SnapshotOptions) error {
 
 // need shows a file or folder that the walk has left out.
 func (t *snapshotter) need(path string) error {
-	relative, ok := relativeTo(t.workspace, path)
+	relative, ok := Inside(t.workspace, path)
 	if !ok || relative == "." || t.shows(path) {
 		return nil
 	}
@@ -196,7 +196,7 @@ func (t *snapshotter) need(path string) error {
 
 // shows tells whether a path lies in a folder of Live.
 func (t *snapshotter) shows(path string) bool {
-	return slices.ContainsFunc(t.Live, func(dir string) bool { _, ok := relativeTo(dir, path); return ok })
+	return slices.ContainsFunc(t.Live, func(dir string) bool { _, ok := Inside(dir, path); return ok })
 }
 
 // live adds a folder or file of the workspace to Live.
@@ -279,16 +279,6 @@ func isEnvironment(dir string) bool { return isFile(filepath.Join(dir, "pyvenv.c
 // execution may hold it.
 func installerLock(environment string) string { return filepath.Join(environment, ".lock") }
 
-// isDataPool tells whether DataPool finds a folder: executions see its state at
-// their start.
-func isDataPool(relative string) bool {
-	switch filepath.Dir(relative) {
-	case "input", "datapool":
-		return true
-	}
-	return false
-}
-
 // copyChanged copies a file, unless the last snapshot has a copy of what it is now:
 // making a name takes less than making a file.
 func (t *snapshotter) copyChanged(from, to string, info os.FileInfo) error {
@@ -359,33 +349,6 @@ func (t *snapshotter) file(from, to string) error {
 		return t.copy(from, to, false)
 	}
 	return t.live(from)
-}
-
-// pool has a data pool, or a large folder, shown directly from the disk, except
-// files that hold secrets by their names.
-func (t *snapshotter) pool(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil //nolint:nilerr // gone, or not to be read by executions either
-		}
-		if holdsSecrets(entry.Name()) || t.hidden.name(path) || t.isOther(entry) {
-			t.Hidden = append(t.Hidden, path)
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-		}
-		return nil
-	})
-	return errors.Join(err, t.live(dir))
-}
-
-// isOther tells whether a file is another name of a hidden one.
-func (t *snapshotter) isOther(entry fs.DirEntry) bool {
-	if !entry.Type().IsRegular() || len(t.hidden.infos) == 0 {
-		return false
-	}
-	info, err := entry.Info()
-	return err == nil && names(info) > 1 && t.hidden.file(info)
 }
 
 // holdsSecrets tells whether files or folders of this name are where tools keep

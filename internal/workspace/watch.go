@@ -56,7 +56,7 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, settin
 				continue
 			}
 			if event.Has(fsnotify.Create) && w.Language != Prebuilt {
-				_ = w.watchBelow(watcher, event.Name) // what cannot be watched is not
+				_ = w.watchBelow(watcher, event.Name) // a folder that cannot be watched is left out
 			}
 			quiet.Reset(settle)
 		case _, ok := <-watcher.Errors:
@@ -89,7 +89,7 @@ func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (setti
 			if info, err := os.Stat(path); err == nil && !info.IsDir() {
 				path = filepath.Dir(path)
 			}
-			_ = w.watchBelow(watcher, path) // what cannot be watched is not
+			_ = w.watchBelow(watcher, path) // a folder that cannot be watched is left out
 		}
 	}
 	if w.Language == Go {

@@ -260,17 +260,6 @@ func (w *Workspace) state(elements ...string) (string, error) {
 	return filepath.Join(slices.Concat([]string{dir}, elements)...), nil
 }
 
-// DataPool is the folder that holds the data pool of a parameter on this
-// machine; empty if there is none.
-func (w *Workspace) DataPool(parameter string) string {
-	for _, candidate := range []string{w.path("input", parameter), w.path("datapool", parameter)} {
-		if info, err := os.Stat(candidate); err == nil && info.IsDir() {
-			return candidate
-		}
-	}
-	return ""
-}
-
 // InputDir is where input files lie when no input is given.
 func (w *Workspace) InputDir() string { return w.path("input") }
 

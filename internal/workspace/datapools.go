@@ -1,0 +1,79 @@
+package workspace
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// poolFolders hold a folder for each data pool, the first one that has it counting.
+var poolFolders = []string{"input", "datapool"}
+
+// DataPool is the folder that holds the data pool of a parameter on this
+// machine; empty if there is none.
+func (w *Workspace) DataPool(parameter string) string {
+	for _, folder := range poolFolders {
+		candidate := w.path(folder, parameter)
+		if info, err := os.Stat(candidate); err == nil && info.IsDir() {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// LinkedPools are the folders that links lead to which stand where data pools do.
+func (w *Workspace) LinkedPools() []string {
+	var found []string
+	for _, folder := range poolFolders {
+		entries, err := os.ReadDir(w.path(folder))
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if entry.Type()&fs.ModeSymlink == 0 {
+				continue
+			}
+			target, err := filepath.EvalSymlinks(w.path(folder, entry.Name()))
+			if err != nil {
+				continue
+			}
+			if info, err := os.Stat(target); err == nil && info.IsDir() {
+				found = append(found, target)
+			}
+		}
+	}
+	return found
+}
+
+// isDataPool tells whether DataPool finds a folder: executions see its state at
+// their start.
+func isDataPool(relative string) bool { return slices.Contains(poolFolders, filepath.Dir(relative)) }
+
+// pool has a data pool, or a large folder, shown directly from the disk, except
+// files that hold secrets by their names.
+func (t *snapshotter) pool(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // gone, or not to be read by executions either
+		}
+		if holdsSecrets(entry.Name()) || t.hidden.name(path) || t.isOther(entry) {
+			t.Hidden = append(t.Hidden, path)
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, t.live(dir))
+}
+
+// isOther tells whether a file is another name of a hidden one.
+func (t *snapshotter) isOther(entry fs.DirEntry) bool {
+	if !entry.Type().IsRegular() || len(t.hidden.infos) == 0 {
+		return false
+	}
+	info, err := entry.Info()
+	return err == nil && names(info) > 1 && t.hidden.file(info)
+}
