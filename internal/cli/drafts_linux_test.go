@@ -59,7 +59,7 @@ def remove():
     os.rmdir("folder")
     os.mkdir("folder")
     if os.listdir("folder"):
-        raise FileExistsError(errno.EEXIST, "what was removed is there")
+        raise FileExistsError(errno.EEXIST, "the folder still has its files")
 
 
 def database():

@@ -96,7 +96,7 @@ func TestServeLimits(t *testing.T) {
 	}
 }
 
-// Limits of time have servers of their own: where others share the machine,
+// Limits of time have separate servers: where others share the machine,
 // no time is long enough for the rest and short enough to wait for.
 func TestServeTimeLimits(t *testing.T) {
 	for of, want := range map[string]string{

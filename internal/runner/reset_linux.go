@@ -160,8 +160,8 @@ func namesIn(dir int) (names []string, err error) {
 // user. That user cannot change it.
 const letRead = 0o005
 
-// isNewDir tells whether a folder looks like one that was just made, whatever
-// is in it, and whether others may do with it what is let to them.
+// isNewDir tells whether a folder, with any content, looks like one that was just
+// made, and gives others the permissions let.
 func isNewDir(dir int, let uint32) bool {
 	var info unix.Stat_t
 	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700, let) && info.Size <= newDirSize && isPlain(dir)

@@ -95,7 +95,7 @@ type member struct {
 func split(body []byte) ([]member, error) { return splitWith(body, jsontext.Value.Clone) }
 
 func splitWith(body []byte, keep func(jsontext.Value) jsontext.Value, options ...jsontext.Options) ([]member, error) {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), options...) // of a buffer it makes no copy, which nobody would wipe
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), options...) // it makes no copy of a buffer, which the server could not wipe
 	if decoder.PeekKind() != '{' {
 		if _, err := decoder.ReadValue(); err != nil {
 			return nil, syntaxError(err)

@@ -26,9 +26,9 @@ STANDARD = {"logging", "random", "threading", "concurrent.futures.thread", "asyn
 class Handlers:
     """What modules have asked to be called around a fork while a service was imported.
 
-    A fork calls what is for the time before, too: its memory is what that of the zygote is, and nothing of the service
-    runs in the zygote, where it could leave something that later forks share. What is to be called in the parent
-    afterwards is not called: a service that starts cold never forks here.
+    A fork calls the handlers for the time before, too: its memory is that of the zygote, and nothing of the service
+    runs in the zygote, where it could leave something that later forks share. The fork server never calls the handlers
+    for the parent: a service that starts cold does not fork here.
     """
 
     def __init__(self):
