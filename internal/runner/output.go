@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -32,8 +34,27 @@ const maxNesting = 32
 // out of it, and a pipe would never end.
 type Output struct {
 	root    *os.Root
+	sent    *SentFile
 	skipped []string
 }
+
+// A SentFile is a file of the output that an execution has sent instead of
+// writing it. It takes the place of one with its name.
+type SentFile struct {
+	Name    string
+	Content []byte
+}
+
+// Content is that of a file in an Output.
+type Content interface {
+	io.ReadSeeker
+	io.Closer
+}
+
+// sentContent is the content of a SentFile.
+type sentContent struct{ *bytes.Reader }
+
+func (sentContent) Close() error { return nil }
 
 // A File is a regular file in an Output. Its name is its path in the folder,
 // with slashes.
@@ -59,8 +80,15 @@ func (f Dir) OpenOutput() (*Output, error) {
 	return &Output{root: root}, nil
 }
 
+// Add adds a file that was sent, if there is one. It belongs to the output then,
+// which wipes it in the end.
+func (o *Output) Add(sent *SentFile) { o.sent = sent }
+
 // Close releases the folder.
 func (o *Output) Close() error {
+	if o.sent != nil {
+		clear(o.sent.Content)
+	}
 	if o.root == nil {
 		return nil
 	}
@@ -70,14 +98,17 @@ func (o *Output) Close() error {
 // Files are the regular files, by name, those of folders too. More than
 // [MaxEntries] are not listed.
 func (o *Output) Files() ([]File, error) {
-	if o.root == nil {
-		return nil, nil
-	}
 	var files []File
-	left := MaxEntries
-	o.skipped = nil
-	if err := o.list(".", maxNesting, &left, &files); err != nil {
-		return nil, fmt.Errorf("cannot read the result: %w", err)
+	if o.root != nil {
+		left := MaxEntries
+		o.skipped = nil
+		if err := o.list(".", maxNesting, &left, &files); err != nil {
+			return nil, fmt.Errorf("cannot read the result: %w", err)
+		}
+	}
+	if o.sent != nil {
+		files = slices.DeleteFunc(files, func(f File) bool { return f.Name == o.sent.Name })
+		files = append(files, File{o.sent.Name, int64(len(o.sent.Content))})
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(o.skipped)
@@ -152,7 +183,10 @@ func (o *Output) entries(folder string) ([]fs.DirEntry, error) {
 }
 
 // Open opens a file that Files has named.
-func (o *Output) Open(name string) (*os.File, error) {
+func (o *Output) Open(name string) (Content, error) {
+	if o.sent != nil && name == o.sent.Name {
+		return sentContent{bytes.NewReader(o.sent.Content)}, nil
+	}
 	if o.root == nil {
 		return nil, fs.ErrNotExist
 	}

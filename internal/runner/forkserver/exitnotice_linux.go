@@ -1,41 +1,105 @@
 package forkserver
 
 import (
+	"encoding/binary"
+	"io"
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// exitNotice waits for the word of a fork that it ends, and with which code: its
-// interpreter has nothing left to do, and the system takes as long to free its
-// memory as a short service takes to run. The word counts if nothing else of the
+// A notice is what a fork sends at its end: with which code its interpreter ends,
+// which has nothing left to do, and the file of a small result.
+type notice struct {
+	code int
+	sent *runner.SentFile
+}
+
+// The notice is a code, a number in sentNames, and the length of the content,
+// before the content. See interpreterexit.py.
+const (
+	noticeHead = 6
+	maxSent    = 16 << 10
+)
+
+var sentNames = []string{"", runner.ResultJSON, runner.ResultText}
+
+// exitNotice waits for the notice of a fork, as the system takes as long to free
+// its memory as a short service takes to run. It counts if nothing else of the
 // execution is left, and is the last thing that the process does: it is killed.
-func (e *execution) exitNotice() (code int, ok bool) {
-	if e.fork.group == nil || !e.zygote.hasTime(0) {
-		return 0, false
-	}
+func (e *execution) exitNotice() (n notice, ok bool) {
 	received := make(chan struct{})
 	go func() {
 		select {
 		case <-received:
-		case <-e.fork.done: // without a word, though a child of it may have the socket
+		case <-e.fork.done: // without a notice, though a child of it may have the socket
 			_ = e.fork.orders.SetReadDeadline(time.Unix(1, 0))
 		}
 	}()
-	var notice [1]byte
-	n, _ := e.fork.orders.Read(notice[:])
+	n, ok = readNotice(e.fork.orders)
 	close(received)
-	if n != 1 || !e.fork.group.Last() {
-		return 0, false
+	if !ok || !e.fork.group.Last() {
+		return n, false
 	}
 	e.signal(os.Kill)
-	return int(notice[0]), true
+	return n, true
+}
+
+// lastNotice is the notice of a fork that has ended.
+func (e *execution) lastNotice() (n notice) {
+	if raw, err := e.fork.orders.SyscallConn(); err == nil {
+		_ = raw.Read(func(fd uintptr) bool {
+			n, _ = readNotice(nonblocking(fd))
+			return true
+		})
+	}
+	return n
+}
+
+// nonblocking reads what there is by a descriptor.
+type nonblocking uintptr
+
+func (fd nonblocking) Read(text []byte) (int, error) {
+	n, _, err := unix.Recvfrom(int(fd), text, unix.MSG_DONTWAIT)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return max(0, n), err
+}
+
+// readNotice reads one; what a service sends in its place is at most a file of
+// its output.
+func readNotice(from io.Reader) (n notice, ok bool) {
+	buffer := make([]byte, 1024)
+	got, err := io.ReadAtLeast(from, buffer, noticeHead)
+	if err != nil {
+		return n, false
+	}
+	n.code = int(buffer[0])
+	kind, length := int(buffer[1]), int(binary.BigEndian.Uint32(buffer[2:noticeHead]))
+	if kind == 0 {
+		return n, true
+	}
+	if kind >= len(sentNames) || length > maxSent {
+		return n, false
+	}
+	content := make([]byte, length)
+	read := copy(content, buffer[noticeHead:got])
+	clear(buffer[:got]) // a result may hold secrets
+	if _, err := io.ReadFull(from, content[read:]); err != nil {
+		return n, false
+	}
+	n.sent = &runner.SentFile{Name: sentNames[kind], Content: content}
+	return n, true
 }
 
 // finishEarly ends an execution that has sent its exit notice. Gone tells of that of
 // its process.
-func (e *execution) finishEarly(code int) process.Outcome {
+func (e *execution) finishEarly(n notice) process.Outcome {
 	e.Finish()
 	gone := make(chan struct{})
 	e.mu.Lock()
@@ -48,7 +112,7 @@ func (e *execution) finishEarly(code int) process.Outcome {
 	})
 	e.fork.pipes.Finish()
 	e.program.succeeded()
-	return process.Outcome{ExitCode: code, Complete: true}
+	return process.Outcome{ExitCode: n.code, Complete: true, Sent: n.sent}
 }
 
 // Gone is closed when no process is left of an execution whose end Wait has told

@@ -3,15 +3,26 @@
 package forkserver_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// saying is a service that meddles with the socket by which a fork says
-// exit notice, which is the only one it has.
+// saying is a service that meddles with the socket by which a fork sends its
+// exit notice, which is the only one it has, or looks at its result in the end.
 const saying = `
-import os, subprocess, sys, threading, time
+import atexit, os, subprocess, sys, threading, time
+
+def look(*about):
+    folder = os.environ["OUTPUT_DIRECTORY"]
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name)) as file:
+            print(*about, name, "".join(file.read().split()))
+
+class Looks:
+    def __del__(self):
+        look("deleted")
 
 def socket():
     return next(int(name) for name in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{name}")
@@ -26,8 +37,14 @@ def run(action: str) -> dict:
         os.dup2(file, socket())
         os.write(file, b"own")
     elif action == "lies":
-        os.write(socket(), b"\0")
+        os.write(socket(), bytes(6))
         time.sleep(600)
+    elif action == "lies about its result":
+        os.write(socket(), bytes((0, 1, 0, 0, 0, 17)) + b'{"action":"lied"}')
+        time.sleep(600)
+    elif action == "sends too much":
+        os.write(socket(), bytes((0, 1, 255, 255, 255, 255)))
+        time.sleep(0.1)
     elif action == "leaves a child":
         subprocess.Popen(["sleep", "600"])
     elif action == "leaves a thread":
@@ -39,6 +56,18 @@ def run(action: str) -> dict:
         sys.exit(7)
     elif action == "closes its output":
         os.close(1)
+    elif action == "looks at the end":
+        atexit.register(look, "end")
+    elif action == "looks when it is deleted":
+        globals()["kept"] = Looks()
+    elif action == "fails at the end":
+        atexit.register(os._exit, 3)
+    elif action == "runs twice":
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+    elif action == "has much to say":
+        return {"action": action, "text": "x" * 100_000}
     return {"action": action}
 `
 
@@ -49,6 +78,7 @@ func TestExitNotice(t *testing.T) {
 	defer func() { _ = r.Close() }()
 	for _, action := range []string{
 		"none", "closes", "takes its number", "leaves a child", "leaves a thread", "hands it on", "closes its output",
+		"runs twice", "has much to say",
 	} {
 		got := do(t, r, action)
 		if got.outcome != (runner.Outcome{}) || got.value["action"] != action || got.stdout != "said\n" {
@@ -62,10 +92,35 @@ func TestExitNotice(t *testing.T) {
 		t.Errorf("%+v %s", got.outcome, got.stderr)
 	}
 	// Who says that it ends, ends.
-	if got := do(t, r, "lies"); got.outcome != (runner.Outcome{}) || got.value["action"] != nil || got.stdout != "said\n" {
-		t.Errorf("%+v %v %q", got.outcome, got.value, got.stdout)
+	for action, want := range map[string]any{"lies": nil, "lies about its result": "lied"} {
+		if got := do(t, r, action); got.outcome != (runner.Outcome{}) || got.value["action"] != want || got.stdout != "said\n" {
+			t.Errorf("%s: %+v %v %q, want the result %v", action, got.outcome, got.value, got.stdout, want)
+		}
+	}
+	if got := do(t, r, "sends too much"); got.outcome != (runner.Outcome{}) {
+		t.Errorf("sends too much: %+v %s, want a success", got.outcome, got.stderr)
 	}
 	if left := children(t, r.Program().State().Pid); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
+	}
+}
+
+// TestResultIsThereAtTheEnd has code of the service look for its result after run,
+// which may come without a file.
+func TestResultIsThereAtTheEnd(t *testing.T) {
+	o := written(t, saying, confined())
+	r := prepared(t, o)
+	defer func() { _ = r.Close() }()
+	for _, action := range []string{"looks at the end", "fails at the end"} {
+		got, want := do(t, r, action), do(t, cold(o), action)
+		if got.outcome != want.outcome || got.stdout != want.stdout || !maps.Equal(got.files, want.files) {
+			t.Errorf("%s: got %+v %q %q, want as of a cold start %+v %q %q", action,
+				got.outcome, got.stdout, got.files, want.outcome, want.stdout, want.files)
+		}
+	}
+	// A cold start does not always call __del__ of what a module holds.
+	want := "said\ndeleted output.json {\"action\":\"lookswhenitisdeleted\"}\n"
+	if got := do(t, r, "looks when it is deleted"); got.outcome != (runner.Outcome{}) || got.stdout != want {
+		t.Errorf("looks when it is deleted: got %+v %q, want a success and %q", got.outcome, got.stdout, want)
 	}
 }

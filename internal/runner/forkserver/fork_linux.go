@@ -326,9 +326,18 @@ func (e *execution) Wait() (process.Outcome, error) {
 	e.mu.Lock()
 	cold, runs := e.cold, e.runs
 	e.mu.Unlock()
-	if runs {
-		if code, ok := e.exitNotice(); ok {
-			return e.finishEarly(code), nil
+	var last notice
+	if runs && e.fork.group != nil { // else it sends none
+		early := e.zygote.hasTime(0)
+		if early {
+			var ok bool
+			if last, ok = e.exitNotice(); ok {
+				return e.finishEarly(last), nil
+			}
+		}
+		<-e.fork.done
+		if !early {
+			last = e.lastNotice()
 		}
 	}
 	defer e.leave()
@@ -351,6 +360,9 @@ func (e *execution) Wait() (process.Outcome, error) {
 	e.program.succeeded()
 	outcome := process.Outcome{
 		ExitCode: e.fork.status.ExitStatus(), Limit: process.ReachedLimit(e.fork.reached), Complete: e.fork.group != nil,
+	}
+	if outcome.ExitCode == last.code {
+		outcome.Sent = last.sent
 	}
 	if e.fork.status.Signaled() {
 		outcome.Signal = unix.SignalName(e.fork.status.Signal())

@@ -57,6 +57,9 @@ type Outcome struct {
 	Limit runner.Limit
 	// Complete says that none of the processes can be left.
 	Complete bool
+	// Sent is the file of a result that was sent instead of being written; nil if
+	// there is none.
+	Sent *runner.SentFile
 }
 
 // A Process that runs. Wait must be called, once; Stop may be called by any

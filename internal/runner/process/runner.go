@@ -120,6 +120,7 @@ type run struct {
 	mu      sync.Mutex
 	outcome runner.Outcome // but for the exit
 	alone   bool           // no process of it is left that could look into the folder
+	sent    *runner.SentFile
 	ended   bool
 	timeout *time.Timer
 	measure *time.Timer
@@ -194,7 +195,7 @@ func (x *run) Wait() (runner.Outcome, error) {
 			timer.Stop()
 		}
 	}
-	x.alone = exit.Complete && err == nil
+	x.alone, x.sent = exit.Complete && err == nil, exit.Sent
 	outcome := x.outcome
 	x.mu.Unlock()
 	outcome.ExitCode, outcome.Signal = exit.ExitCode, exit.Signal
@@ -209,13 +210,31 @@ func (x *run) Wait() (runner.Outcome, error) {
 		return outcome, fmt.Errorf("cannot wait for the service: %w", err)
 	}
 	if outcome.Limit == runner.NoLimit {
-		outcome.Limit = x.dir.Exceeded(x.limits)
+		outcome.Limit = x.exceeded(exit.Sent)
 	}
 	return outcome, nil
 }
 
+// exceeded is the limit that the execution has gone beyond with all of its output.
+func (x *run) exceeded(sent *runner.SentFile) runner.Limit {
+	limits := x.limits
+	if sent != nil && limits.Output > 0 {
+		if limits.Output -= int64(len(sent.Content)); limits.Output < 0 {
+			return runner.OutputLimit
+		}
+		limits.Output = max(1, limits.Output) // 0 is no limit
+	}
+	return x.dir.Exceeded(limits)
+}
+
 // Output implements [runner.Run].
-func (x *run) Output() (*runner.Output, error) { return x.dir.OpenOutput() }
+func (x *run) Output() (*runner.Output, error) {
+	output, err := x.dir.OpenOutput()
+	if err == nil {
+		output.Add(x.sent)
+	}
+	return output, err
+}
 
 // Close implements [runner.Run].
 func (x *run) Close() error {

@@ -8,6 +8,7 @@ zygote has made while it imported the service, are looked at.
 
 import _io
 import atexit
+import contextlib
 import gc
 import io
 import os
@@ -24,6 +25,8 @@ LAYERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWP
 # What all files derive from. io.IOBase says the same, but is asked by way of abc, which keeps what it has found in sets
 # that are weak and large.
 FILE = _io._IOBase
+# Files whose end no other process sees.
+IN_MEMORY = (io.BytesIO, io.StringIO)
 
 # Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the zygote, so that a
 # fork need not look at each again.
@@ -48,7 +51,12 @@ def survivors():
 
 
 def kind_matters(kind):
-    return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, FILE)
+    return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, FILE) and kind not in IN_MEMORY
+
+
+def runs_code(kind):
+    """Whether the end of such objects may run code of the service: files of Python only write what they hold."""
+    return kind.__module__ != "_io"
 
 
 def has_finalizer(kind):
@@ -97,20 +105,53 @@ def things_that_matter():
 
 
 class ExitNotice:
-    """Says with which code the process ends, when nothing else is left to do."""
+    """Says with which code the process ends, when nothing else is left to do, and brings a small result along.
+
+    That saves the file of the result, which takes longer to make and remove than a short service runs. It is written all
+    the same if code of the service may still look at it.
+    """
+
+    NAMES = (None, "output.json", "output.txt")
+    MOST = 16 << 10  # fits into the buffer of a socket
 
     def __init__(self, descriptor):
-        self.descriptor, self.place = descriptor, place(descriptor)
+        self.descriptor, self.place, self.process = descriptor, place(descriptor), os.getpid()
+        self.folder, self.kind, self.content = None, 0, b""
+
+    def deliver(self, folder, name, content):
+        """Takes the file of a result. False if it has to be written now."""
+        if len(content) > self.MOST or name not in self.NAMES or waits() or not self.reaches():
+            return False
+        self.folder, self.kind, self.content = folder, self.NAMES.index(name), content
+        return True
+
+    def reaches(self):
+        """Whether this is the process of the execution, and the descriptor still the socket."""
+        try:
+            return os.getpid() == self.process and place(self.descriptor) == self.place
+        except OSError:
+            return False
+
+    def write(self):
+        """Writes the file of the result, if there is one. A problem document that took its place stays."""
+        if self.kind:
+            path, content = os.path.join(self.folder, self.NAMES[self.kind]), self.content
+            self.kind, self.content = 0, b""
+            if not os.path.exists(path):
+                with open(path, "wb") as file:
+                    file.write(content)
 
     def send(self, code):
         """Ends what is printed, and says it, unless the service has closed the descriptor or taken its number."""
-        try:
-            if place(self.descriptor) == self.place:
-                os.close(1)
-                os.close(2)
-                os.write(self.descriptor, bytes((code & 0xFF,)))
-        except OSError:
-            return
+        if code or not self.reaches():
+            self.write()
+        for stream in (1, 2):
+            with contextlib.suppress(OSError):  # the service has closed it
+                os.close(stream)
+        if self.reaches():
+            head = bytes((code & 0xFF, self.kind)) + len(self.content).to_bytes(4, "big")
+            with contextlib.suppress(OSError):  # nobody listens any more
+                os.write(self.descriptor, head + self.content)
 
 
 def place(descriptor):
@@ -125,9 +166,13 @@ def leave(code, kept, handlers, notice):
             threading._shutdown()
             atexit._run_exitfuncs()
         handlers.end()
-        if kept:
-            end_objects([thing for thing in (reference() for reference in kept) if thing is not None])
+        kept = [thing for thing in (reference() for reference in kept) if thing is not None]
         things, kinds = things_that_matter()
+        if notice is not None and any(map(runs_code, (*map(type, kept), *kinds))):
+            notice.write()
+        if kept:
+            end_objects(kept)
+            things, kinds = things_that_matter()
         if kinds:
             end_objects([thing for thing in things if type(thing) in kinds])
     finally:

@@ -146,7 +146,7 @@ class Zygote:
             getattr(importlib.import_module(module), name)
             # What a run would import and build first; the published SDK has no such function.
             getattr(runtime, "prepare", lambda entrypoint: None)(entrypoint)
-            self.run = runtime.main
+            self.runtime, self.run = runtime, runtime.main
         except BaseException as error:  # whatever it is, a cold start says it better
             raise Cold(f"importing {module} failed in the zygote: {type(error).__name__}") from error
 

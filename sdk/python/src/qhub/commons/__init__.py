@@ -4,6 +4,6 @@
 """
 
 # Written out, not read from the installed metadata: that takes longer to import than all the rest.
-__version__ = "1.2.2+qhubctl.9"
+__version__ = "1.2.2+qhubctl.10"
 
 __all__ = ["__version__"]

@@ -19,7 +19,7 @@ from qhub.commons.constants import (
 )
 from qhub.commons.describe import DescribeError, Parameter, load, read_parameters
 from qhub.commons.entrypoint import call, read_slots
-from qhub.commons.file import list_directory_files, write_str_to_file
+from qhub.commons.file import list_directory_files, write_blob_to_file
 from qhub.commons.json import any_to_json
 from qhub.commons.parameters import gather_arguments, is_simple_type
 from qhub.commons.runtime.error import InputError, ServiceError, build_problem_details, write_problem_details
@@ -27,6 +27,7 @@ from qhub.commons.runtime.masking import mask, remember
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 __all__ = ["main", "perform", "prepare", "prepared"]
 
@@ -73,6 +74,10 @@ def prepare(entrypoint: str) -> None:
     prepare_binding(prepared[entrypoint][1])
 
 
+# Takes the file of a result, by folder, name and content, where it need not be written. It returns whether it has.
+deliver: Callable[[str, str, bytes], bool] | None = None
+
+
 def perform(output: str) -> None:
     """Runs the service and writes its result. Raises what the service does, or what is wrong with it."""
     _write_result(output, _run())
@@ -108,8 +113,11 @@ def _write_result(directory: str, result: Any) -> None:
         text = any_to_json(result)
     except ValueError as error:
         raise ServiceError("ResultNotSerializable", str(error)) from error
-    if text is not None:
-        write_str_to_file(directory, "output.txt" if is_simple_type(result) else "output.json", text)
+    if text is None:
+        return
+    name, content = "output.txt" if is_simple_type(result) else "output.json", text.encode()
+    if deliver is None or not deliver(directory, name, content):
+        write_blob_to_file(directory, name, content)
 
 
 def _exited(directory: str, error: SystemExit) -> int:
