@@ -32,7 +32,7 @@ func TestMemory(t *testing.T) {
 	}
 	s := newSubject(t, program(t), ours, false, canaries)
 	// Where the runtime interrupts a goroutine, it saves the registers of vectors, and
-	// with them what was copied last; it overwrites that when it interrupts it again.
+	// with them the bytes copied last; it overwrites them when it interrupts it again.
 	s.workspace.env = append(s.workspace.env, "GODEBUG=clobberfree=1,asyncpreemptoff=1", "GOGC=1")
 	s.serve()
 	for m, status := range map[mode]string{returns: "SUCCEEDED", fails: "FAILED"} {

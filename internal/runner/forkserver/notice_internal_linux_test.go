@@ -7,8 +7,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReadNotice reads what a service may send in place of a notice: whatever it
-// is, at most one small file comes of it, and it does not matter how it is cut.
+// FuzzReadNotice reads any bytes that a service may send in place of a notice. At
+// most one small file comes of them, however they are cut.
 func FuzzReadNotice(f *testing.F) {
 	head := func(code, kind byte, length uint32) []byte {
 		return binary.BigEndian.AppendUint32([]byte{code, kind}, length)

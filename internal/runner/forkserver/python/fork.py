@@ -4,8 +4,8 @@ It sends one byte by its socket when it is ready. The kernel tells the other sid
 counts there. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
 answers with one byte and runs. Along with the length may come a descriptor of the execution's folder, to be mounted.
 Where forks are kept apart, "folder" is {"name", "writable", "temp"}; see separation.py. At its end it says with which
-code, and with which small result, before the system takes it down: that takes as long as a short service. So a fork can be a spare,
-made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
+code, and with which small result, before the system takes it down: that takes as long as a short service. So a fork can
+be a spare, made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
 """
 
 import contextlib

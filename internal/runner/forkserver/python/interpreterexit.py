@@ -51,7 +51,7 @@ def survivors():
 
 
 def kind_matters(kind):
-    return kind is types.GeneratorType or has_finalizer(kind) or issubclass(kind, FILE) and kind not in IN_MEMORY
+    return kind is types.GeneratorType or has_finalizer(kind) or (issubclass(kind, FILE) and kind not in IN_MEMORY)
 
 
 def runs_code(kind):
@@ -107,8 +107,8 @@ def things_that_matter():
 class ExitNotice:
     """Says with which code the process ends, when nothing else is left to do, and brings a small result along.
 
-    That saves the file of the result, which takes longer to make and remove than a short service runs. It is written all
-    the same if code of the service may still look at it.
+    That saves the file of the result, which takes longer to make and remove than a short service runs. Where code of
+    the service may still look at the file, it is written all the same.
     """
 
     NAMES = (None, "output.json", "output.txt")
@@ -150,7 +150,7 @@ class ExitNotice:
                 os.close(stream)
         if self.reaches():
             head = bytes((code & 0xFF, self.kind)) + len(self.content).to_bytes(4, "big")
-            with contextlib.suppress(OSError):  # nobody listens any more
+            with contextlib.suppress(OSError):  # the server has gone
                 os.write(self.descriptor, head + self.content)
 
 
