@@ -18,6 +18,10 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 RUFF_VERSION := 0.17.5
 RUFF := $(TOOLS)/ruff-$(RUFF_VERSION)/bin/ruff
+GO_LICENSES_VERSION := v1.6.0
+GO_LICENSES := $(TOOLS)/go-licenses-$(GO_LICENSES_VERSION)/go-licenses
+CYCLONEDX_VERSION := v1.9.0
+CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runner internal/leak docs
 
 # The race detector needs a C compiler.
@@ -52,6 +56,7 @@ test-go:
 	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
 	$(GO) test $(RACE) $(ABREAST) -timeout 15m ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./figures
+	cd deploy/image && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: test-python
 test-python:
@@ -98,6 +103,7 @@ cover: ## show which statements the Go tests reach
 lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers, words, commits and frequent mistakes
 	$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	cd bench && $(GOLANGCI_LINT) run --allow-serial-runners ./...
+	cd deploy/image && $(GOLANGCI_LINT) run --allow-serial-runners ./...
 	$(RUFF) check --config sdk/python/pyproject.toml $(PYTHON_SOURCES)
 	$(GO) run ./lint/words
 
@@ -109,6 +115,12 @@ words: ## record that a text has fewer words and clauses to avoid than before
 # nobody has checked the sum of.
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(GO_LICENSES):
+	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/google/go-licenses@$(GO_LICENSES_VERSION)
+
+$(CYCLONEDX):
+	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
 
 $(RUFF):
 	$(PYTHON) -m venv $(TOOLS)/ruff-$(RUFF_VERSION)
@@ -126,6 +138,27 @@ cross: ## build for every supported system, into dist/
 		echo "$$out"; \
 		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o $$out ./cmd/qhubctl; \
 	done
+
+.PHONY: image
+image: ## write a container image FROM scratch for each architecture, into dist/
+	@for arch in amd64 arm64; do \
+		out=$(CURDIR)/dist/qhubctl-image-$$arch.tar; \
+		GOOS=linux GOARCH=$$arch $(BUILD) -o dist/qhubctl-linux-$$arch ./cmd/qhubctl; \
+		(cd deploy/image && $(GO) run . -program ../../dist/qhubctl-linux-$$arch -arch $$arch -version $(VERSION) -out "$$out"); \
+		echo "dist/$$(basename "$$out")"; \
+	done
+
+.PHONY: dist
+dist: $(GO_LICENSES) $(CYCLONEDX) ## build all of a release into dist/: programs, images, licences, SBOM, sums
+	rm -rf dist
+	$(MAKE) cross image VERSION=$(VERSION)
+	scripts/notice $(GO_LICENSES) > dist/NOTICE
+	$(CYCLONEDX) app -json -licenses -main cmd/qhubctl -output dist/qhubctl.cdx.json .
+	cd dist && sha256sum * > SHA256SUMS
+
+.PHONY: release
+release: ## make a release from a clean tree, and tag it (VERSION=v0.1.0)
+	@MAKE='$(MAKE)' scripts/release '$(if $(filter command line,$(origin VERSION)),$(VERSION))'
 
 .PHONY: clean
 clean: ## remove what was built here
