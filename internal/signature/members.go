@@ -135,17 +135,34 @@ func (b *bodyReader) secret(at path, name string, raw jsontext.Value) {
 }
 
 func (b *bodyReader) tags(at path, value jsontext.Value) {
-	var tags []*string
-	if err := json.Unmarshal(value, &tags); err != nil || value.Kind() != '[' || slices.Contains(tags, nil) {
+	if value.Kind() != '[' {
 		b.fail(at, "must be a list of strings")
 		return
 	}
-	if len(tags) > maxTags {
-		b.fail(at, "has more than %d tags", maxTags)
-		return
+	decoder := jsontext.NewDecoder(bytes.NewReader(value))
+	_, err := decoder.ReadToken()
+	for err == nil && decoder.PeekKind() != ']' {
+		var raw jsontext.Value
+		if raw, err = decoder.ReadValue(); err != nil {
+			break
+		}
+		switch {
+		case raw.Kind() != '"':
+			b.fail(at, "must be a list of strings")
+			return
+		case len(b.request.Tags) == maxTags:
+			b.fail(at, "has more than %d tags", maxTags)
+			return
+		}
+		tag, err := jsontext.AppendUnquote(nil, raw)
+		if err != nil || len(tag) > maxTag {
+			b.fail(append(slices.Clip(at), len(b.request.Tags)), "is longer than %d bytes", maxTag)
+			return
+		}
+		b.request.Tags = append(b.request.Tags, string(tag))
 	}
-	for _, tag := range tags {
-		b.request.Tags = append(b.request.Tags, *tag)
+	if err != nil { // split has read all of it once, so this cannot be
+		b.fail(at, "cannot be read")
 	}
 }
 

@@ -18,6 +18,9 @@ const (
 	// exhaust the stack of a reader.
 	maxDepth = 200
 	maxTags  = 100
+	// maxTag is how many bytes a tag may have: lists show the tags of a thousand
+	// executions at once.
+	maxTag = 256
 )
 
 // A Request is a body that was accepted.

@@ -167,6 +167,11 @@ func TestRequestRefuses(t *testing.T) {
 		"required pool null":  {`{"data":{"points":[]},"models":null,"$secrets":{"api_token":"x"}}`, "models: must be an object"},
 		"pool with more":      {`{"data":{"points":[]},"models":{"id":"123e4567-e89b-12d3-a456-426614174000","ref":"DATAPOOL","z":1},"$secrets":{"api_token":"x"}}`, "models.z: there is no such field"},
 		"tags a string":       {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":"a"}`, "$tags: must be a list"},
+		"tags with null":      {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":["a",null]}`, "$tags: must be a list"},
+		"too many tags":       {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":[` + strings.Repeat(`"a",`, 100) + `"a"]}`, "$tags: has more than 100 tags"},
+		"many tags":           {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":[` + strings.Repeat(`"a",`, 1<<20) + `"a"]}`, "$tags: has more than 100 tags"},
+		"tag too long":        {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":["a","` + strings.Repeat("x", 257) + `"]}`, "$tags[1]: is longer than 256 bytes"},
+		"tag too long, é":     {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":["` + strings.Repeat(`\u00e9`, 129) + `"]}`, "$tags[0]: is longer than 256 bytes"},
 		"date out of month":   {`{` + ok + `,"when":"2023-02-29T00:00:00","$secrets":{"api_token":"x"}}`, "when: must be a date-time"},
 		"optional of a wrong": {`{` + ok + `,"n":true,"$secrets":{"api_token":"x"}}`, "n: must be an integer or null"},
 	} {
@@ -180,6 +185,24 @@ func TestRequestRefuses(t *testing.T) {
 				t.Errorf("a value is repeated: %v", err)
 			}
 		})
+	}
+}
+
+// TestLargestTags sends as many tags as a request may have, each as long as it may
+// be, in a small body and in a large one.
+func TestLargestTags(t *testing.T) {
+	t.Parallel()
+	tags := `"` + strings.Repeat(strings.Repeat("\u00e9", 128)+`","`, 99) + strings.Repeat("x", 256) + `"`
+	for _, size := range []int{0, 1 << 20} {
+		body := `{"data":{"points":[]},"models":` + pool + `,"$secrets":{"api_token":"x"},` + strings.Repeat(" ", size) + `"$tags":[` + tags + `]}`
+		r, err := validator(t).Request([]byte(body))
+		if err != nil {
+			t.Fatalf("Request(100 tags of 256 bytes, %d bytes in all) = %v, want none", len(body), err)
+		}
+		if len(r.Tags) != 100 || r.Tags[0] != strings.Repeat("é", 128) {
+			t.Errorf("got %d tags, the first %q, want 100 of 256 bytes", len(r.Tags), r.Tags[0])
+		}
+		r.Clear()
 	}
 }
 
