@@ -2,7 +2,9 @@ package forkserver
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -32,40 +34,57 @@ var sentNames = []string{"", runner.ResultJSON, runner.ResultText}
 // its memory as a short service takes to run. It counts if nothing else of the
 // execution is left, and is the last thing that the process does: it is killed.
 func (e *execution) exitNotice() (n notice, ok bool) {
-	received := make(chan struct{})
-	go func() {
-		select {
-		case <-received:
-		case <-e.fork.done: // without a notice, though a child of it may have the socket
-			_ = e.fork.orders.SetReadDeadline(time.Unix(1, 0))
-		}
-	}()
-	n, ok = readNotice(e.fork.orders)
-	close(received)
-	if !ok || !e.fork.group.Last() {
+	if n, ok = e.fork.notice(); !ok || !e.fork.group.Last() {
 		return n, false
 	}
 	e.signal(os.Kill)
 	return n, true
 }
 
+// notice waits for the notice of a fork until it has ended.
+func (f *fork) notice() (n notice, ok bool) {
+	received := make(chan struct{})
+	defer close(received)
+	go func() {
+		select {
+		case <-received:
+		case <-f.done: // without a notice, though a child of it may have the socket
+			_ = f.orders.SetReadDeadline(time.Unix(1, 0))
+		}
+	}()
+	return readNotice(untilDeadline{f.orders})
+}
+
 // lastNotice is the notice of a fork that has ended.
 func (e *execution) lastNotice() (n notice) {
-	if raw, err := e.fork.orders.SyscallConn(); err == nil {
-		_ = raw.Read(func(fd uintptr) bool {
-			n, _ = readNotice(nonblocking(fd))
-			return true
-		})
-	}
+	n, _ = readNotice(nonblocking{e.fork.orders})
 	return n
 }
 
-// nonblocking reads what there is by a descriptor.
-type nonblocking uintptr
+// untilDeadline waits for what comes by a connection. After the deadline it
+// still reads what there is, as package net does not.
+type untilDeadline struct{ conn *net.UnixConn }
 
-func (fd nonblocking) Read(text []byte) (int, error) {
-	n, _, err := unix.Recvfrom(int(fd), text, unix.MSG_DONTWAIT)
-	if n == 0 && err == nil {
+func (r untilDeadline) Read(text []byte) (int, error) {
+	n, err := r.conn.Read(text)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nonblocking(r).Read(text)
+	}
+	return n, err
+}
+
+// nonblocking reads what there is by a connection, whatever its deadline.
+type nonblocking struct{ conn *net.UnixConn }
+
+func (r nonblocking) Read(text []byte) (n int, err error) {
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Control(func(fd uintptr) {
+		n, _, err = unix.Recvfrom(int(fd), text, unix.MSG_DONTWAIT)
+	})
+	if err = errors.Join(failed, err); n <= 0 && err == nil {
 		err = io.EOF
 	}
 	return max(0, n), err

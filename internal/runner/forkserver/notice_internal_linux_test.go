@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/sys/unix"
 )
 
 // FuzzReadNotice reads any bytes that a service may send in place of a notice. At
@@ -37,4 +39,31 @@ func FuzzReadNotice(f *testing.F) {
 			t.Errorf("read %q: got the file %q with %d bytes, want %d", text, whole.sent.Name, len(whole.sent.Content), length)
 		}
 	})
+}
+
+// TestNoticeOfAnEndedFork reads notices that lie in the socket when the end of
+// their forks is known, as on a machine that was halted in between.
+func TestNoticeOfAnEndedFork(t *testing.T) {
+	ended := make(chan struct{})
+	close(ended)
+	content := bytes.Repeat([]byte("x"), maxSent)
+	text := append(binary.BigEndian.AppendUint32([]byte{0, 1}, maxSent), content...)
+	lost := 0
+	for range 2000 {
+		ours, theirs, err := socketPair(unix.SOCK_STREAM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		f := &fork{orders: ours, done: ended}
+		if n, ok := f.notice(); !ok || n.sent == nil || !bytes.Equal(n.sent.Content, content) {
+			lost++
+		}
+		_, _ = ours.Close(), theirs.Close()
+	}
+	if lost > 0 {
+		t.Errorf("read 2000 notices of forks that had ended: %d were lost, want none", lost)
+	}
 }
