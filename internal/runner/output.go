@@ -80,15 +80,12 @@ func (f Dir) OpenOutput() (*Output, error) {
 	return &Output{root: root}, nil
 }
 
-// Add adds a file that was sent, if there is one. It belongs to the output then,
-// which wipes it in the end.
+// Add adds a file that was sent, if there is one. The caller wipes it when no
+// output needs it any more: an output that could not be read is opened again.
 func (o *Output) Add(sent *SentFile) { o.sent = sent }
 
 // Close releases the folder.
 func (o *Output) Close() error {
-	if o.sent != nil {
-		clear(o.sent.Content)
-	}
 	if o.root == nil {
 		return nil
 	}

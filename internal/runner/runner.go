@@ -124,7 +124,7 @@ type Run interface {
 	// Wait returns when the service and all its processes have ended and all
 	// that they printed has been written.
 	Wait() (Outcome, error)
-	// Output opens what the execution has left.
+	// Output opens what the execution has left, until Close, as often as wanted.
 	Output() (*Output, error)
 	// Close removes the execution's folders.
 	Close() error

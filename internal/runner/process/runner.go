@@ -238,6 +238,9 @@ func (x *run) Output() (*runner.Output, error) {
 
 // Close implements [runner.Run].
 func (x *run) Close() error {
+	if x.sent != nil {
+		clear(x.sent.Content)
+	}
 	var gone <-chan struct{}
 	if parting, ok := x.execution.(interface{ Gone() <-chan struct{} }); ok {
 		gone = parting.Gone()
