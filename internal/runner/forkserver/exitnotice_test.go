@@ -12,7 +12,7 @@ import (
 // saying is a service that meddles with the socket by which a fork sends its
 // exit notice, which is the only one it has, or looks at its result in the end.
 const saying = `
-import atexit, os, subprocess, sys, threading, time
+import atexit, logging, os, subprocess, sys, threading, time
 
 def look(*about):
     folder = os.environ["OUTPUT_DIRECTORY"]
@@ -23,6 +23,21 @@ def look(*about):
 class Looks:
     def __del__(self):
         look("deleted")
+
+class Ends(logging.NullHandler):
+    def close(self):
+        os._exit(0)
+
+class Stream:
+    def write(self, text):
+        return len(text)
+
+    def flush(self):  # an interpreter may do so twice
+        self.flush = lambda: None
+        os.write(1, b"\n".join(map(str.encode, os.listdir(os.environ["OUTPUT_DIRECTORY"]))) + b"\n")
+
+def result_is(make):
+    make(os.path.join(os.environ["OUTPUT_DIRECTORY"], "output.json"))
 
 def socket():
     return next(int(name) for name in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{name}")
@@ -60,6 +75,16 @@ def run(action: str) -> dict:
         atexit.register(look, "end")
     elif action == "looks when it is deleted":
         globals()["kept"] = Looks()
+    elif action == "has a handler of its own":
+        globals()["kept"] = Ends()
+    elif action == "logs to a stream of its own":
+        globals()["kept"] = logging.StreamHandler(Stream())
+    elif action == "prints to a stream of its own":
+        sys.stdout = Stream()
+    elif action == "has a folder for a result":
+        result_is(os.mkdir)
+    elif action == "has a link for a result":
+        result_is(lambda path: os.symlink("/tmp/elsewhere", path))
     elif action == "fails at the end":
         atexit.register(os._exit, 3)
     elif action == "runs twice":
@@ -111,11 +136,14 @@ func TestResultIsThereAtTheEnd(t *testing.T) {
 	o := written(t, saying, confined())
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
-	for _, action := range []string{"looks at the end", "fails at the end"} {
+	for _, action := range []string{
+		"looks at the end", "fails at the end", "has a handler of its own", "logs to a stream of its own",
+		"prints to a stream of its own", "has a folder for a result", "has a link for a result",
+	} {
 		got, want := do(t, r, action), do(t, cold(o), action)
-		if got.outcome != want.outcome || got.stdout != want.stdout || !maps.Equal(got.files, want.files) {
-			t.Errorf("%s: got %+v %q %q, want as of a cold start %+v %q %q", action,
-				got.outcome, got.stdout, got.files, want.outcome, want.stdout, want.files)
+		if got.outcome != want.outcome || got.stdout != want.stdout || !maps.Equal(got.files, want.files) || !maps.Equal(got.value, want.value) {
+			t.Errorf("%s: got %+v %q %q %v, want as of a cold start %+v %q %q %v", action,
+				got.outcome, got.stdout, got.files, got.value, want.outcome, want.stdout, want.files, want.value)
 		}
 	}
 	// A cold start does not always call __del__ of what a module holds.

@@ -81,6 +81,14 @@ class Handlers:
         if self.shutdown:
             atexit.register(self.shutdown)
 
+    def run_code(self):
+        """Whether end may run code of the service."""
+        for reference in self.listed:
+            handler = reference()
+            if type(handler).__module__ != "logging" or runs_code(type(getattr(handler, "stream", sys.__stderr__))):
+                return True
+        return False
+
     def end(self):
         """Flushes and closes them, unless there is none but that of last resort."""
         if self.shutdown and (self.before > 1 or len(self.listed) != self.before):
@@ -121,6 +129,8 @@ class ExitNotice:
     def deliver(self, folder, name, content):
         """Takes the file of a result. False if it has to be written now."""
         if len(content) > self.MOST or name not in self.NAMES or waits() or not self.reaches():
+            return False
+        if os.path.lexists(os.path.join(folder, name)):  # the file system says what becomes of it
             return False
         self.folder, self.kind, self.content = folder, self.NAMES.index(name), content
         return True
@@ -165,6 +175,8 @@ def leave(code, kept, handlers, notice):
         if waits():
             threading._shutdown()
             atexit._run_exitfuncs()
+        if notice is not None and handlers.run_code():
+            notice.write()
         handlers.end()
         kept = [thing for thing in (reference() for reference in kept) if thing is not None]
         things, kinds = things_that_matter()
@@ -176,8 +188,11 @@ def leave(code, kept, handlers, notice):
         if kinds:
             end_objects([thing for thing in things if type(thing) in kinds])
     finally:
-        for name in ("stdout", "stderr"):
-            quietly(getattr(sys, name, None), "flush")
+        streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+        if notice is not None and any(map(runs_code, map(type, streams))):
+            notice.write()
+        for stream in streams:
+            quietly(stream, "flush")
         if notice is not None:
             notice.send(code)
         os._exit(code)
