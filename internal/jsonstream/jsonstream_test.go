@@ -43,6 +43,7 @@ func same(t rapid.TB, doc string) {
 func TestCopyMembers(t *testing.T) {
 	t.Parallel()
 	skip := func(name string) bool { return name == "_links" }
+	long := strings.Repeat(`k\"`, 100_000)
 	for doc, want := range map[string]struct {
 		text    string
 		members int
@@ -54,6 +55,7 @@ func TestCopyMembers(t *testing.T) {
 		`{"_links":{"a":[1]},"a":true}`:                                    {`"a":true`, 1},
 		`{"a":null,"\u005flinks":"x","\"":-1e5,"a":"\""}`:                  {`"a":null,"\"":-1e5,"a":"\""`, 3},
 		"{\"a\":1\n}": {`"a":1`, 1},
+		`{"_links":1, "` + long + `" : {}, "_links":2, "b":3}`: {`"` + long + `":{},"b":3`, 2},
 	} {
 		for _, reader := range []func(string) (*bytes.Buffer, int, error){whole(skip), byteByByte(skip)} {
 			got, members, err := reader(doc)
@@ -65,6 +67,28 @@ func TestCopyMembers(t *testing.T) {
 	if _, err := jsonstream.CopyMembers(&bytes.Buffer{}, strings.NewReader(`{"a":[`), skip); err == nil {
 		t.Error("CopyMembers(half a text) = nil error, want one")
 	}
+}
+
+// TestCopyMembersWritesPieces counts the writes for an object of many small members:
+// a server sets a deadline for each.
+func TestCopyMembersWritesPieces(t *testing.T) {
+	t.Parallel()
+	var writes writeCounter
+	doc := `{"a":1` + strings.Repeat(`,"a":1`, 99_999) + `}`
+	members, err := jsonstream.CopyMembers(&writes, strings.NewReader(doc), func(string) bool { return false })
+	if err != nil || members != 100_000 {
+		t.Fatalf("CopyMembers(100000 members) = %d, %v, want all", members, err)
+	}
+	if most := writeCounter(len(doc)>>16 + 1); writes > most {
+		t.Errorf("CopyMembers(%d bytes) made %d writes, want at most %d", len(doc), writes, most)
+	}
+}
+
+type writeCounter int
+
+func (c *writeCounter) Write(p []byte) (int, error) {
+	*c++
+	return len(p), nil
 }
 
 func whole(skip func(string) bool) func(string) (*bytes.Buffer, int, error) {

@@ -1,26 +1,27 @@
 package jsonstream
 
 import (
-	"errors"
+	"bufio"
+	"cmp"
 	"io"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxName is how long the literal of a member's name may be.
-const maxName = 1 << 20
-
-// errLongName is the error of an object with a longer one.
-var errLongName = errors.New("the name of a member is too long")
+// maxName is how long the literal of a name is that skip is asked about.
+const maxName = 4 << 10
 
 // CopyMembers writes the members of the object that r holds, without its
 // braces and the space around names and values, and without the members that
-// skip reports, and counts them. The text must be valid JSON. Another value
-// than an object has no members.
+// skip reports, and counts them. It may copy a member whose name is longer than
+// 4 KiB without asking skip. The text must be valid JSON. Another value than an
+// object has no members.
 func CopyMembers(w io.Writer, r io.Reader, skip func(name string) bool) (members int, err error) {
-	c := memberCopier{w: w, skip: skip}
-	if _, err := io.CopyBuffer(&c, struct{ io.Reader }{r}, make([]byte, 64<<10)); err != nil {
+	out := bufio.NewWriterSize(w, 64<<10) // a copier writes names and small values
+	c := memberCopier{w: out, skip: skip}
+	_, err = io.CopyBuffer(&c, struct{ io.Reader }{r}, make([]byte, 64<<10))
+	if err = cmp.Or(err, out.Flush()); err != nil {
 		return c.members, err
 	}
 	if c.place != ended {
@@ -34,6 +35,7 @@ const (
 	outside    = iota // of the object
 	before            // a name, or the end
 	within            // a name
+	withinLong        // a name of which the beginning is written
 	between           // name and value
 	structured        // in a list or object
 	quoted            // in a string
@@ -77,6 +79,8 @@ func (c *memberCopier) take(p []byte) (taken int, err error) {
 		return c.w.Write(p[:n])
 	case within:
 		return c.readName(p)
+	case withinLong:
+		return c.endName(p)
 	case outside:
 		switch b {
 		case ' ', '\t', '\r', '\n':
@@ -114,22 +118,35 @@ func (c *memberCopier) take(p []byte) (taken int, err error) {
 // readName reads on in a name, and begins the member behind it.
 func (c *memberCopier) readName(p []byte) (taken int, err error) {
 	n, done := c.stringEnd(p)
-	if c.name = append(c.name, p[:n]...); len(c.name) > maxName {
-		return 0, errLongName
-	}
-	if !done {
+	c.name = append(c.name, p[:n]...)
+	switch {
+	case done:
+		c.place = between
+		name, err := jsontext.AppendUnquote(nil, c.name)
+		if c.silent = err != nil || c.skip(string(name)); c.silent {
+			return n, nil
+		}
+		c.name = append(c.name, ':')
+	case len(c.name) > maxName:
+		c.place, c.silent = withinLong, false
+	default:
 		return n, nil
 	}
-	c.place = between
-	name, err := jsontext.AppendUnquote(nil, c.name)
-	if c.silent = err != nil || c.skip(string(name)); c.silent {
-		return n, nil
-	}
-	c.name = append(c.name, ':')
 	if c.members++; c.members > 1 {
 		c.name = slices.Insert(c.name, 0, ',')
 	}
 	_, err = c.w.Write(c.name)
+	return n, err
+}
+
+// endName reads on in a long name.
+func (c *memberCopier) endName(p []byte) (taken int, err error) {
+	n, done := c.stringEnd(p)
+	if _, err := c.w.Write(p[:n]); err != nil || !done {
+		return n, err
+	}
+	c.place = between
+	_, err = c.w.Write([]byte{':'})
 	return n, err
 }
 
