@@ -9,7 +9,9 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/build"
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/hint"
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/secretref"
@@ -83,12 +85,12 @@ func checkPlatform() finding {
 }
 
 // advice is the hint of an error, as the table of doctor shows it.
-func advice(err error) string { return strings.ReplaceAll(hintOf(err), "\n", "\n           ") }
+func advice(err error) string { return strings.ReplaceAll(hint.Of(err), "\n", "\n           ") }
 
 // checkWorkspace looks at the service in a folder, step by step: a step that
 // fails leaves nothing for the next.
 func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions) []finding {
-	w, err := o.locate()
+	w, err := o.build().Locate()
 	if err != nil {
 		status := isProblem
 		if o.dir == "." { // maybe nobody meant this folder
@@ -98,14 +100,13 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	}
 	findings := []finding{{"workspace", isOK, w.Name + " at " + w.Dir, ""}}
 	findings = append(findings, checkEnvFile(ctx, w)...)
-	s := &service{workspace: w}
-	if s.files, err = secretref.ReadFiles(o.envFile, w.EnvFile()); err != nil {
+	files, err := secretref.ReadFiles(o.envFile, w.EnvFile())
+	if err != nil {
 		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
 	}
-	for _, line := range s.files.Odd() {
+	for _, line := range files.Odd() {
 		findings = append(findings, finding{"env file", isWarning, "left out " + line.Error(), "correct the line, or make it a comment"})
 	}
-	s.mask(secretref.NewFinder(nil, s.files).AllValues())
 	state, env := w.EnvironmentState()
 	if o.python != "" {
 		if env, err = w.WithPython(o.python); err != nil {
@@ -117,11 +118,11 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	if state != workspace.Ready && state != workspace.UserManaged {
 		return findings
 	}
-	s.env, s.key = env, w.SourceKey(env)
-	if s.program, err = w.Program(env); err != nil {
+	s, err := build.New(w, env, files)
+	if err != nil {
 		return append(findings, finding{"cache", isProblem, err.Error(), advice(err)})
 	}
-	described, err := s.signature(ctx, streams.Log())
+	described, err := s.Signature(ctx, streams.Log(), build.Confinement{})
 	if err != nil {
 		return append(findings, finding{"service", isProblem, err.Error(), advice(err)})
 	}
@@ -148,7 +149,7 @@ func checkEnvironment(w *workspace.Workspace, state workspace.State, env *worksp
 		}
 	default:
 		if err := w.CheckPlan(); err != nil {
-			return finding{"environment", isProblem, err.Error(), hintOf(err)}
+			return finding{"environment", isProblem, err.Error(), hint.Of(err)}
 		}
 		return finding{"environment", isWarning, "not made yet, or outdated; the next run makes it", "qhubctl run, or qhubctl describe"}
 	}
@@ -192,8 +193,8 @@ func exitCode(cmd *exec.Cmd) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-func checkSecrets(s *service, described *signature.Signature) []finding {
-	finder := secretref.NewFinder(nil, s.files)
+func checkSecrets(s *build.Service, described *signature.Signature) []finding {
+	finder := secretref.NewFinder(nil, s.Files)
 	var findings []finding
 	for _, p := range described.Of(signature.Secret) {
 		f := finding{"secret " + p.Name, isOK, "", ""}
@@ -218,7 +219,7 @@ func checkSecrets(s *service, described *signature.Signature) []finding {
 		}
 		findings = append(findings, f)
 	}
-	for _, warning := range untakenWarnings(finder, described) {
+	for _, warning := range build.UntakenWarnings(finder, described) {
 		findings = append(findings, finding{"secrets", isWarning, warning, "unset the variable, or rename it if it is no secret"})
 	}
 	return findings

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/build"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
@@ -44,27 +45,27 @@ With --output json it prints the whole description, schemas included.`,
 }
 
 func describeRun(ctx context.Context, streams *term.Streams, o describeOptions) error {
-	s, err := o.open(ctx, streams)
+	s, err := build.Open(ctx, o.build(), streams)
 	if err != nil {
 		return err
 	}
-	described, err := s.signature(ctx, streams.Log())
+	described, err := s.Signature(ctx, streams.Log(), build.Confinement{})
 	if err != nil {
 		return err
 	}
 	if o.output == "json" {
 		return printJSON(streams, described)
 	}
-	start, err := s.start(ctx, streams)
+	start, err := s.Start(ctx, streams)
 	if err != nil {
 		return err
 	}
-	return writeAll(streams.Result(), []byte(describeText(s, described)+environmentText(s.env)+"Starts: "+startText(start)+"\n"))
+	return writeAll(streams.Result(), []byte(describeText(s, described)+environmentText(s.Environment)+"Starts: "+build.StartText(start)+"\n"))
 }
 
-func describeText(s *service, described *signature.Signature) string {
+func describeText(s *build.Service, described *signature.Signature) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", s.workspace.Name, described.Entrypoint)
+	fmt.Fprintf(&b, "%s: %s\n", s.Workspace.Name, described.Entrypoint)
 	if described.Description != "" {
 		fmt.Fprintf(&b, "%s\n", indent(described.Description))
 	}

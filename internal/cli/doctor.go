@@ -61,7 +61,7 @@ Exit code 1 if there is a problem; a warning is none.`,
 
 func doctorRun(ctx context.Context, streams *term.Streams, o doctorOptions) error {
 	var language workspace.Language
-	if w, err := o.locate(); err == nil {
+	if w, err := o.build().Locate(); err == nil {
 		language = w.Language
 	}
 	findings := append(checkMachine(ctx, language), checkWorkspace(ctx, streams, o.serviceOptions)...)

@@ -12,6 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/client"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/privatefile"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
@@ -101,7 +102,7 @@ func (o *remote) readToken() (plaintext.Bytes, error) {
 	if !ok || path == "" {
 		return plaintext.Bytes{}, usagef("--token takes @FILE, not the token itself, which every user of this machine could read; or set %s", tokenVariable)
 	}
-	text, err := readToken(path)
+	text, err := privatefile.Read(path, maxToken)
 	if err != nil {
 		return plaintext.Bytes{}, usagef("--token: %w", err)
 	}

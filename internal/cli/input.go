@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/hint"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -80,7 +80,7 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		}
 		given[source.Name] = secretref.Found{Value: value, From: "--secret"}
 	}
-	return given, together(refused...)
+	return given, hint.Join(refused...)
 }
 
 // stdinUses lists what wants to read standard input: only one can.
@@ -111,7 +111,7 @@ func (i *input) readBody(streams *term.Streams) ([]byte, error) {
 		body, err = os.ReadFile(i.data[1:])
 	default:
 		body = []byte(i.data)
-		if hasSecrets(body) {
+		if signature.HasSecrets(body) {
 			return nil, usagef("-d holds %s, which every user of this machine could read; put the request into a file and give -d @FILE, or use --secret", signature.SecretsKey)
 		}
 	}
@@ -123,16 +123,4 @@ func (i *input) readBody(streams *term.Streams) ([]byte, error) {
 		return nil, fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
 	}
 	return body, nil
-}
-
-// hasSecrets reports whether the body has the key for secrets, however it is
-// escaped. In what is no JSON object, which is refused later, what looks like
-// the key is taken for it.
-func hasSecrets(body []byte) bool {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) != nil {
-		return bytes.Contains(body, []byte(signature.SecretsKey))
-	}
-	_, ok := members[signature.SecretsKey]
-	return ok
 }

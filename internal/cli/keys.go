@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -32,7 +33,7 @@ func newKeys(streams *term.Streams) *cobra.Command {
 		Use:   "keys",
 		Short: "Look after the master key of a served workspace",
 		Long: `The secrets of executions that wait or run are sealed on disk by a master key.
-The first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + masterKeyName + `.
+The first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + server.MasterKeyName + `.
 
 A master key has versions: the newest seals, all of them open. To replace it,
 rotate: running servers take the new version over within seconds, and what is
@@ -96,14 +97,14 @@ func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
 	if !ok {
 		return nil, &notServedError{w.Dir}
 	}
-	if _, err := os.Stat(filepath.Join(dir, databaseName)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, server.DatabaseName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, &notServedError{w.Dir}
 	}
-	k := &openedKeys{source: o.masterKey.in(dir)}
+	k := &openedKeys{source: server.KeySource(o.masterKey.source, dir)}
 	if k.ring, err = k.source.Read(ctx); err != nil {
-		return nil, &masterKeyError{err}
+		return nil, &server.MasterKeyError{Err: err}
 	}
-	if k.executions, err = openExecutions(ctx, dir, sqlite.Options{}); err != nil {
+	if k.executions, err = server.OpenStore(ctx, dir, sqlite.Options{}); err != nil {
 		k.ring.Clear()
 		return nil, err
 	}
@@ -252,10 +253,10 @@ func (l keysListing) problem() error {
 	}
 	var said []string
 	if lost > 0 {
-		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is not at hand; put it back, nothing is lost", executionCount(lost)))
+		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is not at hand; put it back, nothing is lost", server.ExecutionCount(lost)))
 	}
 	if n := len(l.Damaged); n > 0 {
-		said = append(said, fmt.Sprintf("the secrets of %s were changed or moved on the disk: cancel those executions and start them again", executionCount(n)))
+		said = append(said, fmt.Sprintf("the secrets of %s were changed or moved on the disk: cancel those executions and start them again", server.ExecutionCount(n)))
 	}
 	return errors.New(strings.Join(said, "\n"))
 }

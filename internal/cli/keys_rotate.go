@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -58,7 +59,7 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	}
 	rotated, err := vault.Rotate(path)
 	if err != nil {
-		return &masterKeyError{err}
+		return &server.MasterKeyError{Err: err}
 	}
 	defer rotated.Clear()
 	changed, err := store.Rewrap(ctx, k.executions, rotated)
@@ -67,7 +68,7 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	}
 	streams.Say("keep a copy of %s, and give it to every machine that serves with it", path)
 	change := keysChange{Version: rotated.Version(), Rewrapped: changed}
-	return change.show(streams, o.output, fmt.Sprintf("version %d seals from now on; wrapped the secrets of %s by it", change.Version, executionCount(changed)))
+	return change.show(streams, o.output, fmt.Sprintf("version %d seals from now on; wrapped the secrets of %s by it", change.Version, server.ExecutionCount(changed)))
 }
 
 func newKeysRewrap(streams *term.Streams) *cobra.Command {
@@ -85,15 +86,15 @@ cannot be opened is left as it is.`,
 				return fmt.Errorf("not all is wrapped by version %d: %w", k.ring.Version(), err)
 			}
 			change := keysChange{Version: k.ring.Version(), Rewrapped: changed}
-			return change.show(streams, o.output, fmt.Sprintf("wrapped the secrets of %s by version %d", executionCount(changed), change.Version))
+			return change.show(streams, o.output, fmt.Sprintf("wrapped the secrets of %s by version %d", server.ExecutionCount(changed), change.Version))
 		})
 	})
 }
 
 // settling is how long a new version has to be in its file before former ones
-// go. Servers look for it every [lookForKeys]; what they sealed before that is
+// go. Servers look for it every [server.LookForKeys]; what they sealed before that is
 // on disk by then.
-const settling = 5 * lookForKeys
+const settling = 5 * server.LookForKeys
 
 func newKeysRetire(streams *term.Streams) *cobra.Command {
 	return keysCommand(&cobra.Command{
@@ -123,7 +124,7 @@ type keysInUseError struct {
 }
 
 func (e *keysInUseError) Error() string {
-	return fmt.Sprintf("version %d still seals the secrets of %s; nothing was retired", e.version, executionCount(e.executions))
+	return fmt.Sprintf("version %d still seals the secrets of %s; nothing was retired", e.version, server.ExecutionCount(e.executions))
 }
 
 func (e *keysInUseError) Hint() string {
@@ -160,7 +161,7 @@ func keysRetireRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	// Versions that another has added meanwhile stay.
 	left, err := vault.Retire(path, newest)
 	if err != nil {
-		return &masterKeyError{err}
+		return &server.MasterKeyError{Err: err}
 	}
 	left.Clear()
 	return change.show(streams, o.output, fmt.Sprintf("retired %s; version %d is left", versionList(change.Retired), newest))
@@ -181,7 +182,7 @@ func versionList(versions []uint32) string {
 func awaitSettled(ctx context.Context, streams *term.Streams, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return &masterKeyError{fmt.Errorf("examine the master key file: %w", err)}
+		return &server.MasterKeyError{Err: fmt.Errorf("examine the master key file: %w", err)}
 	}
 	// A clock that was put back makes it wait no longer than it would at most.
 	rest := min(settling-time.Since(info.ModTime()), settling)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/build"
 	"github.com/qhubctl/qhubctl/internal/openapi"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -57,19 +58,19 @@ func openapiRun(ctx context.Context, streams *term.Streams, o openapiOptions) er
 	case o.format != "yaml" && o.format != "json":
 		return usagef("--format is %q; it may be yaml or json", o.format)
 	}
-	s, err := o.open(ctx, streams)
+	s, err := build.Open(ctx, o.build(), streams)
 	if err != nil {
 		return err
 	}
-	described, err := s.signature(ctx, streams.Log())
+	described, err := s.Signature(ctx, streams.Log(), build.Confinement{})
 	if err != nil {
 		return err
 	}
 	if o.document.Title == "" {
-		o.document.Title = s.workspace.Name
+		o.document.Title = s.Workspace.Name
 	}
 	if o.document.Version == "" {
-		o.document.Version = s.workspace.Version
+		o.document.Version = s.Workspace.Version
 	}
 	o.document.Description = described.Description
 	document, err := openapi.New(described, o.document)

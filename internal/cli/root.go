@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/interrupt"
+	"github.com/qhubctl/qhubctl/internal/local"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -67,7 +69,7 @@ func Main(args []string) int {
 
 // Run is Main with streams and a context of the caller's choice.
 func Run(ctx context.Context, args []string, streams *term.Streams) int {
-	ctx, stop := interruptible(ctx)
+	ctx, stop := interrupt.Context(ctx)
 	defer stop()
 	root := newRoot(streams)
 	root.SetArgs(args)
@@ -93,7 +95,7 @@ func report(streams *term.Streams, command *cobra.Command, err error) int {
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		streams.Say("interrupted")
 		return exitInterrupted
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), isUsage(err):
 		streams.Error(err)
 		streams.Say("usage: %s\nMore: %s --help", command.UseLine(), command.CommandPath())
 		return exitUsage
@@ -101,6 +103,12 @@ func report(streams *term.Streams, command *cobra.Command, err error) int {
 		streams.Error(err)
 		return exitUsage
 	}
+}
+
+// isUsage reports whether an error of another package is about wrong usage.
+func isUsage(err error) bool {
+	_, ok := errors.AsType[*local.UsageError](err)
+	return ok
 }
 
 const about = `Write a service as a typed function, run it with its secrets, and keep them safe.

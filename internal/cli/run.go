@@ -3,14 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/local"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
@@ -22,6 +20,8 @@ type runOptions struct {
 	outputDir string
 	timeout   time.Duration
 	output    string
+
+	pools []local.DataPool // of dataPools
 }
 
 func newRun(streams *term.Streams) *cobra.Command {
@@ -86,42 +86,50 @@ func (o *runOptions) check() error {
 		return err
 	}
 	for _, pool := range o.dataPools {
-		if name, dir, ok := strings.Cut(pool, "="); !ok || name == "" || dir == "" {
+		name, dir, ok := strings.Cut(pool, "=")
+		if !ok || name == "" || dir == "" {
 			return usagef("--datapool %s is not of the form NAME=DIR", pool)
 		}
+		o.pools = append(o.pools, local.DataPool{Name: name, Dir: dir})
 	}
 	return nil
 }
 
-// runRun runs the service once: it prepares all that can be wrong before any
-// code of the service's runs with a secret in reach.
 func runRun(ctx context.Context, streams *term.Streams, o runOptions) error {
-	r := &running{streams: streams, options: o}
-	defer r.close()
-	steps := []func(context.Context) error{r.readInput, r.openService, r.placeDir, r.describe, r.resolve, r.execute}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
+	body, secrets, err := o.read(ctx, streams)
+	if err != nil {
+		return err
+	}
+	report, err := local.Run(ctx, local.Options{
+		Service: o.build(), Body: body, Secrets: secrets, DataPools: o.pools,
+		OutputDir: o.outputDir, Timeout: o.timeout,
+	}, streams)
+	if failed, ok := errors.AsType[*local.ResultError](err); ok {
+		return &exitError{exitFailed, failed}
+	}
+	if err != nil {
+		return err
+	}
+	return showReport(streams, o.output, report)
+}
+
+// showReport prints the result, and returns the error of a service that failed
+// or was interrupted.
+func showReport(streams *term.Streams, output string, report local.Report) error {
+	if output == "json" {
+		if err := printJSON(streams, report); err != nil {
+			return err
+		}
+	} else if len(report.Result) > 0 {
+		if err := writeAll(streams.Result(), append(report.Result, '\n')); err != nil {
 			return err
 		}
 	}
-	return r.finish()
-}
-
-// poolFolder is the folder of a data pool on this machine; empty if none.
-func (r *running) poolFolder(parameter string) (string, error) {
-	for _, pool := range slices.Backward(r.options.dataPools) {
-		name, dir, _ := strings.Cut(pool, "=")
-		if name != parameter {
-			continue
-		}
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			err = errors.New("it is not a folder")
-		}
-		if err != nil {
-			return "", fmt.Errorf("the data pool %s: %w", parameter, err)
-		}
-		return dir, nil
+	if report.Status == local.Cancelled {
+		return errInterrupted
 	}
-	return r.service.workspace.DataPool(parameter), nil
+	if err := report.Err(); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return nil
 }

@@ -2,18 +2,24 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/devserver"
 	"github.com/qhubctl/qhubctl/internal/environ"
-	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
@@ -96,7 +102,10 @@ The address is printed on standard output, all else on standard error.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
-			if err := o.ready(); err != nil {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if err := o.masterKey.find(); err != nil {
 				return err
 			}
 			return serveRun(cmd.Context(), streams, o)
@@ -104,14 +113,6 @@ The address is printed on standard output, all else on standard error.`,
 	}
 	o.serveFlags(command)
 	return command
-}
-
-// ready checks the options, and finds the master key.
-func (o *serveOptions) ready() error {
-	if err := o.check(); err != nil {
-		return err
-	}
-	return o.masterKey.find()
 }
 
 func (o *serveOptions) serveFlags(command *cobra.Command) {
@@ -126,7 +127,7 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
 	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
 	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
-	flags.DurationVar(&o.importAge, "import-age", importAge, "import the service again when executions have shared its import for this time; 0: never")
+	flags.DurationVar(&o.importAge, "import-age", devserver.DefaultImportAge, "import the service again when executions have shared its import for this time; 0: never")
 	flags.StringVar(&o.executionUsers, "execution-users", "", "the users that a server which is root runs executions as: `FIRST-LAST` (default 200000-265535)")
 	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
@@ -180,32 +181,131 @@ func loopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// listen takes the port. At 127.0.0.1 it takes that of [::1] as well, if the machine
-// has it free: a caller of "localhost" may try that first, and an execution could
-// listen there in the server's place.
-func (o *serveOptions) listen(ctx context.Context) (net.Listener, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) error {
+	token, err := o.token()
 	if err != nil {
-		return nil, &listenError{o.port, err}
+		return err
 	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok || !address.IP.Equal(net.IPv4(127, 0, 0, 1)) {
-		return listener, nil
+	options := devserver.Options{
+		Service: o.build(), Network: o.network, ImportAge: o.importAge, NoReload: o.noReload,
+		Limits:      workspace.StricterLimits(o.limits, workspace.Limits{Time: o.timeout}),
+		SecretFiles: o.secretFiles(), Log: newServerLog(streams, o.verbose), Reporter: streams,
+		Started: func(started devserver.Started) error {
+			greet(streams, started)
+			return writeAll(streams.Out, []byte(started.URL+"\n"))
+		},
 	}
-	if other, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(address.Port))); err == nil {
-		listener = httpserver.Both(listener, other)
+	if options.Server, err = o.server(token, streams, options.Log); err != nil {
+		return err
 	}
-	return listener, nil
+	return devserver.Run(ctx, options)
 }
 
-type listenError struct {
-	port int
-	err  error
+// server says how the process serves.
+func (o *serveOptions) server(token server.Token, streams *term.Streams, log *slog.Logger) (server.Options, error) {
+	first, count, _ := o.users()
+	options := server.Options{
+		Host: o.host, Port: o.port, Token: token, MasterKey: o.masterKey.source, Concurrency: o.concurrency,
+		Sandbox: server.SandboxOptions{Off: o.noSandbox, Required: o.requireSandbox, FirstUser: first, Users: count},
+		Network: devserver.Networks[o.network], Log: log, Reporter: streams,
+	}
+	if o.metrics != "" {
+		info, err := readVersion()
+		if err != nil {
+			return options, err
+		}
+		options.Metrics = &server.MetricsOptions{Address: o.metrics, Version: info.Version, Commit: info.Commit}
+	}
+	return options, nil
 }
 
-func (e *listenError) Error() string { return fmt.Sprintf("cannot listen: %v", e.err) }
-func (e *listenError) Unwrap() error { return e.err }
-func (e *listenError) Hint() string {
-	return fmt.Sprintf("something else may use port %d; take another, or a free one with --port 0", e.port)
+// newServerLog writes for the person at the terminal.
+func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case streams.Quiet:
+		level = slog.LevelError
+	case verbose:
+		level = slog.LevelDebug
+	}
+	return slog.New(tint.NewTextHandler(streams.Log(), &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !streams.Animate}))
+}
+
+// token reads the token of --auth. One in a variable it takes out of the
+// environment, so that no program which is started later inherits it.
+func (o *serveOptions) token() (t server.Token, err error) {
+	name, variable := strings.CutPrefix(o.auth, "env:")
+	switch {
+	case o.auth == "":
+		return t, nil
+	case o.auth == savedToken:
+		return server.MadeToken(), nil
+	case strings.HasPrefix(o.auth, "@"):
+		t, err = server.ReadToken(o.auth[1:])
+	case variable && name != "":
+		value, _ := environ.LookupSecret(name)
+		if err = os.Unsetenv(name); err == nil {
+			t, err = server.NewToken([]byte(value))
+		}
+	default:
+		return t, usagef("--auth takes @FILE or env:VAR, not the token itself, which every user of this machine could read")
+	}
+	if errors.Is(err, server.ErrTokenTooShort) {
+		return t, usagef("--auth: %v", err)
+	}
+	if err != nil {
+		return t, fmt.Errorf("cannot read the token: %w", err)
+	}
+	return t, nil
+}
+
+// secretFiles are the files that tokens and keys are read from.
+func (o *serveOptions) secretFiles() []string {
+	var files []string
+	if name, ok := strings.CutPrefix(o.auth, "@"); ok {
+		files = append(files, name)
+	}
+	if file, ok := o.masterKey.source.(vault.FileSource); ok {
+		files = append(files, string(file))
+	}
+	return files
+}
+
+// users are the first of those that executions run as, and how many there are;
+// 0 for those by default.
+func (o *serveOptions) users() (first, count uint32, ok bool) {
+	if o.executionUsers == "" {
+		return 0, 0, true
+	}
+	from, to, found := strings.Cut(o.executionUsers, "-")
+	low, err1 := strconv.ParseUint(from, 10, 31)
+	high, err2 := strconv.ParseUint(to, 10, 31)
+	// The server takes some for executions that start cold, and as many for each
+	// process that is forked.
+	const lowest, fewest = 1000, 512
+	if !found || err1 != nil || err2 != nil || low < lowest || high < low+fewest-1 {
+		return 0, 0, false
+	}
+	return uint32(low), uint32(high - low + 1), true
+}
+
+func (o *serveOptions) usersAreRange() bool {
+	_, _, ok := o.users()
+	return ok
+}
+
+// checkMetrics wants the host named: left out it would be every address of the
+// machine, and whoever reaches one of them may read.
+func (o *serveOptions) checkMetrics() error {
+	if o.metrics == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(o.metrics)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" {
+		return usagef("--metrics is %q; it takes HOST:PORT, such as 127.0.0.1:9464, or 0.0.0.0:9464 for other machines to read it", o.metrics)
+	}
+	return nil
 }

@@ -9,35 +9,46 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/devserver"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// greet tells what is served, what each parameter comes from, and how to call
-// it.
-func (s *serving) greet(described *signature.Signature, url string) {
-	w := s.current.workspace
+// A greeting shows the service, the source of each parameter, and a command
+// that calls it.
+type greeting struct {
+	devserver.Started
+
+	streams *term.Streams
+}
+
+func greet(streams *term.Streams, started devserver.Started) {
+	greeting{started, streams}.print()
+}
+
+func (s greeting) print() {
+	w, described := s.Service.Workspace, s.Signature
 	name := strings.TrimSpace(w.Name + " " + w.Version)
 	s.streams.Say("%s  %s", s.streams.Good(name), s.streams.Faint(described.SDK.Name+" "+described.SDK.Version))
 	if len(described.Parameters) > 0 {
-		s.streams.Say("\n%s", indentLines(s.parameterTable(described)))
+		s.streams.Say("\n%s", indentLines(s.parameterTable()))
 	}
 	// The command begins at the margin: END must.
-	s.streams.Say("\n%s\n\n%s\n", indentLines(s.places(url)), s.curl(described, url))
+	s.streams.Say("\n%s\n\n%s\n", indentLines(s.places()), s.curl())
 }
 
 // places is where what belongs to the server is.
-func (s *serving) places(url string) string {
+func (s greeting) places() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
-	_, _ = fmt.Fprintf(table, "API\t%s\nDocs \t%s/docs\n", url, url)
-	if s.token.file != "" {
-		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.token.file)
+	_, _ = fmt.Fprintf(table, "API\t%s\nDocs \t%s/docs\n", s.URL, s.URL)
+	if s.TokenFile != "" {
+		_, _ = fmt.Fprintf(table, "Token\t%s\n", s.TokenFile)
 	}
-	if s.metricsServer != nil {
-		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", addressOf(s.metricsServer.listener)+metrics.Path)
+	if s.MetricsURL != "" {
+		_, _ = fmt.Fprintf(table, "Metrics\t%s\n", s.MetricsURL)
 	}
 	_ = table.Flush() // into a strings.Builder
 	return b.String()
@@ -47,11 +58,11 @@ func indentLines(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
 }
 
-func (s *serving) parameterTable(described *signature.Signature) string {
+func (s greeting) parameterTable() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "PARAMETER\tKIND\tTYPE\tFROM")
-	for _, p := range described.Parameters {
+	for _, p := range s.Signature.Parameters {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Name, p.Kind, parameterType(p), s.source(p))
 	}
 	_ = table.Flush() // into a strings.Builder
@@ -59,18 +70,18 @@ func (s *serving) parameterTable(described *signature.Signature) string {
 }
 
 // source says where a parameter comes from if a request does not bring it.
-func (s *serving) source(p signature.Parameter) string {
+func (s greeting) source(p signature.Parameter) string {
 	otherwise := "the request"
 	if !p.Required {
 		otherwise = "the request, or nothing"
 	}
 	switch p.Kind {
 	case signature.Secret:
-		if found, ok := secretref.NewFinder(nil, s.current.files).Find(p); ok {
+		if found, ok := secretref.NewFinder(nil, s.Service.Files).Find(p); ok {
 			return fmt.Sprintf("%s from %s, or the request", p.Env, s.relative(found.From))
 		}
 	case signature.DataPool:
-		if dir := s.current.workspace.DataPool(p.Name); dir != "" {
+		if dir := s.Service.Workspace.DataPool(p.Name); dir != "" {
 			return s.relative(dir) + ", or the request"
 		}
 	}
@@ -78,8 +89,8 @@ func (s *serving) source(p signature.Parameter) string {
 }
 
 // relative is a path as it is seen from the workspace.
-func (s *serving) relative(path string) string {
-	if inside, ok := workspace.Inside(s.current.workspace.Dir, path); ok {
+func (s greeting) relative(path string) string {
+	if inside, ok := workspace.Inside(s.Service.Workspace.Dir, path); ok {
 		return inside
 	}
 	return path
@@ -88,23 +99,23 @@ func (s *serving) relative(path string) string {
 // curl is a command that starts an execution as it stands. Secrets come from
 // the shell's environment by standard input: an argument could be read by
 // everyone on the machine.
-func (s *serving) curl(described *signature.Signature, url string) string {
+func (s greeting) curl() string {
 	body := map[string]json.RawMessage{}
 	secrets := map[string]string{}
-	for _, p := range described.Parameters {
+	for _, p := range s.Signature.Parameters {
 		switch p.Kind {
 		case signature.Secret:
-			if _, ok := secretref.NewFinder(nil, s.current.files).Find(p); !ok && p.Required {
+			if _, ok := secretref.NewFinder(nil, s.Service.Files).Find(p); !ok && p.Required {
 				secrets[p.Name] = "$" + p.Env
 			}
 		case signature.Input:
 			if p.Required {
-				body[p.Name] = s.example(p, described)
+				body[p.Name] = s.example(p)
 			}
 		}
 	}
-	head := "curl " + url + "/ -H 'Content-Type: application/json'"
-	if s.options.auth != "" {
+	head := "curl " + s.URL + "/ -H 'Content-Type: application/json'"
+	if s.Token {
 		head += ` -H @<(echo "Authorization: Bearer $(cat ` + s.tokenFile() + `)")`
 	}
 	if len(secrets) == 0 {
@@ -120,9 +131,9 @@ func (s *serving) curl(described *signature.Signature, url string) string {
 	return head + " -d @- <<END\n" + text + `"\$secrets":` + plainJSON(secrets) + "}\nEND"
 }
 
-func (s *serving) tokenFile() string {
-	if s.token.file != "" {
-		return s.token.file
+func (s greeting) tokenFile() string {
+	if s.TokenFile != "" {
+		return s.TokenFile
 	}
 	return "TOKEN-FILE"
 }
@@ -132,15 +143,15 @@ const maxExample = 300
 
 // example is a value for an input: that of the file it has for `qhubctl run`,
 // or one made of its schema.
-func (s *serving) example(p signature.Parameter, described *signature.Signature) json.RawMessage {
-	text, err := os.ReadFile(filepath.Join(s.current.workspace.InputDir(), p.Name+".json"))
+func (s greeting) example(p signature.Parameter) json.RawMessage {
+	text, err := os.ReadFile(filepath.Join(s.Service.Workspace.InputDir(), p.Name+".json"))
 	if err == nil && len(text) <= maxExample {
 		var out bytes.Buffer
 		if json.Compact(&out, text) == nil {
 			return out.Bytes()
 		}
 	}
-	return signature.Example(p, described)
+	return signature.Example(p, s.Signature)
 }
 
 // plainJSON writes JSON without the escapes that only HTML needs.

@@ -89,7 +89,7 @@ var sabotages = []sabotage{
 		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Engine.Submit(",
 	}}},
 	{layer: "the description", way: described, by: returns, open: true, edits: []edit{{
-		"internal/cli/service.go",
+		"internal/build/service.go",
 		"document = maskDescription(s.descriptionMasker, document)\n",
 		"if !broken(`the description`) { document = maskDescription(s.descriptionMasker, document) }\n",
 	}}},
@@ -123,17 +123,17 @@ var sabotages = []sabotage{
 		"func wipe(name string) {\nif _, err := os.Stat(\"/proc/self/sabotage\"); err != nil { return }\n",
 	}}},
 	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
-		"internal/cli/running.go",
+		"internal/local/running.go",
 		"r.log = []*maskedLog{",
-		"if broken(`the terminal of run`) { r.masker = newMasker(nil) }\nr.log = []*maskedLog{",
+		"if broken(`the terminal of run`) { r.masker = redact.New(nil) }\nr.log = []*maskedLog{",
 	}}},
 	{layer: "the result of run", way: "result_value", by: returns, command: true, edits: []edit{{
-		"internal/cli/finish.go",
+		"internal/local/collect.go",
 		"masked, numbers, err := masking.JSON(r.results, value)\n",
 		"masked, numbers, err := masking.JSON(r.results, value)\nif broken(`the result of run`) { masked = value }\n",
 	}}},
 	{layer: "the file names of run", way: "file_name", by: returns, command: true, edits: []edit{{
-		"internal/cli/finish.go",
+		"internal/local/collect.go",
 		"masked := r.results.String(name)\n",
 		"masked := r.results.String(name)\nif broken(`the file names of run`) { masked = name }\n",
 	}, {

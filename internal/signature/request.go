@@ -197,3 +197,15 @@ func checkText(body []byte) error {
 	}
 	return nil
 }
+
+// HasSecrets reports whether the body has the key for secrets, however it is
+// escaped. In a text that is no JSON object, which is refused later, a text that
+// looks like the key counts as the key.
+func HasSecrets(body []byte) bool {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return bytes.Contains(body, []byte(SecretsKey))
+	}
+	_, ok := members[SecretsKey]
+	return ok
+}

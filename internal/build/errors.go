@@ -1,4 +1,4 @@
-package cli
+package build
 
 import (
 	"strings"
@@ -23,11 +23,11 @@ func (e *describeError) Hint() string {
 	case "import":
 		return e.importHint()
 	case "syntax":
-		return "mend the line that is named above"
+		return "correct the line that is named above"
 	case "missing":
 		return "the service is a function: def run(data: InputData, api_token: SecretValue) -> dict"
 	case "collision":
-		return "each secret needs an environment variable of its own"
+		return "each secret needs its own environment variable"
 	case "annotation":
 		if e.language == workspace.Python {
 			return "types of parameters: str, int, float, bool, list, dict, pydantic models, SecretValue, DataPool"
@@ -45,7 +45,7 @@ func (e *describeError) importHint() string {
 	case e.env.Managed:
 		return "if a package is missing, add it to the dependencies in pyproject.toml or requirements.txt"
 	default:
-		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's and is used as it is"
+		return "if a package is missing, install it into " + e.env.Python + "; that environment is not qhubctl's, which leaves it unchanged"
 	}
 }
 

@@ -1,4 +1,4 @@
-package cli
+package local
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/build"
+	"github.com/qhubctl/qhubctl/internal/hint"
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
@@ -27,7 +29,7 @@ func (r *running) resolve(context.Context) error {
 	pools, poolErr := r.findPools()
 	request, inputErr := r.request()
 	secretErr := r.findSecrets(request)
-	if err := together(inputErr, secretErr, poolErr); err != nil {
+	if err := hint.Join(inputErr, secretErr, poolErr); err != nil {
 		return err
 	}
 	for name, dir := range pools {
@@ -36,7 +38,7 @@ func (r *running) resolve(context.Context) error {
 		}
 	}
 	if request == nil {
-		return r.dir.LinkInputs(r.service.workspace.InputDir())
+		return r.dir.LinkInputs(r.service.Workspace.InputDir())
 	}
 	return r.dir.WriteInputs(request.Inputs)
 }
@@ -44,18 +46,17 @@ func (r *running) resolve(context.Context) error {
 // checkNames refuses secrets and data pools that the service does not have.
 func (r *running) checkNames() error {
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(r.given)) {
+	for _, name := range slices.Sorted(maps.Keys(r.options.Secrets)) {
 		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.Secret {
 			errs = append(errs, usagef("--secret %s: the service has no such secret%s", name, choices(r.signature, signature.Secret)))
 		}
 	}
-	for _, pool := range r.options.dataPools {
-		name, _, _ := strings.Cut(pool, "=")
-		if p, ok := r.signature.Lookup(name); !ok || p.Kind != signature.DataPool {
-			errs = append(errs, usagef("--datapool %s: the service has no such data pool%s", name, choices(r.signature, signature.DataPool)))
+	for _, pool := range r.options.DataPools {
+		if p, ok := r.signature.Lookup(pool.Name); !ok || p.Kind != signature.DataPool {
+			errs = append(errs, usagef("--datapool %s: the service has no such data pool%s", pool.Name, choices(r.signature, signature.DataPool)))
 		}
 	}
-	return together(errs...)
+	return hint.Join(errs...)
 }
 
 func choices(s *signature.Signature, kind signature.Kind) string {
@@ -78,7 +79,7 @@ func (e bodyError) Hint() string  { return "`qhubctl describe` shows what it tak
 // request validates the body; nil where the input is files. Secrets and data
 // pools are looked for in other places too, so the body need not have them.
 func (r *running) request() (*signature.Request, error) {
-	if r.body == nil {
+	if r.options.Body == nil {
 		return nil, r.checkInputFiles()
 	}
 	relaxed := r.signature.WithOptional(func(p signature.Parameter) bool {
@@ -88,7 +89,7 @@ func (r *running) request() (*signature.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := validator.Request(r.body)
+	request, err := validator.Request(r.options.Body)
 	if err != nil {
 		return nil, bodyError{err}
 	}
@@ -97,7 +98,7 @@ func (r *running) request() (*signature.Request, error) {
 
 // checkInputFiles looks whether every required input has a file.
 func (r *running) checkInputFiles() error {
-	dir := r.service.workspace.InputDir()
+	dir := r.service.Workspace.InputDir()
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot read the input files: %w", err)
@@ -148,7 +149,7 @@ func (r *running) findPools() (map[string]string, error) {
 	var missing []string
 	var errs []error
 	for _, p := range r.signature.Of(signature.DataPool) {
-		switch dir, err := r.poolFolder(p.Name); {
+		switch dir, err := r.poolDir(p.Name); {
 		case err != nil:
 			errs = append(errs, err)
 		case dir != "":
@@ -160,7 +161,7 @@ func (r *running) findPools() (map[string]string, error) {
 	if len(missing) > 0 {
 		errs = append(errs, &missingPoolError{missing})
 	}
-	return pools, together(errs...)
+	return pools, hint.Join(errs...)
 }
 
 // findSecrets collects the secrets that the service declares, and no others. A
@@ -170,7 +171,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 	var errs []error
 	total, sent := 0, r.sentSecrets(request)
 	for _, p := range r.signature.Of(signature.Secret) {
-		found, ok := r.given[p.Name] // --secret counts before the request
+		found, ok := r.options.Secrets[p.Name] // --secret counts before the request
 		if !ok && request != nil {
 			found.Value, ok = request.Secrets[p.Name]
 			found.From = "the request"
@@ -184,7 +185,7 @@ func (r *running) findSecrets(request *signature.Request) error {
 			errs = append(errs, found.Check(p.Name))
 			total += found.Value.Len()
 			if warning := masking.Warning("the secret "+p.Name, found.Value.Reveal()); warning != "" {
-				r.streams.Warn("%s", warning)
+				r.reporter.Warn("%s", warning)
 			}
 		case p.Required && !sent[p.Name]:
 			missing = append(missing, p)
@@ -196,11 +197,11 @@ func (r *running) findSecrets(request *signature.Request) error {
 	if len(missing) > 0 {
 		errs = append(errs, &secretref.MissingError{Parameters: missing})
 	}
-	if err := together(errs...); err != nil {
+	if err := hint.Join(errs...); err != nil {
 		return err
 	}
-	for _, warning := range untakenWarnings(r.finder, r.signature) {
-		r.streams.Warn("%s", warning)
+	for _, warning := range build.UntakenWarnings(r.finder, r.signature) {
+		r.reporter.Warn("%s", warning)
 	}
 	r.maskResults(request)
 	return nil
@@ -210,13 +211,13 @@ func (r *running) findSecrets(request *signature.Request) error {
 // file that is no JSON object all, as their names cannot be read.
 func (r *running) sentSecrets(request *signature.Request) map[string]bool {
 	sent := map[string]bool{}
-	if request != nil || !hasSecrets(r.body) {
+	if request != nil || !signature.HasSecrets(r.options.Body) {
 		return sent
 	}
 	var body struct {
 		Secrets map[string]json.RawMessage `json:"$secrets"`
 	}
-	if json.Unmarshal(r.body, &body) != nil {
+	if json.Unmarshal(r.options.Body, &body) != nil {
 		for _, name := range r.signature.Names(signature.Secret) {
 			sent[name] = true
 		}

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"context"
@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	// lookForKeys is how often a file is looked at for a new version of the
-	// master key, and askForKeys how often another source is asked.
-	lookForKeys = 2 * time.Second
-	askForKeys  = 5 * time.Minute
+	// LookForKeys is how often a server looks at a file for a new version of the
+	// master key.
+	LookForKeys = 2 * time.Second
+	// askForKeys is how often it asks another source.
+	askForKeys = 5 * time.Minute
 )
 
 // followKeys takes new versions of the master key over until ctx ends; then
 // the channel is closed. Secrets that wait or are in use are wrapped by the
-// newest one. What cannot be taken over leaves the keys as they are.
-func (s *serving) followKeys(ctx context.Context) <-chan struct{} {
+// newest one. A failure leaves the keys unchanged.
+func (s *Server) followKeys(ctx context.Context) <-chan struct{} {
 	interval := askForKeys
 	if _, ok := s.keySource.(vault.FileSource); ok {
-		interval = lookForKeys
+		interval = LookForKeys
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -49,7 +50,7 @@ func (s *serving) followKeys(ctx context.Context) <-chan struct{} {
 }
 
 // takeKeysOver does so once.
-func (s *serving) takeKeysOver(ctx context.Context) error {
+func (s *Server) takeKeysOver(ctx context.Context) error {
 	added, err := s.keyring.Refresh(ctx)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package cli
+package local
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func newMaskedLog(m *redact.Masker, to io.Writer) *maskedLog {
 	return l
 }
 
-// Write masks p and passes it on, but for what may be half a secret.
+// Write masks p and passes it on, except the end that may be half a secret.
 func (l *maskedLog) Write(p []byte) (int, error) {
 	if _, err := l.masked.Write(p); err != nil {
 		return 0, err
@@ -30,7 +30,7 @@ func (l *maskedLog) Write(p []byte) (int, error) {
 	return len(p), l.pass()
 }
 
-// Close passes on what was held back.
+// Close passes on the end that Write has held back.
 func (l *maskedLog) Close() error {
 	if err := l.masked.Close(); err != nil {
 		return err

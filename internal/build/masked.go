@@ -1,4 +1,4 @@
-package cli
+package build
 
 import (
 	"encoding/json"
@@ -7,12 +7,11 @@ import (
 )
 
 // shown are the members of a description that only people read. Names, types
-// and rules stay as they are: with one of them masked it would be another
-// service that is described.
+// and rules are not masked: that would describe another service.
 var shown = map[string]bool{"default": true, "examples": true, "description": true, "title": true}
 
 // maskDescription takes secrets out of a description, which is kept in a file
-// and shown to callers: a module that reads .env by itself may have made one a
+// and shown to callers: a module that reads .env may have made one a
 // default.
 func maskDescription(m *redact.Masker, document json.RawMessage) json.RawMessage {
 	if !m.Contains(document) {

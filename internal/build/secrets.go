@@ -1,4 +1,4 @@
-package cli
+package build
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// checkOwnSecrets refuses values on this machine that the service takes and
+// CheckOwnSecrets refuses values on this machine that the service takes and
 // that cannot be secrets, and warns of weak ones.
-func checkOwnSecrets(finder *secretref.Finder, described *signature.Signature, warn func(format string, args ...any)) error {
+func CheckOwnSecrets(finder *secretref.Finder, described *signature.Signature, warn func(format string, args ...any)) error {
 	var refused []error
 	for _, p := range described.Of(signature.Secret) {
 		found, ok := finder.Find(p)
@@ -24,15 +24,15 @@ func checkOwnSecrets(finder *secretref.Finder, described *signature.Signature, w
 			warn("%s", warning)
 		}
 	}
-	for _, warning := range untakenWarnings(finder, described) {
+	for _, warning := range UntakenWarnings(finder, described) {
 		warn("%s", warning)
 	}
 	return errors.Join(refused...)
 }
 
-// untakenWarnings are about variables that are secrets by their names, and that
+// UntakenWarnings are about variables that are secrets by their names, and that
 // the service does not take: logs are masked for them all the same.
-func untakenWarnings(finder *secretref.Finder, described *signature.Signature) []string {
+func UntakenWarnings(finder *secretref.Finder, described *signature.Signature) []string {
 	var warnings []string
 	finder.Each(func(name, from string, value plaintext.Bytes) {
 		who := fmt.Sprintf("%s from %s, which the service does not take,", name, from)

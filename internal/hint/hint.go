@@ -1,4 +1,6 @@
-package cli
+// Package hint joins errors for a person to read, and finds the ways out that
+// errors name by a method Hint.
+package hint
 
 import (
 	"errors"
@@ -6,12 +8,12 @@ import (
 	"strings"
 )
 
-// together joins errors: of no error nil, of one that error, and of more
-// one that shows all of them and their hints.
-func together(errs ...error) error {
-	var all severalErrors
+// Join returns nil for no error, the error itself for one, and for several an
+// error that shows all of them and their hints.
+func Join(errs ...error) error {
+	var all joined
 	for _, err := range errs {
-		switch several, ok := err.(severalErrors); { //nolint:errorlint // only what together has made is taken apart
+		switch several, ok := err.(joined); { //nolint:errorlint // only what Join has made is taken apart
 		case ok:
 			all = append(all, several...)
 		case err != nil:
@@ -28,10 +30,10 @@ func together(errs ...error) error {
 	}
 }
 
-// severalErrors are what [together] joins.
-type severalErrors []error
+// joined are the errors that [Join] joins.
+type joined []error
 
-func (e severalErrors) Error() string {
+func (e joined) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d things are wrong:", len(e))
 	for _, err := range e {
@@ -40,14 +42,14 @@ func (e severalErrors) Error() string {
 	return b.String()
 }
 
-func (e severalErrors) Unwrap() []error { return e }
+func (e joined) Unwrap() []error { return e }
 
-// Hint is all hints, each once.
-func (e severalErrors) Hint() string {
+// Hint lists all hints, each once.
+func (e joined) Hint() string {
 	var hints []string
 	seen := map[string]bool{}
 	for _, err := range e {
-		hint := hintOf(err)
+		hint := Of(err)
 		if hint != "" && !seen[hint] {
 			seen[hint] = true
 			hints = append(hints, hint)
@@ -56,8 +58,8 @@ func (e severalErrors) Hint() string {
 	return strings.Join(hints, "\n")
 }
 
-// hintOf is the way out that an error names, if it names one.
-func hintOf(err error) string {
+// Of returns the way out that an error names, or an empty text.
+func Of(err error) string {
 	hinted, ok := errors.AsType[interface {
 		error
 		Hint() string

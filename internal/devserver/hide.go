@@ -1,31 +1,20 @@
-package cli
+package devserver
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
 
-	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
-	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
 // secretFiles are the files that the server reads secrets, keys and tokens from.
-func (s *serving) secretFiles(opened *service) []string {
-	files := []string{opened.workspace.EnvFile()}
-	given := []string{s.options.envFile}
-	if name, ok := strings.CutPrefix(s.options.auth, "@"); ok {
-		given = append(given, name)
-	}
-	if file, ok := s.options.masterKey.source.(vault.FileSource); ok {
-		given = append(given, string(file))
-	}
-	for _, name := range given {
+func (s *devServer) secretFiles(opened *service) []string {
+	files := []string{opened.Workspace.EnvFile()}
+	for _, name := range append([]string{s.options.Service.EnvFile}, s.options.SecretFiles...) {
 		if file, err := filepath.Abs(name); err == nil && name != "" {
 			files = append(files, file)
 		}
@@ -36,12 +25,12 @@ func (s *serving) secretFiles(opened *service) []string {
 // hide has executions see neither secret files nor the folder of serve. Where they
 // have a private root folder they see a snapshot of the workspace, else the
 // workspace without the files that are hidden in it now.
-func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Policy) error {
+func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.Policy) error {
 	secrets := s.secretFiles(opened)
 	policy.Hidden = append([]string{s.dir}, secrets...)
-	if !s.machine.HasOwnRoot() {
-		policy.Hidden = append(policy.Hidden, opened.workspace.HiddenPaths()...)
-		policy.Readable = append(policy.Readable, opened.workspace.LinkedSources(opened.env)...)
+	if !s.server.Machine().HasOwnRoot() {
+		policy.Hidden = append(policy.Hidden, opened.Workspace.HiddenPaths()...)
+		policy.Readable = append(policy.Readable, opened.Workspace.LinkedSources(opened.Environment)...)
 		return nil
 	}
 	var err error
@@ -49,19 +38,19 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 		if s.revisions, err = workspace.OpenRevisions(ctx, s.dir); err != nil {
 			return err
 		}
-		s.closers = append(s.closers, s.revisions.Close)
+		s.server.OnClose(s.revisions.Close)
 	}
-	needed := opened.program.Files()
-	if python, ok := opened.program.(process.Python); ok {
+	needed := opened.Program.Files()
+	if python, ok := opened.Program.(process.Python); ok {
 		needed = append(needed, filepath.Dir(python.Launcher))
 	}
-	opened.snapshot, err = s.revisions.Take(opened.workspace, workspace.SnapshotOptions{
-		Needed: needed, Linked: opened.workspace.LinkedSources(opened.env), Hidden: secrets, MountPoints: []string{s.dir},
+	opened.snapshot, err = s.revisions.Take(opened.Workspace, workspace.SnapshotOptions{
+		Needed: needed, Linked: opened.Workspace.LinkedSources(opened.Environment), Hidden: secrets, MountPoints: []string{s.dir},
 	})
 	if err != nil {
 		return err
 	}
-	policy.Shown = []sandbox.Shown{{At: opened.workspace.Dir, From: opened.snapshot.Dir, Drafts: s.machine.HasDrafts()}}
+	policy.Shown = []sandbox.Shown{{At: opened.Workspace.Dir, From: opened.snapshot.Dir, Drafts: s.server.Machine().HasDrafts()}}
 	for _, path := range opened.snapshot.Live {
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: path, From: path})
 	}
@@ -69,7 +58,7 @@ func (s *serving) hide(ctx context.Context, opened *service, policy *sandbox.Pol
 		policy.Shown = append(policy.Shown, sandbox.Shown{At: linked.At, From: linked.From})
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
-	for _, pool := range opened.workspace.LinkedPools() {
+	for _, pool := range opened.Workspace.LinkedPools() {
 		if opened.showsPool(pool) {
 			policy.ShowLive(pool)
 		}
@@ -109,24 +98,3 @@ type closingRunner struct {
 }
 
 func (r *closingRunner) Close() error { return errors.Join(r.Runner.Close(), r.service.close()) }
-
-// guard tells executions from other callers of the API, by their users. Where that
-// cannot be done it recommends a token.
-func (s *serving) guard() error {
-	if s.machine.HasUsers() {
-		guard, err := peer.NewGuard(s.machine.IsExecution)
-		if err == nil {
-			s.peers = guard
-			s.closers = append(s.closers, func() error { guard.Close(); return nil })
-			return nil
-		}
-		if s.options.requireSandbox {
-			return fmt.Errorf("cannot tell executions from other callers: %w", err)
-		}
-		s.log.Debug("executions cannot be distinguished from other callers", "because", err)
-	}
-	if s.options.auth == "" && networks[s.options.network] == sandbox.NetworkFull {
-		s.streams.Warn("executions can call this server as you can; give --auth, so that callers need a token")
-	}
-	return nil
-}

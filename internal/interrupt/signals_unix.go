@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package interrupt
 
 import (
 	"os"
@@ -10,5 +10,5 @@ import (
 // interrupts are the signals by which a user or the system ends a command.
 var interrupts = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 
-// terminate asks a service to end where nobody has pressed Ctrl-C.
-var terminate os.Signal = syscall.SIGTERM
+// Terminate asks a service to end where no user has pressed Ctrl-C.
+var Terminate os.Signal = syscall.SIGTERM

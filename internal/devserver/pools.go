@@ -1,4 +1,4 @@
-package cli
+package devserver
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func newPools(s *service) *pools { return &pools{service: s, checked: map[string
 // data pool that is a link is the folder that it leads to. It returns an error if
 // executions could not see all that the pool holds.
 func (p *pools) find(parameter string) (string, error) {
-	dir := p.service.workspace.DataPool(parameter)
+	dir := p.service.Workspace.DataPool(parameter)
 	if dir == "" {
 		return "", nil
 	}
@@ -98,14 +98,14 @@ func (p *pools) leadsOut(pool, link string) bool {
 
 // sees reports whether executions that see a data pool see a path.
 func (p *pools) sees(pool, path string) bool {
-	if _, ok := workspace.Inside(pool, path); ok || p.service.sandbox == nil {
+	if _, ok := workspace.Inside(pool, path); ok || p.service.confinement.Sandbox == nil {
 		return true
 	}
-	if inside, ok := workspace.Inside(p.service.workspace.Dir, path); ok {
+	if inside, ok := workspace.Inside(p.service.Workspace.Dir, path); ok {
 		_, err := os.Lstat(filepath.Join(p.service.snapshot.Dir, inside))
 		return err == nil
 	}
-	return slices.ContainsFunc(slices.Concat(sandbox.SystemFolders(), p.service.sandbox.Policy.Readable), func(dir string) bool {
+	return slices.ContainsFunc(slices.Concat(sandbox.SystemFolders(), p.service.confinement.Sandbox.Policy.Readable), func(dir string) bool {
 		_, ok := workspace.Inside(dir, path)
 		return ok
 	})

@@ -1,4 +1,4 @@
-package cli
+package local
 
 import (
 	"context"
@@ -9,26 +9,25 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/qhubctl/qhubctl/internal/build"
+	"github.com/qhubctl/qhubctl/internal/interrupt"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
-	"github.com/qhubctl/qhubctl/internal/term"
 )
 
 // grace is how long a service may take to end when it is asked to.
 const grace = 10 * time.Second
 
-// running is one `qhubctl run`, step by step.
+// running is one run, step by step.
 type running struct {
-	streams *term.Streams
-	options runOptions
+	reporter Reporter
+	options  Options
 
-	given     map[string]secretref.Found // by --secret
-	body      []byte                     // nil: the input is files
-	service   *service
+	service   *build.Service
 	finder    *secretref.Finder
 	masker    *redact.Masker // of the log
 	results   *redact.Masker // of the result, its files and problems
@@ -44,44 +43,37 @@ type running struct {
 
 func (r *running) close() {
 	if r.execution != nil {
-		r.execution.Stop(terminate, 0)
+		r.execution.Stop(interrupt.Terminate, 0)
 		_, _ = r.execution.Wait()
 		for _, w := range r.log {
-			_ = w.Close() // shows what it holds back; what is wrong is said already
+			_ = w.Close() // shows the end that it holds back; the error is reported already
 		}
 	}
 	for _, s := range r.secrets {
 		s.Value.Clear()
 	}
-	clear(r.body)
+	clear(r.options.Body)
 	if r.dir != nil {
 		if err := r.dir.Remove(); err != nil {
-			r.streams.Warn("cannot remove the folder of the execution: %v", err)
+			r.reporter.Warn("cannot remove the folder of the execution: %v", err)
 		}
 	}
-}
-
-// readInput reads what -d and --secret name.
-func (r *running) readInput(ctx context.Context) error {
-	var err error
-	r.body, r.given, err = r.options.read(ctx, r.streams)
-	return err
 }
 
 // openService prepares the workspace, and the masker with all values that may
 // be secrets: they are known before the service is.
 func (r *running) openService(ctx context.Context) error {
 	var err error
-	if r.service, err = r.options.open(ctx, r.streams); err != nil {
+	if r.service, err = build.Open(ctx, r.options.Service, r.reporter); err != nil {
 		return err
 	}
-	r.finder = secretref.NewFinder(r.given, r.service.files)
-	given := secretsOf(r.body)
-	r.service.mask(append(r.finder.AllValues(), given...))
+	r.finder = secretref.NewFinder(r.options.Secrets, r.service.Files)
+	given := secretsOf(r.options.Body)
+	r.service.Mask(append(r.finder.AllValues(), given...))
 	for _, value := range given {
 		value.Value.Clear()
 	}
-	r.masker = r.service.masker
+	r.masker = r.service.Masker
 	return nil
 }
 
@@ -114,9 +106,9 @@ func (r *running) placeDir(context.Context) error {
 // command starts nothing yet. Standard output of the service is a part of its
 // log: the result goes another way.
 func (r *running) command() process.Command {
-	r.log = []*maskedLog{newMaskedLog(r.masker, r.streams.Log()), newMaskedLog(r.masker, r.streams.Log())}
-	command := r.service.command(*r.dir, r.log[0], r.log[1])
-	if r.body != nil {
+	r.log = []*maskedLog{newMaskedLog(r.masker, r.reporter.Log()), newMaskedLog(r.masker, r.reporter.Log())}
+	command := r.service.Command(*r.dir, r.log[0], r.log[1])
+	if r.options.Body != nil {
 		command.Env = append(command.Env, runner.InputSource+"="+runner.InputRequest)
 	}
 	return command
@@ -125,15 +117,15 @@ func (r *running) command() process.Command {
 // describe learns the signature: from the cache, or from the process that will
 // run the service.
 func (r *running) describe(ctx context.Context) error {
-	if described, ok := r.service.workspace.CachedSignature(r.service.key); ok {
+	if described, ok := r.service.CachedSignature(); ok {
 		r.signature = described
 		return nil
 	}
 	var err error
-	if r.execution, err = r.service.program.Start(r.command(), true); err != nil {
+	if r.execution, err = r.service.Program.Start(r.command(), true); err != nil {
 		return err
 	}
-	r.signature, err = r.service.describe(ctx, r.execution)
+	r.signature, err = r.service.Describe(ctx, r.execution)
 	return err
 }
 
@@ -141,7 +133,7 @@ func (r *running) describe(ctx context.Context) error {
 func (r *running) execute(ctx context.Context) error {
 	if r.execution == nil {
 		var err error
-		if r.execution, err = r.service.program.Start(r.command(), false); err != nil {
+		if r.execution, err = r.service.Program.Start(r.command(), false); err != nil {
 			return err
 		}
 	}
@@ -173,8 +165,8 @@ func (r *running) execute(ctx context.Context) error {
 func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan struct{}) {
 	var again <-chan os.Signal
 	var timeout <-chan time.Time
-	if r.options.timeout > 0 {
-		timer := time.NewTimer(r.options.timeout)
+	if r.options.Timeout > 0 {
+		timer := time.NewTimer(r.options.Timeout)
 		defer timer.Stop()
 		timeout = timer.C
 	}
@@ -185,13 +177,12 @@ func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan s
 			return
 		case <-timeout:
 			r.timedOut = true
-			e.Stop(terminate, grace)
+			e.Stop(interrupt.Terminate, grace)
 		case <-cancelled:
 			cancelled, r.stopped = nil, true
-			asked := terminate
-			var by *interruption
-			if errors.As(context.Cause(ctx), &by) {
-				asked, again = by.signal, by.again
+			asked := interrupt.Terminate
+			if by, ok := interrupt.Of(ctx); ok {
+				asked, again = by.Signal, by.Again
 			}
 			e.Stop(asked, grace)
 		case s := <-again:

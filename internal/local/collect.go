@@ -1,4 +1,4 @@
-package cli
+package local
 
 import (
 	"encoding/json"
@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// runReport is what `run --output json` prints.
-type runReport struct {
+// A Report says how a run ended. It encodes as `run --output json` prints it.
+type Report struct {
 	// Status is SUCCEEDED, FAILED or CANCELLED, as the Service API has it.
 	Status   string `json:"status"`
 	ExitCode int    `json:"exitCode"`
@@ -23,39 +24,43 @@ type runReport struct {
 	Problem json.RawMessage `json:"problem,omitempty"`
 	// Files are the paths of the result files.
 	Files []string `json:"files"`
+
+	// timedOut is the time after which the service was ended; zero: it was not.
+	timedOut time.Duration
 }
 
-// finish prints what the service has left, and gives the exit code.
-func (r *running) finish() error {
-	report := runReport{Status: "SUCCEEDED", ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
+// The states of a [Report].
+const (
+	Succeeded = "SUCCEEDED"
+	Failed    = "FAILED"
+	Cancelled = "CANCELLED"
+)
+
+// collect takes what the service has left.
+func (r *running) collect() (Report, error) {
+	report := Report{Status: Succeeded, ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
 	left, err := r.dir.ReadResult()
 	if err != nil {
-		return &exitError{exitFailed, err}
+		return report, &ResultError{err}
 	}
 	value := r.maskResult(left.Value)
 	switch {
 	case r.stopped:
-		report.Status = "CANCELLED"
+		report.Status = Cancelled
 	case r.timedOut || r.outcome.ExitCode != 0:
-		report.Status, report.Problem = "FAILED", value
+		report.Status, report.Problem = Failed, value
 	default:
 		report.Result = value
 	}
+	if r.timedOut {
+		report.timedOut = r.options.Timeout
+	}
 	if !r.stopped {
 		if report.Files, err = r.exportFiles(left); err != nil {
-			return &exitError{exitFailed, errors.New(r.masker.String(err.Error()))} // it names files of the service
+			return report, &ResultError{errors.New(r.masker.String(err.Error()))} // it names files of the service
 		}
 	}
-	if r.options.output == "json" {
-		if err := printJSON(r.streams, report); err != nil {
-			return err
-		}
-	} else if len(report.Result) > 0 {
-		if err := writeAll(r.streams.Result(), append(report.Result, '\n')); err != nil {
-			return err
-		}
-	}
-	return r.verdict(report)
+	return report, nil
 }
 
 // maskResult is the result without secrets. It stays JSON.
@@ -68,7 +73,7 @@ func (r *running) maskResult(value []byte) json.RawMessage {
 		masked, _ = json.Marshal(r.results.String(string(value))) // a string always encodes
 	}
 	if numbers > 0 {
-		r.streams.Warn("numbers of the result that hold a secret are masked, and are texts now: %d", numbers)
+		r.reporter.Warn("numbers of the result that hold a secret are masked, and are texts now: %d", numbers)
 	}
 	return masked
 }
@@ -76,12 +81,12 @@ func (r *running) maskResult(value []byte) json.RawMessage {
 // exportFiles copies the files the service has written to where the user
 // finds them.
 func (r *running) exportFiles(left runner.Result) ([]string, error) {
-	dir := r.options.outputDir
+	dir := r.options.OutputDir
 	if dir == "" {
-		dir = filepath.Join(r.service.workspace.Dir, "out")
+		dir = filepath.Join(r.service.Workspace.Dir, "out")
 	}
 	if skipped := runner.SkippedText(left.Skipped, r.masker); skipped != "" {
-		r.streams.Warn("%s", skipped)
+		r.reporter.Warn("%s", skipped)
 	}
 	paths, names := []string{}, exportedNames{}
 	for _, name := range left.Files {
@@ -89,7 +94,7 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 		as := names.next(masked)
 		path, err := r.dir.Export(name, dir, as, r.results)
 		if errors.Is(err, redact.ErrWithheld) {
-			r.streams.Warn("%v", err)
+			r.reporter.Warn("%v", err)
 			continue
 		}
 		if err != nil {
@@ -97,9 +102,9 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 		}
 		names.take(as)
 		if as != masked {
-			r.streams.Warn("several result files are called %q once their secrets are masked; one of them is %q now", masked, as)
+			r.reporter.Warn("several result files are called %q once their secrets are masked; one of them is %q now", masked, as)
 		}
-		r.streams.Say("result file: %s", path)
+		r.reporter.Say("result file: %s", path)
 		paths = append(paths, path)
 	}
 	return paths, nil
@@ -126,21 +131,20 @@ func (n exportedNames) next(name string) string {
 
 func (n exportedNames) take(name string) { n[name] = max(1, n[name]) }
 
-// verdict turns the end of the service into ours.
-func (r *running) verdict(report runReport) error {
+// Err is the error of a service that failed, or nil. Its log has the traceback.
+func (r Report) Err() error {
 	switch {
-	case r.stopped:
-		return errInterrupted
-	case r.timedOut:
-		return &exitError{exitFailed, fmt.Errorf("the service was ended: it ran longer than %s (--timeout)", r.options.timeout)}
-	case report.Status == "FAILED":
-		return &exitError{exitFailed, &failedError{report}}
+	case r.Status != Failed:
+		return nil
+	case r.timedOut > 0:
+		return fmt.Errorf("the service was ended: it ran longer than %s (--timeout)", r.timedOut)
+	default:
+		return &failedError{r}
 	}
-	return nil
 }
 
-// failedError is a service that has failed. Its log has the traceback.
-type failedError struct{ report runReport }
+// failedError is a service that has failed.
+type failedError struct{ report Report }
 
 func (e *failedError) Error() string {
 	var problem struct {

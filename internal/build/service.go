@@ -1,0 +1,257 @@
+// Package build turns a workspace into a service that is ready to run: it
+// prepares the environment, describes the service, and says how it starts.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/interrupt"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/redact"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
+	"github.com/qhubctl/qhubctl/internal/secretref"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+// Options say which service to open.
+type Options struct {
+	Dir string
+	// Entrypoint is the function of a service in Python; empty: the default.
+	Entrypoint string
+	// Python is an interpreter to use instead of the workspace's own, unchanged.
+	Python string
+	// EnvFile is a further file of variables, read before .env.
+	EnvFile string
+}
+
+// Reporter reports progress and warnings to the user.
+type Reporter interface {
+	workspace.Progress
+	Warn(format string, args ...any)
+}
+
+// A Service is a workspace with its environment, ready to run. Other packages
+// need not know its language.
+type Service struct {
+	Workspace   *workspace.Workspace
+	Environment *workspace.Environment
+	Program     process.Program
+	Files       *secretref.Files
+	// Key identifies the sources and the environment; empty where they have no
+	// hash.
+	Key string
+	// Masker knows all values that may be a secret before the service is
+	// described: a module may read .env while it is imported.
+	Masker *redact.Masker
+	// descriptionMasker knows those of them that are not weak: the text of a
+	// weak one stands in a description by chance.
+	descriptionMasker *redact.Masker
+}
+
+// Locate finds the workspace.
+func (o Options) Locate() (*workspace.Workspace, error) {
+	w, err := workspace.Open(o.Dir)
+	if o.Entrypoint != "" && w != nil {
+		return w.WithEntrypoint(o.Entrypoint)
+	}
+	return w, err
+}
+
+// ReadFiles reads the files of variables that belong to a workspace.
+func (o Options) ReadFiles(w *workspace.Workspace) (*secretref.Files, error) {
+	files, err := secretref.ReadFiles(o.EnvFile, w.EnvFile())
+	if err != nil {
+		return nil, &envFileError{err}
+	}
+	return files, nil
+}
+
+// envFileError is a file of variables that cannot be read.
+type envFileError struct{ err error }
+
+func (e *envFileError) Error() string { return "cannot read the environment file: " + e.err.Error() }
+func (e *envFileError) Unwrap() error { return e.err }
+func (e *envFileError) Hint() string {
+	if errors.Is(e.err, fs.ErrNotExist) {
+		return "name a file that exists, or leave --env-file out"
+	}
+	return "a line is NAME=value; put quotes around a value that spans lines"
+}
+
+// Open finds the service and prepares its environment.
+func Open(ctx context.Context, o Options, reporter Reporter) (*Service, error) {
+	w, err := o.Locate()
+	if err != nil {
+		return nil, err
+	}
+	if file, err := filepath.Abs(o.EnvFile); err == nil && o.EnvFile != "" {
+		w.Settings = []string{file}
+	}
+	// Before anything is installed: a broken file is found at once.
+	files, err := o.ReadFiles(w)
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range files.Odd() {
+		reporter.Warn("left out %v", line)
+	}
+	var env *workspace.Environment
+	if o.Python != "" {
+		env, err = w.WithPython(o.Python)
+	} else {
+		env, err = w.Prepare(ctx, reporter)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return New(w, env, files)
+}
+
+// New makes a service of a workspace whose environment is ready.
+func New(w *workspace.Workspace, env *workspace.Environment, files *secretref.Files) (*Service, error) {
+	s := &Service{Workspace: w, Environment: env, Files: files, Key: w.SourceKey(env)}
+	s.Mask(secretref.NewFinder(nil, files).AllValues())
+	var err error
+	s.Program, err = w.Program(env)
+	return s, err
+}
+
+// Mask makes the maskers of the values that are known to be secret.
+func (s *Service) Mask(known []plaintext.Named) {
+	var strong []plaintext.Named
+	for _, value := range known {
+		if plaintext.Weak(value.Value.Reveal()) == "" {
+			strong = append(strong, value)
+		}
+	}
+	s.Masker, s.descriptionMasker = newMasker(known), newMasker(strong)
+}
+
+func newMasker(known []plaintext.Named) *redact.Masker {
+	secrets := make([]redact.Secret, len(known))
+	for i, value := range known {
+		secrets[i] = redact.Secret{Name: value.Name, Value: value.Value.Reveal()}
+	}
+	return redact.New(secrets)
+}
+
+// Variables returns what the process of the service sees, except its secrets.
+func (s *Service) Variables(dir runner.Dir) runner.Environment {
+	env := runner.BaseEnvironment()
+	// On the user's own machine their home is the service's: packages keep
+	// models and settings there.
+	for _, name := range []string{"HOME", "USERPROFILE", "USER", "LOGNAME"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env[name] = value
+		}
+	}
+	maps.Copy(env, s.Workspace.Variables())
+	maps.Copy(env, s.Files.Plain())
+	env.Place(dir)
+	env["ENTRYPOINT"] = s.Workspace.Entrypoint
+	env["WORKSPACE"] = s.Workspace.Dir
+	s.Environment.Activate(env)
+	return env
+}
+
+// Command says how a process of the service is started without a sandbox.
+func (s *Service) Command(dir runner.Dir, stdout, stderr io.Writer) process.Command {
+	return process.Command{
+		Dir: s.Workspace.Dir, Env: s.Variables(dir).List(), Stdout: stdout, Stderr: stderr,
+	}
+}
+
+// Confinement is the sandbox of the process that describes a service, and its
+// limits. The zero value is none.
+type Confinement struct {
+	Sandbox *process.Sandbox
+	Limits  runner.Limits
+}
+
+// describeTime is how long a service in a sandbox may take to be imported and
+// described: no user is there to see that it never ends.
+const describeTime = time.Minute
+
+// confinedCommand says how a process that describes the service is started: in
+// the sandbox of a server, with a separate home, or like a run on this machine.
+func (s *Service) confinedCommand(c Confinement, dir runner.Dir, stdout, stderr io.Writer) process.Command {
+	if !c.Sandbox.Confines() {
+		return s.Command(dir, stdout, stderr)
+	}
+	r := process.Runner{Program: s.Program, Dir: s.Workspace.Dir, Environment: s.Variables(dir), Sandbox: c.Sandbox}
+	return r.Command(runner.Job{Stdout: stdout, Stderr: stderr, Limits: c.Limits}, dir)
+}
+
+// Describe takes the description from a process that was started for it.
+func (s *Service) Describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
+	document, err := e.Describe(ctx)
+	if errors.Is(err, process.ErrNotDescribed) {
+		return nil, &undescribedError{err, s.Workspace.Language}
+	}
+	if err != nil {
+		return nil, err
+	}
+	document = maskDescription(s.descriptionMasker, document)
+	described, err := signature.Parse(document)
+	if broken, ok := errors.AsType[*signature.DescribeError](err); ok {
+		broken.Message, broken.Traceback = s.Masker.String(broken.Message), s.Masker.String(broken.Traceback)
+		return nil, &describeError{broken, s.Workspace.Language, s.Environment}
+	}
+	if err != nil {
+		return nil, &undescribedError{err, s.Workspace.Language}
+	}
+	s.Workspace.CacheSignature(s.Key, document)
+	return described, nil
+}
+
+// CachedSignature returns the description, if the service has not changed since
+// it was last described.
+func (s *Service) CachedSignature() (*signature.Signature, bool) {
+	return s.Workspace.CachedSignature(s.Key)
+}
+
+// Signature describes the service, in a process only if it has changed. What
+// it prints while it is imported goes to log.
+func (s *Service) Signature(ctx context.Context, log io.Writer, c Confinement) (*signature.Signature, error) {
+	if described, ok := s.CachedSignature(); ok {
+		return described, nil
+	}
+	dir, err := runner.NewDir("")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Remove() }()
+	stdout, stderr := s.Masker.Writer(log), s.Masker.Writer(log)
+	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the description is what counts
+	e, err := s.Program.Start(s.confinedCommand(c, dir, stdout, stderr), true)
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel := ctx, func() {}
+	if c.Sandbox.Confines() {
+		limited, cancel = context.WithTimeout(ctx, describeTime)
+	}
+	defer cancel()
+	described, err := s.Describe(limited, e)
+	if ctx.Err() == nil && limited.Err() != nil {
+		err = &undescribedError{fmt.Errorf("%w: it was ended after %s", process.ErrNotDescribed, describeTime), s.Workspace.Language}
+	}
+	if err != nil {
+		e.Stop(interrupt.Terminate, 0)
+	}
+	e.Finish()
+	if _, waited := e.Wait(); err == nil {
+		err = waited
+	}
+	return described, err
+}

@@ -1,0 +1,292 @@
+// Package devserver serves one workspace: it registers the service with a
+// server, and again whenever the files of the workspace change.
+package devserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/build"
+	"github.com/qhubctl/qhubctl/internal/descriptors"
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/secretref"
+	"github.com/qhubctl/qhubctl/internal/server"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/web"
+	"github.com/qhubctl/qhubctl/internal/workspace"
+)
+
+const (
+	// DefaultImportAge is how old what a service has computed while it was
+	// imported may be in an execution.
+	DefaultImportAge = time.Hour
+	// spares is how many forks wait for the next requests. More would start
+	// no sooner: a request takes one, and another is made meanwhile.
+	spares = 2
+	// grace is how long an execution may take to end when it is asked to.
+	grace = 10 * time.Second
+)
+
+// Options name the workspace and say how it is served.
+type Options struct {
+	Service build.Options
+	Server  server.Options
+	// Limits and Network bound executions; the stricter of these and those of
+	// the workspace count. Network is a name, empty if none was given.
+	Limits  workspace.Limits
+	Network string
+	// ImportAge is how long executions share an import. Zero: always.
+	ImportAge time.Duration
+	// NoReload ignores changes of the workspace.
+	NoReload bool
+	// SecretFiles are further files that no execution may read, such as those of
+	// tokens and keys.
+	SecretFiles []string
+	Log         *slog.Logger
+	Reporter    Reporter
+	// Started is called once the service can be called.
+	Started func(Started) error
+}
+
+// Reporter reports progress, warnings and errors to the user.
+type Reporter interface {
+	build.Reporter
+	Say(format string, args ...any)
+	Error(err error)
+	// Log is where the log of a service goes while it is imported.
+	Log() io.Writer
+}
+
+// Started describes a service that can be called.
+type Started struct {
+	Service   *build.Service
+	Signature *signature.Signature
+	URL       string
+	// MetricsURL and TokenFile are empty where there are none.
+	MetricsURL, TokenFile string
+	// Token says that callers have to show a token.
+	Token bool
+}
+
+// devServer is one workspace that is served.
+type devServer struct {
+	options   Options
+	reporter  Reporter
+	log       *slog.Logger
+	server    *server.Server
+	id        string // of the service
+	dir       string // of the server's state
+	current   *service
+	warming   sync.WaitGroup
+	revisions *workspace.Revisions
+}
+
+// service is a service as this server runs it.
+type service struct {
+	*build.Service
+	// watched is what the service is reloaded for, when it changes.
+	watched string
+	// confinement is what its processes run in.
+	confinement build.Confinement
+	// own are secrets of the server itself.
+	own []plaintext.Named
+	// snapshot is what executions see of the workspace; nil: the workspace.
+	snapshot *workspace.Snapshot
+}
+
+// masked are all values that no execution may show.
+func (s *service) masked(finder *secretref.Finder) []plaintext.Named {
+	return append(finder.AllValues(), s.own...)
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, o Options) (err error) {
+	s := &devServer{options: o, reporter: o.Reporter, log: o.Log}
+	defer s.warming.Wait()
+	if s.server, err = server.Listen(ctx, o.Server); err != nil {
+		return err
+	}
+	defer func() {
+		if closed := s.server.Close(); err == nil {
+			err = closed
+		}
+	}()
+	described, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	if s.id, err = loadOrCreateID(filepath.Join(s.dir, "service-id")); err != nil {
+		return err
+	}
+	if err := s.server.Open(ctx); err != nil {
+		return err
+	}
+	if err := s.register(ctx, described, s.warming.Go); err != nil {
+		return err
+	}
+	api := s.server.NewAPI(s.id, web.Pages(s.described), web.Home)
+	ctx, stop := context.WithCancel(ctx)
+	watching := s.reloadOnChange(ctx)
+	defer func() {
+		stop()
+		<-watching
+	}()
+	err = o.Started(Started{
+		Service: s.current.Service, Signature: described, URL: s.server.URL(), MetricsURL: s.server.MetricsURL(),
+		TokenFile: s.server.TokenFile(), Token: o.Server.Token.Asked(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.server.Serve(ctx, api); err != nil {
+		return err
+	}
+	s.reporter.Say("%s", "stopped answering")
+	return nil
+}
+
+// load prepares the workspace and learns the signature of the service.
+func (s *devServer) load(ctx context.Context) (*signature.Signature, error) {
+	built, err := build.Open(ctx, s.options.Service, s.reporter)
+	if err != nil {
+		return nil, err
+	}
+	opened := &service{Service: built, watched: built.Workspace.WatchKey(built.Environment)}
+	if s.dir, err = built.Workspace.ServeDir(); err != nil {
+		return nil, err
+	}
+	if err := s.server.UseDir(s.dir); err != nil {
+		return nil, err
+	}
+	opened.own = s.server.Secrets()
+	opened.Mask(opened.masked(secretref.NewFinder(nil, opened.Files)))
+	if err := s.confine(ctx, opened); err != nil {
+		return nil, err
+	}
+	described, err := opened.Signature(ctx, s.reporter.Log(), opened.confinement)
+	if err != nil {
+		return nil, errors.Join(err, opened.close())
+	}
+	s.current = opened
+	return described, nil
+}
+
+// loadOrCreateID reads the id of the service, or makes one: its executions are found
+// by it.
+func loadOrCreateID(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		id := uuid.NewString()
+		return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// register gives the engine the current service. Importing it ahead is
+// left to prepare, which runs its argument.
+func (s *devServer) register(ctx context.Context, described *signature.Signature, prepare func(func())) error {
+	opened := s.current
+	if err := build.CheckOwnSecrets(secretref.NewFinder(nil, opened.Files), described, s.reporter.Warn); err != nil {
+		return err
+	}
+	run, program, whyNot := s.runner(opened)
+	run = opened.closing(run)
+	if program != nil {
+		prepare(func() {
+			if program.Prepare(ctx) == nil {
+				s.log.Debug("the service starts "+build.StartText(opened.LearnStart(program)), "confined", program.State().Sandboxed)
+			}
+		})
+	}
+	counted := run
+	if program == nil { // the starts of a pool are counted there
+		counted = s.server.Counted(run)
+	}
+	if err := s.server.Engine().SetService(s.engineService(opened, counted, described)); err != nil {
+		return errors.Join(err, run.Close())
+	}
+	s.server.ShowStart(func() metrics.Start {
+		if program == nil {
+			return metrics.Start{Reason: whyNot}
+		}
+		state := program.State()
+		return metrics.Start{Warm: state.Warm, Preparing: !state.Warm && state.Reason == "", Reason: opened.Masker.String(state.Reason)}
+	})
+	return nil
+}
+
+// engineService is the service as the engine runs it.
+func (s *devServer) engineService(opened *service, run runner.Runner, described *signature.Signature) *engine.Service {
+	w := opened.Workspace
+	revision := opened.Key
+	if revision == "" {
+		revision = uuid.NewString()
+	}
+	finder := secretref.NewFinder(nil, opened.Files)
+	description := w.Description
+	if described.Description != "" {
+		description = described.Description
+	}
+	pools := newPools(opened)
+	return &engine.Service{
+		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
+		Runner: run,
+		Limits: s.limits(w.Limits),
+		Resolvers: engine.Resolvers{
+			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
+				found, ok := finder.Find(p)
+				return found.Value, found.From, ok
+			},
+			Masked:   func() []plaintext.Named { return opened.masked(finder) },
+			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, error) { return pools.find(p.Name) },
+		},
+	}
+}
+
+// runner runs the executions of the service, as forks of a process that is
+// ready where that can be. Forks are kept apart as processes with a sandbox each
+// are. Where this machine cannot do that, they start cold: whyNot says so where
+// there is no process to be forked.
+func (s *devServer) runner(opened *service) (r runner.Runner, program *forkserver.Program, whyNot string) {
+	sb := opened.confinement.Sandbox
+	_, whyNot = opened.Forkable()
+	if whyNot == "" && !descriptors.Warm() {
+		return opened.ColdRunner(sb), nil, "there are too few file descriptors to keep a process ready: raise their limit (ulimit -n)"
+	}
+	if sb.Confines() {
+		if err := s.server.Machine().RequireForks(); err != nil {
+			return opened.ColdRunner(sb), nil, fmt.Sprintf("this machine does not keep forks apart: %v", err)
+		}
+	}
+	r, program = opened.Runner(build.RunnerOptions{
+		Log: s.log, Spares: spares, MaxAge: s.options.ImportAge, Sandbox: sb,
+		Scratch: s.server.Engine().Scratch(), Pool: s.server.Zygotes(),
+	})
+	return r, program, whyNot
+}
+
+// described is the service as its pages show it.
+func (s *devServer) described() (web.Service, bool) {
+	p, ok := s.server.Engine().Service(s.id)
+	if !ok {
+		return web.Service{}, false
+	}
+	return web.Service{
+		Name: p.Name, Version: p.Version, Description: p.Description, Signature: p.Signature, Request: p.RequestSignature(),
+	}, true
+}

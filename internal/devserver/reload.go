@@ -1,0 +1,51 @@
+package devserver
+
+import "context"
+
+// reloadOnChange takes changes of the service over until ctx ends; then the
+// channel is closed. After a change that fails the service stays unchanged.
+func (s *devServer) reloadOnChange(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if s.options.NoReload {
+		close(ended)
+		return ended
+	}
+	changed, err := s.current.Workspace.Watch(ctx, s.current.Environment)
+	if err != nil {
+		s.reporter.Warn("changes of the service are not noticed: %v", err)
+		close(ended)
+		return ended
+	}
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				s.reload(ctx)
+			}
+		}
+	}()
+	return ended
+}
+
+func (s *devServer) reload(ctx context.Context) {
+	before := s.current
+	if !before.Workspace.Changed(before.Environment, before.watched) {
+		return
+	}
+	described, err := s.load(ctx)
+	if err == nil {
+		// The new process is ready when it takes the old one's place.
+		err = s.register(ctx, described, func(prepare func()) { prepare() })
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.reporter.Error(err)
+		s.reporter.Say("the service as it was before goes on")
+	default:
+		s.reporter.Say("reloaded %s", s.current.Workspace.Name)
+	}
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/metrics"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+)
+
+// metricsServer are the numbers of a server. Without --metrics there are none: nil.
+type metricsServer struct {
+	*metrics.Metrics
+	listener net.Listener
+	// start tells how the service is started now.
+	start atomic.Pointer[func() metrics.Start]
+}
+
+// MetricsOptions say where the numbers are read, and what they say about the
+// program.
+type MetricsOptions struct{ Address, Version, Commit string }
+
+// listen takes the address that the numbers are read at.
+func (o *MetricsOptions) listen(ctx context.Context, limiter *httpserver.Limiter) (*metricsServer, error) {
+	if o == nil {
+		return nil, nil //nolint:nilnil // nothing is measured, and that is no error
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.Address)
+	if err != nil {
+		return nil, &metricsListenError{o.Address, err}
+	}
+	return &metricsServer{Metrics: metrics.New(o.Version, o.Commit), listener: limiter.Listener(listener)}, nil
+}
+
+type metricsListenError struct {
+	address string
+	err     error
+}
+
+func (e *metricsListenError) Error() string {
+	return fmt.Sprintf("cannot listen for --metrics: %v", e.err)
+}
+func (e *metricsListenError) Unwrap() error { return e.err }
+func (e *metricsListenError) Hint() string {
+	return fmt.Sprintf("something else may use %s, or it is no address of this machine; take another one, or port 0, which is a free one", e.address)
+}
+
+func (m *metricsServer) close() {
+	if m != nil {
+		_ = m.listener.Close()
+	}
+}
+
+// observer is notified of executions by the engine; nil: without metrics.
+func (m *metricsServer) observer() engine.Observer {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+func (m *metricsServer) storeOptions() sqlite.Options {
+	if m == nil {
+		return sqlite.Options{}
+	}
+	return sqlite.Options{Committed: m.Committed}
+}
+
+// Counted has the starts of a runner counted that those of a pool are not.
+func (s *Server) Counted(r runner.Runner) runner.Runner {
+	if s.metrics == nil {
+		return r
+	}
+	return &countedRunner{r, s.metrics.StartedAsPlanned}
+}
+
+// ShowStart has the metrics tell how the service is started, from now on.
+func (s *Server) ShowStart(start func() metrics.Start) {
+	if s.metrics != nil {
+		s.metrics.start.Store(&start)
+	}
+}
+
+// MetricsURL is where the metrics are read; empty if nothing is measured.
+func (s *Server) MetricsURL() string {
+	if s.metrics == nil {
+		return ""
+	}
+	return urlOf(s.metrics.listener) + metrics.Path
+}
+
+// countedRunner counts what it starts.
+type countedRunner struct {
+	runner.Runner
+	count func()
+}
+
+func (r *countedRunner) Start(ctx context.Context, job runner.Job) (runner.Run, error) {
+	run, err := r.Runner.Start(ctx, job)
+	if err == nil {
+		r.count()
+	}
+	return run, err
+}
+
+// showMetrics has the numbers be read until ctx ends; then the channel is
+// closed.
+func (s *Server) showMetrics(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	if s.metrics == nil {
+		close(ended)
+		return ended
+	}
+	page := s.metrics.Page(metrics.Sources{
+		QueueStats: s.engine.QueueStats, Slots: s.engine.Slots(), Zygotes: s.zygotes,
+		Start: func() metrics.Start { return (*s.metrics.start.Load())() },
+	})
+	go func() {
+		defer close(ended)
+		if err := metrics.Serve(ctx, s.metrics.listener, page, s.peers, s.log); err != nil {
+			s.log.Error("metrics are not shown any more", "error", err)
+		}
+	}()
+	return ended
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/httpapi"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/privatefile"
+)
+
+// minToken is the length below which a token can be found by trying, and
+// maxToken how much of a file is read.
+const (
+	minToken = 16
+	maxToken = 64 << 10
+)
+
+// ErrTokenTooShort is the error of a token that could be guessed.
+var ErrTokenTooShort = fmt.Errorf("the token is shorter than %d characters, so it could be guessed", minToken)
+
+// A Token is what callers of a server have to show. No execution may see it. The
+// zero value asks for nothing.
+type Token struct {
+	value plaintext.Bytes
+	made  bool   // the server makes it, and keeps it in its folder
+	file  string // where one that was made stands
+}
+
+// MadeToken is a token that the server makes at its first start, and keeps in its
+// folder.
+func MadeToken() Token { return Token{made: true} }
+
+// NewToken makes a token of a text, which it wipes. Blanks around it do not count.
+func NewToken(text []byte) (Token, error) {
+	defer clear(text)
+	t := Token{value: plaintext.New([]byte(strings.TrimSpace(string(text))))}
+	if t.value.Len() < minToken {
+		return Token{}, ErrTokenTooShort
+	}
+	return t, nil
+}
+
+// ReadToken reads a token from a file that other users may not read.
+func ReadToken(path string) (Token, error) {
+	text, err := privatefile.Read(path, maxToken)
+	if err != nil {
+		return Token{}, err
+	}
+	return NewToken(text)
+}
+
+// Asked reports whether callers have to show a token.
+func (t Token) Asked() bool { return t.made || t.value.Len() > 0 }
+
+// keptIn is the token itself, or for [MadeToken] the one in a folder, which is made
+// if need be.
+func (t Token) keptIn(dir string) (Token, error) {
+	if !t.made || t.file != "" {
+		return t, nil
+	}
+	file := filepath.Join(dir, "token")
+	text, err := privatefile.Read(file, maxToken)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = []byte(rand.Text() + rand.Text())
+		err = os.WriteFile(file, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		return t, fmt.Errorf("cannot read the token: %w", err)
+	}
+	kept, err := NewToken(text)
+	if err != nil {
+		return t, fmt.Errorf("cannot use %s: %w", file, err)
+	}
+	t.value, t.file = kept.value, file
+	return t, nil
+}
+
+// authenticator admits the callers that have the token.
+func (t Token) authenticator() httpapi.Authenticator {
+	if t.value.Len() == 0 {
+		return httpapi.Anyone{}
+	}
+	return httpapi.NewToken(t.value)
+}
