@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/peer"
 )
@@ -135,30 +136,37 @@ func (a *API) Drain() { a.drain() }
 // have begun to answer then.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// A route has a handler for each method.
-type route map[string]handler
+// An action is a handler, and the right that a caller needs for it.
+type action struct {
+	right  access.Right
+	handle handler
+}
+
+// A route has an action for each method.
+type route map[string]action
 
 func (a *API) routes() map[string]route {
 	routes := map[string]route{
-		"/{$}":                   {http.MethodGet: a.list, http.MethodPost: a.start},
-		"/{id}":                  {http.MethodGet: a.status},
-		"/{id}/result":           {http.MethodGet: a.result},
-		"/{id}/result/{file...}": {http.MethodGet: a.file},
-		"/{id}/log":              {http.MethodGet: a.log},
-		"/{id}/cancel":           {http.MethodPut: a.cancel},
-		"/openapi.json":          {http.MethodGet: a.openapi},
+		"/{$}":                   {http.MethodGet: {access.Read, a.list}, http.MethodPost: {access.Execute, a.start}},
+		"/{id}":                  {http.MethodGet: {access.Read, a.status}},
+		"/{id}/result":           {http.MethodGet: {access.Read, a.result}},
+		"/{id}/result/{file...}": {http.MethodGet: {access.Read, a.file}},
+		"/{id}/log":              {http.MethodGet: {access.Read, a.log}},
+		"/{id}/cancel":           {http.MethodPut: {access.Execute, a.cancel}},
+		"/openapi.json":          {http.MethodGet: {access.Read, a.openapi}},
 		"/":                      nil,
 	}
 	for address, page := range a.Pages {
-		routes[address] = route{http.MethodGet: func(w http.ResponseWriter, r *http.Request) error {
+		routes[address] = route{http.MethodGet: {access.Read, func(w http.ResponseWriter, r *http.Request) error {
 			page.ServeHTTP(w, r)
 			return nil
-		}}
+		}}}
 	}
 	return routes
 }
 
-// dispatch picks the handler for the method.
+// dispatch picks the handler for the method, and refuses callers without the right
+// to it.
 func (a *API) dispatch(methods route) http.Handler {
 	if methods == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.writeError(w, r, notFound("There is nothing here.")) })
@@ -173,10 +181,12 @@ func (a *API) dispatch(methods route) http.Handler {
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handle, ok := methods[r.Method]
+		picked, ok := methods[r.Method]
 		switch {
+		case ok && !access.From(r.Context()).May(picked.right):
+			a.writeError(w, r, problem(http.StatusForbidden, "The token does not give this right: "+string(picked.right)+"."))
 		case ok:
-			if err := handle(w, r); err != nil {
+			if err := picked.handle(w, r); err != nil {
 				a.writeError(w, r, err)
 			}
 		case r.Method == http.MethodOptions:

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -395,6 +396,30 @@ func TestToken(t *testing.T) {
 			}
 		}
 	}
+}
+
+// readers admits everyone, to read.
+type readers struct{}
+
+func (readers) Challenge() string { return "" }
+func (readers) Authenticate(*http.Request) (access.Principal, error) {
+	return access.Principal{Kind: "reader", Rights: []access.Right{access.Read}}, nil
+}
+
+// TestRights calls every route as a caller that may read only.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	e := f.finished(execution.Succeeded, `{"a": 1}`, nil)
+	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Auth: readers{}})
+	id := "/" + e.ID.String()
+	for path, want := range map[string]int{"/": 200, id: 200, id + "/result": 200, id + "/log": 204, "/openapi.json": 200} {
+		if w := ask(api, "GET", path, ""); w.Code != want {
+			t.Errorf("GET %s as a reader = %d, want %d", path, w.Code, want)
+		}
+	}
+	wantProblem(t, ask(api, "POST", "/", accepted), http.StatusForbidden)
+	wantProblem(t, ask(api, "PUT", id+"/cancel", ""), http.StatusForbidden)
 }
 
 func TestPanicTellsNoValue(t *testing.T) {

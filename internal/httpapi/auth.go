@@ -8,15 +8,17 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/httpserver"
 	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// An Authenticator decides who may call.
+// An Authenticator tells who calls.
 type Authenticator interface {
-	// Authenticate reports whether the caller of a request is known.
-	Authenticate(r *http.Request) bool
+	// Authenticate returns the caller of a request, or
+	// [access.ErrUnauthenticated]. It is safe for concurrent use.
+	Authenticate(r *http.Request) (access.Principal, error)
 	// Challenge says in a WWW-Authenticate header how to become known. It is
 	// empty where callers need no token.
 	Challenge() string
@@ -26,8 +28,8 @@ type Authenticator interface {
 // send a random one.
 type Anyone struct{}
 
-// Authenticate knows everyone.
-func (Anyone) Authenticate(*http.Request) bool { return true }
+// Authenticate takes everyone for the same anonymous caller.
+func (Anyone) Authenticate(*http.Request) (access.Principal, error) { return access.Anyone(), nil }
 
 // Challenge asks for nothing.
 func (Anyone) Challenge() string { return "" }
@@ -41,7 +43,7 @@ func NewToken(token plaintext.Bytes) Token { return Token{sha256.Sum256(token.Re
 
 // Authenticate compares in constant time, digests rather than the tokens, so
 // that not even a length shows.
-func (t Token) Authenticate(r *http.Request) bool {
+func (t Token) Authenticate(r *http.Request) (access.Principal, error) {
 	given := ""
 	if _, password, ok := r.BasicAuth(); ok {
 		given = password
@@ -49,7 +51,10 @@ func (t Token) Authenticate(r *http.Request) bool {
 		given = strings.TrimSpace(token)
 	}
 	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1
+	if subtle.ConstantTimeCompare(sum[:], t.sum[:]) != 1 {
+		return access.Principal{}, access.ErrUnauthenticated
+	}
+	return access.TokenHolder(), nil
 }
 
 // Challenge asks programs for a token, and browsers for a password.
@@ -57,36 +62,33 @@ func (Token) Challenge() string {
 	return `Bearer realm="qhubctl", Basic realm="qhubctl", charset="UTF-8"`
 }
 
-// authenticate lets no one pass who may not.
+// authenticate finds out who calls, and refuses callers that are not known. What
+// the others may do is checked where a handler is picked.
 func (a *API) authenticate(next http.Handler) http.Handler {
 	sameSite := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := a.Auth.Authenticate(r)
 		switch {
 		case a.LoopbackOnly && !localHost(r.Host):
 			a.writeError(w, r, problem(http.StatusForbidden,
 				"This server answers to the names of its own machine only, such as localhost. "+
 					"To call it by another name, start it with a token that callers have to send."))
-		case peer.FromExecution(r) && !a.knows(r):
+		case peer.FromExecution(r) && !caller.Known():
 			a.writeError(w, r, problem(http.StatusForbidden,
 				"An execution may not call the server that runs it without a token of that server."))
 		case sameSite.Check(r) != nil:
 			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
-		case !a.Auth.Authenticate(r):
+		case err != nil:
 			w.Header().Set("WWW-Authenticate", a.Auth.Challenge())
 			a.writeError(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
 		default:
-			if a.Auth.Challenge() != "" { // else any token is as good as none
+			if caller.Known() {
 				httpserver.Trust(r.Context())
 			}
+			*r = *r.WithContext(access.With(r.Context(), caller)) // in place: instrument reads the route of r
 			next.ServeHTTP(w, r)
 		}
 	})
-}
-
-// knows reports whether a caller has shown a token, where not anyone may call.
-func (a *API) knows(r *http.Request) bool {
-	_, anyone := a.Auth.(Anyone)
-	return !anyone && a.Auth.Authenticate(r)
 }
 
 // localHost reports whether a Host header names this machine. Names that end
