@@ -115,7 +115,7 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	if state := forks.Program().State(); !state.Warm {
 		b.Fatalf("the service starts cold: %s", state.Reason)
 	}
-	must(running.SetService(&engine.Service{ID: "bench", Revision: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
+	must(running.Service("bench").Activate(&engine.Revision{ID: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
 	return running, t
 }
 
@@ -166,18 +166,18 @@ func (t *trace) execute(b *testing.B, running *engine.Engine) map[string]span {
 	clear(t.spans)
 	t.begun = time.Now()
 	t.mu.Unlock()
-	accepted, err := running.Submit(b.Context(), engine.Submission{ServiceID: "bench", Body: []byte(`{"data": {"n": 1}}`)})
+	accepted, err := running.Service("bench").Submit(b.Context(), engine.Submission{Body: []byte(`{"data": {"n": 1}}`)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	id := accepted.Execution.ID
-	e, err := running.Wait(b.Context(), "bench", id)
+	e, err := running.Service("bench").Wait(b.Context(), id)
 	if err != nil || e.Status != execution.Succeeded {
 		b.Fatalf("%s %+v: %v", e.Status, e.Problem, err)
 	}
 	t.step("whole", t.begun)
 	<-t.finished // may be told after those who wait for it
-	result, err := running.Result(b.Context(), id)
+	result, err := running.Service("bench").Result(b.Context(), id)
 	var ran struct{ At int64 }
 	if err == nil {
 		err = json.Unmarshal(result.Value, &ran)

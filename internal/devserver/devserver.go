@@ -217,7 +217,7 @@ func (s *devServer) register(ctx context.Context, described *signature.Signature
 	if program == nil { // the starts of a pool are counted there
 		counted = s.server.Counted(run)
 	}
-	if err := s.server.Engine().SetService(s.engineService(opened, counted, described)); err != nil {
+	if err := s.server.Engine().Service(s.id).Activate(s.revision(opened, counted, described)); err != nil {
 		return errors.Join(err, run.Close())
 	}
 	s.server.ShowStart(func() metrics.Start {
@@ -230,12 +230,12 @@ func (s *devServer) register(ctx context.Context, described *signature.Signature
 	return nil
 }
 
-// engineService is the service as the engine runs it.
-func (s *devServer) engineService(opened *service, run runner.Runner, described *signature.Signature) *engine.Service {
+// revision is the service as the engine runs it.
+func (s *devServer) revision(opened *service, run runner.Runner, described *signature.Signature) *engine.Revision {
 	w := opened.Workspace
-	revision := opened.Key
-	if revision == "" {
-		revision = uuid.NewString()
+	id := opened.Key
+	if id == "" {
+		id = uuid.NewString()
 	}
 	finder := secretref.NewFinder(nil, opened.Files)
 	description := w.Description
@@ -243,8 +243,8 @@ func (s *devServer) engineService(opened *service, run runner.Runner, described 
 		description = described.Description
 	}
 	pools := newPools(opened)
-	return &engine.Service{
-		ID: s.id, Revision: revision, Name: w.Name, Version: w.Version, Description: description, Signature: described,
+	return &engine.Revision{
+		ID: id, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
 		Limits: s.limits(w.Limits),
 		Resolvers: engine.Resolvers{
@@ -282,7 +282,7 @@ func (s *devServer) runner(opened *service) (r runner.Runner, program *forkserve
 
 // described is the service as its pages show it.
 func (s *devServer) described() (web.Service, bool) {
-	p, ok := s.server.Engine().Service(s.id)
+	p, ok := s.server.Engine().Service(s.id).Current()
 	if !ok {
 		return web.Service{}, false
 	}

@@ -95,7 +95,7 @@ func BenchmarkSubmit(b *testing.B) {
 		request := action("return").with("text", "benchmark").token("a-token-of-forty-characters-in-all-000000").json()
 		b.ResetTimer()
 		inParallel(16, b.N, func() {
-			_, err := s.Submit(b.Context(), engine.Submission{ServiceID: serviceID, Body: append([]byte(nil), request...)})
+			_, err := s.probe().Submit(b.Context(), engine.Submission{Body: append([]byte(nil), request...)})
 			if err != nil {
 				b.Error(err)
 			}
@@ -143,7 +143,7 @@ func BenchmarkGet(b *testing.B) {
 		id := s.run(action("return").with("text", "benchmark")).ID
 		b.ResetTimer()
 		inParallel(16, b.N, func() {
-			e, err := s.Get(b.Context(), serviceID, id)
+			e, err := s.probe().Get(b.Context(), id)
 			if err == nil {
 				_, err = json.Marshal(e)
 			}
@@ -166,7 +166,7 @@ func BenchmarkExecutions(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			if e, err := s.Wait(b.Context(), serviceID, id); err != nil || e.Status != execution.Succeeded {
+			if e, err := s.probe().Wait(b.Context(), id); err != nil || e.Status != execution.Succeeded {
 				b.Errorf("%v, %s: %v", err, e.Status, e.Problem)
 			}
 		})

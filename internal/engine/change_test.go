@@ -48,10 +48,10 @@ func TestReplacedService(t *testing.T) {
 	bad := s.submit(action("print").with("number", 3))
 
 	replaced := probeService(t)
-	replaced.Revision = "2"
+	replaced.ID = "2"
 	replaced.Signature = parse(t, strings.ReplaceAll(probeDocument, `"number"`, `"count"`))
 	s.set(replaced)
-	if current, ok := s.Service(serviceID); !ok || current != replaced {
+	if current, ok := s.probe().Current(); !ok || current != replaced {
 		t.Errorf("the service is %+v", current)
 	}
 	if first.closed.Load() {
@@ -87,7 +87,7 @@ func parse(t *testing.T, document string) *signature.Signature {
 }
 
 // requiring is the probe with a secret that it cannot do without.
-func requiring(t *testing.T, secret func(signature.Parameter) (plaintext.Bytes, string, bool)) *engine.Service {
+func requiring(t *testing.T, secret func(signature.Parameter) (plaintext.Bytes, string, bool)) *engine.Revision {
 	service := probeService(t)
 	service.Signature = parse(t, strings.ReplaceAll(probeDocument,
 		`"kind": "secret", "required": false`, `"kind": "secret", "required": true`))
@@ -129,7 +129,7 @@ func TestSecretsOfTheServer(t *testing.T) {
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets {
 		t.Errorf("%s: %+v", e.Status, e.Problem)
 	}
-	_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+	_, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 	if errs := (signature.Errors{}); !errors.As(err, &errs) {
 		t.Errorf("a secret is missing: %v", err)
 	}
@@ -156,7 +156,7 @@ func TestCloseWaits(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close(context.Background()) }()
 	for {
-		_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+		_, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 		if errors.Is(err, engine.ErrClosed) {
 			break
 		}
@@ -169,7 +169,7 @@ func TestCloseWaits(t *testing.T) {
 		t.Error(err)
 	}
 	for id, want := range map[execution.ID]execution.Status{running: execution.Succeeded, waiting: execution.Pending} {
-		if e, err := s.Get(t.Context(), serviceID, id); err != nil || e.Status != want {
+		if e, err := s.probe().Get(t.Context(), id); err != nil || e.Status != want {
 			t.Errorf("%v, %s instead of %s", err, e.Status, want)
 		}
 	}
@@ -202,7 +202,7 @@ func TestCloseStops(t *testing.T) {
 	if err := s.Close(ended); err != nil {
 		t.Error(err)
 	}
-	e, err := s.Get(t.Context(), serviceID, id)
+	e, err := s.probe().Get(t.Context(), id)
 	if err != nil || e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
 		t.Errorf("%v, %s: %+v", err, e.Status, e.Problem)
 	}
@@ -224,7 +224,7 @@ func TestRetention(t *testing.T) {
 	brief := serve(t, dir, func(c *engine.Config) { c.Retention = time.Millisecond })
 	deadline := time.Now().Add(patience)
 	for {
-		if _, err := brief.Get(t.Context(), serviceID, id); errors.Is(err, store.ErrNotFound) {
+		if _, err := brief.probe().Get(t.Context(), id); errors.Is(err, store.ErrNotFound) {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -37,7 +37,7 @@ func beVictim(dir string) {
 		var described *signature.Signature
 		described, err = signature.Parse([]byte(probeDocument))
 		if err == nil {
-			err = s.SetService(&engine.Service{ID: serviceID, Revision: "1", Signature: described, Runner: probeRunner()})
+			err = s.probe().Activate(&engine.Revision{ID: "1", Signature: described, Runner: probeRunner()})
 		}
 	}
 	failed := make(chan error, 1)
@@ -47,7 +47,7 @@ func beVictim(dir string) {
 	request := action("note").with("text", recordsOf(dir)).token(secretValue).json()
 	if len(os.Args) > 2 {
 		request = action(os.Args[2]).json()
-		if _, err := s.Submit(ctx, engine.Submission{ServiceID: serviceID, Body: request}); err != nil {
+		if _, err := s.probe().Submit(ctx, engine.Submission{Body: request}); err != nil {
 			failed <- err
 		}
 	}
@@ -57,7 +57,7 @@ func beVictim(dir string) {
 		}
 		go func() {
 			for {
-				accepted, err := s.Submit(ctx, engine.Submission{ServiceID: serviceID, Body: append([]byte(nil), request...)})
+				accepted, err := s.probe().Submit(ctx, engine.Submission{Body: append([]byte(nil), request...)})
 				if err != nil {
 					failed <- err
 					return
@@ -227,7 +227,7 @@ func (s *server) awaitChild() (execution.ID, string) {
 	s.t.Helper()
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
-		page, err := s.List(s.t.Context(), store.ListQuery{ServiceID: serviceID})
+		page, err := s.probe().List(s.t.Context(), store.ListQuery{ServiceID: serviceID})
 		if err != nil {
 			s.t.Fatal(err)
 		}

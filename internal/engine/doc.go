@@ -5,7 +5,7 @@
 //
 // # Life of an execution
 //
-// [Engine.Submit] returns once the request is durable. If a slot is free the
+// [Service.Submit] returns once the request is durable. If a slot is free the
 // same transaction claims it, and it starts at once; otherwise it waits for
 // the worker loop, which claims what is oldest. A claim is a lease that the
 // engine extends while it lives. An engine that dies leaves leases that end:

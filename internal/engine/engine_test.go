@@ -159,7 +159,7 @@ func TestProblems(t *testing.T) {
 		t.Errorf("%s: %+v", killed.Status, killed.Problem)
 	}
 	service := probeService(t)
-	service.Revision = "2"
+	service.ID = "2"
 	broken := probeRunner()
 	broken.Dir = filepath.Join(t.TempDir(), "missing")
 	service.Runner = broken
@@ -180,7 +180,7 @@ func TestBadRequests(t *testing.T) {
 	s := serveProbe(t)
 	for _, text := range []string{`{"action": 1}`, `{}`, `[]`, `{"action":"nothing","other":1}`, `{"action":"nothing","$secrets":{"x":"y"}}`} {
 		given := []byte(text)
-		_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: given})
+		_, err := s.probe().Submit(t.Context(), engine.Submission{Body: given})
 		var errs signature.Errors
 		if !errors.As(err, &errs) || len(errs) == 0 {
 			t.Errorf("%s: %v", text, err)
@@ -189,10 +189,10 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("the body was not wiped: %q", given)
 		}
 	}
-	if _, err := s.Submit(t.Context(), engine.Submission{ServiceID: "other", Body: []byte("{}")}); !errors.Is(err, store.ErrNotFound) {
+	if _, err := s.Service("other").Submit(t.Context(), engine.Submission{Body: []byte("{}")}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown service: %v", err)
 	}
-	page, err := s.List(t.Context(), store.ListQuery{ServiceID: serviceID})
+	page, err := s.probe().List(t.Context(), store.ListQuery{})
 	if err != nil || len(page.Executions) > 0 {
 		t.Errorf("%v, %d executions", err, len(page.Executions))
 	}
@@ -202,7 +202,7 @@ func TestIdempotency(t *testing.T) {
 	t.Parallel()
 	s := serveProbe(t)
 	submit := func(b body) (store.Accepted, error) {
-		return s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: b.json(), IdempotencyKey: "k"})
+		return s.probe().Submit(t.Context(), engine.Submission{Body: b.json(), IdempotencyKey: "k"})
 	}
 	first, err := submit(action("nothing").token("1"))
 	if err != nil {
@@ -218,26 +218,40 @@ func TestIdempotency(t *testing.T) {
 	s.wait(first.Execution.ID)
 }
 
+// TestOthersExecutionsAreNotFound asks one service for an execution of another
+// by every method: while it waits, runs, has just ended, and after a restart.
 func TestOthersExecutionsAreNotFound(t *testing.T) {
 	t.Parallel()
-	s := serveProbe(t)
-	other := probeService(t)
-	other.ID = "other"
-	s.set(other)
-	id := s.submit(action("nothing"))
-	_, get := s.Get(t.Context(), "other", id)
-	_, wait := s.Wait(t.Context(), "other", id)
-	_, cancel := s.Cancel(t.Context(), "other", id)
-	for name, err := range map[string]error{"get": get, "wait": wait, "cancel": cancel} {
-		if !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
-		}
+	dir := t.TempDir()
+	s, err := open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.t = t
+	first := probeService(t)
+	first.Limits.Concurrency = 1
+	s.set(first)
+	if err := s.Service("other").Activate(probeService(t)); err != nil {
+		t.Fatal(err)
+	}
+	path, letGo := pipe(t)
+	running := s.submit(action("hold").with("text", path))
+	s.awaitLog(running, "ready")
+	waiting := s.submit(action("fill").with("number", 10))
+	s.wantOutOfScope("running", running)
+	s.wantOutOfScope("waiting", waiting)
+	letGo()
+	id := waiting
 	if e := s.wait(id); e.Status != execution.Succeeded {
-		t.Errorf("%s: %v", e.Status, e.Problem)
+		t.Errorf("the execution is %s: %v, want SUCCEEDED after others were refused", e.Status, e.Problem)
 	}
+	s.wantOutOfScope("ended", id)
+	s.shutdown()
+	s = serve(t, dir)
+	s.set(probeService(t))
+	s.wantOutOfScope("ended before the restart", id)
 	for _, name := range []string{"", "..", "../master.key", "value", "file-0", "/etc/hostname"} {
-		if _, _, err := s.OpenFile(t.Context(), id, name); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.probe().OpenFile(t.Context(), id, name); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("the file %q: %v", name, err)
 		}
 	}
@@ -251,12 +265,36 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	s.awaitLog(id, "ready")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	e, err := s.Wait(ctx, serviceID, id)
+	e, err := s.probe().Wait(ctx, id)
 	if err != nil || e.Status != execution.Running {
 		t.Errorf("%v, %s", err, e.Status)
 	}
 	letGo()
 	if e := s.wait(id); e.Status != execution.Succeeded {
 		t.Errorf("%s: %v", e.Status, e.Problem)
+	}
+}
+
+// wantOutOfScope asks another service for an execution of the probe.
+func (s *server) wantOutOfScope(when string, id execution.ID) {
+	s.t.Helper()
+	ctx, other := s.t.Context(), s.Service("other")
+	_, get := other.Get(ctx, id)
+	_, wait := other.Wait(ctx, id)
+	_, cancel := other.Cancel(ctx, id)
+	_, log := other.ReadLog(ctx, id, 0, 1)
+	_, watch := other.Watch(ctx, id)
+	_, result := other.Result(ctx, id)
+	_, _, file := other.OpenFile(ctx, id, "file-0")
+	for method, err := range map[string]error{
+		"Get": get, "Wait": wait, "Cancel": cancel, "ReadLog": log, "Watch": watch, "Result": result, "OpenFile": file,
+	} {
+		if !errors.Is(err, store.ErrNotFound) {
+			s.t.Errorf("%s of another service's execution, %s = %v, want %v", method, when, err, store.ErrNotFound)
+		}
+	}
+	page, err := other.List(ctx, store.ListQuery{ServiceID: serviceID})
+	if err != nil || len(page.Executions) > 0 {
+		s.t.Errorf("List of another service = %d executions, %v; want none", len(page.Executions), err)
 	}
 }

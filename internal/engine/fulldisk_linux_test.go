@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	var refused error
 	for range 1000 {
 		b := action("return").with("text", string(make([]byte, 20_000)))
-		a, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: b.json()})
+		a, err := s.probe().Submit(t.Context(), engine.Submission{Body: b.json()})
 		if err != nil {
 			refused = err
 			break

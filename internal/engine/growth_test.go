@@ -102,12 +102,12 @@ func (c *fleet) request(b *testing.B) (ended func()) {
 	b.Helper()
 	service := c.active[c.next%len(c.active)]
 	c.next++
-	accepted, err := c.Submit(b.Context(), engine.Submission{ServiceID: service, Body: action("nothing").json()})
+	accepted, err := c.Service(service).Submit(b.Context(), engine.Submission{Body: action("nothing").json()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return func() {
-		if _, err := c.Wait(b.Context(), service, accepted.Execution.ID); err != nil {
+		if _, err := c.Service(service).Wait(b.Context(), accepted.Execution.ID); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -80,14 +80,14 @@ func (s *server) shutdown() {
 }
 
 // probeService is the service that does what a test asks for.
-func probeService(t testing.TB) *engine.Service {
+func probeService(t testing.TB) *engine.Revision {
 	t.Helper()
 	described, err := signature.Parse([]byte(probeDocument))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &engine.Service{
-		ID: serviceID, Revision: "1", Signature: described, Runner: probeRunner(),
+	return &engine.Revision{
+		ID: "1", Signature: described, Runner: probeRunner(),
 		Limits: engine.Limits{Grace: 5 * time.Second},
 	}
 }
@@ -106,12 +106,15 @@ func serveProbe(t testing.TB, options ...func(*engine.Config)) *server {
 	return s
 }
 
-func (s *server) set(service *engine.Service) {
+func (s *server) set(revision *engine.Revision) {
 	s.t.Helper()
-	if err := s.SetService(service); err != nil {
+	if err := s.probe().Activate(revision); err != nil {
 		s.t.Fatal(err)
 	}
 }
+
+// probe is the service that the tests run.
+func (s *server) probe() *engine.Service { return s.Service(serviceID) }
 
 type body map[string]any
 
@@ -146,7 +149,7 @@ func (s *server) submit(b body) execution.ID {
 
 // trySubmit is submit for goroutines, which must not end a test.
 func (s *server) trySubmit(b body) (execution.ID, error) {
-	accepted, err := s.Submit(s.t.Context(), engine.Submission{ServiceID: serviceID, Body: b.json()})
+	accepted, err := s.probe().Submit(s.t.Context(), engine.Submission{Body: b.json()})
 	return accepted.Execution.ID, err
 }
 
@@ -155,7 +158,7 @@ func (s *server) wait(id execution.ID) execution.Execution {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	e, err := s.Wait(ctx, serviceID, id)
+	e, err := s.probe().Wait(ctx, id)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -174,7 +177,7 @@ func (s *server) run(b body) execution.Execution {
 // log reads a whole log.
 func (s *server) log(id execution.ID) []execution.LogEntry {
 	s.t.Helper()
-	lines, err := s.ReadLog(s.t.Context(), id, 0, 1_000_000)
+	lines, err := s.probe().ReadLog(s.t.Context(), id, 0, 1_000_000)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -198,7 +201,10 @@ func (s *server) text(id execution.ID) string {
 // awaitLog waits until a log has a text.
 func (s *server) awaitLog(id execution.ID, want string) string {
 	s.t.Helper()
-	watch := s.Watch(id)
+	watch, err := s.probe().Watch(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	defer watch.Stop()
 	timeout := time.After(patience)
 	for {
@@ -216,7 +222,7 @@ func (s *server) awaitLog(id execution.ID, want string) string {
 
 func (s *server) result(id execution.ID) engine.Result {
 	s.t.Helper()
-	result, err := s.Result(s.t.Context(), id)
+	result, err := s.probe().Result(s.t.Context(), id)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -225,7 +231,7 @@ func (s *server) result(id execution.ID) engine.Result {
 
 func (s *server) file(id execution.ID, name string) string {
 	s.t.Helper()
-	opened, file, err := s.OpenFile(s.t.Context(), id, name)
+	opened, file, err := s.probe().OpenFile(s.t.Context(), id, name)
 	if err != nil {
 		s.t.Fatalf("opening %q: %v", name, err)
 	}

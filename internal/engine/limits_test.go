@@ -75,7 +75,7 @@ func TestOddFiles(t *testing.T) {
 	var names []string
 	for _, file := range s.result(e.ID).Files {
 		names = append(names, file.Name)
-		opened, _, err := s.OpenFile(t.Context(), e.ID, file.Name)
+		opened, _, err := s.probe().OpenFile(t.Context(), e.ID, file.Name)
 		if err != nil {
 			t.Errorf("%q: %v", file.Name, err)
 			continue
@@ -149,14 +149,14 @@ func TestConcurrencyAndQueue(t *testing.T) {
 	for range 3 {
 		waiting = append(waiting, string(s.submit(action("note").with("text", records))))
 	}
-	_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+	_, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 	var full *store.QueueFullError
 	if !errors.As(err, &full) || full.Limit != 3 {
 		t.Errorf("a full queue: %v", err)
 	}
 	s.awaitLog(held, "ready")
 	for _, id := range waiting {
-		if e, err := s.Get(t.Context(), serviceID, execution.ID(id)); err != nil || e.Status != execution.Pending {
+		if e, err := s.probe().Get(t.Context(), execution.ID(id)); err != nil || e.Status != execution.Pending {
 			t.Errorf("%v, %s", err, e.Status)
 		}
 	}
@@ -180,7 +180,7 @@ func TestCancelWaiting(t *testing.T) {
 	records := recordsOf(t.TempDir())
 	id := s.submit(action("note").with("text", records))
 	for range 2 { // twice is once
-		if e, err := s.Cancel(t.Context(), serviceID, id); err != nil || e.Status != execution.Cancelled {
+		if e, err := s.probe().Cancel(t.Context(), id); err != nil || e.Status != execution.Cancelled {
 			t.Fatalf("%v, %s", err, e.Status)
 		}
 	}
@@ -202,7 +202,7 @@ func TestCancelRunning(t *testing.T) {
 	if !runsMarked(child, id) {
 		t.Fatalf("there is no child %s", child)
 	}
-	if e, err := s.Cancel(t.Context(), serviceID, id); err != nil || !e.CancelRequested {
+	if e, err := s.probe().Cancel(t.Context(), id); err != nil || !e.CancelRequested {
 		t.Fatalf("%v, %+v", err, e)
 	}
 	e := s.wait(id)
@@ -212,7 +212,7 @@ func TestCancelRunning(t *testing.T) {
 	if runsMarked(child, id) {
 		t.Error("a child of the cancelled service still runs")
 	}
-	if again, err := s.Cancel(t.Context(), serviceID, id); err != nil || again.EndedAt != e.EndedAt {
+	if again, err := s.probe().Cancel(t.Context(), id); err != nil || again.EndedAt != e.EndedAt {
 		t.Errorf("%v, %+v", err, again)
 	}
 }
@@ -227,7 +227,7 @@ func TestCancelThroughAnotherEngine(t *testing.T) {
 	other.set(probeService(t))
 	id := s.submit(action("sleep"))
 	s.awaitLog(id, "ready")
-	if _, err := other.Cancel(t.Context(), serviceID, id); err != nil {
+	if _, err := other.probe().Cancel(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	if e := s.wait(id); e.Status != execution.Cancelled {
@@ -244,7 +244,7 @@ func TestCancelAtAnyMoment(t *testing.T) {
 		id := s.submit(action("sleep"))
 		ids = append(ids, id)
 		time.AfterFunc(time.Duration(i)*2*time.Millisecond, func() {
-			if _, err := s.Cancel(context.WithoutCancel(t.Context()), serviceID, id); err != nil {
+			if _, err := s.probe().Cancel(context.WithoutCancel(t.Context()), id); err != nil {
 				t.Error(err)
 			}
 		})

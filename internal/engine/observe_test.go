@@ -75,7 +75,7 @@ func TestObserverSeesEverything(t *testing.T) {
 	s.run(action("exit").with("number", 3))
 	for range 2 { // the second is the first
 		body := action("nothing").json()
-		a, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: body, IdempotencyKey: "key"})
+		a, err := s.probe().Submit(t.Context(), engine.Submission{Body: body, IdempotencyKey: "key"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestObserverSeesEverything(t *testing.T) {
 	}
 	id := s.submit(action("sleep"))
 	s.awaitLog(id, "ready")
-	if _, err := s.Cancel(t.Context(), serviceID, id); err != nil {
+	if _, err := s.probe().Cancel(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	s.wait(id)
@@ -110,7 +110,7 @@ func TestObserverSeesEachEndOnce(t *testing.T) {
 	for _, id := range ids {
 		for range callers {
 			calls.Go(func() {
-				if _, err := s.Cancel(t.Context(), serviceID, id); err != nil {
+				if _, err := s.probe().Cancel(t.Context(), id); err != nil {
 					t.Error(err)
 				}
 			})
@@ -122,7 +122,7 @@ func TestObserverSeesEachEndOnce(t *testing.T) {
 	}
 	started := 0
 	for _, id := range ids {
-		if e, err := s.Get(t.Context(), serviceID, id); err != nil || !e.StartedAt.IsZero() {
+		if e, err := s.probe().Get(t.Context(), id); err != nil || !e.StartedAt.IsZero() {
 			started++
 		}
 	}

@@ -80,12 +80,12 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 			Grace: cmp.Or(t.revision.Limits.Grace, defaultGrace),
 		},
 	}}
-	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.Revision {
+	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.ID {
 		if problem := t.recheck(request); problem != nil {
 			return nil, problem
 		}
 		p.notices = append(p.notices, fmt.Sprintf(
-			"the service has changed since this execution was accepted: it runs as revision %s instead of %s", t.revision.Revision, accepted))
+			"the service has changed since this execution was accepted: it runs as revision %s instead of %s", t.revision.ID, accepted))
 	}
 	if problem := t.findDataPools(p, request); problem != nil {
 		return nil, problem

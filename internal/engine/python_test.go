@@ -33,8 +33,8 @@ func TestPythonService(t *testing.T) {
 			s := serve(t, t.TempDir())
 			env := runner.BaseEnvironment()
 			env["PYTHONUNBUFFERED"], env["PYTHONDONTWRITEBYTECODE"] = "1", "1"
-			s.set(&engine.Service{
-				ID: serviceID, Revision: "1", Signature: parse(t, pythonDocument),
+			s.set(&engine.Revision{
+				ID: "1", Signature: parse(t, pythonDocument),
 				Runner: &process.Runner{Program: python(t), Dir: "testdata/python", Environment: env},
 			})
 			e := s.run(body{"text": "plain"}.token(secretValue))

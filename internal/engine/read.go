@@ -9,19 +9,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Get reads an execution of a service. The id of another service's execution
-// is not found.
-func (e *Engine) Get(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
-	if t := e.task(id); t != nil {
-		if found, known := t.current(serviceID); known {
+// Get reads an execution. The id of another service's execution is not found.
+func (s *Service) Get(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	if t := s.engine.task(id); t != nil {
+		if found, known := t.current(s.id); known {
 			return found, ctx.Err()
 		}
 	}
-	found, err := e.read(ctx, id)
-	if err == nil && found.ServiceID != serviceID {
-		return execution.Execution{}, store.ErrNotFound
-	}
-	return found, err
+	return s.own(s.engine.read(ctx, id))
 }
 
 // read reads an execution that this engine does not have, or no longer.
@@ -32,8 +27,9 @@ func (e *Engine) read(ctx context.Context, id execution.ID) (execution.Execution
 	return e.store.Get(ctx, id)
 }
 
-// Wait reads an execution once it has ended, or as it is when ctx ends.
-func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+// Wait returns an execution once it has ended, or its state when ctx ends.
+func (s *Service) Wait(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	e := s.engine
 	watch := e.started.WatchExecution(id)
 	defer watch.Stop()
 	// Changes by other engines are not told.
@@ -41,9 +37,9 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 	defer ticker.Stop()
 	var last execution.Execution
 	for look := false; ; {
-		done := e.done(serviceID, id) // before it is read, so that no end is missed
-		if look || done == nil && !e.isQueued(serviceID, id) {
-			found, err := e.Get(ctx, serviceID, id)
+		done := e.done(s.id, id) // before it is read, so that no end is missed
+		if look || done == nil && !e.isQueued(s.id, id) {
+			found, err := s.Get(ctx, id)
 			switch {
 			case err == nil:
 				last = found
@@ -52,7 +48,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 				if last.ID != "" {
 					return last, nil
 				}
-				return e.Get(context.WithoutCancel(ctx), serviceID, id)
+				return s.Get(context.WithoutCancel(ctx), id)
 			default:
 				return found, err
 			}
@@ -68,7 +64,7 @@ func (e *Engine) Wait(ctx context.Context, serviceID string, id execution.ID) (e
 		case <-ticker.C:
 			look = true
 		case <-ctx.Done():
-			return e.Get(context.WithoutCancel(ctx), serviceID, id)
+			return s.Get(context.WithoutCancel(ctx), id)
 		}
 	}
 }
@@ -89,18 +85,28 @@ func (e *Engine) done(serviceID string, id execution.ID) <-chan struct{} {
 	return nil
 }
 
-// List gives a page of the executions of a service, the newest first.
-func (e *Engine) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
-	return e.store.List(ctx, q)
+// List returns a page of the executions, the newest first. It is always about
+// this service; a service in the query does not count.
+func (s *Service) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
+	q.ServiceID = s.id
+	return s.engine.store.List(ctx, q)
 }
 
-// ReadLog gives up to limit lines of a log after a sequence number.
-func (e *Engine) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
-	return e.store.ReadLog(ctx, id, after, limit)
+// ReadLog returns up to limit lines of a log after a sequence number.
+func (s *Service) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
+	if err := s.check(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.engine.store.ReadLog(ctx, id, after, limit)
 }
 
 // Watch tells when an execution or its log may have changed, by this engine.
-func (e *Engine) Watch(id execution.ID) *store.Watch { return e.store.WatchExecution(id) }
+func (s *Service) Watch(ctx context.Context, id execution.ID) (*store.Watch, error) {
+	if err := s.check(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.engine.store.WatchExecution(id), nil
+}
 
 // QueueStats tells how much waits and runs.
 func (e *Engine) QueueStats(ctx context.Context) (store.QueueStats, error) {
@@ -108,12 +114,13 @@ func (e *Engine) QueueStats(ctx context.Context) (store.QueueStats, error) {
 }
 
 // Cancel cancels an execution: one that waits never starts, one that runs is
-// asked to end and ended after its grace time, one that has ended stays as it
-// is. It does not wait for the end.
-func (e *Engine) Cancel(ctx context.Context, serviceID string, id execution.ID) (execution.Execution, error) {
+// asked to end and ended after its grace time, one that has ended stays
+// unchanged. It does not wait for the end.
+func (s *Service) Cancel(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	e := s.engine
 	e.beginCancel(id)
 	defer e.endCancel(id)
-	found, err := e.Get(ctx, serviceID, id)
+	found, err := s.Get(ctx, id)
 	if err != nil {
 		return execution.Execution{}, err
 	}

@@ -51,8 +51,8 @@ type ResultFile struct {
 
 // Result reads what an execution has left. One that has not ended, or was
 // cancelled, has left nothing; why one has failed is its Problem.
-func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
-	n, err := e.resultManifest(ctx, id)
+func (s *Service) Result(ctx context.Context, id execution.ID) (Result, error) {
+	n, err := s.resultManifest(ctx, id)
 	if err != nil {
 		return Result{}, err
 	}
@@ -76,8 +76,8 @@ func (e *Engine) Result(ctx context.Context, id execution.ID) (Result, error) {
 
 // OpenFile opens a result file by the name that Result gives it. Anything else
 // is store.ErrNotFound.
-func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io.ReadSeekCloser, ResultFile, error) {
-	n, err := e.resultManifest(ctx, id)
+func (s *Service) OpenFile(ctx context.Context, id execution.ID, name string) (io.ReadSeekCloser, ResultFile, error) {
+	n, err := s.resultManifest(ctx, id)
 	if err != nil {
 		return nil, ResultFile{}, err
 	}
@@ -92,7 +92,7 @@ func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io
 		if at == "" {
 			at = n.Value
 		}
-		opened, err := os.Open(filepath.Join(e.dataDir.results(id), at))
+		opened, err := os.Open(filepath.Join(s.engine.dataDir.results(id), at))
 		if err != nil {
 			return nil, ResultFile{}, notFound(err)
 		}
@@ -101,8 +101,8 @@ func (e *Engine) OpenFile(ctx context.Context, id execution.ID, name string) (io
 	return nil, ResultFile{}, fmt.Errorf("%w: it has no such result file", store.ErrNotFound)
 }
 
-func (e *Engine) resultManifest(ctx context.Context, id execution.ID) (n resultManifest, err error) {
-	found, err := e.read(ctx, id)
+func (s *Service) resultManifest(ctx context.Context, id execution.ID) (n resultManifest, err error) {
+	found, err := s.own(s.engine.read(ctx, id))
 	if err != nil || len(found.Result) == 0 {
 		return n, err
 	}

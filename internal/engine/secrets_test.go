@@ -134,7 +134,7 @@ func TestValuesThatAreNoSecrets(t *testing.T) {
 		"NUL":       {`{"action":"nothing","$secrets":{"api_token":"canary-\u0000"}}`, "$secrets.api_token: holds a NUL character"},
 		"too long":  {string(action("nothing").token(strings.Repeat("canary-", 10_000)).json()), "$secrets.api_token: is longer than 64 KiB"},
 	} {
-		_, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: []byte(c.body)})
+		_, err := s.probe().Submit(t.Context(), engine.Submission{Body: []byte(c.body)})
 		if errs, ok := errors.AsType[signature.Errors](err); !ok || !strings.Contains(errs.Error(), c.want) || strings.Contains(errs.Error(), "canary") {
 			t.Errorf("Submit(%s) = %v, want %q", name, err, c.want)
 		}

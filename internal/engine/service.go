@@ -1,202 +1,39 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
-	"sync"
-	"time"
+	"context"
 
-	"github.com/qhubctl/qhubctl/internal/plaintext"
-	"github.com/qhubctl/qhubctl/internal/runner"
-	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// A Service is one revision of a service. It is immutable once an engine has
-// it ([Engine.SetService]).
+// A Service is one service of an engine, and the executions of that service: to
+// its methods those of other services do not exist. Make one with
+// [Engine.Service]. It is safe for concurrent use.
 type Service struct {
-	// ID names the service in requests and in the store; Revision tells its
-	// revisions apart, such as by a hash of what it is made of.
-	ID, Revision string
-	// Name, Version and Description are for people.
-	Name, Version, Description string
-	Signature                  *signature.Signature
-	// Runner starts its executions. The engine closes it when another
-	// revision has taken the place and the last execution has ended.
-	Runner    runner.Runner
-	Limits    Limits
-	Resolvers Resolvers
+	engine *Engine
+	id     string
 }
 
-// defaultGrace is as long as other platforms give.
-const defaultGrace = 10 * time.Second
+// Service returns the service of an id. It has a revision once one was activated.
+func (e *Engine) Service(id string) *Service { return &Service{e, id} }
 
-// Limits bound the executions of a service. Zero means no bound, but for Grace
-// and Log, which have defaults.
-type Limits struct {
-	// Concurrency is how many run at once, in all processes together.
-	Concurrency int
-	// Time is how long one may run.
-	Time time.Duration
-	// Grace is how long one may take to end when it is asked to.
-	Grace time.Duration
-	// Output is how many bytes one may leave as its result.
-	Output int64
-	// Memory is how many bytes the processes of one may take together, and
-	// Processes how many they may be.
-	Memory    int64
-	Processes int
-	// CPU is how many cores one may use, OpenFiles how many files each of its
-	// processes may have open, Temp how many bytes its home and its temporary
-	// folder may hold, each. They slow or refuse, and end nothing by themselves.
-	CPU       float64
-	OpenFiles int
-	Temp      int64
-	// CPUTime is how long the processors may work for one.
-	CPUTime time.Duration
-	// Log is how many bytes one may have in its log.
-	Log int64
+// own is the scope of the service: an execution of another one is not found. All
+// that is known of an execution by its id passes through here, or through
+// [task.current], which looks at the service too.
+func (s *Service) own(e execution.Execution, err error) (execution.Execution, error) {
+	if err == nil && e.ServiceID != s.id {
+		return execution.Execution{}, store.ErrNotFound
+	}
+	return e, err
 }
 
-// Resolvers are what the server itself provides where a request leaves it out.
-type Resolvers struct {
-	// Secret finds the value of a secret, and says where it is from. It is
-	// asked when an execution starts, so that a new value counts at once, and
-	// whether there is one also when a request comes. The value stays the
-	// function's own: the engine works with a copy. Nil: there are none.
-	Secret func(signature.Parameter) (value plaintext.Bytes, origin string, ok bool)
-	// Masked are values that no log may show, given to an execution or not,
-	// such as those in a file that a service may read by itself, by the names
-	// of their variables. Results are masked for those of variables that the
-	// service declares. They stay the function's own. Nil: there are none.
-	Masked func() []plaintext.Named
-	// DataPool finds the folder of a data pool, empty if there is none; the
-	// reference is nil where the request has none. It returns an error, for the
-	// caller to read, if executions could not use the pool. Nil: there are none.
-	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, err error)
-}
-
-// Has reports whether a request may leave the parameter out.
-func (d Resolvers) Has(p signature.Parameter) bool {
-	switch p.Kind {
-	case signature.Secret:
-		if d.Secret == nil {
-			return false
-		}
-		_, _, ok := d.Secret(p)
-		return ok
-	case signature.DataPool:
-		dir, err := d.dataPool(p, nil)
-		return dir != "" || err != nil // which accept reports
-	default:
-		return false
+// check returns an error unless the execution is one of this service. It asks the
+// store only for an execution that this engine neither has nor remembers.
+func (s *Service) check(ctx context.Context, id execution.ID) error {
+	if s.engine.done(s.id, id) != nil || s.engine.isQueued(s.id, id) {
+		return nil
 	}
-}
-
-func (d Resolvers) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, err error) {
-	if d.DataPool == nil {
-		return "", nil
-	}
-	return d.DataPool(p, reference)
-}
-
-// RequestSignature is what a request must bring: the signature, with all that
-// the server provides by itself optional. It changes when that does.
-func (s *Service) RequestSignature() *signature.Signature {
-	return s.Signature.WithOptional(s.Resolvers.Has)
-}
-
-// A revision is a service in use.
-type revision struct {
-	*Service
-	validator *signature.Validator
-	users     sync.WaitGroup // executions that run it
-}
-
-// accept validates a body, in which all may be missing that the server
-// provides by itself.
-func (r *revision) accept(body []byte) (*signature.Request, error) {
-	request, err := r.validator.WithOptional(r.Resolvers.Has).Request(body)
-	if err != nil {
-		return nil, err
-	}
-	var errs signature.Errors
-	for _, p := range r.Signature.Of(signature.DataPool) {
-		var reference *signature.DataPoolReference
-		if given, ok := request.DataPools[p.Name]; ok {
-			reference = &given
-		}
-		switch dir, err := r.Resolvers.dataPool(p, reference); {
-		case err != nil:
-			errs = append(errs, signature.FieldError{Path: p.Name, Message: err.Error()})
-		case dir == "" && reference != nil:
-			errs = append(errs, signature.FieldError{Path: p.Name, Message: "this server has no such data pool"})
-		}
-	}
-	if len(errs) > 0 {
-		request.Clear()
-		return nil, errs
-	}
-	return request, nil
-}
-
-// SetService makes s the revision that new requests meet, in place of another
-// with the same id. Executions that run go on as they are. Those that wait
-// will run as s, if it still accepts their request.
-func (e *Engine) SetService(s *Service) error {
-	if s.ID == "" || s.Runner == nil || s.Signature == nil {
-		return errors.New("a service needs an id, a signature and a runner")
-	}
-	validator, err := s.Signature.Compile()
-	if err != nil {
-		return fmt.Errorf("the service %s: %w", s.ID, err)
-	}
-	e.mu.Lock()
-	if e.closing {
-		e.mu.Unlock()
-		return ErrClosed
-	}
-	old := e.services[s.ID]
-	e.services[s.ID] = &revision{Service: s, validator: validator}
-	if old != nil && old.Runner != s.Runner {
-		e.loops.Go(func() { e.retire(old) })
-	}
-	e.mu.Unlock()
-	e.maybePending.Store(true)
-	notify(e.wake)
-	return nil
-}
-
-// retire closes the runner of a revision that was replaced, after its last
-// execution.
-func (e *Engine) retire(r *revision) {
-	r.users.Wait()
-	if err := r.Runner.Close(); err != nil {
-		e.log.Warn("cannot close the runner of a service", "service", r.ID, "revision", r.Revision, "error", err)
-	}
-}
-
-func (e *Engine) closeServices() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var errs []error
-	for _, r := range e.services {
-		errs = append(errs, r.Runner.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// Service gives the revision of a service that new requests meet.
-func (e *Engine) Service(id string) (*Service, bool) {
-	r, ok := e.revision(id)
-	if !ok {
-		return nil, false
-	}
-	return r.Service, true
-}
-
-func (e *Engine) revision(id string) (*revision, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r, ok := e.services[id]
-	return r, ok
+	_, err := s.own(s.engine.read(ctx, id))
+	return err
 }

@@ -42,7 +42,7 @@ func (s *server) fleet(callers int) {
 			s.t.Error(err)
 			return
 		}
-		e, err := s.Wait(s.t.Context(), serviceID, id)
+		e, err := s.probe().Wait(s.t.Context(), id)
 		if err != nil || e.Status != execution.Succeeded {
 			s.t.Errorf("%v, %s: %v", err, e.Status, e.Problem)
 		}

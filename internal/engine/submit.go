@@ -18,7 +18,6 @@ const idempotencyPurpose = "idempotency"
 
 // A Submission is a request for an execution.
 type Submission struct {
-	ServiceID string
 	// Body is the JSON object of the request. Submit wipes it.
 	Body []byte
 	// IdempotencyKey recognises the request when it is repeated. Empty: none.
@@ -30,9 +29,10 @@ type Submission struct {
 //
 // Errors: signature.Errors, all that is wrong with the body; those that match
 // store.ErrQueueFull, store.ErrIdempotencyMismatch, store.ErrFull, ErrClosed;
-// store.ErrNotFound where there is no such service.
-func (e *Engine) Submit(ctx context.Context, s Submission) (store.Accepted, error) {
-	accepted, err := e.submit(ctx, s)
+// store.ErrNotFound where the service has no revision.
+func (s *Service) Submit(ctx context.Context, given Submission) (store.Accepted, error) {
+	e := s.engine
+	accepted, err := e.submit(ctx, s.id, given)
 	switch {
 	case err != nil:
 		e.config.Observer.Refused(err)
@@ -42,9 +42,9 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (store.Accepted, erro
 	return accepted, err
 }
 
-func (e *Engine) submit(ctx context.Context, s Submission) (store.Accepted, error) {
+func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (store.Accepted, error) {
 	defer clear(s.Body)
-	r, err := e.enter(s.ServiceID)
+	r, err := e.enter(serviceID)
 	if err != nil {
 		return store.Accepted{}, err
 	}
@@ -101,7 +101,7 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 func (e *Engine) newExecution(r *revision, s Submission, request *signature.Request) (store.NewExecution, error) {
 	a := store.NewExecution{
 		Execution: execution.Execution{
-			ID: execution.NewID(), ServiceID: r.ID, ServiceRevision: r.Revision, Type: execution.Managed, Tags: request.Tags,
+			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
 		},
 		Queue: e.config.Queue,
 	}

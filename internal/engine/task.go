@@ -292,7 +292,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	p.handedOver()
 	if err != nil {
 		if t.reason() == notStopped {
-			t.engine.log.Error("cannot start a service", "service", t.revision.ID, "execution", t.id, "error", p.maskers.Log.String(err.Error()))
+			t.engine.log.Error("cannot start a service", "service", t.revision.service, "execution", t.id, "error", p.maskers.Log.String(err.Error()))
 		}
 		return t.endedBy(outcome{status: execution.Failed, problem: execution.StartFailed(
 			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil
@@ -302,7 +302,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	stdout.close()
 	stderr.close()
 	if err != nil {
-		t.engine.log.Error("cannot wait for a service", "service", t.revision.ID, "execution", t.id, "error", err)
+		t.engine.log.Error("cannot wait for a service", "service", t.revision.service, "execution", t.id, "error", err)
 	}
 	return t.collect(run, outcome, p, logWriter), run
 }

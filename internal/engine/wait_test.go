@@ -29,12 +29,12 @@ func TestWaitingNeedsNoPolling(t *testing.T) {
 	for range 8 {
 		waiting.Go(func() {
 			for range 50 {
-				accepted, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+				accepted, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				e, err := s.Wait(t.Context(), serviceID, accepted.Execution.ID)
+				e, err := s.probe().Wait(t.Context(), accepted.Execution.ID)
 				if err != nil || !e.Status.Final() {
 					t.Errorf("it is %s: %v", e.Status, err)
 				}
@@ -55,17 +55,17 @@ func TestStatesNeverGoBack(t *testing.T) {
 	service.Runner = &gate{started}
 	s.set(service)
 	for range 50 {
-		accepted, err := s.Submit(t.Context(), engine.Submission{ServiceID: serviceID, Body: action("nothing").json()})
+		accepted, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		id := accepted.Execution.ID
-		if _, err := s.Cancel(t.Context(), serviceID, id); err != nil {
+		if _, err := s.probe().Cancel(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		rank := 0
 		for rank < 2 {
-			e, err := s.Get(t.Context(), serviceID, id)
+			e, err := s.probe().Get(t.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,11 +16,10 @@ import (
 )
 
 // Options say what an API serves, and to whom. Zero values have a sensible
-// meaning, except for Engine and Service.
+// meaning, except for Service.
 type Options struct {
-	Engine Engine
-	// Service is the id of the service that is called.
-	Service string
+	// Service is called.
+	Service Service
 	// URL is where clients find the API; empty: where they have called it.
 	URL string
 	// Auth decides who may call. Nil: anyone, with any token or none.

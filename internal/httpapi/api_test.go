@@ -43,10 +43,10 @@ func ask(api http.Handler, method, target, body string, headers ...string) *http
 	return w
 }
 
-func newAPI(t testing.TB) (*fakeEngine, *httpapi.API) {
+func newAPI(t testing.TB) (*fakeService, *httpapi.API) {
 	t.Helper()
 	f := newFake(t)
-	return f, httpapi.New(httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true})
+	return f, httpapi.New(httpapi.Options{Service: f, LoopbackOnly: true})
 }
 
 // members decodes an object.
@@ -374,7 +374,7 @@ func TestWhoMayCall(t *testing.T) {
 func TestToken(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Auth: httpapi.NewToken(secret("t0ken-value"))})
+	api := httpapi.New(httpapi.Options{Service: f, Auth: httpapi.NewToken(secret("t0ken-value"))})
 	basic := func(password string) string {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 		r.SetBasicAuth("any one", password)
@@ -411,7 +411,7 @@ func TestRights(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	e := f.finished(execution.Succeeded, `{"a": 1}`, nil)
-	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Auth: readers{}})
+	api := httpapi.New(httpapi.Options{Service: f, Auth: readers{}})
 	id := "/" + e.ID.String()
 	for path, want := range map[string]int{"/": 200, id: 200, id + "/result": 200, id + "/log": 204, "/openapi.json": 200} {
 		if w := ask(api, "GET", path, ""); w.Code != want {
@@ -427,7 +427,7 @@ func TestPanicTellsNoValue(t *testing.T) {
 	f := newFake(t)
 	var log bytes.Buffer
 	api := httpapi.New(httpapi.Options{
-		Engine: f, Service: serviceID, Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Service: f, Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	f.panics = errors.New("a value: s3cr3t-value")
 	w := ask(api, "GET", "/"+execution.NewID().String()+"?q=s3cr3t-value", "")
@@ -435,7 +435,7 @@ func TestPanicTellsNoValue(t *testing.T) {
 	if strings.Contains(w.Body.String()+log.String(), "s3cr3t") {
 		t.Errorf("a value is in the answer or the log:\n%s\n%s", w.Body, log.String())
 	}
-	if !strings.Contains(log.String(), "fakeEngine") {
+	if !strings.Contains(log.String(), "fakeService") {
 		t.Errorf("the log has no stack: %s", log.String())
 	}
 }
@@ -444,7 +444,7 @@ func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	var log bytes.Buffer
-	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	api := httpapi.New(httpapi.Options{Service: f, Log: slog.New(slog.NewJSONHandler(&log, nil))})
 	ask(api, "POST", "/?token=s3cr3t-value", accepted)
 	ask(api, "GET", "/s3cr3t-value", "", "Authorization", "Bearer s3cr3t-value")
 	ask(api, "s3cr3t-value", "/", "")

@@ -60,14 +60,14 @@ func colours(scheme string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
 }
 
-func docsServer(t *testing.T, log *bytes.Buffer) (*fakeEngine, *httptest.Server) {
+func docsServer(t *testing.T, log *bytes.Buffer) (*fakeService, *httptest.Server) {
 	t.Helper()
 	f := newFakeOf(t, richDescription)
 	pages := web.Pages(func() (web.Service, bool) {
-		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.service.Signature, Request: f.service.Signature}, true
+		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.revision.Signature, Request: f.revision.Signature}, true
 	})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
-		Engine: f, Service: serviceID, LoopbackOnly: true, Pages: pages, Home: web.Home,
+		Service: f, LoopbackOnly: true, Pages: pages, Home: web.Home,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(server.Close)
@@ -134,7 +134,7 @@ func TestDocsPageStartsAnExecutionAndShowsNoSecret(t *testing.T) {
 }
 
 // follow lets the execution run, and looks at what the page makes of it.
-func follow(t *testing.T, f *fakeEngine, do func(...chromedp.Action)) string {
+func follow(t *testing.T, f *fakeService, do func(...chromedp.Action)) string {
 	t.Helper()
 	var id execution.ID
 	f.with(func() { id = f.executions[0].ID })

@@ -41,7 +41,10 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, e execution.Executi
 		return err
 	}
 	// Before the first look, so that nothing is missed after it.
-	watch := a.Engine.Watch(e.ID)
+	watch, err := a.Service.Watch(r.Context(), e.ID)
+	if err != nil {
+		return err
+	}
 	defer watch.Stop()
 	if done, err := a.nothingToAdd(r, e, after); err != nil || done {
 		if done {
@@ -79,7 +82,7 @@ func (a *API) nothingToAdd(r *http.Request, e execution.Execution, after int64) 
 	if after == 0 || !e.Status.Final() {
 		return false, nil
 	}
-	more, err := a.Engine.ReadLog(r.Context(), e.ID, after, 1)
+	more, err := a.Service.ReadLog(r.Context(), e.ID, after, 1)
 	return err == nil && len(more) == 0, err
 }
 
@@ -114,7 +117,7 @@ func (s *eventStream) run(changed <-chan struct{}) error {
 // catchUp sends what is new. The state is read before the log: when it is
 // final, the log that follows is whole.
 func (s *eventStream) catchUp() (ended bool, err error) {
-	e, err := s.api.Engine.Get(s.r.Context(), s.api.Service, s.id)
+	e, err := s.api.Service.Get(s.r.Context(), s.id)
 	if err != nil {
 		return false, err
 	}
@@ -124,7 +127,7 @@ func (s *eventStream) catchUp() (ended bool, err error) {
 		}
 	}
 	for {
-		lines, err := s.api.Engine.ReadLog(s.r.Context(), s.id, s.sent, logPage)
+		lines, err := s.api.Service.ReadLog(s.r.Context(), s.id, s.sent, logPage)
 		if err != nil {
 			return false, err
 		}

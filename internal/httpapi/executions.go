@@ -31,13 +31,13 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	query := r.URL.Query()
-	q := store.ListQuery{ServiceID: a.Service, Tag: query.Get("tag"), After: store.Cursor(query.Get("after"))}
+	q := store.ListQuery{Tag: query.Get("tag"), After: store.Cursor(query.Get("after"))}
 	if text := query.Get("limit"); text != "" {
 		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > store.DefaultPage {
 			return problem(http.StatusBadRequest, fmt.Sprintf("limit must be a number from 1 to %d.", store.DefaultPage))
 		}
 	}
-	page, err := a.Engine.List(r.Context(), q)
+	page, err := a.Service.List(r.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -68,9 +68,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := a.Engine.Submit(r.Context(), engine.Submission{
-		ServiceID: a.Service, Body: body.text, IdempotencyKey: key,
-	})
+	accepted, err := a.Service.Submit(r.Context(), engine.Submission{Body: body.text, IdempotencyKey: key})
 	if err != nil {
 		return err
 	}
@@ -121,7 +119,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	var e execution.Execution
 	if wait == 0 {
-		e, err = a.Engine.Get(r.Context(), a.Service, id)
+		e, err = a.Service.Get(r.Context(), id)
 		if err == nil && !pollTimes && !e.Status.Final() {
 			wait = a.pollHold(e)
 		}
@@ -142,7 +140,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 func (a *API) waitFor(ctx context.Context, id execution.ID, wait time.Duration) (execution.Execution, error) {
 	ctx, stop := a.patience(ctx, wait)
 	defer stop()
-	return a.Engine.Wait(ctx, a.Service, id)
+	return a.Service.Wait(ctx, id)
 }
 
 // waitTime reads ?wait=30s, or seconds as a number, and whether it is told. More
@@ -179,7 +177,7 @@ func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.Engine.Cancel(r.Context(), a.Service, id); err != nil {
+	if _, err := a.Service.Cancel(r.Context(), id); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

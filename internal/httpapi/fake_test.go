@@ -25,10 +25,10 @@ const described = `{"schemaVersion":1,"sdk":{"language":"python","name":"qhub-co
 	{"name":"note","kind":"input","check":"schema","required":false,"schema":{"type":"string"}},
 	{"name":"api_token","kind":"secret","required":true,"env":"SECRET_API_TOKEN"}]}`
 
-// fakeEngine keeps executions in memory and runs nothing: tests say what
+// fakeService keeps executions in memory and runs nothing: tests say what
 // becomes of them.
-type fakeEngine struct {
-	service   *engine.Service
+type fakeService struct {
+	revision  *engine.Revision
 	validator *signature.Validator
 	signals   store.Signals
 
@@ -46,12 +46,12 @@ type fakeEngine struct {
 	panics any
 }
 
-func newFake(t testing.TB) *fakeEngine {
+func newFake(t testing.TB) *fakeService {
 	t.Helper()
 	return newFakeOf(t, described)
 }
 
-func newFakeOf(t testing.TB, description string) *fakeEngine {
+func newFakeOf(t testing.TB, description string) *fakeService {
 	t.Helper()
 	s, err := signature.Parse([]byte(description))
 	if err != nil {
@@ -61,16 +61,16 @@ func newFakeOf(t testing.TB, description string) *fakeEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fakeEngine{
-		service:   &engine.Service{ID: serviceID, Name: "adder", Version: "1.2", Signature: s},
+	return &fakeService{
+		revision:  &engine.Revision{Name: "adder", Version: "1.2", Signature: s},
 		validator: v, keys: map[string]execution.ID{},
 		logs: map[execution.ID][]store.LogLine{}, results: map[execution.ID]engine.Result{}, files: map[string][]byte{},
 	}
 }
 
-func (f *fakeEngine) Service(id string) (*engine.Service, bool) { return f.service, id == serviceID }
+func (f *fakeService) Current() (*engine.Revision, bool) { return f.revision, true }
 
-func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (store.Accepted, error) {
+func (f *fakeService) Submit(_ context.Context, s engine.Submission) (store.Accepted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
@@ -93,7 +93,7 @@ func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (store.Accep
 	return store.Accepted{Execution: e}, nil
 }
 
-func (f *fakeEngine) add(status execution.Status, tags ...string) execution.Execution {
+func (f *fakeService) add(status execution.Status, tags ...string) execution.Execution {
 	e := execution.Execution{
 		ID: execution.NewID(), ServiceID: serviceID, Status: status, Type: execution.Managed,
 		CreatedAt: time.Date(2026, 1, 31, 22, 38, 8, 0, time.UTC), Tags: tags,
@@ -102,7 +102,7 @@ func (f *fakeEngine) add(status execution.Status, tags ...string) execution.Exec
 	return e
 }
 
-func (f *fakeEngine) find(id execution.ID) *execution.Execution {
+func (f *fakeService) find(id execution.ID) *execution.Execution {
 	for i := range f.executions {
 		if f.executions[i].ID == id {
 			return &f.executions[i]
@@ -112,19 +112,19 @@ func (f *fakeEngine) find(id execution.ID) *execution.Execution {
 }
 
 // with changes the engine as a test wants it.
-func (f *fakeEngine) with(change func()) {
+func (f *fakeService) with(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
 }
 
 // set changes the state of an execution.
-func (f *fakeEngine) set(id execution.ID, status execution.Status) {
+func (f *fakeService) set(id execution.ID, status execution.Status) {
 	f.with(func() { f.find(id).Status = status })
 	f.signals.ExecutionChanged(id)
 }
 
-func (f *fakeEngine) write(id execution.ID, messages ...string) {
+func (f *fakeService) write(id execution.ID, messages ...string) {
 	f.with(func() {
 		for _, m := range messages {
 			f.logs[id] = append(f.logs[id], store.LogLine{
@@ -136,7 +136,7 @@ func (f *fakeEngine) write(id execution.ID, messages ...string) {
 	f.signals.ExecutionChanged(id)
 }
 
-func (f *fakeEngine) Get(_ context.Context, service string, id execution.ID) (execution.Execution, error) {
+func (f *fakeService) Get(_ context.Context, id execution.ID) (execution.Execution, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics != nil {
@@ -146,17 +146,17 @@ func (f *fakeEngine) Get(_ context.Context, service string, id execution.ID) (ex
 		return execution.Execution{}, f.err
 	}
 	e := f.find(id)
-	if e == nil || service != serviceID {
+	if e == nil {
 		return execution.Execution{}, store.ErrNotFound
 	}
 	return *e, nil
 }
 
-func (f *fakeEngine) Wait(ctx context.Context, service string, id execution.ID) (execution.Execution, error) {
-	watch := f.Watch(id)
+func (f *fakeService) Wait(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	watch := f.signals.WatchExecution(id)
 	defer watch.Stop()
 	for {
-		e, err := f.Get(ctx, service, id)
+		e, err := f.Get(ctx, id)
 		if err != nil || e.Status.Final() {
 			return e, err
 		}
@@ -169,7 +169,7 @@ func (f *fakeEngine) Wait(ctx context.Context, service string, id execution.ID) 
 }
 
 // List pages by index.
-func (f *fakeEngine) List(_ context.Context, q store.ListQuery) (store.Page, error) {
+func (f *fakeService) List(_ context.Context, q store.ListQuery) (store.Page, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
@@ -193,15 +193,15 @@ func (f *fakeEngine) List(_ context.Context, q store.ListQuery) (store.Page, err
 	return page, nil
 }
 
-func (f *fakeEngine) Cancel(ctx context.Context, service string, id execution.ID) (execution.Execution, error) {
-	e, err := f.Get(ctx, service, id)
+func (f *fakeService) Cancel(ctx context.Context, id execution.ID) (execution.Execution, error) {
+	e, err := f.Get(ctx, id)
 	if err == nil && !e.Status.Final() {
 		f.set(id, execution.Cancelled)
 	}
 	return e, err
 }
 
-func (f *fakeEngine) ReadLog(_ context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
+func (f *fakeService) ReadLog(_ context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
@@ -212,9 +212,11 @@ func (f *fakeEngine) ReadLog(_ context.Context, id execution.ID, after int64, li
 	return slices.Clone(lines[:min(limit, len(lines))]), nil
 }
 
-func (f *fakeEngine) Watch(id execution.ID) *store.Watch { return f.signals.WatchExecution(id) }
+func (f *fakeService) Watch(_ context.Context, id execution.ID) (*store.Watch, error) {
+	return f.signals.WatchExecution(id), nil
+}
 
-func (f *fakeEngine) Result(_ context.Context, id execution.ID) (engine.Result, error) {
+func (f *fakeService) Result(_ context.Context, id execution.ID) (engine.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.results[id], f.err
@@ -224,7 +226,7 @@ type content struct{ *bytes.Reader }
 
 func (content) Close() error { return nil }
 
-func (f *fakeEngine) OpenFile(_ context.Context, id execution.ID, name string) (io.ReadSeekCloser, engine.ResultFile, error) {
+func (f *fakeService) OpenFile(_ context.Context, id execution.ID, name string) (io.ReadSeekCloser, engine.ResultFile, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b, ok := f.files[id.String()+"/"+name]
@@ -235,7 +237,7 @@ func (f *fakeEngine) OpenFile(_ context.Context, id execution.ID, name string) (
 }
 
 // finished adds an execution that has ended with a result and files.
-func (f *fakeEngine) finished(status execution.Status, value string, files map[string]string) execution.Execution {
+func (f *fakeService) finished(status execution.Status, value string, files map[string]string) execution.Execution {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.add(status)

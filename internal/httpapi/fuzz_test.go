@@ -19,7 +19,7 @@ import (
 func FuzzRequest(f *testing.F) {
 	fake := newFake(f)
 	id := fake.finished(execution.Succeeded, `{}`, map[string]string{"a.txt": "fine", "../x": "OUTSIDE", "/etc/passwd": "OUTSIDE"}).ID.String()
-	api := httpapi.New(httpapi.Options{Engine: fake, Service: serviceID, LoopbackOnly: true})
+	api := httpapi.New(httpapi.Options{Service: fake, LoopbackOnly: true})
 	for _, seed := range [][3]string{
 		{"GET", "/", ""}, {"POST", "/", accepted}, {"POST", "/", `{"$secrets": {"api_token": ["s3cr3t"]}}`},
 		{"GET", "/" + id, ""}, {"GET", "/" + id + "?wait=1ms", ""}, {"GET", "/" + id + "/result/..%2fx", ""},

@@ -33,7 +33,7 @@ func patient() httpapi.Limits {
 
 // A watched server is one whose connections can be looked at from its side.
 type watched struct {
-	*fakeEngine
+	*fakeService
 	address string
 	tap     *tap
 }
@@ -49,7 +49,7 @@ func serve(t *testing.T, limits httpapi.Limits) *watched {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- httpapi.New(httpapi.Options{Engine: s.fakeEngine, Service: serviceID, LoopbackOnly: true, Limits: limits}).Serve(ctx, s.tap)
+		ended <- httpapi.New(httpapi.Options{Service: s.fakeService, LoopbackOnly: true, Limits: limits}).Serve(ctx, s.tap)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -201,7 +201,7 @@ func TestBodyAtTheLimit(t *testing.T) {
 	for _, size := range []int{1000, 1001, 70_000, 200_000} {
 		f := newFake(t)
 		for extra := range 2 {
-			api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Limits: httpapi.Limits{Body: int64(size)}})
+			api := httpapi.New(httpapi.Options{Service: f, Limits: httpapi.Limits{Body: int64(size)}})
 			w := ask(api, "POST", "/", accepted+strings.Repeat(" ", size+extra-len(accepted)))
 			if want := []int{201, 413}[extra]; w.Code != want {
 				t.Errorf("%d bytes of %d: %d", size+extra, size, w.Code)

@@ -15,7 +15,7 @@ import (
 // largeResult is result for a value that is read from its file twice: once to
 // learn how long the answer is, and once to send it.
 func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Execution, left engine.Result) error {
-	value, _, err := a.Engine.OpenFile(r.Context(), e.ID, left.Large)
+	value, _, err := a.Service.OpenFile(r.Context(), e.ID, left.Large)
 	if err != nil {
 		return err
 	}

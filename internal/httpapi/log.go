@@ -25,14 +25,14 @@ func (a *API) log(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e, err := a.Engine.Get(r.Context(), a.Service, id)
+	e, err := a.Service.Get(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	if picked.Equal(typeEvents) {
 		return a.events(w, r, e)
 	}
-	lines, err := a.Engine.ReadLog(r.Context(), id, 0, logPage)
+	lines, err := a.Service.ReadLog(r.Context(), id, 0, logPage)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *API) copyLog(w http.ResponseWriter, r *http.Request, id execution.ID, l
 			return out.Flush()
 		}
 		var err error
-		if lines, err = a.Engine.ReadLog(r.Context(), id, lines[len(lines)-1].Sequence, logPage); err != nil {
+		if lines, err = a.Service.ReadLog(r.Context(), id, lines[len(lines)-1].Sequence, logPage); err != nil {
 			return err
 		}
 	}

@@ -116,10 +116,10 @@ func stream(t *testing.T, server *httptest.Server, target, last string) (next fu
 	}
 }
 
-func newServer(t *testing.T, change func(*httpapi.Options)) (*fakeEngine, *httpapi.API, *httptest.Server) {
+func newServer(t *testing.T, change func(*httpapi.Options)) (*fakeService, *httpapi.API, *httptest.Server) {
 	t.Helper()
 	f := newFake(t)
-	o := httpapi.Options{Engine: f, Service: serviceID, LoopbackOnly: true}
+	o := httpapi.Options{Service: f, LoopbackOnly: true}
 	if change != nil {
 		change(&o)
 	}
@@ -229,7 +229,7 @@ func TestWait(t *testing.T) {
 	f, _, server := newServer(t, nil)
 	id := f.add(execution.Running).ID
 	for _, wait := range []string{"1ms", "0", "0s"} {
-		w := ask(httpapi.New(httpapi.Options{Engine: f, Service: serviceID}), "GET", "/"+id.String()+"?wait="+wait, "")
+		w := ask(httpapi.New(httpapi.Options{Service: f}), "GET", "/"+id.String()+"?wait="+wait, "")
 		if members(t, w.Body.Bytes())["status"] != "RUNNING" {
 			t.Errorf("wait=%s: %s", wait, w.Body)
 		}
@@ -257,7 +257,7 @@ func TestWait(t *testing.T) {
 func TestNewOnesSettle(t *testing.T) {
 	t.Parallel()
 	f, _, _ := newServer(t, nil)
-	api := httpapi.New(httpapi.Options{Engine: f, Service: serviceID, Limits: httpapi.Limits{PollHold: time.Hour}})
+	api := httpapi.New(httpapi.Options{Service: f, Limits: httpapi.Limits{PollHold: time.Hour}})
 	status := func(query string, id execution.ID) any {
 		return members(t, ask(api, "GET", "/"+id.String()+query, "").Body.Bytes())["status"]
 	}

@@ -15,7 +15,7 @@ func (a *API) openapi(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
 	}
-	service, ok := a.Engine.Service(a.Service)
+	service, ok := a.Service.Current()
 	if !ok {
 		return errNoService
 	}

@@ -42,7 +42,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e, err := a.Engine.Get(r.Context(), a.Service, id)
+	e, err := a.Service.Get(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	}
 	var left engine.Result
 	if e.Status != execution.Cancelled {
-		if left, err = a.Engine.Result(r.Context(), id); err != nil {
+		if left, err = a.Service.Result(r.Context(), id); err != nil {
 			return err
 		}
 	}
@@ -186,14 +186,14 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.Engine.Get(r.Context(), a.Service, id); err != nil {
+	if _, err := a.Service.Get(r.Context(), id); err != nil {
 		return err
 	}
 	name := strings.TrimPrefix(r.PathValue("file"), "./")
 	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") { // the engine looks it up in a list besides
 		return notFound("There is no such file.")
 	}
-	content, info, err := a.Engine.OpenFile(r.Context(), id, name)
+	content, info, err := a.Service.OpenFile(r.Context(), id, name)
 	if err != nil {
 		if p := asProblem(err); p.Status == http.StatusNotFound {
 			return notFound("There is no such file.")

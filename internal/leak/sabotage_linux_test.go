@@ -85,8 +85,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "refusals", way: "print", by: raw, edits: []edit{{
 		"internal/httpapi/executions.go",
-		"accepted, err := a.Engine.Submit(",
-		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Engine.Submit(",
+		"accepted, err := a.Service.Submit(",
+		"w.Header().Set(`X-Given`, sabotaged(`refusals`, url.QueryEscape(string(body.text))))\naccepted, err := a.Service.Submit(",
 	}}},
 	{layer: "the description", way: described, by: returns, open: true, edits: []edit{{
 		"internal/build/service.go",

@@ -6,7 +6,7 @@
 //	s, err := server.Listen(ctx, options) // ports and sandbox
 //	err = s.UseDir(dir)                   // token
 //	err = s.Open(ctx)                     // store, keys, engine
-//	err = s.Engine().SetService(…)
+//	err = s.Engine().Service(id).Activate(…)
 //	err = s.Serve(ctx, api)               // until ctx ends
 //	err = s.Close()
 package server
@@ -206,7 +206,7 @@ func (s *Server) TokenFile() string { return s.token.file }
 // NewAPI makes the Service API of one service, with pages beside it.
 func (s *Server) NewAPI(service string, pages map[string]http.Handler, home string) *httpapi.API {
 	return httpapi.New(httpapi.Options{
-		Engine: s.engine, Service: service, Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: !s.token.Asked(),
+		Service: s.engine.Service(service), Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: !s.token.Asked(),
 		Pages: pages, Home: home, Log: s.log,
 	})
 }
