@@ -118,6 +118,7 @@ func (s *service) masked(finder *secretref.Finder) []plaintext.Named {
 func Run(ctx context.Context, o Options) (err error) {
 	s := &devServer{options: o, reporter: o.Reporter, log: o.Log}
 	defer s.warming.Wait()
+	o.Server.Policy = engine.FollowNewest // the author is changing the workspace
 	if s.server, err = server.Listen(ctx, o.Server); err != nil {
 		return err
 	}

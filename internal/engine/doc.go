@@ -13,6 +13,15 @@
 // waited starts elsewhere and what ran ends FAILED as "interrupted", once and
 // never a second time.
 //
+// # Revisions
+//
+// An engine holds any number of services, each with the revision that new
+// requests meet ([Service.Activate]). An execution runs by the revision that
+// accepted it; under the policy [FollowNewest], which serve chooses, by the
+// newest. A revision has a runner, or a [RunnerFactory] that makes one when an
+// execution needs it; then the runner is closed when it was idle for long. A
+// [Registry] finds the revisions that were activated before the engine began.
+//
 // # Secrets
 //
 // The secrets of a request are sealed for its execution before anything is

@@ -45,6 +45,15 @@ type Config struct {
 	Queue store.QueueLimit
 	// Retention is how long an execution is kept after its end. Zero: for ever.
 	Retention time.Duration
+	// Policy says which revision runs an execution that waited. Zero: the one
+	// that accepted it.
+	Policy Policy
+	// Registry finds revisions that were activated before this engine began.
+	// Nil: there are none.
+	Registry Registry
+	// RunnerIdle is how long a runner that was loaded is kept without executions.
+	// Zero: fifteen minutes.
+	RunnerIdle time.Duration
 	// Lease is how soon another engine takes over when this one dies. Zero:
 	// ten seconds.
 	Lease time.Duration
@@ -71,6 +80,7 @@ func (c *Config) complete() error {
 	if c.Queue == (store.QueueLimit{}) {
 		c.Queue = store.QueueLimit{PerService: 10_000, Total: 100_000}
 	}
+	c.RunnerIdle = cmp.Or(c.RunnerIdle, 15*time.Minute)
 	c.Lease = cmp.Or(c.Lease, 10*time.Second)
 	c.Poll = cmp.Or(c.Poll, 2*time.Second)
 	return nil
@@ -105,7 +115,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	closing  bool
-	services map[string]*revision
+	services map[string]*revisions
 	tasks    map[execution.ID]*task
 	cancels  map[execution.ID]*cancelling
 	// started tells of executions that this engine now has, or of their end where
@@ -133,7 +143,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		slots:   make(chan struct{}, config.Workers),
 		starved: make(chan struct{}, 1), memory: memory.NewBudget(largeWork),
 		wake:     make(chan struct{}, 1),
-		services: map[string]*revision{},
+		services: map[string]*revisions{},
 		tasks:    map[execution.ID]*task{},
 		cancels:  map[execution.ID]*cancelling{},
 		queued:   newRecent(config.Poll),
@@ -145,7 +155,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		e.slots <- struct{}{}
 	}
 	e.recover(ctx)
-	for _, loop := range []func(){e.claimLoop, e.heartbeatLoop, e.recoverLoop, e.retentionLoop} {
+	for _, loop := range []func(){e.claimLoop, e.heartbeatLoop, e.recoverLoop, e.retentionLoop, e.unloadLoop} {
 		e.loops.Go(loop)
 	}
 	return e, nil

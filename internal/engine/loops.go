@@ -109,8 +109,8 @@ func (e *Engine) serviceLimits() []store.ServiceLimit {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	limits := make([]store.ServiceLimit, 0, len(e.services))
-	for id, r := range e.services {
-		limits = append(limits, store.ServiceLimit{ServiceID: id, Concurrency: r.Limits.Concurrency})
+	for id, h := range e.services {
+		limits = append(limits, store.ServiceLimit{ServiceID: id, Concurrency: h.current.Limits.Concurrency})
 	}
 	return limits
 }

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
-	"sync"
+	"context"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -19,12 +17,20 @@ type Revision struct {
 	// Name, Version and Description are for people.
 	Name, Version, Description string
 	Signature                  *signature.Signature
-	// Runner starts its executions. The engine closes it when another
-	// revision has taken the place and the last execution has ended.
-	Runner    runner.Runner
+	// Runner starts its executions. The engine closes it: under [FollowNewest]
+	// when another revision has taken the place and the last execution has ended,
+	// else at the end. Nil: Load makes one.
+	Runner runner.Runner
+	// Load makes a runner when an execution needs one. The engine closes it after
+	// [Config].RunnerIdle without executions, and loads it again for the next.
+	Load      RunnerFactory
 	Limits    Limits
 	Resolvers Resolvers
 }
+
+// A RunnerFactory makes the runner of a revision. Should ctx end before, it
+// returns an error.
+type RunnerFactory func(ctx context.Context, r *Revision) (runner.Runner, error)
 
 // defaultGrace is as long as other platforms give.
 const defaultGrace = 10 * time.Second
@@ -104,18 +110,14 @@ func (r *Revision) RequestSignature() *signature.Signature {
 	return r.Signature.WithOptional(r.Resolvers.Has)
 }
 
-// A revision is a [Revision] in use.
-type revision struct {
-	*Revision
-	service   string // the id
-	validator *signature.Validator
-	users     sync.WaitGroup // executions that run it
-}
-
 // accept validates a body, in which all may be missing that the server
 // provides.
 func (r *revision) accept(body []byte) (*signature.Request, error) {
-	request, err := r.validator.WithOptional(r.Resolvers.Has).Request(body)
+	validator, err := r.validator()
+	if err != nil {
+		return nil, err
+	}
+	request, err := validator.WithOptional(r.Resolvers.Has).Request(body)
 	if err != nil {
 		return nil, err
 	}
@@ -137,67 +139,4 @@ func (r *revision) accept(body []byte) (*signature.Request, error) {
 		return nil, errs
 	}
 	return request, nil
-}
-
-// Activate makes r the revision that new requests meet, in place of another.
-// Executions that run go on unchanged. Those that wait will run as r, if it
-// still accepts their request.
-func (s *Service) Activate(r *Revision) error {
-	if s.id == "" || r.Runner == nil || r.Signature == nil {
-		return errors.New("a service needs an id, a signature and a runner")
-	}
-	validator, err := r.Signature.Compile()
-	if err != nil {
-		return fmt.Errorf("the service %s: %w", s.id, err)
-	}
-	e := s.engine
-	e.mu.Lock()
-	if e.closing {
-		e.mu.Unlock()
-		return ErrClosed
-	}
-	old := e.services[s.id]
-	e.services[s.id] = &revision{Revision: r, service: s.id, validator: validator}
-	if old != nil && old.Runner != r.Runner {
-		e.loops.Go(func() { e.retire(old) })
-	}
-	e.mu.Unlock()
-	e.maybePending.Store(true)
-	notify(e.wake)
-	return nil
-}
-
-// retire closes the runner of a revision that was replaced, after its last
-// execution.
-func (e *Engine) retire(r *revision) {
-	r.users.Wait()
-	if err := r.Runner.Close(); err != nil {
-		e.log.Warn("cannot close the runner of a service", "service", r.service, "revision", r.ID, "error", err)
-	}
-}
-
-func (e *Engine) closeServices() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var errs []error
-	for _, r := range e.services {
-		errs = append(errs, r.Runner.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// Current returns the revision that new requests meet, if there is one.
-func (s *Service) Current() (*Revision, bool) {
-	r, ok := s.engine.revision(s.id)
-	if !ok {
-		return nil, false
-	}
-	return r.Revision, true
-}
-
-func (e *Engine) revision(id string) (*revision, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r, ok := e.services[id]
-	return r, ok
 }

@@ -12,7 +12,12 @@ import (
 // execution tries at a time, as several would take from each other the few
 // descriptors that come free.
 func (t *task) startRun(job runner.Job) (runner.Run, error) {
-	run, err := t.revision.Runner.Start(t.ctx, job)
+	revisionRunner, err := t.revision.acquire(t.ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.acquired = true
+	run, err := revisionRunner.Start(t.ctx, job)
 	if !descriptors.Exhausted(err) {
 		return run, err
 	}
@@ -24,7 +29,7 @@ func (t *task) startRun(job runner.Job) (runner.Run, error) {
 	}
 	defer func() { <-t.engine.starved }()
 	err = descriptors.Retry(t.ctx, func() error {
-		run, err = t.revision.Runner.Start(t.ctx, job)
+		run, err = revisionRunner.Start(t.ctx, job)
 		return err
 	})
 	return run, err

@@ -89,12 +89,12 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 	if e.closing {
 		return nil, ErrClosed
 	}
-	r, ok := e.services[serviceID]
+	h, ok := e.services[serviceID]
 	if !ok {
 		return nil, fmt.Errorf("%w: no service %q", store.ErrNotFound, serviceID)
 	}
 	e.requests.Add(1)
-	return r, nil
+	return h.current, nil
 }
 
 // newExecution is what is written for a request, with its secrets sealed.

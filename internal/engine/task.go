@@ -30,8 +30,11 @@ const (
 
 // task is one execution that this engine has claimed, from then to its end.
 type task struct {
-	engine   *Engine
+	engine *Engine
+	// revision is nil until the registry has found it, and acquired says that its
+	// runner is in use.
 	revision *revision
+	acquired bool
 	id       execution.ID
 	claimed  store.Claimed
 	// ctx ends when the execution is to stop.
@@ -95,11 +98,12 @@ func (t *task) markDone() { t.doneOnce.Do(func() { close(t.done) }) }
 func (e *Engine) start(c store.Claimed) {
 	t := &task{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, done: make(chan struct{})}
 	e.mu.Lock()
-	r, known := e.services[c.Execution.ServiceID]
+	h, known := e.services[c.Execution.ServiceID]
 	begins := known && !e.closing
 	if begins {
-		t.revision = r
-		r.users.Add(1)
+		if r := h.forExecution(e.config.Policy, c.Execution.ServiceRevision); r != nil {
+			t.use(r)
+		}
 		e.running.Add(1)
 		t.ctx, t.cancel = context.WithCancel(e.ctx)
 		e.tasks[t.id] = t
@@ -121,7 +125,7 @@ func (e *Engine) start(c store.Claimed) {
 		delete(e.tasks, t.id)
 		e.mu.Unlock()
 		t.markDone()
-		r.users.Done()
+		t.doneWithRevision()
 		e.returnSlots(1)
 		e.running.Done()
 	}()
@@ -203,6 +207,10 @@ func (t *task) do() {
 		return
 	}
 	defer release()
+	if err := t.findRevision(); err != nil {
+		t.withoutRevision(err)
+		return
+	}
 	p, problem := t.prepare()
 	if problem != nil {
 		t.finish(outcome{status: execution.Failed, problem: problem})

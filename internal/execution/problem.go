@@ -158,6 +158,16 @@ func ServiceChanged(errors any) *Problem {
 	}
 }
 
+// RevisionGone is the problem of an execution that waited longer than the
+// revision of its service was kept.
+func RevisionGone(revision string) *Problem {
+	return &Problem{
+		Type: TypeChanged, Status: http.StatusConflict, Title: "Service changed",
+		Detail: fmt.Sprintf("The revision %s of the service, which accepted this execution, is not available any more. "+
+			"The service was not started; start a new execution.", revision),
+	}
+}
+
 // ServiceFailed is the problem of an execution whose service ended with an
 // exit code, or by a signal, and said nothing about why.
 func ServiceFailed(exitCode int, signal string) *Problem {

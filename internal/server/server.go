@@ -64,6 +64,8 @@ type Options struct {
 	// processor.
 	Concurrency int
 	Sandbox     SandboxOptions
+	// Policy says which revision runs an execution that waited.
+	Policy engine.Policy
 	// Network is the most that executions reach.
 	Network  sandbox.Network
 	Log      *slog.Logger
@@ -155,7 +157,7 @@ func (s *Server) Open(ctx context.Context) error {
 	s.OnClose(func() error { s.keyring.Clear(); return nil })
 	s.engine, err = engine.Open(ctx, engine.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.workers(), Retention: keepFor,
-		Observer: s.metrics.observer(),
+		Observer: s.metrics.observer(), Policy: s.options.Policy,
 	})
 	if err != nil {
 		return err
