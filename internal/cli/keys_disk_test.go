@@ -130,7 +130,7 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 	var sealed [][]byte
 	for _, content := range contents(t, dir) {
 		for at := range content {
-			if bytes.HasPrefix(content[at:], []byte("qhs\x01\x00\x00\x00\x01")) && at+78 < len(content) {
+			if bytes.HasPrefix(content[at:], []byte("qhs\x02\x00\x00\x00\x01")) && at+78 < len(content) {
 				sealed = append(sealed, content[at+18:at+34], content[at+34:at+50])
 			}
 		}

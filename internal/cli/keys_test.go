@@ -70,7 +70,7 @@ func (k *keyed) open(f func(*sqlite.Store)) {
 func (k *keyed) wait(ring *vault.Keyring) execution.ID {
 	k.t.Helper()
 	id := execution.NewID()
-	sealed, err := ring.Seal(string(id), vault.Secrets{"api_token": plaintext.FromString(theSecret)})
+	sealed, err := ring.Seal(vault.ExecutionOwner(string(id)), vault.Secrets{"api_token": plaintext.FromString(theSecret)})
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func TestMasterKeyIsMissing(t *testing.T) {
 				}
 			}
 			id := execution.NewID()
-			sealed, err := ring.Seal(string(id), vault.Secrets{"api_token": plaintext.New([]byte(secretValue))})
+			sealed, err := ring.Seal(vault.ExecutionOwner(string(id)), vault.Secrets{"api_token": plaintext.New([]byte(secretValue))})
 			if err != nil {
 				t.Fatal(err)
 			}

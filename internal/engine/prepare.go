@@ -137,7 +137,7 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 // openSecrets collects the secrets that the service declares, and no others:
 // those of the request, then those of the server.
 func (t *task) openSecrets(p *prepared) *execution.Problem {
-	given, err := t.engine.config.Keyring.Open(string(t.id), t.claimed.Secrets)
+	given, err := t.engine.config.Keyring.Open(vault.ExecutionOwner(string(t.id)), t.claimed.Secrets)
 	if err != nil {
 		t.engine.log.Error("cannot open the secrets of an execution", "execution", t.id, "error", err)
 		if missing, ok := errors.AsType[*vault.KeyError](err); ok {

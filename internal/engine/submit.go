@@ -109,7 +109,7 @@ func (e *Engine) newExecution(r *revision, s Submission, request *signature.Requ
 	if a.Request, err = storeRequest(request); err != nil {
 		return a, fmt.Errorf("accept an execution: %w", err)
 	}
-	if a.Secrets, err = e.config.Keyring.Seal(string(a.Execution.ID), vault.Secrets(request.Secrets)); err != nil {
+	if a.Secrets, err = e.config.Keyring.Seal(vault.ExecutionOwner(string(a.Execution.ID)), vault.Secrets(request.Secrets)); err != nil {
 		return a, fmt.Errorf("seal the secrets of an execution: %w", err)
 	}
 	if s.IdempotencyKey != "" {

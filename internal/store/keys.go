@@ -44,7 +44,7 @@ func FindKeyUse(ctx context.Context, s Store, ring *vault.Keyring) (*KeyUse, err
 	// By execution, as a transaction that is repeated looks again.
 	versions, failed := map[execution.ID]uint32{}, map[execution.ID]error{}
 	_, err := s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
-		if err := ring.Check(string(id), sealed); err != nil {
+		if err := ring.Check(vault.ExecutionOwner(string(id)), sealed); err != nil {
 			failed[id] = err
 		} else {
 			versions[id] = sealed.KeyVersion()
@@ -74,7 +74,7 @@ func FindKeyUse(ctx context.Context, s Store, ring *vault.Keyring) (*KeyUse, err
 // [FindKeyUse] tells of it.
 func Rewrap(ctx context.Context, s Store, ring *vault.Keyring) (int, error) {
 	return s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
-		wrapped, changed, err := ring.Rewrap(string(id), sealed)
+		wrapped, changed, err := ring.Rewrap(vault.ExecutionOwner(string(id)), sealed)
 		if err != nil {
 			return sealed, false, nil //nolint:nilerr // the others are wrapped all the same
 		}

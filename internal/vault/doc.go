@@ -9,10 +9,10 @@
 // therefore rewrites 60 bytes per set ([Keyring.Rewrap]) and never touches a
 // value.
 //
-// A [Sealed] is bound to its owner, such as the id of an execution, and every
-// value in it to its parameter, by the associated data of the encryption. One
+// A [Sealed] is bound to its [Owner], a kind and a name such as execution/ID, and
+// every value in it to its parameter, by the associated data of the encryption. One
 // who can write to the database can destroy secrets, but cannot move a row to
-// another execution, swap two values or drop one: [Keyring.Open] then fails
+// another owner or kind of owners, swap two values or drop one: [Keyring.Open] then fails
 // with [ErrTampered].
 //
 // # Keys
@@ -30,7 +30,7 @@
 //
 // A Sealed is, byte by byte:
 //
-//	magic      4  "qhs" and the version of this form, 1
+//	magic      4  "qhs" and the version of this form, 2
 //	version    4  of the master key, big endian
 //	key id     8  fingerprint of the master key
 //	count      2  number of values
@@ -40,6 +40,11 @@
 //	  name
 //	  length   4  of the ciphertext
 //	  ciphertext  nonce 12, value, tag 16; authenticates owner, position and name
+//
+// The associated data holds the owner as its kind and its parts, each with
+// its length (4 bytes) before it. Form 1, which is read and no longer written,
+// had executions as its only owners, by their bare id. A program that does not
+// know form 2 refuses the database by the version of its schema.
 //
 // Lengths and names of secrets can be read from it, values cannot.
 //

@@ -275,7 +275,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"fine":           {k.Check(owner, sealed), nil},
 		"none":           {k.Check(owner, nil), nil},
-		"another owner":  {k.Check("another", sealed), vault.ErrTampered},
+		"another owner":  {k.Check(vault.ExecutionOwner("another"), sealed), vault.ErrTampered},
 		"changed":        {k.Check(owner, changed), vault.ErrTampered},
 		"no such key":    {ring(t, map[int]byte{2: 7}).Check(owner, sealed), vault.ErrUnknownKey},
 		"exchanged key":  {ring(t, map[int]byte{1: 8}).Check(owner, sealed), vault.ErrUnknownKey},

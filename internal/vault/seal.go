@@ -26,20 +26,27 @@ func (s Secrets) Clear() {
 type Sealed []byte
 
 const (
-	magic       = "qhs\x01"
+	magic       = "qhs" // the form follows
 	nonceSize   = 12
 	tagSize     = 16
 	overhead    = nonceSize + tagSize
 	wrappedSize = overhead + keySize
-	prefixSize  = len(magic) + 4 + keyIDSize + 2 // all before the wrapped key
+	prefixSize  = len(magic) + 1 + 4 + keyIDSize + 2 // all before the wrapped key
 	headerSize  = prefixSize + wrappedSize
 	// maxValue bounds a value.
 	maxValue = plaintext.MaxSize
 )
 
+// The forms of a Sealed. Form 2 is written; both are read.
+const (
+	form1 byte = 1
+	form2 byte = 2
+)
+
 // header is the fixed beginning of a Sealed.
 type header struct {
-	prefix  []byte // as it stands in the Sealed
+	prefix  []byte // the bytes in the Sealed
+	form    byte
 	version uint32
 	id      keyID
 	count   int
@@ -49,9 +56,17 @@ type header struct {
 // Seal encrypts secrets for owner, which names what they belong to and must
 // be given to Open again. No secrets give an empty Sealed. The values are
 // only read; the caller clears them.
-func (k *Keyring) Seal(owner string, secrets Secrets) (Sealed, error) {
+func (k *Keyring) Seal(owner Owner, secrets Secrets) (Sealed, error) {
+	return k.seal(form2, owner, secrets)
+}
+
+func (k *Keyring) seal(form byte, owner Owner, secrets Secrets) (Sealed, error) {
 	if len(secrets) == 0 {
 		return nil, nil
+	}
+	bound, err := owner.bound(form)
+	if err != nil {
+		return nil, fmt.Errorf("seal secrets for %q: an owner is needed", owner)
 	}
 	if err := checkSizes(secrets); err != nil {
 		return nil, err
@@ -59,20 +74,20 @@ func (k *Keyring) Seal(owner string, secrets Secrets) (Sealed, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	var sealed Sealed
-	err := shielded(func() error {
+	err = shielded(func() error {
 		data := newKey()
 		defer data.Clear()
 		aead, err := newAEAD(data.Reveal())
 		if err != nil {
 			return err
 		}
-		sealed = k.wrap(owner, len(secrets), data)
+		sealed = k.wrap(form, bound, len(secrets), data)
 		for i, name := range slices.Sorted(maps.Keys(secrets)) {
 			value := secrets[name].Reveal()
 			sealed = binary.BigEndian.AppendUint16(sealed, uint16(len(name)))
 			sealed = append(sealed, name...)
 			sealed = binary.BigEndian.AppendUint32(sealed, uint32(len(value)+overhead))
-			sealed = aead.Seal(sealed, nil, value, valueContext(owner, i, name)) //nolint:gosec // this AEAD makes its nonces itself
+			sealed = aead.Seal(sealed, nil, value, valueContext(bound, i, name)) //nolint:gosec // this AEAD makes its nonces itself
 		}
 		return nil
 	})
@@ -80,14 +95,15 @@ func (k *Keyring) Seal(owner string, secrets Secrets) (Sealed, error) {
 }
 
 // wrap begins a Sealed: the header, with data encrypted by the current key.
-func (k *Keyring) wrap(owner string, count int, data Plaintext) Sealed {
+func (k *Keyring) wrap(form byte, bound []byte, count int, data Plaintext) Sealed {
 	m := k.keys[k.current]
 	out := make(Sealed, 0, headerSize)
 	out = append(out, magic...)
+	out = append(out, form)
 	out = binary.BigEndian.AppendUint32(out, m.version)
 	out = append(out, m.id[:]...)
 	out = binary.BigEndian.AppendUint16(out, uint16(count))
-	return m.aead.Seal(out, nil, data.Reveal(), keyContext(out, owner)) //nolint:gosec // this AEAD makes its nonces itself
+	return m.aead.Seal(out, nil, data.Reveal(), keyContext(out, bound)) //nolint:gosec // this AEAD makes its nonces itself
 }
 
 func checkSizes(secrets Secrets) error {
@@ -108,7 +124,7 @@ func checkSizes(secrets Secrets) error {
 }
 
 // Open decrypts what was sealed for owner. The caller clears the result.
-func (k *Keyring) Open(owner string, sealed Sealed) (Secrets, error) {
+func (k *Keyring) Open(owner Owner, sealed Sealed) (Secrets, error) {
 	if len(sealed) == 0 {
 		return Secrets{}, nil
 	}
@@ -117,12 +133,12 @@ func (k *Keyring) Open(owner string, sealed Sealed) (Secrets, error) {
 		k.mu.RLock()
 		defer k.mu.RUnlock()
 		return shielded(func() error {
-			h, data, err := k.unwrap(owner, sealed)
+			h, bound, data, err := k.unwrap(owner, sealed)
 			if err != nil {
 				return err
 			}
 			defer data.Clear()
-			return openValues(owner, h.count, data, sealed[headerSize:], secrets)
+			return openValues(bound, h.count, data, sealed[headerSize:], secrets)
 		})
 	})
 	if err != nil {
@@ -133,7 +149,7 @@ func (k *Keyring) Open(owner string, sealed Sealed) (Secrets, error) {
 }
 
 // openValues reads count values from rest into secrets.
-func openValues(owner string, count int, data Plaintext, rest []byte, secrets Secrets) error {
+func openValues(bound []byte, count int, data Plaintext, rest []byte, secrets Secrets) error {
 	aead, err := newAEAD(data.Reveal())
 	if err != nil {
 		return err
@@ -147,7 +163,7 @@ func openValues(owner string, count int, data Plaintext, rest []byte, secrets Se
 		if box, rest, ok = cut(rest, 4); !ok {
 			return ErrTampered
 		}
-		value, err := aead.Open(nil, nil, box, valueContext(owner, i, string(name)))
+		value, err := aead.Open(nil, nil, box, valueContext(bound, i, string(name)))
 		if err != nil {
 			return ErrTampered
 		}
@@ -161,22 +177,22 @@ func openValues(owner string, count int, data Plaintext, rest []byte, secrets Se
 
 // Check reports whether sealed can be opened for owner, as far as can be told
 // without decrypting a value: [ErrUnknownKey] or [ErrTampered] if not.
-func (k *Keyring) Check(owner string, sealed Sealed) error {
+func (k *Keyring) Check(owner Owner, sealed Sealed) error {
 	if len(sealed) == 0 {
 		return nil
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return shielded(func() error {
-		_, data, err := k.unwrap(owner, sealed)
+		_, _, data, err := k.unwrap(owner, sealed)
 		data.Clear()
 		return err
 	})
 }
 
 // Rewrap gives the same secrets under the current master key, and whether
-// that changed anything. No value is decrypted for it.
-func (k *Keyring) Rewrap(owner string, sealed Sealed) (Sealed, bool, error) {
+// that changed anything. No value is decrypted for it, so the form stays.
+func (k *Keyring) Rewrap(owner Owner, sealed Sealed) (Sealed, bool, error) {
 	if len(sealed) == 0 {
 		return sealed, false, nil
 	}
@@ -184,12 +200,12 @@ func (k *Keyring) Rewrap(owner string, sealed Sealed) (Sealed, bool, error) {
 	defer k.mu.RUnlock()
 	var out Sealed
 	err := shielded(func() error {
-		h, data, err := k.unwrap(owner, sealed)
+		h, bound, data, err := k.unwrap(owner, sealed)
 		if err != nil || h.version == k.current {
 			return err
 		}
 		defer data.Clear()
-		out = append(k.wrap(owner, h.count, data), sealed[headerSize:]...)
+		out = append(k.wrap(h.form, bound, h.count, data), sealed[headerSize:]...)
 		return nil
 	})
 	if err != nil || out == nil {
@@ -198,30 +214,38 @@ func (k *Keyring) Rewrap(owner string, sealed Sealed) (Sealed, bool, error) {
 	return out, true, nil
 }
 
-// unwrap reads the header and decrypts the data key.
-func (k *Keyring) unwrap(owner string, sealed Sealed) (header, Plaintext, error) {
-	h, err := parseHeader(sealed)
-	if err != nil {
-		return h, Plaintext{}, err
+// unwrap reads the header and decrypts the data key. It also returns what binds
+// the values to their owner.
+func (k *Keyring) unwrap(owner Owner, sealed Sealed) (h header, bound []byte, key Plaintext, err error) {
+	if h, err = parseHeader(sealed); err != nil {
+		return h, nil, key, err
+	}
+	if bound, err = owner.bound(h.form); err != nil {
+		return h, nil, key, err
 	}
 	m, err := k.find(h.version, h.id)
 	if err != nil {
-		return h, Plaintext{}, err
+		return h, nil, key, err
 	}
-	data, err := m.aead.Open(nil, nil, h.wrapped, keyContext(h.prefix, owner))
+	data, err := m.aead.Open(nil, nil, h.wrapped, keyContext(h.prefix, bound))
 	if err != nil {
-		return h, Plaintext{}, ErrTampered
+		return h, nil, key, ErrTampered
 	}
-	return h, plaintext.New(data), nil
+	return h, bound, plaintext.New(data), nil
 }
 
 func parseHeader(sealed Sealed) (header, error) {
 	if len(sealed) < headerSize || string(sealed[:len(magic)]) != magic {
 		return header{}, ErrTampered
 	}
-	fields := sealed[len(magic):]
+	form := sealed[len(magic)]
+	if form != form1 && form != form2 {
+		return header{}, ErrTampered
+	}
+	fields := sealed[len(magic)+1:]
 	return header{
 		prefix:  sealed[:prefixSize],
+		form:    form,
 		version: binary.BigEndian.Uint32(fields),
 		id:      keyID(fields[4 : 4+keyIDSize]),
 		count:   int(binary.BigEndian.Uint16(fields[4+keyIDSize:])),
@@ -250,17 +274,17 @@ func (s Sealed) KeyVersion() uint32 {
 
 // keyContext and valueContext make the associated data. Both are unambiguous:
 // what has no fixed length is preceded by its length, or comes last.
-func keyContext(prefix []byte, owner string) []byte {
+func keyContext(prefix, bound []byte) []byte {
 	context := []byte("key\x00")
 	context = append(context, prefix...)
-	return append(context, owner...)
+	return append(context, bound...)
 }
 
-func valueContext(owner string, position int, name string) []byte {
+func valueContext(bound []byte, position int, name string) []byte {
 	context := []byte("value\x00")
 	context = binary.BigEndian.AppendUint32(context, uint32(position))
-	context = binary.BigEndian.AppendUint32(context, uint32(len(owner)))
-	context = append(context, owner...)
+	context = binary.BigEndian.AppendUint32(context, uint32(len(bound)))
+	context = append(context, bound...)
 	return append(context, name...)
 }
 

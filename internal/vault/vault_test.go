@@ -29,7 +29,7 @@ func (m goleakMain) Run() int {
 	return code
 }
 
-const owner = "8a9c2a5e-6a3f-4d0e-9c5f-0d8f4f3f1a11"
+var owner = vault.ExecutionOwner("8a9c2a5e-6a3f-4d0e-9c5f-0d8f4f3f1a11")
 
 // keyText gives keys made of one byte each, as a key file writes them.
 func keyText(versions map[int]byte) []byte {
@@ -88,11 +88,11 @@ func TestSealAndOpen(t *testing.T) {
 			given[name] = plaintext.New(value)
 		}
 		of := rapid.String().Draw(t, "owner")
-		sealed, err := k.Seal(of, given)
+		sealed, err := k.Seal(vault.ExecutionOwner(of), given)
 		if err != nil || !sealed.WellFormed() {
 			t.Fatalf("seal: %v, well-formed %v", err, sealed.WellFormed())
 		}
-		opened, err := k.Open(of, sealed)
+		opened, err := k.Open(vault.ExecutionOwner(of), sealed)
 		if err != nil || len(opened) != len(given) {
 			t.Fatalf("open: %v, %d values", err, len(opened))
 		}
@@ -101,7 +101,7 @@ func TestSealAndOpen(t *testing.T) {
 				t.Fatalf("%q changed", name)
 			}
 		}
-		if _, err := k.Open(of+"x", sealed); len(given) > 0 && !errors.Is(err, vault.ErrTampered) {
+		if _, err := k.Open(vault.ExecutionOwner(of+"x"), sealed); len(given) > 0 && !errors.Is(err, vault.ErrTampered) {
 			t.Fatalf("opened for another owner: %v", err)
 		}
 	})
@@ -203,7 +203,7 @@ func TestRotation(t *testing.T) {
 	if again, changed, err := both.Rewrap(owner, wrapped); err != nil || changed || !bytes.Equal(again, wrapped) {
 		t.Errorf("wrapped again without need: %v", err)
 	}
-	if _, _, err := both.Rewrap("another", old); !errors.Is(err, vault.ErrTampered) {
+	if _, _, err := both.Rewrap(vault.ExecutionOwner("another"), old); !errors.Is(err, vault.ErrTampered) {
 		t.Errorf("wrapped for another owner: %v", err)
 	}
 	_, err = after.Open(owner, old)

@@ -75,7 +75,7 @@ func sealedSecrets(b testing.TB) vault.Sealed {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sealed, err := ring.Seal("bench", vault.Secrets{"api_token": plaintext.New(bytes.Repeat([]byte("x"), 40))})
+	sealed, err := ring.Seal(vault.ExecutionOwner("bench"), vault.Secrets{"api_token": plaintext.New(bytes.Repeat([]byte("x"), 40))})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func sealRandom(t *testing.T, id execution.ID, size int) (vault.Sealed, []byte) 
 	}
 	value := make([]byte, size)
 	_, _ = rand.Read(value)
-	sealed, err := ring.Seal(string(id), vault.Secrets{"api_token": plaintext.New(bytes.Clone(value))})
+	sealed, err := ring.Seal(vault.ExecutionOwner(string(id)), vault.Secrets{"api_token": plaintext.New(bytes.Clone(value))})
 	if err != nil {
 		t.Fatal(err)
 	}

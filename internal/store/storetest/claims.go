@@ -8,6 +8,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
+	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
 func checkClaimOrder(f *fixture) {
@@ -81,7 +82,7 @@ func checkClaimBringsAll(f *fixture) {
 		f.Fatalf("claimed %d", len(claimed))
 	}
 	equalPayload(f, claimed[0].Request, a.Request)
-	opened, err := f.ring.Open(string(a.Execution.ID), claimed[0].Secrets)
+	opened, err := f.ring.Open(vault.ExecutionOwner(string(a.Execution.ID)), claimed[0].Secrets)
 	f.must(err)
 	if string(opened["api_token"].Reveal()) != "value" {
 		f.Error("the secrets came back changed")

@@ -37,7 +37,7 @@ func checkKeyUse(f *fixture) {
 		a.Secrets = f.seal(a.Execution.ID, "value")
 		if i == many/2 {
 			a.Secrets[len(a.Secrets)-1] ^= 1  // a value: nobody can tell before it is opened
-			a.Secrets[len("qhs\x01")+20] ^= 1 // the wrapped key
+			a.Secrets[len("qhs\x02")+20] ^= 1 // the wrapped key
 			damaged = a
 		}
 		f.accept(a)
@@ -45,7 +45,7 @@ func checkKeyUse(f *fixture) {
 	f.accept(newExecution(service)) // which has no secrets
 	lost := newExecution(service)
 	var err error
-	lost.Secrets, err = f.keyring("7:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=").Seal(string(lost.Execution.ID), vault.Secrets{"a": {}})
+	lost.Secrets, err = f.keyring("7:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=").Seal(vault.ExecutionOwner(string(lost.Execution.ID)), vault.Secrets{"a": {}})
 	f.must(err)
 	f.accept(lost)
 

@@ -213,7 +213,7 @@ func checkReseal(f *fixture) {
 		f.accept(a)
 	}
 	rewrap := func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
-		return rotated.Rewrap(string(id), sealed)
+		return rotated.Rewrap(vault.ExecutionOwner(string(id)), sealed)
 	}
 	for _, want := range []int{many, 0} {
 		n, err := f.Reseal(f.Context(), rewrap)
@@ -230,7 +230,7 @@ func checkReseal(f *fixture) {
 	})
 	f.must(err)
 	for _, c := range claimed {
-		if _, err := rotated.Open(string(c.Execution.ID), c.Secrets); err != nil || c.Secrets.KeyVersion() != 2 {
+		if _, err := rotated.Open(vault.ExecutionOwner(string(c.Execution.ID)), c.Secrets); err != nil || c.Secrets.KeyVersion() != 2 {
 			f.Fatalf("version %d: %v", c.Secrets.KeyVersion(), err)
 		}
 	}

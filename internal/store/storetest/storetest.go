@@ -134,7 +134,7 @@ func newExecution(serviceID string) store.NewExecution {
 
 func (f *fixture) seal(id execution.ID, value string) vault.Sealed {
 	f.Helper()
-	sealed, err := f.ring.Seal(string(id), vault.Secrets{"api_token": plaintext.FromString(value)})
+	sealed, err := f.ring.Seal(vault.ExecutionOwner(string(id)), vault.Secrets{"api_token": plaintext.FromString(value)})
 	f.must(err)
 	return sealed
 }
