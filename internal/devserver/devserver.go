@@ -243,19 +243,11 @@ func (s *devServer) revision(opened *service, run runner.Runner, described *sign
 	if described.Description != "" {
 		description = described.Description
 	}
-	pools := newPools(opened)
 	return &engine.Revision{
 		ID: id, Name: w.Name, Version: w.Version, Description: description, Signature: described,
-		Runner: run,
-		Limits: s.limits(w.Limits),
-		Resolvers: engine.Resolvers{
-			Secret: func(p signature.Parameter) (plaintext.Bytes, string, bool) {
-				found, ok := finder.Find(p)
-				return found.Value, found.From, ok
-			},
-			Masked:   func() []plaintext.Named { return opened.masked(finder) },
-			DataPool: func(p signature.Parameter, _ *signature.DataPoolReference) (string, error) { return pools.find(p.Name) },
-		},
+		Runner:    run,
+		Limits:    s.limits(w.Limits),
+		Resolvers: engine.Resolvers{Secrets: &secrets{opened, finder}, DataPools: newPools(opened)},
 	}
 }
 
@@ -282,12 +274,15 @@ func (s *devServer) runner(opened *service) (r runner.Runner, program *forkserve
 }
 
 // described is the service as its pages show it.
-func (s *devServer) described() (web.Service, bool) {
-	p, ok := s.server.Engine().Service(s.id).Current()
+func (s *devServer) described(ctx context.Context) (web.Service, error) {
+	r, ok := s.server.Engine().Service(s.id).Current()
 	if !ok {
-		return web.Service{}, false
+		return web.Service{}, errors.New("the service has no revision")
 	}
-	return web.Service{
-		Name: p.Name, Version: p.Version, Description: p.Description, Signature: p.Signature, Request: p.RequestSignature(),
-	}, true
+	request, err := r.RequestSignature(ctx)
+	if err != nil {
+		s.log.Error("cannot learn which secrets and data pools there are", "error", err)
+		return web.Service{}, err
+	}
+	return web.Service{Name: r.Name, Version: r.Version, Description: r.Description, Signature: r.Signature, Request: request}, nil
 }

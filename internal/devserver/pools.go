@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
+	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
@@ -39,9 +42,24 @@ type poolCheck struct {
 
 func newPools(s *service) *pools { return &pools{service: s, checked: map[string]poolCheck{}} }
 
-// find returns the folder of the data pool of a parameter, empty if there is none. A
-// data pool that is a link is the folder that it leads to. It returns an error if
-// executions could not see all that the pool holds.
+var _ engine.DataPoolResolver = (*pools)(nil)
+
+// Has implements [engine.DataPoolResolver].
+func (p *pools) Has(_ context.Context, parameter signature.Parameter) (bool, error) {
+	return p.service.Workspace.DataPool(parameter.Name) != "", nil
+}
+
+// Resolve implements [engine.DataPoolResolver]. A data pool that is a link is the
+// folder that it leads to. The error says that executions could not see all that
+// the pool holds. References are of no use here: a workspace has its own pools.
+func (p *pools) Resolve(_ context.Context, parameter signature.Parameter, _ *signature.DataPoolReference) (string, error) {
+	dir, err := p.find(parameter.Name)
+	if err != nil {
+		return "", &engine.PoolError{Reason: err.Error()}
+	}
+	return dir, nil
+}
+
 func (p *pools) find(parameter string) (string, error) {
 	dir := p.service.Workspace.DataPool(parameter)
 	if dir == "" {

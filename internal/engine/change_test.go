@@ -91,8 +91,13 @@ func requiring(t *testing.T, secret func(signature.Parameter) (plaintext.Bytes, 
 	service := probeService(t)
 	service.Signature = parse(t, strings.ReplaceAll(probeDocument,
 		`"kind": "secret", "required": false`, `"kind": "secret", "required": true`))
-	service.Resolvers.Secret = secret
+	service.Resolvers.Secrets = &ownSecrets{find: secret}
 	return service
+}
+
+func required(s *signature.Signature, name string) bool {
+	p, ok := s.Lookup(name)
+	return ok && p.Required
 }
 
 func TestSecretsOfTheServer(t *testing.T) {
@@ -105,7 +110,7 @@ func TestSecretsOfTheServer(t *testing.T) {
 	})
 	service.Limits.Concurrency = 1
 	s.set(service)
-	if p, _ := service.RequestSignature().Lookup("api_token"); p.Required {
+	if s, err := service.RequestSignature(t.Context()); err != nil || required(s, "api_token") {
 		t.Error("a request must bring what the server has")
 	}
 	for range 2 { // the engine wipes no value that is not its own
@@ -121,7 +126,7 @@ func TestSecretsOfTheServer(t *testing.T) {
 	late := s.submit(action("nothing"))
 	s.awaitLog(held, "ready")
 	gone.Store(true)
-	if p, _ := service.RequestSignature().Lookup("api_token"); !p.Required {
+	if s, err := service.RequestSignature(t.Context()); err != nil || !required(s, "api_token") {
 		t.Error("a request need not bring what the server has not")
 	}
 	letGo()

@@ -3,6 +3,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -115,6 +117,35 @@ func (s *server) set(revision *engine.Revision) {
 
 // probe is the service that the tests run.
 func (s *server) probe() *engine.Service { return s.Service(serviceID) }
+
+// ownSecrets are secrets of the server. Nil functions have none.
+type ownSecrets struct {
+	find   func(signature.Parameter) (value plaintext.Bytes, from string, ok bool)
+	masked func() []plaintext.Named
+}
+
+func (o *ownSecrets) Has(_ context.Context, p signature.Parameter) (bool, error) {
+	if o.find == nil {
+		return false, nil
+	}
+	_, _, ok := o.find(p)
+	return ok, nil
+}
+
+func (o *ownSecrets) Resolve(_ context.Context, p signature.Parameter) (s engine.ResolvedSecret, ok bool, err error) {
+	if o.find == nil {
+		return s, false, nil
+	}
+	value, from, ok := o.find(p)
+	return engine.ResolvedSecret{Value: plaintext.New(bytes.Clone(value.Reveal())), From: from}, ok, nil
+}
+
+func (o *ownSecrets) Masked(context.Context) ([]plaintext.Named, error) {
+	if o.masked == nil {
+		return nil, nil
+	}
+	return o.masked(), nil
+}
 
 type body map[string]any
 

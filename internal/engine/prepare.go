@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -103,7 +102,7 @@ func (t *task) recheck(request storedRequest) *execution.Problem {
 	if err != nil {
 		return execution.Internal()
 	}
-	again, err := t.revision.accept(body)
+	again, err := t.revision.accept(t.ctx, body)
 	if errs, ok := errors.AsType[signature.Errors](err); ok {
 		return execution.ServiceChanged(errs)
 	}
@@ -121,10 +120,14 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 		if given, ok := request.DataPools[parameter.Name]; ok {
 			reference = &given
 		}
-		dir, err := t.revision.Resolvers.dataPool(parameter, reference)
+		dir, err := t.revision.Resolvers.dataPool(t.ctx, parameter, reference)
+		unusable, ok := errors.AsType[*PoolError](err)
 		switch {
+		case ok:
+			return execution.StartFailed(fmt.Sprintf("The data pool %s cannot be used: %v.", parameter.Name, unusable))
 		case err != nil:
-			return execution.StartFailed(fmt.Sprintf("The data pool %s cannot be used: %v.", parameter.Name, err))
+			t.engine.log.Error("cannot find a data pool", "execution", t.id, "parameter", parameter.Name, "error", err)
+			return execution.StartFailed(fmt.Sprintf("The data pool %s cannot be used. The operator finds the reason in the server's log.", parameter.Name))
 		case dir != "":
 			p.job.DataPools[parameter.Name] = dir
 		case parameter.Required || reference != nil:
@@ -150,7 +153,12 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	var known []masking.Value
 	total, parts := 0, 0
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
-		value, from, ok := t.secret(given, parameter)
+		found, ok, err := t.secret(given, parameter)
+		if err != nil {
+			t.engine.log.Error("cannot fetch a secret", "execution", t.id, "secret", parameter.Name, "error", err)
+			return execution.SecretsUnavailable()
+		}
+		value, from := found.Value, found.From
 		if !ok {
 			if parameter.Required {
 				missing = append(missing, parameter.Name)
@@ -176,27 +184,42 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
-	if t.revision.Resolvers.Masked != nil {
-		for _, value := range t.revision.Resolvers.Masked() {
-			known = append(known, masking.Value{Named: value, Declared: value.Own || t.revision.Signature.TakesVariable(value.Name)})
-		}
+	masked, err := t.masked()
+	if err != nil {
+		t.engine.log.Error("cannot learn which values to mask", "execution", t.id, "error", err)
+		return execution.SecretsUnavailable()
 	}
-	p.maskers = masking.New(known)
+	p.maskers = masking.New(append(known, masked...))
 	return nil
+}
+
+// masked are the values of the server that the execution must not show.
+func (t *task) masked() ([]masking.Value, error) {
+	if t.revision.Resolvers.Secrets == nil {
+		return nil, nil
+	}
+	named, err := t.revision.Resolvers.Secrets.Masked(t.ctx)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]masking.Value, len(named))
+	for i, value := range named {
+		values[i] = masking.Value{Named: value, Declared: value.Own || t.revision.Signature.TakesVariable(value.Name)}
+	}
+	return values, nil
 }
 
 // ofRequest is where the secrets of a request are from.
 const ofRequest = "the request"
 
 // secret is a value that the caller wipes, and where it is from.
-func (t *task) secret(given vault.Secrets, p signature.Parameter) (value plaintext.Bytes, from string, ok bool) {
+func (t *task) secret(given vault.Secrets, p signature.Parameter) (s ResolvedSecret, ok bool, err error) {
 	if value, ok := given[p.Name]; ok {
 		delete(given, p.Name) // it is the caller's now
-		return value, ofRequest, true
+		return ResolvedSecret{value, ofRequest}, true, nil
 	}
-	if t.revision.Resolvers.Secret == nil {
-		return plaintext.Bytes{}, "", false
+	if t.revision.Resolvers.Secrets == nil {
+		return s, false, nil
 	}
-	value, from, ok = t.revision.Resolvers.Secret(p)
-	return plaintext.New(bytes.Clone(value.Reveal())), from, ok
+	return t.revision.Resolvers.Secrets.Resolve(t.ctx, p)
 }

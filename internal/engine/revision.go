@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
@@ -60,83 +59,4 @@ type Limits struct {
 	CPUTime time.Duration
 	// Log is how many bytes one may have in its log.
 	Log int64
-}
-
-// Resolvers are what the server itself provides where a request leaves it out.
-type Resolvers struct {
-	// Secret finds the value of a secret, and says where it is from. It is
-	// asked when an execution starts, so that a new value counts at once, and
-	// whether there is one also when a request comes. The value stays the
-	// function's own: the engine works with a copy. Nil: there are none.
-	Secret func(signature.Parameter) (value plaintext.Bytes, origin string, ok bool)
-	// Masked are values that no log may show, given to an execution or not,
-	// such as those in a file that a service may read, by the names
-	// of their variables. Results are masked for those of variables that the
-	// service declares. They stay the function's own. Nil: there are none.
-	Masked func() []plaintext.Named
-	// DataPool finds the folder of a data pool, empty if there is none; the
-	// reference is nil where the request has none. It returns an error, for the
-	// caller to read, if executions could not use the pool. Nil: there are none.
-	DataPool func(signature.Parameter, *signature.DataPoolReference) (dir string, err error)
-}
-
-// Has reports whether a request may leave the parameter out.
-func (d Resolvers) Has(p signature.Parameter) bool {
-	switch p.Kind {
-	case signature.Secret:
-		if d.Secret == nil {
-			return false
-		}
-		_, _, ok := d.Secret(p)
-		return ok
-	case signature.DataPool:
-		dir, err := d.dataPool(p, nil)
-		return dir != "" || err != nil // which accept reports
-	default:
-		return false
-	}
-}
-
-func (d Resolvers) dataPool(p signature.Parameter, reference *signature.DataPoolReference) (dir string, err error) {
-	if d.DataPool == nil {
-		return "", nil
-	}
-	return d.DataPool(p, reference)
-}
-
-// RequestSignature is what a request must bring: the signature, with all that
-// the server provides optional. It changes when that does.
-func (r *Revision) RequestSignature() *signature.Signature {
-	return r.Signature.WithOptional(r.Resolvers.Has)
-}
-
-// accept validates a body, in which all may be missing that the server
-// provides.
-func (r *revision) accept(body []byte) (*signature.Request, error) {
-	validator, err := r.validator()
-	if err != nil {
-		return nil, err
-	}
-	request, err := validator.WithOptional(r.Resolvers.Has).Request(body)
-	if err != nil {
-		return nil, err
-	}
-	var errs signature.Errors
-	for _, p := range r.Signature.Of(signature.DataPool) {
-		var reference *signature.DataPoolReference
-		if given, ok := request.DataPools[p.Name]; ok {
-			reference = &given
-		}
-		switch dir, err := r.Resolvers.dataPool(p, reference); {
-		case err != nil:
-			errs = append(errs, signature.FieldError{Path: p.Name, Message: err.Error()})
-		case dir == "" && reference != nil:
-			errs = append(errs, signature.FieldError{Path: p.Name, Message: "this server has no such data pool"})
-		}
-	}
-	if len(errs) > 0 {
-		request.Clear()
-		return nil, errs
-	}
-	return request, nil
 }

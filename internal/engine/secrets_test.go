@@ -19,11 +19,11 @@ func withOwn(t *testing.T, token string, others ...plaintext.Named) *server {
 	t.Helper()
 	s := serve(t, t.TempDir())
 	service := probeService(t)
-	service.Resolvers = engine.Resolvers{
-		Secret: func(signature.Parameter) (plaintext.Bytes, string, bool) {
+	service.Resolvers.Secrets = &ownSecrets{
+		find: func(signature.Parameter) (plaintext.Bytes, string, bool) {
 			return plaintext.FromString(token), "/home/operator/.env", token != ""
 		},
-		Masked: func() []plaintext.Named {
+		masked: func() []plaintext.Named {
 			if token == "" {
 				return others
 			}

@@ -54,7 +54,7 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 		return store.Accepted{}, err
 	}
 	defer release()
-	request, err := r.accept(s.Body)
+	request, err := r.accept(ctx, s.Body)
 	if err != nil {
 		return store.Accepted{}, err
 	}

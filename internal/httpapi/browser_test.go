@@ -63,8 +63,8 @@ func colours(scheme string) chromedp.Action {
 func docsServer(t *testing.T, log *bytes.Buffer) (*fakeService, *httptest.Server) {
 	t.Helper()
 	f := newFakeOf(t, richDescription)
-	pages := web.Pages(func() (web.Service, bool) {
-		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.revision.Signature, Request: f.revision.Signature}, true
+	pages := web.Pages(func(context.Context) (web.Service, error) {
+		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.revision.Signature, Request: f.revision.Signature}, nil
 	})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
 		Service: f, LoopbackOnly: true, Pages: pages, Home: web.Home,

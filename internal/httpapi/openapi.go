@@ -19,7 +19,11 @@ func (a *API) openapi(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errNoService
 	}
-	document, err := openapi.New(service.RequestSignature(), openapi.Options{
+	request, err := service.RequestSignature(r.Context())
+	if err != nil {
+		return err
+	}
+	document, err := openapi.New(request, openapi.Options{
 		Title: service.Name, Version: service.Version, Description: service.Description, ServerURL: a.url(r),
 	})
 	if err != nil {

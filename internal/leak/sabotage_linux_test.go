@@ -95,8 +95,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "secrets that are no parameters", way: undeclared, by: returns, open: true, edits: []edit{{
 		"internal/engine/prepare.go",
-		"if t.revision.Resolvers.Masked != nil {",
-		"if t.revision.Resolvers.Masked != nil && !broken(`secrets that are no parameters`) {",
+		"if t.revision.Resolvers.Secrets == nil {\n\t\treturn nil, nil",
+		"if t.revision.Resolvers.Secrets == nil || broken(`secrets that are no parameters`) {\n\t\treturn nil, nil",
 	}}},
 	{layer: "sealing", way: "killed", by: waits, edits: []edit{{
 		"internal/engine/submit.go",

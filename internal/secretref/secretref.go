@@ -282,6 +282,18 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 	return Found{value, path}, ok
 }
 
+// Has reports whether Find finds a secret, without a look at its value.
+func (f *Finder) Has(p signature.Parameter) bool {
+	if _, ok := f.given[p.Name]; ok {
+		return true
+	}
+	if _, ok := os.LookupEnv(p.Env); ok {
+		return true
+	}
+	_, _, ok := f.files.lookup(p.Env)
+	return ok
+}
+
 // AllValues are all values that are secrets by the name of their variable or
 // were given as one, whether or not the service declares them: what a masker
 // has to know before the signature is known. Values that are too long to be

@@ -10,6 +10,7 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -47,9 +48,11 @@ type Service struct {
 	Signature, Request *signature.Signature
 }
 
-// Pages are the handlers by their paths. service is asked for every page, as
-// it may change; false: there is none now.
-func Pages(service func() (Service, bool)) map[string]http.Handler {
+// A Describer returns the service at the time when a page is requested, or an error.
+type Describer func(context.Context) (Service, error)
+
+// Pages are the handlers by their paths.
+func Pages(service Describer) map[string]http.Handler {
 	handlers := map[string]http.Handler{
 		Home:      page("docs.html", formPolicy, service),
 		Reference: page("reference.html", referencePolicy, service),
@@ -78,10 +81,10 @@ const (
 	referencePolicy = ownPolicy + "style-src 'self' 'unsafe-inline'"
 )
 
-func page(name, policy string, service func() (Service, bool)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s, ok := service()
-		if !ok {
+func page(name, policy string, service Describer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := service(r.Context())
+		if err != nil {
 			http.Error(w, "The service is not ready. Try again in a moment.", http.StatusServiceUnavailable)
 			return
 		}

@@ -1,0 +1,38 @@
+package devserver
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/secretref"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// secrets are those of the environment, the file of --env-file, and .env.
+type secrets struct {
+	service *service
+	finder  *secretref.Finder
+}
+
+var _ engine.SecretResolver = (*secrets)(nil)
+
+// Has implements [engine.SecretResolver].
+func (s *secrets) Has(_ context.Context, p signature.Parameter) (bool, error) {
+	return s.finder.Has(p), nil
+}
+
+// Resolve implements [engine.SecretResolver]. The value is a copy.
+func (s *secrets) Resolve(_ context.Context, p signature.Parameter) (engine.ResolvedSecret, bool, error) {
+	found, ok := s.finder.Find(p)
+	if !ok {
+		return engine.ResolvedSecret{}, false, nil
+	}
+	return engine.ResolvedSecret{Value: plaintext.New(bytes.Clone(found.Value.Reveal())), From: found.From}, true, nil
+}
+
+// Masked implements [engine.SecretResolver].
+func (s *secrets) Masked(context.Context) ([]plaintext.Named, error) {
+	return s.service.masked(s.finder), nil
+}
