@@ -161,24 +161,24 @@ func TestKilledServers(t *testing.T) {
 	}
 	// What was accepted without the caller being told ends too.
 	heir.awaitLoad(store.ServiceStats{})
+	heir.recoveredDirs(t) // first: nothing is removed while the next line reads
 	noneHolds(t, dir, secretValue)
-	heir.recoveredDirs(t)
 }
 
-// recoveredDirs checks that only the folder of the living server is left.
+// recoveredDirs waits until only the work folder of the living server is left.
 func (s *server) recoveredDirs(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		left, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "qhubctl-run-*"))
+		left, err := filepath.Glob(filepath.Join(s.dir, "work", "*"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(left) == 0 {
+		if len(left) == 1 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("left behind: %v", left)
+			t.Fatalf("the work folders are %v, want that of the living server only", left)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
