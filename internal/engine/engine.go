@@ -24,11 +24,19 @@ import (
 // ErrClosed is the error of requests to an engine that ends.
 var ErrClosed = store.ErrClosed
 
+// Store is what an engine needs of a [store.Store].
+type Store interface {
+	store.Queue
+	store.Reader
+	store.Logs
+	store.Retention
+}
+
 // Config says what an engine works with. Store, Keyring and Dir are needed;
 // the zero value of all else is for production.
 type Config struct {
 	// Store keeps the executions. The caller closes it after the engine.
-	Store store.Store
+	Store Store
 	// Keyring seals secrets.
 	Keyring *vault.Keyring
 	// Dir is the data folder. Several engines share it if they share the store.
@@ -89,7 +97,7 @@ func (c *Config) complete() error {
 // An Engine runs executions. It is safe for concurrent use.
 type Engine struct {
 	config  Config
-	store   store.Store
+	store   Store
 	log     *slog.Logger
 	owner   string
 	dataDir *dataDir

@@ -73,7 +73,7 @@ var errNoKeyFile = errors.New("there is no such file")
 // openKeyring gets the keys that seal what a store has. It makes a key only
 // where nothing is sealed by a former one, and refuses keys that do not open
 // the secrets in the store.
-func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource, executions store.Store) (*vault.Keyring, error) {
+func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource, executions store.Sealed) (*vault.Keyring, error) {
 	ring, err := source.Read(ctx)
 	if file, ok := source.(vault.FileSource); ok && errors.Is(err, fs.ErrNotExist) {
 		if ring, err = newKeyring(ctx, file, executions); err != nil {
@@ -98,7 +98,7 @@ func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource,
 }
 
 // newKeyring makes the key file, if nothing is sealed yet.
-func newKeyring(ctx context.Context, file vault.FileSource, executions store.Store) (*vault.Keyring, error) {
+func newKeyring(ctx context.Context, file vault.FileSource, executions store.Sealed) (*vault.Keyring, error) {
 	use, err := store.FindKeyUse(ctx, executions, new(vault.Keyring))
 	if err != nil {
 		return nil, fmt.Errorf("cannot look through the sealed secrets: %w", err)

@@ -88,7 +88,7 @@ type Server struct {
 	listener   net.Listener
 	dir        string // of its state
 	token      Token
-	executions store.Store
+	executions store.Sealed
 	keySource  vault.KeySource
 	keyring    *vault.Keyring
 	wrappedBy  uint32           // the version of the master key that all secrets are wrapped by

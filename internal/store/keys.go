@@ -40,7 +40,7 @@ func (u *KeyUse) Err() error {
 }
 
 // FindKeyUse looks at all sealed secrets. It changes nothing.
-func FindKeyUse(ctx context.Context, s Store, ring *vault.Keyring) (*KeyUse, error) {
+func FindKeyUse(ctx context.Context, s Sealed, ring *vault.Keyring) (*KeyUse, error) {
 	// By execution, as a transaction that is repeated looks again.
 	versions, failed := map[execution.ID]uint32{}, map[execution.ID]error{}
 	_, err := s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
@@ -72,7 +72,7 @@ func FindKeyUse(ctx context.Context, s Store, ring *vault.Keyring) (*KeyUse, err
 // Rewrap has all sealed secrets wrapped by the newest version of the master
 // key and tells how many were not yet. What cannot be opened stays as it is;
 // [FindKeyUse] tells of it.
-func Rewrap(ctx context.Context, s Store, ring *vault.Keyring) (int, error) {
+func Rewrap(ctx context.Context, s Sealed, ring *vault.Keyring) (int, error) {
 	return s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
 		wrapped, changed, err := ring.Rewrap(vault.ExecutionOwner(string(id)), sealed)
 		if err != nil {

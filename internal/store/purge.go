@@ -18,7 +18,7 @@ const purgeBatch = 100
 // so files are never left without an owner. removeFiles must accept that
 // there are no files.
 func Purge(
-	ctx context.Context, s Store, endedBefore time.Time, removeFiles func(execution.ID) error,
+	ctx context.Context, s Retention, endedBefore time.Time, removeFiles func(execution.ID) error,
 ) (removed int, err error) {
 	for {
 		ids, err := s.Expired(ctx, endedBefore, purgeBatch)

@@ -8,11 +8,24 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// Store keeps executions. It is safe for concurrent use.
+// Store keeps executions. It is safe for concurrent use. Each consumer takes the
+// part that it needs.
 //
 // Errors match those of this package; see errors.go. A context that ends
 // makes an operation return early only as long as it has not begun to write.
-type Store interface { //nolint:interfacebloat // one transaction spans them, so they cannot be parted
+type Store interface {
+	Queue
+	Reader
+	Logs
+	Retention
+	Sealed
+
+	// Close ends all operations and releases the files.
+	Close() error
+}
+
+// Queue takes executions in, and brings them to their end.
+type Queue interface {
 	// Accept writes a new execution, PENDING, and returns once that is
 	// durable. A repeated idempotency key gives the execution accepted
 	// first; see [Idempotency]. If there is no room it fails with
@@ -43,6 +56,12 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// calls is alive, however long the machine was asleep.
 	Recover(ctx context.Context, self string) (Recovery, error)
 
+	// WatchQueue tells when there may be something to claim.
+	WatchQueue() *Watch
+}
+
+// Reader reads executions.
+type Reader interface {
 	// Get reads an execution.
 	Get(ctx context.Context, id execution.ID) (execution.Execution, error)
 	// Request reads the payload that was accepted.
@@ -52,7 +71,12 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	List(ctx context.Context, q ListQuery) (Page, error)
 	// QueueStats tells how much waits and runs.
 	QueueStats(ctx context.Context) (QueueStats, error)
+	// WatchExecution tells when an execution or its log may have changed.
+	WatchExecution(id execution.ID) *Watch
+}
 
+// Logs keeps what executions print.
+type Logs interface {
 	// AppendLog adds lines to the log of an execution and gives the sequence
 	// number of the last one. What the lines say is masked already, and valid
 	// UTF-8 without NUL.
@@ -60,31 +84,25 @@ type Store interface { //nolint:interfacebloat // one transaction spans them, so
 	// ReadLog gives up to limit lines whose sequence number is greater than
 	// after, oldest first. Sequence numbers start at 1 and have no gaps.
 	ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]LogLine, error)
+}
 
+// Retention removes executions that were kept long enough.
+type Retention interface {
 	// Expired names up to limit executions that ended before a time, the
 	// oldest first. See [Purge], which most callers want.
 	Expired(ctx context.Context, endedBefore time.Time, limit int) ([]execution.ID, error)
 	// Delete removes executions with all that belongs to them and tells how
 	// many. Those that have not ended are left as they are.
 	Delete(ctx context.Context, ids ...execution.ID) (int, error)
+}
 
+// Sealed has the secrets of executions that have not ended.
+type Sealed interface {
 	// Reseal passes sealed secrets through rewrap, such as after a rotation
 	// of the master key, and tells how many changed. An error of rewrap ends
 	// it; what was changed by then stays, and a second call goes on. rewrap
 	// must not call the store.
 	Reseal(ctx context.Context, rewrap Rewrapper) (int, error)
-	// Scrub makes the bytes of destroyed secrets unreadable in the files. It
-	// runs by itself within seconds after secrets were destroyed. An error
-	// that matches [ErrBusy] means that a reader delays it.
-	Scrub(ctx context.Context) error
-
-	// WatchQueue tells when there may be something to claim.
-	WatchQueue() *Watch
-	// WatchExecution tells when an execution or its log may have changed.
-	WatchExecution(id execution.ID) *Watch
-
-	// Close ends all operations and releases the files.
-	Close() error
 }
 
 // A NewExecution is what Accept writes.

@@ -44,10 +44,10 @@ type Signals struct {
 	watchers map[execution.ID]map[*Watch]struct{} // the queue has the empty id
 }
 
-// WatchQueue implements [Store.WatchQueue].
+// WatchQueue implements [Queue.WatchQueue].
 func (s *Signals) WatchQueue() *Watch { return s.watch("") }
 
-// WatchExecution implements [Store.WatchExecution].
+// WatchExecution implements [Reader.WatchExecution].
 func (s *Signals) WatchExecution(id execution.ID) *Watch { return s.watch(id) }
 
 // QueueChanged wakes those who wait for something to claim.

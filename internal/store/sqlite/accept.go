@@ -12,7 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Accept implements [store.Store].
+// Accept implements [store.Queue].
 func (s *Store) Accept(ctx context.Context, a store.NewExecution) (accepted store.Accepted, err error) {
 	if err := a.Validate(); err != nil {
 		return store.Accepted{}, err

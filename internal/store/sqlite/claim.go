@@ -14,7 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// Claim implements [store.Store].
+// Claim implements [store.Queue].
 func (s *Store) Claim(ctx context.Context, c store.ClaimRequest) (claimed []store.Claimed, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 	return store.Claimed{Execution: e, Request: request, RequestSize: size.Int64, Secrets: vault.Sealed(sealed)}, err
 }
 
-// Start implements [store.Store].
+// Start implements [store.Queue].
 func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
 	err = s.writer.do(ctx, s.startSurvives, func(t *tx) (err error) {
 		started, err = t.begin(id, owner)
@@ -132,7 +132,7 @@ func missing(t *tx, id execution.ID) error {
 	return store.ErrLeaseLost
 }
 
-// Heartbeat implements [store.Store].
+// Heartbeat implements [store.Queue].
 func (s *Store) Heartbeat(
 	ctx context.Context, owner string, lease time.Duration, ids ...execution.ID,
 ) (report store.HeartbeatReport, err error) {
@@ -164,7 +164,7 @@ func (s *Store) Heartbeat(
 	return report, nil
 }
 
-// Release implements [store.Store].
+// Release implements [store.Queue].
 func (s *Store) Release(ctx context.Context, owner string, ids ...execution.ID) error {
 	if len(ids) == 0 {
 		return nil

@@ -71,7 +71,7 @@ func (t *tx) ended(id execution.ID, row endRow) error {
 	return t.destroySecrets(row.seq)
 }
 
-// Finish implements [store.Store].
+// Finish implements [store.Queue].
 func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished execution.Execution, err error) {
 	if err := c.Validate(); err != nil {
 		return execution.Execution{}, err
@@ -97,7 +97,7 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 	return finished, nil
 }
 
-// Cancel implements [store.Store].
+// Cancel implements [store.Queue].
 func (s *Store) Cancel(ctx context.Context, id execution.ID) (cancelled execution.Execution, err error) {
 	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
 		st, err := t.state(id)
@@ -123,7 +123,7 @@ func (s *Store) Cancel(ctx context.Context, id execution.ID) (cancelled executio
 	return cancelled, nil
 }
 
-// Recover implements [store.Store].
+// Recover implements [store.Queue].
 func (s *Store) Recover(ctx context.Context, self string) (all store.Recovery, err error) {
 	for {
 		var batch store.Recovery

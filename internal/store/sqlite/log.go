@@ -17,7 +17,7 @@ import (
 // than a line, and who reads a few lines reads a whole part.
 const partSize = 32 << 10
 
-// AppendLog implements [store.Store].
+// AppendLog implements [store.Logs].
 func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (last int64, err error) {
 	parts := encodeLog(entries) // before the writer, which has one goroutine, is kept from others
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
@@ -45,7 +45,7 @@ func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execu
 	return last, nil
 }
 
-// ReadLog implements [store.Store].
+// ReadLog implements [store.Logs].
 func (s *Store) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
 	var lines []store.LogLine
 	err := s.read(ctx, selectLog, []any{string(id), after}, func(row scanner) error {

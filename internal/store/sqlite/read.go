@@ -12,7 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Get implements [store.Store].
+// Get implements [store.Reader].
 func (s *Store) Get(ctx context.Context, id execution.ID) (execution.Execution, error) {
 	var r executionRow
 	err := s.readOne(ctx, selectExecution, []any{string(id)}, r.all()...)
@@ -22,7 +22,7 @@ func (s *Store) Get(ctx context.Context, id execution.ID) (execution.Execution, 
 	return r.execution()
 }
 
-// Request implements [store.Store].
+// Request implements [store.Reader].
 func (s *Store) Request(ctx context.Context, id execution.ID) ([]byte, error) {
 	var payload []byte
 	if err := s.readOne(ctx, selectRequest, []any{string(id)}, &payload); err != nil {
@@ -44,7 +44,7 @@ func (s *Store) readOne(ctx context.Context, query string, args []any, into ...a
 	return err
 }
 
-// List implements [store.Store].
+// List implements [store.Reader].
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
 	if q.ServiceID == "" || q.Limit < 0 {
 		return store.Page{}, fmt.Errorf("%w list: it needs a service and a limit that is not negative", store.ErrInvalid)
@@ -100,7 +100,7 @@ func parseCursor(c store.Cursor) (int64, error) {
 	return seq, nil
 }
 
-// QueueStats implements [store.Store].
+// QueueStats implements [store.Reader].
 func (s *Store) QueueStats(ctx context.Context) (store.QueueStats, error) {
 	load := store.QueueStats{Services: map[string]store.ServiceStats{}}
 	err := s.read(ctx, selectLoads, nil, func(row scanner) error {

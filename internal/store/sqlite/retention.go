@@ -13,7 +13,7 @@ import (
 // resealBatch bounds one transaction of Reseal.
 const resealBatch = 100
 
-// Expired implements [store.Store].
+// Expired implements [store.Retention].
 func (s *Store) Expired(ctx context.Context, endedBefore time.Time, limit int) ([]execution.ID, error) {
 	var ids []execution.ID
 	err := s.read(ctx, selectEnded, []any{micros(endedBefore), limit}, func(row scanner) error {
@@ -28,7 +28,7 @@ func (s *Store) Expired(ctx context.Context, endedBefore time.Time, limit int) (
 	return ids, nil
 }
 
-// Delete implements [store.Store].
+// Delete implements [store.Retention].
 func (s *Store) Delete(ctx context.Context, ids ...execution.ID) (removed int, err error) {
 	if len(ids) == 0 {
 		return 0, nil
@@ -53,7 +53,7 @@ func (s *Store) Delete(ctx context.Context, ids ...execution.ID) (removed int, e
 	return removed, nil
 }
 
-// Reseal implements [store.Store].
+// Reseal implements [store.Sealed].
 func (s *Store) Reseal(ctx context.Context, rewrap store.Rewrapper) (changed int, err error) {
 	var after int64
 	for more := true; more; {
@@ -109,7 +109,9 @@ func reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64
 	return changed, last, nil
 }
 
-// Scrub implements [store.Store].
+// Scrub makes the bytes of destroyed secrets unreadable in the files. The store
+// calls it within seconds after secrets were destroyed. An error that matches
+// [store.ErrBusy] means that a reader delays it.
 func (s *Store) Scrub(ctx context.Context) error {
 	return s.writer.submit(ctx, &op{outside: s.writer.scrub, done: make(chan struct{})})
 }

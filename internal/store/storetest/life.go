@@ -108,7 +108,6 @@ func checkSecretsEnd(f *fixture) {
 	if n := f.sealedLeft(); n != 1 {
 		f.Errorf("%d sets of secrets where 1 execution has not ended", n)
 	}
-	f.must(f.Scrub(f.Context()))
 }
 
 func checkCancel(f *fixture) {
