@@ -140,7 +140,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.register(ctx, described, s.warming.Go); err != nil {
 		return err
 	}
-	api := s.server.NewAPI(s.id, web.Pages(s.described), web.Home)
+	api := s.server.NewAPI(s.id, "", s.described)
 	ctx, stop := context.WithCancel(ctx)
 	watching := s.reloadOnChange(ctx)
 	defer func() {

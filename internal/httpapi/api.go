@@ -20,6 +20,9 @@ import (
 type Options struct {
 	// Service is called.
 	Service Service
+	// Base is the path below which the API answers, such as /gateway/t/s/1; empty
+	// is the root. All links are built from it.
+	Base string
 	// URL is where clients find the API; empty: where they have called it.
 	URL string
 	// Auth decides who may call. Nil: anyone, with any token or none.
@@ -95,7 +98,8 @@ func (l *Limits) fill() {
 type API struct {
 	Options
 
-	handler http.Handler
+	// handler answers below the base path, elsewhere all other requests.
+	handler, elsewhere http.Handler
 	// bodies is the memory that bodies hold at the moment.
 	bodies atomic.Int64
 	// draining ends when the server is about to: what would wait longer
@@ -114,6 +118,7 @@ func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Base = strings.TrimSuffix(o.Base, "/")
 	a := &API{Options: o}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
@@ -121,11 +126,23 @@ func New(o Options) *API {
 		mux.Handle(pattern, a.dispatch(route))
 	}
 	a.handler = a.instrument(a.authenticate(a.exactPath(mux)))
+	a.elsewhere = a.instrument(a.authenticate(a.dispatch(nil)))
 	return a
 }
 
 // ServeHTTP answers a request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.Base == "" {
+		a.handler.ServeHTTP(w, r)
+		return
+	}
+	below, ok := belowBase(a.Base, r)
+	if !ok {
+		a.elsewhere.ServeHTTP(w, r)
+		return
+	}
+	a.handler.ServeHTTP(w, below)
+}
 
 // Drain ends event streams and long polls, and those to come, so that a server
 // can end.
@@ -203,7 +220,8 @@ func (a *API) dispatch(methods route) http.Handler {
 func (a *API) exactPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requested := r.URL.EscapedPath()
-		if requested != "/" && path.Clean(requested) != strings.TrimSuffix(requested, "/") {
+		clean := path.Clean(requested)
+		if requested != "/" && (clean == "/" || clean != strings.TrimSuffix(requested, "/")) {
 			a.writeError(w, r, notFound("There is nothing here."))
 			return
 		}

@@ -60,17 +60,18 @@ func colours(scheme string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
 }
 
-func docsServer(t *testing.T, log *bytes.Buffer) (*fakeService, *httptest.Server) {
+func docsServer(t *testing.T, log *bytes.Buffer, base string) (*fakeService, *httptest.Server) {
 	t.Helper()
 	f := newFakeOf(t, richDescription)
-	pages := web.Pages(func(context.Context) (web.Service, error) {
+	pages := web.Pages(base, func(context.Context) (web.Service, error) {
 		return web.Service{Name: "portfolio", Version: "2.1.0", Signature: f.revision.Signature, Request: f.revision.Signature}, nil
 	})
 	server := httptest.NewServer(httpapi.New(httpapi.Options{
-		Service: f, LoopbackOnly: true, Pages: pages, Home: web.Home,
+		Service: f, LoopbackOnly: true, Base: base, Pages: pages, Home: web.Home,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(server.Close)
+	server.URL += base
 	return f, server
 }
 
@@ -78,7 +79,7 @@ const typed = `s3cr3t-"typed"`
 
 func TestDocsPageStartsAnExecutionAndShowsNoSecret(t *testing.T) {
 	var log bytes.Buffer
-	f, server := docsServer(t, &log)
+	f, server := docsServer(t, &log, "/gateway/a-tenant/portfolio/2")
 	ctx, said := webtest.Browser(t)
 	var whole, address, secretValue string
 	do := func(actions ...chromedp.Action) {
@@ -179,7 +180,7 @@ func checkBrowser(t *testing.T, said, server string) {
 
 func TestReferencePage(t *testing.T) {
 	var log bytes.Buffer
-	_, server := docsServer(t, &log)
+	_, server := docsServer(t, &log, "")
 	ctx, said := webtest.Browser(t)
 	var text string
 	err := chromedp.Run(ctx,

@@ -27,7 +27,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if picked.Equal(typeHTML) { // a person with a browser
-		http.Redirect(w, r, a.Home, http.StatusSeeOther)
+		http.Redirect(w, r, a.Base+a.Home, http.StatusSeeOther)
 		return nil
 	}
 	query := r.URL.Query()
@@ -43,7 +43,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	if page.Next != "" {
 		query.Set("after", string(page.Next))
-		w.Header().Set("Link", fmt.Sprintf("</?%s>; rel=\"next\"", query.Encode()))
+		w.Header().Set("Link", fmt.Sprintf("<%s?%s>; rel=\"next\"", a.root(), query.Encode()))
 	}
 	if page.Executions == nil {
 		page.Executions = []execution.Execution{} // [] rather than null
@@ -72,7 +72,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", address(accepted.Execution.ID))
+	w.Header().Set("Location", a.address(accepted.Execution.ID))
 	if accepted.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
@@ -183,6 +183,3 @@ func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
-
-// address is where an execution is asked for.
-func address(id execution.ID) string { return "/" + id.String() }

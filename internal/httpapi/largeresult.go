@@ -32,7 +32,7 @@ func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Ex
 	if members > 0 {
 		rest.WriteByte('0') // stands for the members
 	}
-	if err := envelope(rest, e, left.Files); err != nil {
+	if err := a.envelope(rest, e, left.Files); err != nil {
 		return err
 	}
 	rest.WriteString("}" + lineEnd)

@@ -44,7 +44,7 @@ func (a *API) url(r *http.Request) string {
 		return a.URL
 	}
 	if r.TLS != nil {
-		return "https://" + r.Host
+		return "https://" + r.Host + a.Base
 	}
-	return "http://" + r.Host
+	return "http://" + r.Host + a.Base
 }

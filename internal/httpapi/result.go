@@ -62,7 +62,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	if left.Large != "" && e.Status != execution.Failed {
 		return a.largeResult(w, r, e, left)
 	}
-	document, err := resultDocument(e, left)
+	document, err := a.resultDocument(e, left)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 
 // resultDocument puts members and envelope together. Members keep their text,
 // so that numbers keep their digits.
-func resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
+func (a *API) resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 	members := left.Value
 	if e.Status == execution.Failed && e.Problem != nil {
 		text, err := json.Marshal(e.Problem)
@@ -86,7 +86,7 @@ func resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 	if err := copyMembers(&out, members); err != nil {
 		return nil, err
 	}
-	if err := envelope(&out, e, left.Files); err != nil {
+	if err := a.envelope(&out, e, left.Files); err != nil {
 		return nil, err
 	}
 	out.WriteByte('}')
@@ -94,13 +94,13 @@ func resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 }
 
 // envelope adds the members of the API.
-func envelope(out *bytes.Buffer, e execution.Execution, files []engine.ResultFile) error {
+func (a *API) envelope(out *bytes.Buffer, e execution.Execution, files []engine.ResultFile) error {
 	for _, part := range []struct {
 		key   string
 		value any
 	}{
 		{embeddedKey, map[string]any{statusLink: e}},
-		{linksKey, links(e.ID, files)},
+		{linksKey, a.links(e.ID, files)},
 	} {
 		text, err := json.Marshal(part.value)
 		if err != nil {
@@ -158,16 +158,16 @@ type link struct {
 
 // links are those to the execution and to its files, each by its path. A file
 // that is called as a link of ours is "./status".
-func links(id execution.ID, files []engine.ResultFile) map[string]link {
+func (a *API) links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
 		name := file.Name
 		if name == statusLink || name == selfLink {
 			name = "./" + name
 		}
-		all[name] = link{address(id) + "/result/" + escapePath(file.Name)}
+		all[name] = link{a.address(id) + "/result/" + escapePath(file.Name)}
 	}
-	all[statusLink] = link{address(id)}
+	all[statusLink] = link{a.address(id)}
 	return all
 }
 

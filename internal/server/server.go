@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -36,6 +35,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
+	"github.com/qhubctl/qhubctl/internal/web"
 )
 
 const (
@@ -205,11 +205,12 @@ func (s *Server) Secrets() []plaintext.Named {
 // TokenFile is where a token stands that the server has made; empty if none.
 func (s *Server) TokenFile() string { return s.token.file }
 
-// NewAPI makes the Service API of one service, with pages beside it.
-func (s *Server) NewAPI(service string, pages map[string]http.Handler, home string) *httpapi.API {
+// NewAPI makes the Service API of one service below a base path, empty for the
+// root, with its pages.
+func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.API {
 	return httpapi.New(httpapi.Options{
 		Service: s.engine.Service(service), Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: !s.token.Asked(),
-		Pages: pages, Home: home, Log: s.log,
+		Base: base, Pages: web.Pages(base, describe), Home: web.Home, Log: s.log,
 	})
 }
 

@@ -40,7 +40,7 @@ func serve(t *testing.T, dir string, o server.Options) (s *server.Server, stop f
 		t.Fatalf("Open() = %v, want no error", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, s.NewAPI("a-service", nil, "")) }()
+	go func() { ended <- s.Serve(ctx, s.NewAPI("a-service", "", nil)) }()
 	return s, func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -15,6 +15,8 @@ const maxDepth = 3
 
 // view is what the templates show.
 type view struct {
+	// Base is the path below which the API answers.
+	Base                       string
 	Name, Version, Description string
 	Inputs, Secrets, DataPools []field
 }

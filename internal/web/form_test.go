@@ -85,7 +85,7 @@ func TestPageShowsWhatTheServerHas(t *testing.T) {
 	t.Parallel()
 	s := parse(t, `{"name":"api_token","kind":"secret","required":true},{"name":"models","kind":"datapool","required":true}`, "")
 	request := s.WithOptional(func(signature.Parameter) bool { return true })
-	page := get(t, Pages(func(context.Context) (Service, error) {
+	page := get(t, Pages("", func(context.Context) (Service, error) {
 		return Service{Name: `<script>"x"</script>`, Signature: s, Request: request}, nil
 	}), Home)
 	for _, want := range []string{"The server has a value", "The server has a folder", `type="password"`, `autocomplete="new-password"`, "&lt;script&gt;"} {
@@ -119,7 +119,7 @@ func get(t *testing.T, pages map[string]http.Handler, path string, headers ...st
 
 func TestAssets(t *testing.T) {
 	t.Parallel()
-	pages := Pages(func(context.Context) (Service, error) { return Service{}, errors.New("none") })
+	pages := Pages("", func(context.Context) (Service, error) { return Service{}, errors.New("none") })
 	plain := get(t, pages, "/docs/assets/rapidoc-min.js")
 	zipped := get(t, pages, "/docs/assets/rapidoc-min.js", "Accept-Encoding", "br, gzip")
 	if plain.Code != 200 || !strings.Contains(plain.Body.String(), "RapiDoc 9.3.8") || plain.Header().Get("Content-Encoding") != "" {

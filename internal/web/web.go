@@ -51,11 +51,12 @@ type Service struct {
 // A Describer returns the service at the time when a page is requested, or an error.
 type Describer func(context.Context) (Service, error)
 
-// Pages are the handlers by their paths.
-func Pages(service Describer) map[string]http.Handler {
+// Pages are the handlers by their paths, for an API that answers below a base path.
+// The paths are relative to it, and all links in the pages begin with it.
+func Pages(base string, service Describer) map[string]http.Handler {
 	handlers := map[string]http.Handler{
-		Home:      page("docs.html", formPolicy, service),
-		Reference: page("reference.html", referencePolicy, service),
+		Home:      page("docs.html", formPolicy, base, service),
+		Reference: page("reference.html", referencePolicy, base, service),
 	}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
@@ -81,7 +82,7 @@ const (
 	referencePolicy = ownPolicy + "style-src 'self' 'unsafe-inline'"
 )
 
-func page(name, policy string, service Describer) http.Handler {
+func page(name, policy, base string, service Describer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := service(r.Context())
 		if err != nil {
@@ -89,7 +90,9 @@ func page(name, policy string, service Describer) http.Handler {
 			return
 		}
 		var out bytes.Buffer
-		if err := pages.ExecuteTemplate(&out, name, newView(s)); err != nil {
+		v := newView(s)
+		v.Base = strings.TrimSuffix(base, "/")
+		if err := pages.ExecuteTemplate(&out, name, v); err != nil {
 			http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
 			return
 		}

@@ -4,6 +4,9 @@ const $ = (id) => document.getElementById(id);
 const final = (status) => ["SUCCEEDED", "FAILED", "CANCELLED"].includes(status);
 const maxLines = 5000;
 
+/** The path of the API, with a slash at its end. This file lies in docs/assets/ below it. */
+export const base = new URL("../../", import.meta.url).pathname;
+
 let shown = ""; // the id on the page
 let events;
 
@@ -33,7 +36,7 @@ export function follow(execution, changed) {
   $("log-note").hidden = false;
   for (const part of ["problem", "result-part"]) $(part).hidden = true;
   show(execution);
-  events = new EventSource(`/${shown}/log`);
+  events = new EventSource(`${base}${shown}/log`);
   const id = shown;
   events.addEventListener("log", (event) => id === shown && line(JSON.parse(event.data)));
   events.addEventListener("status", (event) => {
@@ -77,7 +80,7 @@ function line(entry) {
 const exact = (_, value, context) => (typeof value === "number" && JSON.rawJSON && context?.source ? JSON.rawJSON(context.source) : value);
 
 async function result(execution) {
-  const response = await fetch(`/${execution.id}/result`, { headers: { Accept: "application/json" } });
+  const response = await fetch(`${base}${execution.id}/result`, { headers: { Accept: "application/json" } });
   if (!response.ok || execution.id !== shown) return;
   const { _links: links, _embedded, ...members } = JSON.parse(await response.text(), exact);
   if (execution.status === "FAILED") {

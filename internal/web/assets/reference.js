@@ -22,5 +22,5 @@ const escaped = (value, name) => {
   return value;
 };
 await customElements.whenDefined("rapi-doc");
-const answer = await fetch("/openapi.json");
+const answer = await fetch(new URL("../../openapi.json", import.meta.url));
 document.querySelector("rapi-doc").loadSpec(escaped(await answer.json(), ""));
