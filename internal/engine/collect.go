@@ -159,16 +159,16 @@ type collector struct {
 }
 
 func (c *collector) collect(run runner.Run) error {
-	output, err := run.Output()
+	artifacts, err := run.Artifacts()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = output.Close() }()
-	files, err := output.Files()
+	defer func() { _ = artifacts.Close() }()
+	files, err := artifacts.Files()
 	if err != nil {
 		return err
 	}
-	if skipped := runner.SkippedText(output.Skipped(), c.masker); skipped != "" {
+	if skipped := runner.SkippedText(artifacts.Skipped(), c.masker); skipped != "" {
 		c.logWriter.notice(execution.Warning, skipped)
 	}
 	c.names = map[string]int{}
@@ -177,9 +177,9 @@ func (c *collector) collect(run runner.Run) error {
 			c.logWriter.notice(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
 			break
 		}
-		taken, err := c.takeResult(output, file)
+		taken, err := c.takeResult(artifacts, file)
 		if err == nil && !taken {
-			err = c.takeFile(output, file)
+			err = c.takeFile(artifacts, file)
 		}
 		if err != nil {
 			return err
@@ -193,18 +193,18 @@ func (c *collector) collect(run runner.Run) error {
 
 // takeResult reads the file if it is the result, or the problem of a failure,
 // and tells whether it is.
-func (c *collector) takeResult(output *runner.Output, file runner.File) (bool, error) {
+func (c *collector) takeResult(artifacts runner.Artifacts, file runner.File) (bool, error) {
 	named := file.Name == runner.ResultJSON || file.Name == runner.ResultText
 	if !named || c.hasResult || file.Size > maxValue {
 		return false, nil
 	}
 	if !c.failed && file.Size > maxInMemory {
-		return c.takeLarge(output, file)
+		return c.takeLarge(artifacts, file)
 	}
 	if file.Size > maxProblem {
 		return false, nil
 	}
-	text, err := readFile(output, file)
+	text, err := readFile(artifacts, file)
 	if err != nil {
 		return false, err
 	}
@@ -257,8 +257,8 @@ func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // readFile reads a file of an execution that has ended. It makes no other copy.
-func readFile(output *runner.Output, file runner.File) ([]byte, error) {
-	opened, err := output.Open(file.Name)
+func readFile(artifacts runner.Artifacts, file runner.File) ([]byte, error) {
+	opened, err := artifacts.Open(file.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -278,9 +278,9 @@ func readProblem(text []byte) *execution.Problem {
 }
 
 // takeFile copies a result file.
-func (c *collector) takeFile(output *runner.Output, file runner.File) error {
+func (c *collector) takeFile(artifacts runner.Artifacts, file runner.File) error {
 	name := strings.ToValidUTF8(c.masker.String(file.Name), "\uFFFD")
-	source, err := output.Open(file.Name)
+	source, err := artifacts.Open(file.Name)
 	if err != nil {
 		return err
 	}

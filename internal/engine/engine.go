@@ -17,6 +17,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/memory"
+	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -59,6 +60,9 @@ type Config struct {
 	// Registry finds revisions that were activated before this engine began.
 	// Nil: there are none.
 	Registry Registry
+	// Recoverer ends what dead servers have left of their executions. Nil: nothing
+	// is left.
+	Recoverer runner.Recoverer
 	// RunnerIdle is how long a runner that was loaded is kept without executions.
 	// Zero: fifteen minutes.
 	RunnerIdle time.Duration

@@ -60,7 +60,7 @@ func open(ctx context.Context, dir string, options ...func(*engine.Config)) (*se
 	if err != nil {
 		return nil, err
 	}
-	config := engine.Config{Store: opened, Keyring: ring, Dir: dir, Policy: engine.FollowNewest}
+	config := engine.Config{Store: opened, Keyring: ring, Dir: dir, Policy: engine.FollowNewest, Recoverer: process.Recoverer{}}
 	for _, option := range options {
 		option(&config)
 	}

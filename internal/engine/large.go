@@ -14,8 +14,8 @@ import (
 )
 
 // takeLarge is takeResult for a result that is too large to be in memory.
-func (c *collector) takeLarge(output *runner.Output, file runner.File) (bool, error) {
-	source, err := output.Open(file.Name)
+func (c *collector) takeLarge(artifacts runner.Artifacts, file runner.File) (bool, error) {
+	source, err := artifacts.Open(file.Name)
 	if err != nil {
 		return false, err
 	}

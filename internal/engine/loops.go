@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -179,16 +178,16 @@ func (e *Engine) recover(ctx context.Context) {
 		e.config.Observer.Ended(execution.Failed, 0)
 	}
 	if len(done.Interrupted) > 0 {
-		marks := make([]string, len(done.Interrupted))
-		for i, id := range done.Interrupted {
-			marks[i] = string(id)
+		for _, id := range done.Interrupted {
 			e.notifyStarted(id)
 			err = errors.Join(err, e.dataDir.removeResults(id))
 		}
-		process.KillOrphans(marks...)
+		if e.config.Recoverer != nil {
+			err = errors.Join(err, e.config.Recoverer.Recover(ctx, done.Interrupted...))
+		}
 	}
 	if err := errors.Join(err, e.dataDir.removeOrphans()); err != nil && ctx.Err() == nil {
-		e.log.Warn("cannot remove folders of a server that ended; trying again", "error", err)
+		e.log.Warn("cannot remove all that a server left when it ended; trying again", "error", err)
 	}
 }
 

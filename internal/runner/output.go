@@ -29,7 +29,8 @@ const (
 // not seen, as each folder on the way to it costs a look.
 const maxNesting = 32
 
-// An Output is an output folder after the end of its execution. Whatever the
+// An Output is an output folder after the end of its execution: [Artifacts] on
+// this disk. Whatever the
 // service has put there, only regular files in it are seen: a link could lead
 // out of it, and a pipe would never end.
 type Output struct {
@@ -45,19 +46,15 @@ type SentFile struct {
 	Content []byte
 }
 
-// Content is that of a file in an Output.
-type Content interface {
-	io.ReadSeeker
-	io.Closer
-}
-
 // sentContent is the content of a SentFile.
 type sentContent struct{ *bytes.Reader }
 
 func (sentContent) Close() error { return nil }
 
-// A File is a regular file in an Output. Its name is its path in the folder,
-// with slashes.
+var _ Artifacts = (*Output)(nil)
+
+// A File is a regular file that an execution has left. Its name is its path in the
+// output folder, with slashes.
 type File struct {
 	Name string
 	Size int64
@@ -180,7 +177,7 @@ func (o *Output) entries(folder string) ([]fs.DirEntry, error) {
 }
 
 // Open opens a file that Files has named.
-func (o *Output) Open(name string) (Content, error) {
+func (o *Output) Open(name string) (io.ReadSeekCloser, error) {
 	if o.sent != nil && name == o.sent.Name {
 		return sentContent{bytes.NewReader(o.sent.Content)}, nil
 	}

@@ -115,7 +115,25 @@ type Outcome struct {
 	Stopped bool
 }
 
-// A Run is an execution that was started: Wait, once, then Output, then Close.
+// A Recoverer cleans up after executions whose server has died.
+type Recoverer interface {
+	// Recover ends the remains of executions, such as processes on this machine.
+	// That there is nothing is no error.
+	Recover(ctx context.Context, ids ...execution.ID) error
+}
+
+// Artifacts are the files that an execution has left, wherever they are.
+type Artifacts interface {
+	// Files are the regular files by name, no more than [MaxEntries].
+	Files() ([]File, error)
+	// Skipped are the entries that Files has passed over, by their paths.
+	Skipped() []string
+	// Open opens a file that Files has named.
+	Open(name string) (io.ReadSeekCloser, error)
+	Close() error
+}
+
+// A Run is an execution that was started: Wait, once, then Artifacts, then Close.
 // Stop may be called at any time, by any goroutine.
 type Run interface {
 	// Stop asks the processes of the execution to end, and ends them after
@@ -124,8 +142,9 @@ type Run interface {
 	// Wait returns when the service and all its processes have ended and all
 	// that they printed has been written.
 	Wait() (Outcome, error)
-	// Output opens what the execution has left, until Close, as often as wanted.
-	Output() (*Output, error)
+	// Artifacts opens the files that the execution has left, until Close, as often
+	// as wanted.
+	Artifacts() (Artifacts, error)
 	// Close removes the execution's folders.
 	Close() error
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/peer"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
+	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
@@ -157,7 +158,7 @@ func (s *Server) Open(ctx context.Context) error {
 	s.OnClose(func() error { s.keyring.Clear(); return nil })
 	s.engine, err = engine.Open(ctx, engine.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.workers(), Retention: keepFor,
-		Observer: s.metrics.observer(), Policy: s.options.Policy,
+		Observer: s.metrics.observer(), Policy: s.options.Policy, Recoverer: process.Recoverer{},
 	})
 	if err != nil {
 		return err

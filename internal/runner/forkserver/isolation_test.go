@@ -73,7 +73,7 @@ func do(t *testing.T, r runner.Runner, action string) left {
 		t.Fatal(err)
 	}
 	result.stdout, result.stderr = stdout.String(), stderr.String()
-	output, err := run.Output()
+	output, err := run.Artifacts()
 	if err != nil {
 		t.Fatal(err)
 	}

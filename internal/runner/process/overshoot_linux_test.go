@@ -61,7 +61,7 @@ func pour(b *testing.B, r runner.Runner, limit int64) int64 {
 	if outcome, err := run.Wait(); err != nil || outcome.Limit != runner.OutputLimit {
 		b.Fatalf("the execution ended with %+v, %v, want the output limit", outcome, err)
 	}
-	output, err := run.Output()
+	output, err := run.Artifacts()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -227,13 +227,14 @@ func (x *run) exceeded(sent *runner.SentFile) runner.Limit {
 	return x.dir.Exceeded(limits)
 }
 
-// Output implements [runner.Run].
-func (x *run) Output() (*runner.Output, error) {
+// Artifacts implements [runner.Run].
+func (x *run) Artifacts() (runner.Artifacts, error) {
 	output, err := x.dir.OpenOutput()
-	if err == nil {
-		output.Add(x.sent)
+	if err != nil {
+		return nil, err
 	}
-	return output, err
+	output.Add(x.sent)
+	return output, nil
 }
 
 // Close implements [runner.Run].

@@ -178,10 +178,10 @@ func end(t *testing.T, run runner.Run) ended {
 	}
 	e := ended{Outcome: outcome, texts: map[string]string{}}
 	// An engine that lacks descriptors closes an output and opens it again.
-	if output, err := run.Output(); err != nil || output.Close() != nil {
+	if output, err := run.Artifacts(); err != nil || output.Close() != nil {
 		t.Fatalf("opening and closing the output: %v", err)
 	}
-	output, err := run.Output()
+	output, err := run.Artifacts()
 	if err != nil {
 		t.Fatalf("opening the output: %v", err)
 	}
