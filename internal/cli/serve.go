@@ -17,6 +17,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/devserver"
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/term"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -37,7 +38,7 @@ type serveOptions struct {
 	concurrency int
 	timeout     time.Duration
 	limitTexts  []string
-	limits      workspace.Limits // of the texts
+	limits      limits.Limits // of the texts
 	network     string
 	noReload    bool
 	importAge   time.Duration
@@ -165,7 +166,7 @@ func (o *serveOptions) check() error {
 	}
 	for _, text := range o.limitTexts {
 		name, value, _ := strings.Cut(text, "=")
-		if err := o.limits.Set(name, value); err != nil {
+		if err := workspace.SetLimit(&o.limits, name, value); err != nil {
 			return usagef("--limit %s: %v", text, err)
 		}
 	}
@@ -188,7 +189,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) error 
 	}
 	options := devserver.Options{
 		Service: o.build(), Network: o.network, ImportAge: o.importAge, NoReload: o.noReload,
-		Limits:      workspace.StricterLimits(o.limits, workspace.Limits{Time: o.timeout}),
+		Limits:      limits.Stricter(o.limits, limits.Limits{Time: o.timeout}),
 		SecretFiles: o.secretFiles(), Log: newServerLog(streams, o.verbose), Reporter: streams,
 		Started: func(started devserver.Started) error {
 			greet(streams, started)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
@@ -16,9 +16,9 @@ import (
 // confine says how the executions of a service are sandboxed, and its import
 // when it is described. They see no secrets except those that they are given.
 func (s *devServer) confine(ctx context.Context, opened *service) error {
-	own, network := s.limits(opened.Workspace.Limits), workspace.StricterNetwork(s.options.Network, opened.Workspace.Network)
+	own, network := s.bounds(opened.Workspace.Limits), workspace.StricterNetwork(s.options.Network, opened.Workspace.Network)
 	policy := sandbox.Policy{Network: Networks[network], Limits: sandbox.DefaultLimits()}
-	policy.GPUs = workspace.StricterLimits(opened.Workspace.Limits, s.options.Limits).GPU
+	policy.GPUs = limits.Stricter(opened.Workspace.Limits, s.options.Limits).GPU
 	if has := len(sandbox.GPUs()); policy.GPUs > has {
 		return &gpuError{policy.GPUs, has}
 	}
@@ -79,22 +79,17 @@ func (e *networkError) Hint() string {
 // services return, and less than fills a disk.
 const defaultOutput = 1 << 30
 
-// limits are those of the command line and the workspace, and defaults for
-// what neither sets.
-func (s *devServer) limits(own workspace.Limits) engine.Limits {
-	l := workspace.StricterLimits(own, s.options.Limits)
+// bounds are the limits of the command line and the workspace, and defaults for
+// those that neither sets.
+func (s *devServer) bounds(own limits.Limits) limits.Limits {
+	l := limits.Stricter(own, s.options.Limits)
 	if s.server.Machine() == nil && (l.Memory != 0 || l.CPU != 0 || l.CPUTime != 0 || l.Processes != 0 || l.OpenFiles != 0 || l.Temp != 0) {
 		s.log.Warn("executions are not confined: their memory, cpu, processes, open and temporary files have no limits")
 	}
-	limits := engine.Limits{
-		Concurrency: s.options.Server.Concurrency, Grace: grace,
-		Time: l.Time, Output: cmp.Or(l.Output, defaultOutput), Log: l.Log,
-		Memory: l.Memory, Processes: l.Processes, CPU: l.CPU, OpenFiles: l.OpenFiles, Temp: l.Temp, CPUTime: l.CPUTime,
-	}
+	l.Grace, l.Output = grace, cmp.Or(l.Output, defaultOutput)
 	if s.server.Machine() != nil {
 		all := sandbox.DefaultLimits()
-		limits.Memory, limits.Processes = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes)
-		limits.Temp = cmp.Or(l.Temp, all.Temp)
+		l.Memory, l.Processes, l.Temp = cmp.Or(l.Memory, all.Memory), cmp.Or(l.Processes, all.Processes), cmp.Or(l.Temp, all.Temp)
 	}
-	return limits
+	return l
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/build"
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -48,7 +49,7 @@ type Options struct {
 	Server  server.Options
 	// Limits and Network bound executions; the stricter of these and those of
 	// the workspace count. Network is a name, empty if none was given.
-	Limits  workspace.Limits
+	Limits  limits.Limits
 	Network string
 	// ImportAge is how long executions share an import. Zero: always.
 	ImportAge time.Duration
@@ -245,8 +246,8 @@ func (s *devServer) revision(opened *service, run runner.Runner, described *sign
 	}
 	return &engine.Revision{
 		ID: id, Name: w.Name, Version: w.Version, Description: description, Signature: described,
-		Runner:    run,
-		Limits:    s.limits(w.Limits),
+		Runner: run,
+		Limits: s.bounds(w.Limits), Concurrency: s.options.Server.Concurrency,
 		Resolvers: engine.Resolvers{Secrets: &secrets{opened, finder}, DataPools: newPools(opened)},
 	}
 }

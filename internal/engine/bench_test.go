@@ -89,7 +89,7 @@ func inParallel(callers, n int, f func()) {
 func BenchmarkSubmit(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *server) {
 		service := probeService(b)
-		service.Runner, service.Limits.Concurrency = &idle{}, 1
+		service.Runner, service.Concurrency = &idle{}, 1
 		s.set(service)
 		s.submit(action("sleep"))
 		request := action("return").with("text", "benchmark").token("a-token-of-forty-characters-in-all-000000").json()

@@ -39,7 +39,7 @@ func TestReplacedService(t *testing.T) {
 	s := serve(t, t.TempDir())
 	old := probeService(t)
 	first := &closable{Runner: old.Runner}
-	old.Runner, old.Limits.Concurrency = first, 1
+	old.Runner, old.Concurrency = first, 1
 	s.set(old)
 	path, letGo := pipe(t)
 	running := s.submit(action("hold").with("text", path).token(secretValue))
@@ -108,7 +108,7 @@ func TestSecretsOfTheServer(t *testing.T) {
 	service := requiring(t, func(p signature.Parameter) (plaintext.Bytes, string, bool) {
 		return kept, ".env", p.Name == "api_token" && !gone.Load()
 	})
-	service.Limits.Concurrency = 1
+	service.Concurrency = 1
 	s.set(service)
 	if s, err := service.RequestSignature(t.Context()); err != nil || required(s, "api_token") {
 		t.Error("a request must bring what the server has")
@@ -152,7 +152,7 @@ func TestCloseWaits(t *testing.T) {
 	}
 	s.t = t
 	service := probeService(t)
-	service.Limits.Concurrency = 1
+	service.Concurrency = 1
 	s.set(service)
 	path, letGo := pipe(t)
 	running := s.submit(action("hold").with("text", path))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -42,7 +43,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 	case exit.Stopped:
 		return t.endedBy(failed)
 	case exit.Limit == runner.OutputLimit, exit.Limit == runner.FilesLimit:
-		failed.problem = withExit(t.revision.Limits.reached(exit.Limit), exit)
+		failed.problem = withExit(limitReached(t.revision.Limits, exit.Limit), exit)
 		return failed
 	}
 	results := p.maskers.Result(p.job.Inputs)
@@ -77,7 +78,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 	failed.result, failed.problem = manifest, c.problem
 	switch {
 	case exit.Limit != runner.NoLimit:
-		failed.problem = t.revision.Limits.reached(exit.Limit)
+		failed.problem = limitReached(t.revision.Limits, exit.Limit)
 	case failed.problem == nil:
 		failed.problem = execution.ServiceFailed(exit.ExitCode, exit.Signal)
 	}
@@ -85,8 +86,8 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 	return failed
 }
 
-// reached is the problem of an execution that went as far as it may.
-func (l Limits) reached(limit runner.Limit) *execution.Problem {
+// limitReached is the problem of an execution that went as far as it may.
+func limitReached(l limits.Limits, limit runner.Limit) *execution.Problem {
 	switch limit {
 	case runner.TimeLimit:
 		return execution.TimedOut(l.Time)

@@ -235,7 +235,7 @@ func TestOthersExecutionsAreNotFound(t *testing.T) {
 	}
 	s.t = t
 	first := probeService(t)
-	first.Limits.Concurrency = 1
+	first.Concurrency = 1
 	s.set(first)
 	if err := s.Service("other").Activate(probeService(t)); err != nil {
 		t.Fatal(err)

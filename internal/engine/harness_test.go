@@ -16,6 +16,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
@@ -90,7 +91,7 @@ func probeService(t testing.TB) *engine.Revision {
 	}
 	return &engine.Revision{
 		ID: "1", Signature: described, Runner: probeRunner(),
-		Limits: engine.Limits{Grace: 5 * time.Second},
+		Limits: limits.Limits{Grace: 5 * time.Second},
 	}
 }
 

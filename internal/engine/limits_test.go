@@ -15,26 +15,27 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
 // limited is a server whose service has limits.
-func limited(t *testing.T, limits engine.Limits, options ...func(*engine.Config)) *server {
+func limited(t *testing.T, l limits.Limits, options ...func(*engine.Config)) *server {
 	t.Helper()
 	s := serve(t, t.TempDir(), options...)
 	service := probeService(t)
-	if limits.Grace == 0 {
-		limits.Grace = service.Limits.Grace
+	if l.Grace == 0 {
+		l.Grace = service.Limits.Grace
 	}
-	service.Limits = limits
+	service.Limits, service.Concurrency = l, 1
 	s.set(service)
 	return s
 }
 
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
-	s := limited(t, engine.Limits{Time: 200 * time.Millisecond})
+	s := limited(t, limits.Limits{Time: 200 * time.Millisecond})
 	e := s.run(action("sleep"))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeTimeout {
 		t.Errorf("%s: %+v", e.Status, e.Problem)
@@ -43,7 +44,7 @@ func TestTimeLimit(t *testing.T) {
 
 func TestOutputLimit(t *testing.T) {
 	t.Parallel()
-	s := limited(t, engine.Limits{Output: 10_000})
+	s := limited(t, limits.Limits{Output: 10_000})
 	e := s.run(action("fill").with("number", 10_001))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || len(s.result(e.ID).Files) > 0 {
 		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, s.result(e.ID).Files)
@@ -94,7 +95,7 @@ func TestOddFiles(t *testing.T) {
 func TestLogLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 10_000
-	s := limited(t, engine.Limits{Log: limit})
+	s := limited(t, limits.Limits{Log: limit})
 	e := s.run(action("print").with("number", 100_000).token(secretValue))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || !strings.Contains(e.Problem.Detail, "10000 bytes of log") {
 		t.Errorf("%s: %+v", e.Status, e.Problem)
@@ -141,7 +142,7 @@ func TestShortSecretIsSaid(t *testing.T) {
 // of acceptance.
 func TestConcurrencyAndQueue(t *testing.T) {
 	t.Parallel()
-	s := limited(t, engine.Limits{Concurrency: 1}, func(c *engine.Config) { c.Queue.PerService = 3 })
+	s := limited(t, limits.Limits{}, func(c *engine.Config) { c.Queue.PerService = 3 })
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))
 	records := recordsOf(t.TempDir())
@@ -174,7 +175,7 @@ func TestConcurrencyAndQueue(t *testing.T) {
 
 func TestCancelWaiting(t *testing.T) {
 	t.Parallel()
-	s := limited(t, engine.Limits{Concurrency: 1})
+	s := limited(t, limits.Limits{})
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))
 	records := recordsOf(t.TempDir())

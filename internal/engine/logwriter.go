@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
@@ -55,8 +56,8 @@ type logWriter struct {
 	cause error
 }
 
-// log is how long the log of an execution may get.
-func (l Limits) log() int64 { return cmp.Or(l.Log, defaultLog) }
+// maxLog is how long the log of an execution may get.
+func maxLog(l limits.Limits) int64 { return cmp.Or(l.Log, defaultLog) }
 
 // openLogWriter begins the log of an execution. It must be closed.
 func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int64, exceeded func()) *logWriter {

@@ -109,7 +109,7 @@ func (e *Engine) serviceLimits() []store.ServiceLimit {
 	defer e.mu.Unlock()
 	limits := make([]store.ServiceLimit, 0, len(e.services))
 	for id, h := range e.services {
-		limits = append(limits, store.ServiceLimit{ServiceID: id, Concurrency: h.current.Limits.Concurrency})
+		limits = append(limits, store.ServiceLimit{ServiceID: id, Concurrency: h.current.Concurrency})
 	}
 	return limits
 }

@@ -71,14 +71,14 @@ func TestPinnedRevision(t *testing.T) {
 	l := newLoads()
 	s := serve(t, t.TempDir(), pinned)
 	first := revision(t, "1", l)
-	first.Limits.Concurrency = 1
+	first.Concurrency = 1
 	s.set(first)
 	path, letGo := pipe(t)
 	running := s.submit(action("hold").with("text", path))
 	s.awaitLog(running, "ready")
 	waiting := s.submit(action("print").with("number", 3)) // which the second does not accept
 	second := revision(t, "2", l)
-	second.Limits.Concurrency = 1
+	second.Concurrency = 1
 	s.set(second)
 	late := s.submit(action("print").with("count", 3))
 	letGo()
@@ -163,13 +163,13 @@ func TestRevisionOfAnEarlierEngine(t *testing.T) {
 	}
 	s.t = t
 	holding := revision(t, "holding", l)
-	holding.Limits.Concurrency = 1
+	holding.Concurrency = 1
 	s.set(holding)
 	s.awaitLog(s.submit(action("sleep")), "ready") // so that what follows waits
 	waiting := map[string]execution.ID{}
 	for _, id := range []string{"1", "gone"} {
 		r := revision(t, id, l)
-		r.Limits.Concurrency = 1
+		r.Concurrency = 1
 		s.set(r)
 		waiting[id] = s.submit(action("nothing"))
 	}

@@ -72,13 +72,9 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 	}
 	p := &prepared{job: runner.Job{
 		ID: t.id, Inputs: request.Inputs, DirPool: t.engine.dataDir.scratch,
-		Limits: runner.Limits{
-			Memory: t.revision.Limits.Memory, Processes: t.revision.Limits.Processes, CPU: t.revision.Limits.CPU,
-			OpenFiles: t.revision.Limits.OpenFiles, Temp: t.revision.Limits.Temp, CPUTime: t.revision.Limits.CPUTime,
-			Time: t.revision.Limits.Time, Output: t.revision.Limits.Output,
-			Grace: cmp.Or(t.revision.Limits.Grace, defaultGrace),
-		},
+		Limits: t.revision.Limits,
 	}}
+	p.job.Limits.Grace = cmp.Or(p.job.Limits.Grace, defaultGrace)
 	if accepted := t.claimed.Execution.ServiceRevision; accepted != t.revision.ID {
 		if problem := t.recheck(request); problem != nil {
 			return nil, problem

@@ -70,7 +70,7 @@ func TestHasFetchesNothing(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir())
 	r, resolver := requiring(t, nil), &faulty{}
-	r.Resolvers.Secrets, r.Limits.Concurrency = resolver, 1
+	r.Resolvers.Secrets, r.Concurrency = resolver, 1
 	s.set(r)
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))

@@ -65,7 +65,7 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 	}
 	claiming := e.tryTakeSlot()
 	if claiming {
-		a.Claim = &store.Lease{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Limits.Concurrency}
+		a.Claim = &store.Lease{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Concurrency}
 	}
 	// Before it can have its turn.
 	e.queued.add(a.Execution)

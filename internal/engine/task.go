@@ -288,7 +288,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	if t.reason() == cancelledByCaller {
 		return outcome{status: execution.Cancelled}, nil
 	}
-	logWriter := t.engine.openLogWriter(t.id, p.maskers.Log, t.revision.Limits.log(), func() { t.stop(forItsLog) })
+	logWriter := t.engine.openLogWriter(t.id, p.maskers.Log, maxLog(t.revision.Limits), func() { t.stop(forItsLog) })
 	defer logWriter.close()
 	for _, notice := range p.notices {
 		logWriter.notice(execution.Notice, notice)
@@ -323,7 +323,7 @@ func (t *task) endedBy(otherwise outcome) outcome {
 	case forShutdown, leaseLost:
 		return outcome{status: execution.Failed, problem: execution.Interrupted()}
 	case forItsLog:
-		return outcome{status: execution.Failed, problem: execution.LimitReached("bytes of log", t.revision.Limits.log())}
+		return outcome{status: execution.Failed, problem: execution.LimitReached("bytes of log", maxLog(t.revision.Limits))}
 	default:
 		return otherwise
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -51,31 +51,10 @@ type Secret struct {
 	Value plaintext.Bytes
 }
 
-// Limits bound one execution. The length of its log is bounded by whoever
-// takes it. Zero means no bound.
-type Limits struct {
-	// Time is how long the execution may take.
-	Time time.Duration
-	// Output is how many bytes it may leave in its output folder. It may have
-	// no more than [MaxEntries] files and folders there anyway.
-	Output int64
-	// Grace is how long it may take to end when it is asked to. Zero means
-	// that it is not asked.
-	Grace time.Duration
-	// Memory is how many bytes its processes may take together, Processes how
-	// many they may be, as far as the machine can hold that.
-	Memory    int64
-	Processes int
-	// CPU is in cores, OpenFiles how many files a process may have open, Temp
-	// how many bytes its home and its temporary folder take, each; as far as
-	// the machine can hold that.
-	CPU       float64
-	OpenFiles int
-	Temp      int64
-	// CPUTime is how long the processors may work for it. It is looked at
-	// ten times a second.
-	CPUTime time.Duration
-}
+// Limits are those of an execution. A runner holds all but Log, which the taker of
+// the log holds, and GPU, which a sandbox has already. The output folder may have
+// no more than [MaxEntries] files and folders anyway.
+type Limits = limits.Limits
 
 // MaxEntries is how many files and folders an execution may have in its output
 // folder: more would keep whoever collects or removes them busy.

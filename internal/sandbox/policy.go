@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/qhubctl/qhubctl/internal/limits"
 )
 
 // A Policy is what one execution may see, reach and use up. Folders and files
@@ -102,30 +103,11 @@ const (
 	NetworkNone Network = "none"
 )
 
-// Limits bound what an execution may use up; zero is no limit, except in Temp.
-type Limits struct {
-	// Memory is in bytes, for all processes of the execution together, with
-	// what lies in its /tmp. Where the machine has no memory cgroups it bounds
-	// the data of each process.
-	Memory int64
-	// Processes is the number of processes and threads, a few of the sandbox's
-	// own not counted.
-	Processes int
-	// CPU is in cores: 0.5 is half the time of one.
-	CPU float64
-	// CPUTime is how long the processors may work for the execution. Each
-	// process is ended that takes more; that all together have taken more, the
-	// [Outcome] tells, and meanwhile [Sandboxed.CPUTime], where the machine has
-	// cgroups that count.
-	CPUTime time.Duration
-	// OpenFiles is the number of descriptors of a process.
-	OpenFiles int
-	// FileSize is the size of a file, in bytes.
-	FileSize int64
-	// Temp is the size of /tmp, /var/tmp and /dev/shm together, and of each
-	// folder of Scratch, in bytes; zero is 64 MiB.
-	Temp int64
-}
+// Limits are those of an execution. A sandbox holds Memory, Processes, CPU,
+// CPUTime, OpenFiles, FileSize and Temp; zero is no limit, except in Temp. That all
+// processes together have taken more than CPUTime, the [Outcome] tells, and
+// meanwhile [Sandboxed.CPUTime], where the machine has cgroups that count.
+type Limits = limits.Limits
 
 const defaultTemp = 64 << 20
 

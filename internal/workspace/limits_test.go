@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
@@ -21,7 +22,7 @@ log = 2048
 open-files = 256
 temp = "1GiB"
 `
-	want := workspace.Limits{
+	want := limits.Limits{
 		Memory: 512 << 20, CPU: 1.5, Processes: 64, Time: 5 * time.Minute, Output: 100_000_000, Log: 2048, OpenFiles: 256, Temp: 1 << 30,
 	}
 	t.Run("pyproject.toml", func(t *testing.T) {
@@ -47,7 +48,7 @@ temp = "1GiB"
 		}
 	})
 	t.Run("none", func(t *testing.T) {
-		if got := open(t, newService(t)).Limits; got != (workspace.Limits{}) {
+		if got := open(t, newService(t)).Limits; got != (limits.Limits{}) {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -126,28 +127,19 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-func TestStricterLimits(t *testing.T) {
-	a := workspace.Limits{Memory: 1, CPU: 2, Time: 3, Processes: 4, Output: 9}
-	b := workspace.Limits{Memory: 2, CPU: 1, OpenFiles: 5, Log: 6, Temp: 7, Output: 9, CPUTime: 8}
-	want := workspace.Limits{Memory: 1, CPU: 1, Time: 3, Processes: 4, OpenFiles: 5, Log: 6, Temp: 7, Output: 9, CPUTime: 8}
-	if got := workspace.StricterLimits(a, b); got != want || workspace.StricterLimits(b, a) != want {
-		t.Errorf("%+v, not %+v", got, want)
-	}
-}
-
 func TestLimitsAsText(t *testing.T) {
-	var got workspace.Limits
+	var got limits.Limits
 	for name, text := range map[string]string{"memory": "1GiB", "cpu": "0.5", "processes": "7", "time": "1h", "cpu-time": "90s", "open-files": "99"} {
-		if err := got.Set(name, text); err != nil {
+		if err := workspace.SetLimit(&got, name, text); err != nil {
 			t.Errorf("%s=%s: %v", name, text, err)
 		}
 	}
-	want := workspace.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, CPUTime: 90 * time.Second, OpenFiles: 99}
+	want := limits.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, CPUTime: 90 * time.Second, OpenFiles: 99}
 	if got != want {
 		t.Errorf("%+v, not %+v", got, want)
 	}
 	for _, text := range []string{"", "x", "1\nx = 2", "'1'", "1.5.5"} {
-		if err := got.Set("processes", text); err == nil {
+		if err := workspace.SetLimit(&got, "processes", text); err == nil {
 			t.Errorf("processes=%q is fine", text)
 		}
 	}

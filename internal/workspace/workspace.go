@@ -21,6 +21,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/qhubctl/qhubctl/internal/limits"
 )
 
 // DefaultEntrypoint is where the function of a Python service is.
@@ -45,7 +47,7 @@ type Workspace struct {
 	// that has imported the service.
 	Cold bool
 	// Limits are those that the workspace sets for each execution.
-	Limits Limits
+	Limits limits.Limits
 	// Network is what executions may reach of the network, by the workspace's
 	// own choice: "full", "loopback" or "none", or empty.
 	Network string
