@@ -10,6 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/secretset"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -146,35 +147,26 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	}
 	defer func() { given.Clear() }() // what is left of them
 	var missing []string
-	var known []masking.Value
-	total, parts := 0, 0
+	var set secretset.Set
+	defer func() { p.job.Secrets = set.Secrets() }() // for whoever wipes them
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
 		found, ok, err := t.secret(given, parameter)
 		if err != nil {
 			t.engine.log.Error("cannot fetch a secret", "execution", t.id, "secret", parameter.Name, "error", err)
 			return execution.SecretsUnavailable()
 		}
-		value, from := found.Value, found.From
 		if !ok {
 			if parameter.Required {
 				missing = append(missing, parameter.Name)
 			}
 			continue
 		}
-		p.job.Secrets = append(p.job.Secrets, runner.Secret{Env: parameter.Env, Value: value})
-		if err := plaintext.Check(value.Reveal()); err != nil {
-			t.engine.log.Error("a secret is refused", "execution", t.id, "secret", parameter.Name, "from", from, "because", err)
-			return execution.SecretRefused(parameter.Name, from == ofRequest, err)
+		if err := set.Add(parameter, found.Value); err != nil {
+			t.engine.log.Error("a secret is refused", "execution", t.id, "secret", parameter.Name, "from", found.From, "because", err)
+			return execution.SecretRefused(parameter.Name, found.From == ofRequest, err)
 		}
-		if total += value.Len(); total > plaintext.MaxTotal {
-			return execution.SecretsTooLarge(plaintext.ErrTotal)
-		}
-		if parts += plaintext.Parts(value.Reveal()); parts > plaintext.MaxTotalParts {
-			return execution.SecretsTooLarge(plaintext.ErrTotalParts)
-		}
-		known = append(known, masking.Value{Named: plaintext.Named{Name: parameter.Name, Value: value}, Declared: true})
-		if warning := masking.Warning("the secret "+parameter.Name, value.Reveal()); warning != "" {
-			p.notices = append(p.notices, warning)
+		if err := set.Err(); err != nil {
+			return execution.SecretsTooLarge(err)
 		}
 	}
 	if len(missing) > 0 {
@@ -185,24 +177,17 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 		t.engine.log.Error("cannot learn which values to mask", "execution", t.id, "error", err)
 		return execution.SecretsUnavailable()
 	}
-	p.maskers = masking.New(append(known, masked...))
+	set.Mask(masked, t.revision.Signature)
+	p.maskers, p.notices = set.Maskers(), append(p.notices, set.Warnings()...)
 	return nil
 }
 
 // masked are the values of the server that the execution must not show.
-func (t *task) masked() ([]masking.Value, error) {
+func (t *task) masked() ([]plaintext.Named, error) {
 	if t.revision.Resolvers.Secrets == nil {
 		return nil, nil
 	}
-	named, err := t.revision.Resolvers.Secrets.Masked(t.ctx)
-	if err != nil {
-		return nil, err
-	}
-	values := make([]masking.Value, len(named))
-	for i, value := range named {
-		values[i] = masking.Value{Named: value, Declared: value.Own || t.revision.Signature.TakesVariable(value.Name)}
-	}
-	return values, nil
+	return t.revision.Resolvers.Secrets.Masked(t.ctx)
 }
 
 // ofRequest is where the secrets of a request are from.

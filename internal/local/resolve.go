@@ -13,9 +13,6 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/build"
 	"github.com/qhubctl/qhubctl/internal/hint"
-	"github.com/qhubctl/qhubctl/internal/masking"
-	"github.com/qhubctl/qhubctl/internal/plaintext"
-	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/secretref"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
@@ -169,7 +166,7 @@ func (r *running) findPools() (map[string]string, error) {
 func (r *running) findSecrets(request *signature.Request) error {
 	var missing []signature.Parameter
 	var errs []error
-	total, sent := 0, r.sentSecrets(request)
+	sent := r.sentSecrets(request)
 	for _, p := range r.signature.Of(signature.Secret) {
 		found, ok := r.options.Secrets[p.Name] // --secret counts before the request
 		if !ok && request != nil {
@@ -181,26 +178,21 @@ func (r *running) findSecrets(request *signature.Request) error {
 		}
 		switch {
 		case ok:
-			r.secrets = append(r.secrets, process.Secret{Env: p.Env, Value: found.Value})
-			errs = append(errs, found.Check(p.Name))
-			total += found.Value.Len()
-			if warning := masking.Warning("the secret "+p.Name, found.Value.Reveal()); warning != "" {
-				r.reporter.Warn("%s", warning)
+			if err := r.secrets.Add(p, found.Value); err != nil {
+				errs = append(errs, &secretref.RefusedError{Parameter: p.Name, From: found.From, Reason: err})
 			}
 		case p.Required && !sent[p.Name]:
 			missing = append(missing, p)
 		}
 	}
-	if total > plaintext.MaxTotal {
-		errs = append(errs, plaintext.ErrTotal)
-	}
+	errs = append(errs, r.secrets.Err())
 	if len(missing) > 0 {
 		errs = append(errs, &secretref.MissingError{Parameters: missing})
 	}
 	if err := hint.Join(errs...); err != nil {
 		return err
 	}
-	for _, warning := range build.UntakenWarnings(r.finder, r.signature) {
+	for _, warning := range append(r.secrets.Warnings(), build.UntakenWarnings(r.finder, r.signature)...) {
 		r.reporter.Warn("%s", warning)
 	}
 	r.maskResults(request)
@@ -228,21 +220,13 @@ func (r *running) sentSecrets(request *signature.Request) map[string]bool {
 	return sent
 }
 
-// maskResults makes the masker of what the service leaves: it knows the
-// secrets that the service declares, wherever they are from.
+// maskResults makes the masker of the results: it knows the secrets that the
+// service declares, from every source.
 func (r *running) maskResults(request *signature.Request) {
-	var declared []masking.Value
-	for _, value := range r.finder.AllValues() {
-		if value.Own || r.signature.TakesVariable(value.Name) {
-			declared = append(declared, masking.Value{Named: value, Declared: true})
-		}
-	}
-	for _, s := range r.secrets {
-		declared = append(declared, masking.Value{Named: plaintext.Named{Name: s.Env, Value: s.Value}, Declared: true})
-	}
+	r.secrets.Mask(r.finder.AllValues(), r.signature)
 	var inputs map[string]json.RawMessage
 	if request != nil {
 		inputs = request.Inputs
 	}
-	r.results = masking.New(declared).Result(inputs)
+	r.results = r.secrets.Maskers().Result(inputs)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/secretref"
+	"github.com/qhubctl/qhubctl/internal/secretset"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -35,7 +36,7 @@ type running struct {
 	dir       *runner.Dir
 	execution process.Execution // started already, to describe itself
 	signature *signature.Signature
-	secrets   []process.Secret
+	secrets   secretset.Set
 	outcome   process.Outcome
 	timedOut  bool
 	stopped   bool
@@ -49,9 +50,7 @@ func (r *running) close() {
 			_ = w.Close() // shows the end that it holds back; the error is reported already
 		}
 	}
-	for _, s := range r.secrets {
-		s.Value.Clear()
-	}
+	r.secrets.Clear()
 	clear(r.options.Body)
 	if r.dir != nil {
 		if err := r.dir.Remove(); err != nil {
@@ -144,7 +143,7 @@ func (r *running) execute(ctx context.Context) error {
 		defer close(watching)
 		r.watch(ctx, e, ended)
 	}()
-	started := e.Run(r.secrets)
+	started := e.Run(r.secrets.Secrets())
 	outcome, err := e.Wait()
 	if started != nil {
 		err = started

@@ -1,0 +1,73 @@
+// Package secretset prepares the secrets of one execution, for `run` and for a
+// server alike: it checks each value and all together, warns of weak ones, and
+// makes the maskers that know them.
+package secretset
+
+import (
+	"github.com/qhubctl/qhubctl/internal/masking"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/runner"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// A Set holds the secrets that an execution gets, and the other values that it must
+// not show. The zero value is empty. It is for one goroutine.
+type Set struct {
+	secrets      []runner.Secret
+	values       []masking.Value
+	warnings     []string
+	total, parts int
+}
+
+// Add adds the value of a parameter, which the set owns from now on. It returns an
+// error for a value that cannot be a secret; the caller says where it is from.
+func (s *Set) Add(p signature.Parameter, value plaintext.Bytes) error {
+	s.secrets = append(s.secrets, runner.Secret{Env: p.Env, Value: value})
+	s.total += value.Len()
+	if err := plaintext.Check(value.Reveal()); err != nil {
+		return err
+	}
+	s.parts += plaintext.Parts(value.Reveal())
+	s.values = append(s.values, masking.Value{Named: plaintext.Named{Name: p.Name, Value: value}, Declared: true})
+	if warning := masking.Warning("the secret "+p.Name, value.Reveal()); warning != "" {
+		s.warnings = append(s.warnings, warning)
+	}
+	return nil
+}
+
+// Mask adds values that the execution does not get and must not show. Results are
+// masked for those that the service declares. The values stay the caller's.
+func (s *Set) Mask(values []plaintext.Named, described *signature.Signature) {
+	for _, value := range values {
+		s.values = append(s.values, masking.Value{Named: value, Declared: value.Own || described.TakesVariable(value.Name)})
+	}
+}
+
+// Err returns an error if the secrets are too much together.
+func (s *Set) Err() error {
+	switch {
+	case s.total > plaintext.MaxTotal:
+		return plaintext.ErrTotal
+	case s.parts > plaintext.MaxTotalParts:
+		return plaintext.ErrTotalParts
+	default:
+		return nil
+	}
+}
+
+// Warnings are about weak secrets.
+func (s *Set) Warnings() []string { return s.warnings }
+
+// Secrets are those that the execution gets.
+func (s *Set) Secrets() []runner.Secret { return s.secrets }
+
+// Maskers makes the maskers of the execution. They have copies of the values.
+func (s *Set) Maskers() *masking.Maskers { return masking.New(s.values) }
+
+// Clear wipes the secrets that the execution gets.
+func (s *Set) Clear() {
+	for _, secret := range s.secrets {
+		secret.Value.Clear()
+	}
+	s.secrets = nil
+}
