@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/qhubctl/qhubctl/internal/httpserver"
 )
@@ -15,15 +18,54 @@ const maxHeader = 32 << 10
 // Serve answers the requests that come in by a listener until ctx ends. Then
 // event streams and long polls end, and other requests have a moment to.
 func (a *API) Serve(ctx context.Context, listener net.Listener) error {
+	return Serve(ctx, listener, a)
+}
+
+// Serve serves several APIs, each below its base path. The first one says who the
+// peers are, how long requests may take, and where errors are logged.
+func Serve(ctx context.Context, listener net.Listener, apis ...*API) error {
+	if len(apis) == 0 {
+		return errors.New("a server needs an API")
+	}
+	first := apis[0]
 	server := &http.Server{
-		Handler:           a,
-		ConnContext:       a.Peers.ConnContext,
-		ReadHeaderTimeout: a.Limits.HeaderTimeout,
-		IdleTimeout:       a.Limits.IdleTimeout,
+		Handler:           first,
+		ConnContext:       first.Peers.ConnContext,
+		ReadHeaderTimeout: first.Limits.HeaderTimeout,
+		IdleTimeout:       first.Limits.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(first.Log.Handler(), slog.LevelDebug),
 		// Bodies and answers have deadlines of their own, which progress
 		// extends: see readBody and response.
 	}
-	return httpserver.Serve(ctx, server, listener, a.Drain, a.Limits.Shutdown)
+	if len(apis) > 1 {
+		server.Handler = newGateway(apis)
+	}
+	drain := func() {
+		for _, a := range apis {
+			a.Drain()
+		}
+	}
+	return httpserver.Serve(ctx, server, listener, drain, first.Limits.Shutdown)
+}
+
+// A gateway answers each request by the API with the longest base path that it is
+// below. It is no http.ServeMux, which would redirect callers who ask for a//b.
+type gateway []*API
+
+func newGateway(apis []*API) gateway {
+	g := slices.Clone(apis)
+	slices.SortFunc(g, func(a, b *API) int { return cmp.Compare(len(b.Base), len(a.Base)) })
+	return g
+}
+
+// ServeHTTP implements [http.Handler]. A request below no base path is not found.
+func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for _, a := range g {
+		if _, ok := belowBase(a.Base, r); ok {
+			a.ServeHTTP(w, r)
+			return
+		}
+	}
+	g[0].ServeHTTP(w, r)
 }

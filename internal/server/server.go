@@ -7,7 +7,7 @@
 //	err = s.UseDir(dir)                   // token
 //	err = s.Open(ctx)                     // store, keys, engine
 //	err = s.Engine().Service(id).Activate(…)
-//	err = s.Serve(ctx, api)               // until ctx ends
+//	err = s.Serve(ctx, s.NewAPI(id, …))   // until ctx ends
 //	err = s.Close()
 package server
 
@@ -215,9 +215,9 @@ func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.A
 	})
 }
 
-// Serve answers until ctx ends. Meanwhile it takes over new master keys and
-// shows the metrics.
-func (s *Server) Serve(ctx context.Context, api *httpapi.API) error {
+// Serve answers for APIs with different base paths until ctx ends. Meanwhile it
+// takes over new master keys and shows the metrics.
+func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
 	background, stop := context.WithCancel(ctx)
 	following, showing := s.followKeys(background), s.showMetrics(background)
 	defer func() {
@@ -225,7 +225,7 @@ func (s *Server) Serve(ctx context.Context, api *httpapi.API) error {
 		<-following
 		<-showing
 	}()
-	return api.Serve(ctx, s.listener)
+	return httpapi.Serve(ctx, s.listener, apis...)
 }
 
 // Close gives back all that was opened. It lets running executions end, for a
