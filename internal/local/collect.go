@@ -39,7 +39,12 @@ const (
 // collect takes what the service has left.
 func (r *running) collect() (Report, error) {
 	report := Report{Status: Succeeded, ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
-	left, err := r.dir.ReadResult()
+	artifacts, err := r.dir.OpenOutput()
+	if err != nil {
+		return report, &ResultError{err}
+	}
+	defer func() { _ = artifacts.Close() }()
+	left, err := runner.ReadResult(artifacts)
 	if err != nil {
 		return report, &ResultError{err}
 	}
@@ -56,7 +61,7 @@ func (r *running) collect() (Report, error) {
 		report.timedOut = r.options.Timeout
 	}
 	if !r.stopped {
-		if report.Files, err = r.exportFiles(left); err != nil {
+		if report.Files, err = r.exportFiles(artifacts, left); err != nil {
 			return report, &ResultError{errors.New(r.masker.String(err.Error()))} // it names files of the service
 		}
 	}
@@ -80,7 +85,7 @@ func (r *running) maskResult(value []byte) json.RawMessage {
 
 // exportFiles copies the files the service has written to where the user
 // finds them.
-func (r *running) exportFiles(left runner.Result) ([]string, error) {
+func (r *running) exportFiles(artifacts runner.Artifacts, left runner.Result) ([]string, error) {
 	dir := r.options.OutputDir
 	if dir == "" {
 		dir = filepath.Join(r.service.Workspace.Dir, "out")
@@ -92,7 +97,7 @@ func (r *running) exportFiles(left runner.Result) ([]string, error) {
 	for _, name := range left.Files {
 		masked := r.results.String(name)
 		as := names.next(masked)
-		path, err := r.dir.Export(name, dir, as, r.results)
+		path, err := runner.Export(artifacts, name, dir, as, r.results)
 		if errors.Is(err, redact.ErrWithheld) {
 			r.reporter.Warn("%v", err)
 			continue

@@ -54,13 +54,8 @@ func linkOrCopy(source, target string) error {
 // too, and returns the path. The folders that the name has in it are made. What
 // was there of that name is replaced. An error of the kind [redact.ErrWithheld]
 // is about this file alone.
-func (f Dir) Export(name, dir, as string, masker *redact.Masker) (string, error) {
-	output, err := f.OpenOutput()
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = output.Close() }()
-	source, err := output.Open(name)
+func Export(artifacts Artifacts, name, dir, as string, masker *redact.Masker) (string, error) {
+	source, err := artifacts.Open(name)
 	if err != nil {
 		return "", err
 	}

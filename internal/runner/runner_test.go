@@ -100,6 +100,17 @@ func TestLinkInputs(t *testing.T) {
 	}
 }
 
+// output opens the output folder until the test ends.
+func output(t *testing.T, f runner.Dir) *runner.Output {
+	t.Helper()
+	o, err := f.OpenOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = o.Close() })
+	return o
+}
+
 func TestReadResult(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -123,7 +134,7 @@ func TestReadResult(t *testing.T) {
 				}
 				write(t, content, filepath.Dir(path), filepath.Base(path))
 			}
-			got, err := f.ReadResult()
+			got, err := runner.ReadResult(output(t, f))
 			if err != nil || string(got.Value) != test.value || !slices.Equal(got.Files, test.left) {
 				t.Errorf("%q, %v, %v", got.Value, got.Files, err)
 			}
@@ -144,20 +155,20 @@ func TestLinksAreNoResults(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(f.Output(), "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.ReadResult()
+	got, err := runner.ReadResult(output(t, f))
 	if err != nil || got.Value != nil || len(got.Files) > 0 {
 		t.Errorf("%q, %v, %v", got.Value, got.Files, err)
 	}
 	// Also where a file was replaced by a link after it was listed.
 	for _, name := range []string{"file.txt", "../private", "/etc/hostname"} {
-		if path, err := f.Export(name, t.TempDir(), name, redact.New(nil)); err == nil {
+		if path, err := runner.Export(output(t, f), name, t.TempDir(), name, redact.New(nil)); err == nil {
 			t.Errorf("%s was exported to %s", name, path)
 		}
 	}
 	if err := os.RemoveAll(f.Output()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := f.ReadResult(); err != nil || got.Value != nil {
+	if got, err := runner.ReadResult(output(t, f)); err != nil || got.Value != nil {
 		t.Errorf("no output folder: %+v, %v", got, err)
 	}
 }
@@ -179,7 +190,7 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"a.txt": "token=[redacted]", "b.bin": "\x00\xff", secret + ".txt": "named"} {
-		path, err := f.Export(name, dir, name, masker)
+		path, err := runner.Export(output(t, f), name, dir, name, masker)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +198,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}
 	}
-	if _, err := f.Export("c.bin", dir, "c.bin", masker); !errors.Is(err, redact.ErrWithheld) {
+	if _, err := runner.Export(output(t, f), "c.bin", dir, "c.bin", masker); !errors.Is(err, redact.ErrWithheld) {
 		t.Errorf("a binary file with a secret: %v", err)
 	}
 	if got, err := os.ReadFile(outside); err != nil || string(got) != "untouched" {

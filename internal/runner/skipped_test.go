@@ -28,7 +28,7 @@ func TestSkippedEntries(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(f.Output(), "a\npipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, err := f.ReadResult()
+	result, err := runner.ReadResult(output(t, f))
 	if err != nil {
 		t.Fatal(err)
 	}
