@@ -45,6 +45,12 @@ func TestLinksInDataPools(t *testing.T) {
 				{"a link to the system", map[string]string{"datapool/models/b": "-> /etc/passwd"}, `"b":"`, false},
 				{"a link to nothing", map[string]string{"datapool/models/a": "text", "datapool/models/b": "-> nothing"}, `"a":"text"`, false},
 				{"a link outside", map[string]string{"@/a": "text", "datapool/models/c/b": "-> @/a"}, "links to files that executions cannot see: c/b;", true},
+				{"secrets in a pool that is a link", map[string]string{
+					"@/a": "text", "@/.env": "A=b", "@/in/.netrc": "b", "@/.aws/credentials": "b", "datapool/models": "-> @",
+				}, `{"a":"text"}`, false},
+				{"a pool that is a link to secrets", map[string]string{".aws/credentials": "b", "datapool/models": "-> ../.aws"}, "cannot see the data pool", true},
+				{"a pool that is a link to /tmp", map[string]string{"datapool/models": "-> /tmp"}, "cannot see the data pool", true},
+				{"a pool that is a link to /", map[string]string{"datapool/models": "-> /"}, "cannot see the data pool", true},
 				{"a link to a hidden file", map[string]string{".env": "A=b", "datapool/models/b": "-> ../../.env"}, "cannot see: b;", true},
 			} {
 				t.Run(c.name, func(t *testing.T) {

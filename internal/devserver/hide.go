@@ -59,9 +59,15 @@ func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.P
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
 	for _, pool := range opened.Workspace.LinkedPools() {
-		if opened.showsPool(pool) {
-			policy.ShowLive(pool)
+		if !opened.showsPool(pool) {
+			continue
 		}
+		hidden, err := opened.snapshot.HiddenIn(pool)
+		if err != nil {
+			return err
+		}
+		policy.ShowLive(pool)
+		policy.Hidden = append(policy.Hidden, hidden...)
 	}
 	return nil
 }
@@ -71,6 +77,9 @@ func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.P
 func (s *service) showsPool(dir string) bool {
 	if s.snapshot == nil {
 		return true
+	}
+	if !sandbox.CanShow(dir) || s.snapshot.Hides(dir) {
+		return false
 	}
 	_, err := s.snapshot.Show(dir)
 	return err == nil

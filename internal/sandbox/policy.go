@@ -81,6 +81,12 @@ func (p *Policy) ShowLive(path string) {
 	}
 }
 
+// CanShow tells whether executions can be shown a folder as it lies on the disk,
+// and not one in which they have private folders, such as /tmp or /.
+func CanShow(dir string) bool {
+	return !slices.ContainsFunc([]string{TempAt, OwnAt, "/dev", "/proc"}, func(private string) bool { return within(private, dir) })
+}
+
 // showsOther tells whether something else may be shown where a path lies.
 func (p *Policy) showsOther(path string) bool {
 	return slices.ContainsFunc(p.Shown, func(s Shown) bool { return within(path, s.At) })

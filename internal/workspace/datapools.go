@@ -54,26 +54,43 @@ func isDataPool(relative string) bool { return slices.Contains(poolFolders, file
 // pool has a data pool, or a large folder, shown directly from the disk, except
 // files that hold secrets by their names.
 func (t *snapshotter) pool(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	hidden, err := t.hidden.in(dir)
+	t.Hidden = append(t.Hidden, hidden...)
+	return errors.Join(err, t.live(dir))
+}
+
+// HiddenIn returns the files and folders in a folder outside the workspace that
+// must not be shown with it: hidden files, and what holds secrets by its name.
+func (s *Snapshot) HiddenIn(dir string) ([]string, error) { return s.hidden.in(dir) }
+
+// Hides tells whether a folder must not be shown, by its name.
+func (s *Snapshot) Hides(dir string) bool {
+	return holdsSecrets(filepath.Base(dir)) || s.hidden.name(dir)
+}
+
+// in returns the hidden files of a folder that is shown directly from the disk, and
+// files and folders that hold secrets by their names.
+func (h hiddenFiles) in(dir string) (found []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone, or not to be read by executions either
 		}
-		if holdsSecrets(entry.Name()) || t.hidden.name(path) || t.isOther(entry) {
-			t.Hidden = append(t.Hidden, path)
+		if holdsSecrets(entry.Name()) || h.name(path) || h.isOther(entry) {
+			found = append(found, path)
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
 		}
 		return nil
 	})
-	return errors.Join(err, t.live(dir))
+	return found, err
 }
 
 // isOther tells whether a file is another name of a hidden one.
-func (t *snapshotter) isOther(entry fs.DirEntry) bool {
-	if !entry.Type().IsRegular() || len(t.hidden.infos) == 0 {
+func (h hiddenFiles) isOther(entry fs.DirEntry) bool {
+	if !entry.Type().IsRegular() || len(h.infos) == 0 {
 		return false
 	}
 	info, err := entry.Info()
-	return err == nil && names(info) > 1 && t.hidden.file(info)
+	return err == nil && names(info) > 1 && h.file(info)
 }

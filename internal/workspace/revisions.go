@@ -89,7 +89,7 @@ func (r *Revisions) Take(w *Workspace, o SnapshotOptions) (*Snapshot, error) {
 		return nil, err
 	}
 	r.newest = s
-	for _, info := range s.hidden {
+	for _, info := range s.hidden.infos {
 		if !slices.ContainsFunc(r.hidden, func(known os.FileInfo) bool {
 			return os.SameFile(known, info) && known.ModTime().Equal(info.ModTime())
 		}) {

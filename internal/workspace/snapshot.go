@@ -43,7 +43,7 @@ type Snapshot struct {
 	Hidden []string
 
 	workspace string
-	hidden    []os.FileInfo
+	hidden    hiddenFiles
 	copied    map[string]os.FileInfo // what files were copied from, by the relative names of the copies
 }
 
@@ -79,7 +79,7 @@ func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, erro
 	if err != nil {
 		return nil, errors.Join(&Error{Message: "cannot take a snapshot of " + w.Dir, Err: err}, s.Remove())
 	}
-	s.hidden = t.hidden.infos
+	s.hidden = t.hidden
 	return s, nil
 }
 
