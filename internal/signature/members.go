@@ -86,7 +86,11 @@ func (b *bodyReader) secrets(at path, value jsontext.Value) {
 	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(value)) // see split
 	_, err := decoder.ReadToken()
-	for err == nil && decoder.PeekKind() != '}' {
+	for n := 0; err == nil && decoder.PeekKind() != '}'; n++ {
+		if n == maxMembers {
+			b.fail(at, "has more than %d keys", maxMembers)
+			return
+		}
 		var name jsontext.Token
 		if name, err = decoder.ReadToken(); err != nil {
 			break

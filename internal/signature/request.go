@@ -21,6 +21,9 @@ const (
 	// maxTag is how many bytes a tag may have: lists show the tags of a thousand
 	// executions at once.
 	maxTag = 256
+	// maxMembers bounds the keys of a body, and those of $secrets: each takes far
+	// more memory than its text until it is refused.
+	maxMembers = 10_000
 )
 
 // A Request is a body that was accepted.
@@ -110,6 +113,9 @@ func splitWith(body []byte, keep func(jsontext.Value) jsontext.Value, options ..
 	}
 	var members []member
 	for decoder.PeekKind() != '}' {
+		if len(members) == maxMembers {
+			return nil, Errors{{Message: fmt.Sprintf("the body has more than %d keys", maxMembers)}}
+		}
 		name, err := decoder.ReadToken()
 		if err != nil {
 			return nil, syntaxError(err)

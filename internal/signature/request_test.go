@@ -167,6 +167,9 @@ func TestRequestRefuses(t *testing.T) {
 		"required pool null":  {`{"data":{"points":[]},"models":null,"$secrets":{"api_token":"x"}}`, "models: must be an object"},
 		"pool with more":      {`{"data":{"points":[]},"models":{"id":"123e4567-e89b-12d3-a456-426614174000","ref":"DATAPOOL","z":1},"$secrets":{"api_token":"x"}}`, "models.z: there is no such field"},
 		"tags a string":       {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":"a"}`, "$tags: must be a list"},
+		"many keys":           {`{"k":0` + strings.Repeat(`,"k":0`, 1<<20) + `}`, "the body has more than 10000 keys"},
+		"many names":          {`{` + ok + numbered(`,"k%d":0`, 10_000) + `}`, "the body has more than 10000 keys"},
+		"many secrets":        {`{` + ok + `,"$secrets":{"api_token":"x"` + numbered(`,"k%d":""`, 100_000) + `}}`, "$secrets: has more than 10000 keys"},
 		"tags with null":      {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":["a",null]}`, "$tags: must be a list"},
 		"too many tags":       {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":[` + strings.Repeat(`"a",`, 100) + `"a"]}`, "$tags: has more than 100 tags"},
 		"many tags":           {`{` + ok + `,"$secrets":{"api_token":"x"},"$tags":[` + strings.Repeat(`"a",`, 1<<20) + `"a"]}`, "$tags: has more than 100 tags"},
@@ -186,6 +189,15 @@ func TestRequestRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered is a text with numbers from 0 on in it.
+func numbered(format string, n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, format, i)
+	}
+	return text.String()
 }
 
 // TestLargestTags sends as many tags as a request may have, each as long as it may
