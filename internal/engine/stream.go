@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -149,10 +150,17 @@ func (l *lineWriter) show() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
-	if !l.closed {
-		l.begun = len(l.partial) > 0
-		l.flush()
+	if l.closed || len(l.partial) == 0 {
+		return
 	}
+	end := wholeRunes(l.partial) // the rest of the last one may be on its way
+	if end == 0 {
+		return
+	}
+	rest := slices.Clone(l.partial[end:])
+	l.partial, l.begun = l.partial[:end], true
+	l.flush()
+	l.partial = append(l.partial, rest...)
 }
 
 // close takes a last line without an end, if it is whole.
@@ -180,6 +188,20 @@ func (l *lineWriter) entry(line []byte, at time.Time) execution.LogEntry {
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	text = strings.ReplaceAll(text, "\x00", "\uFFFD")
 	return execution.LogEntry{Message: text, Severity: severityOf(text, l.severity), Timestamp: at}
+}
+
+// wholeRunes is the length of text without a character that is cut off at its end.
+func wholeRunes(text []byte) int {
+	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
+		at := len(text) - back
+		if utf8.RuneStart(text[at]) {
+			if !utf8.FullRune(text[at:]) {
+				return at
+			}
+			break
+		}
+	}
+	return len(text)
 }
 
 // runeBoundary is the last place up to at where text can be cut without

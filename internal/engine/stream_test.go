@@ -101,6 +101,19 @@ func TestLinesAreLive(t *testing.T) {
 		}
 		_, _ = s.Write([]byte("\nnext\n")) // the row of dots has its line already
 		want("next", liveAfter)
+		for i, text := range []string{"5 \xe2", "\x82", "\xac\n"} { // a character in pieces
+			_, _ = s.Write([]byte(text))
+			time.Sleep(2 * liveAfter)
+			switch i {
+			case 0:
+				want("5 ", liveAfter)
+			case 2:
+				want("€", liveAfter)
+			}
+		}
+		_, _ = s.Write([]byte{0x82}) // no character at all
+		want("\uFFFD", 3*liveAfter)
+		_, _ = s.Write([]byte("\n"))
 		_, _ = s.Write([]byte(strings.Repeat("x", block))) // a line that a buffer has cut
 		time.Sleep(2 * liveAfter)
 		_, _ = s.Write([]byte("x\nno more"))
