@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import shutil
 import sqlite3
 import time
 
@@ -38,6 +39,11 @@ def lock():
         print("locked", flush=True)
         while os.path.exists("datapool/signal/wait"):
             time.sleep(0.01)
+
+
+def is_private():
+    if os.stat("folder/kept").st_mode & 0o077:
+        raise PermissionError(errno.EPERM, "others may open the file")
 
 
 def rename():
@@ -86,6 +92,8 @@ def run(of: str = "") -> dict:
         "changed": tried(lambda: pathlib.Path("data.txt").write_text("changed")),
         "appended": tried(lambda: open("made/at/import/text", "a").write("!")),
         "beside sources": tried(lambda: pathlib.Path("src/new.py").write_text("new")),
+        "private": tried(is_private), "copied over": tried(lambda: shutil.copy("src/program.py", "folder/other")),
+        "folder renamed": tried(lambda: os.rename("folder", "another")), "folder moved": tried(lambda: shutil.move("movable", "moved")),
         "renamed": tried(rename), "moved in /tmp": tried(lambda: move("/tmp")), "moved at home": tried(lambda: move(os.environ["HOME"])),
         "moved in the output": tried(lambda: move(os.environ["OUTPUT_DIRECTORY"])),
         "removed": tried(remove), "database": tried(database), "locked": tried(lock),
@@ -99,7 +107,7 @@ func draftsService(t *testing.T, start string) (dir string) {
 	t.Helper()
 	dir = service(t, draftsProgram)
 	for path, text := range map[string]string{
-		"data.txt": "data", "folder/kept": "kept", "folder/other": "other", "datapool/pool/x": "x", "datapool/signal/x": "x",
+		"data.txt": "data", "folder/kept": "kept", "folder/other": "other", "movable/x": "x", "datapool/pool/x": "x", "datapool/signal/x": "x",
 		"pyproject.toml": "[project]\nname = \"tested\"\nversion = \"1\"\n[tool.qhubctl]\nstart = \"" + start + "\"\n[tool.qhubctl.limits]\ntemp = \"8MiB\"\n",
 	} {
 		put(t, filepath.Join(dir, path), text)
@@ -120,7 +128,7 @@ func TestFolderTakesDrafts(t *testing.T) {
 			until(t, `service_start_info{start="`+start+`"`, s.metricsText)
 			for range 2 {
 				got := s.drafts(t)
-				if !slices.Equal(got.Before, []string{"data.txt", "folder/kept", "folder/other", "made/at/import/text"}) || got.Imported != "imported" {
+				if !slices.Equal(got.Before, []string{"data.txt", "folder/kept", "folder/other", "made/at/import/text", "movable/x"}) || got.Imported != "imported" {
 					t.Errorf("an execution finds %q, and %q written at the import, want the files of the workspace and of its import", got.Before, got.Imported)
 				}
 				for what, answer := range got.answers {
@@ -130,6 +138,16 @@ func TestFolderTakesDrafts(t *testing.T) {
 						want = "EROFS"
 					case "full":
 						want = "ENOSPC"
+					case "folder renamed":
+						want = "EXDEV"
+					case "private":
+						if os.Geteuid() == 0 {
+							want = "EPERM"
+						}
+					case "copied over":
+						if start == "warm" && os.Geteuid() == 0 {
+							want = "EPERM"
+						}
 					}
 					if answer != want {
 						t.Errorf("%s: %s, want %s", what, answer, want)
@@ -210,7 +228,7 @@ func (s *served) drafts(t *testing.T) (got drafted) {
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		t.Fatal(err)
 	}
-	for _, what := range []string{"new", "changed", "appended", "beside sources", "renamed", "moved in /tmp", "moved at home", "moved in the output", "removed", "database", "in a data pool", "beside it all", "full"} {
+	for _, what := range []string{"new", "changed", "appended", "beside sources", "private", "copied over", "folder renamed", "folder moved", "renamed", "moved in /tmp", "moved at home", "moved in the output", "removed", "database", "in a data pool", "beside it all", "full"} {
 		answer, _ := all[what].(string)
 		got.answers[what] = answer
 	}
