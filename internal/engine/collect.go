@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -28,8 +30,10 @@ const (
 	maxInline = 16 << 10
 	// maxProblem bounds the problem document of a service.
 	maxProblem = 256 << 10
-	// maxFiles bounds the result files that are kept.
+	// maxFiles bounds the result files that are kept, and maxNames the bytes of
+	// their names: every answer with the result holds all of them.
 	maxFiles = 5000
+	maxNames = 1 << 20
 )
 
 // collect takes what the execution has left, and says how it ended.
@@ -173,9 +177,12 @@ func (c *collector) collect(run runner.Run) error {
 		c.logWriter.notice(execution.Warning, skipped)
 	}
 	c.names = map[string]int{}
+	// No number of files is in the way of the result.
+	slices.SortStableFunc(files, func(a, b runner.File) int { return cmp.Compare(resultRank(a.Name), resultRank(b.Name)) })
+	names := 0
 	for _, file := range files {
-		if len(c.manifest.Files) == maxFiles {
-			c.logWriter.notice(execution.Notice, fmt.Sprintf("only %d result files are kept", maxFiles))
+		if names += len(file.Name); len(c.manifest.Files) == maxFiles || names > maxNames {
+			c.logWriter.notice(execution.Notice, fmt.Sprintf("only %d result files are kept", len(c.manifest.Files)))
 			break
 		}
 		taken, err := c.takeResult(artifacts, file)
@@ -192,11 +199,18 @@ func (c *collector) collect(run runner.Run) error {
 	return nil
 }
 
+// resultRank is 0 for the files that a result may be in, and 1 for others.
+func resultRank(name string) int {
+	if name == runner.ResultJSON || name == runner.ResultText {
+		return 0
+	}
+	return 1
+}
+
 // takeResult reads the file if it is the result, or the problem of a failure,
 // and tells whether it is.
 func (c *collector) takeResult(artifacts runner.Artifacts, file runner.File) (bool, error) {
-	named := file.Name == runner.ResultJSON || file.Name == runner.ResultText
-	if !named || c.hasResult || file.Size > maxValue {
+	if resultRank(file.Name) > 0 || c.hasResult || file.Size > maxValue {
 		return false, nil
 	}
 	if !c.failed && file.Size > maxInMemory {

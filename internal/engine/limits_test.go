@@ -64,6 +64,28 @@ func TestFilesLimit(t *testing.T) {
 	}
 }
 
+// TestLongNames leaves files with names of more than 1 MiB together, all of which
+// come before that of the result.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	const files, most = 400, 1 << 20
+	s := serveProbe(t)
+	e := s.run(action("many").with("number", files).with("text", strings.Repeat(strings.Repeat("0", 250)+"/", 12)))
+	result, size := s.result(e.ID), 0
+	for _, file := range result.Files {
+		size += len(file.Name)
+	}
+	if size > most || size < most-4096 {
+		t.Errorf("names of %d bytes are kept, want nearly %d", size, most)
+	}
+	if e.Status != execution.Succeeded || !strings.Contains(string(result.Value), `"many"`) {
+		t.Errorf("got %s and the result %s, want SUCCEEDED and what run returned", e.Status, result.Value)
+	}
+	if log, want := s.text(e.ID), fmt.Sprintf("only %d result files are kept", len(result.Files)); !strings.Contains(log, want) {
+		t.Errorf("the log is %q, want %q in it", log, want)
+	}
+}
+
 // TestOddFiles: no name, kind or mode of a file keeps others from being
 // results, and no name writes a line of its own into the log.
 func TestOddFiles(t *testing.T) {

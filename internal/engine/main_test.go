@@ -115,13 +115,17 @@ func probe(ctx context.Context, in probeInput) (any, error) {
 		return nil, ctx.Err()
 	case "fill":
 		return nil, output.WriteFile("large", make([]byte, in.Number))
-	case "many":
+	case "many": // files, in a folder that may be deep
+		dir := filepath.Join(os.Getenv("OUTPUT_DIRECTORY"), in.Text)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
 		for i := range in.Number {
-			if err := os.WriteFile(filepath.Join(os.Getenv("OUTPUT_DIRECTORY"), strconv.Itoa(i)), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600); err != nil {
 				return nil, err
 			}
 		}
-		return nil, nil
+		return map[string]int{"many": in.Number}, nil
 	case "odd":
 		return nil, oddFiles(os.Getenv("OUTPUT_DIRECTORY"), token)
 	}
