@@ -21,7 +21,7 @@ func CopyMembers(w io.Writer, r io.Reader, skip func(name string) bool) (members
 	out := bufio.NewWriterSize(w, 64<<10) // a copier writes names and small values
 	c := memberCopier{w: out, skip: skip}
 	_, err = io.CopyBuffer(&c, struct{ io.Reader }{r}, make([]byte, 64<<10))
-	if err = cmp.Or(err, out.Flush()); err != nil {
+	if err := cmp.Or(err, out.Flush()); err != nil {
 		return c.members, err
 	}
 	if c.place != ended {

@@ -73,7 +73,7 @@ func (r untilDeadline) Read(text []byte) (int, error) {
 	return n, err
 }
 
-// nonblocking reads what there is by a connection, whatever its deadline.
+// nonblocking reads what there is by a connection, also after its deadline.
 type nonblocking struct{ conn *net.UnixConn }
 
 func (r nonblocking) Read(text []byte) (n int, err error) {

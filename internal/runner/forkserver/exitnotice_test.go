@@ -75,11 +75,11 @@ def run(action: str) -> dict:
         atexit.register(look, "end")
     elif action == "looks when it is deleted":
         globals()["kept"] = Looks()
-    elif action == "has a handler of its own":
+    elif action == "ends in a handler":
         globals()["kept"] = Ends()
-    elif action == "logs to a stream of its own":
+    elif action == "logs to its stream":
         globals()["kept"] = logging.StreamHandler(Stream())
-    elif action == "prints to a stream of its own":
+    elif action == "prints to its stream":
         sys.stdout = Stream()
     elif action == "has a folder for a result":
         result_is(os.mkdir)
@@ -137,8 +137,8 @@ func TestResultIsThereAtTheEnd(t *testing.T) {
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	for _, action := range []string{
-		"looks at the end", "fails at the end", "has a handler of its own", "logs to a stream of its own",
-		"prints to a stream of its own", "has a folder for a result", "has a link for a result",
+		"looks at the end", "fails at the end", "ends in a handler", "logs to its stream",
+		"prints to its stream", "has a folder for a result", "has a link for a result",
 	} {
 		got, want := do(t, r, action), do(t, cold(o), action)
 		if got.outcome != want.outcome || got.stdout != want.stdout || !maps.Equal(got.files, want.files) || !maps.Equal(got.value, want.value) {
