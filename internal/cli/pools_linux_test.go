@@ -103,3 +103,30 @@ func TestLinksInDataPools(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretsInNewDataPools makes data pools with secrets when the service is
+// served already, one in the workspace and one elsewhere.
+func TestSecretsInNewDataPools(t *testing.T) {
+	for _, linked := range []bool{false, true} {
+		dir := service(t, linkedPoolProgram)
+		s := serve(t, dir, "--no-reload")
+		pool := filepath.Join(dir, "datapool", "models")
+		if linked {
+			elsewhere := t.TempDir()
+			if err := os.MkdirAll(filepath.Dir(pool), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(elsewhere, pool); err != nil {
+				t.Fatal(err)
+			}
+			pool = elsewhere
+		}
+		for path, text := range map[string]string{"a": "text", ".env": "A=b", "in/.netrc": "b", ".aws/credentials": "b"} {
+			put(t, filepath.Join(pool, path), text)
+		}
+		out, errs, code := s.qhubctl("executions", "start", "-d", `{}`, "--wait")
+		if got := strings.NewReplacer(" ", "", "\n", "").Replace(out); code != 0 || got != `{"a":"text"}` {
+			t.Errorf("a new data pool, linked %t: exit code %d: %s%s, want the file that holds no secret", linked, code, got, errs)
+		}
+	}
+}

@@ -38,6 +38,9 @@ func (s *devServer) confine(ctx context.Context, opened *service) error {
 	// Those that concern all executions which are forked from one process.
 	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp
 	opened.confinement.Sandbox = &process.Sandbox{Machine: s.server.Machine(), Policy: policy}
+	if opened.snapshot != nil {
+		opened.confinement.Sandbox.HiddenIn = opened.snapshot.HiddenIn
+	}
 	opened.confinement.Limits = runner.Limits{
 		Memory: own.Memory, Processes: own.Processes, CPU: own.CPU, OpenFiles: own.OpenFiles, Temp: own.Temp,
 	}

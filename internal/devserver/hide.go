@@ -59,15 +59,10 @@ func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.P
 	}
 	policy.Hidden = append(policy.Hidden, opened.snapshot.Hidden...)
 	for _, pool := range opened.Workspace.LinkedPools() {
-		if !opened.showsPool(pool) {
-			continue
+		if opened.showsPool(pool) {
+			policy.ShowLive(pool)
+			policy.Hidden = append(policy.Hidden, opened.snapshot.HiddenIn(pool)...)
 		}
-		hidden, err := opened.snapshot.HiddenIn(pool)
-		if err != nil {
-			return err
-		}
-		policy.ShowLive(pool)
-		policy.Hidden = append(policy.Hidden, hidden...)
 	}
 	return nil
 }

@@ -81,6 +81,11 @@ func (p *Policy) ShowLive(path string) {
 	}
 }
 
+// ShowsLive tells whether ShowLive has nothing to add for a folder.
+func (p *Policy) ShowsLive(path string) bool {
+	return slices.Contains(p.Readable, path) || slices.Contains(p.Shown, Shown{At: path, From: path})
+}
+
 // CanShow tells whether executions can be shown a folder as it lies on the disk,
 // and not one in which they have private folders, such as /tmp or /.
 func CanShow(dir string) bool {

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -54,14 +53,14 @@ func isDataPool(relative string) bool { return slices.Contains(poolFolders, file
 // pool has a data pool, or a large folder, shown directly from the disk, except
 // files that hold secrets by their names.
 func (t *snapshotter) pool(dir string) error {
-	hidden, err := t.hidden.in(dir)
-	t.Hidden = append(t.Hidden, hidden...)
-	return errors.Join(err, t.live(dir))
+	t.Hidden = append(t.Hidden, t.hidden.in(dir)...)
+	return t.live(dir)
 }
 
-// HiddenIn returns the files and folders in a folder outside the workspace that
-// must not be shown with it: hidden files, and what holds secrets by its name.
-func (s *Snapshot) HiddenIn(dir string) ([]string, error) { return s.hidden.in(dir) }
+// HiddenIn returns the files and folders in a folder that must not be shown with
+// it, where the snapshot does not know the folder: hidden files, and what holds
+// secrets by its name.
+func (s *Snapshot) HiddenIn(dir string) []string { return s.hidden.in(dir) }
 
 // Hides tells whether a folder must not be shown, by its name.
 func (s *Snapshot) Hides(dir string) bool {
@@ -70,8 +69,8 @@ func (s *Snapshot) Hides(dir string) bool {
 
 // in returns the hidden files of a folder that is shown directly from the disk, and
 // files and folders that hold secrets by their names.
-func (h hiddenFiles) in(dir string) (found []string, err error) {
-	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+func (h hiddenFiles) in(dir string) (found []string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone, or not to be read by executions either
 		}
@@ -83,7 +82,7 @@ func (h hiddenFiles) in(dir string) (found []string, err error) {
 		}
 		return nil
 	})
-	return found, err
+	return found
 }
 
 // isOther tells whether a file is another name of a hidden one.

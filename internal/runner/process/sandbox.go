@@ -14,6 +14,9 @@ import (
 type Sandbox struct {
 	Machine *sandbox.Machine
 	Policy  sandbox.Policy
+	// HiddenIn lists what to hide in a data pool that Policy does not show. Nil
+	// hides nothing.
+	HiddenIn func(dir string) []string
 }
 
 // Confines tells whether there is a sandbox, and a machine to build it.
@@ -44,6 +47,9 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	p := &sb.Policy
 	for _, pool := range job.DataPools {
 		for _, path := range absolute(pool) {
+			if known := p.ShowsLive(path); !known && c.HiddenIn != nil {
+				p.Hidden = slices.Concat(p.Hidden, c.HiddenIn(path))
+			}
 			p.ShowLive(path)
 		}
 	}
