@@ -300,7 +300,7 @@ func pipe(t testing.TB) (path string, letGo func()) {
 // workDirs are the folders of running executions.
 func (s *server) workDirs() []string {
 	s.t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "qhubctl-run-*"))
+	found, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "executions", "qhubctl-run-*"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
