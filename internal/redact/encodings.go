@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"slices"
 )
 
 // addHex adds value in hexadecimal digits of either case.
@@ -63,93 +62,11 @@ func (s *formSet) addBase64(value []byte, shift int) {
 // addBase64Ends adds the forms of one alignment and alphabet: continued by
 // unknown bytes, at the end without padding, at the end with padding.
 func (s *formSet) addBase64Ends(digits []byte, first, inner, whole int) {
-	s.addWrapped(digits[:inner], first)
+	s.add(digits[first:inner])
 	if whole > inner {
-		s.addWrapped(digits[:whole], first)
+		s.add(digits[first:whole])
 	}
 	if len(digits) > whole {
-		s.addWrapped(digits, first)
+		s.add(digits[first:])
 	}
-}
-
-// addWrapped adds digits[first:] in one line, and broken after every 64 (PEM,
-// openssl) and 76 (MIME, base64) columns with either line ending.
-func (s *formSet) addWrapped(digits []byte, first int) {
-	s.add(digits[first:])
-	for _, width := range [...]int{64, 76} {
-		if len(digits) <= width {
-			continue
-		}
-		for _, lineBreak := range [...]string{"\n", "\r\n"} {
-			start := len(s.arena)
-			line := first
-			for chunk := range slices.Chunk(digits, width) {
-				if line == 0 && len(s.arena) > start {
-					s.arena = append(s.arena, lineBreak...)
-				}
-				s.arena = append(s.arena, chunk[line:]...)
-				line = 0
-			}
-			s.commit(start)
-		}
-	}
-}
-
-// percentSafe lists, for the percent-encoders in use, the characters each
-// leaves as they are beside letters, digits and "-_.".
-var percentSafe = [...]string{
-	"~",                   // RFC 3986 unreserved; Go's QueryEscape, Python's quote_plus
-	"~/",                  // Python's quote
-	"~!'()*",              // encodeURIComponent
-	"~$&+:=@",             // Go's PathEscape
-	"~$&+,/:;=@",          // Go's URL.Path
-	"~$&+,;=",             // Go's user information
-	"~!#$&'()*+,/:;=?@",   // encodeURI
-	"~!#$&'()*+,/:;=?@[]", // curl and browsers in a path
-	"*",                   // URLSearchParams, Java's URLEncoder
-	"",                    // older encoders, which know no tilde
-}
-
-// addPercent adds value percent-encoded with digits of either case, and with a
-// space as "+".
-func (s *formSet) addPercent(value []byte) {
-	var present byteSet
-	for _, c := range value {
-		present.add(c)
-	}
-	var done [len(percentSafe)]byteSet
-	for i, characters := range percentSafe {
-		// Most encoders differ in characters this value does not have.
-		var safe byteSet
-		for _, c := range []byte(characters) {
-			if present.has(c) {
-				safe.add(c)
-			}
-		}
-		done[i] = safe
-		if slices.Contains(done[:i], safe) {
-			continue
-		}
-		for _, digits := range [...]string{"0123456789ABCDEF", "0123456789abcdef"} {
-			s.addPercentAs(value, &safe, digits, false)
-			if present.has(' ') {
-				s.addPercentAs(value, &safe, digits, true)
-			}
-		}
-	}
-}
-
-func (s *formSet) addPercentAs(value []byte, safe *byteSet, digits string, plus bool) {
-	start := len(s.arena)
-	for _, c := range value {
-		switch {
-		case isAlphanumeric(c), c == '-', c == '_', c == '.', safe.has(c):
-			s.arena = append(s.arena, c)
-		case c == ' ' && plus:
-			s.arena = append(s.arena, '+')
-		default:
-			s.arena = append(s.arena, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	s.commit(start)
 }

@@ -31,7 +31,7 @@ func copied(m *Masker, file []byte, seed uint64) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Copy masks text as Bytes does, and copies anything else as it is or not at
+// Copy masks text as Bytes does, and copies anything else unchanged or not at
 // all.
 func TestCopyIsBytes(t *testing.T) {
 	m := newMasker([]byte("hunter2"), []byte("pässwörd"), []byte("first line\nsecond line"))

@@ -43,6 +43,14 @@ type byteSet [4]uint64
 func (b *byteSet) add(c byte)      { b[c>>6] |= 1 << (c & 63) }
 func (b *byteSet) has(c byte) bool { return b[c>>6]>>(c&63)&1 != 0 }
 
+// areGraphic reports whether all bytes of the set are ASCII beyond the space.
+func (b *byteSet) areGraphic() bool { return b[0]&(1<<33-1) == 0 && b[1]>>63 == 0 && b[2]|b[3] == 0 }
+
+// areGraphicOrSpace reports whether all bytes of the set are printable ASCII.
+func (b *byteSet) areGraphicOrSpace() bool {
+	return b[0]&(1<<32-1) == 0 && b[1]>>63 == 0 && b[2]|b[3] == 0
+}
+
 // hashMultiplier spreads a gram over the top bits of a product (it is 2⁶⁴
 // divided by the golden ratio).
 const hashMultiplier = 0x9e3779b97f4a7c15
@@ -165,8 +173,9 @@ const (
 // search is the state of one search by the filter.
 type search struct {
 	found  spans
-	hold   int // where a pattern begins that the text ends within
-	budget int // units that may still be spent
+	hold   int  // where a pattern begins that the text ends within
+	budget int  // units that may still be spent
+	closed bool // the text does not go on: nothing is held
 }
 
 // earn adds the allowance for size more bytes of text.
@@ -188,35 +197,10 @@ func (f *filter) scan(p *patterns, text []byte, s *search) (hold int, ok bool) {
 	if s.budget < 0 {
 		return 0, false
 	}
-	return f.end(p, text, s), true
-}
-
-// skip returns the first of the samples from at on that is known, or else the
-// first of the last few samples, which are fewer than four.
-//
-// This loop is what a text without secrets costs. It calls nothing, and the
-// four loads depend neither on each other nor on a branch.
-func (f *filter) skip(text []byte, at int) int {
-	stride, bitmap, mask, words := f.stride, f.bitmap, f.mask, f.words
-	for last := len(text) - 3*stride - 8; at <= last; at += 4 * stride {
-		i, j, k := at+stride, at+2*stride, at+3*stride
-		// The third index spares the compiler a guard for empty slices.
-		a := binary.LittleEndian.Uint64(text[at:at+8:at+8]) & mask * hashMultiplier
-		b := binary.LittleEndian.Uint64(text[i:i+8:i+8]) & mask * hashMultiplier
-		c := binary.LittleEndian.Uint64(text[j:j+8:j+8]) & mask * hashMultiplier
-		d := binary.LittleEndian.Uint64(text[k:k+8:k+8]) & mask * hashMultiplier
-		switch {
-		case bitmap[a>>32&words]&(1<<(a>>58)) != 0:
-			return at
-		case bitmap[b>>32&words]&(1<<(b>>58)) != 0:
-			return i
-		case bitmap[c>>32&words]&(1<<(c>>58)) != 0:
-			return j
-		case bitmap[d>>32&words]&(1<<(d>>58)) != 0:
-			return k
-		}
+	if s.closed {
+		return len(text), true
 	}
-	return at
+	return f.end(p, text, s), true
 }
 
 // known reports whether some pattern has a gram with this hash.

@@ -2,9 +2,7 @@ package redact
 
 import (
 	"bytes"
-	"encoding/json"
 	"hash/maphash"
-	"slices"
 )
 
 // Forms returns every byte sequence that is searched for on behalf of one
@@ -111,71 +109,28 @@ func (s *formSet) grow() {
 	}
 }
 
-// addSecret adds all forms of value. The parts of a value are secrets of their
-// own and have parts and encodings of their own: the private key inside a
-// service account's JSON is printed line by line like any other key.
+// addSecret adds all forms of value, and of its parts.
 func (s *formSet) addSecret(value []byte) {
 	if len(value) < MinLength {
 		return
 	}
 	s.addEncodings(value)
-	if inner := bytes.TrimSpace(value); len(inner) < len(value) {
-		s.addSecret(inner)
-		return // the lines and leaves of value are those of inner
-	}
-	if bytes.ContainsAny(value, "\r\n") {
-		for line := range bytes.FieldsFuncSeq(value, isLineBreak) {
-			s.addSecret(bytes.TrimSpace(line))
-		}
-	}
-	switch value[0] {
-	case '{', '[', '"':
-		s.addLeaves(value)
+	eachPart(value, s.addPart)
+}
+
+// addPart adds all forms of a part of a secret. Parts have parts of their own:
+// the private key inside a service account's JSON is printed line by line.
+func (s *formSet) addPart(part []byte) {
+	if len(part) >= MinPart {
+		s.addSecret(part)
 	}
 }
 
-func isLineBreak(r rune) bool { return r == '\n' || r == '\r' }
-
-// addLeaves adds every string leaf of a JSON document. Names of members,
-// numbers and literals are structure rather than secret: masking each "name"
-// and 8080 of a log would make it unreadable.
-func (s *formSet) addLeaves(document []byte) {
-	var root any
-	if json.Unmarshal(document, &root) != nil {
-		return
-	}
-	var walk func(node any)
-	walk = func(node any) {
-		switch node := node.(type) {
-		case string:
-			s.addSecret([]byte(node))
-		case []any:
-			for _, element := range node {
-				walk(element)
-			}
-		case map[string]any:
-			// In order, so that one secret always has the same forms in
-			// the same order.
-			names := make([]string, 0, len(node))
-			for name := range node {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			for _, name := range names {
-				walk(node[name])
-			}
-		}
-	}
-	walk(root)
-}
-
-// addEncodings adds value as it is and in every encoding.
+// addEncodings adds value in the forms that no view decodes, and in those
+// that are searched for without one because they are common.
 func (s *formSet) addEncodings(value []byte) {
 	plain := isPlain(value)
-	s.capacity = 3*len(value) + 64
-	if !plain {
-		s.capacity = 8*len(value) + 64 // a control character in JSON in JSON
-	}
+	s.capacity = 8*len(value) + 64
 	s.reserve()
 	s.add(value)
 	s.addHex(value)
@@ -183,12 +138,14 @@ func (s *formSet) addEncodings(value []byte) {
 		s.addBase64(value, shift)
 	}
 	s.addShortened(value, plain)
+	s.addCases(value)
 	if plain {
-		return // every escape leaves it as it is
+		return
 	}
 	s.addLineEndings(value)
-	s.addPercent(value)
-	s.addEscapes(value)
+	s.addQuotes(value)
+	s.addUndone(value)
+	s.addCharsets(value)
 }
 
 // isPlain reports whether no escape of any language changes value.

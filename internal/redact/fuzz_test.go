@@ -21,7 +21,7 @@ func FuzzWriter(f *testing.F) {
 		if len(one)+len(two) > 200 || len(text) > 2000 {
 			return // the reference is quadratic
 		}
-		m := newMasker(one, two)
+		m := newLiteral(one, two)
 		forms := allForms([][]byte{one, two})
 		want := reference(forms, text)
 		var out bytes.Buffer
@@ -88,6 +88,50 @@ func FuzzJSON(f *testing.F) {
 		}
 		if m.Contains(got) {
 			t.Fatalf("secret %q is left in %q", secret, got)
+		}
+	})
+}
+
+// FuzzViews masks any text in any pieces by views: what the forms alone mask is
+// masked, however the text is cut, and everything comes out.
+func FuzzViews(f *testing.F) {
+	f.Add([]byte("hunter2-hunter2"), []byte(`{\"t\":\"hunter2%2Dhunter2\"}`), []byte{1, 7})
+	f.Add([]byte("p@ss w\"rd-p"), []byte("│ p@ss │\n│ w\\\"rd-p │\ncEBzcyB3XCJyZC1w"), []byte{3})
+	f.Add([]byte("pässwörd-1"), []byte("p=C3=A4ssw=\r\n=C3=B6rd-1 &#112;ässwörd-1 70:c3:a4"), []byte{250, 5})
+	f.Add([]byte("aaaaaaaa"), []byte("%61%61\\x61\\u0061a\\141&#97;a a\x00a\x00a\x00"), []byte{2})
+	f.Fuzz(func(t *testing.T, secret, text, cuts []byte) {
+		if len(secret) > 200 || len(text) > 4000 {
+			return
+		}
+		m := newMasker(secret)
+		var found spans
+		w := m.finder()
+		if m.empty() {
+			return
+		}
+		w.listener = func(s span) { found.add(s.start, s.end) }
+		for i, at := 0, 0; at < len(text); i++ {
+			n := len(text) - at
+			if len(cuts) > 0 {
+				n = min(n, max(1, int(cuts[i%len(cuts)])))
+			}
+			if _, err := w.Write(text[at : at+n]); err != nil {
+				t.Fatal(err)
+			}
+			at += n
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i, marked := range covered(allForms([][]byte{secret}), text) {
+			if marked && !found.meet(span{i, i + 1}) {
+				t.Fatalf("secret %q: byte %d of %q is not masked", secret, i, text)
+			}
+		}
+		for _, s := range m.find(text) {
+			if s.start < 0 || s.end > len(text) || s.start >= s.end {
+				t.Fatalf("secret %q, text %q: range %v", secret, text, s)
+			}
 		}
 	})
 }

@@ -1,7 +1,9 @@
 package redact
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -10,9 +12,13 @@ import (
 // and length of secrets in a row are not shown.
 const Mask = "[redacted]"
 
+// Withheld stands for a part of a stream that would have been too costly to
+// search: it holds escapes in escapes of many kinds, as no program writes them.
+const Withheld = "[withheld: too many nested escapes to search for secrets]"
+
 // MinLength is the length in bytes from which a value is searched for. Masking
 // shorter ones would leave no text readable and make their bytes guessable by
-// what is missing. Whoever stores or injects one should warn about it.
+// the gaps. Whoever stores or injects one should warn about it.
 const MinLength = 4
 
 // blockSize is how much text is searched at once: small enough that a second
@@ -32,32 +38,79 @@ var ErrCleared = errors.New("redact: the masker was cleared; make a new one for 
 // Masker holds the forms of a set of secrets. It is immutable and safe for
 // concurrent use by any number of streams.
 type Masker struct {
-	patterns *patterns
-	filter   *filter // nil without patterns
-	block    int     // size of a block: several times the longest pattern
-	cleared  atomic.Bool
+	patterns  *patterns
+	filter    *filter // nil without patterns
+	grams     *grams
+	spaced    bool       // a pattern has a space
+	byteFlags [256]uint8 // what an escape of a byte means
+	classes   classTable // what a gate looks for
+	ascii     bool       // all patterns are printable ASCII
+	sparse    bool       // and stand in runs only
+	work      int        // bytes that may be decoded for each byte of a text
+	block     int        // size of a block: several times the longest pattern
+	words     [][]byte   // values that are masked only as words of their own
 
-	lazy struct {
-		once sync.Once
-		*automaton
-	}
+	wordHeads byteSet // first bytes of words
+	inputs    *inputs // what the receiver of results has sent; nil for logs
+	cleared   *atomic.Bool
+	finders   sync.Pool
+	literal   bool // for tests: search for the patterns themselves only
+
+	lazy *lazyAutomaton
+}
+
+type lazyAutomaton struct {
+	once sync.Once
+	*automaton
 }
 
 // New returns a masker for all forms of secrets. With none, or none of at
 // least [MinLength] bytes, it masks nothing.
 func New(secrets []Secret) *Masker {
-	set := formSet{ends: make([]uint32, 0, 12*len(secrets))}
+	set := formSet{ends: make([]uint32, 0, 16*len(secrets))}
+	m := &Masker{cleared: new(atomic.Bool), lazy: new(lazyAutomaton)}
 	for _, secret := range secrets {
-		set.addSecret(secret.Value)
+		switch {
+		case secret.Word:
+			if len(secret.Value) > 0 {
+				m.words = append(m.words, bytes.Clone(secret.Value))
+				m.wordHeads.add(secret.Value[0])
+			}
+		default:
+			set.addSecret(secret.Value)
+		}
 	}
-	m := &Masker{patterns: sortPatterns(&set)}
+	m.patterns = sortPatterns(&set)
 	clear(set.arena[:cap(set.arena)])
 	clear(set.scratch[:cap(set.scratch)])
+	if m.patterns.len() == 0 && len(m.words) > 0 {
+		// The views need patterns. This one is no text.
+		set = formSet{}
+		set.add(bytes.Repeat([]byte{0xff}, 48))
+		m.patterns = sortPatterns(&set)
+	}
 	if m.patterns.len() > 0 {
 		m.filter = newFilter(m.patterns)
+		m.grams = newGrams(m.patterns)
+		m.spaced = bytes.IndexByte(m.patterns.text, ' ') >= 0
+		m.byteFlags = newByteFlags(m.grams)
+		if m.work = perWork; !m.grams.bytes.areGraphic() {
+			m.work *= 40 // more escapes stand for bytes of forms, and more lines are joined
+		}
+		m.ascii = m.grams.bytes.areGraphic() || m.spaced && m.grams.bytes.areGraphicOrSpace()
+		m.sparse = m.patterns.shortest >= minJoined && m.grams.bytes.areGraphic()
+		m.classes = newClassTable(func(c byte) bool { return m.sparse && m.grams.bytes.has(c) })
 	}
 	m.block = max(blockSize, 4*m.patterns.longest)
 	return m
+}
+
+// share returns a masker of the same secrets.
+func (m *Masker) share() *Masker {
+	return &Masker{
+		patterns: m.patterns, filter: m.filter, grams: m.grams, spaced: m.spaced, byteFlags: m.byteFlags, classes: m.classes, ascii: m.ascii, sparse: m.sparse, work: m.work, block: m.block,
+		words: m.words, wordHeads: m.wordHeads, cleared: m.cleared, literal: m.literal, lazy: m.lazy,
+	}
 }
 
 // automaton returns the automaton, which few maskers ever need.
@@ -105,13 +158,20 @@ func (m *Masker) Contains(data []byte) bool {
 }
 
 // Clear overwrites the secrets held by the masker. Call it when no stream uses
-// the masker any more. What is masked afterwards is withheld altogether: Bytes
+// the masker any more. Text masked afterwards is withheld altogether: Bytes
 // and String return the mask alone, Contains is true, writing and reading fail
 // with [ErrCleared].
 func (m *Masker) Clear() {
 	m.cleared.Store(true)
+	m.wipe()
+}
+
+func (m *Masker) wipe() {
 	clear(m.patterns.text)
 	clear(m.patterns.keys)
+	for _, word := range m.words {
+		clear(word)
+	}
 	m.lazy.once.Do(func() {})
 	if m.lazy.automaton != nil {
 		clear(m.lazy.label)
@@ -119,13 +179,60 @@ func (m *Masker) Clear() {
 	}
 }
 
-// find returns the bytes of text covered by occurrences of patterns.
+// find returns the bytes of text that are masked.
 func (m *Masker) find(text []byte) spans {
+	found := m.findAll(text)
+	if m.inputs != nil {
+		found = m.inputs.masked(text, found)
+	}
+	return found
+}
+
+// findAll is find whatever the inputs are.
+func (m *Masker) findAll(text []byte) spans {
 	if m.empty() {
 		return nil
 	}
+	if m.literal {
+		var all spans
+		m.scan(text, false, &all)
+		return all
+	}
+	return m.findInStream(text)
+}
+
+// findInStream is find for a text of any length.
+func (m *Masker) findInStream(text []byte) spans {
 	var all spans
-	s := search{budget: startCredit}
+	w := m.finder()
+	w.listener = func(s span) { all.add(s.start, s.end) }
+	// Nothing fails but a masker that is cleared meanwhile.
+	_, err := w.Write(text)
+	if err == nil {
+		err = w.Close()
+	}
+	w.listener = nil
+	m.finders.Put(w)
+	if err != nil {
+		return spans{{0, len(text)}}
+	}
+	return all
+}
+
+// finder returns a writer that only finds.
+func (m *Masker) finder() *Writer {
+	if w, ok := m.finders.Get().(*Writer); ok {
+		return w
+	}
+	w := &Writer{masker: m, out: io.Discard, search: search{budget: startCredit}}
+	w.ahead = newCascade(w)
+	return w
+}
+
+// scan adds the occurrences of patterns in text to found, and returns where
+// the longest suffix begins that is a proper prefix of a pattern.
+func (m *Masker) scan(text []byte, open bool, found *spans) (hold int) {
+	s := search{budget: startCredit, closed: !open && len(text) <= m.block}
 	for at := 0; at < len(text); {
 		block := text[at:min(len(text), at+m.block)]
 		s.found = s.found[:0]
@@ -141,13 +248,13 @@ func (m *Masker) find(text []byte) spans {
 		for _, f := range s.found {
 			// What lies within the text held is found again.
 			if f.start <= hold || last {
-				all.add(at+f.start, at+f.end)
+				found.add(at+f.start, at+f.end)
 			}
 		}
-		if last {
-			break
-		}
 		at += hold
+		if last {
+			return at
+		}
 	}
-	return all
+	return len(text)
 }

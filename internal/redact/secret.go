@@ -16,6 +16,11 @@ type Secret struct {
 	// Value is the secret itself. [New] copies what it needs, so the caller
 	// may wipe the slice as soon as New has returned.
 	Value []byte
+	// Word has the value masked only where it stands as a word on its own, which
+	// suits values that stand in ordinary text by chance: not inside of longer
+	// words or numbers, nor in base64 or hexadecimal digits. Its parts are not
+	// searched for.
+	Word bool
 }
 
 // String returns the name and the mask.

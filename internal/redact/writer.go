@@ -1,6 +1,8 @@
 package redact
 
-import "io"
+import (
+	"io"
+)
 
 // Writer masks a stream on its way to another writer. Make one per stream with
 // [Masker.Writer]; it must not be used by several goroutines at once.
@@ -26,18 +28,38 @@ type Writer struct {
 	inMask  bool   // the byte before the text not passed on yet was masked
 	masked  []byte // scratch for text with masks in it
 
+	// ahead is nil where there is nothing to search for. What it has found and
+	// is not passed on yet is claimed; base is where in the stream held begins.
+	ahead      *cascade
+	claimed    []claim
+	withheld   []claim // those that were not searched
+	merged     spans
+	runs       spans // found in runs
+	base       int64
+	listener   func(span) // is told each range that is masked
+	exceptions *exceptions
+
 	reading int    // bytes the automaton is still to read, 0 for the filter
 	spell   int    // how many it was given last
 	state   uint32 // of the automaton after the last byte of held
 }
 
-// Writer returns a writer that masks what is written to it and passes it on to
+// Writer returns a writer that masks the text written to it and passes it on to
 // w.
 func (m *Masker) Writer(w io.Writer) *Writer {
-	return &Writer{masker: m, out: w, search: search{budget: startCredit}}
+	writer := &Writer{masker: m, out: w, search: search{budget: startCredit}}
+	if !m.empty() {
+		writer.ahead = newCascade(writer)
+	}
+	if m.inputs != nil {
+		e := &exceptions{finder: m.finder()}
+		e.finder.listener = func(s span) { e.found.add(s.start, s.end) }
+		writer.exceptions = e
+	}
+	return writer
 }
 
-// Reset discards what is held back and any error, and starts a new stream to
+// Reset discards the text held back and any error, and starts a new stream to
 // out. It keeps the buffers, so a Writer can serve many streams in turn.
 func (w *Writer) Reset(out io.Writer) {
 	w.wipe()
@@ -51,9 +73,16 @@ func (w *Writer) wipe() {
 	w.held, w.head, w.covered, w.inMask = w.held[:0], 0, 0, false
 	w.search = search{found: w.found[:0], budget: startCredit}
 	w.passed, w.reading, w.spell, w.state = 0, 0, 0, 0
+	w.claimed, w.withheld, w.base = w.claimed[:0], w.withheld[:0], 0
+	if w.ahead != nil {
+		w.ahead.wipe()
+	}
+	if w.exceptions != nil {
+		w.exceptions.wipe()
+	}
 }
 
-// Write masks p and passes it on, but for a suffix that may be the beginning
+// Write masks p and passes it on, except a suffix that may be the beginning
 // of a secret. It neither changes nor keeps p. An error of the underlying
 // writer ends the stream: all further calls return it.
 func (w *Writer) Write(p []byte) (int, error) {
@@ -63,17 +92,29 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if w.masker.empty() {
 		return w.out.Write(p)
 	}
-	for rest := p; len(rest) > 0; {
-		if w.reading == 0 {
-			rest = w.stepFilter(rest)
-		} else {
-			rest = w.stepAutomaton(rest)
-		}
-		if w.err != nil {
-			return len(p) - len(rest), w.err
+	length := len(p)
+	if w.exceptions != nil {
+		w.err = w.exceptions.write(w, p)
+	} else {
+		for len(p) > 0 && w.err == nil {
+			p = p[w.ahead.write(p):]
 		}
 	}
-	return len(p), nil
+	if w.err != nil {
+		return 0, w.err
+	}
+	return length, nil
+}
+
+// feed searches p for the patterns themselves and passes on the text that is decided.
+func (w *Writer) feed(p []byte) {
+	for len(p) > 0 && w.err == nil {
+		if w.reading == 0 {
+			p = w.stepFilter(p)
+		} else {
+			p = w.stepAutomaton(p)
+		}
+	}
 }
 
 func (w *Writer) check() error {
@@ -99,12 +140,19 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Close ends the stream: what is held back has not become a secret and is
+// Close ends the stream: text held back has not become a secret and is
 // passed on. It does not close the underlying writer. After Close the Writer
 // is ready for a new stream to the same writer.
 func (w *Writer) Close() error {
 	if err := w.check(); err != nil {
 		return err
+	}
+	if w.exceptions != nil {
+		w.err = w.exceptions.close(w)
+		return w.err
+	}
+	if w.ahead != nil {
+		w.ahead.finish()
 	}
 	if w.reading == 0 && len(w.held) > 0 {
 		w.startAutomaton() // which finds what there is, at any cost
@@ -147,6 +195,7 @@ func (w *Writer) stepFilter(p []byte) []byte {
 		w.covered = w.found[w.passed].end - hold
 	}
 	w.found, w.passed = w.found[:0], 0
+	w.base += int64(hold)
 	if len(text)-before < len(p) {
 		// The join is longer than any pattern, so hold is behind before.
 		w.held = w.held[:0]
@@ -214,6 +263,7 @@ func (w *Writer) compact() {
 	for _, f := range w.found[min(max(0, w.passed-1), len(w.found)):] {
 		kept = append(kept, span{f.start - w.head, f.end - w.head})
 	}
+	w.base += int64(w.head)
 	w.found, w.passed, w.head = kept, 0, 0
 }
 
@@ -224,20 +274,29 @@ func (w *Writer) release(text []byte, decided int) {
 	at, masked := w.head, w.masked[:0]
 	// A range found later may have merged with the last one passed on.
 	w.passed = max(0, w.passed-1)
-	for ; w.passed < len(w.found) && w.found[w.passed].start <= decided; w.passed++ {
-		f := w.found[w.passed]
+	found := w.found[w.passed:]
+	for w.passed < len(w.found) && w.found[w.passed].start <= decided && w.found[w.passed].end <= decided {
+		w.passed++
+	}
+	if len(w.claimed) > 0 {
+		found = w.merge(found, decided)
+	}
+	for _, f := range found {
+		if f.start > decided {
+			break
+		}
 		if f.end <= at {
 			continue
 		}
+		if w.listener != nil {
+			w.listener(span{int(w.base) + f.start, int(w.base) + f.end})
+		}
 		if f.start > at || !w.inMask {
 			masked = append(masked, text[at:max(at, f.start)]...)
-			masked = append(masked, Mask...)
+			masked = append(masked, w.maskAt(f)...)
 			w.inMask = true
 		}
 		at = min(f.end, decided)
-		if f.end > decided {
-			break
-		}
 	}
 	if len(masked) == 0 {
 		if at < decided {

@@ -91,8 +91,8 @@ func TestShownAtOnce(t *testing.T) {
 		{"first line", "[redacted]"},
 		{"\n", ""},
 		{"\n\n\n", "\n\n\n\n"}, // blanks after a line of a secret are not held
-		{"first line\n", "[redacted]"},
-		{"second line", ""},
+		{"first line\n", ""},   // a secret may go on in the next line
+		{"second line", "[redacted]"},
 		{"!", "!"},
 	} {
 		out.Reset()
@@ -137,7 +137,7 @@ func TestSearchModes(t *testing.T) {
 			text = append(text, form[rng.IntN(2)*rng.IntN(len(form)):len(form)-rng.IntN(2)*rng.IntN(2)]...)
 			text = append(text, random(rng.IntN(20)*rng.IntN(2))...)
 		}
-		m := newMasker(values...)
+		m := newLiteral(values...)
 		m.block = max(4*m.patterns.longest, rng.IntN(2000))
 		var out bytes.Buffer
 		w := m.Writer(&out)
@@ -217,8 +217,8 @@ func TestThousandSecrets(t *testing.T) {
 	m := New(secrets)
 	var text, want bytes.Buffer
 	for _, secret := range secrets {
-		text.WriteString("key is " + string(secret.Value) + ", near it " + string(secret.Value[:15]) + "\n")
-		want.WriteString("key is [redacted], near it " + string(secret.Value[:15]) + "\n")
+		text.WriteString("key is " + string(secret.Value) + ", near it " + string(secret.Value[:15]) + ".\n")
+		want.WriteString("key is [redacted], near it " + string(secret.Value[:15]) + ".\n")
 	}
 	for _, size := range []int{1, 120, 4096} {
 		if got := maskInPieces(t, m, text.Bytes(), size); !bytes.Equal(got, want.Bytes()) {

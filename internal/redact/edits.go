@@ -1,0 +1,217 @@
+package redact
+
+// An edit says that the text from start to end stands for the bytes out[:n].
+type edit struct {
+	start, end int
+	n          uint8
+	out        [4]byte
+}
+
+// A verdict says what an escape, or a line end, means.
+type verdict int
+
+const (
+	none verdict = iota // it is none
+	wait                // more text decides
+	dead                // nothing goes on across it
+	soft                // it is decoded only where something else near it is
+	keep                // a form, another escape or digits may go on across it
+)
+
+// triggers are the bytes with which what a view decodes begins.
+var triggers = [...]byte{viewPercent: '%', viewBackslash: '\\', viewEntity: '&', viewQuoted: '=', viewWide: 0, viewJoin: '\n', viewMarked: '\n', viewSpaced: '\n'}
+
+// read decodes what is new in the parent. Escapes may begin at places, which
+// are behind from.
+func (v *view) read(places []int, from int, final bool) {
+	p := v.parent
+	if at := v.pending; at >= 0 {
+		v.pending = -1
+		for ; at < from && v.pending < 0; at++ {
+			if at >= v.next && v.isTrigger(at) {
+				v.take(at, final)
+			}
+		}
+	}
+	quick := v.kind <= viewQuoted && v.kind != viewEntity && len(v.c.m.words) == 0
+	for _, at := range places {
+		if v.pending >= 0 {
+			break
+		}
+		if at < v.next || v.passes(at, quick) {
+			continue
+		}
+		v.take(at, final)
+	}
+	end := p.end()
+	if v.pending >= 0 {
+		end = v.pending
+	}
+	if v.kind.isJoin() && !final {
+		end = p.base + withoutMargin(p.text[:end-p.base])
+	}
+	v.flush(end)
+}
+
+func (v *view) isTrigger(at int) bool {
+	c := v.parent.text[at-v.parent.base]
+	return c == triggers[v.kind] || v.kind.isJoin() && c == '\\'
+}
+
+// take reads what begins at a place of the parent.
+func (v *view) take(at int, final bool) {
+	var e edit
+	v.c.work += workJudge
+	switch v.judge(at, final, &e) {
+	case none:
+		v.next = at + 1
+	case wait:
+		v.pending = at
+		v.wait(at)
+	case dead:
+		v.flush(e.start)
+		v.sleep()
+		v.floor, v.next, v.edits = e.end, max(e.end, at+1), 0
+	case soft:
+		v.flush(e.start)
+		if v.awake {
+			v.unit(&e)
+		}
+		v.remember(&e)
+		v.next = max(e.end, at+1)
+		if e.n == 1 && v.c.m.byteFlags[e.out[0]]&margin != 0 {
+			v.margin = e.end
+		}
+	case keep:
+		v.flush(e.start)
+		if !v.awake {
+			v.wake(e.start)
+		}
+		v.unit(&e)
+		v.left, v.kept = v.c.reach, e.end
+		v.remember(&e)
+		v.next = max(e.end, at+1)
+	}
+}
+
+// flush decodes up to a place before which there is no escape, unless that is
+// farther from the last one than any form reaches.
+func (v *view) flush(to int) {
+	if !v.awake || to <= v.at {
+		return
+	}
+	if to-v.at > v.left {
+		v.copy(v.at + v.left)
+		v.rest()
+		return
+	}
+	v.left -= to - v.at
+	v.copy(to)
+}
+
+// remember keeps an escape for what is read around later ones.
+func (v *view) remember(e *edit) {
+	r := &v.recent[v.edits%recentEdits]
+	if v.edits >= recentEdits {
+		v.floor = max(v.floor, r.end)
+	}
+	*r = *e
+	v.edits++
+}
+
+// wake begins to decode the parent before at, as far as a form may reach.
+func (v *view) wake(at int) {
+	v.c.work += workWake
+	from := max(v.floor, at-v.c.reach, v.parent.base)
+	if v.resting && v.at < from {
+		v.sleep()
+	}
+	if !v.resting {
+		v.at, v.since = from, from
+	}
+	v.awake, v.resting, v.left = true, false, v.c.reach
+	for i := max(0, v.edits-recentEdits); i < v.edits; i++ {
+		e := &v.recent[i%recentEdits]
+		switch {
+		case e.end <= v.at || e.start >= at:
+		case e.start < v.at:
+			v.at = e.end
+			v.since = v.at
+		default:
+			v.copy(e.start)
+			v.unit(e)
+		}
+	}
+	v.copy(at)
+}
+
+// wait holds the stream where something begins that more text decides.
+func (v *view) wait(at int) {
+	if v.kind.isJoin() {
+		return // what may go on is decoded, and held there
+	}
+	p := v.parent
+	p.holdFrom(at + v.kind.late(p.text, at-p.base))
+	if v.awake {
+		return
+	}
+	from := max(p.base, at-v.c.m.patterns.longest)
+	for _, sibling := range p.kids {
+		if sibling != nil && sibling.awake && at > from {
+			p.holdFrom(from)
+			return
+		}
+	}
+	left := withoutMargin(p.text[:at-p.base])
+	if before := p.text[:left]; v.kind == viewQuoted && (v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before)) {
+		p.holdFrom(from) // what stands before a soft line break may go on behind it
+	}
+	if n := v.c.begun(p.text[:left]); n > 0 {
+		p.holdFrom(p.base + left - n)
+	}
+	if left < at-p.base {
+		if n := v.c.begun(p.text[:at-p.base]); n > 0 {
+			p.holdFrom(at - n)
+		}
+	}
+}
+
+// judge reads the escape, or the line end, at a place of the parent.
+func (v *view) judge(at int, final bool, e *edit) verdict {
+	if v.kind.isJoin() {
+		return v.judgeLine(at, final, e)
+	}
+	text, closed := v.parent.text, final
+	base := v.parent.base
+	i := at - base
+	*e = edit{start: at, end: at + 1}
+	if v.kind == viewWide {
+		return judgeNUL(text, i, closed)
+	}
+	var u unit
+	switch parseUnit(text, i, &u) {
+	case noUnit:
+		return none
+	case cutUnit:
+		if closed {
+			return none
+		}
+		return wait
+	}
+	e.end, e.n, e.out = base+u.end, uint8(u.n), u.out
+	return v.weigh(text, i, u.end, e, closed)
+}
+
+// judgeNUL keeps a NUL that seems to be one of UTF-16 or UTF-32, where more of
+// them stand at the same distance.
+func judgeNUL(text []byte, i int, closed bool) verdict {
+	for _, distance := range [...]int{2, 4} {
+		if i >= distance && text[i-distance] == 0 || i+distance < len(text) && text[i+distance] == 0 {
+			return keep
+		}
+	}
+	if i+4 >= len(text) && !closed {
+		return wait
+	}
+	return none
+}

@@ -1,0 +1,94 @@
+package redact
+
+import "bytes"
+
+// endsInPair reports whether text ends in hexadecimal digits with separators
+// between them, the last of which is a whole pair.
+func endsInPair(text []byte) bool {
+	n := len(text)
+	return n >= 3 && digitFlags[text[n-1]]&digitFlags[text[n-2]]&isHex != 0 && (!isAlphanumeric(text[n-3]) || text[n-3]|0x20 == 'x') && endsInPairs(text)
+}
+
+func beginsWithPair(text []byte) bool {
+	if len(text) > 2 && text[0] == '0' && text[1]|0x20 == 'x' {
+		text = text[2:]
+	}
+	return len(text) >= 3 && digitFlags[text[0]]&digitFlags[text[1]]&isHex != 0 && !isAlphanumeric(text[2])
+}
+
+// endsInPairs reports whether text ends in hexadecimal digits with separators
+// between them.
+func endsInPairs(text []byte) bool {
+	digits, separators := 0, 0
+	for i := len(text) - 1; i >= 0 && i >= len(text)-12; i-- {
+		switch c := text[i]; {
+		case digitFlags[c]&isHex != 0:
+			digits++
+		case isAlphanumeric(c) && c|0x20 != 'x', unitKind[c] != 0:
+			return false
+		default:
+			separators++
+		}
+	}
+	return separators >= 2 && digits >= 3
+}
+
+// beginsInDigits reports whether text begins with a line of digits, or enough
+// of them.
+func beginsInDigits(text []byte) bool {
+	n := leadingDigits(text)
+	if n == minJoined || n == len(text) {
+		return n > 0
+	}
+	if n == 0 {
+		return false
+	}
+	n = trimLeft(text, n)
+	return n == len(text) || bytes.IndexByte([]byte("\n\\\"',+="), text[n]) >= 0
+}
+
+// leadingDigits is the number of digits with which text begins, up to minJoined.
+func leadingDigits(text []byte) int {
+	n := 0
+	for n < len(text) && n < minJoined && digitFlags[text[n]]&isDigit != 0 {
+		n++
+	}
+	return n
+}
+
+// showsDigits reports whether text is long enough to say whether it begins in
+// digits.
+func showsDigits(text []byte) bool {
+	n := leadingDigits(text)
+	return n == minJoined || n < len(text) && (n == 0 || trimLeft(text, n) < cutFrame(text))
+}
+
+// endsInDigits reports whether text ends in enough base64 digits to be joined
+// with more of them.
+func endsInDigits(text []byte) bool {
+	low := len(text) - minJoined
+	if low < 0 {
+		return false
+	}
+	for i := len(text) - 1; i >= low; i-- {
+		if digitFlags[text[i]]&isDigit == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// endsInText reports whether text ends in enough base64 or hexadecimal digits
+// to be joined with more of them, and they may stand for text.
+func endsInText(text []byte) bool {
+	if !endsInDigits(text) {
+		return false
+	}
+	digits := text[len(text)-minJoined:]
+	for shift := range 4 {
+		if looksLikeText(digits[shift:], 3) {
+			return true
+		}
+	}
+	return looksLikeHexText(digits) || looksLikeHexText(digits[1:])
+}

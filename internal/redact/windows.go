@@ -1,0 +1,153 @@
+package redact
+
+import "math/bits"
+
+// readWindows is readRun for forms of ASCII. It looks at many digits at once.
+func (v *view) readWindows(r *digitRun, end int, ended, final bool) {
+	var windows [gateBlocks]digitWindow
+	for r.at+minJoined <= end {
+		left := v.text[r.at-v.base : end-v.base]
+		n, valid := min((len(left)-blockSpan)/digitStep+1, len(windows)), digitStep
+		if len(left) >= blockSpan {
+			digitWindows(left, n, windows[:])
+		} else {
+			padded := nothing
+			copy(padded[:], left)
+			n, valid = 1, min(len(left)-minJoined+1, digitStep)
+			digitWindows(padded[:], n, windows[:])
+		}
+		for i := range windows[:n] {
+			v.readWindow(r.at, valid, &windows[i], end)
+			r.at += valid
+		}
+	}
+	for kind := viewHex; kind < viewPairs; kind++ {
+		if k := v.kids[kind]; k != nil && k.awake {
+			v.twos(k, end)
+		}
+	}
+	for kind := viewBase64; kind < viewPairs; kind++ {
+		k := v.kids[kind]
+		if k == nil || !k.awake {
+			continue
+		}
+		if !ended {
+			if !final && k.at < end {
+				v.holdFrom(k.at)
+			}
+			continue
+		}
+		if rest := v.text[k.at-v.base : end-v.base]; kind < viewHex && len(rest) >= 2 {
+			v.tail64(k, rest)
+		}
+		k.sleep()
+	}
+}
+
+// tail64 decodes the last two or three digits of a run.
+func (v *view) tail64(k *view, rest []byte) {
+	tail := [4]byte{'A', 'A', 'A', 'A'}
+	copy(tail[:], rest)
+	var out [3]byte
+	decodeGroup(&out, tail[:])
+	k.digits(k.at, len(rest), out[:len(rest)-1])
+}
+
+// readWindow reads the digits that begin in the valid places from at on.
+func (v *view) readWindow(at, valid int, w *digitWindow, end int) {
+	mask := uint64(1)<<valid - 1
+	for shift := range 4 {
+		kind := viewBase64 + viewKind((at+shift)&3)
+		k, places := v.kids[kind], w.base64&mask&(0x1111111111111111<<shift)
+		if places != 0 || k != nil && k.awake {
+			v.groups(k, kind, at, places, at+valid)
+		}
+	}
+	for shift := range 2 {
+		kind := viewHex + viewKind((at+shift)&1)
+		k, places := v.kids[kind], w.hex&mask&(0x5555555555555555<<shift)
+		if places != 0 || k != nil && k.awake {
+			v.pairsOf(k, kind, at, places, end)
+		}
+	}
+}
+
+// groups decodes base64 where four groups of digits stand for text: they begin at
+// places from at on, and all that begin before upTo are known.
+func (v *view) groups(k *view, kind viewKind, at int, places uint64, upTo int) {
+	for places != 0 {
+		first := bits.TrailingZeros64(places)
+		start := at + first
+		rest := ^(places >> first) & 0x1111111111111111
+		n := min(bits.TrailingZeros64(rest)/4, (64-first+3)/4)
+		stop := start + 4*(n-1) + minJoined
+		if k == nil || !k.awake || start != k.at-(minJoined-4) {
+			k.sleep()
+			k = v.wake64(kind, start)
+		}
+		from := v.text[k.at-v.base : stop-v.base]
+		before := len(k.text)
+		k.news = true
+		k.text = appendBase64(k.text, from)
+		k.at = stop
+		v.c.work += len(k.text) - before
+		places &= ^uint64(0) << (first + 4*n) // none if that is 64 or more
+	}
+	if k != nil && k.awake && k.at-(minJoined-4) < upTo {
+		k.sleep()
+	}
+}
+
+// wake64 begins to decode groups of digits.
+func (v *view) wake64(kind viewKind, start int) *view {
+	var s stretch
+	var out [3]byte
+	for at := start; at < start+minJoined; at += 4 {
+		decodeGroup(&out, v.text[at-v.base:])
+		s.group(v.c.m.grams, at, at+4, out[:])
+	}
+	return v.wakeDigits(kind, &s, start+minJoined, 6)
+}
+
+// pairsOf decodes pairs of hexadecimal digits from places on at which several
+// stand for text.
+func (v *view) pairsOf(k *view, kind viewKind, at int, places uint64, end int) {
+	for {
+		if k != nil {
+			if v.twos(k, end); k.awake {
+				return
+			}
+			places &= ^uint64(0) << max(k.at-at, 0) // none if that is 64 or more
+		}
+		if places == 0 {
+			return
+		}
+		k = v.wakeTwos(kind, at+bits.TrailingZeros64(places))
+	}
+}
+
+// minHits is the number of pairs of digits by which text is found.
+const minHits = 6
+
+func (v *view) wakeTwos(kind viewKind, start int) *view {
+	var s stretch
+	var out [3]byte
+	for at := start; at < start+2*minHits; at += 2 {
+		v.c.m.decode(&out, v.text[at-v.base:], 2)
+		s.group(v.c.m.grams, at, at+2, out[:1])
+	}
+	return v.wakeDigits(kind, &s, start+2*minHits, 4)
+}
+
+// twos decodes pairs of hexadecimal digits as long as they stand for text.
+func (v *view) twos(k *view, end int) {
+	var out [3]byte
+	for k.awake && k.at+2 <= end {
+		if v.c.m.decode(&out, v.text[k.at-v.base:], 2) == 0 {
+			k.sleep()
+			k.at += 2
+			return
+		}
+		k.digits(k.at, 2, out[:1])
+	}
+}
