@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/interrupt"
+	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -140,7 +141,7 @@ func (s *Service) Mask(known []plaintext.Named) {
 func newMasker(known []plaintext.Named) *redact.Masker {
 	secrets := make([]redact.Secret, len(known))
 	for i, value := range known {
-		secrets[i] = redact.Secret{Name: value.Name, Value: value.Value.Reveal()}
+		secrets[i] = masking.Secret(value)
 	}
 	return redact.New(secrets)
 }

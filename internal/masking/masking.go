@@ -6,7 +6,8 @@
 // files and problem documents are for the caller. In them only the secrets are
 // masked that the service declares. To mask the others there would confirm a
 // caller's guess by a gap, and change results that have nothing to do with
-// them. Nor is a secret that is true, false, null or none.
+// them. Nor is a secret that is true, false, null or none. A weak secret is
+// masked as a word only.
 package masking
 
 import (
@@ -38,12 +39,19 @@ type Maskers struct {
 	result *redact.Masker
 }
 
+// Secret is a value as the masker takes it. A weak one, which ordinary text holds by
+// chance, is masked only where it stands as a word of its own.
+func Secret(v plaintext.Named) redact.Secret {
+	value := v.Value.Reveal()
+	return redact.Secret{Name: v.Name, Value: value, Word: len(value) >= redact.MinLength && plaintext.Weak(value) != ""}
+}
+
 // New makes the maskers of an execution.
 func New(values []Value) *Maskers {
 	all := make([]redact.Secret, 0, len(values))
 	var declared []redact.Secret
 	for _, v := range values {
-		secret := redact.Secret{Name: v.Name, Value: v.Value.Reveal()}
+		secret := Secret(v.Named)
 		all = append(all, secret)
 		if v.Declared && !isLiteral(v.Value.Reveal()) {
 			declared = append(declared, secret)
@@ -123,6 +131,6 @@ func Warning(who string, value []byte) string {
 	case len(value) < redact.MinLength:
 		return fmt.Sprintf("%s is shorter than %d characters and is not masked", who, redact.MinLength)
 	default:
-		return fmt.Sprintf("%s %s: the same text elsewhere may be masked too", who, weak)
+		return fmt.Sprintf("%s %s: it is masked only where it stands as a word of its own", who, weak)
 	}
 }
