@@ -23,6 +23,16 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		*e = edit{start: at, end: base + next}
 		return dead
 	}
+	if text[i] == '\n' && i-minJoined >= v.floor-base && next+minJoined <= len(text) && allDigits(text[next:next+minJoined]) && endsInText(text[:i]) {
+		*e = edit{start: at, end: base + next}
+		switch v.kind {
+		case viewMarked:
+			return soft
+		case viewSpaced:
+			e.n, e.out[0] = 1, ' '
+		}
+		return keep // most digits have no margins
+	}
 	if text[i] == '\\' {
 		if !endsInDigits(text[:digitsEnd(text, i)]) {
 			return none

@@ -160,6 +160,9 @@ func (v *view) looked(g *gate, at, blocks int) {
 			if start+4 > v.run.first-v.base && start < len(text) {
 				v.runAt(max(start, v.run.first-v.base))
 			}
+			if done := (v.run.first - v.base - start) / 4; done > 1 {
+				groups &= ^uint64(0) << min(bits.TrailingZeros64(groups)+done-1, 63)
+			}
 		}
 	}
 	for words := threesOf(g.pairs[:], (blocks+7)/8+1); words != 0; words &= words - 1 {
@@ -206,14 +209,25 @@ func isDigitByte(c byte) bool { return digitFlags[c]&isDigit != 0 }
 
 func isSpanByte(c byte) bool { return byteClasses[min(c, 0x7f)]&noPair == 0 }
 
+// digitsUntil is where the digits end that begin at text[at].
+func digitsUntil(text []byte, at int) int {
+	for ; at+8 <= len(text); at += 8 {
+		t := text[at : at+8 : at+8]
+		if digitFlags[t[0]]&digitFlags[t[1]]&digitFlags[t[2]]&digitFlags[t[3]]&digitFlags[t[4]]&digitFlags[t[5]]&digitFlags[t[6]]&digitFlags[t[7]]&isDigit == 0 {
+			break
+		}
+	}
+	for at < len(text) && isDigitByte(text[at]) {
+		at++
+	}
+	return at
+}
+
 // goOn lists the runs that the content ended in before text[from].
 func (v *view) goOn(from int) {
 	r := &v.run
 	if r.start < v.base+from {
-		end := from
-		for end < len(v.text) && isDigitByte(v.text[end]) {
-			end++
-		}
+		end := digitsUntil(v.text, from)
 		if r.first = v.base + end; end < len(v.text) {
 			v.found.runs = append(v.found.runs, span{r.start, r.first})
 		}
@@ -236,9 +250,7 @@ func (v *view) runAt(at int) {
 	for low := r.first - v.base; start > low && isDigitByte(v.text[start-1]); {
 		start--
 	}
-	for end < len(v.text) && isDigitByte(v.text[end]) {
-		end++
-	}
+	end = digitsUntil(v.text, end)
 	if r.first = v.base + end; end == start {
 		r.first++
 	} else if end < len(v.text) && end-start >= minJoined {

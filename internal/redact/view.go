@@ -72,6 +72,7 @@ type reader struct {
 	awake   bool // the parent is being decoded; otherwise the view is like it
 	left    int  // how much is decoded without an escape until it sleeps
 	kept    int  // where the last escape ends across which something goes on
+	until   int  // digits before it stand for text, and are decoded later
 	floor   int  // nothing goes on from what stands before it
 	recent  [recentEdits]edit
 	edits   int // how many there were

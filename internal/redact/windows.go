@@ -31,6 +31,9 @@ func (v *view) readWindows(r *digitRun, end int, ended, final bool) {
 		if k == nil || !k.awake {
 			continue
 		}
+		if kind < viewHex {
+			v.decode64(k)
+		}
 		if !ended {
 			if !final && k.at < end {
 				v.holdFrom(k.at)
@@ -72,30 +75,38 @@ func (v *view) readWindow(at, valid int, w *digitWindow, end int) {
 	}
 }
 
-// groups decodes base64 where four groups of digits stand for text: they begin at
-// places from at on, and all that begin before upTo are known.
+// groups reads base64 where four groups of digits stand for text: they begin at
+// places from at on, and all that begin before upTo are known. What goes on is
+// decoded later, in one piece.
 func (v *view) groups(k *view, kind viewKind, at int, places uint64, upTo int) {
 	for places != 0 {
 		first := bits.TrailingZeros64(places)
 		start := at + first
 		rest := ^(places >> first) & 0x1111111111111111
 		n := min(bits.TrailingZeros64(rest)/4, (64-first+3)/4)
-		stop := start + 4*(n-1) + minJoined
-		if k == nil || !k.awake || start != k.at-(minJoined-4) {
+		if k == nil || !k.awake || start != k.until-(minJoined-4) {
+			v.decode64(k)
 			k.sleep()
 			k = v.wake64(kind, start)
 		}
-		from := v.text[k.at-v.base : stop-v.base]
-		before := len(k.text)
-		k.news = true
-		k.text = appendBase64(k.text, from)
-		k.at = stop
-		v.c.work += len(k.text) - before
+		k.until = start + 4*(n-1) + minJoined
 		places &= ^uint64(0) << (first + 4*n) // none if that is 64 or more
 	}
-	if k != nil && k.awake && k.at-(minJoined-4) < upTo {
+	if k != nil && k.awake && k.until-(minJoined-4) < upTo {
+		v.decode64(k)
 		k.sleep()
 	}
+}
+
+// decode64 decodes the groups that are read.
+func (v *view) decode64(k *view) {
+	if k == nil || !k.awake || k.until <= k.at {
+		return
+	}
+	before := len(k.text)
+	k.text = appendBase64(k.text, v.text[k.at-v.base:k.until-v.base])
+	k.at, k.news = k.until, true
+	v.c.work += len(k.text) - before
 }
 
 // wake64 begins to decode groups of digits.
@@ -106,7 +117,9 @@ func (v *view) wake64(kind viewKind, start int) *view {
 		decodeGroup(&out, v.text[at-v.base:])
 		s.group(v.c.m.grams, at, at+4, out[:])
 	}
-	return v.wakeDigits(kind, &s, start+minJoined, 6)
+	k := v.wakeDigits(kind, &s, start+minJoined, 6)
+	k.until = start
+	return k
 }
 
 // pairsOf decodes pairs of hexadecimal digits from places on at which several
