@@ -35,8 +35,9 @@ type cascade struct {
 	spans    spans   // scratch
 	unused   []*view // of earlier streams
 	gate     *gate
-	joined   []byte // scratch
-	skipping bool   // the stream is withheld
+	joined   []byte                  // scratch
+	skipping bool                    // the stream is withheld
+	windows  [gateBlocks]digitWindow // scratch
 }
 
 func newCascade(w *Writer) *cascade {

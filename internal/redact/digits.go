@@ -94,8 +94,10 @@ func (v *view) readRun(r *digitRun, end int, ended, final bool) {
 
 // startRun begins to read a run of digits. Groups stand at multiples of their
 // length in the content.
-func (r *digitRun) startRun(at int) {
-	r.open, r.at = true, at
+func (r *digitRun) startRun(at int, ascii bool) {
+	if r.open, r.at = true, at; ascii {
+		return
+	}
 	for i := range r.places {
 		shift, length := i, 4
 		if i >= 4 {

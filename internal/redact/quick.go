@@ -125,7 +125,7 @@ func mayLead(text []byte, i, end int, c byte) bool {
 	case '}', ';':
 		return endsInReference(text[:i])
 	case '=':
-		return unitKind[a]|unitKind[b] != 0 || hexValue[a]|hexValue[b] < 16 || a == '\n' || a == '\r'
+		return unitKind[a]|unitKind[b] != 0 || hexValue[a]|hexValue[b] < 16 && !isAlphanumeric(hexValue[a]<<4|hexValue[b]) || a == '\n' || a == '\r'
 	case '&':
 		return unitKind[a]|unitKind[b] != 0 || a == '#' || isAlphanumeric(a)
 	}

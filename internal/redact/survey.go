@@ -169,11 +169,24 @@ func (v *view) looked(g *gate, at, blocks int) {
 		i := bits.TrailingZeros64(words)
 		for groups := three(g.pairs[:], i); groups != 0; groups &= groups - 1 {
 			start := at + 8*(64*(i-1)+bits.TrailingZeros64(groups))
+			if middle := start + 8; middle+maxSeparator <= len(text) && !anySeparator(text[middle:middle+maxSeparator]) {
+				continue // digits alone
+			}
 			if start+8 > v.run.spanFirst-v.base && start < len(text) {
 				v.spanAt(max(start, v.run.spanFirst-v.base))
 			}
 		}
 	}
+}
+
+// anySeparator reports whether not all of text are hexadecimal digits.
+func anySeparator(text []byte) bool {
+	for _, c := range text {
+		if digitFlags[c]&isHex == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 var zeros = string(make([]byte, blockSpan))
@@ -323,7 +336,7 @@ func (v *view) digitsUpTo(end int, ended, final bool) {
 			}
 			return
 		}
-		r.startRun(r.start)
+		r.startRun(r.start, v.c.m.ascii)
 	}
 	v.readRun(r, end, ended, final)
 	if r.open = !ended; r.open {

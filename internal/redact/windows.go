@@ -4,7 +4,7 @@ import "math/bits"
 
 // readWindows is readRun for forms of ASCII. It looks at many digits at once.
 func (v *view) readWindows(r *digitRun, end int, ended, final bool) {
-	var windows [gateBlocks]digitWindow
+	windows := &v.c.windows
 	for r.at+minJoined <= end {
 		left := v.text[r.at-v.base : end-v.base]
 		n, valid := min((len(left)-blockSpan)/digitStep+1, len(windows)), digitStep
