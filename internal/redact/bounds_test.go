@@ -43,3 +43,26 @@ func TestViewsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// Ordinary text, and text that is encoded once, is not withheld, and no more of it
+// is held than a form has bytes.
+func TestNothingIsWithheld(t *testing.T) {
+	for _, load := range append(redacttest.Encoded(2<<20), redacttest.Workloads(2<<20)...) {
+		m := newMasker(load.Secrets...)
+		var out bytes.Buffer
+		w := m.Writer(&out)
+		held := 0
+		for _, p := range load.Pieces() {
+			if _, err := w.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			held = max(held, w.ahead.stream.end()-w.ahead.hold)
+		}
+		if bytes.Contains(out.Bytes(), []byte(Withheld)) {
+			t.Errorf("%s: a part is withheld", load.Name)
+		}
+		if most := 4 * m.patterns.longest; held > most {
+			t.Errorf("%s: %d bytes are held, want %d at most", load.Name, held, most)
+		}
+	}
+}

@@ -21,8 +21,14 @@ func (v *view) passes(at int, quick bool) bool {
 	}
 	i, text := at-v.parent.base, v.parent.text
 	if v.kind == viewMarked {
+		if i > 0 && text[i-1] == '\n' {
+			return true
+		}
 		join := v.parent.kids[viewJoin]
 		return (join == nil || join.kept < at-v.c.reach) && !marked(text, i)
+	}
+	if v.kind == viewJoin && text[i] == '\n' && (i > 0 && text[i-1] == '\n' || i+1 < len(text) && text[i+1] == '\n') {
+		return true // nothing goes on across an empty line
 	}
 	if v.kind == viewJoin && i >= quickBefore && i+quickBehind <= len(text) && text[i] == '\n' {
 		return v.c.m.quickLine(text, i, i+1, v.c)

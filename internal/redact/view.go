@@ -230,7 +230,7 @@ func (v *view) holdFrom(x int) {
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
 			if v.at < v.parent.end() && v.end()-x < minPiece {
-				if x = v.resume; x >= v.parent.end() {
+				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
 					return
 				}
 				continue
