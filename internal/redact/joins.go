@@ -19,32 +19,24 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	base := v.parent.base
 	i := at - base
 	next := i + 1
+	*e = edit{start: at, end: base + next}
 	if text[i] == '\n' && (i == 0 || text[i-1] == '\n' || next < len(text) && text[next] == '\n') {
-		*e = edit{start: at, end: base + next}
 		return dead
 	}
-	if text[i] == '\n' && i-minJoined >= v.floor-base && next+minJoined <= len(text) && allDigits(text[next:next+minJoined]) && endsInText(text[:i]) {
-		*e = edit{start: at, end: base + next}
-		switch v.kind {
-		case viewMarked:
-			return soft
-		case viewSpaced:
-			e.n, e.out[0] = 1, ' '
-		}
-		return keep // most digits have no margins
+	if v.joinsDigits(text, i) {
+		return v.joinDigits(e)
 	}
 	if text[i] == '\\' {
-		if !endsInDigits(text[:digitsEnd(text, i)]) {
-			return none
-		}
 		switch next = literalEnd(text, i); {
+		case !endsInDigits(text[:digitsEnd(text, i)]):
+			return none
 		case next == len(text) && !closed:
 			return wait
 		case next == i:
 			return none
 		}
+		e.end = base + next
 	}
-	*e = edit{start: at, end: base + next}
 	left, right := margins(text, i, next, !closed)
 	low := max(0, v.floor-base)
 	left = max(left, low)
@@ -61,6 +53,23 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return dead
 	}
 	return v.join(text, before, right, e)
+}
+
+// joinsDigits reports whether digits that stand for text go on behind the line end at
+// text[i] without a margin.
+func (v *view) joinsDigits(text []byte, i int) bool {
+	const n = minJoined
+	return text[i] == '\n' && i-n >= v.floor-v.parent.base && i+1+n <= len(text) && allDigits(text[i+1:i+1+n]) && endsInText(text[:i])
+}
+
+func (v *view) joinDigits(e *edit) verdict {
+	if v.kind == viewMarked {
+		return soft
+	}
+	if v.kind == viewSpaced {
+		e.n, e.out[0] = 1, ' '
+	}
+	return keep
 }
 
 // waitForLine decodes the line that ends at text[i], and holds the next one as far as
