@@ -1,6 +1,9 @@
 package redact
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // maxHeld is how much of a stream is held back at most.
 const maxHeld = 256 << 10
@@ -101,7 +104,7 @@ func (c *cascade) wipe() {
 func (c *cascade) write(p []byte) int {
 	v := c.stream
 	at := v.end()
-	n := min(len(p), workSpan-at%workSpan)
+	n := quietLength(p[:min(len(p), workSpan-at%workSpan)])
 	switch p = p[:n]; {
 	case c.skipping:
 		c.skip(p)
@@ -123,6 +126,19 @@ func (c *cascade) write(p []byte) int {
 
 // minQuiet is the length of a piece from which it is first looked at where it is.
 const minQuiet = 512
+
+// quietLength is how much of p is read at once: without a line end so near to its end
+// that more text decides about it.
+func quietLength(p []byte) int {
+	n := len(p)
+	if n < 2*minQuiet {
+		return n
+	}
+	if at := bytes.IndexByte(p[n-quickBehind-1:], '\n'); at >= 0 {
+		return n - quickBehind - 1 + at - nearLine
+	}
+	return n
+}
 
 // quiet reads a piece in which no view decodes anything. It reports false, and
 // has read nothing, if that is not easy to tell.
