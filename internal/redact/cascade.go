@@ -12,11 +12,12 @@ const maxHeld = 256 << 10
 // and workCredit bytes more. What needs more is withheld. That is decided at
 // places workSpan bytes apart, wherever the stream is cut.
 const (
-	perWork    = 8
-	workJudge  = 16 // what it costs to judge an escape or a line end
-	workCredit = 1 << 20
-	workSpan   = 4 << 10
-	workWake   = 64 // what it costs to begin to decode, beside the text
+	perWork      = 12
+	workJudge    = 16 // what it costs to judge an escape or a line end
+	workJudgeNUL = 2  // what it costs to judge a NUL
+	workCredit   = 1 << 20
+	workSpan     = 4 << 10
+	workWake     = 64 // what it costs to begin to decode, beside the text
 )
 
 // minReach is how far around an escape the rest of what it belongs to is

@@ -61,7 +61,11 @@ func (v *view) isTrigger(at int) bool {
 // take reads what begins at a place of the parent.
 func (v *view) take(at int, final bool) {
 	var e edit
-	v.c.work += workJudge
+	if v.kind == viewWide {
+		v.c.work += workJudgeNUL
+	} else {
+		v.c.work += workJudge
+	}
 	switch v.judge(at, final, &e) {
 	case none:
 		v.next = at + 1
