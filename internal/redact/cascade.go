@@ -12,7 +12,7 @@ const maxHeld = 256 << 10
 // and workCredit bytes more. What needs more is withheld. That is decided at
 // places workSpan bytes apart, wherever the stream is cut.
 const (
-	perWork      = 12
+	perWork      = 10
 	workJudge    = 16 // what it costs to judge an escape or a line end
 	workJudgeNUL = 2  // what it costs to judge a NUL
 	workCredit   = 1 << 20
