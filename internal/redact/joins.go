@@ -20,7 +20,7 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	i := at - base
 	next := i + 1
 	*e = edit{start: at, end: base + next}
-	if text[i] == '\n' && (i == 0 || text[i-1] == '\n' || next < len(text) && text[next] == '\n') {
+	if besideEmpty(text, i) {
 		return dead
 	}
 	if v.joinsDigits(text, i) {
@@ -53,6 +53,11 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return dead
 	}
 	return v.join(text, before, right, e)
+}
+
+// besideEmpty reports whether text[i] ends a line before or behind an empty one.
+func besideEmpty(text []byte, i int) bool {
+	return text[i] == '\n' && (i == 0 || text[i-1] == '\n' || i+1 < len(text) && text[i+1] == '\n')
 }
 
 // joinsDigits reports whether digits that stand for text go on behind the line end at

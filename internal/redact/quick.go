@@ -27,7 +27,7 @@ func (v *view) passes(at int, quick bool) bool {
 		join := v.parent.kids[viewJoin]
 		return (join == nil || join.kept < at-v.c.reach) && !marked(text, i)
 	}
-	if v.kind == viewJoin && text[i] == '\n' && (i > 0 && text[i-1] == '\n' || i+1 < len(text) && text[i+1] == '\n') {
+	if v.kind == viewJoin && besideEmpty(text, i) {
 		return true // nothing goes on across an empty line
 	}
 	if v.kind == viewJoin && i >= quickBefore && i+quickBehind <= len(text) && text[i] == '\n' {
