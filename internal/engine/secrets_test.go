@@ -91,7 +91,7 @@ func TestDeclaredWeakSecretsAndTypes(t *testing.T) {
 	for token, notice := range map[string]string{
 		"true": "NOTICE the secret api_token is a word of JSON: only logs are masked for it",
 		"20":   "NOTICE the secret api_token is shorter than 4 characters and is not masked",
-		"5432": "NOTICE the secret api_token is shorter than 8 characters: it is masked only where it stands as a word of its own",
+		"5432": "NOTICE the secret api_token is shorter than 8 characters: it is masked only where it stands as a separate word",
 	} {
 		s := withOwn(t, token)
 		path, letGo := pipe(t)

@@ -40,7 +40,7 @@ type Maskers struct {
 }
 
 // Secret is a value as the masker takes it. A weak one, which ordinary text holds by
-// chance, is masked only where it stands as a word of its own.
+// chance, is masked only where it stands as a separate word.
 func Secret(v plaintext.Named) redact.Secret {
 	value := v.Value.Reveal()
 	return redact.Secret{Name: v.Name, Value: value, Word: len(value) >= redact.MinLength && plaintext.Weak(value) != ""}
@@ -131,6 +131,6 @@ func Warning(who string, value []byte) string {
 	case len(value) < redact.MinLength:
 		return fmt.Sprintf("%s is shorter than %d characters and is not masked", who, redact.MinLength)
 	default:
-		return fmt.Sprintf("%s %s: it is masked only where it stands as a word of its own", who, weak)
+		return fmt.Sprintf("%s %s: it is masked only where it stands as a separate word", who, weak)
 	}
 }

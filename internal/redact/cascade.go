@@ -294,7 +294,7 @@ func (v *view) formRuns(g *gate, p []byte, blocks int) bool {
 	return true
 }
 
-// advance searches what is new.
+// advance searches the new text.
 func (c *cascade) advance(final bool) {
 	v := c.stream
 	c.hold = v.end()
@@ -305,7 +305,7 @@ func (c *cascade) advance(final bool) {
 	v.advance(final)
 }
 
-// finish decides what is left at the end of the stream.
+// finish decides about the text that is still held at the end of the stream.
 func (c *cascade) finish() {
 	if !c.m.literal && !c.skipping {
 		c.advance(true)

@@ -123,7 +123,7 @@ func TestComposedEncodings(t *testing.T) {
 }
 
 // TestComposedInPieces: the masks do not depend on how a text is cut, except for
-// a few in which what is broken into lines is encoded again.
+// a few texts that are broken into lines and then encoded again.
 func TestComposedInPieces(t *testing.T) {
 	differ, total := 0, 0
 	for seed := range uint64(4000) {

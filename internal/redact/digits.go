@@ -58,7 +58,7 @@ type stretch struct {
 	count int
 	first int  // where the row begins
 	end   int  // where the last group ends
-	mask  int  // where what may be masked begins, -1 if that is not known yet
+	mask  int  // where a mask may begin, -1 if that is not known yet
 	last  byte // what the last digits stand for
 }
 

@@ -21,7 +21,7 @@ const (
 // triggers are the bytes with which what a view decodes begins.
 var triggers = [...]byte{viewPercent: '%', viewBackslash: '\\', viewEntity: '&', viewQuoted: '=', viewWide: 0, viewJoin: '\n', viewMarked: '\n', viewSpaced: '\n'}
 
-// read decodes what is new in the parent. Escapes may begin at places, which
+// read decodes the new text of the parent. Escapes may begin at places, which
 // are behind from.
 func (v *view) read(places []int, from int, final bool) {
 	p := v.parent
@@ -113,7 +113,7 @@ func (v *view) flush(to int) {
 	v.copy(to)
 }
 
-// remember keeps an escape for what is read around later ones.
+// remember keeps an escape: later ones look at it.
 func (v *view) remember(e *edit) {
 	r := &v.recent[v.edits%recentEdits]
 	if v.edits >= recentEdits {
@@ -152,7 +152,7 @@ func (v *view) wake(at int) {
 // wait holds the stream where something begins that more text decides.
 func (v *view) wait(at int) {
 	if v.kind.isJoin() {
-		return // what may go on is decoded, and held there
+		return // a line that may go on is decoded, and held there
 	}
 	p := v.parent
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))

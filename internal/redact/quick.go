@@ -13,8 +13,8 @@ const (
 	quickBehind = 16
 )
 
-// passes reads what is at a place if nothing goes on across it, as far as that is
-// easy to tell, while the view sleeps. It agrees with judge.
+// passes reads the escape at a place if no form can go on across it, as far as
+// that is easy to tell, while the view sleeps. It agrees with judge.
 func (v *view) passes(at int, quick bool) bool {
 	if v.awake {
 		return false

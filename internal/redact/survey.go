@@ -9,7 +9,7 @@ type survey struct {
 	runs, spans []span              // runs of digits, and of pairs with separators between them
 }
 
-// look surveys what is new in the content and has all views read it that decode
+// look surveys the new content and has all views read it that decode
 // something in it.
 func (v *view) look(final bool) {
 	from := v.surveyed

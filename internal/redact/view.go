@@ -63,10 +63,10 @@ type view struct {
 
 // A reader is how far a view has read its parent. Positions are those there.
 type reader struct {
-	at      int  // what is before it is decoded, or left out
+	at      int  // the text before it is decoded, or left out
 	next    int  // where the next escape may begin
 	pending int  // a place that more text decides, or -1
-	since   int  // what is behind it, up to at, is in the content, while awake
+	since   int  // the text from here up to at is in the content, while awake
 	resting bool // the content goes on if the next escape is near
 	news    bool // there is content that is not searched
 	awake   bool // the parent is being decoded; otherwise the view is like it
@@ -241,7 +241,7 @@ func (v *view) holdFrom(x int) {
 	v.c.hold = min(v.c.hold, x)
 }
 
-// advance searches what is new in the content, and in all that decodes it.
+// advance searches the new content, and all views of it.
 func (v *view) advance(final bool) {
 	v.news = false
 	v.search(final)
@@ -253,7 +253,7 @@ func (v *view) advance(final bool) {
 	}
 }
 
-// search looks for the forms in what is new.
+// search looks for the forms in the new content.
 func (v *view) search(final bool) {
 	if v.parent == nil {
 		return // the writer does
@@ -306,7 +306,7 @@ func (v *view) covered(from, to int) bool {
 	return len(found) == 1 && found[0] == (span{0, to - from})
 }
 
-// words looks for words in what is new.
+// words looks for words in the new content.
 func (v *view) words(final bool) {
 	from := max(v.base, v.word-1)
 	text := v.text[from-v.base:]

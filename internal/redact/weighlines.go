@@ -51,8 +51,8 @@ func (v *view) weighLine(text []byte, start, end int, closed bool) verdict {
 	return soft
 }
 
-// leftMargin is where the margin before an escaped line end begins, of which some
-// bytes may be escaped as it is.
+// leftMargin is where the margin before an escaped line end begins. Some bytes of
+// the margin may be escaped, like the line end.
 func (v *view) leftMargin(text []byte, left int) int {
 	base, flags := v.parent.base, &v.c.m.byteFlags
 	for n, start := v.edits-1, left; left > 0 && start-left < 6*nearLine; {
