@@ -1,11 +1,13 @@
 // Words checks the prose of this repository: documents, comments, help and
 // error texts. It counts words and clauses that the vocabulary bans, and
 // sentences that are too long, and compares the count of each file with the
-// recorded one, which may only fall.
+// recorded one, which may only fall. It also bounds two shares of the whole tree.
 //
 //	go run ./lint/words            check the tree
 //	go run ./lint/words -list DIR  show every finding below DIR
 //	go run ./lint/words -update    record counts that have fallen
+//	go run ./lint/words -shares    print the shares of long sentences, and of test
+//	                               failures that say what the test wanted
 package main
 
 import (
@@ -32,8 +34,16 @@ func run(args []string, out io.Writer) error {
 	root := flags.String("root", ".", "the repository")
 	update := flags.Bool("update", false, "record counts that have fallen")
 	list := flags.String("list", "", "show every finding below this file or folder")
+	printShares := flags.Bool("shares", false, "print the shares that are bounded for the whole repository")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *printShares {
+		measured, err := measure(*root)
+		if err != nil {
+			return err
+		}
+		return measured.print(out)
 	}
 	found, err := check(*root)
 	if err != nil {
@@ -53,7 +63,11 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(compare(found, recorded), names, checkSubjects(*root))
+	measured, err := measure(*root)
+	if err != nil {
+		return err
+	}
+	return errors.Join(compare(found, recorded), measured.bounds(), names, checkSubjects(*root))
 }
 
 // show prints the findings of one file, or of all files of a folder.
