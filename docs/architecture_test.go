@@ -30,7 +30,7 @@ func projectImports(t *testing.T) map[string][]string {
 	command.Dir = ".."
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		t.Fatalf("go list = %v, want the packages", err)
 	}
 	all := map[string][]string{}
 	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {

@@ -17,19 +17,19 @@ func TestEveryDifferenceIsDocumented(t *testing.T) {
 	for id, want := range differences(t) {
 		got, ok := documented[id]
 		if !ok {
-			t.Errorf("the case %s is not documented; it would be\n| %s | %s | %s | … |", id, id, want.upstream, want.ours)
+			t.Errorf("the page lacks the case %s, want the row\n| %s | %s | %s | … |", id, id, want.upstream, want.ours)
 			continue
 		}
 		delete(documented, id)
 		if got.upstream != want.upstream || got.ours != want.ours {
-			t.Errorf("the case %s is documented as %s → %s, and is %s → %s", id, got.upstream, got.ours, want.upstream, want.ours)
+			t.Errorf("the page says of %s: %s → %s, want %s → %s", id, got.upstream, got.ours, want.upstream, want.ours)
 		}
 		if got.why == "" || got.why == "…" {
-			t.Errorf("the case %s is documented without a reason", id)
+			t.Errorf("the case %s is documented without a reason, want one", id)
 		}
 	}
 	for id := range documented {
-		t.Errorf("%s is documented, and is not a recorded difference", id)
+		t.Errorf("the page documents %s, want only recorded differences", id)
 	}
 }
 

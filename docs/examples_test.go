@@ -23,7 +23,7 @@ func TestExamples(t *testing.T) {
 			shell.addPath(needDir(t, testenv.UV))
 			dir := strings.TrimSpace(shell.must("pwd"))
 			copyExample(t, filepath.Join("..", "examples", name), filepath.Join(dir, "examples", name))
-			// What the READMEs speak of and a reader has.
+			// The files that the READMEs mention and a reader has.
 			shell.write("weather.txt", "weather-key\n")
 			shell.must("export MY_STOCK_KEY=stock-key")
 			var output strings.Builder
@@ -32,7 +32,7 @@ func TestExamples(t *testing.T) {
 			}
 			for _, want := range wants {
 				if !strings.Contains(output.String(), want) {
-					t.Errorf("there is no %s in\n%s", want, &output)
+					t.Errorf("the output is\n%s\nwant %s in it", &output, want)
 				}
 			}
 			shell.must("cd examples/" + name + " && .venv/bin/python -m unittest")
@@ -40,7 +40,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// copyExample leaves out what was made by running it here.
+// copyExample leaves out the files that earlier runs made in the example.
 func copyExample(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {

@@ -29,14 +29,14 @@ func TestGoGuide(t *testing.T) {
 				t.Fatalf("line %d of the page: exit code %d, want %d\n%s\n%s", b.line, code, b.exitCode(), b.text, output)
 			}
 			if strings.Contains(output, "tok-4e1f77c2") {
-				t.Errorf("line %d of the page: the output shows the token", b.line)
+				t.Errorf("line %d of the page: the output shows the token, want it masked", b.line)
 			}
 		case b.language == "text":
 			if missing := missingLine(output, b.text); missing != "" {
-				t.Errorf("line %d of the page: there is no %q in\n%s", b.line, missing, output)
+				t.Errorf("line %d of the page: want %q in\n%s", b.line, missing, output)
 			}
 		default:
-			t.Errorf("line %d of the page: a block of %q is neither run nor compared", b.line, b.language)
+			t.Errorf("line %d of the page: a block of %q is neither run nor compared, want no such block", b.line, b.language)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestGoExamples(t *testing.T) {
 			output.WriteString(shell.must(b.text))
 		}
 		if !strings.Contains(output.String(), want) {
-			t.Errorf("there is no %s in\n%s", want, &output)
+			t.Errorf("the output is\n%s\nwant %s in it", &output, want)
 		}
 		shell.must("go vet ./... && go test ./...")
 	}
@@ -116,7 +116,7 @@ func TestBothLanguagesHaveOneAPI(t *testing.T) {
 		}
 		python, golang := withoutTitles(documents[0]), withoutTitles(documents[1])
 		if !reflect.DeepEqual(python, golang) {
-			t.Errorf("%s in Python is\n%s\nin Go\n%s", name, indented(t, python), indented(t, golang))
+			t.Errorf("%s in Python is\n%s\nin Go, want the same:\n%s", name, indented(t, python), indented(t, golang))
 		}
 	}
 }

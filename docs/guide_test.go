@@ -57,21 +57,21 @@ func TestGuide(t *testing.T) {
 				t.Fatalf("line %d of the guide: exit code %d, want %d\n%s\n%s", b.line, code, b.exitCode(), b.text, output)
 			}
 			if strings.Contains(output, guideToken) {
-				t.Errorf("line %d of the guide: the output shows the token", b.line)
+				t.Errorf("line %d of the guide: the output shows the token, want it masked", b.line)
 			}
 		case b.language == "text":
 			if missing := missingLine(output, b.text); missing != "" {
-				t.Errorf("line %d of the guide: there is no %q in\n%s", b.line, missing, output)
+				t.Errorf("line %d of the guide: want %q in\n%s", b.line, missing, output)
 			}
 		default:
-			t.Errorf("line %d of the guide: a block of %q is neither run nor compared", b.line, b.language)
+			t.Errorf("line %d of the guide: a block of %q is neither run nor compared, want no such block", b.line, b.language)
 		}
 	}
 	if got := api.calls(); !slices.Contains(got, "PUT /models/demand.bin weights") || !slices.Contains(got, "GET /weather ") {
-		t.Errorf("the API was called with %q", got)
+		t.Errorf("the API was called with %q, want the GET and the PUT of the guide", got)
 	}
 	if api.refused() > 0 {
-		t.Errorf("%d calls came without the token", api.refused())
+		t.Errorf("%d calls came without the token, want 0", api.refused())
 	}
 }
 
@@ -100,7 +100,7 @@ func readBlocks(t *testing.T, path string) []block {
 		blocks = append(blocks, b)
 	}
 	if len(blocks) == 0 {
-		t.Fatalf("%s has no blocks", path)
+		t.Fatalf("%s has no blocks, want some", path)
 	}
 	return blocks
 }
@@ -159,8 +159,8 @@ func missingLine(output, want string) string {
 	return ""
 }
 
-// shell is one bash that runs commands as they come, in a home of its own,
-// with qhubctl and Python in its path.
+// shell is one bash that runs commands in turn, in a separate home, with
+// qhubctl and Python in its path.
 type shell struct {
 	t     *testing.T
 	dir   string
@@ -231,7 +231,7 @@ func (s *shell) run(commands string) (output string, code int) {
 	for {
 		line, err := s.out.ReadString('\n')
 		if err != nil {
-			s.t.Fatalf("the shell ended: %v\n%s", err, &text)
+			s.t.Fatalf("the shell ended: %v, want the output of the commands\n%s", err, &text)
 		}
 		if rest, ok := strings.CutPrefix(line, end); ok {
 			code, err := strconv.Atoi(strings.TrimSpace(rest))
@@ -249,7 +249,7 @@ func (s *shell) must(commands string) string {
 	s.t.Helper()
 	output, code := s.run(commands)
 	if code != 0 {
-		s.t.Fatalf("exit code %d\n%s\n%s", code, commands, output)
+		s.t.Fatalf("exit code %d, want 0\n%s\n%s", code, commands, output)
 	}
 	return output
 }
@@ -295,7 +295,7 @@ func needDir(t *testing.T, made func() (string, error)) string {
 	return dir
 }
 
-// tokenAPI answers to those who have the token, and notes their calls.
+// tokenAPI answers requests that have the token, and records them.
 type tokenAPI struct {
 	*httptest.Server
 	mu      sync.Mutex

@@ -18,9 +18,9 @@ import (
 // not a part of this repository.
 const publishedGuide = "../../shared/guide.md"
 
-// TestPublishedGuide takes the programs of that guide as they are, and runs
-// each by qhubctl and, as the guide does, by Python itself in the environment
-// that uv has made.
+// TestPublishedGuide takes the programs of that guide unchanged. It runs each by
+// qhubctl and, as the guide does, by Python itself in the environment that uv
+// has made.
 func TestPublishedGuide(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(publishedGuide); errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func TestPublishedGuide(t *testing.T) {
 		}
 	}
 	if ran != len(cases) {
-		t.Errorf("%d of %d programs were found in the guide", ran, len(cases))
+		t.Errorf("found %d programs in the guide, want %d", ran, len(cases))
 	}
 	if api.refused() > 0 || len(api.calls()) != len(run) {
 		t.Errorf("%d calls with the token, want %d; %d without", len(api.calls()), len(run), api.refused())
@@ -99,7 +99,7 @@ func TestPublishedGuideOpenAPI(t *testing.T) {
 		shell.write("src/program.py", "from qhub.commons.secret import SecretValue\n\n"+program)
 		output := shell.must("qhubctl openapi --format json 2>/dev/null")
 		if secret := secretSchema(t, output); secret["type"] != "string" {
-			t.Errorf("the schema of api_token is %v", secret)
+			t.Errorf("the schema of api_token is %v, want a string", secret)
 		}
 	}
 	if !found {
@@ -119,7 +119,7 @@ func secretSchema(t *testing.T, document string) map[string]any {
 	} {
 		object, ok := at.(map[string]any)
 		if !ok {
-			t.Fatalf("there is nothing to look for %s in", key)
+			t.Fatalf("the parent of %s is no object, want one", key)
 		}
 		at = object[key]
 	}

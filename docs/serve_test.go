@@ -43,14 +43,14 @@ func followServePage(t *testing.T, page string) {
 				t.Fatalf("line %d of the page: exit code %d, want %d\n%s\n%s", b.line, code, b.exitCode(), b.text, output)
 			}
 			if strings.Contains(output, "tok-") {
-				t.Errorf("line %d of the page: the output shows a token\n%s", b.line, output)
+				t.Errorf("line %d of the page: the output shows a token, want it masked\n%s", b.line, output)
 			}
 		case b.language == "text":
 			if missing := missingLine(output, b.text); missing != "" {
-				t.Errorf("line %d of the page: there is no %q in\n%s", b.line, missing, output)
+				t.Errorf("line %d of the page: want %q in\n%s", b.line, missing, output)
 			}
 		case b.language != "toml":
-			t.Errorf("line %d of the page: a block of %q is neither run nor compared", b.line, b.language)
+			t.Errorf("line %d of the page: a block of %q is neither run nor compared, want no such block", b.line, b.language)
 		}
 	}
 }
@@ -82,15 +82,15 @@ func startServer(t *testing.T, shell *shell, command string) (url string) {
 		kill := time.AfterFunc(time.Minute, cancel)
 		defer kill.Stop()
 		if err := server.Wait(); err != nil && server.ProcessState.ExitCode() != 130 {
-			t.Errorf("the server ended: %v\n%s", err, &log)
+			t.Errorf("the server ended: %v, want exit code 0 or 130\n%s", err, &log)
 		}
 		if strings.Contains(log.String(), "tok-") {
-			t.Errorf("the server's log shows a token\n%s", &log)
+			t.Errorf("the server's log shows a token, want it masked\n%s", &log)
 		}
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the server did not start: %v\n%s", err, &log)
+		t.Fatalf("the server did not start: %v, want its address\n%s", err, &log)
 	}
 	return strings.TrimSpace(line)
 }
