@@ -27,7 +27,7 @@ func TestSignsEachRequestWithItsOwnKey(t *testing.T) {
 	}
 	signatures := result["signatures"].(map[string]string)
 	if len(signatures) != 2 || signatures["weather"] == signatures["stocks"] {
-		t.Errorf("got %v", signatures)
+		t.Errorf("signatures = %v, want two different ones", signatures)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestLeavesOutWhatIsNotAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if signatures := result["signatures"].(map[string]string); len(signatures) != 1 || signatures["weather"] == "" {
-		t.Errorf("got %v", signatures)
+		t.Errorf("signatures = %v, want that of the weather alone", signatures)
 	}
 	if result["estimate"] != 15.5 {
 		t.Errorf("the estimate is %v, want 15.5", result["estimate"])
@@ -47,12 +47,12 @@ func TestLeavesOutWhatIsNotAskedFor(t *testing.T) {
 func TestSaysWhichModelsThereAre(t *testing.T) {
 	_, err := call(t, InputData{ModelName: "absent.json"})
 	if err == nil || !strings.Contains(err.Error(), "demand.json") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("call(an absent model) = %v, want an error that names demand.json", err)
 	}
 }
 
 func TestNoNameLeadsOutOfThePool(t *testing.T) {
 	if result, err := call(t, InputData{ModelName: "../data.json"}); err == nil {
-		t.Errorf("got %v", result)
+		t.Errorf("call(../data.json) = %v, want an error", result)
 	}
 }
