@@ -22,21 +22,21 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// BenchmarkBudget is where the time of one execution goes: of a trivial
-// service in Python, in a spare fork, confined, with one caller and
-// without HTTP. For each step it reports when it begins, from the request, and
-// how long it takes, both in the median. Steps may overlap:
+// BenchmarkBudget reports the steps of one execution of a trivial service in
+// Python. It runs in a sandboxed spare fork, with one caller and without HTTP.
+// Of each step it reports the begin, counted from the request, and the
+// duration, both as medians. Steps may overlap:
 //
-//	validate  the request is checked, its secrets are sealed
-//	accept    it is written, durably
-//	start     the execution is noted as RUNNING
-//	order     a fork gets its order, until the engine may go on
+//	validate  check the request and seal its secrets
+//	accept    write it durably
+//	start     record the execution as RUNNING
+//	order     send the fork its order, until the engine may continue
 //	begin     from there until the first line of the service
 //	service   from there until its process has ended
-//	collect   the result is read and masked
-//	remove    the folders of the execution are removed
-//	finish    the end is written
-//	whole     until who waits for the end knows it
+//	collect   read and mask the result
+//	remove    remove the folders of the execution
+//	finish    write the end
+//	whole     until the caller that waits for the end has it
 func BenchmarkBudget(b *testing.B) {
 	running, t := tracedEngine(b)
 	for range 30 {
@@ -56,7 +56,7 @@ func BenchmarkBudget(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// clocked is a service that tells when it is run.
+// clocked is a service that reports when it runs.
 const clocked = `
 import time
 from pydantic import BaseModel
@@ -113,7 +113,7 @@ func tracedEngine(b *testing.B) (*engine.Engine, *trace) {
 	})
 	must(forks.Program().Prepare(b.Context()))
 	if state := forks.Program().State(); !state.Warm {
-		b.Fatalf("the service starts cold: %s", state.Reason)
+		b.Fatalf("Prepare() = a service that starts cold (%s), want a warm one", state.Reason)
 	}
 	must(running.Service("bench").Activate(&engine.Revision{ID: "1", Signature: described, Runner: &tracedRunner{forks, t}}))
 	return running, t
@@ -152,14 +152,14 @@ type trace struct {
 	finished chan struct{}
 }
 
-// step notes a step that ends now.
+// step records a step that ends now.
 func (t *trace) step(name string, begun time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.spans[name] = span{begun.Sub(t.begun), time.Since(t.begun)}
 }
 
-// execute runs an execution and gives its steps.
+// execute runs an execution and returns its steps.
 func (t *trace) execute(b *testing.B, running *engine.Engine) map[string]span {
 	b.Helper()
 	t.mu.Lock()
@@ -173,10 +173,10 @@ func (t *trace) execute(b *testing.B, running *engine.Engine) map[string]span {
 	id := accepted.Execution.ID
 	e, err := running.Service("bench").Wait(b.Context(), id)
 	if err != nil || e.Status != execution.Succeeded {
-		b.Fatalf("%s %+v: %v", e.Status, e.Problem, err)
+		b.Fatalf("Wait() = %s %+v: %v, want SUCCEEDED", e.Status, e.Problem, err)
 	}
 	t.step("whole", t.begun)
-	<-t.finished // may be told after those who wait for it
+	<-t.finished // may close after the callers of Wait have returned
 	result, err := running.Service("bench").Result(b.Context(), id)
 	var ran struct{ At int64 }
 	if err == nil {

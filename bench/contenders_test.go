@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// The upstream packages, as they are compared, and the scientific ones that
+// The upstream packages that are compared, and the scientific packages that
 // some services import.
 var (
 	publishedServer = []string{"qhub-serve==1.4.3", "qhub-commons==1.2.2"}
@@ -35,11 +35,11 @@ type contender struct {
 	waits bool
 }
 
-// contenders are our server, as it is by itself, without its sandbox, with
-// cold starts and with services in Go, and the published one: started by
-// uvicorn, which runs executions as threads of one process, and by its own
-// command, which does it in the reload mode of uvicorn. It keeps nothing, and
-// no log.
+// contenders are our server and the published one. Ours runs with its
+// defaults, without its sandbox, with cold starts, and with services in Go. The published
+// one is started by uvicorn, where executions are threads of one process, and
+// by its own command, which uses the reload mode of uvicorn. It stores nothing,
+// not even a log.
 func contenders(b *testing.B) []contender {
 	b.Helper()
 	qhubctl := built(b)
@@ -85,15 +85,15 @@ func venv(b *testing.B, label string, packages ...string) string {
 	return dir
 }
 
-// sdkWheel is the wheel of our SDK, as `init` places it, where it is found
-// again: an environment is made anew when it lies elsewhere.
+// sdkWheel is the wheel of our SDK, as `init` places it. Its place is the same
+// in each run, because a new place makes a new environment.
 func sdkWheel(b *testing.B) string {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "service")
 	timed(b, "", os.Environ(), built(b), "init", dir, "--quiet", "--lang", "python")
 	wheels, err := filepath.Glob(filepath.Join(dir, "vendor", "*.whl"))
 	if err != nil || len(wheels) != 1 {
-		b.Fatalf("%v %v", wheels, err)
+		b.Fatalf("the wheels in vendor are %v (%v), want one", wheels, err)
 	}
 	cache, err := testenv.CacheDir()
 	kept := filepath.Join(cache, "bench-wheel", filepath.Base(wheels[0]))
@@ -109,7 +109,7 @@ func sdkWheel(b *testing.B) string {
 	return kept
 }
 
-// place writes the service into a folder of its own.
+// place writes the service into a separate folder.
 func place(b *testing.B, c contender, kind workload) string {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "service")

@@ -1,6 +1,6 @@
 // Package bench measures how long the program takes to start, to run a service
-// and to serve one, and compares it, and parts of it, with others that do the
-// same work, in one run on one machine. It is a module of its own so that no
+// and to serve one. It compares the program and parts of it with others that do
+// the same work, in one run on one machine. It is a separate module, so that no
 // library that it needs becomes a dependency of qhubctl.
 //
 //	make build

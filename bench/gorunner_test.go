@@ -15,9 +15,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// BenchmarkGoRunner is what `serve` adds to the process of a service in Go, its
-// folders and its sandbox included, beside a bare exec of the same program with
-// the same input. The three take turns. To add at most 1 ms is what is aimed at.
+// BenchmarkGoRunner measures the time that `serve` adds to the process of a
+// service in Go, its folders and its sandbox included. It runs in turns with a
+// bare exec of the same program on the same input. The aim is at most 1 ms.
 func BenchmarkGoRunner(b *testing.B) {
 	workspace := place(b, contender{golang: true}, workloads[0])
 	program, input, output := filepath.Join(workspace, "service.exe"), b.TempDir(), b.TempDir()
@@ -83,7 +83,7 @@ func runOnce(b *testing.B, r runner.Runner, folders *runner.DirPool) {
 	}
 	outcome, err := run.Wait()
 	if err != nil || outcome != (runner.Outcome{}) {
-		b.Fatalf("%v %+v", err, outcome)
+		b.Fatalf("Wait() = %v, %+v, want success", err, outcome)
 	}
 	if err := run.Close(); err != nil {
 		b.Fatal(err)

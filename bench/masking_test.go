@@ -56,8 +56,8 @@ type contestant struct {
 //   - BobuSumisu/aho-corasick says where, and nothing is replaced;
 //   - strings.Replacer replaces leftmost matches and leaves overlaps standing.
 //
-// None of them finds what is cut by the end of a write. A copy is what the
-// machine can do at best.
+// None of them finds a secret that is cut by the end of a write. The copy shows
+// the most that the machine can do.
 func contestants(load redacttest.Workload) []contestant {
 	secrets := secretsOf(load.Secrets)
 	var forms [][]byte

@@ -24,7 +24,7 @@ type server struct {
 	pid int
 }
 
-// startServer starts a server in a group of its own, which ends with the
+// startServer starts a server in a separate process group, which ends with the
 // benchmark, and returns once it has run the service.
 func startServer(b *testing.B, c contender, kind workload) *server {
 	b.Helper()
@@ -51,7 +51,7 @@ func startServer(b *testing.B, c contender, kind workload) *server {
 	s := &server{url: "http://127.0.0.1:" + strconv.Itoa(port), pid: command.Process.Pid}
 	if err := s.await(kind); err != nil {
 		text, _ := os.ReadFile(said.Name())
-		b.Fatalf("%s: %v\n%s", c.name, err, text)
+		b.Fatalf("await(%s) = %v, want a server that has run the service\n%s", c.name, err, text)
 	}
 	return s
 }
@@ -63,8 +63,8 @@ func end(command *exec.Cmd) {
 	kill.Stop()
 }
 
-// await returns when the server answers and an execution has left what it is
-// to leave.
+// await returns when the server answers and an execution has left all that it
+// should leave.
 func (s *server) await(kind workload) error {
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()

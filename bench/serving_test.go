@@ -15,10 +15,10 @@ import (
 // once, each with one execution at a time. The servers run one after the other,
 // in one run.
 //
-// Of each row it reports the rate, the latencies, the processor time of the
-// server and all its processes for one execution, the most memory of the server
-// alone and of all its processes together (what is shared counted once), and
-// how many executions failed.
+// Of each row it reports the rate, the latencies, the processor time of all
+// processes of the server for one execution, and how many executions failed. It
+// also reports the peak memory of the server alone and of all its processes
+// together; pages that several processes share count once.
 func BenchmarkServing(b *testing.B) {
 	all := contenders(b)
 	for _, kind := range workloads {

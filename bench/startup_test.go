@@ -66,7 +66,7 @@ func built(b *testing.B) string {
 	return path
 }
 
-// environment has a home of its own and the secret that the service wants.
+// environment has a separate home and the secret that the service wants.
 func environment(b *testing.B) []string {
 	b.Helper()
 	python, err := testenv.PythonDir(b.TempDir())
@@ -95,7 +95,7 @@ func measured(b *testing.B, dir string, env []string, path string, args ...strin
 	command.Dir, command.Env = dir, env
 	start := time.Now()
 	if out, err := command.CombinedOutput(); err != nil {
-		b.Fatalf("%s: %v\n%s", command, err, out)
+		b.Fatalf("%s: %v, want success\n%s", command, err, out)
 	}
 	return time.Since(start), command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 }

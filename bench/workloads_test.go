@@ -13,9 +13,9 @@ type workload struct {
 	whole bool
 }
 
-// workloads do nothing but what all services do, take a model and return a
-// value, and one thing more each. The first use of a scientific package in a
-// process is a thing by itself: it loads and prepares more.
+// workloads do the work of all services, which take a model and return a value,
+// and one thing more each. The first use of a scientific package in a process is
+// a workload too: it loads and prepares more than later uses.
 var workloads = []workload{
 	{
 		name: "trivial", callers: []int{1, 4, 16, 64}, whole: true,

@@ -42,7 +42,7 @@ func TestFigures(t *testing.T) {
 		"Executions failed: 3 of qhub-serve-by-uvicorn, trivial with 1 callers.",
 	} {
 		if !strings.Contains(string(text), want) {
-			t.Errorf("the page has no %q:\n%s", want, text)
+			t.Errorf("the page is\n%s\nwant %q in it", text, want)
 		}
 	}
 	if strings.Contains(string(text), "what was there") {
@@ -53,11 +53,11 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := xml.Unmarshal(chart, new(struct{ XMLName xml.Name })); err != nil {
-		t.Errorf("the chart is not well-formed: %v", err)
+		t.Errorf("the chart does not parse: %v, want well-formed XML", err)
 	}
 }
 
-// What cannot be written is refused, and leaves the page as it is.
+// TestRefused checks that a section without a mark is an error that changes no page.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ output, page, want string }{
@@ -73,10 +73,10 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := run(strings.NewReader(c.output), docs); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("the error is %v, not one with %q", err, c.want)
+				t.Errorf("run() = %v, want an error with %q", err, c.want)
 			}
 			if left, err := os.ReadFile(path); err != nil || string(left) != c.page {
-				t.Errorf("the page is %q: %v", left, err)
+				t.Errorf("after a refusal the page is %q (%v), want it unchanged", left, err)
 			}
 		})
 	}

@@ -1,6 +1,6 @@
-// Program figures writes what benchmarks have measured into the documents: the
+// Program figures writes measurements of benchmarks into the documents: the
 // tables of docs/benchmarks.md between their marks, and docs/serving.svg. It
-// reads the output of `go test -bench`; what that does not hold stays as it is.
+// reads the output of `go test -bench`; other tables and text stay.
 //
 //	make figures
 package main

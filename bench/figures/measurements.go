@@ -97,7 +97,7 @@ func (m *measurements) one(name string, pairs ...string) *row {
 	return &row{}
 }
 
-// get is the median of what was reported as a metric, as often as it was.
+// get returns the median of all values that were reported as a metric.
 func (r *row) get(metric string) (float64, bool) {
 	values := slices.Sorted(slices.Values(r.metrics[metric]))
 	if len(values) == 0 {

@@ -174,7 +174,7 @@ func growth(m *measurements) string {
 	}
 	s := newTable("", "one service", "1,000, of which 50 have work", "ratio")
 	s.line("from the request to the runner, µs", services.text("µs-free-slot-one"), services.text("µs-free-slot-many"), services.text("free-slot-ratio"))
-	s.line("from the end of one to the start of what waits, µs",
+	s.line("from the end of one to the start of a waiting one, µs",
 		services.text("µs-waiting-one"), services.text("µs-waiting-many"), services.text("waiting-ratio"))
 	s.line("memory of a service, kB", "", services.text("kB/service"), "")
 	return t.String() + "\n" + s.String()
@@ -189,14 +189,14 @@ func budget(m *measurements) string {
 	for _, step := range [][2]string{
 		{"check the request, seal its secrets", "validate"},
 		{"write it, durably, with the claim", "accept"},
-		{"note it as RUNNING", "start"},
-		{"hand it to a fork, until the engine goes on", "order"},
+		{"record it as RUNNING", "start"},
+		{"hand it to a fork, until the engine continues", "order"},
 		{"from there to the first line of the service", "begin"},
 		{"the service, and the end of its process", "service"},
 		{"read the result and mask it", "collect"},
 		{"remove the folders", "remove"},
 		{"write the end", "finish"},
-		{"all, until who waits knows", "whole"},
+		{"all, until the caller has the result", "whole"},
 	} {
 		t.line(step[0], r.text(step[1]+"-at-µs"), r.text(step[1]+"-takes-µs"))
 	}
