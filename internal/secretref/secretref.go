@@ -1,13 +1,13 @@
-// Package secretref finds the secrets of a service on the machine of the
-// person who runs it. They come, the first that has one, from
+// Package secretref finds the secrets of a service on a developer's machine.
+// It takes each from the first of these places that has it:
 //
-//  1. what the person says of a secret by name (--secret, see [ParseRef]),
+//  1. the place that the developer names for the secret (--secret, see [ParseRef]),
 //  2. the environment of this process,
 //  3. the file given as --env-file,
 //  4. the file .env of the workspace.
 //
-// A value never comes from a command line: every user of a machine can read
-// those.
+// A value never comes from a command line, which every user of the machine can
+// read.
 package secretref
 
 import (
@@ -83,7 +83,7 @@ func ParseRef(argument string) (Ref, error) {
 // ReadsInput reports whether the source is standard input.
 func (s Ref) ReadsInput() bool { return s.kind == fromInput }
 
-// Value reads the secret, and refuses a value that cannot be one (see
+// Value reads the secret, and refuses a value that is not valid (see
 // [plaintext.Check]). One line end after it is dropped, as editors and echo put
 // one there, and of a file a byte order mark. prompt asks on the terminal.
 func (s Ref) Value(input io.Reader, prompt func(name string) (plaintext.Bytes, error)) (plaintext.Bytes, error) {
@@ -139,7 +139,7 @@ func (s Ref) read(input io.Reader, prompt func(name string) (plaintext.Bytes, er
 // framing is the length of a byte order mark and a line end around a value.
 const framing = 5
 
-// read reads so much that a value which is too long is seen to be.
+// read reads one byte more than allowed, so that the caller sees a value that is too long.
 func read(r io.Reader, what string) ([]byte, error) {
 	// One buffer of the full size: growing would leave copies behind.
 	buffer := make([]byte, plaintext.MaxSize+framing+1)
@@ -282,7 +282,7 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 	return Found{value, path}, ok
 }
 
-// Has reports whether Find finds a secret, without a look at its value.
+// Has reports whether Find finds a secret, without reading its value.
 func (f *Finder) Has(p signature.Parameter) bool {
 	if _, ok := f.given[p.Name]; ok {
 		return true
@@ -294,10 +294,10 @@ func (f *Finder) Has(p signature.Parameter) bool {
 	return ok
 }
 
-// AllValues are all values that are secrets by the name of their variable or
-// were given as one, whether or not the service declares them: what a masker
-// has to know before the signature is known. Values that are too long to be
-// secrets are left out, as no service can be given one.
+// AllValues returns every value that is a secret by the name of its variable or
+// was given as one, whether or not the service declares it. A masker needs them
+// before the signature is known. Values that are too long are left out, because
+// no service can receive them.
 func (f *Finder) AllValues() []plaintext.Named {
 	var all []plaintext.Named
 	f.Each(func(name, _ string, value plaintext.Bytes) {
@@ -329,7 +329,7 @@ func (f *Finder) Each(visit func(name, from string, value plaintext.Bytes)) {
 	}
 }
 
-// MissingError lists secrets that nothing gives.
+// MissingError lists secrets that no place has.
 type MissingError struct{ Parameters []signature.Parameter }
 
 func (e *MissingError) Error() string {

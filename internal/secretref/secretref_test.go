@@ -36,7 +36,7 @@ func TestLiteralsAreRefused(t *testing.T) {
 	} {
 		_, err := secretref.ParseRef(argument)
 		if err == nil {
-			t.Errorf("%q was taken", argument)
+			t.Errorf("ParseRef(%q) = nil, want an error", argument)
 			continue
 		}
 		text := err.Error()
@@ -44,10 +44,10 @@ func TestLiteralsAreRefused(t *testing.T) {
 			text += hinted.Hint()
 		}
 		if strings.Contains(text, "canary") {
-			t.Errorf("%q is repeated: %s", argument, text)
+			t.Errorf("the error of ParseRef(%q) is %s, want no part of the value in it", argument, text)
 		}
 		if text += fmt.Sprintf("%+v %#v", err, err); strings.Contains(text, "canary") {
-			t.Errorf("%q is in the error: %s", argument, text)
+			t.Errorf("the error of ParseRef(%q) prints as %s, want no part of the value in it", argument, text)
 		}
 	}
 }
@@ -69,17 +69,17 @@ func TestSources(t *testing.T) {
 		{"token=@" + write(t, "\ufeff\n"), "", ""},
 		{"token=-", "from input\n", "from input"},
 		{"token=-", "\ufeffno file\n", "\ufeffno file"},
-		{"token=env:QHUBCTL_TEST_TOKEN", "", "from a variable\n"}, // as it is: nobody's editor has put it there
+		{"token=env:QHUBCTL_TEST_TOKEN", "", "from a variable\n"}, // unchanged: no editor adds a line end to a variable
 		{"token=env:QHUBCTL_TEST_EMPTY", "", ""},
 		{"token", "", "asked for token"},
 	} {
 		source, err := secretref.ParseRef(test.argument)
 		if err != nil || source.Name != "token" {
-			t.Errorf("%s: %+v, %v", test.argument, source, err)
+			t.Errorf("ParseRef(%s) = %+v, %v, want the name token", test.argument, source, err)
 			continue
 		}
 		if source.ReadsInput() != (test.argument == "token=-") {
-			t.Errorf("%s: reads input: %t", test.argument, source.ReadsInput())
+			t.Errorf("ParseRef(%s).ReadsInput() = %t, want the opposite", test.argument, source.ReadsInput())
 		}
 		got, err := source.Value(strings.NewReader(test.input), func(name string) (plaintext.Bytes, error) {
 			return plaintext.FromString("asked for " + name), nil
@@ -138,7 +138,7 @@ func TestSourcesThatFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := source.Value(io.MultiReader(strings.NewReader(canary), failing{}), noPrompt); err == nil || strings.Contains(err.Error(), "canary") {
-		t.Errorf("input that breaks off: %v", err)
+		t.Errorf("Value(input that breaks off) = %v, want an error without the value", err)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestFoundIsChecked(t *testing.T) {
 	}
 	for _, value := range finder.AllValues() {
 		if value.Value.Len() > plaintext.MaxSize {
-			t.Errorf("AllValues() has %s, which is too long to be searched for", value.Name)
+			t.Errorf("AllValues() has %s, want no value that is too long for a secret", value.Name)
 		}
 	}
 }
@@ -225,16 +225,16 @@ func TestOrder(t *testing.T) {
 		t.Error("a secret was found that nothing gives")
 	}
 	if plain := files.Plain(); len(plain) != 2 || plain["PLAIN"] != "one" || plain["OTHER"] != "two" {
-		t.Errorf("the variables that are no secrets: %v", plain)
+		t.Errorf("Plain() = %v, want PLAIN and OTHER", plain)
 	}
-	// What may be a secret is masked, declared or not, whoever would win.
+	// Every possible secret is masked, declared or not, and also where another place wins.
 	var all []string
 	for _, value := range finder.AllValues() {
 		all = append(all, string(value.Value.Reveal()))
 	}
 	for _, want := range []string{"from flag", "x", "from variable", "first", "from one", "from two"} {
 		if !slices.Contains(all, want) {
-			t.Errorf("%q would not be masked", want)
+			t.Errorf("AllValues() = %q, want %q among them", all, want)
 		}
 	}
 }
@@ -246,10 +246,10 @@ func parameter(name string) signature.Parameter {
 func TestFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), ".env")
 	if _, err := secretref.ReadFiles("", missing); err != nil {
-		t.Errorf("the workspace's own file may be missing: %v", err)
+		t.Errorf("ReadFiles(no file given, no file in the workspace) = %v, want nil", err)
 	}
 	if _, err := secretref.ReadFiles(missing, missing); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file that was named may not: %v", err)
+		t.Errorf("ReadFiles(a missing file) = %v, want os.ErrNotExist", err)
 	}
 	broken := write(t, "A=1\n"+canary+"\n")
 	files, err := secretref.ReadFiles("", broken)
@@ -268,16 +268,16 @@ func TestMissing(t *testing.T) {
 	}
 	err.Parameters = append(err.Parameters, parameter("two"))
 	if text := err.Error(); !strings.HasPrefix(text, "the service needs secrets") || !strings.HasSuffix(text, "\ntwo (environment variable SECRET_TWO)") {
-		t.Errorf("%q", text)
+		t.Errorf("the error of two missing secrets is %q, want the plural and both variables", text)
 	}
 	for _, way := range []string{"export SECRET_ONE=", ".env", "--secret one ", "--secret one=@FILE"} {
 		if !strings.Contains(err.Hint(), way) {
-			t.Errorf("the hint lacks %q:\n%s", way, err.Hint())
+			t.Errorf("the hint is\n%s\nwant %q in it", err.Hint(), way)
 		}
 	}
 }
 
-// Printing what holds a secret shows none.
+// TestNothingPrints checks that printing a value that holds a secret shows none.
 func TestNothingPrints(t *testing.T) {
 	files, err := secretref.ReadFiles("", write(t, "SECRET_A="+canary+"\n"))
 	if err != nil {
@@ -288,7 +288,7 @@ func TestNothingPrints(t *testing.T) {
 	text := fmt.Sprintf("%v %+v %#v %v %+v %#v %v", found, found, found, finder, finder, *finder, finder.AllValues())
 	for _, form := range redact.Forms([]byte(canary)) {
 		if strings.Contains(text, string(form)) {
-			t.Errorf("printed as %s", form)
+			t.Errorf("the secret is printed as %s, want none of its forms", form)
 		}
 	}
 }
