@@ -1,19 +1,19 @@
-// Package vault keeps secrets unreadable wherever they are written down.
+// Package vault seals secrets so that they are unreadable on disk.
 //
 // # What protects what
 //
-// Every set of secrets that is sealed gets a random data key of its own
-// (AES-256-GCM). The data key encrypts the values, and is itself encrypted, or
+// Each sealed set of secrets gets a separate random data key (AES-256-GCM). The
+// data key encrypts the values, and is itself encrypted, or
 // wrapped, by a master key. The [Keyring] holds the master keys, in numbered
 // versions: the newest wraps, all of them unwrap. Rotating the master key
 // therefore rewrites 60 bytes per set ([Keyring.Rewrap]) and never touches a
 // value.
 //
 // A [Sealed] is bound to its [Owner], a kind and a name such as execution/ID, and
-// every value in it to its parameter, by the associated data of the encryption. One
-// who can write to the database can destroy secrets, but cannot move a row to
-// another owner or kind of owners, swap two values or drop one: [Keyring.Open] then fails
-// with [ErrTampered].
+// every value in it to its parameter, by the associated data of the encryption. An
+// attacker with write access to the database can destroy secrets, but cannot move a row
+// to another owner or kind of owners, swap two values or drop one: [Keyring.Open] then
+// fails with [ErrTampered].
 //
 // # Keys
 //
@@ -21,9 +21,9 @@
 // made at the first start ([OpenFile]), an environment variable
 // ([FromEnvironment]) or a command that prints it ([CommandSource]). A keyring
 // that follows its source ([Keyring.Watch]) takes new versions over while it
-// is in use. A header names version and fingerprint of the key that
-// wrapped it, so a lost or exchanged key is told apart from a manipulated
-// row: [ErrUnknownKey]. Nothing is ever destroyed because a key is missing;
+// is in use. A header names version and fingerprint of the key that wrapped it.
+// So the keyring distinguishes a lost or exchanged key ([ErrUnknownKey]) from a
+// manipulated row. The keyring never destroys anything because a key is missing;
 // putting the key back repairs everything.
 //
 // # Form
@@ -51,6 +51,5 @@
 // # Plain text
 //
 // A value in the clear is a [Plaintext], which no printer or encoder shows.
-// Whoever gets [Secrets] from Open calls [Secrets.Clear] once they are handed
-// on.
+// A caller of Open calls [Secrets.Clear] once it has passed the values on.
 package vault

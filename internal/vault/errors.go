@@ -10,10 +10,10 @@ import (
 // The errors of this package, to be matched with errors.Is. Their texts never
 // hold a value or a key.
 var (
-	// ErrTampered says that sealed secrets are not what was sealed for this
-	// owner: changed, cut, or moved from elsewhere.
+	// ErrTampered says that the sealed secrets differ from those that were
+	// sealed for this owner: they were changed, cut, or moved from elsewhere.
 	ErrTampered = errors.New("the sealed secrets were changed or belong to something else")
-	// ErrUnknownKey says that the master key that sealed is not at hand. The
+	// ErrUnknownKey says that the keyring lacks the master key that sealed. The
 	// error is a [KeyError].
 	ErrUnknownKey = errors.New("sealed with a master key that is not at hand")
 	// ErrKeyFormat says that a key file or variable cannot be understood.

@@ -41,7 +41,7 @@ func OpenFile(path string) (*Keyring, error) {
 	if err := createFile(path, map[uint32]Plaintext{1: newKey()}); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	// Read it even if it is ours: of two first starts, one has lost.
+	// Read it even if it is ours: of two first starts, one has lost the race.
 	return ReadFile(path)
 }
 
@@ -129,8 +129,8 @@ func parseKey(part []byte) (uint32, Plaintext, error) {
 	return uint32(version), plaintext.New(key[:n]), nil
 }
 
-// Rotate adds a new version to the key file at path and gives the keyring
-// with it. Secrets sealed from then on use it; after all others went through
+// Rotate adds a new version to the key file at path and returns the keyring
+// with it. Secrets sealed from then on use it. After all others went through
 // [Keyring.Rewrap], [Retire] removes the old versions.
 func Rotate(path string) (*Keyring, error) {
 	return edit(path, func(keys map[uint32]Plaintext, newest uint32) {
@@ -138,16 +138,16 @@ func Rotate(path string) (*Keyring, error) {
 	})
 }
 
-// Retire removes the versions before one from the key file at path. What is
-// still sealed with one of them cannot be opened any more.
+// Retire removes the versions before one from the key file at path. Secrets
+// that are still sealed with one of them cannot be opened any more.
 func Retire(path string, before uint32) (*Keyring, error) {
 	return edit(path, func(keys map[uint32]Plaintext, newest uint32) {
 		maps.DeleteFunc(keys, func(version uint32, _ Plaintext) bool { return version < min(before, newest) })
 	})
 }
 
-// edit changes the key file, one caller at a time: of two that rotate, the
-// second sees what the first has added.
+// edit changes the key file, one caller at a time: of two callers that rotate,
+// the second sees the version that the first has added.
 func edit(path string, change func(keys map[uint32]Plaintext, newest uint32)) (_ *Keyring, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("examine the master key file: %w", err)
@@ -192,7 +192,7 @@ func createFile(path string, keys map[uint32]Plaintext) error {
 	return writeFile(path, keys, os.Link)
 }
 
-// replaceFile exchanges the key file, at any moment for a complete one.
+// replaceFile replaces the key file atomically, by rename.
 func replaceFile(path string, keys map[uint32]Plaintext) error {
 	return writeFile(path, keys, os.Rename)
 }

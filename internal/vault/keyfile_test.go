@@ -23,7 +23,7 @@ func TestFirstStartMakesTheKeyFile(t *testing.T) {
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, mode %v", err, info.Mode())
+		t.Fatalf("the key file has mode %v (%v), want 0600", info.Mode(), err)
 	}
 	given := secrets("a", "x")
 	sealed := seal(t, k, given)
@@ -64,10 +64,10 @@ func TestReadFileMakesNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")
 	if _, err := vault.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("ReadFile(no file) = %v, want fs.ErrNotExist", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file was made: %v", err)
+		t.Errorf("Stat(after ReadFile) = %v, want no file", err)
 	}
 }
 
@@ -83,10 +83,10 @@ func TestWidePermissionsAreRefused(t *testing.T) {
 		}
 		_, err := vault.OpenFile(path)
 		if errors.Is(err, vault.ErrPermissions) != refused || (err != nil) != refused {
-			t.Errorf("mode %04o: %v", mode, err)
+			t.Errorf("OpenFile(mode %04o) = %v, want refused: %v", mode, err, refused)
 		}
 		if refused && !strings.Contains(err.Error(), "chmod 600 "+path) {
-			t.Errorf("the error does not say what to do: %v", err)
+			t.Errorf("OpenFile() = %v, want an error that names chmod 600", err)
 		}
 	}
 }
@@ -102,11 +102,11 @@ func TestBadKeysAreRefusedWithoutRepeatingThem(t *testing.T) {
 	} {
 		_, err := vault.FromText([]byte(text))
 		if !errors.Is(err, vault.ErrKeyFormat) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("FromText(%s) = %v, want ErrKeyFormat", name, err)
 			continue
 		}
 		if strings.Contains(err.Error(), "S0tL") || strings.Contains(err.Error(), "K!") {
-			t.Errorf("%s: the error repeats the key", name)
+			t.Errorf("FromText(%s) repeats the key in its error, want none of it", name)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestKeysFromTheEnvironmentForm(t *testing.T) {
 	text := strings.ReplaceAll(strings.TrimSpace(string(keyText(map[int]byte{1: 7, 3: 9}))), "\n", ", ")
 	k, err := vault.FromText([]byte(text))
 	if err != nil || k.Version() != 3 || len(k.Versions()) != 2 {
-		t.Fatalf("%v %v", err, k)
+		t.Fatalf("FromText(two versions) = %v, %v, want version 3 of two", k, err)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestRotateAndRetireTheFile(t *testing.T) {
 	old := seal(t, first, given)
 	rotated, err := vault.Rotate(path)
 	if err != nil || rotated.Version() != 2 {
-		t.Fatalf("%v %v", err, rotated)
+		t.Fatalf("Rotate() = %v, %v, want version 2", rotated, err)
 	}
 	assertOpens(t, rotated, old, given)
 	wrapped, _, err := rotated.Rewrap(owner, old)
@@ -139,19 +139,19 @@ func TestRotateAndRetireTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if kept, err := vault.Retire(path, 1); err != nil || len(kept.Versions()) != 2 {
-		t.Fatalf("%v %v", err, kept)
+		t.Fatalf("Retire(1) = %v, %v, want both versions", kept, err)
 	}
-	retired, err := vault.Retire(path, 99) // the newest stays, whatever is asked for
+	retired, err := vault.Retire(path, 99) // the newest stays, for any number
 	if err != nil || len(retired.Versions()) != 1 {
-		t.Fatalf("%v %v", err, retired)
+		t.Fatalf("Retire(99) = %v, %v, want the newest version", retired, err)
 	}
 	assertOpens(t, retired, wrapped, given)
 	if _, err := retired.Open(owner, old); !errors.Is(err, vault.ErrUnknownKey) {
-		t.Errorf("the retired version still opens: %v", err)
+		t.Errorf("Open(sealed by a retired version) = %v, want ErrUnknownKey", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, mode %v", err, info.Mode())
+		t.Errorf("the key file has mode %v (%v), want 0600", info.Mode(), err)
 	}
 	assertOnlyFile(t, path)
 }
@@ -162,7 +162,7 @@ func assertOnlyFile(t *testing.T, path string) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == filepath.Base(path)+".lock" })
 	if err != nil || len(entries) != 1 {
-		t.Errorf("%v, %d files beside each other", err, len(entries))
+		t.Errorf("the folder has %d files (%v), want the key file alone", len(entries), err)
 	}
 }
 
@@ -173,7 +173,7 @@ func FuzzFromText(f *testing.F) {
 		k, err := vault.FromText(text)
 		if err != nil {
 			if !errors.Is(err, vault.ErrKeyFormat) {
-				t.Fatalf("an error of another kind: %v", err)
+				t.Fatalf("FromText(random text) = %v, want ErrKeyFormat", err)
 			}
 			return
 		}

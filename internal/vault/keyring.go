@@ -34,7 +34,7 @@ type Keyring struct {
 	mu      sync.RWMutex
 	keys    map[uint32]*masterKey
 	current uint32
-	follows *following // nil: the versions stay as they are
+	follows *following // nil: the versions never change
 }
 
 // masterKey is one version, ready for use.

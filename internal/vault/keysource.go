@@ -14,9 +14,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// A KeySource is where the versions of a master key come from.
+// A KeySource is the place that the versions of a master key come from.
 type KeySource interface {
-	// Read gives the keys as they are now.
+	// Read returns the current keys.
 	Read(ctx context.Context) (*Keyring, error)
 	// String names the source for messages. It shows no key.
 	String() string
@@ -30,7 +30,7 @@ func (f FileSource) Read(context.Context) (*Keyring, error) { return ReadFile(st
 
 func (f FileSource) String() string { return string(f) }
 
-// textSource keeps a text in memory, where the keys of it are as well.
+// textSource keeps a text in memory, which also holds its keys.
 type textSource struct {
 	name string
 	text Plaintext
@@ -61,9 +61,9 @@ func (s *textSource) Read(context.Context) (*Keyring, error) {
 func (s *textSource) String() string { return s.name }
 
 // CommandSource is a program and its arguments that prints the keys, in the
-// form of [FromText]: a client of a key store. It is started as it is, by no
-// shell. What it says on standard error, and what it prints if that cannot be
-// understood, is shown nowhere: it may be half a key.
+// form of [FromText]: a client of a key store. It is started without a shell.
+// No message shows its standard error, or output that is not a key: either may
+// be half a key.
 type CommandSource []string
 
 // commandTime is how long the program may take.
@@ -80,7 +80,7 @@ func (c CommandSource) Read(ctx context.Context) (*Keyring, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	command := environ.Command(ctx, c[0], c[1:]...)
-	// A program that it left behind may hold the pipe.
+	// A child of the program may still hold the pipe.
 	command.WaitDelay = time.Second
 	output := keyText{text: make([]byte, 0, maxKeyFile+1)}
 	defer output.wipe()
@@ -117,8 +117,8 @@ func (c CommandSource) String() string {
 // buffer of io.Copy sees it.
 type keyText struct{ text []byte }
 
-// ReadFrom implements [io.ReaderFrom]. What goes beyond the room for keys is
-// read and dropped, so that the program can end.
+// ReadFrom implements [io.ReaderFrom]. It reads and drops text beyond the room
+// for keys, so that the program can end.
 func (k *keyText) ReadFrom(r io.Reader) (int64, error) {
 	n, err := io.ReadFull(r, k.text[len(k.text):cap(k.text)])
 	k.text = k.text[:len(k.text)+n]

@@ -51,7 +51,7 @@ func TestCommandSource(t *testing.T) {
 	write(t, path, keyText(map[int]byte{1: 'K', 2: 'L'}))
 	k, err := vault.CommandSource{"print-keys", "print", path}.Read(t.Context())
 	if err != nil || k.Version() != 2 {
-		t.Fatalf("%v %v", err, k)
+		t.Fatalf("Read(a command) = %v, %v, want version 2", k, err)
 	}
 	broken := filepath.Join(t.TempDir(), "broken")
 	write(t, broken, []byte("1:S0tLS0tLS0s=\n"))
@@ -70,17 +70,17 @@ func TestCommandSource(t *testing.T) {
 	} {
 		_, err := vault.CommandSource(test.argv).Read(t.Context())
 		if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Read(%s) = %v, want %v with %q", name, err, test.kind, test.says)
 			continue
 		}
 		if strings.Contains(err.Error(), "S0tL") || strings.Contains(err.Error(), "no access") {
-			t.Errorf("%s: the error repeats what the command said: %v", name, err)
+			t.Errorf("Read(%s) repeats the output of the command in %v, want none of it", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := (vault.CommandSource{"print-keys", "wait"}).Read(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("Read(cancelled) = %v, want context.Canceled", err)
 	}
 }
 
@@ -97,12 +97,12 @@ func TestFromEnvironment(t *testing.T) {
 	for range 2 {
 		k, err := source.Read(t.Context())
 		if err != nil || k.Version() != 3 {
-			t.Fatalf("%v %v", err, k)
+			t.Fatalf("Read() = %v, %v, want version 3", k, err)
 		}
 		k.Clear()
 	}
 	if _, err := vault.FromEnvironment(variable); !errors.Is(err, vault.ErrKeyFormat) || !strings.Contains(err.Error(), variable) {
-		t.Errorf("not set: %v", err)
+		t.Errorf("FromEnvironment(not set) = %v, want ErrKeyFormat that names the variable", err)
 	}
 	t.Setenv(variable, "1:S0tLS")
 	source, err = vault.FromEnvironment(variable)
@@ -110,7 +110,7 @@ func TestFromEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := source.Read(t.Context()); !errors.Is(err, vault.ErrKeyFormat) || strings.Contains(err.Error(), "S0tL") || !strings.Contains(err.Error(), variable) {
-		t.Errorf("no key: %v", err)
+		t.Errorf("Read(no key) = %v, want ErrKeyFormat that names the variable and no text", err)
 	}
 }
 
@@ -137,27 +137,28 @@ func TestRefreshTakesNewVersionsOver(t *testing.T) {
 		k := following(t, source)
 		old := seal(t, k, given)
 		if added, err := k.Refresh(t.Context()); err != nil || len(added) > 0 {
-			t.Fatalf("%s: %v, added %v", name, err, added)
+			t.Fatalf("%s: Refresh(unchanged) = %v, %v, want nothing added", name, added, err)
 		}
 		write(t, path, keyText(map[int]byte{1: 7, 2: 9, 5: 11}))
 		added, err := k.Refresh(t.Context())
 		if err != nil || len(added) != 2 || k.Version() != 5 || len(k.Versions()) != 3 {
-			t.Fatalf("%s: %v, added %v, has %v", name, err, added, k)
+			t.Fatalf("%s: Refresh() = %v, %v with %v, want two versions added", name, added, err, k)
 		}
 		assertOpens(t, k, old, given)
 		if sealed := seal(t, k, given); sealed.KeyVersion() != 5 {
-			t.Errorf("%s: sealed by version %d", name, sealed.KeyVersion())
+			t.Errorf("%s: sealed by version %d, want 5", name, sealed.KeyVersion())
 		}
-		// What has gone from the source still opens until the end.
+		// Versions that have left the source still open until the process ends.
 		write(t, path, keyText(map[int]byte{5: 11}))
 		if _, err := k.Refresh(t.Context()); err != nil || len(k.Versions()) != 3 {
-			t.Errorf("%s: %v, has %v", name, err, k)
+			t.Errorf("%s: Refresh(a version gone) = %v with %v, want three versions", name, err, k)
 		}
 		assertOpens(t, k, old, given)
 	}
 }
 
-// What another server has sealed by a newer key opens at once.
+// TestOpenLooksForANewerKey: secrets that another server has sealed by a newer key
+// open at once.
 func TestOpenLooksForANewerKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")
@@ -172,19 +173,19 @@ func TestOpenLooksForANewerKey(t *testing.T) {
 	given := secrets("a", "x")
 	assertOpens(t, k, seal(t, rotated, given), given)
 	if k.Version() != 2 {
-		t.Errorf("has %v", k)
+		t.Errorf("the keyring has %v, want version 2", k)
 	}
 	// No version of the file has this key.
 	_, err = k.Open(owner, seal(t, ring(t, map[int]byte{9: 9}), given))
 	if !errors.Is(err, vault.ErrUnknownKey) {
-		t.Errorf("%v", err)
+		t.Errorf("Open(sealed by an unknown key) = %v, want ErrUnknownKey", err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.Open(owner, seal(t, ring(t, map[int]byte{9: 9}), given))
 	if !errors.Is(err, vault.ErrUnknownKey) || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("with the file gone: %v", err)
+		t.Errorf("Open(with the file gone) = %v, want ErrUnknownKey and os.ErrNotExist", err)
 	}
 	assertOpens(t, k, seal(t, rotated, given), given)
 }
@@ -199,10 +200,10 @@ func TestAnExchangedKeyIsNotTakenOver(t *testing.T) {
 	write(t, path, keyText(map[int]byte{1: 'K', 2: 'L'}))
 	_, err := k.Refresh(t.Context())
 	if !errors.Is(err, vault.ErrKeyExchanged) || !strings.Contains(err.Error(), "version 1") || strings.Contains(err.Error(), "S0tL") {
-		t.Errorf("%v", err)
+		t.Errorf("Refresh(an exchanged key) = %v, want ErrKeyExchanged that names version 1", err)
 	}
 	if k.Version() != 1 {
-		t.Errorf("taken over in part: %v", k)
+		t.Errorf("after a refused Refresh the keyring has %v, want version 1", k)
 	}
 	assertOpens(t, k, sealed, given)
 }
@@ -259,7 +260,7 @@ func TestRotationWhileInUse(t *testing.T) {
 	close(done)
 	group.Wait()
 	if k.Version() != 1+rotations || len(k.Versions()) != 1+rotations {
-		t.Errorf("%d rotations made %v", rotations, k)
+		t.Errorf("%d rotations made %v, want %d versions", rotations, k, 1+rotations)
 	}
 }
 
@@ -282,11 +283,11 @@ func TestCheck(t *testing.T) {
 		"nothing sealed": {k.Check(owner, vault.Sealed("plain")), vault.ErrTampered},
 	} {
 		if !errors.Is(test.err, test.want) {
-			t.Errorf("%s: %v", name, test.err)
+			t.Errorf("%s: %v, want %v", name, test.err, test.want)
 		}
 	}
 	if id := k.ID(1); len(id) != 16 || id == ring(t, map[int]byte{1: 8}).ID(1) || k.ID(2) != "" {
-		t.Errorf("the fingerprint is %q", id)
+		t.Errorf("ID(1) = %q, want 16 characters that differ by key", id)
 	}
 }
 

@@ -123,7 +123,7 @@ func checkSizes(secrets Secrets) error {
 	return nil
 }
 
-// Open decrypts what was sealed for owner. The caller clears the result.
+// Open decrypts the secrets that were sealed for owner. The caller clears the result.
 func (k *Keyring) Open(owner Owner, sealed Sealed) (Secrets, error) {
 	if len(sealed) == 0 {
 		return Secrets{}, nil
@@ -175,8 +175,8 @@ func openValues(bound []byte, count int, data Plaintext, rest []byte, secrets Se
 	return nil
 }
 
-// Check reports whether sealed can be opened for owner, as far as can be told
-// without decrypting a value: [ErrUnknownKey] or [ErrTampered] if not.
+// Check reports whether sealed can be opened for owner, without decrypting a
+// value: [ErrUnknownKey] or [ErrTampered] if not.
 func (k *Keyring) Check(owner Owner, sealed Sealed) error {
 	if len(sealed) == 0 {
 		return nil
@@ -273,7 +273,7 @@ func (s Sealed) KeyVersion() uint32 {
 }
 
 // keyContext and valueContext make the associated data. Both are unambiguous:
-// what has no fixed length is preceded by its length, or comes last.
+// parts without a fixed length are preceded by their length, or come last.
 func keyContext(prefix, bound []byte) []byte {
 	context := []byte("key\x00")
 	context = append(context, prefix...)

@@ -75,7 +75,7 @@ func assertOpens(t *testing.T, k *vault.Keyring, sealed vault.Sealed, want vault
 	}
 	same := maps.EqualFunc(got, want, func(a, b vault.Plaintext) bool { return bytes.Equal(a.Reveal(), b.Reveal()) })
 	if !same {
-		t.Errorf("opened %d other values than were sealed", len(got))
+		t.Errorf("the %d opened values differ from the sealed ones, want the same", len(got))
 	}
 }
 
@@ -90,19 +90,19 @@ func TestSealAndOpen(t *testing.T) {
 		of := rapid.String().Draw(t, "owner")
 		sealed, err := k.Seal(vault.ExecutionOwner(of), given)
 		if err != nil || !sealed.WellFormed() {
-			t.Fatalf("seal: %v, well-formed %v", err, sealed.WellFormed())
+			t.Fatalf("Seal() = %v, well-formed: %v, want nil and true", err, sealed.WellFormed())
 		}
 		opened, err := k.Open(vault.ExecutionOwner(of), sealed)
 		if err != nil || len(opened) != len(given) {
-			t.Fatalf("open: %v, %d values", err, len(opened))
+			t.Fatalf("Open() = %d values, %v, want %d", len(opened), err, len(given))
 		}
 		for name, value := range given {
 			if !bytes.Equal(opened[name].Reveal(), value.Reveal()) {
-				t.Fatalf("%q changed", name)
+				t.Fatalf("the value of %q changed, want it as sealed", name)
 			}
 		}
 		if _, err := k.Open(vault.ExecutionOwner(of+"x"), sealed); len(given) > 0 && !errors.Is(err, vault.ErrTampered) {
-			t.Fatalf("opened for another owner: %v", err)
+			t.Fatalf("Open(for another owner) = %v, want ErrTampered", err)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestSealedShowsNoValue(t *testing.T) {
 	sealed := seal(t, ring(t, map[int]byte{1: 7}), secrets("api_token", value, "empty", ""))
 	for i := range len(value) - 4 {
 		if bytes.Contains(sealed, []byte(value[i:i+4])) {
-			t.Errorf("4 bytes of the value from %d stand in the sealed bytes", i)
+			t.Errorf("4 bytes of the value from %d are in the sealed bytes, want none", i)
 		}
 	}
 }
@@ -137,25 +137,25 @@ func TestEveryChangedBitIsNoticed(t *testing.T) {
 			_, err := k.Open(owner, changed)
 			// A changed key id is another key; all else is tampering.
 			if !errors.Is(err, vault.ErrTampered) && !errors.Is(err, vault.ErrUnknownKey) {
-				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+				t.Fatalf("Open(byte %d, bit %d changed) = %v, want ErrTampered or ErrUnknownKey", i, bit, err)
 			}
 			if _, _, err := k.Rewrap(owner, changed); err == nil && i < 78 {
-				t.Fatalf("byte %d, bit %d was wrapped again", i, bit)
+				t.Fatalf("Rewrap(byte %d, bit %d changed) = nil, want an error", i, bit)
 			}
 		}
 	}
 	for n := 1; n < len(sealed); n++ {
 		if _, err := k.Open(owner, sealed[:n]); !errors.Is(err, vault.ErrTampered) {
-			t.Fatalf("cut to %d bytes: %v", n, err)
+			t.Fatalf("Open(cut to %d bytes) = %v, want ErrTampered", n, err)
 		}
 	}
 	if _, err := k.Open(owner, append(slices.Clone(sealed), 0)); !errors.Is(err, vault.ErrTampered) {
-		t.Errorf("a byte more: %v", err)
+		t.Errorf("Open(a byte more) = %v, want ErrTampered", err)
 	}
 }
 
-// Entries of one set have the same data key; still none may take the place of
-// another, and none may be dropped.
+// TestValuesCannotBeMoved: the entries of one set have the same data key; still
+// none can take the place of another, and none can be dropped.
 func TestValuesCannotBeMoved(t *testing.T) {
 	t.Parallel()
 	const header = 78
@@ -164,7 +164,7 @@ func TestValuesCannotBeMoved(t *testing.T) {
 	sealed := seal(t, k, secrets("a", "val-a", "b", "val-b"))
 	head, a, b := sealed[:header], sealed[header:header+entry], sealed[header+entry:]
 	if len(b) != entry {
-		t.Fatalf("the form has changed: %d bytes", len(b))
+		t.Fatalf("an entry has %d bytes, want %d", len(b), entry)
 	}
 	fewer := slices.Concat(head, a)
 	fewer[17] = 1
@@ -181,7 +181,7 @@ func TestValuesCannotBeMoved(t *testing.T) {
 		"another set's value": slices.Concat(head, a, seal(t, k, secrets("a", "val-a", "b", "val-c"))[header+entry:]),
 	} {
 		if _, err := k.Open(owner, forged); !errors.Is(err, vault.ErrTampered) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open(%s) = %v, want ErrTampered", name, err)
 		}
 	}
 }
@@ -197,19 +197,19 @@ func TestRotation(t *testing.T) {
 	assertOpens(t, both, old, given)
 	wrapped, changed, err := both.Rewrap(owner, old)
 	if err != nil || !changed || wrapped.KeyVersion() != 2 || old.KeyVersion() != 1 {
-		t.Fatalf("%v, changed %v, version %d from %d", err, changed, wrapped.KeyVersion(), old.KeyVersion())
+		t.Fatalf("Rewrap() = %v, changed %v, version %d from %d, want version 2 from 1", err, changed, wrapped.KeyVersion(), old.KeyVersion())
 	}
 	assertOpens(t, after, wrapped, given)
 	if again, changed, err := both.Rewrap(owner, wrapped); err != nil || changed || !bytes.Equal(again, wrapped) {
-		t.Errorf("wrapped again without need: %v", err)
+		t.Errorf("Rewrap(wrapped by the newest) = changed %v, %v, want no change", changed, err)
 	}
 	if _, _, err := both.Rewrap(vault.ExecutionOwner("another"), old); !errors.Is(err, vault.ErrTampered) {
-		t.Errorf("wrapped for another owner: %v", err)
+		t.Errorf("Rewrap(for another owner) = %v, want ErrTampered", err)
 	}
 	_, err = after.Open(owner, old)
 	var missing *vault.KeyError
 	if !errors.Is(err, vault.ErrUnknownKey) || !errors.As(err, &missing) || missing.Version != 1 || missing.Replaced {
-		t.Errorf("the retired key: %v", err)
+		t.Errorf("Open(by a keyring without the version) = %v, want ErrUnknownKey of version 1", err)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestAnotherKeyOfTheSameVersion(t *testing.T) {
 	_, err := ring(t, map[int]byte{1: 8}).Open(owner, sealed)
 	var missing *vault.KeyError
 	if !errors.As(err, &missing) || !missing.Replaced || !strings.Contains(err.Error(), "nothing is lost") {
-		t.Errorf("%v", err)
+		t.Errorf("Open(by an exchanged key) = %v, want a KeyError with Replaced", err)
 	}
 	if !bytes.Equal(kept, sealed) {
 		t.Error("the sealed bytes were touched")
@@ -232,11 +232,11 @@ func TestNoSecrets(t *testing.T) {
 	k := ring(t, map[int]byte{1: 7})
 	sealed := seal(t, k, nil)
 	if len(sealed) != 0 || !sealed.WellFormed() || sealed.KeyVersion() != 0 {
-		t.Errorf("%d bytes", len(sealed))
+		t.Errorf("Seal(no secrets) = %d bytes, want 0", len(sealed))
 	}
 	assertOpens(t, k, sealed, nil)
 	if _, changed, err := k.Rewrap(owner, sealed); changed || err != nil {
-		t.Errorf("%v", err)
+		t.Errorf("Rewrap(no secrets) = changed %v, %v, want no change", changed, err)
 	}
 }
 
@@ -248,7 +248,7 @@ func TestLimits(t *testing.T) {
 		"value": {"v": plaintext.New(make([]byte, 16<<20+1))},
 	} {
 		if _, err := k.Seal(owner, s); !errors.Is(err, vault.ErrTooLarge) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Seal(%s) = %v, want ErrTooLarge", name, err)
 		}
 	}
 	if vault.Sealed("a value in the clear, long enough to pass for sealed secrets by its length alone, 78").WellFormed() {
@@ -283,7 +283,7 @@ func TestKeyringShowsNoKey(t *testing.T) {
 		for _, v := range []any{k, struct{ K *vault.Keyring }{k}} {
 			printed := fmt.Sprintf(verb, v)
 			if strings.Contains(printed, "KKKK") || strings.Contains(printed, "4b4b") || strings.Contains(printed, "S0tL") {
-				t.Errorf("%s shows the key", verb)
+				t.Errorf("%s shows the key, want none of it", verb)
 			}
 		}
 	}
@@ -303,14 +303,14 @@ func FuzzOpen(f *testing.F) {
 		opened, err := k.Open(owner, data)
 		if err != nil {
 			if !errors.Is(err, vault.ErrTampered) && !errors.Is(err, vault.ErrUnknownKey) {
-				t.Fatalf("an error of another kind: %v", err)
+				t.Fatalf("Open(random bytes) = %v, want ErrTampered or ErrUnknownKey", err)
 			}
 			return
 		}
-		// The seeds of a worker are sealed by another process, so what opens
-		// is told by what is in it.
+		// The seeds of a worker are sealed by another process, so the test
+		// recognises a set that opens by its content.
 		if len(data) > 0 && (len(opened) != 2 || string(opened["a"].Reveal()) != "one") {
-			t.Fatalf("%d forged values opened", len(opened))
+			t.Fatalf("%d forged values opened, want none but those of the seed", len(opened))
 		}
 	})
 }

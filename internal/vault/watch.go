@@ -10,38 +10,37 @@ import (
 	"time"
 )
 
-// ErrKeyExchanged says that a source has another key under a version that is
-// known. Nothing of it is taken over.
+// ErrKeyExchanged says that a source has another key under a known version. The
+// keyring takes nothing from that source then.
 var ErrKeyExchanged = errors.New("a version of the master key has become another key")
 
-// askAgain is how soon a source that is no file is asked once more for a
-// version that it did not have.
+// askAgain is the pause after which a source other than a file is read again for
+// a version that it did not have.
 const askAgain = 10 * time.Second
 
 // following is what a keyring knows of its source.
 type following struct {
 	mu        sync.Mutex // one look at a time
 	source    KeySource
-	file      os.FileInfo // as it was when it was read last
+	file      os.FileInfo // of the last read
 	refreshed time.Time
 }
 
-// Watch has the keyring take over versions that appear in source, where its
-// keys are from: when [Keyring.Refresh] is called, and when something is to be
-// opened that an unknown version sealed. So keys are rotated while servers
-// run. It is called before the keyring is used by several goroutines.
+// Watch makes the keyring take over versions that appear in source, the place
+// its keys are from. It does so when [Keyring.Refresh] is called, and when Open
+// meets a version that it does not know. So keys are rotated while servers run.
+// Call it before several goroutines use the keyring.
 func (k *Keyring) Watch(source KeySource) { k.follows = &following{source: source} }
 
-// Refresh looks at the source and takes over versions that are new, which it
-// returns. The newest seals from then on. Versions that have gone from the
-// source stay until the process ends: what was sealed by them a moment ago can
-// be opened.
+// Refresh reads the source, takes over its new versions, and returns them. The
+// newest seals from then on. Versions that have left the source stay until the
+// process ends, because they may have sealed secrets a moment ago.
 func (k *Keyring) Refresh(ctx context.Context) (added []uint32, err error) {
 	return k.refresh(ctx, 0)
 }
 
-// refresh leaves out a source that was asked no longer ago than the pause,
-// unless it is a file, of which one can see that it is as it was.
+// refresh leaves out a source that was read within the pause. A file is left out
+// only if it has not changed.
 func (k *Keyring) refresh(ctx context.Context, pause time.Duration) ([]uint32, error) {
 	f := k.follows
 	if f == nil {
@@ -66,7 +65,7 @@ func (k *Keyring) refresh(ctx context.Context, pause time.Duration) ([]uint32, e
 	if err != nil {
 		return nil, err
 	}
-	f.file = now // what was read is at least as new
+	f.file = now // the content is at least as new
 	return k.merge(read)
 }
 
@@ -74,12 +73,12 @@ func unchanged(before, now os.FileInfo) bool {
 	return before != nil && os.SameFile(before, now) && before.ModTime().Equal(now.ModTime()) && before.Size() == now.Size()
 }
 
-// merge takes over the versions of other that are new. Other is not to be used
-// any more.
+// merge takes over the versions of other that are new. The caller must not use
+// other afterwards.
 func (k *Keyring) merge(other *Keyring) (added []uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer other.Clear() // of what was not taken over
+	defer other.Clear() // the versions that were not taken over
 	for version, m := range other.keys {
 		if known, ok := k.keys[version]; ok && known.id != m.id {
 			return nil, fmt.Errorf("%w: version %d was %x and is %x; give a new key a new version", ErrKeyExchanged, version, known.id, m.id)
@@ -98,8 +97,8 @@ func (k *Keyring) merge(other *Keyring) (added []uint32, err error) {
 	return added, nil
 }
 
-// withRefresh calls open, and once more if it lacks a key that the source has by
-// now.
+// withRefresh calls open, and calls it again if it lacks a key that the source
+// has meanwhile.
 func (k *Keyring) withRefresh(open func() error) error {
 	err := open()
 	if k.follows == nil || !errors.Is(err, ErrUnknownKey) {
