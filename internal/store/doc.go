@@ -1,11 +1,11 @@
-// Package store keeps executions: what was accepted, what waits, who works on
-// what, how it ended. It holds the interface, [Store], and what all
-// implementations share; store/sqlite is the one for a single machine, and
+// Package store keeps executions: their requests, states, owners, logs and
+// results. It holds the interface, [Store], and code that all implementations
+// share. store/sqlite is the implementation for a single machine, and
 // store/storetest the suite that every implementation passes.
 //
 // # Promises
 //
-//   - What [Store.Accept] returned survives a crash of the process and a loss
+//   - An execution that [Store.Accept] returned survives a crash of the process and a loss
 //     of power. So do [Store.Claim], [Store.Start] and [Store.Cancel]: a
 //     service never runs twice because a write was forgotten, and none runs
 //     after its cancellation was confirmed. Other writes survive a crash, and
@@ -18,13 +18,13 @@
 //
 // # Leases
 //
-// A worker takes executions by [Store.Claim] or as they are accepted
+// A worker takes executions by [Store.Claim], or on acceptance
 // ([NewExecution.Claim]). A claim is a lease: it names the worker as the owner
-// and ends by itself unless [Store.Heartbeat] extends it. [Store.Recover]
-// deals with ended leases: one that never reached [Store.Start] goes back to
-// the queue; one that did ends FAILED, "interrupted", since its service may
-// have had effects. Every worker calls it at its start and every few seconds,
-// so the work of a killed process is taken over by whichever is left.
+// and ends unless [Store.Heartbeat] extends it. [Store.Recover] deals with ended
+// leases. An execution that never reached [Store.Start] goes back to the queue.
+// One that did ends FAILED, "interrupted", since its service may have had
+// effects. Every worker calls Recover at its start and every few seconds, so the
+// remaining workers take over the work of a killed process.
 //
 //	              Claim           Start            Finish
 //	waiting ───────────▶ claimed ───────▶ RUNNING ────────▶ final
@@ -37,8 +37,8 @@
 //
 // # Waking up
 //
-// A worker that finds nothing to claim waits on [Store.WatchQueue], a reader
-// that follows an execution on [Store.WatchExecution]. Both tell of changes
-// made through the same Store value. Changes by other processes are not told,
-// so a waiting loop also looks by itself every few seconds.
+// A worker that finds nothing to claim waits on [Store.WatchQueue]; a reader
+// that follows an execution waits on [Store.WatchExecution]. Both report changes
+// made through the same Store value. They do not report changes by other
+// processes, so a waiting loop also reads the store every few seconds.
 package store

@@ -18,7 +18,7 @@ var (
 	ErrLeaseLost = errors.New("the lease on this execution is lost")
 	// ErrExists says that an execution with this id was accepted before.
 	ErrExists = errors.New("an execution with this id exists already")
-	// ErrInvalid says that the caller asked for something without a meaning.
+	// ErrInvalid says that a parameter of the call is not valid.
 	// Nothing was written.
 	ErrInvalid = errors.New("invalid")
 	// ErrFull says that the disk is full. Nothing was written; free space
@@ -28,14 +28,14 @@ var (
 	ErrIO = errors.New("the store cannot be read or written")
 	// ErrCorrupt says that the files are damaged.
 	ErrCorrupt = errors.New("the store is damaged")
-	// ErrBusy says that another process holds the store for too long. Trying
+	// ErrBusy says that another process has held the store for too long. Trying
 	// again is safe.
 	ErrBusy = errors.New("the store is busy")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )
 
-// QueueFullError tells which bound was reached. It matches [ErrQueueFull].
+// QueueFullError names the bound that was reached. It matches [ErrQueueFull].
 type QueueFullError struct {
 	ServiceID string // empty: the bound of all services together
 	Limit     int

@@ -10,12 +10,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// KeyUse tells which versions of a master key the sealed secrets in a store
+// KeyUse reports which versions of a master key the sealed secrets in a store
 // need.
 type KeyUse struct {
 	// Versions counts the executions whose secrets each version opens.
 	Versions map[uint32]int
-	// Missing are those that no key at hand opens.
+	// Missing are those that no key in the keyring opens.
 	Missing map[execution.ID]*vault.KeyError
 	// Damaged were changed, or moved here from elsewhere.
 	Damaged []execution.ID
@@ -30,7 +30,7 @@ func (u *KeyUse) Sealed() int {
 	return n
 }
 
-// Err is the error of opening one of those that no key at hand opens, or nil.
+// Err is the error of opening one of the Missing, or nil.
 func (u *KeyUse) Err() error {
 	ids := slices.Sorted(maps.Keys(u.Missing))
 	if len(ids) == 0 {
@@ -41,7 +41,7 @@ func (u *KeyUse) Err() error {
 
 // FindKeyUse looks at all sealed secrets. It changes nothing.
 func FindKeyUse(ctx context.Context, s Sealed, ring *vault.Keyring) (*KeyUse, error) {
-	// By execution, as a transaction that is repeated looks again.
+	// The maps are by execution, because a repeated transaction visits an execution again.
 	versions, failed := map[execution.ID]uint32{}, map[execution.ID]error{}
 	_, err := s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
 		if err := ring.Check(vault.ExecutionOwner(string(id)), sealed); err != nil {
@@ -70,13 +70,13 @@ func FindKeyUse(ctx context.Context, s Sealed, ring *vault.Keyring) (*KeyUse, er
 }
 
 // Rewrap has all sealed secrets wrapped by the newest version of the master
-// key and tells how many were not yet. What cannot be opened stays as it is;
-// [FindKeyUse] tells of it.
+// key and returns how many were not yet. Secrets that no key opens stay
+// unchanged; [FindKeyUse] lists them.
 func Rewrap(ctx context.Context, s Sealed, ring *vault.Keyring) (int, error) {
 	return s.Reseal(ctx, func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
 		wrapped, changed, err := ring.Rewrap(vault.ExecutionOwner(string(id)), sealed)
 		if err != nil {
-			return sealed, false, nil //nolint:nilerr // the others are wrapped all the same
+			return sealed, false, nil //nolint:nilerr // the others are wrapped nevertheless
 		}
 		return wrapped, changed, nil
 	})

@@ -13,10 +13,10 @@ import (
 const purgeBatch = 100
 
 // Purge removes executions that ended before a time, in small batches, and
-// tells how many. For each, removeFiles is called first: should the process
-// die in between, the execution is still known and the next Purge repeats it,
-// so files are never left without an owner. removeFiles must accept that
-// there are no files.
+// returns how many. For each, it first calls removeFiles: if the process dies
+// between the two, the execution is still known and the next Purge repeats it,
+// so files are never left without an owner. removeFiles must accept that there
+// are no files.
 func Purge(
 	ctx context.Context, s Retention, endedBefore time.Time, removeFiles func(execution.ID) error,
 ) (removed int, err error) {

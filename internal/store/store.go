@@ -36,27 +36,27 @@ type Queue interface {
 	// that is durable. It may return fewer than asked for, or none.
 	Claim(ctx context.Context, c ClaimRequest) ([]Claimed, error)
 	// Start makes a claimed execution RUNNING; the process may start only
-	// afterwards. Where that could be lost, with the power of the machine, the
-	// execution counts as started all the same when the store is next opened. [ErrLeaseLost]: it was cancelled, or the lease ended
-	// and another took it; the worker drops it.
+	// afterwards. If a power failure loses this write, the next Open marks every
+	// claimed execution as started, so none runs twice. [ErrLeaseLost]: it was
+	// cancelled, or its lease ended and another owner took it; the worker drops it.
 	Start(ctx context.Context, id execution.ID, owner string) (execution.Execution, error)
 	// Heartbeat extends the leases of an owner to lease from now.
 	Heartbeat(ctx context.Context, owner string, lease time.Duration, ids ...execution.ID) (HeartbeatReport, error)
 	// Finish ends an execution and destroys its sealed secrets, at most once
 	// and only for the owner of the lease: anyone else gets [ErrLeaseLost].
 	Finish(ctx context.Context, c FinishParams) (execution.Execution, error)
-	// Release gives claims back that were not started, so that others need
-	// not wait for the lease to end. Others of the ids are left as they are.
+	// Release gives claims back that were not started, so that other workers
+	// need not wait for the lease to end. Other ids stay unchanged.
 	Release(ctx context.Context, owner string, ids ...execution.ID) error
 	// Cancel makes a PENDING execution CANCELLED and destroys its secrets;
 	// marks a RUNNING one, whose worker learns of it by WatchExecution and
 	// Heartbeat; and changes nothing about one that has ended.
 	Cancel(ctx context.Context, id execution.ID) (execution.Execution, error)
-	// Recover deals with leases that have ended, except those of self: who
-	// calls is alive, however long the machine was asleep.
+	// Recover deals with leases that have ended, except those of self: the
+	// caller is alive, however long the machine was asleep.
 	Recover(ctx context.Context, self string) (Recovery, error)
 
-	// WatchQueue tells when there may be something to claim.
+	// WatchQueue signals when there may be something to claim.
 	WatchQueue() *Watch
 }
 
@@ -69,17 +69,17 @@ type Reader interface {
 	// List gives a page of the executions of a service, the newest first.
 	// Problem and Result are left out.
 	List(ctx context.Context, q ListQuery) (Page, error)
-	// QueueStats tells how much waits and runs.
+	// QueueStats reports how many executions wait and run.
 	QueueStats(ctx context.Context) (QueueStats, error)
-	// WatchExecution tells when an execution or its log may have changed.
+	// WatchExecution signals when an execution or its log may have changed.
 	WatchExecution(id execution.ID) *Watch
 }
 
 // Logs keeps what executions print.
 type Logs interface {
 	// AppendLog adds lines to the log of an execution and gives the sequence
-	// number of the last one. What the lines say is masked already, and valid
-	// UTF-8 without NUL.
+	// number of the last one. The lines are masked already, and valid UTF-8
+	// without NUL.
 	AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (int64, error)
 	// ReadLog gives up to limit lines whose sequence number is greater than
 	// after, oldest first. Sequence numbers start at 1 and have no gaps.
@@ -91,26 +91,26 @@ type Retention interface {
 	// Expired names up to limit executions that ended before a time, the
 	// oldest first. See [Purge], which most callers want.
 	Expired(ctx context.Context, endedBefore time.Time, limit int) ([]execution.ID, error)
-	// Delete removes executions with all that belongs to them and tells how
-	// many. Those that have not ended are left as they are.
+	// Delete removes executions with all their data and returns how many.
+	// Those that have not ended stay.
 	Delete(ctx context.Context, ids ...execution.ID) (int, error)
 }
 
 // Sealed has the secrets of executions that have not ended.
 type Sealed interface {
 	// Reseal passes sealed secrets through rewrap, such as after a rotation
-	// of the master key, and tells how many changed. An error of rewrap ends
-	// it; what was changed by then stays, and a second call goes on. rewrap
-	// must not call the store.
+	// of the master key, and returns how many changed. An error of rewrap ends
+	// it; the changes before it stay, and a second call continues. rewrap must
+	// not call the store.
 	Reseal(ctx context.Context, rewrap Rewrapper) (int, error)
 }
 
-// A NewExecution is what Accept writes.
+// A NewExecution holds the parameters of Accept.
 type NewExecution struct {
 	// Execution as the caller describes it: id, service, revision, type,
 	// tags and so on. Status and times are set by the store.
 	Execution execution.Execution
-	// Request is the payload: what the service gets as input.
+	// Request is the payload, the input of the service.
 	Request []byte
 	// Secrets are the secrets of the request, sealed for this execution.
 	Secrets vault.Sealed
@@ -139,7 +139,7 @@ type QueueLimit struct {
 	Total      int
 }
 
-// Lease say under which terms an owner takes an execution.
+// Lease holds the terms under which an owner takes an execution.
 type Lease struct {
 	Owner string
 	// Lease is how long the claim holds without a heartbeat.
@@ -149,13 +149,13 @@ type Lease struct {
 	Concurrency int
 }
 
-// Accepted is what Accept did.
+// Accepted is the outcome of Accept.
 type Accepted struct {
 	Execution execution.Execution
 	// Claimed says that the worker named in the acceptance has it now.
 	Claimed bool
 	// Replayed says that the idempotency key was seen before: nothing was
-	// written, and Execution is the one accepted then, as it is now.
+	// written, and Execution is the current state of the first execution.
 	Replayed bool
 }
 
@@ -175,7 +175,7 @@ type ServiceLimit struct {
 	Concurrency int
 }
 
-// A Claimed execution comes with all that is needed to run it.
+// A Claimed execution comes with all data that a worker needs to run it.
 type Claimed struct {
 	Execution execution.Execution
 	// Request is the payload; nil if it is longer than MaxClaimed. Then
@@ -186,15 +186,15 @@ type Claimed struct {
 	Secrets     vault.Sealed
 }
 
-// MaxClaimed is how long a payload is that a claim brings with it: many
+// MaxClaimed is the longest payload that a claim brings with it: many
 // executions can be claimed at once.
 const MaxClaimed = 256 << 10
 
-// A HeartbeatReport is what a worker has to know about its executions.
+// A HeartbeatReport lists executions whose worker must act.
 type HeartbeatReport struct {
 	// Lost are no longer the worker's: it stops them and reports nothing.
 	Lost []execution.ID
-	// Cancelled are to be stopped and finished as CANCELLED.
+	// Cancelled are those that the worker stops and finishes as CANCELLED.
 	Cancelled []execution.ID
 }
 
@@ -205,11 +205,11 @@ type FinishParams struct {
 	// Status is final.
 	Status  execution.Status
 	Problem *execution.Problem
-	// Result is what the runner notes about the result, a JSON document.
+	// Result is the result manifest of the runner, a JSON document.
 	Result []byte
 }
 
-// Recovery is what Recover did.
+// Recovery is the outcome of Recover.
 type Recovery struct {
 	Requeued    []execution.ID // claimed, never started: they wait again
 	Interrupted []execution.ID // were running: they are FAILED now
@@ -230,7 +230,7 @@ type ListQuery struct {
 const DefaultPage = 1000
 
 // A Cursor is a place in a list. Callers pass it on without reading it; it
-// stays valid whatever is added or removed meanwhile.
+// stays valid when executions are added or removed.
 type Cursor string
 
 // A Page is a part of a list.
@@ -240,7 +240,7 @@ type Page struct {
 	Next Cursor
 }
 
-// QueueStats is how much waits and runs.
+// QueueStats counts waiting and active executions.
 type QueueStats struct {
 	Services map[string]ServiceStats // those with something waiting or active
 	Pending  int                     // of all services

@@ -6,17 +6,17 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// A Watch tells of changes. Its channel holds one token at most: several
-// changes before a look are one token, so a watcher never lags behind, and a
-// change between a look and the next wait is never missed.
+// A Watch signals changes. Its channel holds one token at most: several
+// changes before a read are one token, so a watcher never lags behind. A change
+// between a read and the next wait is never missed.
 //
 //	watch := s.WatchExecution(id)
 //	defer watch.Stop()
 //	for {
-//		… look …
+//		… read the store …
 //		select {
 //		case <-watch.C:
-//		case <-time.After(…): // changes by other processes are not told
+//		case <-time.After(…): // changes by other processes leave no token
 //		case <-ctx.Done():
 //			return
 //		}
@@ -37,8 +37,8 @@ func (w *Watch) notify() {
 	}
 }
 
-// Signals connects an implementation to those who watch it. The zero value is
-// ready for use.
+// Signals connects an implementation to its watchers. The zero value is ready
+// for use.
 type Signals struct {
 	mu       sync.Mutex
 	watchers map[execution.ID]map[*Watch]struct{} // the queue has the empty id
@@ -50,10 +50,10 @@ func (s *Signals) WatchQueue() *Watch { return s.watch("") }
 // WatchExecution implements [Reader.WatchExecution].
 func (s *Signals) WatchExecution(id execution.ID) *Watch { return s.watch(id) }
 
-// QueueChanged wakes those who wait for something to claim.
+// QueueChanged wakes the watchers of the queue.
 func (s *Signals) QueueChanged() { s.changed("") }
 
-// ExecutionChanged wakes those who watch an execution.
+// ExecutionChanged wakes the watchers of an execution.
 func (s *Signals) ExecutionChanged(id execution.ID) { s.changed(id) }
 
 func (s *Signals) watch(topic execution.ID) *Watch {

@@ -88,7 +88,7 @@ func place(t *tx, a store.NewExecution) (claim bool, err error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, err
 	}
-	// What waits is older, so it goes first.
+	// Waiting executions are older, so they go first.
 	if a.Claim != nil && waiting == 0 && (a.Claim.Concurrency == 0 || active < a.Claim.Concurrency) {
 		return true, nil
 	}
@@ -107,7 +107,7 @@ func place(t *tx, a store.NewExecution) (claim bool, err error) {
 	return false, nil
 }
 
-// insert writes an execution and all that comes with it.
+// insert writes an execution with its request, its secrets and its key.
 func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, owner, lease any) error {
 	var seq int64
 	err := t.row(insertExecution, []any{

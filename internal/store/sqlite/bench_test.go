@@ -118,14 +118,14 @@ func BenchmarkClaim(b *testing.B) {
 				Owner: "bench", Lease: time.Hour, Max: 1, Services: []store.ServiceLimit{{ServiceID: "bench"}},
 			})
 			if err != nil || len(claimed) != 1 {
-				b.Errorf("%v, %d claimed", err, len(claimed))
+				b.Errorf("Claim() = %d executions, %v, want one", len(claimed), err)
 			}
 		})
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 	})
 }
 
-// A whole life: accepted and claimed at once, started, finished, with secrets
+// BenchmarkLife is a whole life: accept with a claim, start, finish, with secrets
 // that are destroyed and scrubbed.
 func BenchmarkLife(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *sqlite.Store) {
@@ -178,7 +178,7 @@ func BenchmarkList(b *testing.B) {
 		for b.Loop() {
 			page, err := s.List(b.Context(), store.ListQuery{ServiceID: "bench"})
 			if err != nil || len(page.Executions) != 1000 {
-				b.Fatalf("%v, %d executions", err, len(page.Executions))
+				b.Fatalf("List() = %d executions, %v, want 1,000", len(page.Executions), err)
 			}
 		}
 	})

@@ -63,8 +63,8 @@ func claim(t *tx, c store.ClaimRequest) ([]store.Claimed, error) {
 	return claimed, nil
 }
 
-// freeSlots gives the services of a request for which something may wait, with
-// the number of executions that may be added.
+// freeSlots returns the services of a request that may have waiting executions,
+// with the number of executions that each may still run.
 func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
 	if only := c.Services[0]; len(c.Services) == 1 && only.Concurrency == 0 {
 		return map[string]int{only.ServiceID: c.Max}, nil
@@ -92,7 +92,7 @@ func freeSlots(t *tx, c store.ClaimRequest) (map[string]int, error) {
 	return free, err
 }
 
-// take claims one execution and reads what is needed to run it.
+// take claims one execution and reads its row, its request and its secrets.
 func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, error) {
 	var r executionRow
 	var request, sealed []byte
@@ -123,7 +123,7 @@ func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (start
 	return started, nil
 }
 
-// missing tells an execution that is not the caller's from one that is not.
+// missing distinguishes an execution of another owner from one that does not exist.
 func missing(t *tx, id execution.ID) error {
 	var seq int64
 	if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {

@@ -18,8 +18,8 @@ import (
 
 const crashService = "crash"
 
-// beVictim accepts, claims, starts and finishes until it is killed, and says
-// so after each step: what it said must be true afterwards.
+// beVictim accepts, claims, starts and finishes until it is killed. It prints
+// each step after it is done, so each printed step must have survived.
 func beVictim(path string) error {
 	ctx := context.Background()
 	s, err := sqlite.Open(ctx, path, sqlite.Options{})
@@ -72,8 +72,8 @@ func produce(ctx context.Context, s store.Store) error {
 	}
 }
 
-// runVictim runs the victim until it has said so many lines, kills it hard,
-// and gives the last step that it named of each execution.
+// runVictim runs the victim until it has printed so many lines, kills it with
+// SIGKILL, and returns the last step that it printed of each execution.
 func runVictim(t *testing.T, path string, lines int) map[execution.ID]string {
 	t.Helper()
 	victim := exec.CommandContext(t.Context(), os.Args[0])
@@ -101,20 +101,21 @@ func runVictim(t *testing.T, path string, lines int) map[execution.ID]string {
 		}
 	}
 	if err := victim.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Fatalf("the victim was not killed: %v", err)
+		t.Fatalf("the victim ended with %v, want it killed", err)
 	}
 	return said
 }
 
-// A second process on the same folder takes over from one that is killed at
-// any moment: nothing that was accepted is lost, and nothing starts twice.
+// TestTakeOverAfterKill has a second process on the same folder take over from
+// one that is killed at any moment: it loses no accepted execution, and starts
+// none twice.
 func TestTakeOverAfterKill(t *testing.T) {
 	t.Parallel()
 	for _, lines := range []int{1, 50, 400} {
 		t.Run(fmt.Sprintf("after %d steps", lines), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "store.db")
-			// It is there all the time; leases are by the clock, so this one
-			// goes ahead of the other to see them end.
+			// The heir is open all the time. Leases are by the clock, so its clock is
+			// ahead of the victim's and it sees the leases end.
 			heir := open(t, path, sqlite.Options{Now: func() time.Time { return time.Now().Add(2 * time.Minute) }})
 			said := runVictim(t, path, lines)
 			if len(said) == 0 {
@@ -133,7 +134,7 @@ func takeOver(t *testing.T, heir *sqlite.Store, said map[execution.ID]string, re
 	t.Helper()
 	for _, id := range recovery.Interrupted {
 		if said[id] == "finished" {
-			t.Errorf("%s had ended and was interrupted", id)
+			t.Errorf("%s had ended and Recover interrupted it, want it unchanged", id)
 		}
 	}
 	inherited := map[execution.ID]bool{}
@@ -154,21 +155,21 @@ func takeOver(t *testing.T, heir *sqlite.Store, said map[execution.ID]string, re
 	for id, step := range said {
 		e, err := heir.Get(t.Context(), id)
 		if err != nil {
-			t.Errorf("%s was accepted and is lost: %v", id, err)
+			t.Errorf("Get(%s, accepted) = %v, want the execution", id, err)
 			continue
 		}
 		if step != "accepted" && inherited[id] {
-			t.Errorf("%s was started and would start again", id)
+			t.Errorf("%s was started and Recover put it back, want it to start once", id)
 		}
 		if step == "finished" && e.Status != execution.Succeeded {
-			t.Errorf("%s had ended and is %s", id, e.Status)
+			t.Errorf("%s had ended and is %s, want SUCCEEDED", id, e.Status)
 		}
 		if !inherited[id] && !e.Status.Final() {
-			t.Errorf("%s is %s and nobody works on it", id, e.Status)
+			t.Errorf("%s is %s and no worker has it, want it final or claimed", id, e.Status)
 		}
 	}
 	load, err := heir.QueueStats(t.Context())
 	if err != nil || load.Pending != 0 || load.Active != len(inherited) {
-		t.Errorf("%v, load %+v with %d inherited", err, load, len(inherited))
+		t.Errorf("QueueStats() = %+v, %v, want the %d inherited executions active", load, err, len(inherited))
 	}
 }

@@ -61,7 +61,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := step.do(); err != nil {
-			t.Fatalf("%s: %v", step.name, err)
+			t.Fatalf("%s = %v, want nil", step.name, err)
 		}
 		if got := synchronousIsFull(ctx, t, s); got != step.want {
 			t.Errorf("%s: survives a loss of power: %v, want %v", step.name, got, step.want)
@@ -127,17 +127,17 @@ func TestClaimsBeforeARestartOfTheMachineCountAsStarted(t *testing.T) {
 				requeued, interrupted = interrupted, requeued
 			}
 			if !slices.Equal(recovery.Requeued, requeued) || !slices.Equal(recovery.Interrupted, interrupted) {
-				t.Errorf("recovered %+v", recovery)
+				t.Errorf("Recover() = %+v, want requeued %v and interrupted %v", recovery, requeued, interrupted)
 			}
 			if e, err := reopened.Get(ctx, waiting); err != nil || e.Status != execution.Pending {
-				t.Errorf("what was not claimed is %s, %v", e.Status, err)
+				t.Errorf("the unclaimed execution is %s (%v), want PENDING", e.Status, err)
 			}
 		})
 	}
 }
 
 // reopenAt opens a database that was last open in this start of the machine, as
-// if it had been in another.
+// if the machine had restarted since.
 func reopenAt(t *testing.T, path, boot string) *Store {
 	t.Helper()
 	db, err := sql.Open("sqlite", dsn(path))

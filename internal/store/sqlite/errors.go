@@ -32,7 +32,7 @@ func classify(err error) error {
 		return nil
 	}
 	if failure, ok := errors.AsType[*driver.Error](err); ok {
-		// The low byte is the primary code, the rest says more exactly.
+		// The low byte is the primary code, the rest is more specific.
 		if kind, ok := kinds[failure.Code()&0xff]; ok {
 			return fmt.Errorf("%w: %w", kind, err)
 		}

@@ -48,16 +48,16 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) < 2 {
-		t.Fatalf("%v, %d files", err, len(entries))
+		t.Fatalf("the folder has %d files (%v), want at least two", len(entries), err)
 	}
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, mode %v", entry.Name(), err, info.Mode())
+			t.Errorf("%s has mode %v (%v), want 0600", entry.Name(), info.Mode(), err)
 		}
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the folder: %v, mode %v", err, info.Mode())
+		t.Errorf("the folder has mode %v (%v), want 0700", info.Mode(), err)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestOpenedAgain(t *testing.T) {
 	}
 	request, err := open(t, path, sqlite.Options{}).Request(t.Context(), id)
 	if err != nil || string(request) != "kept" {
-		t.Errorf("%v, %q", err, request)
+		t.Errorf("Request() = %q, %v, want kept", request, err)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestOpenedBySeveralAtOnce(t *testing.T) {
 	group.Wait()
 	load, err := open(t, path, sqlite.Options{}).QueueStats(t.Context())
 	if err != nil || load.Pending != 80 {
-		t.Errorf("%v, %d wait", err, load.Pending)
+		t.Errorf("QueueStats() = %d waiting executions, %v, want 80", load.Pending, err)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); err == nil || !strings.Contains(err.Error(), "newer qhubctl") {
-		t.Errorf("%v", err)
+		t.Errorf("Open(a newer schema) = %v, want an error that names a newer qhubctl", err)
 	}
 }
 
@@ -142,9 +142,9 @@ func TestDamagedFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("%v", err)
+		t.Errorf("Open(a damaged file) = %v, want ErrCorrupt", err)
 	}
 	if kept, err := os.ReadFile(path); err != nil || string(kept) != string(content) {
-		t.Errorf("the file was changed: %v", err)
+		t.Errorf("after a refused Open the file differs (%v), want it unchanged", err)
 	}
 }

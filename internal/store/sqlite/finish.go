@@ -13,7 +13,7 @@ import (
 // recoverBatch bounds one transaction of Recover.
 const recoverBatch = 200
 
-// state is what has to be known of an execution before it is changed.
+// state holds the columns of an execution that decide how it may change.
 type state struct {
 	seq    int64
 	status execution.Status
@@ -54,15 +54,15 @@ func (t *tx) writeEnd(
 	return r.execution()
 }
 
-// endRow takes what has to be known of an end: which execution it is, and how
-// many of its service wait.
+// endRow is the row that a change to a final state returns: which execution it
+// is, and how many executions of its service wait.
 type endRow struct {
 	cancelRequested bool
 	seq             int64
 	waiting         sql.NullInt64
 }
 
-// ended does what is due with an end.
+// ended destroys the secrets of an ended execution and records which watches to notify.
 func (t *tx) ended(id execution.ID, row endRow) error {
 	delete(t.w.leased, id)
 	t.changed = append(t.changed, id)

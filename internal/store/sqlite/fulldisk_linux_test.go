@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 )
 
-// A disk that fills up refuses what does not fit, keeps what it has, and
-// accepts again once there is room.
+// TestFullDisk fills the disk of a store. The store refuses new executions,
+// keeps the accepted ones, and accepts again once there is room.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := t.TempDir()
@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 		id, err := acceptOne(t, s, make([]byte, 20_000))
 		if err != nil {
 			if !errors.Is(err, store.ErrFull) {
-				t.Fatalf("an error of another kind: %v", err)
+				t.Fatalf("Accept(full disk) = %v, want ErrFull", err)
 			}
 			refused = id
 			break
@@ -41,24 +41,24 @@ func TestFullDisk(t *testing.T) {
 		kept[id] = true
 	}
 	if refused == "" || len(kept) == 0 {
-		t.Fatalf("the disk did not fill up: %d accepted", len(kept))
+		t.Fatalf("the disk did not fill up: %d accepted, want some and then a refusal", len(kept))
 	}
 	if _, err := s.Get(t.Context(), refused); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("what was refused is half there: %v", err)
+		t.Errorf("Get(the refused execution) = %v, want ErrNotFound", err)
 	}
 	load, err := s.QueueStats(t.Context())
 	if err != nil || load.Pending != len(kept) {
-		t.Errorf("%v, %d wait of %d accepted", err, load.Pending, len(kept))
+		t.Errorf("QueueStats() = %d waiting executions, %v, want the %d accepted", load.Pending, err, len(kept))
 	}
 	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT, "size=32m,mode=0700"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := acceptOne(t, s, make([]byte, 20_000)); err != nil {
-		t.Errorf("refused although there is room again: %v", err)
+		t.Errorf("Accept(after there is room again) = %v, want nil", err)
 	}
 	for id := range kept {
 		if request, err := s.Request(t.Context(), id); err != nil || len(request) != 20_000 {
-			t.Errorf("%v, %d bytes", err, len(request))
+			t.Errorf("Request() = %d bytes, %v, want 20,000", len(request), err)
 		}
 	}
 }

@@ -10,15 +10,15 @@ import (
 
 const (
 	// maxGroup bounds the operations of one commit, so that the first of them
-	// does not wait for ever longer.
+	// does not wait without bound.
 	maxGroup = 128
-	// commitSiblings is from how many executions leased here on a group waits for more
-	// operations, for commitDelay at most.
+	// commitSiblings is the number of executions leased here from which a group waits
+	// up to commitDelay for more operations.
 	commitSiblings = 6
 	commitDelay    = time.Millisecond
 )
 
-// group runs first and what else waits, in one transaction if none fails.
+// group runs first and all waiting operations, in one transaction if none fails.
 func (w *writer) group(first *op) {
 	if !first.state.CompareAndSwap(opWaiting, opTaken) {
 		return
@@ -28,9 +28,9 @@ func (w *writer) group(first *op) {
 		close(first.done)
 		return
 	}
-	// All that waits already, so that what one of them has to survive is known
-	// before the transaction begins.
-	ops := w.delayCommit(w.gather([]*op{first}, true))
+	// Collect all waiting operations first: the strictest of them decides the
+	// durability of the transaction.
+	ops := w.delayCommit(w.collect([]*op{first}, true))
 	for len(ops) > 0 {
 		done, left, err := w.transaction(ops)
 		w.report(done, err)
@@ -38,8 +38,8 @@ func (w *writer) group(first *op) {
 	}
 }
 
-// gather adds the operations that wait to those of a transaction; see join.
-func (w *writer) gather(ops []*op, durable bool) []*op {
+// collect adds the waiting operations to those of a transaction; see join.
+func (w *writer) collect(ops []*op, durable bool) []*op {
 	for w.next == nil && len(ops) < maxGroup {
 		select {
 		case j := <-w.ops:
@@ -51,9 +51,9 @@ func (w *writer) gather(ops []*op, durable bool) []*op {
 	return ops
 }
 
-// delayCommit waits a moment for more operations where so much is going on that some will
-// come: they share a commit, which costs what many of them do. It ends when there
-// are as many as lately, or none has come for twice the time in which one does.
+// delayCommit waits a moment for more operations while enough executions are in
+// flight, so that they share one commit. It ends when there are as many as in
+// recent groups, or when none has come for twice the mean gap between two.
 func (w *writer) delayCommit(ops []*op) []*op {
 	if len(w.leased) < commitSiblings || w.meanGap > commitDelay || w.next != nil {
 		return ops
@@ -92,16 +92,16 @@ func (w *writer) await(ops []*op, enough int) []*op {
 	return ops
 }
 
-// observeArrival notes that an operation has come, and how long that takes, about, in the mean of
-// the last ones.
+// observeArrival records the arrival of an operation in the mean gap between the
+// last ones.
 func (w *writer) observeArrival() {
 	now := time.Now()
 	w.meanGap += (min(now.Sub(w.last), 8*commitDelay) - w.meanGap) / 8
 	w.last = now
 }
 
-// join adds an operation that waits to those of a transaction, which is durable or not.
-// One that may not be part of it is next.
+// join adds a waiting operation to those of a transaction, which is durable or
+// not. An operation that needs another durability becomes w.next.
 func (w *writer) join(ops []*op, j *op, durable bool) []*op {
 	w.observeArrival()
 	switch {
@@ -113,8 +113,8 @@ func (w *writer) join(ops []*op, j *op, durable bool) []*op {
 	return ops
 }
 
-// transaction runs operations, and what comes meanwhile, and commits. Where that ends
-// early, some are left.
+// transaction runs operations and those that arrive meanwhile, and commits. If it
+// ends early, it returns the operations that it left.
 func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	full := slices.ContainsFunc(ops, func(j *op) bool { return j.durability == survivesPowerLoss })
 	if err := w.begin(full); err != nil {
@@ -123,8 +123,8 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	for i := 0; i < len(ops); i++ {
 		run := w.runOp
 		if i == 0 {
-			// With the first the transaction is undone, of which nothing else
-			// is a part yet: it needs no savepoint.
+			// If the first fails, the transaction is rolled back. It holds nothing
+			// else yet, so the first needs no savepoint.
 			run = w.runAlone
 		}
 		if err := run(ops[i]); err != nil || i == 0 && ops[i].err != nil {
@@ -132,7 +132,7 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			return ops[:i+1], ops[i+1:], err
 		}
 		if i+1 == len(ops) {
-			ops = w.gather(ops, w.full)
+			ops = w.collect(ops, w.full)
 		}
 	}
 	begun := time.Now()
@@ -146,8 +146,8 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	return ops, nil, nil
 }
 
-// runOp runs one operation under a savepoint. The error it returns is one that
-// ends the whole transaction; that of the operation alone is kept in the operation.
+// runOp runs one operation under a savepoint. It returns an error only if the
+// whole transaction has ended; an error of the operation alone is kept in it.
 func (w *writer) runOp(j *op) error {
 	if err := w.exec("SAVEPOINT op"); err != nil {
 		return classify(err)
@@ -157,15 +157,15 @@ func (w *writer) runOp(j *op) error {
 	}
 	if j.err != nil {
 		if err := w.exec("ROLLBACK TO op"); err != nil {
-			// SQLite has ended the transaction itself, as it does when the
-			// disk is full: what the operation met is the cause.
+			// SQLite has ended the transaction, as it does when the disk is
+			// full: the error of the operation is the cause.
 			return j.err
 		}
 	}
 	return classify(w.exec("RELEASE op"))
 }
 
-// runAlone is runJob without the savepoint.
+// runAlone is runOp without the savepoint.
 func (w *writer) runAlone(j *op) error {
 	j.tx = tx{w: w, now: w.now()}
 	if j.err = j.run(&j.tx); j.err == nil {
@@ -173,13 +173,13 @@ func (w *writer) runAlone(j *op) error {
 	}
 	j.tx.forget()
 	if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
-		return j.err // nothing that was read or written can be relied on
+		return j.err // the transaction is over, its reads and writes do not count
 	}
 	return nil
 }
 
-// report tells the callers of a group how it ended, and those who watch what
-// has changed.
+// report notifies the callers of a group of its outcome, and the watchers of its
+// changes.
 func (w *writer) report(group []*op, err error) {
 	queue := false
 	for _, j := range group {

@@ -18,10 +18,10 @@ import (
 // growthVariable asks for the benchmarks on stores that take long to fill.
 const growthVariable = "QHUBCTL_BENCH_GROWTH"
 
-// BenchmarkGrowth is what a store does for 16 callers, beside what it does when
-// it is empty: with 100,000 executions that wait, and with 1,000,000 that have
-// ended. The two stores take turns, so that what else the machine does falls
-// on both; a ratio of 1 is a store that does not slow down.
+// BenchmarkGrowth measures a store for 16 callers in turns with an empty one:
+// with 100,000 waiting executions, and with 1,000,000 ended ones. The turns make
+// other work of the machine slow both; a ratio of 1 is a store that does not slow
+// down.
 func BenchmarkGrowth(b *testing.B) {
 	if os.Getenv(growthVariable) == "" {
 		b.Skipf("fills a store with a million executions; set %s=1", growthVariable)
@@ -45,8 +45,8 @@ func BenchmarkGrowth(b *testing.B) {
 // perRound is how many operations of a kind a round has, of the cheap ones.
 const perRound = 320
 
-// An operation is one kind of what a store does. Those of a round come one
-// after the other and leave a store with as much as before, of what waits.
+// An operation is one kind of work of a store. Those of a round come one after
+// the other, and leave a store with as many waiting executions as before.
 type operation struct {
 	name string
 	n    int
@@ -104,7 +104,7 @@ func benchmarkGrowth(b *testing.B, empty, full *filled, operations []operation) 
 	}
 	for first := true; b.Loop(); first = !first {
 		for i, o := range operations {
-			// The first to come has the disk write what was left.
+			// The first operation pays for the writes that the former one left.
 			if first {
 				took[i].empty = append(took[i].empty, round(empty, o))
 			}
@@ -141,8 +141,8 @@ type filled struct {
 	claimed chan execution.ID
 }
 
-// filledStore makes a store with n executions in a state, written past it: to
-// have them accepted takes minutes.
+// filledStore makes a store with n executions in a state, written directly into
+// the database: accepting them would take minutes.
 func filledStore(b *testing.B, n int, status string) *filled {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "store.db")

@@ -7,13 +7,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// maxLeased bounds a memory in which what was lost to others stays.
+// maxLeased bounds the memory; executions that were lost to others stay in it.
 const maxLeased = 1024
 
-// leased remembers executions that were claimed here, as far as nothing changes
-// that: reading a whole row back with each change takes longer than the change.
-// It belongs to the writer's goroutine. What is in it was perhaps never
-// committed, so it counts only for a row that has just been changed.
+// leased remembers executions that were claimed here, until something changes
+// them: reading a whole row back with each change takes longer than the change.
+// It belongs to the writer's goroutine. An entry was perhaps never committed, so
+// it counts only for a row that the transaction has just changed.
 type leased map[execution.ID]execution.Execution
 
 func (l leased) add(e execution.Execution) {
@@ -44,7 +44,7 @@ func (t *tx) begin(id execution.ID, owner string) (execution.Execution, error) {
 // finish ends an execution that runs.
 func (t *tx) finish(c store.FinishParams) (execution.Execution, error) {
 	e, known := t.w.leased[c.ID]
-	if !known || c.Problem != nil { // a problem is given back as it is kept
+	if !known || c.Problem != nil { // Finish returns a problem in its stored form
 		return t.writeEnd(updateFinish, c.Status, c.Problem, c.Result, string(c.ID), c.Owner)
 	}
 	var row endRow

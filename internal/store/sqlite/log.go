@@ -14,12 +14,12 @@ import (
 )
 
 // partSize is the length at which a part of a log is full. A row costs more
-// than a line, and who reads a few lines reads a whole part.
+// than a line, and a reader of a few lines reads a whole part.
 const partSize = 32 << 10
 
 // AppendLog implements [store.Logs].
 func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (last int64, err error) {
-	parts := encodeLog(entries) // before the writer, which has one goroutine, is kept from others
+	parts := encodeLog(entries) // before the writer: all operations share its goroutine
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
 		var seq int64
 		if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
@@ -69,7 +69,7 @@ func (s *Store) ReadLog(ctx context.Context, id execution.ID, after int64, limit
 		return nil
 	})
 	if err == nil && len(lines) == 0 {
-		// An empty log is told from one that is not there.
+		// Distinguish an empty log from one that does not exist.
 		var seq int64
 		err = s.readOne(ctx, selectSeq, []any{string(id)}, &seq)
 	}
@@ -79,8 +79,8 @@ func (s *Store) ReadLog(ctx context.Context, id execution.ID, after int64, limit
 	return lines, nil
 }
 
-// A logPart is a row of a log: so many lines, each with its severity, its time
-// and the length of what it says before that:
+// A logPart is a row of a log: so many lines. Before its text, each line has its
+// severity, its time and the length of the text:
 //
 //	INFO 1769860800000000 5
 //	hello
@@ -110,7 +110,7 @@ func encodeLog(entries []execution.LogEntry) (parts []logPart) {
 
 var errLogPart = errors.New("a part of a log is not as it was written")
 
-// decodeLine reads the first line of a part, and gives what follows it.
+// decodeLine reads the first line of a part, and returns the rest of the part.
 func decodeLine(text []byte) (entry execution.LogEntry, rest []byte, err error) {
 	head, rest, _ := bytes.Cut(text, []byte{'\n'})
 	severity, numbers, _ := strings.Cut(string(head), " ")

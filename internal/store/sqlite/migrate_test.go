@@ -11,8 +11,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// A log that was written a row a line is read, and goes on, as if it had been
-// written as logs are now.
+// TestOldLogs reads and continues a log that has one row for each line, the
+// form before parts.
 func TestOldLogs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -31,14 +31,14 @@ func TestOldLogs(t *testing.T) {
 	}
 	defer func() { _ = s.Close() }()
 	if last, err := s.AppendLog(t.Context(), id, want[3].Entry); err != nil || last != 4 {
-		t.Errorf("line %d, %v", last, err)
+		t.Errorf("AppendLog() = line %d, %v, want 4", last, err)
 	}
 	if got, err := s.ReadLog(t.Context(), id, 0, 100); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("ReadLog() = %+v, %v, want %+v", got, err, want)
 	}
 }
 
-// writeOldLog makes a store as it was before parts of logs.
+// writeOldLog makes a store in the form before parts of logs.
 func writeOldLog(t *testing.T, path string, id execution.ID, lines []store.LogLine) {
 	t.Helper()
 	db, err := sql.Open("sqlite", dsn(path, "foreign_keys(on)"))

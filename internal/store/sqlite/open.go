@@ -27,8 +27,9 @@ type Options struct {
 	ScrubAfter time.Duration
 	// Readers is the number of connections that read. Zero: four.
 	Readers int
-	// Committed is told how long each commit took, with the sync of the disk,
-	// between two of them: it has to return at once. Nil: nobody is.
+	// Committed gets the time of each commit, with the sync of the disk. The
+	// writer calls it between two commits, so it must return at once. Nil: not
+	// called.
 	Committed func(took time.Duration)
 }
 
@@ -37,7 +38,7 @@ type Store struct {
 	store.Signals
 	writer *writer
 	readDB *sql.DB
-	// startSurvives is what the start of an execution has to survive.
+	// startSurvives is the durability of Store.Start.
 	startSurvives durability
 
 	mu    sync.Mutex
@@ -48,10 +49,11 @@ var _ store.Store = (*Store)(nil)
 
 const busyTimeout = 5 * time.Second
 
-// fdatasync is as durable as fsync for a database and spares the journal of
-// the file system a write per commit. The switch is one of the process.
+// useFdatasync makes the driver sync by fdatasync. For a database it is as
+// durable as fsync, and saves a write to the file system's journal per commit.
+// The switch is for the whole process.
 var useFdatasync = sync.OnceFunc(func() {
-	// Where there is no fdatasync, fsync it is.
+	// The driver falls back to fsync where there is no fdatasync.
 	_, _ = driver.Fdatasync(true)
 })
 
@@ -103,8 +105,8 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 
 func dsn(path string, pragmas ...string) string {
 	query := url.Values{
-		// IMMEDIATE takes the right to write at once: a transaction that
-		// reads first and writes then could not be repeated by a timeout.
+		// IMMEDIATE takes the right to write at once. A transaction that reads
+		// first and then writes could not wait for that right.
 		"_txlock": {"immediate"},
 		"_pragma": append([]string{
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
@@ -133,7 +135,7 @@ func createPrivate(path string) error {
 	return file.Close()
 }
 
-// Close ends the writer after what it is doing, scrubs if that is due, and
+// Close ends the writer after its current group, scrubs if that is due, and
 // closes the database.
 func (s *Store) Close() error {
 	return errors.Join(s.readDB.Close(), s.writer.close())

@@ -2,8 +2,8 @@ package sqlite
 
 // The queries are standard SQL, or close enough to be shared with another
 // engine: parameters are $N, upserts and RETURNING have their common form.
-// The words status = 'PENDING' AND owner IS NULL stand in full wherever the
-// partial index on waiting executions is to be used.
+// The words status = 'PENDING' AND owner IS NULL stand in full in each query that
+// must use the partial index on waiting executions.
 
 // The columns of an execution, in the order of executionRow. Lists leave out
 // the two large ones.
@@ -11,7 +11,7 @@ const (
 	listColumns = `id, service_id, service_revision, status, type, created_at, started_at, ended_at,
 	tags, service_definition_id, application_id, cancel_requested`
 	allColumns = listColumns + `, problem, result`
-	// returningAll has a change tell what the row is then.
+	// returningAll makes a change return the whole new row.
 	returningAll = ` RETURNING ` + allColumns
 )
 
@@ -77,13 +77,13 @@ const (
 	SET status = $1, ended_at = $2, problem = $3, result = $4, owner = NULL, lease_expires_at = NULL
 	WHERE id = $5 AND owner = $6 AND status = 'RUNNING'`
 
-	// returningEnd has an end tell what is in endRow.
+	// returningEnd makes a change to a final state return an endRow.
 	returningEnd = ` RETURNING cancel_requested, seq,
 	(SELECT waiting FROM service_load WHERE service_load.service_id = executions.service_id)`
 
 	updateCancelRequested = `UPDATE executions SET cancel_requested = 1 WHERE seq = $1`
 
-	// Whatever was claimed counts as started, when that was not written.
+	// updateClaimed makes each claimed execution count as started; see noteBoot.
 	updateClaimed = `UPDATE executions SET status = 'RUNNING', started_at = created_at
 	WHERE status = 'PENDING' AND owner IS NOT NULL`
 
@@ -107,9 +107,9 @@ const (
 	LEFT JOIN execution_requests r ON r.execution_seq = e.seq
 	WHERE e.id = $1`
 
-	// Pages are read oldest first and turned round by the caller: SQLite finds
-	// the next row beside the last one then, whatever the size of the table,
-	// and searches for each from the root in the other direction.
+	// Pages are read oldest first and reversed by the caller. In that direction
+	// SQLite finds the next row beside the last one, for a table of any size; in
+	// the other it searches for each row from the root.
 	selectPage = `SELECT seq, ` + listColumns + ` FROM executions
 	WHERE seq IN (
 		SELECT seq FROM executions

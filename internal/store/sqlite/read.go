@@ -57,7 +57,7 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.Page, error)
 	if limit == 0 {
 		limit = store.DefaultPage
 	}
-	// One more than asked for tells whether there is another page.
+	// One row more than the limit shows whether there is another page.
 	query, args := selectPage, []any{q.ServiceID, before, limit + 1}
 	if q.Tag != "" {
 		query, args = selectPageByTag, append(args, q.Tag)
@@ -95,7 +95,7 @@ func parseCursor(c store.Cursor) (int64, error) {
 	}
 	seq, err := strconv.ParseInt(string(c), 36, 64)
 	if err != nil || seq < 0 {
-		return 0, fmt.Errorf("%w cursor: take it from the page before as it is", store.ErrInvalid)
+		return 0, fmt.Errorf("%w cursor: pass on the cursor of the page before unchanged", store.ErrInvalid)
 	}
 	return seq, nil
 }

@@ -73,8 +73,8 @@ func (s *Store) Reseal(ctx context.Context, rewrap store.Rewrapper) (changed int
 	return changed, nil
 }
 
-// reseal deals with a batch of sealed secrets after one place and gives the
-// place of the last of them, or zero if there was none.
+// reseal passes a batch of sealed secrets after a place through rewrap, and
+// returns the place of the last one, or zero if there was none.
 func reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64, err error) {
 	type row struct {
 		seq    int64

@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// executionRow takes the columns of an execution as they are scanned.
+// executionRow holds the scanned columns of an execution.
 type executionRow struct {
 	e                  execution.Execution
 	created            int64
@@ -81,7 +81,7 @@ func encodeProblem(p *execution.Problem) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, nil
 }
 
-// encodeResult gives the column of a note about a result; none is NULL.
+// encodeResult returns the column of a result manifest; none is NULL.
 func encodeResult(record []byte) sql.NullString {
 	return sql.NullString{String: string(record), Valid: len(record) > 0}
 }

@@ -24,7 +24,7 @@ func holding(t *testing.T, dir string, data []byte) (pieces int) {
 	const size = 16
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) == 0 {
-		t.Fatalf("%v, %d files", err, len(entries))
+		t.Fatalf("the folder has %d files (%v), want some", len(entries), err)
 	}
 	for _, entry := range entries {
 		content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
@@ -79,8 +79,8 @@ func finish(t *testing.T, s store.Store, id execution.ID) {
 	}
 }
 
-// Neither the value nor, once it is scrubbed, its ciphertext is in any file:
-// not in a page of its own, not in the overflow pages of a large one.
+// TestDestroyedSecretsLeaveTheFiles: neither the value nor, after a scrub, its
+// ciphertext is in any file. Large secrets fill overflow pages, small ones do not.
 func TestDestroyedSecretsLeaveTheFiles(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{"small": 700, "large": 60_000} {
@@ -92,14 +92,14 @@ func TestDestroyedSecretsLeaveTheFiles(t *testing.T) {
 			sealed, value := sealRandom(t, id, size)
 			acceptSealed(t, s, id, sealed)
 			if holding(t, dir, sealed) == 0 {
-				t.Fatal("the search does not find what is there")
+				t.Fatal("the search finds no ciphertext before it is destroyed, want some")
 			}
 			// Once more with the secrets in the database itself.
 			if err := s.Scrub(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if holding(t, dir, sealed) == 0 {
-				t.Fatal("the search does not find what is there")
+				t.Fatal("the search finds no ciphertext before it is destroyed, want some")
 			}
 			finish(t, s, id)
 			if n := holding(t, dir, sealed); n == 0 {
@@ -109,10 +109,10 @@ func TestDestroyedSecretsLeaveTheFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := holding(t, dir, sealed); n != 0 {
-				t.Errorf("%d pieces of the ciphertext are left", n)
+				t.Errorf("%d pieces of the ciphertext are left, want 0", n)
 			}
 			if n := holding(t, dir, value); n != 0 {
-				t.Errorf("%d pieces of the value are in the files", n)
+				t.Errorf("%d pieces of the value are in the files, want 0", n)
 			}
 		})
 	}
@@ -135,7 +135,7 @@ func TestScrubRunsByItself(t *testing.T) {
 			time.Sleep(4 * time.Second)
 			synctest.Wait()
 			if n := holding(t, dir, sealed); n != 0 {
-				t.Errorf("%d pieces of the ciphertext are left", n)
+				t.Errorf("%d pieces of the ciphertext are left, want 0", n)
 			}
 		}
 	})
@@ -151,8 +151,8 @@ func TestScrubAfterACrash(t *testing.T) {
 	sealed, _ := sealRandom(t, id, 5000)
 	acceptSealed(t, s, id, sealed)
 	finish(t, s, id)
-	// What is in the files now is what a crash would leave. The index of the
-	// log is rebuilt from the log.
+	// The files look now as a crash would leave them. SQLite rebuilds the index of
+	// the log from the log.
 	for _, name := range []string{"store.db", "store.db-wal"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -170,10 +170,10 @@ func TestScrubAfterACrash(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		if e, err := again.Get(t.Context(), id); err != nil || e.Status != execution.Succeeded {
-			t.Errorf("%v, the execution is %s", err, e.Status)
+			t.Errorf("after the crash the execution is %s (%v), want SUCCEEDED", e.Status, err)
 		}
 		if n := holding(t, crashed, sealed); n != 0 {
-			t.Errorf("%d pieces of the ciphertext are left", n)
+			t.Errorf("%d pieces of the ciphertext are left, want 0", n)
 		}
 	})
 }
@@ -181,7 +181,7 @@ func TestScrubAfterACrash(t *testing.T) {
 func TestCloseScrubs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// A second store keeps SQLite from tidying up by itself.
+	// A second store keeps SQLite from truncating the log when the first closes.
 	open(t, filepath.Join(dir, "store.db"), sqlite.Options{ScrubAfter: time.Hour})
 	s := open(t, filepath.Join(dir, "store.db"), sqlite.Options{ScrubAfter: time.Hour})
 	id := execution.NewID()
@@ -192,7 +192,7 @@ func TestCloseScrubs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := holding(t, dir, sealed); n != 0 {
-		t.Errorf("%d pieces of the ciphertext are left", n)
+		t.Errorf("%d pieces of the ciphertext are left, want 0", n)
 	}
 }
 
@@ -206,13 +206,13 @@ func TestScrubTellsWhenAReaderDelaysIt(t *testing.T) {
 	release := holdSnapshot(t, path)
 	finish(t, s, id)
 	if err := s.Scrub(t.Context()); !errors.Is(err, store.ErrBusy) {
-		t.Errorf("scrubbed under a reader: %v", err)
+		t.Errorf("Scrub(under a reader) = %v, want ErrBusy", err)
 	}
 	release()
 	if err := s.Scrub(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if n := holding(t, filepath.Dir(path), sealed); n != 0 {
-		t.Errorf("%d pieces of the ciphertext are left", n)
+		t.Errorf("%d pieces of the ciphertext are left, want 0", n)
 	}
 }

@@ -26,7 +26,7 @@ func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
 	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
+			t.Errorf("Close() = %v, want nil", err)
 		}
 	})
 	return s

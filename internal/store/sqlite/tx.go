@@ -10,7 +10,7 @@ import (
 )
 
 // A tx is the view that one operation has of the transaction it is part of.
-// It also collects what is to be told once that is committed.
+// It also collects the notices that follow the commit.
 type tx struct {
 	w   *writer
 	now time.Time
@@ -20,7 +20,7 @@ type tx struct {
 	destroyed bool           // sealed secrets were destroyed
 }
 
-// forget drops what was collected by an operation that failed.
+// forget drops the notices of an operation that failed.
 func (t *tx) forget() { t.queue, t.changed, t.destroyed = false, nil, false }
 
 // exec runs a statement and gives the number of rows it changed.

@@ -13,12 +13,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// scrubPatience is how long the log may be held by readers when it is to be
-// truncated. Nothing is written meanwhile, so it is short; a scrub that was
-// delayed is tried again.
+// scrubPatience is how long a truncation of the log waits for readers. The
+// writer writes nothing meanwhile, so it is short. A delayed scrub is tried
+// again.
 const scrubPatience = 50 * time.Millisecond
 
-// durability is what the commit of an operation has to survive.
+// durability is the failure that the commit of an operation must survive.
 type durability bool
 
 const (
@@ -40,14 +40,14 @@ type writer struct {
 	stop    chan struct{} // closed by close
 	stopped chan struct{} // closed when the goroutine has ended
 
-	// What follows belongs to the goroutine alone.
+	// The following fields belong to the goroutine alone.
 	stmts       map[string]*sql.Stmt
 	full        bool          // the current setting of synchronous
-	next        *op           // taken, and of no group yet
-	last        time.Time     // when an operation has come
-	meanGap     time.Duration // between two of them, about
-	targetBatch int           // how many there are when it waits for them
-	fullBatches int           // how often there were as many
+	next        *op           // taken, and in no group yet
+	last        time.Time     // the arrival of the last operation
+	meanGap     time.Duration // between two arrivals, about
+	targetBatch int           // the size at which a waiting group commits
+	fullBatches int           // how often groups reached that size
 	leased      leased
 	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue    bool
@@ -120,8 +120,8 @@ func (w *writer) submit(ctx context.Context, j *op) error {
 		if j.state.CompareAndSwap(opWaiting, opWithdrawn) {
 			return ctx.Err()
 		}
-		// It is being written: only the outcome tells the truth, and it
-		// comes soon.
+		// The writer has it already: only the outcome says what happened, and
+		// it comes soon.
 		<-j.done
 	}
 	return j.err
@@ -138,7 +138,7 @@ func (w *writer) loop() {
 				w.observeArrival()
 			case <-w.scrubTimer.C:
 				if w.scrubDue {
-					// An error means that it is tried again.
+					// After an error it is tried again.
 					_ = w.scrub()
 				}
 				continue
@@ -178,8 +178,8 @@ func (w *writer) exec(query string) error {
 	return err
 }
 
-// background is the context of all statements of the writer. One that can
-// end would cost a goroutine each time, and a write is short.
+// background is the context of all statements of the writer. A context that
+// can end would cost a goroutine each time, and a write is short.
 var background = context.Background()
 
 func (w *writer) prepared(query string) (*sql.Stmt, error) {
@@ -230,7 +230,7 @@ func (w *writer) setBusyTimeout(d time.Duration) error {
 	return classify(err)
 }
 
-// close ends the goroutine after the group it is at. Later calls do nothing.
+// close ends the goroutine after its current group. Later calls do nothing.
 func (w *writer) close() (err error) {
 	w.closing.Do(func() {
 		close(w.stop)

@@ -43,7 +43,7 @@ func runGroup(t *testing.T, w *writer, ops ...*op) {
 		j.done = make(chan struct{})
 	}
 	outer := &op{outside: func() error {
-		// In the writer's own goroutine nothing else is at the connection.
+		// In the writer's goroutine no other code uses the connection.
 		if err := w.begin(bool(ops[0].durability)); err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func TestOneFailureLeavesTheGroupAlone(t *testing.T) {
 	}
 	runGroup(t, s.writer, ops...)
 	if ops[0].err != nil || !errors.Is(ops[1].err, failure) || ops[2].err != nil {
-		t.Errorf("%v, %v, %v", ops[0].err, ops[1].err, ops[2].err)
+		t.Errorf("the operations return %v, %v, %v, want nil, the failure, nil", ops[0].err, ops[1].err, ops[2].err)
 	}
 	for _, id := range []execution.ID{before, after} {
 		if _, err := s.Get(t.Context(), id); err != nil {
@@ -84,11 +84,11 @@ func TestOneFailureLeavesTheGroupAlone(t *testing.T) {
 		}
 	}
 	if _, err := s.Get(t.Context(), failed); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("what failed was written: %v", err)
+		t.Errorf("Get(the failed execution) = %v, want ErrNotFound", err)
 	}
 	select {
 	case <-w.C:
-		t.Error("what failed was told")
+		t.Error("the failed operation notified a watch, want no notice")
 	default:
 	}
 }
@@ -104,11 +104,11 @@ func TestAnUnreliableDiskFailsTheWholeGroup(t *testing.T) {
 	runGroup(t, s.writer, ops...)
 	for i, j := range ops {
 		if !errors.Is(j.err, store.ErrIO) {
-			t.Errorf("job %d: %v", i, j.err)
+			t.Errorf("operation %d returns %v, want ErrIO", i, j.err)
 		}
 	}
 	if _, err := s.Get(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("half a group was written: %v", err)
+		t.Errorf("Get(an execution of a failed group) = %v, want ErrNotFound", err)
 	}
 	// The writer goes on.
 	if err := s.writer.do(t.Context(), survivesPowerLoss, func(t *tx) error { return insertTestExecution(t, id) }); err != nil {
@@ -116,8 +116,8 @@ func TestAnUnreliableDiskFailsTheWholeGroup(t *testing.T) {
 	}
 }
 
-// All that waits while the writer is busy shares one commit, except that a
-// durable operation never joins a group that began without its guarantee.
+// TestGroups: all operations that wait while the writer is busy share one commit,
+// except that a durable one never joins a group that began without durability.
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -158,7 +158,7 @@ func checkGroup(t *testing.T, first, others durability, shared bool) {
 			// Readers see what the first has written once it is committed.
 			_, err := s.Get(t.Context(), id)
 			if errors.Is(err, store.ErrNotFound) != shared {
-				t.Errorf("in the group of the first: not %v (%v)", shared, err)
+				t.Errorf("a reader sees the first write of the group: %v, want shared: %v", err, shared)
 			}
 			if bool(others) && !tx.w.full {
 				t.Error("durable, and committed without a sync")
@@ -166,7 +166,7 @@ func checkGroup(t *testing.T, first, others durability, shared bool) {
 			var setting int
 			err = tx.w.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&setting)
 			if (setting == 2) != tx.w.full {
-				t.Errorf("synchronous is %d, believed to be full: %v", setting, tx.w.full)
+				t.Errorf("PRAGMA synchronous = %d, want full: %v", setting, tx.w.full)
 			}
 			return err
 		})
@@ -199,19 +199,19 @@ func TestWithdrawnWhileItWaits(t *testing.T) {
 	}()
 	cancel()
 	if err := <-second; !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("a withdrawn operation returns %v, want context.Canceled", err)
 	}
 	close(goOn)
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
 	if err := s.Scrub(t.Context()); err != nil || ran {
-		t.Errorf("%v, ran %v", err, ran)
+		t.Errorf("Scrub() = %v and the withdrawn operation ran: %v, want nil and false", err, ran)
 	}
 }
 
-// No query walks over all executions: each finds its rows by an index, so
-// that those that have ended cost nothing.
+// TestQueriesUseIndexes: each query finds its rows by an index and none scans all
+// executions, so that ended executions cost nothing.
 func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	s := openInside(t)
@@ -225,7 +225,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		parameters := make([]any, strings.Count(query, "$"))
 		rows, err := s.readDB.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, parameters...)
 		if err != nil {
-			t.Errorf("%v: %s", err, query)
+			t.Errorf("EXPLAIN %s = %v, want a plan", query, err)
 			continue
 		}
 		err = drain(rows, func(row scanner) error {
@@ -233,7 +233,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			var detail string
 			err := row.Scan(&id, &parent, &unused, &detail)
 			if strings.HasPrefix(detail, "SCAN") && !strings.HasPrefix(detail, "SCAN CONSTANT ROW") {
-				t.Errorf("%s: %s", detail, query)
+				t.Errorf("the plan has %s, want no scan: %s", detail, query)
 			}
 			return err
 		})
@@ -243,8 +243,9 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}
 }
 
-// Of all that waits when a transaction begins, the strictest decides how it is
-// committed, and one that fails takes nothing with it, the first neither.
+// TestGatheredJobs: of all operations that wait when a transaction begins, the
+// strictest decides its durability. One that fails, even the first, takes no other
+// with it.
 func TestGatheredJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -267,7 +268,7 @@ func TestGatheredJobs(t *testing.T) {
 		submit(&op{run: func(*tx) error { return failure }}, failure)
 		submit(&op{durability: survivesPowerLoss, run: func(tx *tx) error {
 			if _, err := s.Get(t.Context(), ids[0]); !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("it is in no group with those before: %v", err)
+				t.Errorf("Get(an execution of the same group) = %v, want ErrNotFound", err)
 			}
 			if !tx.w.full {
 				t.Error("durable, and committed without a sync")
@@ -284,8 +285,8 @@ func TestGatheredJobs(t *testing.T) {
 	})
 }
 
-// Where much is going on, operations that come within a moment of each other share a
-// commit; else, and where none has come, nobody waits for others.
+// TestManyExecutionsShareCommits: while many executions run, operations that come
+// within a moment of each other share a commit. Otherwise none waits for others.
 func TestManyExecutionsShareCommits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -298,7 +299,7 @@ func TestManyExecutionsShareCommits(t *testing.T) {
 		}
 		defer func() { _ = s.Close() }()
 		nothing := func(*tx) error { return nil }
-		// both submits two operations, the second a while after the first, and tells
+		// both submits two operations, the second a while after the first, and returns
 		// how many commits they took, and how long.
 		both := func(apart time.Duration) (int, time.Duration) {
 			before, begun := commits, time.Now()
@@ -316,7 +317,7 @@ func TestManyExecutionsShareCommits(t *testing.T) {
 			return commits - before, time.Since(begun)
 		}
 		if n, took := both(0); n != 2 || took != 0 {
-			t.Errorf("with nothing else, %d commits in %v", n, took)
+			t.Errorf("with nothing else: %d commits in %v, want 2 at once", n, took)
 		}
 		if err := s.writer.do(t.Context(), survivesCrash, func(t *tx) error {
 			for range commitSiblings {
@@ -326,18 +327,18 @@ func TestManyExecutionsShareCommits(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		// From time to time, so that nobody is waited for.
+		// Seldom: operations so far apart that the writer does not wait for more.
 		if n, took := both(2 * commitDelay); n != 2 || took != 4*commitDelay {
-			t.Errorf("seldom, %d commits in %v", n, took)
+			t.Errorf("seldom: %d commits in %v, want 2 in %v", n, took, 4*commitDelay)
 		}
 		apart := commitDelay / 4
 		for range 20 {
 			both(apart)
 		}
 		if n, took := both(apart); n != 1 || took > 4*apart {
-			t.Errorf("often, %d commits in %v", n, took)
+			t.Errorf("often: %d commits in %v, want 1 within %v", n, took, 4*apart)
 		}
-		// One after the other, each after the one before: nobody comes meanwhile.
+		// One after the other, each after the one before: no other comes meanwhile.
 		waited := time.Duration(0)
 		for range 40 {
 			begun := time.Now()
@@ -348,7 +349,7 @@ func TestManyExecutionsShareCommits(t *testing.T) {
 			time.Sleep(apart)
 		}
 		if waited > 10*commitDelay {
-			t.Errorf("40 jobs waited %v for others", waited)
+			t.Errorf("40 operations waited %v for others, want at most %v", waited, 10*commitDelay)
 		}
 	})
 }

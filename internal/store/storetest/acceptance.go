@@ -17,7 +17,7 @@ func checkAccept(f *fixture) {
 	a.Execution = execution.Execution{
 		ID: a.Execution.ID, ServiceID: service, ServiceRevision: "r7", Type: execution.Workflow,
 		Tags: []string{"b", "a", "ü\"\\"}, ServiceDefinitionID: "definition", ApplicationID: "application",
-		// What the caller has no say in:
+		// The store sets these fields, and ignores those of the caller:
 		Status: execution.Succeeded, CreatedAt: time.Unix(1, 0), EndedAt: time.Unix(2, 0), CancelRequested: true,
 	}
 	a.Request = bytes.Repeat([]byte{0, 0xff, '\n', 'x'}, 300_000)
@@ -85,7 +85,7 @@ func checkAcceptEndedContext(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
 	a := newExecution(service)
-	// Either answer is right, as long as it is true.
+	// Claimed and not claimed are both right, if the store agrees.
 	if _, err := f.Accept(ctx, a); err != nil {
 		f.wants(context.Canceled, err)
 		_, err = f.Get(f.Context(), a.Execution.ID)
@@ -114,7 +114,7 @@ func checkIdempotency(f *fixture) {
 	_, err = f.Accept(f.Context(), changed)
 	f.wants(store.ErrIdempotencyMismatch, err)
 
-	// After a rotation the MAC that was kept is the second of two.
+	// After a rotation the stored MAC is the second of two.
 	rotated := newExecution(service)
 	rotated.Idempotency = &store.Idempotency{Key: "k", MACs: append(mac("body, new key"), mac("body")...)}
 	if got := f.accept(rotated); !got.Replayed {
@@ -125,7 +125,7 @@ func checkIdempotency(f *fixture) {
 	if got := f.accept(elsewhere); got.Replayed {
 		f.Error("a key is not the service's own")
 	}
-	// A replay shows the execution as it is now, and needs no room.
+	// A replay shows the current state of the execution, and needs no room.
 	_, err = f.Cancel(f.Context(), first.Execution.ID)
 	f.must(err)
 	f.waiting(service, 1)
@@ -181,7 +181,7 @@ func checkQueueLimits(f *fixture) {
 	if !errors.As(err, &full) || full.ServiceID != "" || full.Limit != 3 {
 		f.Errorf("the bound of all: %v", err)
 	}
-	// What is claimed waits no longer.
+	// A claimed execution waits no longer.
 	f.claimAs(worker, 1)
 	f.must(offer(service))
 	f.wantLoad(service, 2, 1)
@@ -218,7 +218,7 @@ func checkClaimWhenAccepted(f *fixture) {
 	if second.Claimed {
 		f.Fatal("claimed beyond the concurrency of the service")
 	}
-	// A slot would be free, but what waits is older.
+	// A slot would be free, but older executions wait.
 	if offer(3).Claimed {
 		f.Error("a new execution overtook one that waits")
 	}

@@ -122,7 +122,7 @@ func checkRelease(f *fixture) {
 	f.must(f.Release(f.Context(), rival, ids...))
 	f.wantLoad(service, 0, 2)
 	f.must(f.Release(f.Context(), worker, append(ids, execution.NewID())...))
-	// What runs is not given back.
+	// A running execution is not given back.
 	f.wantLoad(service, 1, 1)
 	f.wantStatus(ids[0], execution.Running)
 	f.wantIDs(f.claimAs(rival, 9), ids[1:])
@@ -153,7 +153,7 @@ func checkRecover(f *fixture) {
 		f.Errorf("%d sets of secrets outlived their execution", n)
 	}
 	f.wantIDs(f.claimAs(rival, 9), waiting)
-	// The dead comes back: nothing is his any more.
+	// The dead worker comes back: it owns nothing any more.
 	_, err = f.Finish(f.Context(), store.FinishParams{ID: started, Owner: worker, Status: execution.Succeeded})
 	f.wants(store.ErrLeaseLost, err)
 	_, err = f.Start(f.Context(), waiting[0], worker)
@@ -163,7 +163,8 @@ func checkRecover(f *fixture) {
 	f.wantIDs(report.Lost, []execution.ID{started, waiting[0]})
 }
 
-// A laptop that slept past all its leases must not fail its own executions.
+// checkRecoverSparesSelf: a laptop that slept past all its leases must not fail the
+// executions of the server that slept.
 func checkRecoverSparesSelf(f *fixture) {
 	id := f.running()
 	f.clock.Advance(24 * time.Hour)

@@ -27,7 +27,7 @@ func (f *fixture) keyUse(ring *vault.Keyring) *store.KeyUse {
 }
 
 // checkKeyUse looks through sealed secrets of every kind, and has them wrapped
-// by another key: what cannot be opened stays, and keeps nothing else back.
+// by another key. Those that no key opens stay, and keep no others back.
 func checkKeyUse(f *fixture) {
 	const many = 130
 	both := f.keyring(firstKey + "," + secondKey)
@@ -36,7 +36,7 @@ func checkKeyUse(f *fixture) {
 		a := newExecution(service)
 		a.Secrets = f.seal(a.Execution.ID, "value")
 		if i == many/2 {
-			a.Secrets[len(a.Secrets)-1] ^= 1  // a value: nobody can tell before it is opened
+			a.Secrets[len(a.Secrets)-1] ^= 1  // a value: only Open finds that it was changed
 			a.Secrets[len("qhs\x02")+20] ^= 1 // the wrapped key
 			damaged = a
 		}

@@ -75,7 +75,7 @@ func checkFinishInParallel(f *fixture) {
 	f.wantLoad(service, 0, 0)
 }
 
-// What cannot even be started fails without ever having run.
+// checkFinishWithoutStart: an execution that cannot be started fails without a start.
 func checkFinishWithoutStart(f *fixture) {
 	id := f.waiting(service, 1)[0]
 	f.claimAs(worker, 1)
@@ -103,7 +103,7 @@ func checkSecretsEnd(f *fixture) {
 	}
 	_, err := f.Cancel(f.Context(), waiting.Execution.ID)
 	f.must(err)
-	_, err = f.Cancel(f.Context(), kept) // only asked to end
+	_, err = f.Cancel(f.Context(), kept) // marks it only
 	f.must(err)
 	if n := f.sealedLeft(); n != 1 {
 		f.Errorf("%d sets of secrets where 1 execution has not ended", n)
@@ -188,7 +188,7 @@ func checkPurge(f *fixture) {
 	if len(page.Executions) != 0 {
 		f.Errorf("%d removed executions are still listed", len(page.Executions))
 	}
-	// The key may be used anew.
+	// The key may be used again.
 	again := newExecution(service)
 	again.Idempotency = &store.Idempotency{Key: string(ended[0]), MACs: mac("another")}
 	f.accept(again)

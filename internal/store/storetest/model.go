@@ -24,9 +24,9 @@ type modelled struct {
 	owner   string
 }
 
-// checkModel draws sequences of operations and checks, after each of them,
-// that the store tells the same as the model: states, load, and that nothing
-// gets more than it may.
+// checkModel draws sequences of operations. After each of them it checks that the
+// store agrees with the model on states and load, and that no service exceeds its
+// bounds.
 func checkModel(f *fixture) {
 	outer := f.T
 	rapid.Check(outer, func(t *rapid.T) {
@@ -61,7 +61,7 @@ func (m *model) pick(t *rapid.T) (execution.ID, *modelled) {
 	return id, m.all[id]
 }
 
-// load counts what waits and what has an owner.
+// load counts executions that wait and those that have an owner.
 func (m *model) load(serviceID string) (waiting, active int) {
 	for _, e := range m.all {
 		switch {

@@ -40,7 +40,7 @@ func checkListPages(f *fixture) {
 	for _, limit := range []int{1, 4, 5, 24, 25, 26} {
 		f.wantIDs(f.pages(store.ListQuery{ServiceID: service, Limit: limit}), want)
 	}
-	// A page stays where it is although executions come and go.
+	// A page stays the same although executions come and go.
 	first, err := f.List(f.Context(), store.ListQuery{ServiceID: service, Limit: 10})
 	f.must(err)
 	f.waiting(service, 3)
@@ -200,8 +200,8 @@ func checkLogInParallel(f *fixture) {
 	}
 }
 
-// signalled reports whether a watch holds a token. Tokens are there before
-// the operation returns, so nobody needs to wait for one.
+// signalled reports whether a watch holds a token. The store leaves the token
+// before the operation returns, so the check does not wait.
 func signalled(w *store.Watch) bool {
 	select {
 	case <-w.C:
@@ -250,7 +250,7 @@ func checkWatchExecution(f *fixture) {
 		f.Helper()
 		f.must(do())
 		if !signalled(w) {
-			f.Errorf("%s was not told", name)
+			f.Errorf("%s left no token in the watch, want one", name)
 		}
 	}
 	step("claim", func() error { f.claimAs(worker, 1); return nil })
@@ -260,7 +260,7 @@ func checkWatchExecution(f *fixture) {
 	step("finish", func() error { f.finish(id, execution.Cancelled); return nil })
 	f.running()
 	if signalled(w) {
-		f.Error("told of another execution")
+		f.Error("a change of another execution left a token, want none")
 	}
 	step("delete", func() error { _, err := f.Delete(f.Context(), id); return err })
 }

@@ -1,12 +1,12 @@
 // Package storetest is the suite that every implementation of [store.Store]
-// passes. An implementation runs it from a test of its own:
+// passes. Each implementation runs it from one of its tests:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { … })
 //	}
 //
-// The suite moves a clock of its own and never sleeps, so it says nothing
-// about files, processes or power: tests of the implementation do.
+// The suite advances a fake clock and never sleeps, so it checks nothing about
+// files, processes or power: tests of the implementation do.
 package storetest
 
 import (
@@ -87,8 +87,8 @@ const (
 	lease   = time.Minute
 )
 
-// fixture is a store with a clock and short forms of what checks do often.
-// Short forms end the test when the operation fails.
+// fixture is a store with a clock and helpers for frequent steps of checks. A
+// helper ends the test when its operation fails.
 type fixture struct {
 	*testing.T
 	store.Store
@@ -183,7 +183,7 @@ func (f *fixture) claimAs(owner string, most int, services ...store.ServiceLimit
 	ids := make([]execution.ID, 0, len(claimed))
 	for _, c := range claimed {
 		if c.Execution.Status != execution.Pending {
-			f.Errorf("a claimed execution is %s", c.Execution.Status)
+			f.Errorf("a claimed execution is %s, want PENDING", c.Execution.Status)
 		}
 		ids = append(ids, c.Execution.ID)
 	}
@@ -225,7 +225,7 @@ func (f *fixture) get(id execution.ID) execution.Execution {
 func (f *fixture) wantStatus(id execution.ID, want execution.Status) {
 	f.Helper()
 	if got := f.get(id).Status; got != want {
-		f.Errorf("the execution is %s instead of %s", got, want)
+		f.Errorf("the execution is %s, want %s", got, want)
 	}
 }
 
@@ -267,7 +267,7 @@ func inParallel(n int, do func(i int) error) []error {
 	return errs
 }
 
-// count tells how many errors match target; nil counts successes.
+// count returns how many errors match target; nil counts successes.
 func count(errs []error, target error) (n int) {
 	for _, err := range errs {
 		if errors.Is(err, target) {
