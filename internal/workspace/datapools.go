@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// poolFolders hold a folder for each data pool, the first one that has it counting.
+// poolFolders hold a folder for each data pool. If both have it, the first counts.
 var poolFolders = []string{"input", "datapool"}
 
 // DataPool is the folder that holds the data pool of a parameter on this
@@ -22,7 +22,7 @@ func (w *Workspace) DataPool(parameter string) string {
 	return ""
 }
 
-// LinkedPools are the folders that links lead to which stand where data pools do.
+// LinkedPools are the targets of links that stand in the place of a data pool.
 func (w *Workspace) LinkedPools() []string {
 	var found []string
 	for _, folder := range poolFolders {
@@ -46,23 +46,23 @@ func (w *Workspace) LinkedPools() []string {
 	return found
 }
 
-// isDataPool tells whether DataPool finds a folder: executions see its state at
-// their start.
+// isDataPool reports whether DataPool may find a folder: executions see its state
+// at their start.
 func isDataPool(relative string) bool { return slices.Contains(poolFolders, filepath.Dir(relative)) }
 
-// pool has a data pool, or a large folder, shown directly from the disk, except
-// files that hold secrets by their names.
+// pool shows a data pool, or a large folder, directly from the disk, except
+// files whose names say that they hold secrets.
 func (t *snapshotter) pool(dir string) error {
 	t.Hidden = append(t.Hidden, t.hidden.in(dir)...)
 	return t.live(dir)
 }
 
-// HiddenIn returns the files and folders in a folder that must not be shown with
-// it, where the snapshot does not know the folder: hidden files, and what holds
-// secrets by its name.
+// HiddenIn returns the files and folders in a folder that must not be shown with it, if
+// the snapshot does not know the folder: hidden files, and those whose names say that
+// they hold secrets.
 func (s *Snapshot) HiddenIn(dir string) []string { return s.hidden.in(dir) }
 
-// Hides tells whether a folder must not be shown, by its name.
+// Hides reports whether a folder must not be shown, by its name.
 func (s *Snapshot) Hides(dir string) bool {
 	return holdsSecrets(filepath.Base(dir)) || s.hidden.name(dir)
 }
@@ -85,7 +85,7 @@ func (h hiddenFiles) in(dir string) (found []string) {
 	return found
 }
 
-// isOther tells whether a file is another name of a hidden one.
+// isOther reports whether a file is another name of a hidden one.
 func (h hiddenFiles) isOther(entry fs.DirEntry) bool {
 	if !entry.Type().IsRegular() || len(h.infos) == 0 {
 		return false

@@ -16,8 +16,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// maxSources bounds how many files are looked at to see whether a service has
-// changed; a larger workspace is described anew each time.
+// maxSources bounds how many files are read to find out whether a service has
+// changed; a larger workspace is described again each time.
 const maxSources = 20_000
 
 // described is the cached description of a service.
@@ -26,11 +26,11 @@ type described struct {
 	Document json.RawMessage `json:"document"`
 }
 
-// SourceKey is a hash of what a description depends on: the program that has
-// been built here, or the entrypoint, the files of the workspace, and the
-// packages of the environment. It is empty where the workspace is too large to
-// tell, and for programs of others: they describe themselves in no time, and
-// their user's folder is not the place for notes about them.
+// SourceKey is a hash of everything that a description depends on: the program
+// that was built here, or the entrypoint, the files of the workspace, and the
+// packages of the environment. It is empty if the workspace is too large. It is
+// also empty for programs that were built elsewhere: they describe themselves at
+// once, and qhubctl caches nothing in their user's folder.
 func (w *Workspace) SourceKey(env *Environment) string {
 	h := sha256.New()
 	if w.Language == Prebuilt {
@@ -51,10 +51,9 @@ func (w *Workspace) SourceKey(env *Environment) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// WatchKey is a hash of what a server reloads the service for: its code, and the
-// files of the workspace that say how it is run, or that it asks to have watched.
-// Logs, results and other data are no part of it. It is empty where the workspace
-// is too large to tell.
+// WatchKey is a hash of the files whose change reloads a served service: its code,
+// its settings, and the files that the workspace names under watch. Logs, results
+// and other data are not part of it. It is empty if the workspace is too large.
 func (w *Workspace) WatchKey(env *Environment) string {
 	if env.Binary != "" {
 		if w.Language == Prebuilt {
@@ -86,7 +85,7 @@ func (w *Workspace) settingFiles() []string {
 	return slices.Compact(files)
 }
 
-// A Start is how executions of a service start when it is served.
+// A Start describes how executions of a service start when it is served.
 type Start struct {
 	// Warm: as forks of a process that has imported it.
 	Warm bool `json:"warm"`
@@ -101,8 +100,8 @@ type cachedStart struct {
 	Start Start  `json:"start"`
 }
 
-// CachedStart is how the service as it is now starts, if that was found out
-// before.
+// CachedStart returns how the current state of the service starts, if that was
+// found out before.
 func (w *Workspace) CachedStart(key string) (s Start, ok bool) {
 	text, err := os.ReadFile(w.path(stateDir, "start.json"))
 	var cached cachedStart
@@ -119,8 +118,8 @@ func (w *Workspace) CacheStart(key string, s Start) {
 	}
 }
 
-// Changed reports whether the service may be another than the one that had
-// this [Workspace.WatchKey]: its sources, or the variables it is given.
+// Changed reports whether the service may differ from the one that had
+// this [Workspace.WatchKey], in its sources or its variables.
 func (w *Workspace) Changed(env *Environment, key string) bool {
 	if w.Language == Go && !w.built(env) {
 		return true
@@ -133,8 +132,8 @@ func (w *Workspace) Changed(env *Environment, key string) bool {
 	return now == "" || now != key
 }
 
-// CachedSignature is the signature of the service as it is now, if it has been
-// described before; otherwise ok is false.
+// CachedSignature returns the signature of the current state of the service, if
+// it has been described before; otherwise ok is false.
 func (w *Workspace) CachedSignature(key string) (s *signature.Signature, ok bool) {
 	text, err := os.ReadFile(w.path(stateDir, "signature.json"))
 	var cached described
@@ -145,8 +144,8 @@ func (w *Workspace) CachedSignature(key string) (s *signature.Signature, ok bool
 	return s, err == nil
 }
 
-// CacheSignature keeps the description of a service. That it cannot be kept
-// (a read-only folder) makes the next start slower, and is no error.
+// CacheSignature keeps the description of a service. A folder that cannot be
+// written makes the next start slower, and is no error.
 func (w *Workspace) CacheSignature(key string, document []byte) {
 	if key == "" {
 		return
@@ -154,7 +153,7 @@ func (w *Workspace) CacheSignature(key string, document []byte) {
 	w.cache("signature.json", described{key, document})
 }
 
-// cache keeps something that can be found out again.
+// cache writes a value that can be computed again.
 func (w *Workspace) cache(name string, value any) {
 	path, err := w.state(name)
 	if err != nil {
@@ -171,10 +170,10 @@ func (w *Workspace) cache(name string, value any) {
 	}
 }
 
-// hashSources takes the text of Python files, and size and time of all others,
-// which a module may read while it is imported; with watched, of those that the
-// workspace asks to have watched. Data and what tools keep for themselves is left
-// out.
+// hashSources hashes the text of Python files, and size and time of all others,
+// which a module may read while it is imported. With watched, of the others only
+// those that the workspace names under watch count. It leaves out data, and the
+// caches of tools.
 func (w *Workspace) hashSources(h hash.Hash, watched bool) error {
 	return w.walkSources(w.Dir, func(path string, entry fs.DirEntry) error {
 		if watched && filepath.Ext(path) != ".py" && !w.watches(path) {
@@ -204,7 +203,7 @@ func (w *Workspace) walkSources(dir string, visit func(path string, entry fs.Dir
 	})
 }
 
-// watches tells whether the workspace asks to have a file watched that is no code.
+// watches reports whether the workspace names a file that is no code under watch.
 func (w *Workspace) watches(path string) bool {
 	relative, ok := Inside(w.Dir, path)
 	for ; ok && relative != "."; relative = filepath.Dir(relative) {
@@ -253,7 +252,7 @@ func (w *Workspace) skipped(path, name string) bool {
 	return false
 }
 
-// hashPackages takes the names of what is installed: a dist-info folder
+// hashPackages hashes the names of the installed packages: a dist-info folder
 // carries name and version.
 func hashPackages(h hash.Hash, env *Environment) {
 	if env.Dir == "" {

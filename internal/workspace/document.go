@@ -11,8 +11,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A document is a TOML file, or one of its tables. Members of another type than
-// the one that is asked for count as missing: other tools complain about them.
+// A document is a TOML file, or one of its tables. A member of another type than
+// the caller expects counts as missing: other tools complain about it.
 type document map[string]any
 
 // readDocument reads a file that may be missing.

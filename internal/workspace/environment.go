@@ -15,19 +15,19 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// An Environment is what a service is run with: a Python that has what the
-// service needs, or a program that is built.
+// An Environment runs a service: a Python with the packages of the service, or a
+// built program.
 type Environment struct {
 	// Python is the interpreter; empty if the service is a program.
 	Python string
 	// Dir is the virtual environment; empty if Python is not in one.
 	Dir string
-	// Binary is the program of a service that is one.
+	// Binary is the program, if the service is one.
 	Binary string
 	// Managed: qhubctl has made it and keeps it up to date.
 	Managed bool
-	// Origin says what made it, from which files, and with which Python; empty if
-	// that is not known.
+	// Origin names the tool that made it, the source files, and the Python; empty
+	// if that is not known.
 	Origin string
 }
 
@@ -37,23 +37,23 @@ type Progress interface {
 	Step(what string) (done func(error))
 }
 
-// stamp is kept beside the environment and says what it was made from.
+// stamp lies beside the environment and records the sources that made it.
 type stamp struct {
-	// Key is a hash of all that the environment is made from; empty while it
-	// is being made.
+	// Key is a hash of everything that the environment is made from; empty while
+	// it is being made.
 	Key string `json:"key"`
-	// Config is a hash of the environment's pyvenv.cfg, by which one that
-	// somebody else has put in its place is told.
+	// Config is a hash of the environment's pyvenv.cfg. It shows that another
+	// tool has put a different environment in its place.
 	Config string `json:"config"`
 	// Origin is that of the environment.
 	Origin string `json:"origin,omitempty"`
 }
 
-// Prepare makes sure that the workspace has an environment. One that the user
-// has made is taken as it is; otherwise one is made, and made anew when what it
-// is made from changes: pyproject.toml, requirements.txt or the lock file, or
-// the sources of a service in Go. An environment that is up to date costs some
-// small files to read and no process.
+// Prepare makes sure that the workspace has an environment. It uses an
+// environment of the user unchanged. Otherwise it makes one, and makes it again
+// when its sources change: pyproject.toml, requirements.txt or the lock file, or
+// the sources of a service in Go. To check an environment that is up to date, it
+// reads some small files and starts no process.
 func (w *Workspace) Prepare(ctx context.Context, progress Progress) (*Environment, error) {
 	switch w.Language {
 	case Prebuilt:
@@ -98,7 +98,7 @@ func (w *Workspace) preparePython(ctx context.Context, progress Progress) (*Envi
 	return env, w.makeEnvironment(ctx, env, p, key, progress)
 }
 
-// lockWorkspace waits for its turn, which may take as long as an installer of
+// lockWorkspace waits for the lock, which may take as long as an installer of
 // another process, or until ctx ends.
 func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock func(), err error) {
 	type locked struct {
@@ -124,7 +124,7 @@ func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock 
 			}
 			return t.unlock, nil
 		case <-ctx.Done():
-			go func() { // a lock that comes too late is given back
+			go func() { // a lock that comes too late is released
 				if t := <-locks; t.err == nil {
 					t.unlock()
 				}
@@ -134,20 +134,20 @@ func lockWorkspace(ctx context.Context, path string, progress Progress) (unlock 
 	}
 }
 
-// noticeable is how long people wait before they wonder what for.
+// noticeable is the wait after which qhubctl says what it waits for.
 const noticeable = 200 * time.Millisecond
 
 // A State says whether an environment can be used.
 type State int
 
 const (
-	// Stale says that there is none, or one of ours that is out of date.
+	// Stale environments are missing, or qhubctl made them and they are out of date.
 	Stale State = iota
-	// Ready environments are of our making and up to date.
+	// Ready environments were made by qhubctl and are up to date.
 	Ready
-	// UserManaged ones are of the user's making and used as they are.
+	// UserManaged environments were made by the user; qhubctl never changes them.
 	UserManaged
-	// Broken ones are of the user's making, and without an interpreter.
+	// Broken environments were made by the user and have no interpreter.
 	Broken
 )
 
@@ -184,7 +184,7 @@ func (w *Workspace) EnvironmentState() (State, *Environment) {
 }
 
 // CheckPlan reports why no environment can be made for the workspace, as far as
-// its files tell. It starts no process.
+// its files show. It starts no process.
 func (w *Workspace) CheckPlan() error {
 	if w.Language != Python {
 		return nil
@@ -207,7 +207,7 @@ func checkPython(python string) error {
 	if !isFile(python) {
 		return &Error{
 			Message: "there is no Python at " + python,
-			Advice:  "make the environment anew (`uv venv && uv sync`), or delete the folder .venv and let qhubctl make one",
+			Advice:  "make the environment again (`uv venv && uv sync`), or delete the folder .venv and let qhubctl make one",
 		}
 	}
 	return nil
@@ -225,7 +225,7 @@ func venvPython() string {
 	return filepath.Join("bin", "python")
 }
 
-// foreignOrigin is what the environment itself says of its making.
+// foreignOrigin is the origin that the environment itself records.
 func foreignOrigin(env *Environment) string {
 	if version := environmentPython(env.Dir); version != "" {
 		return "Python " + version
@@ -233,8 +233,8 @@ func foreignOrigin(env *Environment) string {
 	return ""
 }
 
-// environmentPython is the version of an environment's Python, as its pyvenv.cfg
-// has it; empty if that says nothing.
+// environmentPython is the version of an environment's Python, from its
+// pyvenv.cfg; empty if that has none.
 func environmentPython(dir string) string {
 	text, err := os.ReadFile(filepath.Join(dir, "pyvenv.cfg"))
 	if err != nil {
@@ -249,18 +249,18 @@ func environmentPython(dir string) string {
 	return ""
 }
 
-// isForeign reports whether .venv exists and is not of our making, which goes
-// for all but what our own stamp is about: others make environments without a
-// pyvenv.cfg, and what is theirs is never removed.
+// isForeign reports whether .venv exists and qhubctl did not make it, as far as
+// our stamp shows. Other tools make environments without a pyvenv.cfg, and
+// qhubctl never removes theirs.
 func (w *Workspace) isForeign(env *Environment) bool {
 	if !exists(env.Dir) {
 		return false
 	}
 	made, err := w.readStamp()
 	if err == nil && made.Key == "" {
-		return false // we were not done with it
+		return false // qhubctl was interrupted while it made this one
 	}
-	config, _ := hashFile(filepath.Join(env.Dir, "pyvenv.cfg")) // none has no hash
+	config, _ := hashFile(filepath.Join(env.Dir, "pyvenv.cfg")) // a missing one has no hash
 	return err != nil || made.Config != config
 }
 

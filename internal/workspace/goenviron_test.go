@@ -13,6 +13,6 @@ func TestGoEnviron(t *testing.T) {
 	}
 	t.Setenv("GOTOOLCHAIN", "auto")
 	if got := goEnviron([]string{"GOTOOLCHAIN=auto"}); !slices.Equal(got, []string{"GOTOOLCHAIN=auto"}) {
-		t.Errorf("the user's own choice became %q", got)
+		t.Errorf("goEnviron(GOTOOLCHAIN=auto) = %q, want the user's choice", got)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// looksLikeGo: there is a module, or Go files.
+// looksLikeGo reports whether there is a module, or Go files.
 func (w *Workspace) looksLikeGo() bool {
 	if exists(w.path("go.mod")) {
 		return true
@@ -29,8 +29,8 @@ func (w *Workspace) looksLikeGo() bool {
 	return err == nil && len(found) > 0
 }
 
-// asGo checks as much as can be seen without the go tool. A folder inside a
-// larger module is as good as a module of its own.
+// asGo checks the workspace as far as that is possible without the go tool. The
+// folder may be a module, or a package of a larger one.
 func (w *Workspace) asGo(given string) (*Workspace, error) {
 	w.Language, w.Entrypoint = Go, mainEntrypoint
 	if w.hasMain() {
@@ -52,9 +52,9 @@ func (w *Workspace) asGo(given string) (*Workspace, error) {
 	return w, e
 }
 
-// hasMain reports whether a file of the folder is a part of package main, as
-// far as that can be said without all that decides which files are compiled.
-// Package go/build knows it, but takes longer to load than all else together.
+// hasMain reports whether a file of the folder belongs to package main. It
+// ignores the rules by which go chooses the files to compile: package go/build
+// knows them, but loading it takes longer than all the rest.
 func (w *Workspace) hasMain() bool {
 	names, err := filepath.Glob(w.path("*.go"))
 	if err != nil {
@@ -92,7 +92,7 @@ func dirAbove(dir, file string) string {
 	}
 }
 
-// goEnvironment is the environment of a service in Go: the program.
+// goEnvironment is the environment of a service in Go: the built program.
 func (w *Workspace) goEnvironment() *Environment {
 	name := "service"
 	if runtime.GOOS == "windows" {
@@ -101,7 +101,7 @@ func (w *Workspace) goEnvironment() *Environment {
 	return &Environment{Binary: w.path(stateDir, name), Managed: true}
 }
 
-// prepareGo builds the service, unless it has been built from what is there.
+// prepareGo builds the service, unless the program matches its sources.
 func (w *Workspace) prepareGo(ctx context.Context, progress Progress) (*Environment, error) {
 	env := w.goEnvironment()
 	if w.built(env) {
@@ -133,8 +133,8 @@ func noGo() *Error {
 	return &Error{Message: "there is no Go on this machine", Advice: "install Go " + sdk.GoOldest + " or newer (https://go.dev/dl), and put its bin folder into PATH"}
 }
 
-// build builds the service. What it is built from is noted before the compiler
-// reads it, so that a change in between is seen by the next run.
+// build builds the service. It records the sources before the compiler reads
+// them, so that the next run sees a change in between.
 func (w *Workspace) build(ctx context.Context, gotool string, env *Environment) error {
 	sources, err := w.listSources(ctx, gotool)
 	if err != nil {
@@ -149,7 +149,7 @@ func (w *Workspace) build(ctx context.Context, gotool string, env *Environment) 
 		return err
 	}
 	defer func() { _ = os.Remove(temporary) }()
-	// Without a stamp of version control: it costs time, and fails in a folder
+	// Without a stamp of version control: it takes time, and fails in a folder
 	// that git does not trust.
 	if _, err := w.gotool(ctx, gotool, "build", "-buildvcs=false", "-o", temporary, "."); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (w *Workspace) build(ctx context.Context, gotool string, env *Environment) 
 func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) ([]byte, error) {
 	cmd := environ.Command(ctx, gotool, args...)
 	cmd.Dir, cmd.Env = w.Dir, goEnviron(cmd.Env)
-	// Interrupted, go takes its own children and temporary files with it.
+	// An interrupted go ends its children and removes its temporary files.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	var out, said bytes.Buffer
@@ -177,19 +177,19 @@ func (w *Workspace) gotool(ctx context.Context, gotool string, args ...string) (
 		return nil, ctx.Err()
 	}
 	if _, exited := errors.AsType[*exec.ExitError](err); exited {
-		err = nil // what it has said says more
+		err = nil // the output says more
 	}
 	return nil, &Error{
 		Message: "the service cannot be built: go " + args[0] + " failed",
 		Detail:  firstLines(said.String(), 20),
-		Advice:  goHints.about(said.String(), "mend what the compiler says above; its files are named from "+w.Dir),
+		Advice:  goHints.about(said.String(), "fix the errors above; the compiler names files relative to "+w.Dir),
 		Err:     err,
 	}
 }
 
-// goEnviron is what the go command sees of an environment: the program is one
-// for this machine, and no other toolchain is loaded behind the user's back
-// unless their environment says so.
+// goEnviron returns the environment of the go command. The program is built for
+// this machine. The go command loads no other toolchain unless the user's
+// environment asks for it.
 func goEnviron(public []string) []string {
 	kept := slices.DeleteFunc(public, func(entry string) bool {
 		return strings.HasPrefix(entry, "GOOS=") || strings.HasPrefix(entry, "GOARCH=")
@@ -200,7 +200,7 @@ func goEnviron(public []string) []string {
 	return kept
 }
 
-// firstLines: with compilers the first error is the one that matters.
+// firstLines cuts the text: with compilers the first error is the one that matters.
 func firstLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) <= n {
@@ -214,7 +214,7 @@ var goHints = hints{
 	{`requires go >= |GOTOOLCHAIN|toolchain not available`, "install a Go as new as go.mod asks for (the SDK needs " + sdk.GoOldest + "), or let go load it: GOTOOLCHAIN=auto"},
 	{`replacement directory .* does not exist|reading .*qhubctl-sdk`, "the folder with the SDK is gone: take it from version control, or from a new service made by `qhubctl init --lang go`"},
 	{`(?i)dial tcp|no such host|i/o timeout|connection (refused|reset)|proxyconnect|module lookup disabled`, "the module proxy cannot be reached: check the network, GOPROXY and the proxy settings; the SDK itself needs no network"},
-	{`found packages `, "a service is one package main: move the other files into a folder of their own"},
+	{`found packages `, "a service is one package main: move the other files into a separate folder"},
 	{`no required module provides package|missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|cannot find module providing`, "the modules that the code imports and go.mod do not agree: run `go mod tidy` in the folder of go.mod"},
 	{`(?m)^go: .*(build cache|GOCACHE|HOME)`, "go needs a folder for its cache: set GOCACHE or HOME"},
 }

@@ -52,9 +52,9 @@ func TestOpenFindsTheLanguage(t *testing.T) {
 	const module = "module example.com/svc\n"
 	for name, c := range map[string]struct {
 		files map[string]string
-		inner string // opened instead of the whole
+		inner string // a folder to open instead
 		want  workspace.Language
-		// Of an error.
+		// An error and its hint.
 		says, hint string
 	}{
 		"Python":                   {files: map[string]string{"src/program.py": ""}, want: workspace.Python},
@@ -76,7 +76,7 @@ func TestOpenFindsTheLanguage(t *testing.T) {
 			w, err := workspace.Open(filepath.Join(dir, filepath.FromSlash(c.inner)))
 			if c.says == "" {
 				if err != nil || w.Language != c.want {
-					t.Fatalf("opened as %v, %v", w, err)
+					t.Fatalf("Open() = %v, %v, want %v", w, err, c.want)
 				}
 				return
 			}
@@ -89,13 +89,13 @@ func explains(t *testing.T, err error, says, hint string) {
 	t.Helper()
 	problem, ok := errors.AsType[*workspace.Error](err)
 	if !ok {
-		t.Fatalf("the error is %v", err)
+		t.Fatalf("the error is %v, want a workspace.Error", err)
 	}
 	if text := problem.Error() + "\n" + problem.Details(); !strings.Contains(text, says) {
-		t.Errorf("the error does not say %q: %s", says, text)
+		t.Errorf("the error is %s, want %q in it", text, says)
 	}
 	if !strings.Contains(problem.Hint(), hint) {
-		t.Errorf("the hint does not say %q: %s", hint, problem.Hint())
+		t.Errorf("the hint is %s, want %q in it", problem.Hint(), hint)
 	}
 }
 
@@ -114,14 +114,14 @@ func TestOpenAProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if current, err := os.Getwd(); err != nil || w.Language != workspace.Prebuilt || w.Name != "signer" || w.Dir != current {
-		t.Errorf("opened as %+v", w)
+		t.Errorf("Open(a program) = %+v, want Prebuilt in the current folder", w)
 	}
 	env, err := w.Prepare(t.Context(), nil)
 	if err != nil || env.Binary != filepath.Join(dir, "signer") || env.Managed {
-		t.Errorf("prepared as %+v, %v", env, err)
+		t.Errorf("Prepare() = %+v, %v, want the program itself", env, err)
 	}
 	if entries, err := os.ReadDir(here); err != nil || len(entries) > 0 {
-		t.Errorf("the folder of the user has %v, %v", entries, err)
+		t.Errorf("the user's folder has %v (%v), want it empty", entries, err)
 	}
 	_, err = workspace.Open(filepath.Join(dir, "notes"))
 	explains(t, err, "not executable", "chmod +x")
@@ -140,7 +140,7 @@ func TestOptionsOfPythonAreRefused(t *testing.T) {
 	explains(t, err, "Python", "--python")
 }
 
-// steps counts what was not up to date.
+// steps counts the steps of Prepare: none if all is up to date.
 type steps struct{ n atomic.Int32 }
 
 func (s *steps) Step(string) func(error) {
@@ -174,7 +174,7 @@ func TestTheScaffoldSatisfiesItsTools(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = w.Dir
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+			t.Errorf("go %s = %v, want success\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestScaffoldWritesAllOrNothing(t *testing.T) {
 	_, err := workspace.Scaffold(dir, workspace.Go)
 	explains(t, err, "main.go", "another folder")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("it wrote something: %v, %v", entries, err)
+		t.Errorf("after the refusal the folder has %v (%v), want one file", entries, err)
 	}
 	_, err = workspace.Scaffold(dir, "cobol")
 	explains(t, err, `"cobol"`, "python, go")
@@ -233,16 +233,16 @@ func TestOnlyAChangeIsBuiltAgain(t *testing.T) {
 		c.do()
 		var progress steps
 		if _, err := w.Prepare(t.Context(), &progress); err != nil {
-			t.Fatalf("%s: %v", c.what, err)
+			t.Fatalf("Prepare(%s) = %v, want nil", c.what, err)
 		}
 		if got := progress.n.Load(); got != c.builds {
 			t.Errorf("%s: built %d times, want %d", c.what, got, c.builds)
 		}
 		if state, env := w.EnvironmentState(); state != workspace.Ready {
-			t.Errorf("%s: %s is in state %d", c.what, env.Path(), state)
+			t.Errorf("%s: the state of %s is %d, want Ready", c.what, env.Path(), state)
 		}
 	}
-	// Still without go, which is needed now.
+	// Still without go, which this change needs.
 	write("more.go", "package main\n")()
 	_, err := w.Prepare(t.Context(), new(steps))
 	explains(t, err, "no Go", "install Go")
@@ -252,7 +252,7 @@ func remove(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(append([]string{dir}, names...)...))
 	if err != nil || len(found) == 0 {
-		t.Fatalf("there is no %v to remove: %v", names, err)
+		t.Fatalf("Glob(%v) = nothing, %v, want a file to remove", names, err)
 	}
 	for _, path := range found {
 		if err := os.Remove(path); err != nil {
@@ -280,7 +280,7 @@ func TestSeveralAtOnceBuildOnce(t *testing.T) {
 	}
 	group.Wait()
 	if got := progress.n.Load(); got != 1 {
-		t.Errorf("built %d times", got)
+		t.Errorf("%d builds, want 1", got)
 	}
 }
 
@@ -332,11 +332,11 @@ func TestACancelledBuildSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := w.Prepare(ctx, new(steps)); !errors.Is(err, context.Canceled) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("Prepare(cancelled) = %v, want context.Canceled", err)
 	}
 }
 
-// A signature is kept for as long as the program is the same.
+// TestTheDescriptionGoesWithTheProgram: a signature is cached as long as the program stays the same.
 func TestTheDescriptionGoesWithTheProgram(t *testing.T) {
 	w := newGoService(t)
 	keys := map[string]bool{}
@@ -348,16 +348,17 @@ func TestTheDescriptionGoesWithTheProgram(t *testing.T) {
 		}
 		key := w.SourceKey(env)
 		if key == "" || key != w.SourceKey(env) {
-			t.Fatalf("the key is %q", key)
+			t.Fatalf("SourceKey() = %q, want the same key twice", key)
 		}
 		keys[key] = true
 	}
 	if len(keys) != 2 {
-		t.Errorf("two programs have the keys %q", slices.Collect(maps.Keys(keys)))
+		t.Errorf("two programs have the keys %q, want two different ones", slices.Collect(maps.Keys(keys)))
 	}
 }
 
-// What is served is looked at again when it has changed, before it is built.
+// TestAServiceInGoThatChanged: Changed reports a change of the sources before they
+// are built.
 func TestAServiceInGoThatChanged(t *testing.T) {
 	w := newGoService(t)
 	env, err := w.Prepare(t.Context(), new(steps))
@@ -381,8 +382,8 @@ func TestAServiceInGoThatChanged(t *testing.T) {
 	}
 }
 
-// A program is watched by itself: the folder that its user is in may hold
-// anything.
+// TestWatchAProgram: of a built program only the file itself is watched, because
+// the user's current folder may hold anything.
 func TestWatchAProgram(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no executable bit here")
@@ -402,17 +403,17 @@ func TestWatchAProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What does not count comes before what does: two tokens would show.
+	// A change that does not count comes first: if it counted, there would be two tokens.
 	lay(t, w.Dir, map[string]string{"notes.txt": "", "below/notes.txt": ""})
 	for _, path := range []string{signer, w.EnvFile()} {
 		lay(t, filepath.Dir(path), map[string]string{filepath.Base(path): "A=1"})
 		select {
 		case <-changed:
 		case <-time.After(3 * time.Minute):
-			t.Fatalf("a change of %s was not reported", path)
+			t.Fatalf("Watch() reported nothing, want the change of %s", path)
 		}
 	}
-	// The watcher may report the same change once more, if the machine let it take long.
+	// The watcher may report the same change again, if the machine was slow.
 	if changed, err = w.Watch(t.Context(), &workspace.Environment{}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,13 +21,12 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// goSources are where the text of a service in Go lies on this machine: the
-// folders of its packages, the service's own and those of modules that are
-// replaced by a folder. Packages of other modules never change: go.sum pins
-// them.
+// goSources are the places of the sources of a service in Go: the folders of its
+// packages, and those of modules that are replaced by a folder. Packages of other
+// modules never change: go.sum pins them.
 type goSources struct {
 	Dirs []goDir `json:"folders"`
-	// Files say which modules are used, whether they are there or not.
+	// Files decide which modules are used. They may be missing.
 	Files []string `json:"files"`
 }
 
@@ -37,16 +36,16 @@ type goDir struct {
 	Embeds []string `json:"embedded,omitempty"`
 }
 
-// goBuild is the note about the last build.
+// goBuild is the record of the last build.
 type goBuild struct {
-	// Key is a hash of all that the program was built from.
+	// Key is a hash of everything that the program was built from.
 	Key     string    `json:"key"`
 	Sources goSources `json:"sources"`
-	// Program is size and time of the program that was built.
+	// Program is size and time of the built program.
 	Program string `json:"program"`
 }
 
-// goPackage is what of the answer of go list matters.
+// goPackage holds the parts of the answer of go list that we use.
 type goPackage struct {
 	ImportPath    string
 	Dir           string
@@ -62,14 +61,14 @@ type goModule struct {
 	Replace *goModule
 }
 
-// local is the module if its files may change.
+// local returns the module if its files may change.
 func (m *goModule) local() bool {
 	return m == nil || m.Main || m.Replace != nil && m.Replace.Version == ""
 }
 
-// listSources asks the go command which packages the service consists of, and
-// makes sure that the SDK is one of them: any other program would not know
-// what it is asked for.
+// listSources asks the go command for the packages of the service, and makes sure
+// that the SDK is one of them: without it, a program does not follow our
+// contract.
 func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, error) {
 	var s goSources
 	list, err := w.gotool(ctx, gotool, "list", "-deps", "-json=ImportPath,Dir,Standard,EmbedPatterns,Module", ".")
@@ -116,9 +115,9 @@ func (w *Workspace) listSources(ctx context.Context, gotool string) (goSources, 
 	return s, nil
 }
 
-// built reports whether the program is what go build would make now. It reads
-// the sources and starts no process. Where there is no go command, one that
-// was built earlier from these sources will do.
+// built reports whether the program equals the one that go build would make now.
+// It reads the sources and starts no process. If there is no go command, a
+// program that was built earlier from these sources counts.
 func (w *Workspace) built(env *Environment) bool {
 	manifest := w.lastBuild()
 	if manifest.Key == "" || manifest.Program != stamped(env.Binary) {
@@ -139,7 +138,7 @@ func (w *Workspace) built(env *Environment) bool {
 	return key == manifest.Key
 }
 
-// lastBuild is the note about it; empty if there is none that can be read.
+// lastBuild returns the record of the last build; empty if none can be read.
 func (w *Workspace) lastBuild() goBuild {
 	var manifest goBuild
 	text, err := os.ReadFile(w.path(stateDir, "build.json"))
@@ -174,7 +173,7 @@ func (w *Workspace) noteBuild(sources goSources, key string, env *Environment) e
 	return nil
 }
 
-// goVariables change what go build makes.
+// goVariables change the output of go build.
 var goVariables = []string{
 	"GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOTOOLCHAIN", "GOWORK", "GOENV",
 	"CGO_ENABLED", "CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_LDFLAGS", "CC", "CXX", "PKG_CONFIG_PATH",
@@ -209,8 +208,8 @@ func (s goSources) key(gotool string) (string, error) {
 	return sources + " " + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// hashToolchain takes the go command for its version: asking it would cost
-// more than all else together.
+// hashToolchain hashes the go command itself instead of its version: running it
+// would take longer than all the rest.
 func hashToolchain(h hash.Hash, gotool string) {
 	if target, err := filepath.EvalSymlinks(gotool); err == nil {
 		gotool = target
@@ -218,7 +217,7 @@ func hashToolchain(h hash.Hash, gotool string) {
 	root := filepath.Dir(filepath.Dir(gotool))
 	version, _ := hashFile(filepath.Join(root, "VERSION")) // missing in some distributions
 	_, _ = fmt.Fprintf(h, "%q %s %s\n", gotool, stamped(gotool), version)
-	if config, err := os.UserConfigDir(); err == nil { // what `go env -w` has set
+	if config, err := os.UserConfigDir(); err == nil { // the settings of `go env -w`
 		settings, _ := hashFile(filepath.Join(config, "go", "env"))
 		_, _ = fmt.Fprintf(h, "%s\n", settings)
 	}
@@ -227,7 +226,7 @@ func hashToolchain(h hash.Hash, gotool string) {
 	}
 }
 
-// hash takes the text of the files that a compiler reads, and size and time of
+// hash hashes the text of the files that a compiler reads, and size and time of
 // the files that are embedded.
 func (f goDir) hash(h hash.Hash) error {
 	_, _ = fmt.Fprintf(h, "%q %q\n", f.Path, f.Embeds)
@@ -279,7 +278,7 @@ func (f goDir) embeds(file string) bool {
 	return false
 }
 
-// isSource: the kinds of files that go build reads; tests are none of it.
+// isSource reports whether go build reads files of this kind; tests do not count.
 func isSource(name string) bool {
 	switch filepath.Ext(name) {
 	case ".go":
@@ -291,8 +290,8 @@ func isSource(name string) bool {
 	}
 }
 
-// stamped tells one state of a file from others by size and time; empty if it
-// is not there.
+// stamped identifies the state of a file by size and time; empty if it does not
+// exist.
 func stamped(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -10,16 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// hiddenFiles are files that are known by their paths and by their inodes.
+// hiddenFiles are files that executions must not see, by their paths and inodes.
 type hiddenFiles struct {
 	paths []string
 	infos []os.FileInfo
-	// before were hidden once. Another file may have taken the path of one, and
-	// left it under its other names.
+	// before were hidden earlier. Another file may have taken the path of one, which
+	// still exists under its other names.
 	before []os.FileInfo
 }
 
-// newHiddenFiles takes paths, and in dir also those that lead there by way of a
+// newHiddenFiles takes paths, and adds the paths in dir that lead there by a
 // symbolic link.
 func newHiddenFiles(dir string, paths []string, before []os.FileInfo) hiddenFiles {
 	h := hiddenFiles{before: before}
@@ -42,7 +42,7 @@ func newHiddenFiles(dir string, paths []string, before []os.FileInfo) hiddenFile
 	return h
 }
 
-// name tells whether a path is that of a hidden file, or of what editors and
+// name reports whether a path belongs to a hidden file, or to a copy that editors and
 // tools leave beside one: token~, token.bak, #token#, "token (copy).txt", sedXXXXXX.
 func (h hiddenFiles) name(path string) bool {
 	return slices.ContainsFunc(h.paths, func(hidden string) bool {
@@ -57,12 +57,12 @@ func (h hiddenFiles) name(path string) bool {
 	})
 }
 
-// temporaryName is what sed calls the file that it writes.
+// temporaryName matches the temporary files of sed.
 var temporaryName = regexp.MustCompile(`^sed[A-Za-z0-9]{6}$`)
 
-// holdsWord tells whether a name holds another one that no letter or digit goes on
-// from, and that nothing stands before but what tools put there: token.bak and
-// "Copy of token" hold token, tokenizer.json and my-token do not.
+// holdsWord reports whether a name contains another one as a word. No letter or digit
+// may follow it, and only prefixes of tools may precede it. So token.bak and "Copy of
+// token" contain token; tokenizer.json and my-token do not.
 func holdsWord(name, word string) bool {
 	for from := 0; ; {
 		i := strings.Index(name[from:], word)
@@ -78,12 +78,12 @@ func holdsWord(name, word string) bool {
 	}
 }
 
-// file tells whether a file is a hidden one by another name.
+// file reports whether a file is another name of a hidden one.
 func (h hiddenFiles) file(info os.FileInfo) bool {
 	if slices.ContainsFunc(h.infos, func(hidden os.FileInfo) bool { return os.SameFile(hidden, info) }) {
 		return true
 	}
-	// A number is given to another file when nothing is left of the one that had it.
+	// The system reuses an inode number once no name of its file is left.
 	return slices.ContainsFunc(h.before, func(hidden os.FileInfo) bool {
 		return os.SameFile(hidden, info) && hidden.ModTime().Equal(info.ModTime()) && hidden.Size() == info.Size()
 	})

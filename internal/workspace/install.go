@@ -20,8 +20,8 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// makeEnvironment makes .venv from nothing. The stamp says "being made" until
-// all is done, so that a half-made environment is never used.
+// makeEnvironment makes .venv from nothing. The stamp says "being made" until it
+// is complete, so that a half-made environment is never used.
 func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, p *plan, key string, progress Progress) error {
 	install := installer{workspace: w, env: env, plan: p}
 	var err error
@@ -51,7 +51,7 @@ func (w *Workspace) makeEnvironment(ctx context.Context, env *Environment, p *pl
 	return w.writeStamp(stamp{Key: key, Config: config, Origin: env.Origin})
 }
 
-// placeWheel writes our SDK where an installer can take it from; empty if the
+// placeWheel writes our SDK to a place that an installer can read; empty if the
 // workspace wants the published one.
 func (w *Workspace) placeWheel() (string, error) {
 	if w.UpstreamSDK {
@@ -76,12 +76,12 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// cancelTime is how long an installer may take to end when it is asked to.
+// cancelTime is how long an installer may take to end after an interrupt.
 const cancelTime = 5 * time.Second
 
-// command runs an installer. It sees no secrets: the build scripts of other
-// people's packages run in it. Ctrl-C at the terminal reaches it, and all that
-// it has started, by way of us.
+// command runs an installer. The installer sees no secrets, because it runs the
+// build scripts of other people's packages. We pass Ctrl-C at the terminal on to
+// it and to all processes that it has started.
 func (i installer) command(ctx context.Context, program string, args ...string) error {
 	return i.commandIn(ctx, i.workspace.Dir, nil, program, args...)
 }
@@ -128,7 +128,7 @@ func (b *sharedBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-// String is for when the process has ended.
+// String returns the output of a process that has ended.
 func (b *sharedBuffer) String() string { return b.text.String() }
 
 // installerEnviron is an environment without the variables that point Python's
@@ -144,8 +144,8 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// hints say what to do about what another program has said. The signs are
-// regular expressions, compiled only where something has failed.
+// hints map errors of another program to advice. The signs are regular
+// expressions, compiled only after a failure.
 type hints []struct{ sign, text string }
 
 func (all hints) about(output, otherwise string) string {

@@ -52,7 +52,7 @@ func (i installer) origin() string {
 func (i installer) venvWithUV(ctx context.Context) error {
 	args := []string{"venv", "--quiet", "--allow-existing"}
 	if !i.plan.project {
-		args = append(args, "--no-project") // not one of a folder above either
+		args = append(args, "--no-project") // nor a project of a folder above
 	}
 	if wish := i.plan.python; wish.explicit && wish.pinned == nil && wish.unknown == "" {
 		args = append(args, "--python", wish.specifiers)
@@ -68,9 +68,9 @@ func (i installer) venvWithPython(ctx context.Context) error {
 	return i.command(ctx, python, "-m", "venv", i.env.Dir)
 }
 
-// install installs the packages. Those that are locked, or compared by hashes,
-// come first: the SDK's wheel has no place among them, and is added in a step of
-// its own, which keeps their versions.
+// install installs the packages. Locked packages, and those compared by hashes,
+// come first. The SDK's wheel has no hash in those files, so a separate step adds
+// it and keeps the versions of the others.
 func (i installer) install(ctx context.Context) error {
 	constraints := i.plan.guard(i.uv != "")
 	if i.plan.lock != "" {
@@ -137,8 +137,8 @@ func (i installer) fileArgument(option, name string, lines []string) ([]string, 
 	return []string{option, stateDir + "/" + name}, nil
 }
 
-// installLock installs what uv.lock says, from the folder that its paths start
-// from.
+// installLock installs the packages of uv.lock, from the folder that its paths are
+// relative to.
 func (i installer) installLock(ctx context.Context) error {
 	locked, err := i.workspace.state("locked.txt")
 	if err != nil {
@@ -183,14 +183,14 @@ func (i installer) installed() ([]string, error) {
 	return append(constraints, i.plan.guardLocal(i.uv != "")...), nil
 }
 
-// wanted are arguments that name the packages to install: the SDK, and what the
-// project needs.
+// wanted are arguments that name the packages to install: the SDK, and the
+// dependencies of the project.
 func (i installer) wanted(ctx context.Context) ([]string, error) {
 	var args []string
 	p := i.plan
 	if i.wheel != "" {
 		line := "qhub-commons @ " + fileURL(i.wheel)
-		if i.uv != "" { // wins over the project's own sources
+		if i.uv != "" { // takes precedence over the project's sources
 			override, err := i.fileArgument("--override", "overrides.txt", []string{line})
 			if err != nil {
 				return nil, err
@@ -223,7 +223,7 @@ func (i installer) wanted(ctx context.Context) ([]string, error) {
 	return append(args, i.named(requirements)...), nil
 }
 
-// named are requirements as arguments, those of local packages by their folders.
+// named returns requirements as arguments, those of local packages by their folders.
 func (i installer) named(requirements []string) []string {
 	var args []string
 	for _, requirement := range requirements {
@@ -241,7 +241,7 @@ func (i installer) named(requirements []string) []string {
 			args = append(args, l.requirement())
 		case i.uv == "":
 			args = append(args, "--editable", fileURL(l.path))
-		case strings.ContainsAny(l.path, "#[];% "): // which uv does not take in a path
+		case strings.ContainsAny(l.path, "#[];% "): // uv does not accept these in a path
 			args = append(args, "--editable", l.requirement())
 		default:
 			args = append(args, "--editable", l.path)
@@ -250,7 +250,7 @@ func (i installer) named(requirements []string) []string {
 	return args
 }
 
-// builtRequirements asks the build backend of the project what it depends on.
+// builtRequirements asks the build backend of the project for its dependencies.
 func (i installer) builtRequirements(ctx context.Context) ([]string, error) {
 	path, err := i.workspace.state("metadata.json")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// A Language says what a service is made with.
+// A Language is the language of a service, or Prebuilt.
 type Language string
 
 const (
@@ -29,9 +29,9 @@ var Languages = []Language{Python, Go}
 // mainEntrypoint stands for the function of a service that is a program.
 const mainEntrypoint = "main"
 
-// openBinary is the workspace of a program that is built already. Its folder
-// says nothing about where its user keeps inputs and results, so that is the
-// current one, as it is for any program.
+// openBinary is the workspace of a program that is built already. The user's
+// inputs and results may be anywhere, not beside the program. So its folder is
+// the current one, as for any program.
 func openBinary(given, path string, info fs.FileInfo) (*Workspace, error) {
 	switch {
 	case !info.Mode().IsRegular():
@@ -50,7 +50,7 @@ func openBinary(given, path string, info fs.FileInfo) (*Workspace, error) {
 	return &Workspace{Dir: dir, Language: Prebuilt, Entrypoint: mainEntrypoint, Name: name, binary: path}, nil
 }
 
-// Program says how the service is run in the environment.
+// Program describes how to run the service in the environment.
 func (w *Workspace) Program(env *Environment) (process.Program, error) {
 	if env.Binary != "" {
 		return process.Binary{Path: env.Binary}, nil
@@ -59,7 +59,7 @@ func (w *Workspace) Program(env *Environment) (process.Program, error) {
 }
 
 // WithPython is the workspace's environment around a Python that the user names,
-// which is taken as it is.
+// which qhubctl never changes.
 func (w *Workspace) WithPython(python string) (*Environment, error) {
 	if w.Language != Python {
 		return nil, &Error{
@@ -90,14 +90,14 @@ func (e *Environment) Activate(env runner.Environment) {
 	if e.Python == "" {
 		return
 	}
-	env["PYTHONUNBUFFERED"] = "1" // a log line is seen when it is written
+	env["PYTHONUNBUFFERED"] = "1" // log lines appear when they are written
 	env.PrependPath(filepath.Dir(e.Python))
 	if e.Dir != "" {
 		env["VIRTUAL_ENV"] = e.Dir
 	}
 }
 
-// Path is what a person may look at: the program, the environment's folder, or
+// Path is the place to show to a user: the program, the environment's folder, or
 // the interpreter.
 func (e *Environment) Path() string {
 	for _, path := range []string{e.Binary, e.Dir} {

@@ -14,13 +14,13 @@ import (
 )
 
 // limitsFile holds the limits of a service in any language, in a table
-// [limits], and the network it reaches. One in Python may have them in its
-// pyproject.toml as well, under [tool.qhubctl]; what stands in both counts as
-// it stands here.
+// [limits], and its network. A service in Python may have them in its
+// pyproject.toml as well, under [tool.qhubctl]. Of settings that are in both,
+// those of limitsFile count.
 const limitsFile = "qhubctl.toml"
 
-// A confinement is what a workspace says about its executions: what they may use,
-// reach, and have of the environment.
+// A confinement holds the settings of a workspace for its executions: their limits,
+// their network and their variables.
 type confinement struct {
 	limits    limits.Limits
 	network   string
@@ -92,13 +92,13 @@ func asNetwork(where string, given any) (string, error) {
 
 const limitsAdvice = `such as memory = "512MiB", cpu = 1.5, cpu-time = "30s", processes = 64, time = "5m", output = "100MiB", log = "1MiB", open-files = 256, temp = "1GiB", gpu = 1`
 
-// setLimits sets the limits of a table; where says which it is.
+// setLimits sets the limits of a table; where names the table.
 func setLimits(l *limits.Limits, where string, given any) error {
 	table, ok := given.(map[string]any)
 	if given != nil && !ok {
 		return &Error{Message: where + " is no table", Advice: limitsAdvice}
 	}
-	for _, name := range slices.Sorted(maps.Keys(table)) { // the same error each time
+	for _, name := range slices.Sorted(maps.Keys(table)) { // so that the first error is always the same
 		if err := SetLimit(l, name, table[name]); err != nil {
 			return &Error{
 				Message: fmt.Sprintf("%s %s is %#v: %v", where, name, table[name], err),
@@ -109,8 +109,8 @@ func setLimits(l *limits.Limits, where string, given any) error {
 	return nil
 }
 
-// confinedOtherwise tells whether the workspace, as it is read, says something
-// else than it did.
+// confinedOtherwise reports whether the workspace, read again, has other settings
+// than before.
 func (w *Workspace) confinedOtherwise(before *Workspace) bool {
 	c, err := w.readConfinement()
 	return err != nil || c.limits != before.Limits || c.network != before.Network || !slices.Equal(c.variables, before.variables)

@@ -29,13 +29,13 @@ temp = "1GiB"
 		dir := newService(t)
 		write(t, "[tool.qhubctl.limits]\n"+all, dir, "pyproject.toml")
 		if got := open(t, dir).Limits; got != want {
-			t.Errorf("%+v, not %+v", got, want)
+			t.Errorf("the limits are %+v, want %+v", got, want)
 		}
 		write(t, "[limits]\ncpu = 2\n", dir, "qhubctl.toml")
 		want := want
 		want.CPU = 2
 		if got := open(t, dir).Limits; got != want {
-			t.Errorf("with a file of their own: %+v, not %+v", got, want)
+			t.Errorf("with a separate file: %+v, want %+v", got, want)
 		}
 	})
 	t.Run("qhubctl.toml of Go", func(t *testing.T) {
@@ -44,12 +44,12 @@ temp = "1GiB"
 		write(t, "package main\n\nfunc main() {}\n", dir, "main.go")
 		write(t, "[limits]\n"+all, dir, "qhubctl.toml")
 		if got := open(t, dir).Limits; got != want {
-			t.Errorf("%+v, not %+v", got, want)
+			t.Errorf("the limits are %+v, want %+v", got, want)
 		}
 	})
 	t.Run("none", func(t *testing.T) {
 		if got := open(t, newService(t)).Limits; got != (limits.Limits{}) {
-			t.Errorf("%+v", got)
+			t.Errorf("the limits are %+v, want none", got)
 		}
 	})
 }
@@ -61,15 +61,15 @@ func TestWrongLimits(t *testing.T) {
 		`memory = -1`:               "it is less than",
 		`memory = 1.5`:              "it is no size",
 		`memory = "99999999999TiB"`: "it is no size",
-		`cpu = 0`:                   "it is no number of cores",
-		`cpu = nan`:                 "it is no number of cores",
+		`cpu = 0`:                   "must be from 0.01 to 65536 cores",
+		`cpu = nan`:                 "must be from 0.01 to 65536 cores",
 		`cpu = true`:                "it is no number of cores",
-		`processes = 0`:             "it is no number from 1 on",
-		`processes = 1.5`:           "it is no number from 1 on",
-		`processes = 3000000000`:    "it is no number from 1 on",
+		`processes = 0`:             "must be a whole number, at least 1",
+		`processes = 1.5`:           "must be a whole number, at least 1",
+		`processes = 3000000000`:    "must be a whole number, at least 1",
 		`time = 5`:                  `it is no time, such as "30s" or "5m"`,
 		`time = "-5m"`:              "it is no time",
-		`open-files = 3`:            "it is no number from 16 on",
+		`open-files = 3`:            "must be a whole number, at least 16",
 		`output = ""`:               "it is no size",
 		`log = []`:                  "it is no size",
 		`temp = "1"`:                "it is less than 4096 bytes",
@@ -81,7 +81,7 @@ func TestWrongLimits(t *testing.T) {
 			_, err := workspace.Open(dir)
 			wrong, ok := errors.AsType[*workspace.Error](err)
 			if !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file+": "+table) || wrong.Advice == "" {
-				t.Errorf("%s in %s: %v", text, file, err)
+				t.Errorf("Open(%s in %s) = %v, want %q, the table and a hint", text, file, err, want)
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func TestWrongLimits(t *testing.T) {
 		dir := newService(t)
 		write(t, text, dir, "qhubctl.toml")
 		if _, err := workspace.Open(dir); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf("Open(%q) = %v, want %q", text, err, want)
 		}
 	}
 }
@@ -99,13 +99,13 @@ func TestNetwork(t *testing.T) {
 		{"", "", ""},
 		{"[tool.qhubctl]\nnetwork = \"none\"\n", "", "none"},
 		{"", "network = \"loopback\"\n\n[limits]\ncpu = 1\n", "loopback"},
-		{"[tool.qhubctl]\nnetwork = \"none\"\n", "network = \"full\"\n", "full"}, // as it is with limits
+		{"[tool.qhubctl]\nnetwork = \"none\"\n", "network = \"full\"\n", "full"}, // the same rule as for limits
 	} {
 		dir := newService(t)
 		write(t, test.project, dir, "pyproject.toml")
 		write(t, test.file, dir, "qhubctl.toml")
 		if got := open(t, dir).Network; got != test.want {
-			t.Errorf("%+v: %q", test, got)
+			t.Errorf("Open(%+v).Network = %q, want %q", test, got, test.want)
 		}
 	}
 	for text, file := range map[string]string{
@@ -114,14 +114,14 @@ func TestNetwork(t *testing.T) {
 		dir := newService(t)
 		write(t, text, dir, file)
 		if _, err := workspace.Open(dir); err == nil || !strings.Contains(err.Error(), "it is none of full, loopback, none") {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf("Open(%q) = %v, want an error that lists the networks", text, err)
 		}
 	}
 	order := []string{"", "full", "loopback", "none"}
 	for i, a := range order {
 		for j, b := range order {
 			if got := workspace.StricterNetwork(a, b); got != order[max(i, j)] {
-				t.Errorf("of %q and %q, %q", a, b, got)
+				t.Errorf("StricterNetwork(%q, %q) = %q, want %q", a, b, got, order[max(i, j)])
 			}
 		}
 	}
@@ -131,16 +131,16 @@ func TestLimitsAsText(t *testing.T) {
 	var got limits.Limits
 	for name, text := range map[string]string{"memory": "1GiB", "cpu": "0.5", "processes": "7", "time": "1h", "cpu-time": "90s", "open-files": "99"} {
 		if err := workspace.SetLimit(&got, name, text); err != nil {
-			t.Errorf("%s=%s: %v", name, text, err)
+			t.Errorf("SetLimit(%s, %s) = %v, want nil", name, text, err)
 		}
 	}
 	want := limits.Limits{Memory: 1 << 30, CPU: 0.5, Processes: 7, Time: time.Hour, CPUTime: 90 * time.Second, OpenFiles: 99}
 	if got != want {
-		t.Errorf("%+v, not %+v", got, want)
+		t.Errorf("after Set the limits are %+v, want %+v", got, want)
 	}
 	for _, text := range []string{"", "x", "1\nx = 2", "'1'", "1.5.5"} {
 		if err := workspace.SetLimit(&got, "processes", text); err == nil {
-			t.Errorf("processes=%q is fine", text)
+			t.Errorf("SetLimit(processes, %q) = nil, want an error", text)
 		}
 	}
 }
@@ -152,13 +152,12 @@ func TestLimitsAreDocumented(t *testing.T) {
 	}
 	for _, name := range workspace.LimitNames() {
 		if !strings.Contains(string(page), "\n| `"+name+"` | ") {
-			t.Errorf("docs/security.md does not list the limit %s", name)
+			t.Errorf("docs/security.md does not list the limit %s, want it in the table", name)
 		}
 	}
 }
 
-// TestLimitsThatChanged: a server takes other limits over as it does other
-// code.
+// TestLimitsThatChanged: a change of the limits counts like a change of code.
 func TestLimitsThatChanged(t *testing.T) {
 	dir := newService(t)
 	write(t, "[limits]\ncpu = 1\n", dir, "qhubctl.toml")
@@ -167,12 +166,12 @@ func TestLimitsThatChanged(t *testing.T) {
 	write(t, "", dir, "python")
 	key := w.WatchKey(env)
 	if key == "" || w.Changed(env, key) {
-		t.Fatalf("it has changed by itself; key %q", key)
+		t.Fatalf("Changed(nothing) = true or an empty key %q, want no change", key)
 	}
 	for _, text := range []string{"network = \"none\"\n[limits]\ncpu = 1\n", "[limits]\ncpu = 2\n", "[limits]\ncpu = 'all'\n", ""} {
 		write(t, text, dir, "qhubctl.toml")
 		if !w.Changed(env, key) {
-			t.Errorf("%q is no change", text)
+			t.Errorf("Changed(%q) = false, want true", text)
 		}
 	}
 }

@@ -91,8 +91,8 @@ func cores(value any) (float64, error) {
 	default:
 		return 0, errors.New("it is no number of cores, such as 1.5")
 	}
-	if !(n >= leastCores && n <= 1<<16) { // NaN is neither
-		return 0, fmt.Errorf("it is no number of cores from %g on, such as 1.5", leastCores)
+	if !(n >= leastCores && n <= 1<<16) { // NaN fails both
+		return 0, fmt.Errorf("must be from %g to %d cores, such as 1.5", leastCores, 1<<16)
 	}
 	return n, nil
 }
@@ -104,7 +104,7 @@ func number(least int64) func(any) (int, error) {
 		}
 		n, ok := value.(int64)
 		if !ok || n < least || n > math.MaxInt32 {
-			return 0, fmt.Errorf("it is no number from %d on", least)
+			return 0, fmt.Errorf("must be a whole number, at least %d", least)
 		}
 		return int(n), nil
 	}

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// linkedSource is where a symbolic link of the workspace leads, if that is Python
-// code that lies outside of it, or in a folder that executions do not see.
+// linkedSource is the target of a symbolic link of the workspace, if that is Python
+// code outside of it, or in a folder that executions do not see.
 func linkedSource(workspace, link string) (target string, ok bool) {
 	target, err := filepath.EvalSymlinks(link)
 	if err != nil {
@@ -47,7 +47,7 @@ func hasHiddenPart(relative string) bool {
 	})
 }
 
-// holdsPython tells whether a folder, or one directly below it, holds Python code.
+// holdsPython reports whether a folder, or one directly below it, holds Python code.
 func holdsPython(dir string) bool {
 	for _, pattern := range []string{"*.py", "*/*.py"} {
 		if found, err := filepath.Glob(filepath.Join(globEscaped(dir), filepath.FromSlash(pattern))); err == nil && len(found) > 0 {
@@ -75,11 +75,11 @@ func (w *Workspace) LinkedSources(env *Environment) []string {
 		}
 		return nil
 	}
-	_ = w.walkSources(w.Dir, follow) // of a large workspace the first ones
+	_ = w.walkSources(w.Dir, follow) // of a large workspace only the first ones
 	for _, dir := range env.packageDirs() {
 		add(dir)
 	}
-	for pending := all; len(pending) > 0; { // which may hold links
+	for pending := all; len(pending) > 0; { // they may hold links too
 		before := len(all)
 		for _, dir := range pending {
 			_ = w.walkSources(dir, follow)
@@ -102,7 +102,7 @@ func (e *Environment) packageDirs() []string {
 	home, _ := os.UserHomeDir()
 	var dirs []string
 	add := func(dir string) {
-		_, around := Inside(dir, home) // too much to show
+		_, around := Inside(dir, home) // the whole home would show too much
 		_, inside := Inside(prefix, dir)
 		covered := slices.ContainsFunc(dirs, func(other string) bool { _, in := Inside(other, dir); return in })
 		if info, err := os.Stat(dir); err == nil && info.IsDir() && !inside && !covered && dir != "/" && (home == "" || !around) {
@@ -131,7 +131,7 @@ func (e *Environment) packageDirs() []string {
 	return dirs
 }
 
-// pathsIn are the folders that a .pth file adds to the path of modules.
+// pathsIn are the folders that a .pth file adds to sys.path.
 func pathsIn(file string) []string {
 	f, err := os.Open(file)
 	if err != nil {
@@ -149,8 +149,8 @@ func pathsIn(file string) []string {
 	return paths
 }
 
-// editableDir is the folder of an editable package, as installers note it; empty
-// for other packages.
+// editableDir is the folder of an editable package, as the installer records it;
+// empty for other packages.
 func editableDir(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -183,7 +183,7 @@ func (w *Workspace) hashLinked(h hash.Hash, env *Environment) error {
 			if files++; files > maxSources {
 				return fs.ErrInvalid
 			}
-			sum, _ := hashFile(path) // none of a link that leads nowhere, or to a folder
+			sum, _ := hashFile(path) // empty for a broken link, or a link to a folder
 			_, _ = fmt.Fprintf(h, "%q %s\n", path, sum)
 			return nil
 		})
@@ -194,8 +194,8 @@ func (w *Workspace) hashLinked(h hash.Hash, env *Environment) error {
 	return nil
 }
 
-// A Copy is a folder or file outside the workspace, and what executions see in its
-// place.
+// A Copy is a folder or file outside the workspace, and the copy that executions
+// see in its place.
 type Copy struct{ At, From string }
 
 // linked copies code that lies outside the workspace to the folder beside the
@@ -241,5 +241,5 @@ func (t *snapshotter) linked(target string) error {
 
 const linkedSuffix = ".linked"
 
-// beside tells whether a copy lies beside the snapshot.
+// beside reports whether a copy lies beside the snapshot.
 func beside(relative string) bool { return strings.HasPrefix(relative, "..") }

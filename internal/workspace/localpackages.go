@@ -15,7 +15,7 @@ type localPackage struct {
 	editable   bool
 }
 
-// requirement is the package as installers take it by its URL.
+// requirement is the package in the form of a URL requirement.
 func (p localPackage) requirement() string { return p.name + " @ " + fileURL(p.path) }
 
 // localPackages finds the local packages that a project names, and those that
@@ -40,8 +40,8 @@ func newLocalPackages() *localPackages {
 	}
 }
 
-// visit reads the project in dir. Names are those that something else, such as a
-// requirements file, takes from it.
+// visit reads the project in dir. Names are the packages that another source, such
+// as a requirements file, takes from it.
 func (l *localPackages) visit(dir string, names []string) error {
 	if l.visited[dir] {
 		return nil
@@ -92,8 +92,8 @@ func (l *localPackages) want(names []string) error {
 	return nil
 }
 
-// document reads the pyproject.toml of a folder. What else tells how the package
-// is built is noted with it.
+// document reads the pyproject.toml of a folder. It records the other files that
+// decide how the package is built.
 func (l *localPackages) document(dir string) (document, error) {
 	for _, name := range []string{"pyproject.toml", "setup.py", "setup.cfg"} {
 		l.read = append(l.read, filepath.Join(dir, name))
@@ -207,7 +207,7 @@ func memberDirs(root string, workspace document) []string {
 	return dirs
 }
 
-// globEscaped is a path as a pattern that matches nothing else.
+// globEscaped is a pattern that matches a path and no other.
 func globEscaped(path string) string {
 	var escaped []rune
 	for _, r := range path {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// networks are what an execution may reach of the network, from the most to
-// the least: the server's own, a loopback interface of its own, nothing.
+// networks are the choices of a network for executions, from the most to the
+// least: that of the server, a separate loopback interface, none.
 var networks = []string{"full", "loopback", "none"}
 
-// CheckNetwork says what is wrong with the name of a network.
+// CheckNetwork reports whether the name of a network is valid.
 func CheckNetwork(name string) error {
 	if slices.Contains(networks, name) {
 		return nil
@@ -18,8 +18,7 @@ func CheckNetwork(name string) error {
 	return fmt.Errorf("it is none of %s", strings.Join(networks, ", "))
 }
 
-// StricterNetwork is of two networks the one of which less is reached; empty
-// is no choice.
+// StricterNetwork returns the network that reaches less; empty is no choice.
 func StricterNetwork(a, b string) string {
 	if slices.Index(networks, a) > slices.Index(networks, b) {
 		return a

@@ -14,25 +14,25 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// A plan is what an environment is made from, by the files of the workspace.
+// A plan lists the sources of an environment, from the files of the workspace.
 type plan struct {
 	// lock is the folder of the uv.lock that is followed; empty: none.
 	lock string
 	// project: [project] of pyproject.toml lists dependencies, which uv reads;
 	// dynamic: only its build backend knows them.
 	project, dynamic bool
-	// requirements are those of pyproject.toml as PEP 508 has them; poetry: they
+	// requirements are those of pyproject.toml in the form of PEP 508; poetry: they
 	// are of [tool.poetry], which uv does not read.
 	requirements []string
 	poetry       bool
-	// file is the requirements file, and hashed tells that it has hashes.
+	// file is the requirements file; hashed: it has hashes.
 	file   string
 	hashed bool
 	// constraints are versions of poetry.lock.
 	constraints []string
 	local       *localPackages
 	python      pythonWish
-	// from are the names of the files that say all this.
+	// from are the names of the files that decide all this.
 	from []string
 	// inputs are the files that the environment depends on.
 	inputs []string
@@ -85,8 +85,8 @@ func (w *Workspace) plan() (*plan, error) {
 	return p, nil
 }
 
-// readFiles reads the requirements file. Beside a lock file it does not count:
-// tools write it from that one.
+// readFiles reads the requirements file. It does not count beside a lock file,
+// because tools write it from that one.
 func (p *plan) readFiles(w *Workspace) (requirementFiles, error) {
 	p.inputs = []string{w.path("pyproject.toml"), w.path(".python-version"), w.path("poetry.lock"), w.path("uv.toml"), w.path("requirements.txt")}
 	if !exists(w.path("requirements.txt")) {
@@ -99,7 +99,7 @@ func (p *plan) readFiles(w *Workspace) (requirementFiles, error) {
 	p.file, p.hashed = "requirements.txt", required.hashed
 	p.from = append(p.from, p.file)
 	p.inputs = append(p.inputs, required.files...)
-	p.inputs = append(p.inputs, required.locals...) // archives; a folder has no hash
+	p.inputs = append(p.inputs, required.locals...) // archives; folders have no hash
 	return required, nil
 }
 
@@ -164,7 +164,8 @@ var uvSettings = []string{
 	"exclude-newer", "exclude-dependencies", "prerelease", "resolution", "no-sources",
 }
 
-// refuse refuses what only Poetry can install, and notes what only uv can.
+// refuse refuses projects that only Poetry can install, and records the reasons
+// why uv is needed.
 func (p *plan) refuse(project document) error {
 	if reason := poetrySourcesRefused(project); reason != "" {
 		return &Error{Message: reason + ", which only Poetry installs from", Advice: poetryAdvice}
@@ -197,7 +198,7 @@ func (p *plan) refuse(project document) error {
 	return nil
 }
 
-// checkUV refuses to install without uv what only uv can install.
+// checkUV refuses to install without uv a project that only uv can install.
 func (p *plan) checkUV() error {
 	if len(p.local.onlyUV) == 0 {
 		return nil
@@ -235,7 +236,7 @@ func (p *plan) guardLocal(uv bool) []string {
 	return lines
 }
 
-// from says which files the environment is made from.
+// sources names the files that the environment is made from.
 func (p *plan) sources() string {
 	if len(p.from) == 0 {
 		return "the SDK alone"
@@ -246,7 +247,7 @@ func (p *plan) sources() string {
 	return strings.Join(p.from, " and ")
 }
 
-// environmentKey is a hash of all that an environment is made from.
+// environmentKey is a hash of everything that an environment is made from.
 func (w *Workspace) environmentKey(p *plan) (string, error) {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "2 %s %t\n", w.Dir, w.UpstreamSDK)

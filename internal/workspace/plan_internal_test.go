@@ -56,7 +56,7 @@ func TestVersionSpecifiers(t *testing.T) {
 	}
 	for _, wrong := range []string{"3.10", "^3.10", ">=", ">=x", "three"} {
 		if _, ok := allows(wrong, asVersion("3.10")); ok {
-			t.Errorf("allows(%q) was read", wrong)
+			t.Errorf("allows(%q) = ok, want that it cannot be read", wrong)
 		}
 	}
 }
@@ -132,7 +132,7 @@ url = "../local"
 		t.Errorf("guard\n%q, want\n%q", got, guard)
 	}
 	if !p.python.fits(asVersion("3.12.1")) || p.python.fits(asVersion("4.0")) {
-		t.Errorf("Python %q does not fit as ^3.10 does", p.python.specifiers)
+		t.Errorf("Python %q fits other versions, want those of ^3.10", p.python.specifiers)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestRequirementFiles(t *testing.T) {
 	}
 	for _, name := range []string{"requests", "flask-x", "urllib3", "odd", "long"} {
 		if !slices.Contains(got.names, name) {
-			t.Errorf("names %q lack %s", got.names, name)
+			t.Errorf("names are %q, want %s among them", got.names, name)
 		}
 	}
 	if !got.hashed {
@@ -171,7 +171,8 @@ func TestRequirementFiles(t *testing.T) {
 	}
 }
 
-// TestOnlyUV lists what another installer would get wrong, and what none can do.
+// TestOnlyUV lists projects that another installer would install differently, and
+// projects that no installer can install.
 func TestOnlyUV(t *testing.T) {
 	t.Parallel()
 	const project = "[project]\nname = \"one\"\ndependencies = [\"lib\"]\n"
@@ -212,14 +213,14 @@ func TestOnlyUV(t *testing.T) {
 		var refused *Error
 		switch {
 		case test.wants == "" && err != nil:
-			t.Errorf("%s: refused: %v", test.name, err)
+			t.Errorf("%s: refused with %v, want it accepted", test.name, err)
 		case test.wants != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), test.wants) || refused.Hint() == ""):
 			t.Errorf("%s: %v, want %q and a hint", test.name, err, test.wants)
 		}
 	}
 }
 
-// TestPythonOfWorkspace finds an interpreter by what the workspace says.
+// TestPythonOfWorkspace finds an interpreter by the settings of the workspace.
 func TestPythonOfWorkspace(t *testing.T) {
 	t.Parallel()
 	newest, err := testenv.NewestPython()
@@ -233,7 +234,7 @@ func TestPythonOfWorkspace(t *testing.T) {
 		{"pyproject.toml": "[tool.poetry.dependencies]\npython = \"~" + version + ".0\"\n"},
 	} {
 		if asVersion(version) == nil {
-			break // its name does not tell
+			break // its name has no version
 		}
 		p, err := inFiles(t, files).plan()
 		if err != nil {

@@ -40,9 +40,9 @@ func poetryEntries(dependencies document) map[string][]document {
 	return all
 }
 
-// poetrySources notes the packages that a Poetry project takes from folders and
+// poetrySources records the packages that a Poetry project takes from folders and
 // repositories, also those that are not installed here, and returns the names of
-// those that are.
+// the installed ones.
 func (l *localPackages) poetrySources(dir string, project document) []string {
 	poetry := project.table("tool", "poetry")
 	tables := []document{poetry.table("dependencies"), poetry.table("dev-dependencies")}
@@ -79,7 +79,7 @@ func (l *localPackages) poetrySource(dir, name string, entry document) {
 }
 
 // poetryRequirements are the dependencies of a Poetry project that come from an
-// index, as PEP 508 has them.
+// index, in the form of PEP 508.
 func poetryRequirements(project document) ([]string, error) {
 	var requirements []string
 	dependencies := poetryDependencies(project)
@@ -156,7 +156,7 @@ func poetryVersion(constraint string) (string, error) {
 	return strings.Join(all, ","), nil
 }
 
-// joinedOperators takes the space between an operator and its version out.
+// joinedOperators removes the space between an operator and its version.
 func joinedOperators(constraint string) string {
 	for _, operator := range []string{"=", "<", ">", "^", "~"} {
 		for strings.Contains(constraint, operator+" ") {

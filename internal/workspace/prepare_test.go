@@ -60,7 +60,7 @@ func localPackage(t *testing.T, dir, name, more string) {
 	write(t, "WHERE = 'local'\n", dir, "code", strings.ReplaceAll(name, "-", "_")+".py")
 }
 
-// installers has PATH hold pip's Python alone, or uv too.
+// installers puts pip's Python into PATH, and uv if wanted.
 func installers(t *testing.T, uv bool) {
 	t.Helper()
 	python, err := testenv.PythonDir(t.TempDir())
@@ -101,22 +101,22 @@ func prepare(t *testing.T, dir string) *workspace.Environment {
 		if e, ok := errors.AsType[*workspace.Error](err); ok {
 			detail = e.Detail + "\n" + e.Advice
 		}
-		t.Fatalf("Prepare(%s) failed: %v\n%s", dir, err, detail)
+		t.Fatalf("Prepare(%s) = %v, want nil\n%s", dir, err, detail)
 	}
 	return env
 }
 
-// evaluated is what Python prints of an expression in an environment.
+// evaluated is the output of Python for an expression in an environment.
 func evaluated(t *testing.T, env *workspace.Environment, expression string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), env.Python, "-c", "import sys, importlib.metadata as m\nprint("+expression+")").CombinedOutput()
 	if err != nil {
-		t.Errorf("%s failed: %v\n%s", expression, err, out)
+		t.Errorf("%s = %v, want a value\n%s", expression, err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-// wantEvaluated checks what Python makes of expressions.
+// wantEvaluated checks the values of expressions in Python.
 func wantEvaluated(t *testing.T, env *workspace.Environment, want map[string]string) {
 	t.Helper()
 	for expression, want := range want {
@@ -161,7 +161,7 @@ func TestPrepareHashes(t *testing.T) {
 			t.Errorf("EnvironmentState after a change of an included file = %d, want %d", state, workspace.Stale)
 		}
 		write(t, strings.ReplaceAll(iniconfigHash, "b6a858", "a6a858"), dir, "pinned", "all.txt")
-		if name == "uv" { // pip takes its time
+		if name == "uv" { // pip is slow
 			if _, err := open(t, dir).Prepare(t.Context(), loggedSteps{t}); err == nil {
 				t.Error("Prepare took a package of another hash")
 			}
@@ -221,7 +221,7 @@ func wantLocked(t *testing.T, root, dir string) {
 	lock := exec.CommandContext(t.Context(), "uv", "lock", "--quiet")
 	lock.Dir = root
 	if out, err := lock.CombinedOutput(); err != nil {
-		t.Fatalf("uv lock failed: %v\n%s", err, out)
+		t.Fatalf("uv lock = %v, want success\n%s", err, out)
 	}
 	env := prepare(t, dir)
 	if !strings.HasPrefix(env.Origin, "with uv from uv.lock; ") {
@@ -229,7 +229,7 @@ func wantLocked(t *testing.T, root, dir string) {
 	}
 	wantEvaluated(t, env, map[string]string{
 		"__import__('iniconfig').WHERE": "local", "__import__('packaging').WHERE": "local", "'+qhubctl.' in m.version('qhub-commons')": "True",
-		"any(d.name == 'pytest' for d in m.distributions())": "False", // of requirements.txt, which a lock file stands for
+		"any(d.name == 'pytest' for d in m.distributions())": "False", // of requirements.txt, which a lock file replaces
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/environ"
 )
 
-// candidates for an interpreter, the user's own choice first.
+// candidates are the names of interpreters, the user's choice first.
 var candidates = []string{"python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"}
 
 // FindPython finds an interpreter that is new enough to make environments

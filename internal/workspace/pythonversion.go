@@ -12,7 +12,7 @@ type pythonVersion []int
 var versionNumbers = regexp.MustCompile(`^[vV]?(\d+(?:\.\d+)*)`)
 
 // asVersion reads the numbers at the head of a version; nil if there are none.
-// What follows them, such as rc1, does not count.
+// A suffix such as rc1 does not count.
 func asVersion(text string) pythonVersion {
 	found := versionNumbers.FindStringSubmatch(strings.TrimSpace(text))
 	if found == nil {
@@ -46,7 +46,7 @@ func (v pythonVersion) compare(other pythonVersion) int {
 	return 0
 }
 
-// begins tells whether the numbers of prefix are the first ones of v.
+// begins reports whether the numbers of prefix are the first ones of v.
 func (v pythonVersion) begins(prefix pythonVersion) bool {
 	for i, n := range prefix {
 		if v.at(i) != n {
@@ -66,7 +66,7 @@ func (v pythonVersion) String() string {
 
 var specifier = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*([^\s]+)$`)
 
-// allows tells whether version specifiers such as ">=3.10,<4" allow a version;
+// allows reports whether version specifiers such as ">=3.10,<4" allow a version;
 // ok is false if they cannot be read.
 func allows(specifiers string, v pythonVersion) (allowed, ok bool) {
 	allowed = true

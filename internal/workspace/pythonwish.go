@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// A pythonWish is what a workspace says of the Python that it runs with.
+// A pythonWish holds the settings of a workspace for its Python.
 type pythonWish struct {
-	// pinned is the version of .python-version, or nil; specifiers are those of
-	// pyproject.toml, and constraint tells where they stand.
+	// pinned is the version of .python-version, or nil. specifiers are those of
+	// pyproject.toml, and constraint names their place.
 	pinned     pythonVersion
 	specifiers string
 	constraint string
-	// unknown is a .python-version that names something else than a version.
+	// unknown is the text of a .python-version that is not a version.
 	unknown string
 	// explicit: uv does not read the specifiers itself.
 	explicit bool
@@ -89,7 +89,7 @@ func (wish pythonWish) check() error {
 	return &Error{Message: "pyproject.toml: " + wish.constraint, Advice: advice}
 }
 
-// allowsSome tells whether the specifiers allow some version that begins with
+// allowsSome reports whether the specifiers allow any version that begins with
 // these numbers.
 func (wish pythonWish) allowsSome(v pythonVersion) bool {
 	const newestMicro = 40
@@ -105,7 +105,7 @@ func (wish pythonWish) allowsSome(v pythonVersion) bool {
 	return false
 }
 
-// fits tells whether a Python is what the workspace wants.
+// fits reports whether a Python fulfils the wish.
 func (wish pythonWish) fits(v pythonVersion) bool {
 	allowed := true
 	if wish.specifiers != "" {
@@ -114,7 +114,7 @@ func (wish pythonWish) fits(v pythonVersion) bool {
 	return allowed && v.compare(oldestPython) >= 0 && v.begins(wish.pinned)
 }
 
-// why says why a Python was taken.
+// why returns the reason for the choice of a Python.
 func (wish pythonWish) why() string {
 	switch {
 	case wish.pinned != nil:
@@ -129,7 +129,7 @@ func (wish pythonWish) why() string {
 }
 
 // installed are interpreters that version managers keep outside PATH, and that
-// are what the workspace wants by the names of their folders.
+// fulfil the wish by the names of their folders.
 func (wish pythonWish) installed() []string {
 	var roots []string
 	if root := os.Getenv("PYENV_ROOT"); root != "" {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// requirementFiles is what a requirements file and those that it includes say.
+// requirementFiles is the content of a requirements file and those that it includes.
 type requirementFiles struct {
-	// files are all that were read.
+	// files are all files that were read.
 	files []string
 	// names are those of the packages that are required.
 	names []string
@@ -33,8 +33,8 @@ var (
 	comments  = regexp.MustCompile(`(^|\s+)#.*$`)
 )
 
-// readRequirements follows the files that a requirements file includes. A file
-// that is missing is left to the installer, which says so.
+// readRequirements follows the files that a requirements file includes. The
+// installer reports a missing file.
 func readRequirements(path string) (requirementFiles, error) {
 	var all requirementFiles
 	err := all.read(path, map[string]bool{})
@@ -123,7 +123,7 @@ func localPath(requirement, dir string) string {
 	return resolvedIn(dir, strings.TrimSpace(bare))
 }
 
-// fileURL is the URL of a file: names may hold # and %.
+// fileURL is the URL of a file, escaped: names may hold # and %.
 func fileURL(path string) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {

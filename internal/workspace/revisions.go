@@ -17,19 +17,19 @@ import (
 const (
 	revisionsName = "revisions"
 	ownedName     = ".lock"
-	// lockTime is how long another server may look whether a folder is a dead
-	// one's.
+	// lockTime is how long another server may hold the lock while it checks
+	// whether the owner of a folder is dead.
 	lockTime = 5 * time.Second
 )
 
-// Revisions are the snapshots of one server. Its methods must not be called at the
-// same time.
+// Revisions are the snapshots of one server. Its methods are not safe for
+// concurrent use.
 type Revisions struct {
 	dir    string
 	lock   *flock.Flock
 	last   int
-	hidden []os.FileInfo // in any of them
-	newest *Snapshot     // which may have been removed
+	hidden []os.FileInfo // in any snapshot
+	newest *Snapshot     // may be removed already
 }
 
 // OpenRevisions makes a folder for the snapshots of one server in the data folder
@@ -37,7 +37,7 @@ type Revisions struct {
 func OpenRevisions(ctx context.Context, dir string) (*Revisions, error) {
 	parent := filepath.Join(dir, revisionsName)
 	r := &Revisions{dir: filepath.Join(parent, uuid.NewString())}
-	// Locked before it has its name: a name without a lock is that of a dead one.
+	// Lock it before it gets its name: a name without a lock is that of a dead server.
 	making := r.dir + ".new"
 	if err := os.MkdirAll(making, 0o700); err != nil {
 		return nil, &Error{Message: "cannot keep snapshots in " + parent, Err: err}

@@ -98,8 +98,8 @@ func scaffoldFiles(dir string, language Language) ([]scaffoldFile, error) {
 	return files, err
 }
 
-// sdkFiles are the files by which a service finds its SDK where no package
-// index knows us.
+// sdkFiles are the files by which a service finds its SDK, since no package index
+// has it.
 func sdkFiles(language Language, values map[string]string) ([]scaffoldFile, error) {
 	if language == Python {
 		wheel, err := sdk.PythonWheel()
@@ -130,7 +130,7 @@ func fillIn(path string, values map[string]string) ([]byte, error) {
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// projectName makes the name of a folder fit for a package.
+// projectName turns the name of a folder into a valid package name.
 func projectName(dir string) string {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {

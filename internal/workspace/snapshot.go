@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// smallFile is the size up to which a file is copied as sources are.
+	// smallFile is the size up to which a file is always copied.
 	smallFile = 1 << 20
 	// copyLimit bounds how many bytes of small files a snapshot copies, and how
 	// many of large ones. It shares the others with the workspace.
 	copyLimit = 64 << 20
 	// maxFolder bounds the names in a folder at the top of the workspace that a
-	// snapshot has a copy of: a larger one is shown directly from the disk.
+	// snapshot copies: a larger one is shown directly from the disk.
 	maxFolder = 20_000
-	// clockTick is longer than two changes of a file may have the same time: one
-	// that is younger may change again and look the same.
+	// clockTick is longer than the resolution of file times. A younger file may
+	// change again without a visible difference.
 	clockTick = 100 * time.Millisecond
 	// maxShared bounds the files that a snapshot has mounted because they cannot
 	// be shared otherwise.
@@ -59,8 +59,8 @@ type SnapshotOptions struct {
 	// MountPoints are folders in the workspace that stay empty.
 	MountPoints []string
 
-	// before are files that were hidden in former snapshots, and last is the last
-	// one of those, or nil.
+	// before are files that were hidden in former snapshots, and last is the
+	// newest of those, or nil.
 	before []os.FileInfo
 	last   *Snapshot
 }
@@ -83,7 +83,7 @@ func (w *Workspace) TakeSnapshot(dir string, o SnapshotOptions) (*Snapshot, erro
 	return s, nil
 }
 
-// Remove deletes the snapshot.
+// Remove deletes the snapshot from the disk.
 func (s *Snapshot) Remove() error {
 	return errors.Join(os.RemoveAll(s.Dir), os.RemoveAll(s.Dir+linkedSuffix))
 }
@@ -127,10 +127,10 @@ type snapshotter struct {
 
 	last         *Snapshot
 	hidden       hiddenFiles
-	small, large int64       // how much may still be copied
-	shared       int         // how many files are mounted
+	small, large int64       // bytes that may still be copied
+	shared       int         // number of mounted files
 	clones       bool        // files can share their blocks, as far as is known
-	others       [][2]string // files of several names, from and to: one may be hidden
+	others       [][2]string // files with several names, from and to: one may be hidden
 }
 
 func (t *snapshotter) take(w *Workspace, o SnapshotOptions) error {
@@ -194,7 +194,7 @@ func (t *snapshotter) need(path string) error {
 	return t.copy(path, at, false)
 }
 
-// shows tells whether a path lies in a folder of Live.
+// shows reports whether a path lies in a folder of Live.
 func (t *snapshotter) shows(path string) bool {
 	return slices.ContainsFunc(t.Live, func(dir string) bool { _, ok := Inside(dir, path); return ok })
 }
@@ -206,8 +206,8 @@ func (t *snapshotter) live(path string) error {
 	return err
 }
 
-// folder copies the entries of a folder. What vanishes meanwhile is left out, and
-// so is what this program's user may not read.
+// folder copies the entries of a folder. It leaves out entries that vanish
+// meanwhile, and those that this program's user may not read.
 func (t *snapshotter) folder(dir, relative string) error {
 	entries, err := os.ReadDir(dir)
 	if gone(err) {
@@ -230,7 +230,7 @@ func (t *snapshotter) folder(dir, relative string) error {
 	return nil
 }
 
-// hide keeps a file that is left out from being copied by another of its names.
+// hide keeps a hidden file from being copied under another of its names.
 func (t *snapshotter) hide(entry fs.DirEntry) {
 	if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && names(info) > 1 {
 		t.hidden.infos = append(t.hidden.infos, info)
@@ -271,7 +271,7 @@ func (t *snapshotter) entry(entry fs.DirEntry, from, relative string) error {
 	return t.like(to, info)
 }
 
-// isEnvironment tells whether a folder is a virtual environment: large, and not
+// isEnvironment reports whether a folder is a virtual environment: large, and not
 // changed in place.
 func isEnvironment(dir string) bool { return isFile(filepath.Join(dir, "pyvenv.cfg")) }
 
@@ -279,8 +279,8 @@ func isEnvironment(dir string) bool { return isFile(filepath.Join(dir, "pyvenv.c
 // execution may hold it.
 func installerLock(environment string) string { return filepath.Join(environment, ".lock") }
 
-// copyChanged copies a file, unless the last snapshot has a copy of what it is now:
-// making a name takes less than making a file.
+// copyChanged copies a file. If the last snapshot has a copy of its current
+// state, it makes a hard link to that, which is faster.
 func (t *snapshotter) copyChanged(from, to string, info os.FileInfo) error {
 	name := strings.TrimPrefix(to, t.Dir)
 	if time.Since(info.ModTime()) > clockTick {
@@ -292,7 +292,7 @@ func (t *snapshotter) copyChanged(from, to string, info os.FileInfo) error {
 	return t.copy(from, to, false)
 }
 
-// isLarge tells whether a folder holds more than maxFolder names.
+// isLarge reports whether a folder holds more than maxFolder names.
 func isLarge(dir string) bool {
 	names := 0
 	_ = filepath.WalkDir(dir, func(string, fs.DirEntry, error) error {
@@ -304,8 +304,8 @@ func isLarge(dir string) bool {
 	return names > maxFolder
 }
 
-// link copies a symbolic link, unless it leads to a hidden file. Where it leads,
-// executions see what they may see anyway.
+// link copies a symbolic link, unless it leads to a hidden file. The sandbox
+// decides whether executions see its target.
 func (t *snapshotter) link(from, to string) error {
 	if info, err := os.Stat(from); err == nil && t.hidden.file(info) {
 		return nil
@@ -323,7 +323,7 @@ func (t *snapshotter) link(from, to string) error {
 	return nil
 }
 
-// file copies a file, or shares it where it is too large for that.
+// file copies a file, or shares it if it is too large.
 func (t *snapshotter) file(from, to string) error {
 	info, err := os.Lstat(from)
 	if err != nil || t.hidden.file(info) {
@@ -351,8 +351,8 @@ func (t *snapshotter) file(from, to string) error {
 	return t.live(from)
 }
 
-// holdsSecrets tells whether files or folders of this name are where tools keep
-// secrets.
+// holdsSecrets reports whether tools keep secrets in files or folders of this
+// name.
 func holdsSecrets(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
@@ -363,8 +363,8 @@ func holdsSecrets(name string) bool {
 }
 
 // HiddenPaths are the files and folders of the workspace that executions must not
-// see, for a sandbox that shows the workspace itself: those of names with a dot,
-// except environments.
+// see, for a sandbox that shows the workspace itself: names with a dot, except
+// environments.
 func (w *Workspace) HiddenPaths() []string {
 	var hidden []string
 	files := 0
@@ -391,13 +391,14 @@ func (w *Workspace) HiddenPaths() []string {
 	return hidden
 }
 
-// gone tells whether something is not there any more, or may not be read.
+// gone reports whether an error says that a file does not exist, or may not be
+// read.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ELOOP)
 }
 
-// like gives the copy of a folder the mode and, where it can, the owner of what it
-// was copied from.
+// like gives the copy of a folder the mode and, if possible, the owner of the
+// original.
 func (t *snapshotter) like(path string, info os.FileInfo) error {
 	if err := giveOwner(path, info); err != nil {
 		return err
@@ -405,9 +406,9 @@ func (t *snapshotter) like(path string, info os.FileInfo) error {
 	return os.Chmod(path, shownMode(info)|0o700) // so that it can be removed
 }
 
-// shownMode is the mode of a copy. Where executions may be users without a name in
-// it, all may do what its owner may: on the disk, a snapshot lies in a folder that
-// is closed, and executions write into drafts only.
+// shownMode is the mode of a copy. If executions may be users without a name in
+// it, all may do what its owner may. On the disk a snapshot lies in a closed
+// folder, and executions write into drafts only.
 func shownMode(info os.FileInfo) os.FileMode {
 	mode := info.Mode().Perm()
 	if os.Geteuid() == 0 {

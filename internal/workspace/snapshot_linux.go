@@ -13,9 +13,9 @@ import (
 
 var errNotRegular = fmt.Errorf("no regular file any more: %w", fs.ErrNotExist)
 
-// copy copies a file, with its mode, its time and, where it can, its owner. Where
-// the file system can share blocks it shares them; with cloneOnly it copies no
-// others. It looks at the open file: another one may have taken its name.
+// copy copies a file, with its mode, its time and, if possible, its owner. It
+// shares the blocks if the file system can; with cloneOnly it copies no others. It
+// reads the attributes of the open file: another one may have taken its name.
 func (t *snapshotter) copy(from, to string, cloneOnly bool) (err error) {
 	source, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -59,12 +59,12 @@ func (t *snapshotter) content(source, target *os.File, size int64, cloneOnly boo
 	if cloneOnly {
 		return errors.ErrUnsupported
 	}
-	_, err := io.Copy(target, source) // by copy_file_range, where it can
+	_, err := io.Copy(target, source) // by copy_file_range, if possible
 	return err
 }
 
-// likeFile gives a copy the time, the owner and, for its owner, the mode of a file. The time tells
-// Python whether the bytecode beside a source is that of the source.
+// likeFile gives a copy the time, the owner and, for its owner, the mode of a file.
+// By the time Python decides whether the bytecode beside a source belongs to it.
 func likeFile(target *os.File, info os.FileInfo) error {
 	if uid, gid, ok := owner(info); ok {
 		if err := target.Chown(uid, gid); err != nil {
@@ -86,8 +86,8 @@ func futimens(fd int, modified unix.Timespec) error {
 	return os.NewSyscallError("utimensat", unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, modified}, 0))
 }
 
-// owner is whose a file is, where that is not this program's user, and it can give
-// files to others.
+// owner is the owner of a file, if that is not this program's user, and this
+// program can give files to others.
 func owner(info os.FileInfo) (uid, gid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || stat.Uid == 0 && stat.Gid == 0 {
@@ -103,7 +103,7 @@ func giveOwner(path string, info os.FileInfo) error {
 	return nil
 }
 
-// unchanged tells whether a file is what it was, by all that the system notes of it.
+// unchanged reports whether the system shows the same state of a file as before.
 func unchanged(before, now os.FileInfo) bool {
 	if before == nil || !os.SameFile(before, now) || before.Size() != now.Size() || !before.ModTime().Equal(now.ModTime()) {
 		return false

@@ -146,12 +146,12 @@ func TestSnapshotStays(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(s.Dir); !os.IsNotExist(err) {
-		t.Errorf("the snapshot after Remove: %v", err)
+		t.Errorf("Stat(the removed snapshot) = %v, want that it does not exist", err)
 	}
 }
 
-// TestSnapshotOfLargeFolder shares a folder that is too large to be copied, and
-// hides the same in it, also what comes later.
+// TestSnapshotOfLargeFolder shares a folder that is too large to be copied. Hidden
+// files stay hidden in it, also those that come later.
 func TestSnapshotOfLargeFolder(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{"large/.env": "secret", "large/deep/.netrc": "secret", "large/key": "secret"})
@@ -169,7 +169,7 @@ func TestSnapshotOfLargeFolder(t *testing.T) {
 		t.Errorf("the snapshot shows %d files, want 71 and none that is hidden: %q", len(names), names)
 	}
 	if info, err := os.Stat(filepath.Join(s.Dir, "large", "0")); err != nil || info.Size() != 100<<20 {
-		t.Errorf("the largest file: %v, %v", info, err)
+		t.Errorf("the largest file is %v (%v), want 100 MiB", info, err)
 	}
 	if len(s.Live) != 0 {
 		t.Errorf("Live = %q, want none", s.Live)
@@ -191,19 +191,19 @@ func TestSnapshotOfDataPools(t *testing.T) {
 		t.Errorf("hidden: %q, want %q", s.Hidden, want)
 	}
 	if got := shown(t, s); !slices.Equal(got, []string{"input/text.json", "src/program.py"}) {
-		t.Errorf("the snapshot shows %q", got)
+		t.Errorf("the snapshot shows %q, want the input and the program", got)
 	}
 	put(t, at("datapool/later/x"), "x")
 	for path, want := range map[string]bool{at("datapool/later"): true, t.TempDir(): false} {
 		inside, err := s.Show(path)
 		if _, statErr := os.Stat(filepath.Join(s.Dir, "datapool", "later")); inside != want || err != nil || want && statErr != nil {
-			t.Errorf("Show(%s) = %t, %v; its mount point: %v", path, inside, err, statErr)
+			t.Errorf("Show(%s) = %t, %v, want %t with a mount point (%v)", path, inside, err, want, statErr)
 		}
 	}
 }
 
-// TestSnapshotOfManyFiles shows a folder of too many files to be copied as a data
-// pool is shown.
+// TestSnapshotOfManyFiles shows a folder with too many files to copy in the way of
+// a data pool.
 func TestSnapshotOfManyFiles(t *testing.T) {
 	t.Parallel()
 	w := placeFiles(t, map[string]string{"many/z/.env": "secret"})
@@ -241,20 +241,20 @@ func TestSnapshotShowsTheProgram(t *testing.T) {
 		Needed: []string{at(".qhub/service"), at(".tox/py"), "/usr", w.Dir, at("missing")}, MountPoints: []string{at(".qhub/serve")},
 	})
 	if got := shown(t, s); !slices.Equal(got, []string{".qhub/service", "src/program.py"}) {
-		t.Errorf("the snapshot shows %q", got)
+		t.Errorf("the snapshot shows %q, want the program under its hidden name too", got)
 	}
 	if !slices.Equal(s.Live, []string{at(".tox/py")}) {
 		t.Errorf("Live = %q, want .tox/py", s.Live)
 	}
 	for _, name := range []string{".qhub/serve", ".tox/py"} {
 		if info, err := os.Stat(filepath.Join(s.Dir, name)); err != nil || !info.IsDir() {
-			t.Errorf("the mount point %s: %v, %v", name, info, err)
+			t.Errorf("the mount point %s is %v (%v), want a folder", name, info, err)
 		}
 	}
 }
 
-// TestRevisions has a server remove what another one left when it was killed, and
-// leave what one has that lives.
+// TestRevisions has a server remove the folder of a killed one, and keep that of a
+// running one.
 func TestRevisions(t *testing.T) {
 	t.Parallel()
 	w, dir := placeFiles(t, nil), t.TempDir()
@@ -277,9 +277,9 @@ func TestRevisions(t *testing.T) {
 		t.Errorf("the snapshots of a dead server: %v, want none", err)
 	}
 	if _, err := os.Stat(kept.Dir); err != nil {
-		t.Errorf("the snapshot of a server that lives: %v", err)
+		t.Errorf("Stat(the snapshot of a running server) = %v, want that it stays", err)
 	}
-	// Another file takes the name of a secret one that has a second name.
+	// Another file takes the name of a secret file that has a second name.
 	put(t, filepath.Join(w.Dir, ".env"), "secret")
 	if err := os.Link(filepath.Join(w.Dir, ".env"), filepath.Join(w.Dir, "linked")); err != nil {
 		t.Fatal(err)
@@ -290,7 +290,7 @@ func TestRevisions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := shown(t, s); !slices.Equal(got, []string{"src/program.py"}) {
-			t.Errorf("the snapshot shows %q", got)
+			t.Errorf("the snapshot shows %q, want the program alone", got)
 		}
 		put(t, filepath.Join(w.Dir, ".env.new"), "another secret")
 		if err := os.Rename(filepath.Join(w.Dir, ".env.new"), filepath.Join(w.Dir, ".env")); err != nil {
@@ -303,7 +303,7 @@ func TestRevisions(t *testing.T) {
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "revisions")); err != nil || len(left) > 0 {
-		t.Errorf("left: %v, %v", left, err)
+		t.Errorf("after Close the folder has %v (%v), want it empty", left, err)
 	}
 }
 

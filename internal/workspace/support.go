@@ -15,7 +15,7 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// python says how a service in Python is run. It places the files that this
+// python describes how to run a service in Python. It writes the files that this
 // needs into the user's cache.
 func (w *Workspace) python(env *Environment) (process.Python, error) {
 	files, err := supportFiles()
@@ -62,10 +62,10 @@ func supportFiles() ([]supportFile, error) {
 	return files, err
 }
 
-// supportDir is a folder whose name changes with the texts, so that programs
-// of different versions do not get in each other's way. It is in the user's
-// cache, or in the workspace where they have none: never where another user
-// could have put something first.
+// supportDir is a folder whose name changes with its files, so that programs of
+// different versions do not overwrite each other's. It is in the user's cache, or
+// in the workspace if there is none. It is never in a place where another user
+// could put something first.
 func (w *Workspace) supportDir(files []supportFile) (string, error) {
 	h := sha256.New()
 	for _, f := range files {
@@ -83,7 +83,7 @@ func (w *Workspace) supportDir(files []supportFile) (string, error) {
 	// users, have it mounted.
 	err = os.MkdirAll(filepath.Dir(dir), 0o700)
 	if err == nil {
-		err = errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)) //nolint:gosec // as said
+		err = errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)) //nolint:gosec // executions have it mounted
 	}
 	if err != nil {
 		return "", &Error{Message: "cannot keep files in the cache folder", Advice: "set XDG_CACHE_HOME to a folder that can be written", Err: err}
@@ -91,7 +91,7 @@ func (w *Workspace) supportDir(files []supportFile) (string, error) {
 	return dir, nil
 }
 
-// place writes a file unless it is there with this content.
+// place writes a file unless it has this content already.
 func place(path string, content []byte) error {
 	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
 		return os.Chmod(path, 0o644) //nolint:gosec // the text of this program

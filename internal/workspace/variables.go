@@ -14,7 +14,7 @@ const variablesAdvice = `such as env = ["OMP_NUM_THREADS", "MODE=fast"]: a name,
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// setByUs are variables that qhubctl and the contract give a meaning.
+// setByUs are variables to which qhubctl and the contract give a meaning.
 var setByUs = []string{
 	"HOME", "TMPDIR", "WORKSPACE", "ENTRYPOINT", "INPUT_DIRECTORY", "OUTPUT_DIRECTORY", "DATAPOOL_DIRECTORY",
 	"PYTHONUNBUFFERED", "VIRTUAL_ENV",
@@ -30,7 +30,7 @@ func readVariables(where string, given any) ([]string, error) {
 	for _, item := range list {
 		entry, _ := item.(string)
 		name, _, _ := strings.Cut(entry, "=")
-		// No message repeats an entry: its value may be what it must not be.
+		// No message repeats an entry: its value may be a secret.
 		refused := func(format string, about ...any) error {
 			return &Error{Message: where + " env: " + fmt.Sprintf(format, about...), Advice: variablesAdvice}
 		}
@@ -53,7 +53,7 @@ func readVariables(where string, given any) ([]string, error) {
 }
 
 // Variables are those that the workspace wants its service to have, with their
-// values: those that it sets, and those that are set for this program.
+// values: from its settings, or from the environment of this program.
 func (w *Workspace) Variables() map[string]string {
 	values := make(map[string]string, len(w.variables))
 	for _, entry := range w.variables {

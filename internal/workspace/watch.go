@@ -14,16 +14,16 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settle is how long nothing must happen before a change counts: an editor
-// writes a file in several steps.
+// settle is the quiet time after which a change counts: an editor writes a file
+// in several steps.
 const settle = 150 * time.Millisecond
 
-// maxWatched bounds the folders that are watched, which the system has few of.
+// maxWatched bounds the watched folders, since the system limits them.
 const maxWatched = 2000
 
-// Watch reports when files that the service in this environment is made of may
-// have changed, until ctx ends. Several changes at once are reported once. Data,
-// logs, and what tools keep for themselves, does not count.
+// Watch reports when sources of the service in this environment may have
+// changed, until ctx ends. Several changes at once are reported once. Data, logs,
+// and the caches of tools do not count.
 func (w *Workspace) Watch(ctx context.Context, env *Environment) (<-chan struct{}, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -63,19 +63,19 @@ func (w *Workspace) watch(ctx context.Context, watcher *fsnotify.Watcher, settin
 			if !ok {
 				return
 			}
-			quiet.Reset(settle) // events were lost: look
+			quiet.Reset(settle) // the system has dropped events: check
 		case <-quiet.C:
 			select {
 			case changed <- struct{}{}:
-			default: // one is told already
+			default: // a report is pending already
 			}
 		}
 	}
 }
 
-// watchAll watches all folders that hold what the service is made of. Of a
-// program that is built already that is its own: where its user happens to be
-// may be a folder without end.
+// watchAll watches all folders that hold sources of the service. Of a built
+// program it watches only the program's folder: the user's current one may be
+// a folder without end.
 func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (settings []string, err error) {
 	if w.Language == Prebuilt {
 		return nil, errors.Join(watcher.Add(w.Dir), watcher.Add(filepath.Dir(w.binary)))
@@ -83,7 +83,7 @@ func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (setti
 	if w.Language == Python {
 		settings = w.settingFiles()
 		for _, path := range settings {
-			_ = watcher.Add(filepath.Dir(path)) // one that is not there has no changes
+			_ = watcher.Add(filepath.Dir(path)) // a missing one has no changes
 		}
 		for _, path := range w.LinkedSources(env) {
 			if info, err := os.Stat(path); err == nil && !info.IsDir() {
@@ -94,7 +94,7 @@ func (w *Workspace) watchAll(watcher *fsnotify.Watcher, env *Environment) (setti
 	}
 	if w.Language == Go {
 		for _, dir := range w.sourceDirs() {
-			_ = watcher.Add(dir) // one that is gone is noticed by the next build
+			_ = watcher.Add(dir) // the next build notices a missing one
 		}
 	}
 	return settings, w.watchBelow(watcher, w.Dir)
@@ -123,7 +123,7 @@ func (w *Workspace) watchBelow(watcher *fsnotify.Watcher, dir string) error {
 	}
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
-			return nil //nolint:nilerr // it is gone again, or may not be read
+			return nil //nolint:nilerr // it vanished, or may not be read
 		}
 		if path != w.Dir && w.skipped(path, entry.Name()) {
 			return fs.SkipDir
@@ -147,7 +147,7 @@ func (w *Workspace) ServeDir() (string, error) {
 	return dir, nil
 }
 
-// Served is that folder if there is one. It makes nothing.
+// Served returns that folder if it exists. It creates nothing.
 func (w *Workspace) Served() (dir string, ok bool) {
 	dir = w.path(stateDir, "serve")
 	info, err := os.Stat(dir)

@@ -33,7 +33,7 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What does not count comes before what does: two tokens would show.
+	// A change that does not count comes first: if it counted, there would be two tokens.
 	for _, c := range [][2]string{
 		{"src/program.py", "def run(): return 1\n"},
 		{"src/new/deep/module.py", "x = 1\n"},
@@ -51,10 +51,10 @@ func TestWatchTellsOfChangesOfTheService(t *testing.T) {
 		select {
 		case <-changed:
 		case <-time.After(3 * time.Minute):
-			t.Fatalf("a change of %s was not reported", c[0])
+			t.Fatalf("Watch() reported nothing, want the change of %s", c[0])
 		}
 	}
-	// The watcher may report the same change once more, if the machine let it take long.
+	// The watcher may report the same change again, if the machine was slow.
 	if changed, err = w.Watch(t.Context(), &workspace.Environment{}); err != nil {
 		t.Fatal(err)
 	}

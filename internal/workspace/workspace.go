@@ -1,12 +1,11 @@
-// Package workspace is the folder in which someone writes a service: finding
-// out what it holds ([Open]), making a new one ([Scaffold]), setting up what
-// it needs to run ([Workspace.Prepare]), the program to run
-// ([Workspace.Program]), and the description of its service
-// ([Workspace.CachedSignature]).
+// Package workspace handles the folder in which a developer writes a service. It
+// opens it ([Open]), creates a new one ([Scaffold]), sets up its environment
+// ([Workspace.Prepare]), finds the program to run ([Workspace.Program]), and
+// caches the description of its service ([Workspace.CachedSignature]).
 //
-// Only this package knows what the languages of services differ in.
+// Only this package knows how the languages of services differ.
 //
-// What the program keeps for a workspace lies in its folder ".qhub", which
+// The program keeps its data for a workspace in the folder ".qhub", which
 // ignores itself for git and may be deleted at any time. No secret is ever
 // written there.
 package workspace
@@ -82,10 +81,10 @@ type project struct {
 	}
 }
 
-// An Error says what is wrong with a workspace and what to do about it.
+// An Error is a problem of a workspace, with the way out.
 type Error struct {
 	Message string
-	// Detail is what another program said, or empty.
+	// Detail is the output of another program, or empty.
 	Detail string
 	// Advice is one sentence, or empty.
 	Advice string
@@ -104,10 +103,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is the advice.
 func (e *Error) Hint() string { return e.Advice }
 
-// Details is what another program said.
+// Details returns the output of another program.
 func (e *Error) Details() string { return e.Detail }
 
-// Open finds out what the folder dir holds. The name of a program file stands
+// Open reads the workspace in the folder dir. The name of a program file stands
 // for a service that is built already, in the current folder.
 func Open(dir string) (*Workspace, error) {
 	absolute, err := filepath.Abs(dir)
@@ -161,7 +160,7 @@ func (w *Workspace) readProject() error {
 		err = toml.Unmarshal(text, &w.project)
 	}
 	if err != nil {
-		return &Error{Message: "cannot read " + w.path("pyproject.toml"), Advice: "mend the file; a service needs none", Err: err}
+		return &Error{Message: "cannot read " + w.path("pyproject.toml"), Advice: "correct the file, or delete it: a service needs none", Err: err}
 	}
 	p := w.project
 	if p.Project.Name != "" {
@@ -195,7 +194,7 @@ func (w *Workspace) readProject() error {
 }
 
 // checkEntrypoint looks for the file of the entry module, so that a wrong
-// folder is told from a broken service before anything is installed.
+// folder is reported as such before anything is installed.
 func (w *Workspace) checkEntrypoint(given string) error {
 	module, function, ok := strings.Cut(w.Entrypoint, ":")
 	if !ok || module == "" || function == "" {
@@ -230,7 +229,7 @@ func (w *Workspace) entryFile() string {
 	return ""
 }
 
-// innerService is the one folder below that has such a file.
+// innerService is the only folder below that has such a file.
 func (w *Workspace) innerService(dir, file string) string {
 	found, err := filepath.Glob(w.path(dir, file))
 	if err != nil || len(found) != 1 {

@@ -43,7 +43,7 @@ func TestOpen(t *testing.T) {
 	dir := newService(t)
 	w := open(t, dir)
 	if w.Name != filepath.Base(dir) || w.Entrypoint != workspace.DefaultEntrypoint || w.UpstreamSDK || w.Dir != dir {
-		t.Errorf("%+v", w)
+		t.Errorf("Open() = %+v, want the defaults", w)
 	}
 	write(t, `[project]
 name = "signer"
@@ -54,16 +54,16 @@ sdk = "published"
 entrypoint = "app:main"
 `, dir, "pyproject.toml")
 	if _, err := workspace.Open(dir); err == nil || !strings.Contains(err.Error(), "there is no app.py") {
-		t.Errorf("an entrypoint that is not there: %v", err)
+		t.Errorf("Open(an entrypoint that is not there) = %v, want an error that names app.py", err)
 	}
 	write(t, "", dir, "app", "__init__.py") // a package will do
 	w = open(t, dir)
 	if w.Name != "signer" || w.Version != "1.2" || w.Description != "Signs." || w.Entrypoint != "app:main" || !w.UpstreamSDK {
-		t.Errorf("%+v", w)
+		t.Errorf("Open() = %+v, want the settings of pyproject.toml", w)
 	}
 	other, err := w.WithEntrypoint("src.program:other")
 	if err != nil || other.Entrypoint != "src.program:other" || w.Entrypoint != "app:main" {
-		t.Errorf("%v; %s, %s", err, other.Entrypoint, w.Entrypoint)
+		t.Errorf("WithEntrypoint() = %s, %v, and the original has %s, want it unchanged", other.Entrypoint, err, w.Entrypoint)
 	}
 }
 
@@ -83,8 +83,8 @@ func TestDataPool(t *testing.T) {
 	}
 }
 
-// The key of a description changes with what a description depends on, and
-// with nothing else: not with input and results.
+// TestSourceKey: the key of a description changes with everything that a
+// description depends on, and does not change with input and results.
 func TestSourceKey(t *testing.T) {
 	dir := newService(t)
 	env, err := open(t, dir).WithPython(os.Args[0]) // any file will do
@@ -135,7 +135,7 @@ func TestSourceKey(t *testing.T) {
 
 const document = `{"schemaVersion":1,"sdk":{"language":"python","name":"qhub-commons","version":"1.2.2+qhubctl.1"},"entrypoint":"src.program:run","parameters":[],"result":{}}`
 
-// A description is kept for its key; anything broken is as if it were not there.
+// TestCachedSignature: a description is cached under its key; a broken cache counts as none.
 func TestCachedSignature(t *testing.T) {
 	dir := newService(t)
 	w := open(t, dir)
@@ -148,22 +148,22 @@ func TestCachedSignature(t *testing.T) {
 	}
 	w.CacheSignature("key", []byte(document))
 	if s, ok := w.CachedSignature("key"); !ok || s.Entrypoint != "src.program:run" {
-		t.Errorf("%t, %+v", ok, s)
+		t.Errorf("CachedSignature() = %+v, %t, want the cached one", s, ok)
 	}
 	if _, ok := w.CachedSignature("other"); ok {
 		t.Error("one was taken for another")
 	}
 	ignored, err := os.ReadFile(filepath.Join(dir, ".qhub", ".gitignore"))
 	if err != nil || string(ignored) != "*\n" {
-		t.Errorf("git would take .qhub: %q, %v", ignored, err)
+		t.Errorf(".qhub/.gitignore is %q (%v), want one that ignores the folder", ignored, err)
 	}
 	for _, broken := range []string{"", "{", `{"key": "key"}`, `{"key": "key", "document": {"schemaVersion": 99}}`} {
 		write(t, broken, dir, ".qhub", "signature.json")
 		if _, ok := w.CachedSignature("key"); ok {
-			t.Errorf("%q was taken for a description", broken)
+			t.Errorf("CachedSignature(%q) = true, want false", broken)
 		}
 	}
-	// A dir in which nothing can be kept is no error.
+	// A folder that cannot be written is no error.
 	if err := os.RemoveAll(filepath.Join(dir, ".qhub")); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestCachedSignature(t *testing.T) {
 	w.CacheSignature("key", []byte(document))
 }
 
-// An environment that is not of our making is used, and never removed.
+// TestEnvironmentState: an environment of the user is used, and never removed.
 func TestEnvironmentState(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -213,7 +213,7 @@ func TestScaffold(t *testing.T) {
 	}
 	for _, want := range []string{".env.example", ".gitignore", "README.md", "pyproject.toml", filepath.Join("src", "program.py"), filepath.Join("src", "__main__.py")} {
 		if !slices.Contains(names, want) {
-			t.Errorf("there is no %s in %v", want, names)
+			t.Errorf("Scaffold() writes %v, want %s among them", names, want)
 		}
 	}
 	for _, name := range names {
@@ -223,19 +223,19 @@ func TestScaffold(t *testing.T) {
 	}
 	project, err := os.ReadFile(filepath.Join(dir, "pyproject.toml"))
 	if err != nil || !strings.Contains(string(project), `name = "my-service"`) || strings.Contains(string(project), "{{") {
-		t.Errorf("%v\n%s", err, project)
+		t.Errorf("pyproject.toml is (%v)\n%s\nwant the name of the folder and no placeholder", err, project)
 	}
 	open(t, dir)
-	// Nothing is overwritten, and nothing written beside what is in the way.
+	// Scaffold overwrites nothing, and writes nothing beside a file that is in the way.
 	if err := os.Remove(filepath.Join(dir, "README.md")); err != nil {
 		t.Fatal(err)
 	}
 	var refused *workspace.Error
 	if _, err := workspace.Scaffold(dir, "python"); !errors.As(err, &refused) || refused.Hint() == "" {
-		t.Errorf("a second time: %v", err)
+		t.Errorf("Scaffold(a second time) = %v, want an Error with a hint", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "README.md")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("something was written: %v", err)
+		t.Errorf("Stat(README.md after a refusal) = %v, want that it does not exist", err)
 	}
 	// A link that leads nowhere is in the way too.
 	linked := t.TempDir()
@@ -243,7 +243,7 @@ func TestScaffold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := workspace.Scaffold(linked, "python"); !errors.As(err, &refused) {
-		t.Errorf("over a link: %v", err)
+		t.Errorf("Scaffold(over a link) = %v, want an Error", err)
 	}
 }
 
@@ -264,13 +264,13 @@ func TestGiven(t *testing.T) {
 	for _, bad := range []string{"nowhere/python", t.TempDir()} {
 		var refused *workspace.Error
 		if _, err := w.WithPython(bad); !errors.As(err, &refused) || refused.Hint() == "" {
-			t.Errorf("%s: %v", bad, err)
+			t.Errorf("WithPython(%s) = %v, want an Error with a hint", bad, err)
 		}
 	}
 	dir := t.TempDir()
 	write(t, "", dir, "pyvenv.cfg")
 	write(t, "", dir, "bin", "python")
 	if env, err := w.WithPython(filepath.Join(dir, "bin", "python")); err != nil || env.Dir != dir || env.Managed {
-		t.Errorf("%+v, %v", env, err)
+		t.Errorf("WithPython() = %+v, %v, want the environment around it", env, err)
 	}
 }

@@ -19,7 +19,7 @@ func sign(t *testing.T, message, key string) Signed {
 func TestSignsTheMessage(t *testing.T) {
 	signed := sign(t, "hello", "not-a-real-token")
 	if signed.Message != "hello" || len(signed.Signature) != 64 {
-		t.Errorf("got %+v", signed)
+		t.Errorf("sign(hello) = %+v, want the message and a signature of 64 characters", signed)
 	}
 }
 
