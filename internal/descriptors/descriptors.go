@@ -1,10 +1,10 @@
-// Package descriptors divides the file descriptors that this process may have,
-// and waits for one where there is none.
+// Package descriptors divides the file descriptors of this process between
+// connections and executions, and waits when none is free.
 //
-// A server needs them for connections, which callers open, and for executions,
-// which it has promised to run. [Connections] and [Executions] keep the two
-// apart. Where descriptors run out all the same, the promise holds: what an
-// execution needs is tried again with [Retry] until there are some.
+// Callers open connections; a server has promised to run executions.
+// [Connections] and [Executions] keep the two apart. If descriptors run out
+// nevertheless, the promise holds: [Retry] tries an execution again until there
+// are some.
 package descriptors
 
 import (
@@ -18,15 +18,15 @@ import (
 const (
 	// maxConnections bounds connections however many descriptors there are.
 	maxConnections = 4096
-	// base is what a server holds without connections and executions: the
-	// database, the watched files, a zygote with the places of its rules and two
-	// spare forks. It holds 81 with one warm execution; the rest is room.
+	// base is the number that a server holds without connections and executions:
+	// for the database, the watched files, a zygote with the places of its rules
+	// and two spare forks. A server with one warm execution holds 81.
 	base = 96
-	// perExecution is what an execution needs: up to 9 while it runs, and more
+	// perExecution is the need of one execution: up to 9 while it runs, and more
 	// for a moment when it starts and when its result is read.
 	perExecution = 24
-	// reserved is what a server needs to run one cold execution, and
-	// minConnections what it answers callers with all the same.
+	// reserved is the need of a server to run one cold execution. It keeps
+	// minConnections to answer callers even then.
 	reserved       = 64
 	minConnections = 8
 )
@@ -66,7 +66,7 @@ const (
 	longestDelay = 500 * time.Millisecond
 )
 
-// waits counts how often something has waited.
+// waits counts how often Retry has waited.
 var waits atomic.Int64
 
 // Waits returns how often [Retry] has waited for a descriptor in this process.
@@ -92,7 +92,7 @@ func Retry(ctx context.Context, f func() error) error {
 }
 
 // RetryBriefly is [Retry] for at most ten seconds: for work that other
-// executions need, but that must not keep a server from ending.
+// executions need, but that must not delay the end of a server.
 func RetryBriefly(f func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -4,14 +4,14 @@
 //
 //	# a comment
 //	SECRET_API_TOKEN=p$ssw0rd           # a comment, after white space
-//	export SECRET_OTHER='as it is: \n $HOME'
+//	export SECRET_OTHER='literal: \n $HOME'
 //	SECRET_KEY="-----BEGIN KEY-----
 //	...
 //	-----END KEY-----"
 //	SECRET_LINES="two\nlines"           # \n \r \t \" \\ in double quotes
 //
-// A line that is none of these is left out, and reported: other programs that read
-// the file may know what it means. Reports name the line, never what stands on it.
+// Parse leaves out a line of another form, and reports it: other programs that read
+// the file may know its meaning. Reports name the line, never its content.
 package dotenv
 
 import (
@@ -91,7 +91,7 @@ func Parse(text []byte) (variables []Variable, odd []*Error, err error) {
 		if len(odd) < maxOdd {
 			odd = append(odd, wrong)
 		}
-		if wrong.whole { // what follows belongs to it
+		if wrong.whole { // the rest belongs to it
 			p.skipLine()
 			continue
 		}
@@ -110,7 +110,7 @@ type parser struct {
 
 func (p *parser) done() bool { return p.at >= len(p.text) }
 
-// peek gives 0 at the end; a NUL in the text is refused where it matters.
+// peek returns 0 at the end; Check refuses a NUL in the text.
 func (p *parser) peek() byte {
 	if p.done() {
 		return 0
@@ -186,7 +186,7 @@ func (p *parser) variable() (Variable, *Error) {
 	if err != nil {
 		return Variable{}, err
 	}
-	// Neither length nor lines are asked for: other variables may have more.
+	// Neither length nor lines count here: other variables may have more.
 	if err := plaintext.Check(value); err != nil && !errors.Is(err, plaintext.ErrTooLarge) && !errors.Is(err, plaintext.ErrParts) {
 		clear(value)
 		wrong := p.fail(line, fmt.Sprintf("the value of %s %v", name, err))
@@ -238,15 +238,15 @@ func (p *parser) quoted(escapes bool) ([]byte, *Error) {
 			return p.afterQuote(value)
 		case c == '\\' && escapes:
 			value = append(value, p.escape()...)
-		case c == '\r' && p.peek() == '\n': // the file's line ends are not the value's
+		case c == '\r' && p.peek() == '\n': // a line end of the file, not of the value
 		default:
 			value = append(value, c)
 		}
 	}
 }
 
-// escape reads what follows a backslash in double quotes. Others than the
-// known escapes stay as they are, backslash included.
+// escape reads the character after a backslash in double quotes. Unknown escapes
+// stay unchanged, backslash included.
 func (p *parser) escape() []byte {
 	switch c := p.next(); c {
 	case 'n':

@@ -86,7 +86,7 @@ func TestOddLines(t *testing.T) {
 			for _, line := range odd {
 				lines = append(lines, line.Line)
 				if !strings.HasPrefix(line.Error(), path+":") || strings.Contains(line.Error(), canary) {
-					t.Errorf("the report %q lacks the file, or repeats the text", line)
+					t.Errorf("the report is %q, want one that names the file and no text of it", line)
 				}
 			}
 			var rest []string
@@ -126,7 +126,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, v := range variables {
 			if v.Name == "" || strings.ContainsAny(string(v.Value.Reveal()), "\x00") {
-				t.Errorf("a variable that no process can have")
+				t.Errorf("a variable has no name or a NUL in its value, want neither")
 			}
 		}
 	})

@@ -1,5 +1,5 @@
-// Package environ knows the environment that this program was started with:
-// which of its variables carry secrets, and what other programs get of it.
+// Package environ reads the environment that this program was started with, and
+// keeps the variables that carry secrets from other programs.
 //
 // A service gets an environment that is built variable by variable (see
 // [github.com/qhubctl/qhubctl/internal/runner.Environment]). Every other program
@@ -30,7 +30,7 @@ var secrets = struct {
 	"QHUBCTL_TOKEN": true, "QHUBCTL_MASTER_KEY": true, "KQH_SERVICE_EXECUTION_TOKEN": true,
 }}
 
-// MarkSecret notes that the variable carries a secret, for as long as this
+// MarkSecret records that the variable carries a secret, for as long as this
 // process lives. It is safe for concurrent use.
 func MarkSecret(name string) {
 	secrets.mu.Lock()
@@ -57,7 +57,7 @@ func IsSecret(name string) bool {
 	return secrets.names[name]
 }
 
-// folded makes names equal that the system takes for one variable.
+// folded makes names equal that the system treats as one variable.
 func folded(name string) string {
 	if runtime.GOOS == "windows" {
 		return strings.ToUpper(name)

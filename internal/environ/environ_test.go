@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// mode has the test binary do something else: see TestMain.
+// mode makes the test binary print an environment instead: see TestMain.
 const mode = "ENVIRON_TEST_MODE"
 
 func TestMain(m *testing.M) {
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// showHidden prints what the kernel shows of the environment after Hide, and
-// what this process and a child still have.
+// showHidden prints the environment that the kernel shows after Hide, and the
+// variables that this process and a child still have.
 func showHidden() {
 	if err := environ.Hide(); err != nil {
 		_, _ = os.Stdout.WriteString(err.Error())
@@ -48,7 +48,7 @@ func TestHideLeavesNamesOnly(t *testing.T) {
 	}
 	got, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("the helper process failed: %v\n%s", err, got)
+		t.Fatalf("the program under test failed: %v, want success\n%s", err, got)
 	}
 	var want bytes.Buffer
 	for _, entry := range command.Env {
@@ -93,12 +93,12 @@ func TestCommandGetsNoSecrets(t *testing.T) {
 	environ.MarkSecret("ENVIRON_TEST_NAMED")
 	got, err := environ.Command(t.Context(), "/proc/self/exe").Output()
 	if err != nil {
-		t.Fatalf("Command(self).Output() failed: %v", err)
+		t.Fatalf("Command(self).Output() = %v, want nil", err)
 	}
 	if strings.Contains(string(got), "not-to-be-passed") {
-		t.Errorf("the program was given %q", got)
+		t.Errorf("the program was given %q, want no secret", got)
 	}
 	if !slices.Contains(strings.Split(string(got), "\n"), "PIP_INDEX_URL=passed") {
-		t.Errorf("the program was not given PIP_INDEX_URL, but %q", got)
+		t.Errorf("the program was given %q, want PIP_INDEX_URL", got)
 	}
 }

@@ -13,9 +13,9 @@ import (
 const kept = "QHUBCTL_EXECUTION="
 
 // Hide overwrites the values in the environment block that the kernel shows as
-// /proc/PID/environ, so that no process finds a variable there that it was not
-// given, whichever user it runs as. The names stay. This process keeps its
-// variables: Go copied them when it started.
+// /proc/PID/environ. No process of any user then finds a variable there that it
+// was not given. The names stay. This process keeps its variables: Go copied
+// them when it started.
 //
 // Call Hide before [github.com/qhubctl/qhubctl/internal/sandbox.Protect]: after
 // that an ordinary user's process cannot open the files in its /proc folder
@@ -46,7 +46,7 @@ func Hide() error {
 	return nil
 }
 
-// withoutValues is a block of the same length in which the values are NUL.
+// withoutValues returns a block of the same length in which the values are NUL.
 func withoutValues(block []byte) []byte {
 	bare := make([]byte, len(block))
 	for at := 0; at < len(block); {

@@ -12,7 +12,7 @@ import (
 // deeper than encoding/json reads.
 var ErrSyntax = errors.New("not a JSON document")
 
-// maxDepth is that of encoding/json.
+// maxDepth is the maximum of encoding/json.
 const maxDepth = 10_000
 
 // A state decides which bytes may come next.
@@ -45,7 +45,7 @@ type Checker struct {
 	state   state
 	isName  bool   // of the string
 	objects []bool // the open containers: is it an object?
-	rest    string // of a literal
+	rest    string // of a literal, still to come
 	digits  int    // that are still to come in \u
 	failed  bool
 }
@@ -100,7 +100,7 @@ func (c *Checker) text(p []byte) (read int) {
 	return len(p)
 }
 
-// step takes a byte, unless it belongs to what follows a number.
+// step takes a byte; it leaves the byte that ends a number.
 func (c *Checker) step(b byte) (taken bool) {
 	switch c.state {
 	case escape:
@@ -154,7 +154,7 @@ func (c *Checker) structure(b byte) {
 	}
 }
 
-// follow takes what follows a value.
+// follow takes the byte after a value.
 func (c *Checker) follow(b byte) {
 	isObject := len(c.objects) > 0 && c.objects[len(c.objects)-1]
 	switch {
@@ -204,7 +204,7 @@ func (c *Checker) begin(b byte) {
 	}
 }
 
-// number goes on with a number, or ends it.
+// number continues a number, or ends it.
 func (c *Checker) number(b byte) (taken bool) {
 	if next, goes := c.afterDigit(b); goes {
 		c.state = next

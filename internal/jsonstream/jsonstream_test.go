@@ -14,7 +14,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/jsonstream"
 )
 
-// The syntax is that of encoding/json, however the text is cut.
+// TestCheckAgreesWithEncodingJSON compares the syntax with that of encoding/json,
+// for texts that are cut anywhere.
 func TestCheckAgreesWithEncodingJSON(t *testing.T) {
 	t.Parallel()
 	for _, doc := range []string{

@@ -9,14 +9,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxName is how long the literal of a name is that skip is asked about.
+// maxName bounds the literal of a name that is passed to skip.
 const maxName = 4 << 10
 
-// CopyMembers writes the members of the object that r holds, without its
-// braces and the space around names and values, and without the members that
-// skip reports, and counts them. It may copy a member whose name is longer than
-// 4 KiB without asking skip. The text must be valid JSON. Another value than an
-// object has no members.
+// CopyMembers writes the members of the object that r holds, without its braces
+// and the space around names and values. It leaves out the members that skip
+// reports, and returns the number of the others. It may copy a member whose name
+// is longer than 4 KiB without calling skip. The text must be valid JSON; a value
+// other than an object has no members.
 func CopyMembers(w io.Writer, r io.Reader, skip func(name string) bool) (members int, err error) {
 	out := bufio.NewWriterSize(w, 64<<10) // a copier writes names and small values
 	c := memberCopier{w: out, skip: skip}

@@ -9,7 +9,7 @@ import (
 // ErrNotUTF8 is the error of [CheckText] for a text that is not UTF-8.
 var ErrNotUTF8 = errors.New("not UTF-8")
 
-// CheckText is [Check] for a text that has to be UTF-8, too.
+// CheckText is [Check] for a text that must be UTF-8, too.
 func CheckText(r io.Reader) error {
 	var syntax Checker
 	var text utf8Checker

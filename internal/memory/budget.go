@@ -1,4 +1,4 @@
-// Package memory bounds what a server holds in memory at once.
+// Package memory bounds the memory that a server uses for large work.
 package memory
 
 import (
@@ -47,7 +47,7 @@ func (b *Budget) Acquire(ctx context.Context, size int64) (release func(), err e
 		} else {
 			b.free += size
 		}
-		b.serve() // what came later may be smaller
+		b.serve() // later requests may be smaller
 		return nil, context.Cause(ctx)
 	}
 	done := Thrift()
@@ -60,7 +60,7 @@ func (b *Budget) Acquire(ctx context.Context, size int64) (release func(), err e
 	}), nil
 }
 
-// serve gives those their parts that can have them. The caller holds the lock.
+// serve grants memory to the first requests that fit. The caller holds the lock.
 func (b *Budget) serve() {
 	for len(b.waiting) > 0 && b.waiting[0].size <= b.free {
 		b.free -= b.waiting[0].size
@@ -69,8 +69,8 @@ func (b *Budget) serve() {
 	}
 }
 
-// thrifty is how much garbage there may be while something large is in work,
-// in percent of the memory in use.
+// thrifty is the garbage that may exist while large work is in progress, in
+// percent of the memory in use.
 const thrifty = 40
 
 var thrift struct {

@@ -10,7 +10,7 @@ import (
 )
 
 // SoftLimit sets the memory that the program aims to stay under: three
-// quarters of what the machine and its control group have, unless GOMEMLIMIT
+// quarters of the memory of the machine or its control group, unless GOMEMLIMIT
 // is set. It returns the limit before; zero if nothing has changed.
 func SoftLimit() (before int64) {
 	available := Available("/")

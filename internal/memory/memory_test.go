@@ -23,7 +23,7 @@ func TestBudgetIsServedInOrder(t *testing.T) {
 	large := make(chan func())
 	waiting, cancel := context.WithCancel(t.Context())
 	go func() {
-		release, err := b.Acquire(t.Context(), 100) // all there is
+		release, err := b.Acquire(t.Context(), 100) // the whole budget
 		if err != nil {
 			t.Error(err)
 		}

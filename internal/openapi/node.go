@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The document is a tree of YAML nodes, because they keep the order of keys,
-// in which people read a schema.
+// The document is a tree of YAML nodes, because they keep the order of the keys
+// for human readers.
 
 func text(value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
@@ -101,7 +101,7 @@ func readNode(decoder *jsontext.Decoder) (*yaml.Node, error) {
 			node = mapping()
 		}
 		for decoder.PeekKind() != '}' && decoder.PeekKind() != ']' {
-			// The decoder gives a key as it gives a value: as a string.
+			// The decoder returns a key in the form of a value: as a string.
 			element, err := readNode(decoder)
 			if err != nil {
 				return nil, err

@@ -18,8 +18,8 @@ import (
 //go:embed base.yaml
 var base []byte
 
-// Options are what the signature does not say. Zero values leave a member as
-// it is in base.yaml.
+// Options add members that the signature does not have. Zero values keep those
+// of base.yaml.
 type Options struct {
 	Title       string
 	Version     string
@@ -60,7 +60,7 @@ func New(s *signature.Signature, options Options) (*Document, error) {
 	return d, nil
 }
 
-// YAML of the document.
+// YAML returns the document as YAML.
 func (d *Document) YAML() ([]byte, error) {
 	text, err := yaml.Marshal(d.root)
 	if err != nil {
@@ -69,7 +69,7 @@ func (d *Document) YAML() ([]byte, error) {
 	return text, nil
 }
 
-// JSON of the document, indented.
+// JSON returns the document as indented JSON.
 func (d *Document) JSON() ([]byte, error) { return toJSON(d.root) }
 
 func (d *Document) describe(o Options) {
@@ -91,7 +91,7 @@ func (d *Document) describe(o Options) {
 }
 
 // addDefinitions makes components of the signature's definitions and returns
-// the reference that now stands for each of them.
+// the reference that replaces each of them.
 func (d *Document) addDefinitions(s *signature.Signature) (references, error) {
 	definitions := mapping()
 	if len(s.Defs) > 0 {
@@ -105,7 +105,7 @@ func (d *Document) addDefinitions(s *signature.Signature) (references, error) {
 	for key := range members(definitions) {
 		name := key
 		for get(components, name) != nil || get(definitions, name) != nil && name != key {
-			name += "_" // a model of the service is called as one of the envelope
+			name += "_" // a model of the service has the name of one of the envelope
 		}
 		refs["#/$defs/"+key] = "#/components/schemas/" + name
 	}
@@ -188,7 +188,7 @@ func secretsSchema(secrets []signature.Parameter) *yaml.Node {
 	return schema
 }
 
-// addResult gives ResultResponse the properties of what run returns.
+// addResult gives ResultResponse the properties of the result of run.
 func (d *Document) addResult(s *signature.Signature, refs references) error {
 	if len(s.Result) == 0 {
 		return nil

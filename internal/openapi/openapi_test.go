@@ -56,11 +56,11 @@ func TestDocumentIsValidOpenAPI31(t *testing.T) {
 		}
 		v, errs := validator.NewValidator(parsed)
 		if len(errs) > 0 {
-			t.Fatalf("%s: %v", name, errs)
+			t.Fatalf("NewValidator(%s) = %v, want no errors", name, errs)
 		}
 		if ok, problems := v.ValidateDocument(); !ok {
 			for _, p := range problems {
-				t.Errorf("%s: %s: %s", name, p.Message, p.Reason)
+				t.Errorf("%s: %s: %s, want a valid document", name, p.Message, p.Reason)
 			}
 		}
 	}
@@ -93,11 +93,11 @@ func TestYAMLAndJSONAreTheSameDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(again) != string(want) {
-		t.Errorf("YAML says\n%s\nJSON says\n%s", again, want)
+		t.Errorf("YAML says\n%s\nwant as JSON\n%s", again, want)
 	}
 	info := fromJSON["info"].(map[string]any)
 	if info["title"] != "yes" || info["version"] != "1.10" || info["description"] != "null" {
-		t.Errorf("info is %v", info)
+		t.Errorf("info = %v, want the strings yes, 1.10 and null", info)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestRequestSchemaOfSecrets(t *testing.T) {
 		}
 		_, required := schema["required"]
 		if required != (name == "the guide's example") {
-			t.Errorf("%s: required is %v", name, schema["required"])
+			t.Errorf("%s: required = %v, want it only for the guide's example", name, schema["required"])
 		}
 	}
 }
@@ -155,23 +155,23 @@ func TestDefinitionsBecomeComponents(t *testing.T) {
 	}
 	data := requestSchema(t, d)["properties"].(map[string]any)["data"].(map[string]any)
 	if data["$ref"] != "#/components/schemas/Problem_" {
-		t.Errorf("a model called as one of the envelope: %v", data)
+		t.Errorf("a model with a name of the envelope is %v, want the reference Problem_", data)
 	}
 	if kept := data["default"].(map[string]any)["$ref"]; kept != "#/$defs/Problem" {
-		t.Errorf("a default was taken for a reference: %v", kept)
+		t.Errorf("a default with the member $ref becomes %v, want it unchanged", kept)
 	}
 	property := doc.Components.Schemas["Problem_"]["properties"].(map[string]any)["$ref"].(map[string]any)
 	if property["$ref"] != "#/components/schemas/Leaf" {
-		t.Errorf("a property called $ref: %v", property)
+		t.Errorf("a property called $ref is %v, want a reference to Leaf", property)
 	}
 	if doc.Components.Schemas["Problem"]["properties"].(map[string]any)["detail"] == nil {
 		t.Error("the envelope's Problem was overwritten")
 	}
 	if result := doc.Components.Schemas["ResultResponse"]["properties"].(map[string]any); result["total"] == nil || result["_links"] == nil {
-		t.Errorf("ResultResponse has %v", result)
+		t.Errorf("ResultResponse has %v, want total and _links", result)
 	}
 	if unresolved := strings.Count(string(text), `"#/$defs/`); unresolved != 1 { // the default above
-		t.Errorf("%d references into $defs", unresolved)
+		t.Errorf("%d references into $defs are left, want 1", unresolved)
 	}
 }
 

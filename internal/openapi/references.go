@@ -7,7 +7,7 @@ import "go.yaml.in/yaml/v3"
 type references map[string]string
 
 // rewrite replaces the references of a schema in place. Names of properties
-// and values of the service's own (default, examples) are not references, even
+// and values of the service (default, examples) are not references, even
 // if they look like one.
 func (r references) rewrite(schema *yaml.Node) {
 	switch schema.Kind {

@@ -1,6 +1,6 @@
-// Package peer finds out which connections to a server come from its own
-// executions, so that a service with the network of the server cannot use the
-// API that it runs for.
+// Package peer recognises connections to a server that its executions have
+// opened, so that a service with the network of the server cannot use the API
+// that it runs for.
 package peer
 
 import (
@@ -10,7 +10,7 @@ import (
 	"net/netip"
 )
 
-// A Guard tells the connections of executions from others. A nil Guard knows no
+// A Guard distinguishes the connections of executions from others. A nil Guard knows no
 // executions. Its methods may be called by any goroutine.
 type Guard struct {
 	isExecution func(uid uint32) bool
@@ -27,7 +27,7 @@ func NewGuard(isExecution func(uid uint32) bool) (*Guard, error) {
 	return &Guard{isExecution: isExecution, sockets: s}, nil
 }
 
-// Close gives back what the guard holds. No connection may be looked at any more.
+// Close releases the kernel sockets of the guard. The guard must not be used afterwards.
 func (g *Guard) Close() {
 	if g != nil {
 		g.sockets.close()
@@ -45,9 +45,9 @@ func (g *Guard) ConnContext(ctx context.Context, conn net.Conn) context.Context 
 	return context.WithValue(ctx, contextKey{}, true)
 }
 
-// FromExecution tells whether a request came by a connection of an execution, or
-// by one of this machine that may have been: its socket was closed before it could
-// be looked at.
+// FromExecution reports whether a request came by a connection of an execution.
+// A connection of this machine whose socket was closed before the guard could
+// look it up counts as one.
 func FromExecution(r *http.Request) bool {
 	from, _ := r.Context().Value(contextKey{}).(bool)
 	return from
@@ -74,13 +74,13 @@ func addresses(conn net.Conn) (remote, local netip.AddrPort, ok bool) {
 	return unmapped(theirs), unmapped(ours), true
 }
 
-// unmapped is an address as its own family writes it.
+// unmapped returns an IPv4 address that is mapped into IPv6 as an IPv4 address.
 func unmapped(a *net.TCPAddr) netip.AddrPort {
 	p := a.AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// isLocal tells whether the other end of a connection is on this machine.
+// isLocal reports whether the other end of a connection is on this machine.
 func (g *Guard) isLocal(remote, local netip.AddrPort) bool {
 	return remote.Addr().IsLoopback() || remote.Addr() == local.Addr() || g.sockets.isOwn(remote.Addr())
 }

@@ -46,7 +46,7 @@ func guard(t testing.TB, is func(uint32) bool) *peer.Guard {
 func isSelf(uid uint32) bool { return int(uid) == os.Getuid() }
 func nobody(uint32) bool     { return false }
 
-// ways are those in which a connection reaches this machine itself.
+// ways are the addresses by which a connection reaches this machine itself.
 func ways(t *testing.T) map[string][3]string {
 	t.Helper()
 	all := map[string][3]string{
@@ -93,7 +93,7 @@ func TestGuardTellsUsers(t *testing.T) {
 }
 
 // TestGuardOfOthers lets connections pass that no process of this machine holds,
-// and all where there is no guard.
+// and all connections if there is no guard.
 func TestGuardOfOthers(t *testing.T) {
 	server, _ := pair(t, "tcp4", "127.0.0.1:0", "127.0.0.1")
 	var none *peer.Guard

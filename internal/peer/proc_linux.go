@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ownerInProc is owner for kernels that cannot be asked for one socket: it reads
-// the list of all.
+// ownerInProc is owner for kernels that cannot look up one socket: it reads the
+// list of all.
 func ownerInProc(at, to netip.AddrPort) (uid uint32, found bool) {
 	tables := []string{"/proc/self/net/tcp6"}
 	if at.Addr().Is4() {

@@ -15,8 +15,8 @@ import (
 // sockets asks the kernel about the sockets and addresses of this machine.
 type sockets struct {
 	diag, route *netlink
-	// answered: the kernel has found a socket by diag, so that what it does not
-	// find is not there.
+	// answered: the kernel has found a socket by diag, so a socket that it does
+	// not find does not exist.
 	answered *atomic.Bool
 }
 
@@ -44,8 +44,8 @@ const (
 	diagState, diagPort, diagUID, diagInode, diagAnswerSize = 1, 6, 64, 68, 72
 )
 
-// owner is the user of the socket whose own address is at, connected to the
-// address to; found is false where no process holds it any more.
+// owner returns the user of the socket whose own address is at, connected to the
+// address to; found is false if no process holds it any more.
 func (s sockets) owner(at, to netip.AddrPort) (uid uint32, found bool) {
 	if s.diag != nil {
 		answer, err := s.diag.ask(unix.SOCK_DIAG_BY_FAMILY, diagRequest(at, to))
@@ -59,12 +59,12 @@ func (s sockets) owner(at, to netip.AddrPort) (uid uint32, found bool) {
 			return 0, false
 		}
 	}
-	// A kernel without the module says the same as of a socket that is not there.
+	// A kernel without the module answers as if the socket did not exist.
 	return ownerInProc(at, to)
 }
 
-// connected tells whether a socket in this state of TCP is that of a connection
-// which a process may hold.
+// connected reports whether a TCP socket in this state belongs to a connection
+// that a process may hold.
 func connected(state byte) bool {
 	switch state {
 	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
@@ -104,7 +104,7 @@ func interfaceIndex(a netip.Addr) uint32 {
 	return uint32(i.Index)
 }
 
-// isOwn tells whether packets to an address stay on this machine.
+// isOwn reports whether packets to an address stay on this machine.
 func (s sockets) isOwn(a netip.Addr) bool {
 	text := a.AsSlice()
 	b := make([]byte, unix.SizeofRtMsg, unix.SizeofRtMsg+unix.SizeofRtAttr+len(text))
@@ -133,7 +133,7 @@ func openNetlink(protocol int) (*netlink, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	// The answer is there when the question is sent; this is for an answer that is lost.
+	// The kernel answers before Sendto returns; this timeout is for a lost answer.
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
 	return &netlink{fd: fd}, nil
 }
@@ -155,7 +155,7 @@ func (n *netlink) ask(kind uint16, question []byte) ([]byte, error) {
 	if err := unix.Sendto(n.fd, append(message, question...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, os.NewSyscallError("sendto", err)
 	}
-	for range 4 { // an answer that came too late may stand before
+	for range 4 { // late answers to earlier questions may come first
 		length, from, err := unix.Recvfrom(n.fd, n.buffer[:], 0)
 		if errors.Is(err, unix.EINTR) {
 			continue

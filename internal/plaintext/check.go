@@ -36,11 +36,11 @@ var (
 )
 
 // Check reports why the bytes cannot be the value of a secret; nil if they
-// can. Every place where values come in asks it, so that all of them decide
-// alike. The empty value is one: services may need a variable that is set.
+// can. Every place that takes values calls it, so that all of them decide
+// alike. The empty value is valid: services may need a variable that is set.
 //
 // A value that is not UTF-8 would arrive changed, because JSON and Python's
-// strings cannot hold it, and a changed value is neither of use nor masked.
+// strings cannot hold it. A changed value is of no use, and is not masked.
 func Check(value []byte) error {
 	switch {
 	case len(value) > MaxSize:
@@ -58,8 +58,8 @@ func Check(value []byte) error {
 	}
 }
 
-// Parts is how many lines and JSON strings a value may have that are long enough
-// to be searched for, and no fewer than it has. A short value counts as one.
+// Parts returns an upper bound of the lines and JSON strings of a value that are
+// long enough to be searched for. A short value counts as one.
 func Parts(value []byte) int {
 	if len(value) <= MaxParts {
 		return 1
@@ -78,7 +78,7 @@ func Parts(value []byte) int {
 	return max(lines, strings, 1)
 }
 
-// minPart is the length from which a part is searched for.
+// minPart is the length from which the masker searches for a part.
 const minPart = 4
 
 // TrimBOM returns the content of a file without the byte order mark that some

@@ -1,6 +1,6 @@
-// Package plaintext is about the value of a secret while it is in the clear.
-// Code that holds such a value says so by holding a [Bytes]. [Check] decides
-// which bytes can be one, and [Weak] which are a poor one.
+// Package plaintext holds the value of a secret while it is in the clear.
+// Code declares that it holds such a value by the type [Bytes]. [Check] decides
+// which bytes are a valid secret, and [Weak] which are a poor one.
 //
 // Every way of printing or encoding a Bytes that Go knows gives the mask. The
 // bytes come out only where code asks for them by name, with [Bytes.Reveal],
@@ -14,7 +14,7 @@ import (
 	"log/slog"
 )
 
-// Mask is what stands for a value wherever one is printed.
+// Mask replaces a value in every printed text.
 const Mask = "[redacted]"
 
 // ErrEncode is returned by the encoders, which refuse a secret.
@@ -28,8 +28,7 @@ type Bytes struct {
 	b *[]byte
 }
 
-// Named is a value and what it is known by: the name of its variable, which is
-// not secret.
+// Named is a value with the name of its variable, which is not secret.
 type Named struct {
 	Name  string
 	Value Bytes
@@ -65,16 +64,16 @@ func (p Bytes) Clear() {
 	*p.b = nil
 }
 
-// String gives the mask.
+// String returns the mask.
 func (p Bytes) String() string { return Mask }
 
-// GoString gives the mask.
+// GoString returns the mask.
 func (p Bytes) GoString() string { return Mask }
 
-// Format gives the mask for every verb and flag.
+// Format writes the mask for every verb and flag.
 func (p Bytes) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Mask) }
 
-// LogValue gives the mask.
+// LogValue returns the mask.
 func (p Bytes) LogValue() slog.Value { return slog.StringValue(Mask) }
 
 // MarshalText refuses, and with it encoding/json, xml and yaml.

@@ -46,11 +46,11 @@ func TestEncodersRefuse(t *testing.T) {
 	t.Parallel()
 	p := plaintext.FromString(canary)
 	if _, err := json.Marshal(p); !errors.Is(err, plaintext.ErrEncode) {
-		t.Errorf("json: %v", err)
+		t.Errorf("json.Marshal() = %v, want ErrEncode", err)
 	}
 	var buf bytes.Buffer
 	if err := gob.NewEncoder(&buf).Encode(p); !errors.Is(err, plaintext.ErrEncode) {
-		t.Errorf("gob: %v", err)
+		t.Errorf("gob.Encode() = %v, want ErrEncode", err)
 	}
 	assertSilent(t, "gob", buf.String())
 }
@@ -63,7 +63,7 @@ func TestClearWipesTheMemoryOfAllCopies(t *testing.T) {
 	p.Clear()
 	p.Clear()
 	if q.Len() != 0 || bytes.Contains(raw, []byte("canary")) {
-		t.Errorf("still there: %d bytes, %d of them zero", q.Len(), bytes.Count(raw, []byte{0}))
+		t.Errorf("after Clear: %d bytes, %d of them zero, want no value", q.Len(), bytes.Count(raw, []byte{0}))
 	}
 	var zero plaintext.Bytes
 	zero.Clear()
@@ -77,7 +77,7 @@ func assertSilent(t *testing.T, where, printed string) {
 	hexed := fmt.Sprintf("%x", canary)
 	for _, form := range []string{canary, hexed, strings.ToUpper(hexed), "99 97 110"} {
 		if strings.Contains(printed, form) {
-			t.Errorf("%s shows the value", where)
+			t.Errorf("%s shows the value, want the mask", where)
 		}
 	}
 }

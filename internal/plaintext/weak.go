@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// strongLength is the number of characters from which a value is worth the
-	// name of a secret.
+	// strongLength is the number of characters from which a value is a strong
+	// secret.
 	strongLength = 8
 	// strongDigits is the same for a value of digits: dates and the times of
 	// clocks are shorter.
 	strongDigits = 12
 )
 
-// commonWords are long enough to be secrets, and stand in logs of all kinds.
+// commonWords are as long as secrets, and appear in logs of all kinds.
 var commonWords = map[string]bool{
 	"password": true, "passwort": true, "changeme": true, "changeit": true, "username": true, "testtest": true,
 	"password1": true, "letmein1": true, "qwertyui": true, "abcdefgh": true, "trustno1": true, "iloveyou": true,
@@ -29,9 +29,9 @@ var commonWords = map[string]bool{
 }
 
 // Weak says why a value is a poor secret, in words that continue a sentence
-// which begins with its name; empty if it is none. The text of a weak value
-// stands in logs and results by chance, so masking it destroys them, and the
-// gaps show the value.
+// which begins with its name; empty if it is a strong one. The text of a weak
+// value appears in logs and results by chance, so masking it destroys them, and
+// the gaps show the value.
 func Weak(value []byte) string {
 	value = bytes.TrimSpace(value)
 	switch n := utf8.RuneCount(value); {
