@@ -9,10 +9,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// userName is how executions know their user.
+// userName is the name of the user of executions.
 const userName = "service"
 
-// accountFiles are the files passwd and group for so many users from first on,
+// accountFiles are the files passwd and group for so many users from uid on,
 // whose home is [HomeAt].
 func accountFiles(uid, gid, count uint32) (passwd, group string) {
 	var users, groups strings.Builder

@@ -30,7 +30,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	for i, name := range added {
 		less := m.Without(added[i+1:]...)
-		var some sandbox.Limits // an execution joins no group that limits nothing
+		var some sandbox.Limits // without limits an execution joins no group
 		if slices.Contains(added[:i+1], "memory limit") {
 			some.Memory = limits.Memory
 		}
@@ -62,7 +62,7 @@ func startTrue(b *testing.B, m *sandbox.Machine, p sandbox.Policy) {
 	})
 }
 
-// median reports the median too: on a shared machine the mean is of others.
+// median reports the median too: on a shared machine other work distorts the mean.
 func median(b *testing.B, f func()) {
 	var took []time.Duration
 	before := cpu(b)

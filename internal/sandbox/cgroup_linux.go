@@ -17,17 +17,17 @@ import (
 )
 
 // A group is the cgroups of one execution, one in each hierarchy. Groups are
-// used again: a group that is removed lives on in the kernel as long as
-// anything it was charged for, such as cached pages of result files.
+// reused: the kernel keeps a removed group as long as anything that was charged to
+// it exists, such as cached pages of result files.
 type group struct {
 	name  string
 	h     *hierarchies
 	dirs  []string
 	tasks []taskList
 	dir2  *os.File       // of version 2, in which it is started
-	looks map[string]int // descriptors of what is read after each execution, by path
+	looks map[string]int // descriptors of the files that are read after each execution, by path
 	set   Limits
-	// Of executions before: events, and the time they have computed.
+	// The counts of earlier executions: events, and computing time.
 	seen map[string]uint64
 	used time.Duration
 }
@@ -72,10 +72,10 @@ func (gs *groups) take(limits Limits) (*group, error) {
 	return g, nil
 }
 
-// give takes a group back when all its processes have ended, which may be
-// known. One that had to be killed cannot serve again: the kernel kills
-// whatever is started in it. Nor can one that holds memory which its processes
-// have left: the next execution would be charged for it.
+// give takes a group back when all its processes have ended; ended says that this
+// is known. A group that had to be killed is not reused, because the kernel kills
+// any process that starts in it. A group that holds memory of its former processes
+// is not reused either: the next execution would be charged for it.
 func (gs *groups) give(g *group, ended bool) {
 	if !ended && !g.empty() {
 		g.kill()
@@ -130,8 +130,8 @@ func (g *group) make() error {
 	return nil
 }
 
-// joined are the lists in which an execution with these limits has to be: a
-// group that limits nothing costs time all the same.
+// joined are the lists that an execution with these limits must join. A group
+// without limits would only cost time.
 func (g *group) joined(l Limits) []*os.File {
 	needed := map[string]bool{"memory": l.Memory > 0, "pids": l.Processes > 0, "cpu": l.CPU > 0, accounting: l.CPUTime > 0}
 	var files []*os.File
@@ -163,7 +163,7 @@ func (g *group) limit(l Limits) error {
 	if l.CPUTime > 0 && g.set.CPUTime == 0 {
 		g.used = g.computed()
 	}
-	g.set.CPUTime = l.CPUTime // which this program looks after
+	g.set.CPUTime = l.CPUTime // this program enforces it
 	if g.set.Memory == l.Memory && g.set.Processes == l.Processes && g.set.CPU == l.CPU {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (g *group) limit(l Limits) error {
 	quota := int64(l.CPU * cpuPeriod)
 	put("cpu", "cpu.cfs_quota_us", "cpu.max", number(quota, "-1"), number(quota, "max")+" "+strconv.Itoa(cpuPeriod))
 	if slices.Contains(g.h.in2, "memory") {
-		// Both may be absent from a kernel, and help only.
+		// A kernel may lack either, and both only help.
 		_ = os.WriteFile(g.file("memory", "", "memory.swap.max"), []byte("0"), 0)
 		_ = os.WriteFile(g.file("memory", "", "memory.oom.group"), []byte("1"), 0)
 	}
@@ -203,7 +203,7 @@ func (g *group) limit(l Limits) error {
 	return nil
 }
 
-// reached tells which limits were run into since the last time.
+// reached returns the limits that were reached since the last call.
 func (g *group) reached() []string {
 	reached := g.runInto(func(limit string, n uint64) { g.seen[limit] = n })
 	if g.set.CPUTime > 0 && g.cpuTime() >= g.set.CPUTime {
@@ -212,7 +212,7 @@ func (g *group) reached() []string {
 	return reached
 }
 
-// runInto is reached for limits that the kernel counts, with what it counts now.
+// runInto is reached for limits that the kernel counts; it reports the counts.
 func (g *group) runInto(report func(limit string, n uint64)) []string {
 	var reached []string
 	for _, limit := range []struct {
@@ -249,7 +249,7 @@ func (g *group) computed() time.Duration {
 	return time.Duration(max(0, g.number(g.file(accounting, "cpuacct.usage", ""))))
 }
 
-// look reads a small file of the group, which stays open: opening one takes the
+// look reads a small file of the group, which stays open: opening it takes the
 // kernel longer than reading it.
 func (g *group) look(file string, buffer []byte) []byte {
 	fd, open := g.looks[file]
@@ -281,13 +281,13 @@ func (g *group) event(file, key string) uint64 {
 // current is how many threads its processes have; -1 if that is not known.
 func (g *group) current() int64 { return g.number(g.file("pids", "pids.current", "pids.current")) }
 
-// heldAtMost is how much memory a group may hold that serves again: what the
-// kernel keeps of its own, and counts that it has not settled yet.
+// heldAtMost is the memory that a reusable group may hold: the kernel's own
+// data, and counts that it has not settled yet.
 const heldAtMost = 4 << 20
 
-// holdsMemory tells whether the processes of the group have left memory that the
-// kernel cannot have back whenever it needs it, as it can cached pages of files
-// on the disk: files in memory that somebody still has, above all.
+// holdsMemory reports whether the processes of the group have left memory that the
+// kernel cannot reclaim at any time, unlike cached pages of files on the disk.
+// Usually that is a file in memory that another process still has.
 func (g *group) holdsMemory() bool {
 	file := g.file("memory", "memory.usage_in_bytes", "memory.current")
 	if file == "" {
@@ -344,6 +344,6 @@ func (g *group) remove() {
 		_ = unix.Close(fd)
 	}
 	for _, dir := range g.dirs {
-		_ = os.Remove(dir) // what stays, the next server's sweep takes
+		_ = os.Remove(dir) // the next server's sweep removes the rest
 	}
 }

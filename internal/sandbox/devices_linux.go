@@ -8,11 +8,11 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// devices adds a /dev with what does no harm.
+// devices adds a /dev with harmless devices.
 func (b *builder) devices() {
 	add := func(s shim.Step) { b.add(layerFilesystem, s) }
 	add(shim.Step{Op: shim.OpMount, A: "tmpfs", B: "dev", C: "tmpfs", D: "mode=755,size=64k", N: unix.MS_NOSUID | unix.MS_NOEXEC})
-	if !b.machine.root { // else they are made, which takes no mounts
+	if !b.machine.root { // root creates them instead, which takes no mounts
 		for _, name := range devices {
 			add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
 		}
@@ -37,6 +37,6 @@ func (b *builder) devices() {
 		add(shim.Step{Op: shim.OpTouch, A: "dev/" + name})
 		add(shim.Step{Op: shim.OpBind, A: path, B: "dev/" + name})
 	}
-	// All in one call: devices are written to on read-only mounts, too.
+	// All in one call: programs can write to devices on read-only mounts, too.
 	add(shim.Step{Op: shim.OpAttr, A: "dev", N: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
 }

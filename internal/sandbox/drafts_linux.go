@@ -6,13 +6,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A folder with drafts is an overlay: what lies on the disk below, and above it a
-// folder in memory for what the execution writes. So each execution has inodes
-// that no other one can lock.
+// A folder with drafts is an overlay: the folder on the disk is the lower layer,
+// and a folder in memory takes the writes of the execution. So each execution has
+// inodes that no other one can lock.
 
 const (
 	// draftsAt is where the parts of the overlay are mounted meanwhile. A fork finds
-	// what lies on the disk there, until the folder of its execution covers it.
+	// the folder on the disk there, until the folder of its execution covers it.
 	draftsAt = FolderAt
 	lowerAt  = draftsAt + "/lower"
 	upperAt  = draftsAt + "/upper"
@@ -25,7 +25,7 @@ func overlayOptions(lower, upper, work string) string {
 	return fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,userxattr", lower, upper, work)
 }
 
-// HasDrafts tells whether executions can write in a folder that does not change.
+// HasDrafts reports whether executions can write in a folder that does not change.
 func (m *Machine) HasDrafts() bool { return m != nil && m.has(layerFilesystem) && m.drafts }
 
 // detectDrafts tries an overlay.
@@ -55,7 +55,7 @@ func (b *builder) draft(pl *place) error {
 	options := overlayOptions(lower, inRoot(upperAt), inRoot(workAt))
 	add(shim.Step{Op: shim.OpMount, A: "overlay", B: at, C: "overlay", D: options, N: noTricks})
 	if b.policy.Forks == "" {
-		// Forks need it, and so does the look at what the import has written.
+		// Forks need it, and so does the check of the files that the import has written.
 		add(shim.Step{Op: shim.OpUnmount, A: lower})
 		add(shim.Step{Op: shim.OpUnmount, A: inRoot(draftsAt)})
 	}
@@ -71,25 +71,25 @@ func (b *builder) owner() string {
 	return ""
 }
 
-// Drafts say how a fork gets a folder to write in, of which the zygote's command
-// has another one.
+// Drafts describe how a fork gets a folder to write in, separate from that of the
+// zygote's command.
 type Drafts struct {
 	// At is the folder, and Inside are the mounts in it.
 	At     string      `json:"at"`
 	Inside []TempPlace `json:"inside"`
-	// Written is the folder with what the zygote has written there, and Lower the
-	// one with what lies on the disk.
+	// Written is the folder with the files that the zygote has written there, and
+	// Lower the folder on the disk.
 	Written string `json:"written"`
 	Lower   string `json:"lower"`
-	// Memory is a mount point for the folder in memory, Upper and Work what the
-	// fork makes in it, and Options those of the overlay.
+	// Memory is a mount point for the folder in memory, Upper and Work the folders
+	// that the fork makes in it, and Options those of the overlay.
 	Memory  string `json:"memory"`
 	Upper   string `json:"upper"`
 	Work    string `json:"work"`
 	Options string `json:"options"`
 }
 
-// draftsOf plans what forks mount. The home of the fork covers the memory then.
+// draftsOf plans the mounts of forks. The home of the fork covers the memory then.
 func draftsOf(list []*place) *Drafts {
 	for _, pl := range list {
 		if pl.kind != placeDraft {

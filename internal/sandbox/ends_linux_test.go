@@ -53,10 +53,10 @@ func TestCannotStart(t *testing.T) {
 			_, err := m.Start(&exec.Cmd{Path: path, Args: []string{path}, Dir: "/"}, sandbox.Policy{})
 			failed, ok := errors.AsType[*sandbox.StartError](err)
 			if !ok || failed.Path != path || failed.Hint() == "" {
-				t.Fatalf("%s: %v", path, err)
+				t.Fatalf("Start(%s) = %v, want a StartError with a hint", path, err)
 			}
 			if !errors.Is(err, want) && (held(m, "filesystem") || !errors.Is(err, unix.EACCES)) {
-				t.Errorf("%s: %v", path, err)
+				t.Errorf("Start(%s) = %v, want %v", path, err, want)
 			}
 		}
 		for _, p := range []sandbox.Policy{
@@ -66,7 +66,7 @@ func TestCannotStart(t *testing.T) {
 			{Limits: sandbox.Limits{Memory: -1}},
 		} {
 			if _, err := m.Start(exec.CommandContext(t.Context(), "/bin/true"), p); err == nil {
-				t.Errorf("%+v is no policy", p)
+				t.Errorf("Start(%+v) = nil, want an error: it is no valid policy", p)
 			}
 		}
 	})
@@ -91,7 +91,7 @@ func startScript(t *testing.T, m *sandbox.Machine, p sandbox.Policy, script stri
 	if line, err := lines.ReadString('\n'); err != nil {
 		c.Kill()
 		_, _ = c.Wait()
-		t.Fatalf("%q, %v", line, err)
+		t.Fatalf("the script says %q (%v), want a line", line, err)
 	}
 	return c, lines
 }
@@ -126,7 +126,7 @@ func TestSignals(t *testing.T) {
 			if err != nil || got.ExitCode != test.want.ExitCode || got.Signal != test.want.Signal {
 				t.Errorf("%s: %+v, %v, want %+v", name, got, err, test.want)
 			}
-			c.Signal(unix.SIGKILL) // after the end: nobody
+			c.Signal(unix.SIGKILL) // after the end: no process gets it
 			c.Kill()
 		}
 	})
@@ -151,7 +151,7 @@ func tagged(t *testing.T, tag string) []string {
 // tag is a number of seconds that no other process sleeps.
 func tag() string { return fmt.Sprintf("61.%d%d", os.Getpid(), time.Now().UnixNano()%1e6) }
 
-// survivor leaves children in sessions of their own, orphaned, deaf to all but
+// survivor leaves children in separate sessions, orphaned, deaf to all but
 // SIGKILL, and holding the output open.
 const survivor = `
 for i in 1 2 3; do setsid sh -c "trap '' TERM INT HUP; sleep %[1]s & sleep %[1]s & (sleep %[1]s &) ; wait" & done
@@ -174,7 +174,7 @@ func TestSurvivors(t *testing.T) {
 				t.Error(err)
 			}
 			if left := tagged(t, tag); len(left) > 0 {
-				t.Errorf("%s: survived: %v", name, left)
+				t.Errorf("%s: %v survived, want none", name, left)
 			}
 		}
 	})
@@ -191,10 +191,10 @@ func TestShimKilled(t *testing.T) {
 	}
 	got, err := c.Wait()
 	if err != nil || got.Signal != "SIGKILL" || got.ExitCode != -1 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("Wait() = %+v, %v, want SIGKILL", got, err)
 	}
 	if left := tagged(t, tag); len(left) > 0 {
-		t.Errorf("survived: %v", left)
+		t.Errorf("%v survived, want none", left)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestEndsWithServer(t *testing.T) {
 			// The end of the stream is the end of the last process that has it.
 			lines := bufio.NewScanner(stdout)
 			if !lines.Scan() || lines.Text() != "ready" {
-				t.Errorf("%q", lines.Text())
+				t.Errorf("the server says %q, want ready", lines.Text())
 			}
 			if err := server.Process.Kill(); err != nil {
 				t.Error(err)
@@ -251,7 +251,7 @@ func TestEndsWithServer(t *testing.T) {
 			}
 			_ = server.Wait()
 			if left := tagged(t, tag); len(left) > 0 {
-				// They are being ended: the stream may close a moment before.
+				// The kernel is killing them: the stream may close a moment before.
 				awaitEnd(t, left)
 			}
 		})
@@ -272,7 +272,7 @@ func awaitEnd(t *testing.T, files []string) {
 		}
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(poll, 10_000); n != 1 {
-			t.Errorf("%s survived: %v", file, err)
+			t.Errorf("%s survived: %v, want its end", file, err)
 		}
 		_ = unix.Close(fd)
 	}
@@ -307,7 +307,7 @@ else:
     os.kill(child, signal.SIGKILL)
 `, outside)
 	if got["apart"] != "True" {
-		t.Skip("not in a namespace of processes of its own: nobody is killed")
+		t.Skip("no separate namespace of processes: this test kills none")
 	}
 	expect(t, got, map[string]string{"kill": "ok", "child": "-9", "init": "ok|EPERM"})
 }
@@ -332,7 +332,7 @@ func TestNothingLeft(t *testing.T) {
 			// race detector, in the shim too, wants terabytes.
 			policy.Limits.Memory = 64 << 20
 		}
-		run(t, m, policy, "/bin/true") // what is made once
+		run(t, m, policy, "/bin/true") // makes the parts that are made once
 		before, groups := state(), len(cgroupsLeft())
 		for range 5 {
 			run(t, m, policy, "/bin/sh", "-c", "echo x > "+dir+"/x; sleep 60 &")
@@ -340,14 +340,14 @@ func TestNothingLeft(t *testing.T) {
 		}
 		for what, n := range state() {
 			if n != before[what] {
-				t.Errorf("%d %s, before %d", n, what, before[what])
+				t.Errorf("%d %s, want %d as before", n, what, before[what])
 			}
 		}
 		if n := len(cgroupsLeft()); n != groups {
-			t.Errorf("%d cgroups, before %d", n, groups)
+			t.Errorf("%d cgroups, want %d as before", n, groups)
 		}
 		if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); !errors.Is(err, unix.ECHILD) {
-			t.Errorf("a process is left: %v", err)
+			t.Errorf("Waitid() = %v, want ECHILD: no process is left", err)
 		}
 	})
 }
@@ -357,11 +357,11 @@ func TestRequire(t *testing.T) {
 	err := m.Require()
 	missing, ok := errors.AsType[*sandbox.MissingError](err)
 	if !ok {
-		t.Fatalf("%v", err)
+		t.Fatalf("Require() = %v, want a MissingError", err)
 	}
 	for _, name := range []string{"processes", "memory limit"} {
 		if !slices.ContainsFunc(missing.Layers, func(l sandbox.Layer) bool { return l.Name == name }) || !strings.Contains(missing.Hint(), name) {
-			t.Errorf("%s is not named: %v", name, err)
+			t.Errorf("Require() = %v, want an error and a hint that name %s", err, name)
 		}
 	}
 	if full := detected(); (full.Require() == nil) != (len(full.Missing()) == 0) {
@@ -377,7 +377,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	text := testenv.NewOrdinaryUser(t).Run(t, ".", 5*time.Minute)
 	if !strings.Contains(text, "--- PASS: TestOutcome") {
-		t.Errorf("no test has run:\n%s", text)
+		t.Errorf("no test has run, want TestOutcome among those:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "does not give") {

@@ -31,7 +31,7 @@ var everydayShell = map[string]string{
 	"openssl":    `openssl rand -hex 4`,
 }
 
-// everydayPython is what programs in Python do with the system.
+// everydayPython makes the calls that programs in Python make.
 const everydayPython = `
 import asyncio, concurrent.futures, fcntl, mmap, multiprocessing as mp, os, pty, resource, shutil, signal, socket, sqlite3, ssl, subprocess, tempfile, threading
 from multiprocessing import shared_memory
@@ -72,8 +72,8 @@ if __name__ == "__main__":
     print("all done")
 `
 
-// TestEverydayPrograms runs what services run, under the filter of an execution
-// with a separate sandbox and that of forks in one.
+// TestEverydayPrograms runs the programs that services run, under the filter of an
+// execution with a separate sandbox and that of forks in one.
 func TestEverydayPrograms(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
@@ -87,7 +87,7 @@ func TestEverydayPrograms(t *testing.T) {
 					}
 					r := run(t, m, p, "/bin/sh", "-c", "export HOME=/tmp; mkdir /tmp/work && cd /tmp/work && { "+script+"; }")
 					if r.ExitCode != 0 {
-						t.Errorf("%s ended with %+v\n%s%s", program, r.Outcome, r.stdout, r.stderr)
+						t.Errorf("%s ended with %+v, want exit code 0\n%s%s", program, r.Outcome, r.stdout, r.stderr)
 					}
 				})
 			}
@@ -99,7 +99,7 @@ func TestEverydayPrograms(t *testing.T) {
 				script := writeFile(t, filepath.Join(out, "everyday.py"), everydayPython, 0o644)
 				p.Readable = []string{out}
 				if r := run(t, m, p, python, "-I", script); !strings.Contains(r.stdout, "all done") {
-					t.Errorf("the script ended with %+v\n%s", r.Outcome, r.stderr)
+					t.Errorf("the script ended with %+v, want all done\n%s", r.Outcome, r.stderr)
 				}
 			})
 		})

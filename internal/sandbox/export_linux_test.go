@@ -1,7 +1,7 @@
 package sandbox
 
-// Without is a machine that lacks the layers named, to measure and to test
-// what holds without them.
+// Without is a machine that lacks the named layers, to measure and to test the
+// guarantees that remain.
 func (m *Machine) Without(names ...string) *Machine {
 	less := *m
 	for l := range layers {
@@ -22,7 +22,7 @@ func (m *Machine) ForkFilters(p Policy) (zygote, fork []byte) {
 	return m.filter(m.zygoteProfile(p)), m.filter(forkProfile)
 }
 
-// WithDevices has the devices of GPUs looked for in another folder.
+// WithDevices makes GPUs look for devices in another folder.
 func WithDevices(dir string) (restore func()) {
 	before := devFolder
 	devFolder = dir

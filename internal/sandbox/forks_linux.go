@@ -20,14 +20,14 @@ type Group struct {
 	groups *groups
 	group  *group
 	lists  []*os.File
-	opened *os.File // of lists, the one that is this group's alone
+	opened *os.File // of lists, the one that belongs to this group alone
 
 	mu    sync.Mutex
 	ended bool // the group may be another's by now
 }
 
-// Group is a group with these limits; nil where this machine cannot tell the
-// processes of an execution by one.
+// Group returns a group with these limits. It is nil if this machine cannot find
+// the processes of an execution by a group.
 func (m *Machine) Group(l Limits) (*Group, error) {
 	if !m.has(layerCount) || !m.has(layerMemory) {
 		return nil, nil //nolint:nilnil // there is none
@@ -51,7 +51,7 @@ func (m *Machine) Group(l Limits) (*Group, error) {
 // Lists are the files by which a process joins: it writes a 0 to each.
 func (g *Group) Lists() []*os.File { return g.lists }
 
-// Limit sets other limits than those it was made with, where it has one of the
+// Limit sets other limits than those that it was made with, if it has any of the
 // kind.
 func (g *Group) Limit(l Limits) error {
 	g.mu.Lock()
@@ -59,8 +59,8 @@ func (g *Group) Limit(l Limits) error {
 	return g.group.limit(l)
 }
 
-// CPUTime is how long the processors have worked for its processes; 0 where
-// nobody counts, as without a limit.
+// CPUTime is how long the processors have worked for its processes; 0 if
+// no group counts it, as without a limit.
 func (g *Group) CPUTime() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,15 +70,15 @@ func (g *Group) CPUTime() time.Duration {
 	return g.group.cpuTime()
 }
 
-// Last tells whether one process is left in the group, of one thread, and none
-// of its limits was run into.
+// Last reports whether one process of one thread is left in the group, and none
+// of its limits was reached.
 func (g *Group) Last() bool {
 	return g.group.set.CPUTime == 0 && g.group.current() == 1 &&
 		len(g.group.runInto(func(string, uint64) {})) == 0
 }
 
-// End ends all processes in the group, gives the group back, and tells which
-// limits they ran into.
+// End kills all processes in the group, gives the group back, and returns the
+// limits that they reached.
 func (g *Group) End() []string {
 	g.mu.Lock()
 	g.ended = true
@@ -86,14 +86,14 @@ func (g *Group) End() []string {
 	reached := g.group.reached()
 	killed := g.group.end()
 	if killed {
-		_ = g.group.reached()      // what was killed does not count for the next
-		g.group.set.Processes = -1 // to be set anew
+		_ = g.group.reached()      // events of the kill do not count for the next execution
+		g.group.set.Processes = -1 // forces a new setting
 	}
 	if g.opened != nil {
 		_ = g.opened.Close()
 	}
-	// Without a member in one list there is none in the others: who joins, joins
-	// all, and nobody leaves.
+	// If one list has no member, the others have none: a process that joins, joins
+	// all, and none leaves.
 	g.groups.give(g.group, !killed)
 	return reached
 }
@@ -101,7 +101,7 @@ func (g *Group) End() []string {
 // endTime is how long killed processes may take to end.
 const endTime = 2 * time.Second
 
-// end kills all members of a group, which get no children meanwhile; false if
+// end kills all members of a group, which cannot start children meanwhile; false if
 // there are none.
 func (g *group) end() bool {
 	if g.current() == 0 {
@@ -117,14 +117,14 @@ func (g *group) end() bool {
 		for _, pid := range members {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // version 1 does not tell when a group is empty
+		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // version 1 does not report when a group is empty
 	}
 	return true
 }
 
 func membersOf(list string) []int {
 	var text []byte
-	err := descriptors.RetryBriefly(func() (err error) { // a member that is not seen lives on
+	err := descriptors.RetryBriefly(func() (err error) { // a member that we cannot open would live on
 		text, err = os.ReadFile(list)
 		return err
 	})

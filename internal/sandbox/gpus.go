@@ -25,7 +25,7 @@ func GPUs() []string {
 // gpuDevices are the devices that programs need for the first n GPUs.
 func gpuDevices(n int) []string {
 	if n == 0 {
-		return nil // not to read /dev for each sandbox
+		return nil // saves reading /dev for each sandbox
 	}
 	gpus := GPUs()
 	devices := gpus[:min(n, len(gpus))]

@@ -11,8 +11,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// TestGPUs shows executions devices that stand in for GPUs: as many as a policy
-// says, and what they share.
+// TestGPUs shows executions devices that stand in for GPUs: the number that a policy
+// allows, and the devices that all GPUs share.
 func TestGPUs(t *testing.T) {
 	m := detected()
 	need(t, m, "filesystem")

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// controllers are what bounds an execution as a whole, and one that only
-// counts, of version 1: version 2 counts anyway.
+// controllers are those that bound an execution as a whole, and one of version 1
+// that only counts: version 2 always counts.
 var controllers = []string{"memory", "pids", "cpu", accounting}
 
 const accounting = "cpuacct"
@@ -22,12 +22,12 @@ const accounting = "cpuacct"
 // folder of our own group, in which those of executions are made.
 type hierarchies struct {
 	v1 map[string]string
-	// v2 is the one folder of the unified hierarchy; empty if there is none we
+	// v2 is the folder of the unified hierarchy; empty if there is none that we
 	// may write to.
 	v2 string
 	// in2 are the controllers that v2 gives to groups below ours.
 	in2 []string
-	// why says, of a controller that is in neither, what is in the way.
+	// why gives, for a controller that is in neither, the reason.
 	why map[string]string
 }
 
@@ -117,10 +117,10 @@ func unwrapPath(err error) error {
 	return err
 }
 
-// addUnified looks at the folder of our group in the unified hierarchy.
-// Groups below it get controllers only if no process is in the group itself:
-// where we are alone in it, we move into a group of our own below. Without
-// controllers it serves to kill, which is wanted or not.
+// addUnified checks the folder of our group in the unified hierarchy. Groups below
+// it get controllers only if no process is in the group itself: if this process is
+// alone in it, it moves into a separate group below. Without controllers the
+// hierarchy is useful only to kill; toKill says whether that is wanted.
 func (h *hierarchies) addUnified(dir string, toKill bool) {
 	if err := tryGroup(dir); err != nil {
 		for _, name := range controllers {
@@ -157,7 +157,7 @@ func enable(dir, name string) error {
 	}
 	members, readErr := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if readErr != nil || strings.TrimSpace(string(members)) != strconv.Itoa(os.Getpid()) {
-		return err // others are in it, and not ours to move
+		return err // other processes are in it, and we may not move them
 	}
 	own := filepath.Join(dir, "qhubctl-server")
 	//nolint:gosec // as all cgroups are
@@ -181,8 +181,8 @@ func groupName(n int) string {
 	return fmt.Sprintf("qhubctl-%d-%d", os.Getpid(), n)
 }
 
-// sweep removes the groups of servers that did not come to it. A group with a
-// process in it cannot be removed.
+// sweep removes the groups that dead servers left. A group with a process in it
+// cannot be removed.
 func (h *hierarchies) sweep() {
 	for _, dir := range h.folders() {
 		left, _ := filepath.Glob(filepath.Join(dir, "qhubctl-[0-9]*-*"))

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// unified2 is a folder that looks like the root of a unified hierarchy, which
-// is all there is: this process is in the group /service.
+// unified2 is a folder that looks like the root of a unified hierarchy without
+// others: this process is in the group /service.
 func unified2(t *testing.T, offered string, members ...string) (h hierarchies, dir string) {
 	t.Helper()
 	root := t.TempDir()
@@ -31,19 +31,19 @@ func unified2(t *testing.T, offered string, members ...string) (h hierarchies, d
 	return hierarchiesOf(mounts, "0::/service\n", false), dir
 }
 
-// TestUnifiedAlone has groups made on a machine with version 2 alone, in a
-// folder that only looks like it: the names of files, and what is written. That
-// the kernel takes it so no hybrid machine can prove, as version 2 has no such
-// controllers there.
+// TestUnifiedAlone makes groups on a machine with version 2 alone, in a folder that
+// only looks like it. It checks the names and the content of files. It cannot check
+// that the kernel accepts them: on a hybrid machine version 2 lacks these
+// controllers.
 func TestUnifiedAlone(t *testing.T) {
 	h, dir := unified2(t, "cpuset cpu io memory pids\n")
 	for _, name := range controllers {
 		if !h.has(name) {
-			t.Errorf("%s: %s", name, h.why[name])
+			t.Errorf("has(%s) = false (%s), want true", name, h.why[name])
 		}
 	}
 	if h.v2 != dir || len(h.v1) > 0 || len(h.folders()) != 1 {
-		t.Fatalf("%+v", h)
+		t.Fatalf("the hierarchies are %+v, want version 2 alone", h)
 	}
 	groups := &groups{h: h}
 	limits := Limits{Memory: 64 << 20, Processes: 20, CPU: 0.5, CPUTime: time.Second}
@@ -52,7 +52,7 @@ func TestUnifiedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if g.dir2 == nil || len(g.joined(limits)) > 0 {
-		t.Error("executions are to be started in it, not to join it")
+		t.Error("executions would join the group after their start, want them started in it")
 	}
 	made := filepath.Join(dir, g.name)
 	for name, want := range map[string]string{
@@ -63,7 +63,7 @@ func TestUnifiedAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(file); err != nil || string(got) != want {
-			t.Errorf("%s is %q, not %q: %v", name, got, want, err)
+			t.Errorf("%s = %q (%v), want %q", name, got, err, want)
 		}
 	}
 	reported := func(oom, refused, used int) []string {
@@ -79,17 +79,17 @@ func TestUnifiedAlone(t *testing.T) {
 		return g.reached()
 	}
 	if got := reported(0, 0, 999_999); len(got) > 0 {
-		t.Errorf("reached: %q", got)
+		t.Errorf("reached() = %q, want none", got)
 	}
 	if got := reported(2, 5, 1_000_000); !slices.Equal(got, []string{LimitMemory, LimitProcesses, LimitCPUTime}) {
-		t.Errorf("reached: %q", got)
+		t.Errorf("reached() = %q, want memory, processes and cpu-time", got)
 	}
 	if got := reported(2, 5, 0); len(got) > 0 {
-		t.Errorf("reached, of an execution before: %q", got)
+		t.Errorf("reached() = %q, want none of an execution before", got)
 	}
 	g.kill()
 	if text, err := os.Stat(filepath.Join(made, "cgroup.kill")); err != nil || text.Size() != 1 {
-		t.Errorf("nobody is killed: %v", err)
+		t.Errorf("cgroup.kill was not written (%v), want a 1", err)
 	}
 	_ = g.dir2.Close()
 }
@@ -97,12 +97,12 @@ func TestUnifiedAlone(t *testing.T) {
 func TestUnifiedWithoutControllers(t *testing.T) {
 	h, _ := unified2(t, "io\n")
 	if h.v2 != "" || h.has("memory") || h.has(accounting) || h.why["memory"] == "" {
-		t.Errorf("%+v", h)
+		t.Errorf("the hierarchies are %+v, want no unified one, with a reason", h)
 	}
 }
 
-// TestBornInUnified is what a hybrid machine can prove of version 2: an
-// execution is started in its group, its time is counted, and it is killed there.
+// TestBornInUnified checks version 2 as far as a hybrid machine allows: an execution
+// is started in its group, its time is counted, and it is killed there.
 func TestBornInUnified(t *testing.T) {
 	m := Detect(Options{})
 	t.Cleanup(m.Close)
@@ -127,21 +127,21 @@ func TestBornInUnified(t *testing.T) {
 		return c
 	}
 	if o, err := start("exit 3").Wait(); err != nil || o.ExitCode != 3 || len(o.Reached) > 0 {
-		t.Errorf("%+v, %v", o, err)
+		t.Errorf("Wait() = %+v, %v, want exit code 3", o, err)
 	}
 	c := start("n=0; while :; do n=$((n+1)); done")
 	members, err := os.ReadFile(filepath.Join(found.v2, c.group.name, "cgroup.procs"))
 	if err != nil || len(strings.Fields(string(members))) == 0 {
-		t.Errorf("nobody is in the group: %q, %v", members, err)
+		t.Errorf("the group has the members %q (%v), want some", members, err)
 	}
 	for deadline := time.Now().Add(time.Minute); c.CPUTime() < limit && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond) // nothing tells when a process has computed for so long
 	}
 	if got := c.CPUTime(); got < limit {
-		t.Errorf("%s are counted", got)
+		t.Errorf("CPUTime() = %s, want at least %s", got, limit)
 	}
-	c.group.kill() // after which no process can be started in it, so it does not serve again
+	c.group.kill() // no process can start in it afterwards, so it is not reused
 	if o, err := c.Wait(); err != nil || o.Signal != "SIGKILL" || !slices.Equal(o.Reached, []string{LimitCPUTime}) {
-		t.Errorf("%+v, %v", o, err)
+		t.Errorf("Wait() = %+v, %v, want SIGKILL and cpu-time", o, err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// identities hands out users. Executions that start cold have one each, and a
+// identities hands out users. Each execution that starts cold has one, and a
 // process that is forked for executions has a block of them.
 type identities struct {
 	users  *userRange
@@ -25,15 +25,15 @@ type identities struct {
 	cannot map[uint64]bool // file systems whose mounts cannot
 }
 
-// ownership is a mapping: who has files on the disk, and whose they shall
-// look like.
+// ownership is a mapping: the user who owns files on the disk, and the user who
+// seems to own them.
 type ownership struct{ uid, gid, as uint32 }
 
 func newIdentities(o Options) *identities {
 	return &identities{users: newUserRange(o), spaces: map[ownership]*os.File{}, cannot: map[uint64]bool{}}
 }
 
-// take returns a free user: the lowest, for which something may be prepared.
+// take returns a free user: the lowest one, which may be prepared already.
 func (ids *identities) take() (uint32, error) {
 	ids.mu.Lock()
 	defer ids.mu.Unlock()
@@ -132,7 +132,7 @@ func newSpace(o ownership) (*os.File, error) {
 	return space, err
 }
 
-// tryMapping mounts, for nobody to see, what is to be mounted later.
+// tryMapping makes, invisibly, the mount that the sandbox needs later.
 func tryMapping(path string, space *os.File) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -144,19 +144,19 @@ func tryMapping(path string, space *os.File) error {
 	})
 }
 
-// own gives a folder of the execution to its user, where it cannot be made to
+// own gives a folder of the execution to its user, if a mapping cannot make it
 // look so.
 func own(path string, id uint32) error {
 	return filepath.WalkDir(path, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, int(id), int(id)) //nolint:gosec // nobody else is in there yet
+		return os.Lchown(path, int(id), int(id)) //nolint:gosec // no other process uses it yet
 	})
 }
 
-// IsExecution tells whether processes of this user are those of an execution. It
-// knows none where executions run as the server's user.
+// IsExecution reports whether processes of this user belong to an execution. It
+// knows none if executions run as the server's user.
 func (m *Machine) IsExecution(uid uint32) bool {
 	if !m.HasUsers() {
 		return false
@@ -165,9 +165,9 @@ func (m *Machine) IsExecution(uid uint32) bool {
 	return uid >= users.first && uid-users.first < users.count
 }
 
-// HasUsers tells whether executions run as users of their own.
+// HasUsers reports whether executions run as separate users.
 func (m *Machine) HasUsers() bool { return m != nil && m.has(layerUser) }
 
-// HasOwnRoot tells whether executions have a private root folder, in which
-// something else can be shown at a path than lies there.
+// HasOwnRoot reports whether executions have a private root folder, which can
+// show another folder at a path than the disk.
 func (m *Machine) HasOwnRoot() bool { return m != nil && m.has(layerFilesystem) }

@@ -20,8 +20,8 @@ const (
 	accessNodes   = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 )
 
-// fileAccesses are all that a version of Landlock can forbid of files, as far
-// as this program knows what that means.
+// fileAccesses are all accesses to files that a version of Landlock can forbid, as
+// far as this program knows them.
 func fileAccesses(abi int) uint64 {
 	all := uint64(unix.LANDLOCK_ACCESS_FS_MAKE_SYM)<<1 - 1
 	for _, since := range []struct {
@@ -53,7 +53,7 @@ func landlockABI() (int, error) {
 	return int(abi), nil
 }
 
-// handled is what a ruleset forbids beside files.
+// handled are the accesses beside files that a ruleset forbids.
 func (b *builder) handled() (network, scope uint64) {
 	if b.machine.abi >= abiNetwork && b.policy.Network == NetworkNone {
 		network = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
@@ -64,8 +64,8 @@ func (b *builder) handled() (network, scope uint64) {
 	return network, scope
 }
 
-// scope adds the steps that forbid all that is not about files: who is kept
-// from files by Landlock cannot mount.
+// scope adds the steps that forbid all accesses that are not about files. A process
+// with file rules of Landlock cannot mount.
 func (b *builder) scope() {
 	if network, scope := b.handled(); network|scope != 0 {
 		b.add(layerLandlock, shim.Step{Op: shim.OpRuleset, M: network, L: scope})
@@ -73,8 +73,8 @@ func (b *builder) scope() {
 	}
 }
 
-// landlock adds the steps that forbid all but what the places show. With a
-// root of its own that is a second layer; without, the only one.
+// landlock adds the steps that forbid all but the places. It is the second layer
+// in a private root folder, and else the only one.
 func (b *builder) landlock(list []*place, ownRoot bool) {
 	all := fileAccesses(b.machine.abi)
 	network, scope := b.handled()
@@ -92,8 +92,8 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 			allow(dir, writable, false)
 		}
 		if !b.byRoot() {
-			// Its own processes', such as /proc/self/mem: a service may want to
-			// overwrite the secrets in its first environment.
+			// Files of its processes, such as /proc/self/mem: a service may want to
+			// overwrite the secrets in its initial environment.
 			allow("/proc", accessRead|unix.LANDLOCK_ACCESS_FS_WRITE_FILE, false)
 		}
 	}
@@ -118,8 +118,8 @@ func (b *builder) landlock(list []*place, ownRoot bool) {
 	b.add(layerLandlock, shim.Step{Op: shim.OpRestrict})
 }
 
-// allowAround allows a place except its hidden files: rules can only
-// allow, so a folder with something hidden is allowed entry by entry.
+// allowAround allows a place except its hidden files. Rules can only allow, so a
+// folder with hidden files is allowed entry by entry.
 func (b *builder) allowAround(pl *place, list []*place, allow func(string, uint64, bool)) {
 	var walk func(path string, file bool)
 	walk = func(path string, file bool) {
@@ -134,7 +134,7 @@ func (b *builder) allowAround(pl *place, list []*place, allow func(string, uint6
 				return
 			}
 			for _, entry := range entries {
-				if entry.Type()&os.ModeSymlink == 0 { // what it leads to has a rule, or none
+				if entry.Type()&os.ModeSymlink == 0 { // its target has a rule, or none
 					walk(filepath.Join(path, entry.Name()), !entry.IsDir())
 				}
 			}

@@ -46,7 +46,7 @@ out["write code"] = attempt(write, code + "/program.py")
 out["new code"] = attempt(write, code + "/new.py")
 out["read .env"] = attempt(read, code + "/.env")
 out["read a link"] = attempt(read, code + "/.env.local")
-out["read what is linked"] = attempt(read, code + "/secrets/env")
+out["read a linked file"] = attempt(read, code + "/secrets/env")
 out["read .git"] = attempt(read, code + "/.git/config")
 out["list .git"] = attempt(os.listdir, code + "/.git")
 out["read platform"] = attempt(read, platform + "/key")
@@ -75,7 +75,7 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 		no := "ENOENT|EACCES|EROFS|EPERM"
 		expect(t, got, map[string]string{
 			"read code": "code", "read given": "given", "write output": "ok", "a socket to nowhere": "ok",
-			"write code": no, "new code": no, "read .env": no, "read a link": no, "read what is linked": no, "read .git": no, "list .git": no, "read platform": no,
+			"write code": no, "new code": no, "read .env": no, "read a link": no, "read a linked file": no, "read .git": no, "list .git": no, "read platform": no,
 			"read orphan": no, "through a link": no, "up and over": no, "by the root of init": no, "by cwd": no,
 			"hard link": no + "|EXDEV", "hard link of code": no + "|EXDEV", "write /etc": no, "write /usr": no, "write /": no,
 			"write /proc/sys": no, "write /sys": no, "read shadow": no, "disk": no, "a device": no,
@@ -84,14 +84,14 @@ out["a socket to nowhere"] = attempt(write, "/dev/null")
 			expect(t, got, map[string]string{"own memory": "ok"})
 		}
 		if text, err := os.ReadFile(orphan); err != nil || string(text) != "of another" {
-			t.Errorf("a file in /tmp of the machine: %q, %v", text, err)
+			t.Errorf("a file in /tmp of the machine holds %q (%v), want it unchanged", text, err)
 		}
 		info, err := os.Stat(filepath.Join(output, "result"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if stat := info.Sys().(*syscall.Stat_t); held(m, "user") == (int(stat.Uid) == os.Geteuid()) {
-			t.Errorf("the result belongs to %d, which is not the user of the execution", stat.Uid)
+			t.Errorf("the result belongs to user %d, want that of the execution", stat.Uid)
 		}
 	})
 }
@@ -125,7 +125,7 @@ out["change"] = attempt(os.chmod, data, 0o777)
 		expect(t, got, map[string]string{
 			"key": no, "other": no, "program": "code", "input": "mine", "output": "ok", "beside": no,
 		})
-		if held(m, "filesystem") { // of Landlock, modes are no business
+		if held(m, "filesystem") { // Landlock ignores modes
 			expect(t, got, map[string]string{"change": no})
 		}
 	})
@@ -141,7 +141,7 @@ out["entries"] = str(sorted(os.listdir("/tmp")))
 flags = os.statvfs("/tmp").f_flag
 out["flags"] = str(bool(flags & os.ST_NOSUID and flags & os.ST_NODEV))
 `
-	for range 2 { // the second finds nothing of the first
+	for range 2 { // the second must find no file of the first
 		expect(t, ask(t, m, sandbox.Policy{}, script), map[string]string{
 			"/tmp/mine": "ok", "/var/tmp/mine2": "ok", "/dev/shm/mine3": "ok", "flags": "True",
 			"entries": "['mine', 'mine2', 'mine3']",
@@ -164,7 +164,7 @@ func TestOwners(t *testing.T) {
 	r := run(t, m, sandbox.Policy{Readable: []string{filepath.Dir(code)}}, "/bin/sh", code)
 	uid := strings.TrimPrefix(strings.TrimSpace(r.stdout), "run by ")
 	if n, err := strconv.Atoi(uid); err != nil || n == os.Geteuid() {
-		t.Errorf("%q, %q", r.stdout, r.stderr)
+		t.Errorf("the service says %q and %q, want another user than the server's", r.stdout, r.stderr)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestUsersDiffer(t *testing.T) {
 	nA, _ := fromA.Read(bufA[:])
 	nB, _ := fromB.Read(bufB[:])
 	if nA == 0 || string(bufA[:nA]) == string(bufB[:nB]) {
-		t.Errorf("two executions at once run as %q and %q", bufA[:nA], bufB[:nB])
+		t.Errorf("two executions at once run as %q and %q, want different users", bufA[:nA], bufB[:nB])
 	}
 	for _, c := range []*sandbox.Process{a, b} {
 		c.Kill()
@@ -226,10 +226,10 @@ out["lower nice"] = attempt(os.nice, -5)
 		if held(m, "user") {
 			want["setuid"] = "EPERM"
 			if strings.HasPrefix(got["Uid"], "0\t") {
-				t.Errorf("the user is %s", got["Uid"])
+				t.Errorf("the user is %s, want any but root", got["Uid"])
 			}
 		}
-		if os.Geteuid() == 0 || held(m, "processes") { // else nothing may be dropped, and no_new_privs holds
+		if os.Geteuid() == 0 || held(m, "processes") { // else it cannot drop any, and no_new_privs suffices
 			want["CapBnd"] = "0000000000000000"
 		}
 		expect(t, got, want)
@@ -303,7 +303,7 @@ out["child"] = subprocess.run(["/bin/echo", "ok"], capture_output=True, text=Tru
 			expect(t, got, map[string]string{name: "ok"})
 		default:
 			if answer != "EPERM" {
-				t.Errorf("%s: %s", name, answer)
+				t.Errorf("%s answers %s, want EPERM", name, answer)
 			}
 		}
 	}
@@ -354,7 +354,7 @@ out["abstract"] = attempt(dial, socket.AF_UNIX, "\0" + abstract)
 	t.Run("refused where it cannot be held", func(t *testing.T) {
 		_, err := bareLayers(m).Start(exec.CommandContext(t.Context(), "/bin/true"), sandbox.Policy{Network: sandbox.NetworkLoopback})
 		if _, ok := errors.AsType[*sandbox.StartError](err); !ok {
-			t.Errorf("%v", err)
+			t.Errorf("Start(loopback without namespaces) = %v, want a StartError", err)
 		}
 	})
 }
@@ -366,7 +366,7 @@ func TestSharedMemory(t *testing.T) {
 out["new"] = str(libc.shmget(0x51aB, 4096, 0o1000 | 0o2000 | 0o666) >= 0)  # IPC_CREAT | IPC_EXCL
 out["queue"] = str(libc.msgget(0x51aB, 0o1000 | 0o2000 | 0o666) >= 0)
 `
-	for range 2 { // the second does not find that of the first
+	for range 2 { // the second must not find that of the first
 		expect(t, ask(t, m, sandbox.Policy{}, script), map[string]string{"new": "True", "queue": "True"})
 	}
 }

@@ -18,20 +18,20 @@ func TestMemoryLimit(t *testing.T) {
 	// Nothing is filled unless the limit is there.
 	got := ask(t, m, p, `out["limit"] = limit("memory", "memory.limit_in_bytes", "memory.max")`)
 	if got["limit"] != strconv.Itoa(limit) {
-		t.Fatalf("the limit is %s", got["limit"])
+		t.Fatalf("the limit is %s, want %d", got["limit"], limit)
 	}
 	bomb := []string{python, "-I", "-c", "hoard = []\nfor _ in range(512): hoard.append(b'x' * (1 << 20))"}
 	r := run(t, m, p, bomb...)
 	if r.Signal != "SIGKILL" || !slices.Equal(r.Reached, []string{sandbox.LimitMemory}) {
-		t.Errorf("%+v %s", r.Outcome, r.stderr)
+		t.Errorf("Wait() = %+v, want SIGKILL by the memory limit\n%s", r.Outcome, r.stderr)
 	}
-	// The group is used again, and starts anew.
+	// The group is reused, and its counts start again.
 	if r := run(t, m, p, "/bin/true"); r.ExitCode != 0 || len(r.Reached) > 0 {
-		t.Errorf("the next: %+v", r.Outcome)
+		t.Errorf("the next execution: %+v, want success", r.Outcome)
 	}
 }
 
-// TestMemoryOfEach is what holds without cgroups.
+// TestMemoryOfEach checks the bound that remains without cgroups.
 func TestMemoryOfEach(t *testing.T) {
 	m := detected().Without("memory limit", "process limit", "cpu limit")
 	got := ask(t, m, sandbox.Policy{Limits: sandbox.Limits{Memory: 128 << 20}}, `
@@ -90,7 +90,7 @@ func TestForkBombIsReported(t *testing.T) {
 		t.Skip("the limit is not to be seen: nothing is forked")
 	}
 	if !slices.Equal(r.Reached, []string{sandbox.LimitProcesses}) {
-		t.Errorf("%+v %s", r.Outcome, r.stderr)
+		t.Errorf("Wait() = %+v, want the process limit\n%s", r.Outcome, r.stderr)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestCPULimit(t *testing.T) {
 }
 
 // TestMemoryLeftBehind has an execution leave a file in memory, in a folder that
-// outlives it. The next ones are not charged for it.
+// outlives it. The next executions must not be charged for it.
 func TestMemoryLeftBehind(t *testing.T) {
 	m := detected()
 	need(t, m, "memory limit", "filesystem")

@@ -4,34 +4,34 @@ import (
 	"strings"
 )
 
-// Options are the choices of who runs a server.
+// Options are the choices of the operator of a server.
 type Options struct {
-	// FirstID and IDs are the numbers of users (and groups) that executions
-	// run as where the server is root, a different one each: from FirstID on,
-	// IDs of them. Servers with the same range share it. Zero takes 200000 to
+	// FirstID and IDs are the range of users (and groups) that executions
+	// run as if the server is root, a different one each: from FirstID on,
+	// IDs of them. Servers with the same range share it. Zero means 200000 to
 	// 265535.
 	FirstID, IDs uint32
 	// SameUser leaves executions the user of the server, even if that is root.
 	SameUser bool
 }
 
-// The numbers by default are those that neither people nor services have. A
-// system that gives subordinate users to containers may use them: it needs the
-// setting then.
+// The default range is one that neither people nor services have. A system that
+// gives subordinate users to containers may use it: such a system needs the
+// setting.
 const (
 	defaultFirstID = 200_000
 	defaultIDs     = 1 << 16
 )
 
-// A Layer is one part of the sandbox, as it stands on this machine.
+// A Layer is one part of the sandbox on this machine.
 type Layer struct {
 	// Name is a word.
 	Name string
-	// Held tells whether it is there.
+	// Held reports whether this machine has it.
 	Held bool
-	// Says is what it is made of where it is there, else why it is not.
+	// Says is its guarantee if this machine has it, else the reason.
 	Says string
-	// Exposes is what a service can do where it is not there.
+	// Exposes is the risk without it.
 	Exposes string
 	// Optional is a layer without which the sandbox still holds.
 	Optional bool
@@ -56,7 +56,7 @@ func (m *Machine) Require() error {
 	return nil
 }
 
-// A MissingError says what a machine lacks.
+// A MissingError lists the layers that a machine lacks.
 type MissingError struct{ Layers []Layer }
 
 func (e *MissingError) Error() string {
@@ -67,7 +67,7 @@ func (e *MissingError) Error() string {
 	return "this machine cannot confine services: missing " + strings.Join(names, ", ")
 }
 
-// Hint says why, layer by layer.
+// Hint gives the reasons, layer by layer.
 func (e *MissingError) Hint() string {
 	lines := make([]string, 0, len(e.Layers)+1)
 	for _, l := range e.Layers {

@@ -14,7 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A Machine is what this machine gives to build sandboxes of, and builds them.
+// A Machine knows which layers this machine has, and builds sandboxes of them.
 // Its methods may be called by any goroutine.
 type Machine struct {
 	root   bool // may do all this without a user namespace
@@ -27,8 +27,8 @@ type Machine struct {
 	says   [layers]string
 }
 
-// Confines tells whether commands can be started in sandboxes at all, of however
-// few layers.
+// Confines reports whether commands can be started in sandboxes at all, of
+// any number of layers.
 func (m *Machine) Confines() bool { return m != nil }
 
 func (m *Machine) has(l layer) bool { return m.held[l] }
@@ -37,8 +37,8 @@ func (m *Machine) lacks(l layer, why string) {
 	m.held[l], m.says[l] = false, why
 }
 
-// Detect tries what this machine gives, each layer once, by starting shims
-// that do nothing else. It takes some milliseconds.
+// Detect tries each layer once, by starting shims that do nothing else. It takes
+// some milliseconds.
 func Detect(o Options) *Machine {
 	m := &Machine{
 		root:   privileged(),
@@ -67,7 +67,7 @@ func Detect(o Options) *Machine {
 	return m
 }
 
-// Close gives back what the machine holds. Nothing may run in a sandbox any more.
+// Close releases what the machine holds. No command may run in a sandbox any more.
 func (m *Machine) Close() {
 	m.ids.close()
 	m.groups.close()
@@ -92,18 +92,18 @@ func (m *Machine) detectUser(o Options) {
 	case o.SameUser:
 		m.lacks(layerUser, "not wanted by the configuration")
 	case !m.root:
-		m.lacks(layerUser, "only root can give executions users of their own")
+		m.lacks(layerUser, "only root can give each execution a separate user")
 	default:
 		m.held[layerUser] = true
 	}
 	if !m.has(layerUser) {
-		m.lacks(layerOwners, "not needed without users of their own")
+		m.lacks(layerOwners, "not needed without separate users")
 		return
 	}
 	first, err := m.ids.take()
 	if err != nil {
 		m.lacks(layerUser, err.Error())
-		m.lacks(layerOwners, "not needed without users of their own")
+		m.lacks(layerOwners, "not needed without separate users")
 		return
 	}
 	defer m.ids.give(first)
@@ -119,8 +119,8 @@ func (m *Machine) detectUser(o Options) {
 	m.ids.mapped = true // other file systems may
 }
 
-// detectNamespaces tries each kind by itself, as the kernel does not tell
-// which of several it refuses.
+// detectNamespaces tries each kind alone, because the kernel does not say which of
+// several it refuses.
 func (m *Machine) detectNamespaces() {
 	for _, space := range []struct {
 		layer layer
@@ -138,10 +138,10 @@ func (m *Machine) detectNamespaces() {
 		}
 	}
 	if !m.has(layerFilesystem) {
-		m.lacks(layerProc, "needs a root folder of its own")
+		m.lacks(layerProc, "needs a private root folder")
 		m.withoutUser()
 	} else if !m.has(layerProcesses) {
-		m.lacks(layerProc, "needs a list of processes of its own")
+		m.lacks(layerProc, "needs a private list of processes")
 	}
 }
 
@@ -153,7 +153,7 @@ func (m *Machine) tryClone(flags uintptr) error {
 	if err := startTied(cmd); err != nil {
 		return err
 	}
-	return cmd.Wait() // its input is empty: it ends at once
+	return cmd.Wait() // it ends at once, because its input is empty
 }
 
 func (m *Machine) whyNoNamespace(err error) string {
@@ -173,8 +173,8 @@ func (m *Machine) whyNoNamespace(err error) string {
 	return strings.Join(reasons, "; ")
 }
 
-// detectSteps goes into a sandbox of all that is left, and leaves out the layer
-// that fails until it gets in.
+// detectSteps enters a sandbox of all remaining layers, and drops the layer that
+// fails until it succeeds.
 func (m *Machine) detectSteps() {
 	for range layers {
 		err := m.try(Policy{}, nil)
@@ -183,7 +183,7 @@ func (m *Machine) detectSteps() {
 			return
 		}
 		if !ok || !m.has(failed.layer) {
-			// Not by a step that can be left out: nothing holds.
+			// The failed step belongs to no layer that can be dropped: nothing works.
 			for l := range layers {
 				m.lacks(l, fmt.Sprintf("a trial failed: %v", err))
 			}
@@ -196,12 +196,12 @@ func (m *Machine) detectSteps() {
 	}
 }
 
-// withoutUser leaves executions the user of the server: another could not get
-// at the folders made for it, below those of the server.
+// withoutUser gives executions the user of the server: another user could not
+// reach their folders, which are below those of the server.
 func (m *Machine) withoutUser() {
 	if m.has(layerUser) {
-		m.lacks(layerUser, "needs a root folder of its own")
-		m.lacks(layerOwners, "needs a root folder of its own")
+		m.lacks(layerUser, "needs a private root folder")
+		m.lacks(layerOwners, "needs a private root folder")
 	}
 }
 
@@ -239,8 +239,8 @@ func (m *Machine) detectGroups() {
 	}
 }
 
-// Layers are all layers and whether this machine gives them, in the order in
-// which a reader wants to see them.
+// Layers are all layers and whether this machine has them, in the order for a
+// reader.
 func (m *Machine) Layers() []Layer {
 	list := make([]Layer, 0, layers)
 	for l := range layers {
@@ -258,31 +258,31 @@ func (m *Machine) Layers() []Layer {
 	return list
 }
 
-// described names each layer, its guarantee, and the exposure without it.
+// described names each layer, its guarantee, and the risk without it.
 var described = [layers]struct {
 	name, held, exposes string
 	optional            bool
 }{
 	layerPrivileges: {name: "privileges", held: "no capabilities, no way to gain any, no core dumps", exposes: "a service can use set-user-ID programs"},
-	layerUser:       {name: "user", held: "a user of its own for each execution", exposes: "a service that gets round the other layers is the server's user"},
+	layerUser:       {name: "user", held: "a separate user for each execution", exposes: "a service that gets round the other layers is the server's user"},
 	layerOwners: {
 		name: "owners", held: "files of the server's user are shown as the execution's own", optional: true,
 		exposes: "folders of an execution are given to its user; code and interpreters only root can read cannot be run",
 	},
-	layerProcesses:  {name: "processes", held: "sees, signals and outlives nobody: a list of processes of its own", exposes: "a service sees other processes and can signal those of its user; children that hide may outlive it"},
-	layerFilesystem: {name: "filesystem", held: "a read-only root folder of its own, a private and bounded /tmp, /dev and /dev/shm", exposes: "a service can read what its user can, and fill the disk"},
-	layerProc:       {name: "proc", held: "a /proc of its own", optional: true, exposes: "a service has an empty /proc, if it has a root folder of its own; else it reads that of the machine"},
-	layerIPC:        {name: "ipc", held: "shared memory, semaphores and message queues of its own", exposes: "a service can leave shared memory to the next"},
+	layerProcesses:  {name: "processes", held: "a private list of processes: it sees and signals no others, and none of its processes outlives it", exposes: "a service sees other processes and can signal those of its user; children that hide may outlive it"},
+	layerFilesystem: {name: "filesystem", held: "a private read-only root folder, a private and bounded /tmp, /dev and /dev/shm", exposes: "a service can read what its user can, and fill the disk"},
+	layerProc:       {name: "proc", held: "a private /proc", optional: true, exposes: "a service has an empty /proc, if it has a private root folder; else it reads that of the machine"},
+	layerIPC:        {name: "ipc", held: "private shared memory, semaphores and message queues", exposes: "a service can leave shared memory to the next"},
 	layerLandlock:   {name: "landlock", held: "a second layer around files; no signals and no abstract sockets to the outside", exposes: "a service with the full network reaches abstract sockets of this machine"},
 	layerSyscalls:   {name: "syscalls", held: "a filter of system calls: no tracing, mounts, namespaces, keys, kernel modules, clock, leases, priorities of others", exposes: "more of the kernel is open to attack"},
-	layerNetwork:    {name: "network", held: "a network of its own where a service is to have none", optional: true, exposes: "network none is held by the filter of system calls alone, loopback is not held"},
+	layerNetwork:    {name: "network", held: "a private network for a service without one", optional: true, exposes: "network none is held by the filter of system calls alone, loopback is not held"},
 	layerMemory:     {name: "memory limit", held: "for all processes of an execution together", exposes: "a service can take all memory: only each of its processes is bounded"},
-	layerCount:      {name: "process limit", held: "for all processes and threads of an execution together", exposes: "a service can start processes until the machine has no more, unless it has a user of its own"},
+	layerCount:      {name: "process limit", held: "for all processes and threads of an execution together", exposes: "a service can start processes until the machine has no more, unless it has a separate user"},
 	layerCPU:        {name: "cpu limit", held: "for all processes of an execution together", optional: true, exposes: "a service can take all processors"},
 	layerServer:     {name: "server", held: "memory and descriptors of the server cannot be read by processes of its user", exposes: "a service of the same user can read the server's memory"},
 }
 
-// Network tells whether this machine can hold a policy's network.
+// Network reports whether this machine can provide a policy's network.
 func (m *Machine) Network(n Network) bool {
 	return n == NetworkFull || m.has(layerNetwork) || n == NetworkNone && m.has(layerSyscalls)
 }

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("cgroups are left:", left)
 		code = max(code, 1)
 	}
-	// The thread that starts commands stays.
+	// The thread that starts commands never ends.
 	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/sandbox.startLoop")); err != nil {
 		fmt.Println(err)
 		code = max(code, 1)
@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 
 var detected = sync.OnceValue(func() *sandbox.Machine { return sandbox.Detect(sandbox.Options{}) })
 
-// need skips a test of what this machine does not give. That is a finding for
-// a reader, not a failure.
+// need skips a test of a layer that this machine lacks. That is a finding for a
+// reader, not a failure.
 func need(t *testing.T, m *sandbox.Machine, names ...string) {
 	t.Helper()
 	for _, l := range m.Layers() {
@@ -55,8 +55,8 @@ func held(m *sandbox.Machine, name string) bool {
 	return slices.ContainsFunc(m.Layers(), func(l sandbox.Layer) bool { return l.Name == name && l.Held })
 }
 
-// bareLayers is the machine without namespaces, as in a container: Landlock and
-// the filter are all there is.
+// bareLayers is the machine without namespaces, as in a container: only Landlock and
+// the filter remain.
 func bareLayers(m *sandbox.Machine) *sandbox.Machine {
 	return m.Without("processes", "filesystem", "proc", "ipc", "network", "user", "owners")
 }
@@ -87,15 +87,15 @@ func run(t *testing.T, m *sandbox.Machine, p sandbox.Policy, command ...string) 
 	}
 	outcome, err := c.Wait()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
+		t.Fatalf("Wait() = %v, want nil\n%s", err, stderr.String())
 	}
 	return result{outcome, stdout.String(), stderr.String()}
 }
 
 const python = "/usr/bin/python3"
 
-// prelude helps the scripts: attempt says how a call ends, by the name of the
-// error or what it returns.
+// prelude helps the scripts: attempt returns the outcome of a call, as the name of
+// the error or the result.
 const prelude = `
 import ctypes, errno, json, os, signal, socket, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -131,17 +131,17 @@ func ask(t *testing.T, m *sandbox.Machine, p sandbox.Policy, script string, args
 	command := append([]string{python, "-I", "-c", prelude + script + "\nprint(json.dumps(out))"}, args...)
 	r := run(t, m, p, command...)
 	if r.ExitCode != 0 {
-		t.Fatalf("the script ended with %+v\n%s", r.Outcome, r.stderr)
+		t.Fatalf("the script ended with %+v, want exit code 0\n%s", r.Outcome, r.stderr)
 	}
 	var out map[string]string
 	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &out); err != nil {
-		t.Fatalf("%v in %q", err, r.stdout)
+		t.Fatalf("Unmarshal(%q) = %v, want an object", r.stdout, err)
 	}
 	return out
 }
 
-// expect compares answers; several that are fine are parted by |.
+// expect compares answers; | separates several that are fine.
 func expect(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for key, value := range want {

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A layer is a part of the sandbox. A step of a shim that fails is of one of them.
+// A layer is a part of the sandbox. Each step of a shim belongs to one.
 type layer uint8
 
 const (
@@ -28,7 +28,7 @@ const (
 	layerCount
 	layerCPU
 	layerServer
-	layers // how many
+	layers // the number of layers
 )
 
 // A builder puts the program of a shim together.
@@ -53,8 +53,8 @@ func (b *builder) pass(f *os.File) uint64 {
 	return uint64(shim.ControlFD + len(b.files))
 }
 
-// build lists the steps in their order: what needs privileges before they are
-// given up, mounts before Landlock, which forbids them, and the filter last.
+// build lists the steps in their order: those that need privileges before these are
+// dropped, mounts before Landlock, which forbids them, and the filter last.
 func (b *builder) build(g *group) error {
 	has := b.machine.has
 	if g != nil {
@@ -105,8 +105,8 @@ func (b *builder) build(g *group) error {
 	return nil
 }
 
-// ownPlaces puts the private folders of executions where they find them in a
-// private root folder.
+// ownPlaces puts the private folders of executions at their paths in a private root
+// folder.
 func (b *builder) ownPlaces() {
 	p := &b.policy
 	switch {
@@ -134,8 +134,8 @@ func tempPlaces(list []*place) []TempPlace {
 	return found
 }
 
-// withFolders adds the folders of executions that are forked where they have to
-// mount them from: only root can hand them over.
+// withFolders adds the folders of forked executions at the place from which forks
+// mount them. Only root can pass them on as descriptors instead.
 func (b *builder) withFolders(list []*place) []*place {
 	if b.policy.Forks == "" || b.machine.root {
 		return list
@@ -143,8 +143,8 @@ func (b *builder) withFolders(list []*place) []*place {
 	return append(list, &place{path: foldersAt, from: b.policy.Forks, kind: placeWritable, late: true})
 }
 
-// DefaultLimits are limits that no service runs into which leaves something to
-// the rest of this machine.
+// DefaultLimits are limits that a service reaches only if it takes what the rest of
+// this machine needs.
 func DefaultLimits() Limits {
 	memory := MachineMemory()
 	return Limits{Memory: memory / 4 * 3, Processes: defaultProcesses, Temp: min(memory/8, maxDefaultTemp)}
@@ -168,8 +168,8 @@ const (
 // maxQueuedSignals bounds the timers, and the signals that wait, of an execution.
 const maxQueuedSignals = 1024
 
-// CPUSeconds is a time as the system limits that of each process, which gets
-// SIGXCPU then: the whole of an execution is looked after by who runs it.
+// CPUSeconds is a time in the form of the system's limit of each process, which gets
+// SIGXCPU then. The engine watches the whole of an execution.
 func CPUSeconds(d time.Duration) uint64 {
 	return uint64((max(d, 0) + time.Second - 1) / time.Second)
 }
@@ -177,11 +177,11 @@ func CPUSeconds(d time.Duration) uint64 {
 // PatienceCPU is how many seconds a process may go on after SIGXCPU.
 const PatienceCPU = 2
 
-// ownData is what the runtime of a shim maps, which is under the same limit.
+// ownData is the memory that the runtime of a shim maps, which is under the same limit.
 const ownData = 128 << 20
 
-// byRoot tells whether the service runs as root, if without its powers. Much
-// that others cannot write, below /proc above all, root can, as its owner.
+// byRoot reports whether the service runs as root, though without its capabilities.
+// Root can write much that others cannot, above all below /proc, as its owner.
 func (b *builder) byRoot() bool { return os.Geteuid() == 0 && b.program.UID == 0 }
 
 func (b *builder) namespaces() {
@@ -205,16 +205,16 @@ func (b *builder) namespaces() {
 	}
 }
 
-// limits adds limits of each process. What the cgroups of this machine do not
-// bound as a whole is bounded as far as these can.
+// limits adds limits of each process. They bound, as far as they can, the resources
+// that the cgroups of this machine do not bound as a whole.
 func (b *builder) limits() {
 	l := b.policy.Limits
 	limit := func(resource int, value uint64) {
 		b.add(layerPrivileges, shim.Step{Op: shim.OpLimit, N: uint64(resource), M: value})
 	}
 	limit(unix.RLIMIT_CORE, 0)
-	// Timers and queued signals of all users in a user namespace count for the one
-	// that has made it, too.
+	// The kernel counts timers and queued signals of all users in a user namespace
+	// for the user that has made it, too.
 	limit(unix.RLIMIT_SIGPENDING, maxQueuedSignals)
 	if l.OpenFiles > 0 {
 		limit(unix.RLIMIT_NOFILE, uint64(l.OpenFiles))
@@ -229,9 +229,9 @@ func (b *builder) limits() {
 	if l.Memory > 0 && !b.machine.has(layerMemory) {
 		limit(unix.RLIMIT_DATA, uint64(l.Memory+ownData))
 	}
-	// Counted by user: a limit for this execution alone if the user is its own
-	// or at least counted apart, in a user namespace. Nobody can tell that it
-	// was reached, so it must not come before that of a cgroup.
+	// The kernel counts by user. The limit is for this execution alone if it has a
+	// separate user, or is at least counted apart in a user namespace. The kernel
+	// does not report that it was reached, so it must exceed that of a cgroup.
 	if l.Processes > 0 && !b.machine.has(layerCount) && (b.program.UID != 0 || b.flags&unix.CLONE_NEWUSER != 0) {
 		limit(unix.RLIMIT_NPROC, uint64(l.Processes+ownTasks))
 	}

@@ -10,48 +10,47 @@ import (
 	"github.com/qhubctl/qhubctl/internal/limits"
 )
 
-// A Policy is what one execution may see, reach and use up. Folders and files
-// are named by absolute paths; where a path lies in another's folder, the
-// deeper one counts.
+// A Policy lists the files, the network and the resources that one execution may
+// use. Paths are absolute; where a path lies in another's folder, the deeper one
+// counts.
 type Policy struct {
-	// Writable are the folders in which the execution leaves its result. Where
-	// it runs as another user, they are given to that one, and so is all that
-	// lies in Inputs.
+	// Writable are the folders for the result of the execution. If it runs as
+	// another user, they are given to that user, and so are all files in
+	// Inputs.
 	Writable []string
 	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string
-	// Scratch are folders of the execution that nobody reads after it, such as
-	// its home: in a private root folder they are in memory, empty at first,
-	// and as large as Limits.Temp says, each; else they are like Writable.
+	// Scratch are folders that end with the execution, such as its home. In a
+	// private root folder they are in memory, empty at first, and each as large
+	// as Limits.Temp; else they are like Writable.
 	Scratch []string
-	// Readable is what the service needs beside the system's programs: its
-	// code, its interpreter, its data.
+	// Readable are the folders and files that the service needs beside the
+	// system's programs: its code, its interpreter, its data.
 	Readable []string
-	// Shown are folders and files that are shown at another path, or that stay
-	// as they are on the disk inside a folder that is shown from elsewhere.
-	// Nothing else that lies at or below their paths on the disk is shown,
-	// whatever Readable says of it.
+	// Shown are folders and files that are shown at another path, or from the disk
+	// inside a folder that is shown from elsewhere. No other file that lies at or
+	// below their paths on the disk is shown, even if Readable has it.
 	Shown []Shown
 	// Hidden must not be reached though it lies in a readable folder, or in
-	// one of the system. A hidden file stays hidden when another one takes its
-	// name, or its folder's name, while the execution runs.
+	// one of the system. A hidden file stays hidden if another one takes its
+	// name, or the name of its folder, while the execution runs.
 	Hidden []string
-	// Network is what it reaches of the network; the zero value is all.
+	// Network is the network that it reaches; the zero value is all.
 	Network Network
 	Limits  Limits
 	// GPUs is how many of the machine's GPUs it may use; see [GPUs].
 	GPUs int
 	// Home is the one folder of Scratch that is the home of the execution's
-	// user: in a root folder of its own it is at [HomeAt].
+	// user: in a private root folder it is at [HomeAt].
 	Home string
 	// Forks is for a command that forks executions which are kept from each
 	// other by [Separation]: the folder below which each gets one.
 	Forks string
 }
 
-// OwnAt is where executions in a private root folder find their home, and, if
-// they are forked, their folder, because they are made before its name is known.
-// These have their TMPDIR at TempAt.
+// OwnAt is the place of private folders in a private root folder: the home of an
+// execution at HomeAt and, for forks, its folder at FolderAt, because they are made
+// before its name is known. Forks have their TMPDIR at TempAt.
 const (
 	OwnAt    = "/run/service"
 	HomeAt   = OwnAt + "/home"
@@ -59,8 +58,8 @@ const (
 	TempAt   = "/tmp"
 )
 
-// Shown is the folder or file From as an execution sees it: at the path At, and
-// read-only. Where At lies below another one, that one holds a mount point.
+// Shown is the folder or file From, which an execution sees at the path At,
+// read-only. If At lies below another one, that one holds a mount point.
 type Shown struct {
 	At, From string
 	// Drafts lets the execution write at At. What it writes is in memory, as much
@@ -69,8 +68,8 @@ type Shown struct {
 	Drafts bool
 }
 
-// ShowLive adds a folder to what the execution reads, as it lies on the disk,
-// also where it lies in one that is shown from elsewhere.
+// ShowLive adds a folder to the readable ones, directly from the disk, even if it
+// lies in one that is shown from elsewhere.
 func (p *Policy) ShowLive(path string) {
 	live := Shown{At: path, From: path}
 	switch {
@@ -81,18 +80,18 @@ func (p *Policy) ShowLive(path string) {
 	}
 }
 
-// ShowsLive tells whether ShowLive has nothing to add for a folder.
+// ShowsLive reports whether the policy shows a folder directly from the disk already.
 func (p *Policy) ShowsLive(path string) bool {
 	return slices.Contains(p.Readable, path) || slices.Contains(p.Shown, Shown{At: path, From: path})
 }
 
-// CanShow tells whether executions can be shown a folder as it lies on the disk,
-// and not one in which they have private folders, such as /tmp or /.
+// CanShow reports whether executions can see a folder directly from the disk. They
+// cannot if they have private folders in it, as in /tmp or /.
 func CanShow(dir string) bool {
 	return !slices.ContainsFunc([]string{TempAt, OwnAt, "/dev", "/proc"}, func(private string) bool { return within(private, dir) })
 }
 
-// showsOther tells whether something else may be shown where a path lies.
+// showsOther reports whether the policy may show another file at a path than the disk has.
 func (p *Policy) showsOther(path string) bool {
 	return slices.ContainsFunc(p.Shown, func(s Shown) bool { return within(path, s.At) })
 }
@@ -101,28 +100,28 @@ func within(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
 }
 
-// Network is what an execution reaches of the network.
+// Network is the network that an execution reaches.
 type Network string
 
 // The networks.
 const (
 	// NetworkFull is the network of the server.
 	NetworkFull Network = ""
-	// NetworkLoopback is a loopback interface of the execution's own.
+	// NetworkLoopback is a separate loopback interface.
 	NetworkLoopback Network = "loopback"
-	// NetworkNone is nothing.
+	// NetworkNone is no network.
 	NetworkNone Network = "none"
 )
 
-// Limits are those of an execution. A sandbox holds Memory, Processes, CPU,
-// CPUTime, OpenFiles, FileSize and Temp; zero is no limit, except in Temp. That all
-// processes together have taken more than CPUTime, the [Outcome] tells, and
-// meanwhile [Sandboxed.CPUTime], where the machine has cgroups that count.
+// Limits are those of an execution. A sandbox enforces Memory, Processes, CPU,
+// CPUTime, OpenFiles, FileSize and Temp; zero is no limit, except in Temp. If all
+// processes together exceed CPUTime, the [Outcome] says so, and meanwhile
+// [Process.CPUTime], if the machine has cgroups that count.
 type Limits = limits.Limits
 
 const defaultTemp = 64 << 20
 
-// check finds what would not mean what its writer thinks.
+// check finds settings that contradict each other.
 func (p *Policy) check() error {
 	forks := []string{p.Forks}
 	if p.Forks == "" {
@@ -151,7 +150,7 @@ func (p *Policy) check() error {
 	return nil
 }
 
-// The limits that can be told to have been reached.
+// The limits that an Outcome can report.
 const (
 	LimitMemory    = "memory"
 	LimitProcesses = "processes"
@@ -164,7 +163,7 @@ type Outcome struct {
 	ExitCode int
 	// Signal names the signal that ended it; empty if none did.
 	Signal string
-	// Reached are the limits that the execution ran into, whether it ended by
-	// that or not.
+	// Reached are the limits that the execution reached, even if it did not end
+	// by that.
 	Reached []string
 }

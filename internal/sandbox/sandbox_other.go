@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// A Machine is what this machine gives to build sandboxes of: nothing, on this
-// system.
+// A Machine knows which layers this machine has: none, on this system.
 type Machine struct{}
 
 // Detect finds nothing here.
@@ -20,10 +19,10 @@ func Detect(Options) *Machine { return &Machine{} }
 // Close gives back what the machine holds.
 func (m *Machine) Close() {}
 
-// Confines tells whether commands can be started in sandboxes at all.
+// Confines reports whether commands can be started in sandboxes at all.
 func (m *Machine) Confines() bool { return false }
 
-// Layers says what is missing.
+// Layers lists the missing sandbox.
 func (m *Machine) Layers() []Layer {
 	return []Layer{{
 		Name: "sandbox", Says: "qhubctl cannot confine services on " + runtime.GOOS + ", only on Linux",
@@ -31,7 +30,7 @@ func (m *Machine) Layers() []Layer {
 	}}
 }
 
-// Home is where an execution finds its home.
+// Home is where an execution finds its home, here the folder outside.
 func (m *Machine) Home(outside string) string { return outside }
 
 // A Separation keeps executions apart that are forked in one sandbox.
@@ -43,7 +42,7 @@ func (c *Process) Separation() *Separation { return nil }
 // RequireForks fails as Require does.
 func (m *Machine) RequireForks() error { return m.Require() }
 
-// Network tells whether this machine can hold a policy's network.
+// Network reports whether this machine can provide a policy's network.
 func (m *Machine) Network(n Network) bool { return n == NetworkFull }
 
 // IsExecution is false here: executions run as the server's user.
@@ -64,7 +63,7 @@ func DefaultLimits() Limits { return Limits{} }
 // Protect does nothing here.
 func Protect() error { return nil }
 
-// A Sandboxed is a command in its sandbox.
+// A Process is a command in its sandbox.
 type Process struct{}
 
 // Start fails with [errors.ErrUnsupported].
@@ -78,7 +77,7 @@ func (c *Process) Pid() int { return 0 }
 // Stop does nothing.
 func (c *Process) Stop(os.Signal) {}
 
-// Complete tells whether no process of the execution can outlive it.
+// Complete reports whether no process of the execution can outlive it.
 func (c *Process) Complete() bool { return false }
 
 // CPUTime is 0.

@@ -2,8 +2,8 @@ package sandbox
 
 import "github.com/qhubctl/qhubctl/internal/sandbox/seccomp"
 
-// profile is the filter that the shim of a command with this policy puts in
-// force. The command of a policy with forks is started in a user namespace.
+// profile is the filter that the shim of a command with this policy installs. The
+// command of a policy with forks is started in a user namespace.
 func (m *Machine) profile(p Policy) seccomp.Profile {
 	if p.Forks != "" {
 		return m.shimProfile(p)
@@ -22,8 +22,8 @@ func (m *Machine) zygoteProfile(p Policy) seccomp.Profile {
 	return seccomp.Profile{Zygote: true, GPU: p.GPUs > 0, NoNetwork: p.Network == NetworkNone, OwnProcesses: m.has(layerUser), OwnIPC: true}
 }
 
-// forkProfile is what a fork adds to that, last of all and before any code of the
-// request runs: it refuses what separating takes.
+// forkProfile is the filter that a fork adds to that, last of all and before any code
+// of the request runs: it refuses the calls that separating needed.
 var forkProfile = seccomp.Profile{Fork: true}
 
 // shimProfile is for the shim that starts the process that is forked in a user
@@ -47,7 +47,7 @@ func (m *Machine) profiles() []seccomp.Profile {
 }
 
 // filter returns the program of a profile, which Detect has made before; nil
-// where the machine has no such filters.
+// if the machine has no such filters.
 func (m *Machine) filter(p seccomp.Profile) []byte {
 	if !m.has(layerSyscalls) {
 		return nil

@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	// foldersAt is where the folders of all executions are for those that must
-	// mount theirs themselves, until emptyAt covers them.
+	// foldersAt is the place of the folders of all executions, for forks that must
+	// mount their folder themselves, until emptyAt covers it.
 	foldersAt = "/run/executions"
 	emptyAt   = "/run/empty"
 )
 
-// forkCapabilities are what a zygote has in its user namespace, to make those
+// forkCapabilities are those of a zygote in its user namespace, to make those
 // namespaces and mount in them.
 const forkCapabilities = 1 << unix.CAP_SYS_ADMIN
 
-// userCapabilities come to them where forks become other users. With CAP_KILL the
-// zygote ends what they leave.
+// userCapabilities are added if forks become other users. With CAP_KILL the zygote
+// ends the processes that they leave.
 const userCapabilities = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
 
-// draftCapabilities come to them where forks write drafts: an overlay copies a file
-// that is written to, with its owner, by a folder without any permission.
+// draftCapabilities are added if forks write drafts: to write to a file, an overlay
+// copies it, with its owner, by a folder without any permission.
 const draftCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
 
-// RequireForks returns an error if executions that are forked in one sandbox are
-// not kept apart on this machine as those in separate sandboxes are.
+// RequireForks returns an error if this machine does not keep forked executions
+// apart as it keeps those in separate sandboxes.
 func (m *Machine) RequireForks() error {
 	if m.root && !m.has(layerUser) {
 		return errors.New("forks of one process would run as root, all of them")
@@ -51,7 +51,7 @@ func (m *Machine) RequireForks() error {
 	return nil
 }
 
-// Home is where an execution finds its home, which lies in a folder outside.
+// Home is the place at which an execution sees its home, a folder outside.
 func (m *Machine) Home(outside string) string {
 	if m.has(layerFilesystem) {
 		return HomeAt
@@ -94,9 +94,9 @@ func (m *Machine) separate(p Policy) (*Separation, error) {
 	return s, nil
 }
 
-// start has a program start in a user namespace.
+// start prepares a program that starts in a user namespace.
 func (s *Separation) start(p *shim.Program) {
-	// With CAP_SETPCAP it gives up all ways to get others, and that as well.
+	// With CAP_SETPCAP it drops all ways to get other capabilities, and then that one.
 	p.Users, p.Caps = 1, s.capabilities()|1<<unix.CAP_SETPCAP
 	if s.users != nil {
 		p.UID, p.GID, p.Users = s.users.first, s.users.first, blockSize
@@ -134,7 +134,7 @@ func (s *Separation) end() {
 	s.users = nil
 }
 
-// TakeUser returns a user that no other execution has; 0 where all are one user.
+// TakeUser returns a user that no other execution has; 0 if all are one user.
 func (s *Separation) TakeUser() (uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Separation) TakeUser() (uint32, error) {
 	return 0, errors.New("all users of the process that is forked are in use")
 }
 
-// GiveUser takes a user back of which no process is left.
+// GiveUser takes back a user that has no process left.
 func (s *Separation) GiveUser(id uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,12 +156,12 @@ func (s *Separation) GiveUser(id uint32) {
 	}
 }
 
-// maxPrivate is how many files and folders Private looks at.
+// maxPrivate is how many files and folders Private checks.
 const maxPrivate = 20_000
 
-// Private returns a file or folder at or below a path which only its owner may
-// read, so that executions with other users cannot; empty if it finds
-// none, or all are one user. What the policy hides does not count.
+// Private returns a file or folder at or below a path that only its owner may read,
+// so that executions with other users cannot. It is empty if it finds none, or if
+// all are one user. Files that the policy hides do not count.
 func (s *Separation) Private(path string) string {
 	if s.users == nil {
 		return ""
@@ -192,7 +192,7 @@ func (s *Separation) Private(path string) string {
 	return found
 }
 
-// A SeparationPlan says what a fork does to separate, in this order.
+// A SeparationPlan lists the steps by which a fork separates, in this order.
 type SeparationPlan struct {
 	// Unshare are the namespaces it makes, Loopback whether it brings a
 	// loopback interface up in them.
@@ -206,31 +206,31 @@ type SeparationPlan struct {
 	InTemp []TempPlace `json:"in_temp"`
 	// Drafts is a folder to write in; nil if there is none.
 	Drafts *Drafts `json:"drafts"`
-	// Folder is where it mounts the folder of its execution: one that it is
-	// handed, or one in Folders, which Empty covers then.
+	// Folder is where it mounts the folder of its execution: one that it gets as
+	// a descriptor, or one in Folders, which Empty covers then.
 	Folder  string `json:"folder"`
 	Folders string `json:"folders"`
 	Empty   string `json:"empty"`
-	// Trial is the user of a fork that only tries all of it; 0 where all are one
+	// Trial is the user of a fork that only tries all of it; 0 if all are one
 	// user.
 	Trial uint32 `json:"trial"`
-	// Handled are what a Landlock ruleset without rules forbids, of files, network
-	// and scopes; none without Landlock.
+	// Handled are the accesses that a Landlock ruleset without rules forbids, of
+	// files, network and scopes; none without Landlock.
 	Handled []uint64 `json:"handled"`
 	// ZygoteFilter is the filter of system calls of the command, which has
-	// Capabilities, and Filter what a fork adds to that.
+	// Capabilities, and Filter the one that a fork adds.
 	Filter       []byte `json:"filter"`
 	ZygoteFilter []byte `json:"zygote_filter"`
 	Capabilities uint64 `json:"capabilities"`
 }
 
-// A TempPlace is a folder or a file in /tmp that an execution is shown there.
+// A TempPlace is a folder or a file in /tmp that an execution sees there.
 type TempPlace struct {
 	Path string `json:"path"`
 	File bool   `json:"file"`
 }
 
-// Scratch lists the folders that each fork has apart, and finds empty.
+// Scratch lists the folders that are private to each fork, and empty at first.
 func (p SeparationPlan) Scratch() []string {
 	var folders []string
 	for _, mount := range p.Mounts {
@@ -239,7 +239,7 @@ func (p SeparationPlan) Scratch() []string {
 	return folders
 }
 
-// Plan is how forks separate.
+// Plan returns the steps by which forks separate.
 func (s *Separation) Plan() SeparationPlan {
 	m := s.machine
 	p := SeparationPlan{
@@ -261,10 +261,10 @@ func (s *Separation) Plan() SeparationPlan {
 		p.Folders = foldersAt
 	}
 	if m.has(layerLandlock) {
-		// Only what keeps forks from each other: the zygote has the same ruleset for
-		// all of them. Neither is about files. By the one of the zygote it could not
-		// mount, and beside one that is not about files, one that is refuses to
-		// rename a file into another folder (seen on Linux 6.18).
+		// This ruleset only keeps forks from each other: the zygote has the same one
+		// for all of them. Neither is about files. With such rules the zygote could
+		// not mount. A ruleset about files beside one that is not refuses to rename a
+		// file into another folder (seen on Linux 6.18).
 		_, scope := (&builder{machine: m, policy: s.policy}).handled()
 		p.Handled = []uint64{0, 0, scope}
 	}
@@ -278,9 +278,10 @@ func TempOptions(limit int64) string {
 	return fmt.Sprintf("size=%d,nr_inodes=%d", size, max(1024, size/4096)) // inodes take memory, too
 }
 
-// Hand lets a user have a folder: to read it, and what lies in the folders in it
-// that are named readable, and to own those that are named writable. It returns
-// what a fork mounts the folder from; nothing where forks find it themselves.
+// Hand gives a user access to a folder: to read it and the contents of the folders
+// in it that are named readable, and to own those that are named writable. It
+// returns the descriptors from which a fork mounts the folder; none if forks find
+// it themselves.
 func (s *Separation) Hand(folder string, readable, writable []string, user uint32) ([]*os.File, error) {
 	if !s.machine.root {
 		return nil, nil
@@ -303,7 +304,7 @@ func (s *Separation) Hand(folder string, readable, writable []string, user uint3
 }
 
 // letRead lets all users read a folder, and the files in some of the folders in it.
-// Most have been there before.
+// Most of the folders allow it already.
 func letRead(folder string, names []string) error {
 	paths := []string{folder}
 	for _, name := range names {
@@ -334,7 +335,7 @@ func letRead(folder string, names []string) error {
 	return nil
 }
 
-// detached is a mount that is nowhere to be seen.
+// detached is a mount that no process can see.
 func detached(path string, attr uint64) (*os.File, error) {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {

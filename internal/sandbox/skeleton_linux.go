@@ -15,9 +15,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// A mount that covers a file is gone as soon as somebody renames another file
+// A mount that covers a file is gone as soon as a process renames another file
 // over it, and moves away with a folder that is renamed. So a hidden file is not
-// covered: the folders around it are made from their other entries.
+// covered: the folders around it are built from their other entries.
 
 // maxSkeleton bounds the entries of a folder that holds a hidden file: each of
 // them is a mount.
@@ -44,8 +44,8 @@ func skeletons(byPath map[string]*place) error {
 	return nil
 }
 
-// holdsPlaces tells whether something in a hidden folder must be visible: then the
-// folder has to be there, with nothing else in it.
+// holdsPlaces reports whether a hidden folder has a place that must be visible: then
+// the folder must exist, with nothing else in it.
 func holdsPlaces(byPath map[string]*place, path string) bool {
 	for other := range byPath {
 		if other != path && within(other, path) {
@@ -72,17 +72,17 @@ func shownAbove(byPath map[string]*place, path string) *place {
 	return nil
 }
 
-// skeleton makes a folder one. Its entries become places of a kind.
+// skeleton turns a folder into a skeleton. Its entries become places of a kind.
 func skeleton(byPath map[string]*place, dir string, kind placeKind) error {
 	if old := byPath[dir]; old != nil && old.kind == placeSkeleton {
 		return nil
 	}
 	if isLink(dir) {
-		return nil // the folder that it leads to is one
+		return nil // the target of the link is one
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil // nothing there to hide; executions do not see later files
+		return nil // nothing to hide; executions do not see later files
 	}
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)

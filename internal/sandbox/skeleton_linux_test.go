@@ -74,7 +74,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 		var before, after map[string]string
 		for _, seen := range []*map[string]string{&before, &after} {
 			if !lines.Scan() || json.Unmarshal(lines.Bytes(), seen) != nil {
-				t.Fatalf("the command said %q, %v", lines.Text(), lines.Err())
+				t.Fatalf("the command said %q (%v), want a line of JSON", lines.Text(), lines.Err())
 			}
 		}
 		for _, name := range []string{"code ", "system "} {
@@ -86,7 +86,7 @@ func TestHiddenFileIsReplaced(t *testing.T) {
 	})
 }
 
-// lookAgain looks twice: at once, and when the files were replaced.
+// lookAgain looks twice: at once, and after the files were replaced.
 const lookAgain = `
 code, system, signal = sys.argv[1:]
 def look():

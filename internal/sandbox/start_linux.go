@@ -17,14 +17,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// self is this program, even where its file has been replaced since.
+// self is this program, even if its file has been replaced since.
 const self = "/proc/self/exe"
 
 const (
-	// setUpTime is how long a shim may take to shut itself in.
+	// setUpTime is how long a shim may take to build its sandbox.
 	setUpTime = 30 * time.Second
-	// killTime is how long a shim without a pid namespace may take to end its
-	// descendants, before it is ended itself.
+	// killTime is how long a shim without a pid namespace may take to kill its
+	// descendants, before it is killed itself.
 	killTime = 2 * time.Second
 )
 
@@ -37,14 +37,14 @@ type Process struct {
 	group   *group
 	uid     uint32
 	cpuTime time.Duration // the limit
-	// separation is that of the executions which it forks; nil if it forks none.
+	// separation keeps the executions apart that it forks; nil if it forks none.
 	separation *Separation
 
 	mu     sync.Mutex
-	reaped bool // the number of the process may be another's by now
+	reaped bool // the system may have reused its process number
 }
 
-// A StartError is why a command could not be started, or not be sandboxed.
+// A StartError says why a command could not be started, or not be sandboxed.
 type StartError struct {
 	Path string
 	Err  error
@@ -55,7 +55,7 @@ func (e *StartError) Error() string { return fmt.Sprintf("cannot start %s: %v", 
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Hint says where to look.
+// Hint says where to look for the cause.
 func (e *StartError) Hint() string {
 	if _, ok := errors.AsType[*stepError](e.Err); ok {
 		return "qhubctl doctor shows what this machine gives to confine services"
@@ -63,7 +63,7 @@ func (e *StartError) Hint() string {
 	return "the program must lie in a folder of the system, or in one that the service may read"
 }
 
-// stepError is a step that failed.
+// stepError is the error of a step that failed.
 type stepError struct {
 	layer layer
 	step  shim.Step
@@ -88,14 +88,14 @@ func (e *stepError) Unwrap() error {
 	return e.errno
 }
 
-// errOwnFiles is EMFILE of a process in a sandbox, whose limit of open files is
-// its own: it does not mean that this program has no descriptors left, and does
-// not go away.
+// errOwnFiles is EMFILE of a process in a sandbox, which has a separate limit of open
+// files. It does not mean that this program has no descriptors left, and waiting
+// does not help.
 var errOwnFiles = errors.New("the limit of open files is too low to start it")
 
 // Start runs the command of cmd in a sandbox. Of cmd it takes path, arguments,
-// environment, folder and standard streams; cmd must not have been started,
-// and is not to be used any more. It returns when the command runs.
+// environment, folder and standard streams. The caller must not start cmd, before
+// or afterwards. Start returns when the command runs.
 func (m *Machine) Start(cmd *exec.Cmd, p Policy) (*Process, error) {
 	if cmd.Err != nil {
 		return nil, cmd.Err
@@ -177,7 +177,7 @@ func failureOf(b *builder, report shim.Report, err error) error {
 	return &stepError{layer(step.Layer), step, unix.Errno(report.Errno)}
 }
 
-// try goes into a sandbox and out again.
+// try enters a sandbox and leaves it again.
 func (m *Machine) try(p Policy, g *group) error {
 	b := &builder{machine: m, policy: p}
 	if m.has(layerUser) {
@@ -204,13 +204,13 @@ func (m *Machine) try(p Policy, g *group) error {
 	return failureOf(b, report, err)
 }
 
-// launch turns the command into a shim's, starts it and gives it its program.
+// launch turns the command into a shim, starts it and sends it its program.
 func (c *Process) launch(b *builder) error {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
-	_ = unix.SetNonblock(ends[0], true) // so that it can be waited for, and with a deadline
+	_ = unix.SetNonblock(ends[0], true) // so that reads wait, and can have a deadline
 	c.control = os.NewFile(uintptr(ends[0]), "control")
 	theirs := os.NewFile(uintptr(ends[1]), "control of the shim")
 	defer func() { _ = theirs.Close() }()
@@ -222,7 +222,7 @@ func (c *Process) launch(b *builder) error {
 		userNamespace(attr)
 	}
 	if c.machine.has(layerProcesses) {
-		attr.Pdeathsig = syscall.SIGKILL // without, a shim that is killed would end nobody
+		attr.Pdeathsig = syscall.SIGKILL // kills all: else the descendants of a killed shim would live on
 	} else {
 		c.cmd.Env = shim.Environment(2) // it waits for the server, too
 	}
@@ -244,22 +244,22 @@ func (c *Process) launch(b *builder) error {
 	return err
 }
 
-// userNamespace makes the process root of nothing: the server's user stays the
-// server's user, but may mount in namespaces of its own.
+// userNamespace gives the process no other user: the server's user stays the
+// server's user, but may mount in private namespaces.
 func userNamespace(attr *syscall.SysProcAttr) {
 	attr.Cloneflags |= unix.CLONE_NEWUSER
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
-	// As it is not root there, they would be gone with execve.
+	// It is not root there, so execve would drop them.
 	attr.AmbientCaps = []uintptr{
 		unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP,
 		unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, // for overlays; see draftCapabilities
 	}
 }
 
-// starts carries the commands to start to one OS thread that lives as long as
-// the program: the kernel sends a death signal when the thread that forked
-// ends, not when the program does.
+// starts passes the commands to start to one OS thread that lives as long as the
+// program: the kernel sends a death signal when the thread that forked ends, not
+// when the program does.
 var starts = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
 	go startLoop(queue)
@@ -279,9 +279,9 @@ func startTied(cmd *exec.Cmd) error {
 	return <-done
 }
 
-// startReadable starts a command. The map of a user namespace is a file in
-// /proc that belongs to root as long as this process may not be looked into,
-// so it may for that moment. What runs in sandboxes does not see it anyway.
+// startReadable starts a command. The map of a user namespace is a file in /proc that
+// belongs to root while this process is protected from inspection, so it drops the
+// protection for that moment. Sandboxed processes do not see this one anyway.
 func startReadable(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr.Cloneflags&unix.CLONE_NEWUSER == 0 || os.Geteuid() == 0 {
 		return cmd.Start()
@@ -310,8 +310,8 @@ func (c *Process) report(deadline time.Time) (shim.Report, error) {
 	return shim.ReadReport(c.control)
 }
 
-// Separation is what keeps the executions apart that the command forks; nil
-// unless its policy says that it does.
+// Separation keeps the executions apart that the command forks; nil unless its
+// policy has forks.
 func (c *Process) Separation() *Separation { return c.separation }
 
 // Pid is the number of the shim, which leads the group of the execution.
@@ -323,11 +323,11 @@ func (c *Process) Signal(s syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.reaped && c.cmd.Process != nil {
-		_ = unix.Kill(-c.cmd.Process.Pid, s) // gone already: fine
+		_ = unix.Kill(-c.cmd.Process.Pid, s) // an ended process is fine
 	}
 }
 
-// Stop sends a signal to the processes of the execution; os.Kill ends all.
+// Stop sends a signal to the processes of the execution; os.Kill kills all.
 func (c *Process) Stop(signal os.Signal) {
 	if s, ok := signal.(syscall.Signal); ok && s != syscall.SIGKILL {
 		c.Signal(s)
@@ -336,16 +336,16 @@ func (c *Process) Stop(signal os.Signal) {
 	c.Kill()
 }
 
-// Complete tells whether no process of the execution can outlive it.
+// Complete reports whether no process of the execution can outlive it.
 func (c *Process) Complete() bool { return c.machine.has(layerProcesses) }
 
-// Kill ends all processes of the execution.
+// Kill kills all processes of the execution.
 func (c *Process) Kill() {
 	if c.machine.has(layerProcesses) {
 		c.Signal(unix.SIGKILL)
 		return
 	}
-	// The shim knows the descendants, and has to live to end them.
+	// The shim knows the descendants, and must live to kill them.
 	if raw, err := c.control.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}
@@ -354,8 +354,8 @@ func (c *Process) Kill() {
 	})
 }
 
-// Wait returns when all processes of the execution have ended, or are out of
-// reach where this machine has no list of processes for each.
+// Wait returns when all processes of the execution have ended. On a machine without
+// lists of processes for each, it returns when they are out of reach.
 func (c *Process) Wait() (Outcome, error) {
 	report, err := c.report(time.Time{})
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, unix.ECONNRESET) {
@@ -380,7 +380,7 @@ func (c *Process) Wait() (Outcome, error) {
 		}
 		return outcome, nil
 	}
-	// The shim has been killed, and with it the service.
+	// A signal has killed the shim, and with it the service.
 	if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		outcome.Signal = unix.SignalName(status.Signal())
 		return outcome, nil
@@ -388,7 +388,7 @@ func (c *Process) Wait() (Outcome, error) {
 	return outcome, fmt.Errorf("the sandbox of the service ended without a word: %w", waitErr)
 }
 
-// reap holds the number of the process until nobody signals it any more.
+// reap keeps the process number until no caller signals it any more.
 func (c *Process) reap() error {
 	for {
 		err := unix.Waitid(unix.P_PID, c.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -403,7 +403,7 @@ func (c *Process) reap() error {
 }
 
 // CPUTime is how long the processors have worked for the execution, until it
-// has ended; 0 where nobody counts, as without a limit.
+// has ended; 0 if no group counts it, as without a limit.
 func (c *Process) CPUTime() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -418,7 +418,7 @@ func (c *Process) release() {
 		_ = c.control.Close()
 	}
 	if c.group != nil {
-		// Nobody outlives the init of a list of processes: that need not be seen.
+		// No process outlives the init of a list of processes: no need to check.
 		c.machine.groups.give(c.group, c.reaped && c.machine.has(layerProcesses))
 	}
 	if c.uid != 0 {

@@ -11,13 +11,13 @@ import (
 
 const (
 	enotsup = "EOPNOTSUPP"
-	// enotsupInside is how Python names it: the number has two names.
+	// enotsupInside is the name in Python: the number has two names.
 	enotsupInside = "ENOTSUP"
 )
 
-// TestTableInside makes every call that the table refuses with any
-// arguments, by its number, and expects the error that stands there. All
-// arguments are 0, so that a call which gets through does nothing.
+// TestTableInside makes every call that the table refuses with any arguments, by its
+// number, and expects the error of the table. All arguments are 0, so that a call
+// that gets through does nothing.
 func TestTableInside(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
@@ -62,8 +62,8 @@ for name, number in json.loads(sys.argv[1]).items():
 	expect(t, got, want)
 }
 
-// tried is what executions try to do to others, by calls that are allowed with
-// other arguments.
+// tried are attempts of executions on others, by calls that are allowed with other
+// arguments.
 const tried = `
 import fcntl, termios, ctypes, threading, resource
 own = open(sys.argv[1] + "/own", "wb+")
@@ -159,15 +159,15 @@ out["input of the group"] = call(ioprio, 2, 0, 3 << 13)
 os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
 `
 
-// TestScheduling has executions that share a user and a list of processes
-// change themselves alone, and those that do not also what they have started.
+// TestScheduling: executions that share a user and a list of processes can change
+// themselves alone; others also the processes that they have started.
 func TestScheduling(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
 	kinds := []string{"affinity", "policy", "parameters", "input", "priority", "limits"}
 	t.Run("of forks", func(t *testing.T) {
 		got := ask(t, m, sandbox.Policy{Forks: closedDir(t)}, standing)
-		if held(m, "user") { // the kernel keeps them from others
+		if held(m, "user") { // the kernel protects other users' processes
 			for _, kind := range kinds {
 				expect(t, got, map[string]string{kind + " of itself": "ok", kind + " of child": "ok", kind + " of parent": "EPERM", kind + " of init": "EPERM"})
 			}
@@ -192,7 +192,7 @@ func TestScheduling(t *testing.T) {
 		want := map[string]string{}
 		for _, kind := range kinds {
 			want[kind+" of itself"], want[kind+" of child"] = "ok", "ok"
-			// Its parent is the shim, which is another's.
+			// Its parent is the shim, which has another user.
 			want[kind+" of parent"], want[kind+" of init"] = "EPERM", "EPERM"
 		}
 		expect(t, got, want)
@@ -203,13 +203,13 @@ func TestScheduling(t *testing.T) {
 	})
 }
 
-// TestForkFilter has a process put the filters of a zygote and of a fork in force,
-// one upon the other.
+// TestForkFilter has a process install the filters of a zygote and of a fork, one
+// after the other.
 func TestForkFilter(t *testing.T) {
 	m := detected()
 	need(t, m, "syscalls")
 	zygote, fork := m.ForkFilters(sandbox.Policy{})
-	// Less than the first, as each fork has to put it in force.
+	// Shorter than the first, because each fork has to install it.
 	if len(fork) == 0 || len(fork)%8 != 0 || len(fork) > len(zygote)/4 {
 		t.Fatalf("ForkFilters() = %d and %d bytes, want some and a quarter at most", len(zygote), len(fork))
 	}

@@ -13,15 +13,15 @@ import (
 // blockSize is how many users a block has.
 const blockSize = 256
 
-// A userRange is the users that servers on this machine give to executions.
-// Servers share a range by blocks, each of which one of them has locked.
+// A userRange is the range of users that servers on this machine give to executions.
+// Servers share a range by blocks; each server locks its blocks.
 type userRange struct {
 	first, count uint32
 
 	mu   sync.Mutex
 	lock *os.File
 	free []*block // locked, and not in use
-	next uint32   // where to look for the next block
+	next uint32   // where the search for the next block begins
 }
 
 func newUserRange(o Options) *userRange {
@@ -35,7 +35,7 @@ func newUserRange(o Options) *userRange {
 	return r
 }
 
-// lockDirs are where servers on one machine meet: the first that can be used.
+// lockDirs hold the locks of all servers on a machine; the first that can be used counts.
 var lockDirs = []string{"/run/qhubctl", "/var/lib/qhubctl"}
 
 // open opens the file that is locked byte by byte, one for each user.
@@ -88,7 +88,7 @@ func (r *userRange) take() (*block, error) {
 	return nil, fmt.Errorf("all users from %d to %d are in use, by this server and others", r.first, r.first+r.count-1)
 }
 
-// give takes a block back of which no process is left.
+// give takes back a block that has no process left.
 func (r *userRange) give(b *block) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,11 +107,11 @@ func (r *userRange) close() {
 	r.lock, r.free = nil, nil
 }
 
-// A block is users that follow each other. It is not safe for concurrent use.
+// A block is a run of consecutive users. It is not safe for concurrent use.
 type block struct {
 	first uint32
 	used  [blockSize]bool
-	last  int // the one that next returned
+	last  int // the last one that was returned
 }
 
 func newBlock(first uint32) *block { return &block{first: first} }
@@ -130,7 +130,7 @@ func (b *block) lowest() (uint32, bool) {
 	return 0, false
 }
 
-// turn returns a free user, the one that was used longest ago.
+// turn returns the free user that was used longest ago.
 func (b *block) turn() (uint32, bool) {
 	for n := range blockSize {
 		if i := (b.last + 1 + n) % blockSize; !b.used[i] {

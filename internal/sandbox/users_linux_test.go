@@ -44,7 +44,7 @@ func TestUsersOfServers(t *testing.T) {
 	}
 }
 
-// TestAccount has executions ask who they are.
+// TestAccount has executions print their user.
 func TestAccount(t *testing.T) {
 	m := detected()
 	need(t, m, "filesystem")

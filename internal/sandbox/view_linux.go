@@ -15,24 +15,24 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/shim"
 )
 
-// systemFolders are what programs of the system need, and hold nothing of the
-// platform's or of people's.
+// systemFolders are folders that programs of the system need, and that hold no data of
+// the platform or of people.
 var systemFolders = []string{
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
 	// Certificates, on some systems.
 	"/var/lib/ca-certificates",
-	// How names are resolved.
+	// The configuration of name resolution.
 	"/run/systemd/resolve",
 }
 
-// SystemFolders are those of the system that every execution can read.
+// SystemFolders are folders of the system that every execution can read.
 func SystemFolders() []string { return slices.Clone(systemFolders) }
 
 // systemFiles are in /etc, but often links to elsewhere.
 var systemFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/hostname"}
 
-// rootOnly is what root can read in the folders of the system: hidden where
-// executions are run by root.
+// rootOnly are files that root can read in the folders of the system: hidden if
+// root runs executions.
 var rootOnly = []string{
 	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/security/opasswd", "/etc/sudoers", "/etc/sudoers.d",
 	"/etc/ssl/private", "/etc/ssh", "/etc/krb5.keytab", "/etc/docker", "/etc/kubernetes", "/etc/wireguard",
@@ -41,19 +41,19 @@ var rootOnly = []string{
 
 var devices = []string{"null", "zero", "full", "random", "urandom"}
 
-// A placeKind says what is to be seen at a path. Where several say something
-// of the same path, the later one here counts.
+// A placeKind decides what an execution sees at a path. If several kinds apply to
+// the same path, the later one here counts.
 type placeKind int
 
 const (
 	placeSystem placeKind = iota
 	placeTemp
-	// placeSkeleton is a folder that is made from what lies in it, entry by
-	// entry, so that its hidden files are not there by any name.
+	// placeSkeleton is a folder that is built from the entries on the disk, one by
+	// one, so that its hidden files have no name in it.
 	placeSkeleton
 	placeReadable
-	// placeDraft is like placeReadable, and takes what the execution writes, for
-	// itself alone.
+	// placeDraft is like placeReadable, and takes the writes of the execution, for
+	// that execution alone.
 	placeDraft
 	placeInput
 	placeScratch
@@ -64,18 +64,18 @@ const (
 // A place is a path and the content that it shows.
 type place struct {
 	path   string
-	from   string // what is shown there, if not what is at path
+	from   string // the source on the disk, if not path
 	kind   placeKind
 	file   bool
 	parent *place
 	links  map[string]string // in a skeleton, by their names
-	// late places are mounted when what was mounted until then is read-only.
+	// late places are mounted after the former mounts became read-only.
 	late bool
 }
 
 func (pl *place) source() string { return cmp.Or(pl.from, pl.path) }
 
-// underlying is where the disk has what the parent of a place shows at its path.
+// underlying is the path on the disk of what the parent of a place shows at its path.
 func (pl *place) underlying() string {
 	if pl.parent == nil || pl.parent.from == "" {
 		return pl.path
@@ -83,10 +83,10 @@ func (pl *place) underlying() string {
 	return filepath.Join(pl.parent.from, strings.TrimPrefix(pl.path, pl.parent.path))
 }
 
-// live tells whether a place shows what lies at its own path on the disk.
+// live reports whether a place shows the file at its path on the disk.
 func (pl *place) live() bool { return pl.source() == pl.path }
 
-// A system is what every sandbox on this machine shows, found out once.
+// A system lists the parts that every sandbox on this machine shows, detected once.
 type system struct {
 	folders []string          // and files
 	links   map[string]string // such as /bin → usr/bin
@@ -122,9 +122,9 @@ func findSystem() system {
 	return s
 }
 
-// places lists what a policy shows, parents before children. What is hidden
-// anyway, as it lies in no visible folder, is left out. With a root folder of its
-// own, an execution sees skeletons in place of folders with hidden files.
+// places lists the parts that a policy shows, parents before children. It leaves out
+// hidden files in folders that are not visible. In a private root folder, an execution
+// sees skeletons in place of folders with hidden files.
 func places(s system, p Policy, ownRoot bool) ([]*place, error) {
 	byPath := named(s, p)
 	if ownRoot {
@@ -152,7 +152,7 @@ func named(s system, p Policy) map[string]*place {
 	byPath := map[string]*place{}
 	add := func(path string, kind placeKind) {
 		if kind == placeReadable && (slices.Contains(s.folders, path) || p.showsOther(path)) {
-			return // all can read it already, or what is shown instead
+			return // all can read it already, or its replacement
 		}
 		if old := byPath[path]; old == nil || old.kind < kind {
 			byPath[path] = &place{path: path, kind: kind}
@@ -177,7 +177,7 @@ func named(s system, p Policy) map[string]*place {
 			if kind != placeHidden {
 				continue
 			}
-			// A secret is hidden by whatever name it goes.
+			// A secret is hidden under each of its names.
 			if target, err := filepath.EvalSymlinks(path); err == nil {
 				add(target, kind)
 			}
@@ -202,8 +202,8 @@ func above(list []*place, path string) *place {
 	return nil
 }
 
-// needed tells whether there is anything to be done for a place that knows its
-// parent, and finds out what it is.
+// needed reports whether a place that knows its parent needs a step, and finds out
+// its type.
 func (pl *place) needed() (bool, error) {
 	switch {
 	case pl.kind == placeTemp, pl.kind == placeScratch && pl.path == HomeAt:
@@ -213,8 +213,8 @@ func (pl *place) needed() (bool, error) {
 	case pl.kind == placeSkeleton:
 		return true, nil
 	case pl.shown() && isLink(pl.underlying()):
-		// To be seen already; what it leads to is named by itself, or not to
-		// be seen.
+		// It is visible already. Its target has a separate place, or must not
+		// be visible.
 		return false, nil
 	}
 	at := pl.source()
@@ -224,7 +224,7 @@ func (pl *place) needed() (bool, error) {
 	info, err := os.Stat(at)
 	if err != nil {
 		if pl.kind == placeHidden || pl.parent != nil && pl.parent.kind == placeSkeleton {
-			return false, nil // nothing there to be hidden, or gone meanwhile
+			return false, nil // nothing to hide, or it vanished meanwhile
 		}
 		return false, fmt.Errorf("sandbox: %w", err)
 	}
@@ -232,8 +232,8 @@ func (pl *place) needed() (bool, error) {
 	return !seen(pl, info) && !pl.doubled(info), nil
 }
 
-// doubled tells whether a place shows what its parent shows anyway: each mount
-// costs every fork that has a copy of it.
+// doubled reports whether the parent of a place shows it already: each mount costs
+// every fork that has a copy of it.
 func (pl *place) doubled(info os.FileInfo) bool {
 	if pl.kind != placeReadable || !pl.live() || pl.parent == nil || pl.parent.kind != placeReadable || !pl.parent.live() {
 		return false
@@ -249,7 +249,7 @@ func deviceOf(info os.FileInfo) uint64 {
 	return 0
 }
 
-// shown tells whether the parent of a place shows what is there on the disk.
+// shown reports whether the parent of a place shows the disk at its path.
 func (pl *place) shown() bool {
 	return pl.parent != nil && pl.parent.kind != placeTemp && pl.parent.kind != placeHidden && pl.parent.kind != placeSkeleton
 }
@@ -259,7 +259,7 @@ func isLink(path string) bool {
 	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
-// seen tells whether all may read a place already, in a folder of the system.
+// seen reports whether all may read a place already, in a folder of the system.
 func seen(pl *place, info os.FileInfo) bool {
 	needed := os.FileMode(0o005)
 	if pl.file {
@@ -268,8 +268,8 @@ func seen(pl *place, info os.FileInfo) bool {
 	return pl.kind == placeReadable && pl.parent != nil && pl.parent.kind == placeSystem && info.Mode()&needed == needed
 }
 
-// mountPoint makes the mount point of a place, where it is in a folder that
-// was made empty. In any other it is there.
+// mountPoint makes the mount point of a place in a folder that was made empty. Other
+// folders have it already.
 func (b *builder) mountPoint(pl *place) {
 	if pl.shown() {
 		return
@@ -281,7 +281,7 @@ func (b *builder) mountPoint(pl *place) {
 	b.add(layerFilesystem, shim.Step{Op: op, A: inRoot(pl.path), N: 0o755})
 }
 
-// inRoot is a path as it is called while the new root is the current folder.
+// inRoot is a path relative to the new root, which is the current folder.
 func inRoot(path string) string {
 	if path == "/" {
 		return "."
@@ -289,7 +289,7 @@ func inRoot(path string) string {
 	return path[1:]
 }
 
-// The new root is put together here; any folder that is there will do.
+// stagingDir is where the new root is built; any existing folder will do.
 const stagingDir = "/proc"
 
 const (
@@ -298,7 +298,7 @@ const (
 	noTricks     = unix.MS_NOSUID | unix.MS_NODEV
 )
 
-// filesystem adds the steps to a root folder of the execution's own.
+// filesystem adds the steps that build the private root folder.
 func (b *builder) filesystem(list []*place) error {
 	add := func(s shim.Step) { b.add(layerFilesystem, s) }
 	add(shim.Step{Op: shim.OpMount, B: "/", N: unix.MS_REC | unix.MS_PRIVATE})
@@ -329,7 +329,7 @@ func (b *builder) filesystem(list []*place) error {
 		}
 		if !late {
 			b.accounts(list)
-			// All in one call, with what is mounted below the system's folders.
+			// All in one call, with the mounts below the system's folders.
 			add(shim.Step{Op: shim.OpAttr, A: ".", N: attrReadOnly})
 			b.devices()
 		}
@@ -341,16 +341,16 @@ func (b *builder) filesystem(list []*place) error {
 		}
 		var data string
 		if b.policy.Forks != "" {
-			data = "hidepid=ptraceable" // by which forked executions do not see each other
+			data = "hidepid=ptraceable" // hides forked executions from each other
 		}
-		// It wants to see the /proc there was.
+		// The kernel requires that the former /proc is visible.
 		b.add(layerProc, shim.Step{Op: shim.OpMount, A: "proc", B: "proc", C: "proc", D: data, N: flags})
 	}
 	add(shim.Step{Op: shim.OpRoot})
 	return nil
 }
 
-// emptyFolders are mount points, of a fork's own places among them.
+// emptyFolders are mount points, also those of a fork's private places.
 func (b *builder) emptyFolders() []string {
 	if b.policy.Forks != "" {
 		return []string{"dev", "proc", "run", "var", inRoot(FolderAt), inRoot(emptyAt)}
@@ -367,7 +367,7 @@ func (b *builder) show(pl *place, list []*place) error {
 	switch pl.kind {
 	case placeHidden:
 		if pl.file {
-			// A device on a mount without devices cannot even be opened.
+			// A device cannot even be opened on a mount without devices.
 			b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: "/dev/null", B: at, N: attrReadOnly})
 			return nil
 		}
@@ -379,7 +379,7 @@ func (b *builder) show(pl *place, list []*place) error {
 		if b.policy.Forks != "" {
 			break // the others are links to it: each mount costs a fork
 		}
-		// One limit for all three.
+		// One bound for all three.
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "var/tmp", N: attrWritable})
 		b.add(layerFilesystem, shim.Step{Op: shim.OpBind, A: at, B: "dev/shm", N: attrWritable})
 	case placeSystem:
@@ -408,9 +408,8 @@ func (b *builder) temporary(at, mode string) {
 	b.add(layerFilesystem, shim.Step{Op: shim.OpMount, A: "tmpfs", B: at, C: "tmpfs", D: data, N: noTricks})
 }
 
-// hide covers a folder by an empty one. It can be passed through where
-// something in it is to be seen, such as the folder of this execution among
-// those of all.
+// hide covers a folder by an empty one. Its mode allows passage if a place in it must
+// be visible, such as the folder of this execution among those of all.
 func (b *builder) hide(pl *place, list []*place) {
 	at, mode := inRoot(pl.path), "000"
 	inside := func(other *place) bool { return other.parent == pl }
@@ -432,8 +431,8 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 	if b.program.UID == 0 {
 		return 0, nil
 	}
-	// Its own for good: on a mount that only shows it so, the execution could do
-	// more to a file than its owner allows.
+	// Change the owner on the disk: a mount that only maps it would let the
+	// execution do more to a file than its owner allows.
 	if pl.kind == placeWritable {
 		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
 	}

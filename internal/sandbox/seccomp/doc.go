@@ -2,10 +2,10 @@
 // the filters that hold it to that.
 //
 // The decision is a table, in calls/*.txt: a line for every system call of the
-// kernel, with its numbers, a verdict, and the reason. A call is judged by what it
-// can do to others, not by whether services need it. What the table does not
-// name is refused as by a kernel that lacks it (ENOSYS), so a new call of a new
-// kernel is refused until somebody has written a line about it.
+// kernel, with its numbers, a verdict, and the reason. We judge a call by its
+// effect on others, not by whether services need it. The filter refuses calls that
+// the table does not name as a kernel does that lacks them (ENOSYS). So it refuses
+// a new call of a new kernel until the table has a line about it.
 //
 // The verdicts:
 //

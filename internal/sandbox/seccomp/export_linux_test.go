@@ -1,6 +1,6 @@
 package seccomp
 
-// Decider is what the table says to a call by its number, without a filter.
+// Decider is the verdict of the table about a call by its number, without a filter.
 func Decider(a Arch, p Profile) (func(number uint32, args [6]uint64) Action, error) {
 	calls, err := numbered(a)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 //go:generate go test . -run ^TestPage$ -update-docs
 
-// TestPage holds the page about system calls and the table together.
+// TestPage compares the page about system calls with the table.
 func TestPage(t *testing.T) {
 	page := filepath.Join("..", "..", "..", "docs", "syscalls.md")
 	for _, group := range []string{"files", "processes", "memory", "network", "machine"} {
@@ -21,7 +21,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// verdicts say how the page puts a verdict.
+// verdicts are the words of the page for a verdict.
 var verdicts = map[string]string{
 	"allow": "allowed", "args": "by arguments", "ipc": "own IPC", "zygote": "zygote", "zygote-args": "zygote, by arguments",
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where struct seccomp_data has what.
+// The offsets of the members of struct seccomp_data.
 const (
 	offsetNumber = 0
 	offsetArch   = 4
@@ -25,14 +25,14 @@ var Unknown = Refuse(unix.ENOSYS)
 // in the byte order of the machine.
 type Program string
 
-// made are the filters that were made, by their profiles.
+// made caches filters by their profiles.
 var made sync.Map
 
 // Native is the filter of a profile for this program's architecture. It is made
 // once, which takes less than a millisecond.
 func (p Profile) Native() (Program, error) {
 	if program, ok := made.Load(p); ok {
-		return program.(Program), nil //nolint:forcetypeassert // nothing else is in it
+		return program.(Program), nil //nolint:forcetypeassert // it holds no other type
 	}
 	program, err := p.assemble()
 	if err == nil {
@@ -59,8 +59,8 @@ func (p Profile) assemble() (Program, error) {
 }
 
 // Filter is the filter of a profile for an architecture. It finds the call by
-// halves, so it takes about eight comparisons. Kernels as of 5.11 learn from it
-// which calls are allowed with all arguments, and do not run it for those.
+// binary search, so it takes about eight comparisons. Kernels as of 5.11 learn from
+// it which calls are allowed with all arguments, and do not run it for those.
 func Filter(a Arch, p Profile) ([]bpf.RawInstruction, error) {
 	calls, err := numbered(a)
 	if err != nil {
@@ -86,7 +86,7 @@ func Filter(a Arch, p Profile) ([]bpf.RawInstruction, error) {
 // maxProgram is how long a filter may be in Linux.
 const maxProgram = 4096
 
-// A span is all numbers from one on, to the next span, which have one rule.
+// A span is a range of numbers, up to the next span, which have one rule.
 type span struct {
 	from uint32
 	rule []clause
@@ -119,7 +119,7 @@ func rangesOf(calls []Call, a Arch, p Profile) []span {
 	return spans
 }
 
-// rule is what a call comes to for a profile.
+// rule is the rule of a call for a profile.
 func (c Call) rule(p Profile) []clause {
 	if zygotes := c.Verdict == "zygote" || c.Verdict == "zygote-args"; p.Fork && !zygotes {
 		return []clause{otherwise(Allow)}
@@ -146,7 +146,7 @@ func (c Call) rule(p Profile) []clause {
 	return []clause{otherwise(Refuse(refusals[c.Verdict]))}
 }
 
-// search finds the span of the number that is loaded, by halves.
+// search finds the span of the loaded number by binary search.
 func search(spans []span) []bpf.Instruction {
 	if len(spans) == 1 {
 		return compile(spans[0].rule)
@@ -164,7 +164,7 @@ func skipUnless(cond bpf.JumpTest, value uint32, n int) []bpf.Instruction {
 	return []bpf.Instruction{bpf.JumpIf{Cond: cond, Val: value, SkipTrue: 1}, bpf.Jump{Skip: uint32(n)}}
 }
 
-// compile is a rule; it returns in any case.
+// compile turns a rule into instructions; they always return.
 func compile(rule []clause) []bpf.Instruction {
 	var out []bpf.Instruction
 	for _, c := range rule {
@@ -177,7 +177,7 @@ func compile(rule []clause) []bpf.Instruction {
 	return out
 }
 
-// test goes on behind itself if the condition holds, else n instructions on.
+// test continues behind itself if the condition holds, else n instructions on.
 func (c condition) test(n int) []bpf.Instruction {
 	at := uint32(offsetArgs + 8*c.arg)
 	var out []bpf.Instruction

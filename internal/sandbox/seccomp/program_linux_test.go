@@ -48,7 +48,7 @@ func decider(t testing.TB, a seccomp.Arch, p seccomp.Profile) func(uint32, [6]ui
 	return decide
 }
 
-// run gives each word in the order of bytes of packets, which is that of the VM.
+// run passes each word in network byte order, which is that of the VM.
 func (m machine) run(t interface{ Fatal(args ...any) }, audit, number uint32, args [6]uint64) seccomp.Action {
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data, number)
@@ -64,8 +64,8 @@ func (m machine) run(t interface{ Fatal(args ...any) }, audit, number uint32, ar
 	return seccomp.Action(verdict)
 }
 
-// TestFilterIsTheTable compares the filters with the table: for every number,
-// and for arguments at random and at what the rules look for.
+// TestFilterIsTheTable compares the filters with the table: for every number, with
+// random arguments and with the values that the rules compare.
 func TestFilterIsTheTable(t *testing.T) {
 	for _, arch := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
 		byNumber := map[uint32]string{}
@@ -77,7 +77,7 @@ func TestFilterIsTheTable(t *testing.T) {
 			check := func(number uint32, args [6]uint64) {
 				want := decide(number, args)
 				if got := filter.run(t, arch.Audit(), number, args); got != want {
-					t.Fatalf("%s (%d) with %x and %+v: the filter says %#x, the table %#x", byNumber[number], number, args, profile, got, want)
+					t.Fatalf("%s (%d) with %x and %+v: the filter says %#x, want %#x as the table", byNumber[number], number, args, profile, got, want)
 				}
 			}
 			for number := range uint32(600) {
@@ -125,13 +125,13 @@ func TestFilterIsTheTableAtRandom(t *testing.T) {
 		}
 		want := tables[k](number, args)
 		if got := filters[k].run(r, k.arch.Audit(), number, args); got != want {
-			r.Fatalf("%d: the filter says %#x, the table %#x", number, got, want)
+			r.Fatalf("%d: the filter says %#x, want %#x as the table", number, got, want)
 		}
 	})
 }
 
-// TestForkAddsUp puts the filter of a fork upon that of its zygote: together they
-// refuse what the table refuses to executions, and nothing else.
+// TestForkAddsUp stacks the filter of a fork on that of its zygote: together they
+// refuse the calls that the table refuses to executions, and no others.
 func TestForkAddsUp(t *testing.T) {
 	for _, arch := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
 		fork := build(t, arch, seccomp.Profile{Fork: true})
@@ -147,7 +147,7 @@ func TestForkAddsUp(t *testing.T) {
 					args := [6]uint64{arg, arg, arg, arg, arg, arg}
 					one, other := zygote.run(t, arch.Audit(), number, args), fork.run(t, arch.Audit(), number, args)
 					if got := one == seccomp.Allow && other == seccomp.Allow; got != (decide(number, args) == seccomp.Allow) {
-						t.Fatalf("call %d with %#x and %+v: the zygote's filter says %#x, the fork's %#x, the table %#x", number, arg, want, one, other, decide(number, args))
+						t.Fatalf("call %d with %#x and %+v: the zygote's filter says %#x and the fork's %#x, want %#x as the table", number, arg, want, one, other, decide(number, args))
 					}
 				}
 			}
@@ -155,7 +155,7 @@ func TestForkAddsUp(t *testing.T) {
 	}
 }
 
-// TestOtherEntries are the entries for other architectures: another word for
+// TestOtherEntries tries the entries for other architectures: another word for
 // the architecture, and the numbers of x32.
 func TestOtherEntries(t *testing.T) {
 	enosys := seccomp.Refuse(unix.ENOSYS)

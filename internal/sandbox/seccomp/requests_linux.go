@@ -5,9 +5,9 @@ import "golang.org/x/sys/unix"
 // The rules of calls that take a request of many. Each allows a list, so that
 // requests of newer kernels are refused.
 
-// fcntl is descriptors, locks, pipes and seals. Not in it are F_SETLEASE and
-// F_SETDELEG, by which those who open a file wait for the one that has the lease;
-// F_NOTIFY; and F_SETOWN, F_SETOWN_EX and F_SETSIG, by which others get signals.
+// fcntl allows descriptors, locks, pipes and seals. It refuses F_SETLEASE and
+// F_SETDELEG, which make others wait when they open a file; F_NOTIFY; and F_SETOWN,
+// F_SETOWN_EX and F_SETSIG, which send signals to others.
 func fcntl(Profile) []clause {
 	const (
 		dupQuery     = 1024 + 3
@@ -24,11 +24,11 @@ func fcntl(Profile) []clause {
 	}
 }
 
-// ioctl is terminals, sockets, and the requests that programs make of files. The
-// filter answers others as a file system does that lacks them. These reserve space
-// (FS_IOC_RESVSP and its kin), share or compare extents (FICLONE, FIDEDUPERANGE),
-// or change attributes, of which some reserve space. Requests of devices are
-// answered in the same way.
+// ioctl allows terminals, sockets, and the requests that programs make of files. The
+// filter answers others as a file system does that lacks them. Some of those reserve
+// space (FS_IOC_RESVSP and similar), share or compare extents (FICLONE,
+// FIDEDUPERANGE), or change attributes, of which some reserve space. Requests of
+// devices are answered in the same way.
 func ioctl(p Profile) []clause {
 	const (
 		typeMask, sizeMask = 0xff00, 0xffff0000
@@ -56,8 +56,8 @@ func ioctl(p Profile) []clause {
 		setTerminalFlush2 = 0x402c542d
 	)
 	return []clause{
-		// Signals to others; keys typed for others; the console; disciplines of
-		// lines, which are code in the kernel.
+		// Signals to others, keys typed for others, the console, and line
+		// disciplines, which are code in the kernel.
 		refuseIf(unix.EPERM, is(1, fiosetown, siocspgrp, fioasync, unix.TIOCSTI, unix.TIOCLINUX, unix.TIOCCONS, unix.TIOCSETD)),
 		allowIf(masked(1, typeMask|sizeMask, terminals, sockets)),
 		allowIf(is(1,
@@ -71,7 +71,7 @@ func ioctl(p Profile) []clause {
 }
 
 // gpuRequests are the types of requests to the drivers of GPUs: of NVIDIA, of the
-// kernel's direct rendering, and of AMD. Without one it is a type of no driver.
+// kernel's direct rendering, and of AMD. Without a GPU it is a type of no driver.
 func gpuRequests(p Profile) []uint32 {
 	if p.GPU {
 		return []uint32{'F' << 8, 'd' << 8, 'K' << 8}
@@ -79,10 +79,10 @@ func gpuRequests(p Profile) []uint32 {
 	return []uint32{0xff << 8}
 }
 
-// prctl is about the caller itself. Not in it are PR_SCHED_CORE, which keeps
-// others from the second half of a core; PR_SET_PTRACER; PR_SET_MM;
-// PR_SET_MEMORY_MERGE, as MADV_MERGEABLE; PR_SET_IO_FLUSHER; the registers of
-// dispatch; and what no everyday program uses. They are answered as by a kernel
+// prctl allows options about the caller itself. It refuses PR_SCHED_CORE, which
+// keeps others from the second half of a core; PR_SET_PTRACER; PR_SET_MM;
+// PR_SET_MEMORY_MERGE, like MADV_MERGEABLE; PR_SET_IO_FLUSHER; the registers of
+// dispatch; and options that no everyday program uses. It answers like a kernel
 // that lacks them.
 func prctl(Profile) []clause {
 	const (

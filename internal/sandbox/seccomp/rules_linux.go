@@ -2,22 +2,22 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// A Profile is for whom a filter is.
+// A Profile selects a filter by the process that it is for.
 type Profile struct {
 	// Zygote is for the process that imports a service: it may make the
-	// namespaces and mounts of its forks, and give up what it has for that.
+	// namespaces and mounts of its forks, and drop its privileges for that.
 	Zygote bool
 	// Shim is for the shim that starts that process in a user namespace.
 	Shim bool
-	// Fork is for a fork of the zygote, which is under the zygote's filter: it
-	// refuses what that one allows beyond others, and leaves the rest to it. A
-	// short filter takes a fork 0.1 ms less to put in force.
+	// Fork is for a fork of the zygote, which is under the zygote's filter. It
+	// refuses the calls that only the zygote may make, and leaves the rest to that
+	// filter. A short filter takes a fork 0.1 ms less to install.
 	Fork bool
-	// NoNetwork leaves sockets of Unix alone.
+	// NoNetwork leaves Unix sockets only.
 	NoNetwork bool
 	// OwnProcesses says that the kernel keeps other executions' processes out
 	// of reach: by another user, or a private list of processes. Else the
-	// filter does, which knows no number of a process but 0, the caller itself.
+	// filter does: it allows no process number but 0, the caller itself.
 	OwnProcesses bool
 	// GPU lets programs talk to the drivers of GPUs.
 	GPU bool
@@ -35,16 +35,16 @@ const Allow Action = unix.SECCOMP_RET_ALLOW
 // Refuse answers a call with an error.
 func Refuse(e unix.Errno) Action { return unix.SECCOMP_RET_ERRNO | Action(e) }
 
-// A clause gives its action where all conditions hold; the first that does so
+// A clause has an action that applies if all conditions hold; the first such clause
 // counts. The last clause of a rule has no conditions.
 type clause struct {
 	when []condition
 	then Action
 }
 
-// A condition is that the argument, masked, is one of the values, or, with
-// none, that it is none of them. All that is asked about are integers or flags
-// of 32 bits, and as the kernel does, a filter looks at no more of them.
+// A condition holds if the argument, masked, is one of the values or, without
+// values, always. All arguments in question are integers or flags of 32 bits; like
+// the kernel, a filter compares only those bits.
 type condition struct {
 	arg    int
 	mask   uint32
@@ -72,7 +72,7 @@ func refuseIf(e unix.Errno, when ...condition) clause { return clause{when, Refu
 
 func otherwise(then Action) clause { return clause{nil, then} }
 
-// rules say what the arguments of a call decide, by its name.
+// rules decide by the arguments of a call, by its name.
 var rules = map[string]func(Profile) []clause{
 	"clock_getres":       clock,
 	"clock_gettime":      clock,
@@ -99,8 +99,8 @@ var rules = map[string]func(Profile) []clause{
 	"unshare":            unshare,
 }
 
-// clock refuses the clocks of processes, whose numbers are below 0: they tell how
-// long a process has computed, whosever it is.
+// clock refuses the clocks of processes, whose numbers are below 0: they show how
+// long any process has computed.
 func clock(Profile) []clause {
 	return []clause{refuseIf(unix.EINVAL, some(0, 1<<31)), otherwise(Allow)}
 }
@@ -108,7 +108,7 @@ func clock(Profile) []clause {
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
 
-// clone makes no namespaces, and no sibling, which would be a child of the
+// clone allows no namespaces, and no sibling, which would be a child of the
 // zygote. CLONE_NEWTIME is no flag of clone, and no signal that exists.
 func clone(p Profile) []clause {
 	namespaces := uint32(newNamespaces)
@@ -118,8 +118,8 @@ func clone(p Profile) []clause {
 	return []clause{allowIf(none(0, namespaces|unix.CLONE_PARENT)), otherwise(Refuse(unix.EPERM))}
 }
 
-// unshare is for what the zygote's forks have apart. A namespace of users gives
-// all capabilities inside it, so that what comes with it stays refused.
+// unshare allows the namespaces of the zygote's forks. A namespace of users gives
+// all capabilities inside it, so it stays refused.
 func unshare(Profile) []clause {
 	const apart = unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SYSVSEM
 	return []clause{allowIf(none(0, ^uint32(apart))), otherwise(Refuse(unix.EPERM))}
@@ -148,15 +148,15 @@ func ioprioSet(p Profile) []clause {
 	return []clause{allowIf(is(0, process), is(1, 0)), otherwise(Refuse(unix.EPERM))}
 }
 
-// personality may be asked for, be that of Linux, do without random addresses
-// (debuggers), and say that the machine has 32 bits (setarch).
+// personality allows to read it, to set that of Linux, to switch off random
+// addresses (debuggers), and to report a machine of 32 bits (setarch).
 func personality(Profile) []clause {
 	const query, noRandomAddresses, linux32 = 0xffffffff, 0x0040000, 0x0008
 	return []clause{allowIf(is(0, 0, query, noRandomAddresses, linux32)), otherwise(Refuse(unix.EPERM))}
 }
 
-// mmap takes no huge pages: they are not charged, and a program that gets none
-// takes others.
+// mmap allows no huge pages: they are not charged, and a program that gets none
+// uses others.
 func mmap(Profile) []clause {
 	return []clause{refuseIf(unix.ENOMEM, some(3, unix.MAP_HUGETLB)), otherwise(Allow)}
 }
@@ -171,18 +171,18 @@ func madvise(Profile) []clause {
 	return []clause{refuseIf(unix.EINVAL, is(2, unix.MADV_MERGEABLE)), otherwise(Allow)}
 }
 
-// fallocate gives space back, and reserves none: the C library writes instead.
+// fallocate may give space back, and reserves none: the C library writes instead.
 func fallocate(Profile) []clause {
 	return []clause{allowIf(is(1, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE)), otherwise(Refuse(unix.EOPNOTSUPP))}
 }
 
-// Kinds of sockets, among them one that is packets of the machine under
-// another family.
+// kindMask cuts the flags off the kind of a socket. One kind is packets of the
+// machine under another family.
 const kindMask = 0xf
 
-// socket has families and protocols of everyday programs. Netlink tells of
-// interfaces and routes, which getaddrinfo and ifaddrs ask for; its other
-// protocols list others' sockets, or rule parts of the machine.
+// socket allows families and protocols of everyday programs. Netlink is for
+// interfaces and routes, which getaddrinfo and ifaddrs read; its other protocols
+// list others' sockets, or control parts of the machine.
 func socket(p Profile) []clause {
 	unixFamily := allowIf(is(0, unix.AF_UNIX))
 	if p.NoNetwork {

@@ -8,9 +8,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox/seccomp"
 )
 
-const high = 1 << 32 // what the kernel does not look at in an int
+const high = 1 << 32 // a bit that the kernel ignores in an int
 
-// TestArguments is what the rules say of arguments, written down a second time.
+// TestArguments repeats the rules about arguments as cases.
 func TestArguments(t *testing.T) {
 	const no = unix.Errno(0)
 	apart := seccomp.Profile{OwnProcesses: true, OwnIPC: true}
@@ -133,7 +133,7 @@ func TestArguments(t *testing.T) {
 	} {
 		number, ok := numbers(t, seccomp.AMD64)[test.call]
 		if !ok {
-			t.Fatalf("the table has no %s", test.call)
+			t.Fatalf("the table has no %s, want a line", test.call)
 		}
 		want := seccomp.Allow
 		if test.want != no {

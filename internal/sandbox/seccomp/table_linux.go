@@ -48,7 +48,7 @@ type Call struct {
 	Name    string
 	Group   string // the file
 	Numbers [arches]int
-	// Verdict is as it stands in the table; see the package.
+	// Verdict is the word in the table; see the package.
 	Verdict string
 	Reason  string
 }

@@ -41,7 +41,7 @@ func TestTableIsComplete(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys")
 	dir, err := list.Output()
 	if err != nil {
-		t.Fatalf("go list -m golang.org/x/sys: %v", err)
+		t.Fatalf("go list -m golang.org/x/sys: %v, want its folder", err)
 	}
 	constant := regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+=\s+(\d+)$`)
 	for arch, file := range map[seccomp.Arch]string{seccomp.AMD64: "amd64", seccomp.ARM64: "arm64"} {
@@ -65,7 +65,7 @@ func TestTableIsComplete(t *testing.T) {
 			}
 			for name := range got {
 				if _, ok := want[name]; !ok {
-					t.Errorf("%s: golang.org/x/sys/unix has no %s", file, name)
+					t.Errorf("%s: golang.org/x/sys/unix has no %s, want each call of the table there", file, name)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func TestTableKnowsTheHeaders(t *testing.T) {
 			if name == "__NR_syscalls" || header.others(n) || slices.Contains(known, n) {
 				continue
 			}
-			t.Errorf("%s: %s %d is not in the table: add a line with a verdict to calls/*.txt", header.path, name, n)
+			t.Errorf("%s: the table has no %s %d, want a line with a verdict in calls/*.txt", header.path, name, n)
 		}
 	}
 	if !found {
@@ -115,13 +115,13 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// TestTableIsReviewed checks that each call stands in it once, and that its
-// reason says something.
+// TestTableIsReviewed checks that each call is in the table once, and has a
+// meaningful reason.
 func TestTableIsReviewed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range calls(t) {
 		if seen[c.Name] {
-			t.Errorf("%s stands in the table twice", c.Name)
+			t.Errorf("%s is in the table twice, want it once", c.Name)
 		}
 		seen[c.Name] = true
 		if len(c.Reason) < 5 || strings.HasSuffix(c.Reason, ".") {

@@ -7,13 +7,13 @@ const (
 	longPause  = 20_000_000 // nanoseconds
 )
 
-// endDescendants kills and reaps until there is nobody left: the children of
-// who is killed become ours. The kernel's list of children may miss some while
-// others of them end, so it is asked again until there is none.
+// endDescendants kills and reaps until no process is left: the children of a killed
+// process become ours. The kernel's list of children may miss some while others of
+// them end, so it is read again until it is empty.
 func endDescendants() {
 	for pause := int64(shortPause); ; pause = min(2*pause, longPause) {
-		// Most leave nobody: whether there is anybody is asked before looking
-		// into /proc, which takes long, and takes the kernel long after.
+		// Most services leave no process. wait checks that first, because reading
+		// /proc takes long, and costs the kernel time afterwards.
 		for {
 			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 			if err == syscall.EINTR {
@@ -29,7 +29,7 @@ func endDescendants() {
 		for _, pid := range children() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		// The kernel does not tell when a list is whole.
+		// The kernel does not say whether a list is complete.
 		_ = syscall.Nanosleep(&syscall.Timespec{Nsec: pause}, nil)
 	}
 }
@@ -57,7 +57,7 @@ func children() (pids []int) {
 	return pids
 }
 
-// numbers are those in a file of numbers.
+// numbers reads a file of numbers.
 func numbers(path string) (list []int) {
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {

@@ -2,18 +2,18 @@
 // started again with the environment [Environment].
 //
 // It reads a [Program] from an inherited socket, carries out its steps, which
-// shut it in, starts the service and stays as its init: it reaps what the
-// service leaves, and tells how the service ended. What to shut and how is
-// decided before, in package sandbox; the shim only does, in order, and stops at
-// the first step that fails.
+// build the sandbox, starts the service and stays as its init. It reaps the
+// processes that the service leaves, and reports how the service ended. Package
+// sandbox decides on the steps before; the shim only carries them out, in order,
+// and stops at the first step that fails.
 //
 // It runs in an init function, and the package imports next to nothing:
-// packages are initialised when those that they import are, by name. So it
-// starts before most of this program, for which nobody should wait at every
+// packages are initialised when those that they import are, by name. So the shim
+// starts before most of this program, whose initialisation would delay every
 // start of a service.
 package shim
 
-// Name is the name (argv[0]) of a shim, for those who look at processes.
+// Name is the name (argv[0]) of a shim in lists of processes.
 const Name = "qhubctl-sandbox"
 
 // variable makes this program a shim, or one that does nothing until the other
@@ -24,15 +24,15 @@ const (
 	asHolder = "holder"
 )
 
-// Environment makes this program a shim with a runtime as small as it gets: it
+// Environment makes this program a shim with the smallest possible runtime: it
 // runs for a moment, then waits. The runtime need not look for limits of its
-// cgroup, and never frees memory. One that has to do more than wait takes two
+// cgroup, and never frees memory. A shim that does more than wait needs two
 // threads.
 func Environment(threads int) []string {
 	return []string{variable + "=" + asShim, "GOMAXPROCS=" + string('0'+rune(threads)), gcOff, noLooking}
 }
 
-// HoldEnvironment is that of a holder.
+// HoldEnvironment is the environment of a holder.
 func HoldEnvironment() []string {
 	return []string{variable + "=" + asHolder, "GOMAXPROCS=1", gcOff, noLooking}
 }

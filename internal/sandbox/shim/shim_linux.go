@@ -6,11 +6,11 @@ import (
 	"unsafe"
 )
 
-// The exit code of a shim that could not do its work; the report says why.
+// exitFailed is the exit code of a shim that failed; the report says why.
 const exitFailed = 125
 
 func init() {
-	// By a variable: package os, which has the arguments, comes late.
+	// By a variable: package os, which has the arguments, is initialised late.
 	as, _ := syscall.Getenv(variable)
 	switch as {
 	case asShim:
@@ -20,8 +20,8 @@ func init() {
 		return
 	}
 	// The main goroutine stays on the main thread during initialisation.
-	// Nothing is to be done at the end, for which the race detector, for one,
-	// would have everybody wait who starts a shim.
+	// It exits without running exit hooks: those of the race detector, for
+	// example, would delay every start.
 	syscall.Exit(run())
 }
 
@@ -57,7 +57,7 @@ func (control) Read(b []byte) (int, error) {
 func tell(r Report) { _, _ = syscall.Write(ControlFD, r.encode()) }
 
 func run() int {
-	// Nothing that was open here reaches the service but 0, 1 and 2.
+	// The service inherits no open descriptor but 0, 1 and 2.
 	if err := do(sysCloseRange, ControlFD, uintptr(^uint32(0)), closeRangeCloexec); err != nil {
 		closeOnExec()
 	}
@@ -67,7 +67,7 @@ func run() int {
 		return exitFailed
 	}
 	subreaper := false
-	umask := syscall.Umask(0) // which is for what the service makes
+	umask := syscall.Umask(0) // restored for the files of the service
 	var w walker
 	for i := range p.Steps {
 		if err := w.do(&p.Steps[i]); err != nil {
@@ -87,8 +87,8 @@ func run() int {
 		return exitFailed
 	}
 	if p.Users != 0 {
-		// Not before: the maps of the namespace are files that only a process
-		// which can be looked into may write.
+		// Not before: only a process that may be inspected can write its maps
+		// of the namespace.
 		_ = do(syscall.SYS_PRCTL, prSetDumpable)
 	}
 	*p = Program{} // its environment
@@ -111,11 +111,11 @@ func failure(step int, err error) Report {
 }
 
 // ignoreSignals drops signals to the group, which are for the service. The
-// runtime does not know of it: os/signal would have it start goroutines, which
-// takes longer than all the rest. And as it does not know, it gives the
-// service, like any child, the default actions.
+// runtime does not know of it: os/signal would make it start goroutines, which
+// takes longer than all the rest. Since it does not know, it gives the service,
+// like any child, the default actions.
 func ignoreSignals() {
-	// struct sigaction of the kernel, as far as it is the same everywhere.
+	// The part of struct sigaction that is the same on all architectures.
 	action := struct {
 		handler uintptr
 		rest    [15]uintptr
@@ -133,7 +133,7 @@ func closeOnExec() {
 	}
 }
 
-// start returns the number of the service, and a descriptor of its process.
+// start returns the process number of the service, and a pidfd.
 func start(p *Program) (pid, handle int, err error) {
 	handle = -1
 	attr := &syscall.ProcAttr{Dir: p.Dir, Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{PidFD: &handle}}
@@ -147,8 +147,8 @@ func start(p *Program) (pid, handle int, err error) {
 	return pid, handle, err
 }
 
-// userNamespace has the service start in a user namespace in which its users
-// have the same names as outside.
+// userNamespace makes the service start in a user namespace in which its users
+// have the same numbers as outside.
 func userNamespace(attr *syscall.SysProcAttr, p *Program) {
 	uid, gid := int(p.UID), int(p.GID)
 	if uid == 0 {
@@ -165,13 +165,13 @@ func userNamespace(attr *syscall.SysProcAttr, p *Program) {
 	}
 }
 
-// wait reaps all children until the service has ended, and adds up how long
-// they have computed, in microseconds.
+// wait reaps all children until the service has ended, and adds up their
+// computing time, in microseconds.
 func wait(service int) (status syscall.WaitStatus, computed uint64) {
 	for {
 		var used syscall.Rusage
-		// Not by a raw call: a runtime that thinks it computes looks after it a
-		// hundred times a second.
+		// Not by a raw call: a runtime that believes that this thread computes
+		// checks it a hundred times a second.
 		pid, err := syscall.Wait4(-1, &status, 0, &used)
 		if errors.Is(err, syscall.EINTR) {
 			continue
@@ -183,9 +183,9 @@ func wait(service int) (status syscall.WaitStatus, computed uint64) {
 	}
 }
 
-// endWithServer ends the execution when the server asks for it by closing the
-// socket, or is gone.
+// endWithServer ends the execution when the server closes the socket or has
+// ended.
 func endWithServer(handle int) {
 	_, _ = (control{}).Read(make([]byte, 1))
-	_ = do(sysPidfdSendSignal, uintptr(handle), uintptr(syscall.SIGKILL), 0, 0) // ended already: the rest is being ended
+	_ = do(sysPidfdSendSignal, uintptr(handle), uintptr(syscall.SIGKILL), 0, 0) // it may have ended: the rest is being killed
 }

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// walker carries out steps. All that is set per thread is set on the calling
-// one, which is the main thread and the one that forks the service.
+// walker carries out steps. Settings per thread apply to the calling one, which is
+// the main thread and forks the service.
 type walker struct {
 	ruleset uintptr
 }
@@ -31,11 +31,11 @@ func (w *walker) do(s *Step) error {
 	case OpRoot:
 		return changeRoot()
 	case OpJoin:
-		// 0 is the calling thread: moving oneself alone needs none of the
-		// locks that make moving others wait for a grace period of RCU.
+		// 0 is the calling thread. Moving only itself avoids the locks that make
+		// moving others wait for a grace period of RCU.
 		return do(syscall.SYS_WRITE, uintptr(s.N), text("0"), 1)
 	case OpLimit:
-		// By the package, which so forgets the number of open files that it
+		// By the package, so that it forgets the number of open files that it
 		// would restore in children.
 		return syscall.Setrlimit(int(s.N), &syscall.Rlimit{Cur: s.M, Max: max(s.M, s.L)})
 	case OpLoopback:
@@ -84,7 +84,7 @@ func mkdirAll(path string, mode uint32) error {
 	return err
 }
 
-// parentOf does without package filepath, for the reason above.
+// parentOf works without package filepath, for the reason above.
 func parentOf(path string) string {
 	for i := len(path) - 1; i > 0; i-- {
 		if path[i] == '/' {
@@ -131,7 +131,7 @@ func setAttributes(dir uintptr, path string, flags uintptr, a mountAttributes) e
 	return do(sysMountSetattr, dir, text(path), flags, uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a))
 }
 
-// bind prepares the mount before anybody can see it.
+// bind prepares the mount before any process can see it.
 func bind(s *Step) error {
 	tree, err := call(sysOpenTree, cwd, text(s.A), openTreeClone|syscall.O_CLOEXEC|atRecursive)
 	if err != nil {
@@ -141,7 +141,7 @@ func bind(s *Step) error {
 	flags := uintptr(atEmptyPath | atRecursive)
 	if s.M != 0 {
 		attr.set |= mountAttrIDMap
-		flags = atEmptyPath // what is mounted in it keeps its owners
+		flags = atEmptyPath // mounts in it keep their owners
 	}
 	if attr.set != 0 {
 		err = setAttributes(tree, "", flags, attr)
@@ -153,7 +153,7 @@ func bind(s *Step) error {
 	return err
 }
 
-// changeRoot stacks the old root on the new one, and takes it away.
+// changeRoot stacks the old root on the new one, and unmounts it.
 func changeRoot() error {
 	if err := do(syscall.SYS_PIVOT_ROOT, text("."), text(".")); err != nil {
 		return err
@@ -179,13 +179,13 @@ func loopbackUp() error {
 	return err
 }
 
-// landlock calls the kernel itself: the library for it restricts all threads
-// of a process, and this one has to stay able to end what the service leaves.
+// landlock makes the system calls itself: the library for it restricts all threads
+// of a process, and this one must stay able to kill the processes of the service.
 func (w *walker) landlock(s *Step) error {
 	switch s.Op {
 	case OpRuleset:
 		attr := [3]uint64{s.N, s.M, s.L}
-		known := 3 // an older kernel knows no more than what is used
+		known := 3 // an older kernel does not know the members at the end
 		for known > 1 && attr[known-1] == 0 {
 			known--
 		}
@@ -214,14 +214,14 @@ func (w *walker) landlock(s *Step) error {
 	}
 }
 
-// secureBits lock: root is nobody special to execve, and nothing passes
+// secureBits are locked: execve gives root no capabilities, and no process passes
 // capabilities on.
 const secureBits = 1<<0 | 1<<1 | // SECBIT_NOROOT, locked
 	1<<5 | // SECBIT_KEEP_CAPS locked off
 	1<<6 | 1<<7 // SECBIT_NO_CAP_AMBIENT_RAISE, locked
 
-// dropPrivileges leaves the shim its own capabilities: what is executed from
-// here on has none, and finds none in files.
+// dropPrivileges leaves the shim its capabilities: programs that it executes from
+// now on have none, and get none from files.
 func dropPrivileges() error {
 	if err := do(syscall.SYS_PRCTL, prSetNoNewPrivs, 1); err != nil {
 		return err
@@ -229,7 +229,7 @@ func dropPrivileges() error {
 	if err := do(syscall.SYS_PRCTL, prCapAmbient, prCapAmbientClear); err != nil && !errors.Is(err, syscall.EINVAL) {
 		return err
 	}
-	header := struct { // of capget(2), as the sets are
+	header := struct { // of capget(2), like the sets
 		version uint32
 		pid     int32
 	}{version: capVersion3}
@@ -245,7 +245,7 @@ func dropPrivileges() error {
 		return err
 	}
 	if !mayDrop {
-		return nil // an ordinary user: without capabilities, and no_new_privs keeps it so
+		return nil // an ordinary user: no capabilities, and no_new_privs prevents any
 	}
 	if err := do(syscall.SYS_PRCTL, prSetSecureBits, secureBits); err != nil {
 		return err
@@ -261,8 +261,8 @@ func dropPrivileges() error {
 	return nil
 }
 
-// filter installs a program by seccomp(2), whose number is told: each
-// architecture has another.
+// filter installs a program by seccomp(2). The caller passes the number of the
+// call, because each architecture has another.
 func filter(number uintptr, program string) error {
 	n := len(program) / 8 // struct sock_filter of the kernel
 	if n == 0 || n > maxFilter {

@@ -6,11 +6,11 @@ import (
 )
 
 // The system calls of a shim are made here, and not by golang.org/x/sys/unix,
-// as that is initialised after most of this program. They are raw: nothing else
-// is to run in a shim meanwhile, so that the runtime need not be told, which
-// would have other threads take over and give back.
+// because that is initialised after most of this program. They are raw, which does
+// not tell the runtime: it would have other threads take over and give back, and
+// no other code runs in a shim.
 
-// What package syscall lacks. The numbers are the same on every architecture.
+// Constants that package syscall lacks. The numbers are the same on every architecture.
 const (
 	sysPidfdSendSignal = 424
 	sysOpenTree        = 428
@@ -48,8 +48,8 @@ const (
 	maxFilter            = 4096
 )
 
-// call makes a system call; what pointers among the arguments lead to does not
-// move.
+// call makes a system call. Memory that pointers among the arguments point to does
+// not move.
 //
 //go:uintptrescapes
 func call(number uintptr, args ...uintptr) (uintptr, error) {
@@ -66,7 +66,7 @@ func call(number uintptr, args ...uintptr) (uintptr, error) {
 	}
 }
 
-// do is call where the result does not matter.
+// do is call without the result.
 //
 //go:uintptrescapes
 func do(number uintptr, args ...uintptr) error {
@@ -74,7 +74,7 @@ func do(number uintptr, args ...uintptr) error {
 	return err
 }
 
-// text is a string as the kernel wants it, in memory that is not freed: the
+// text is a string in the form of the kernel, in memory that is not freed: the
 // collector does not run in a shim.
 func text(s string) uintptr {
 	b := append(make([]byte, 0, len(s)+1), s...)

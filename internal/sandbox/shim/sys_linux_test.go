@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNumbers compares with the package that a shim does not use.
+// TestNumbers compares the constants with the package that a shim does not use.
 func TestNumbers(t *testing.T) {
 	for name, numbers := range map[string][2]uintptr{
 		"pidfd_send_signal":       {sysPidfdSendSignal, unix.SYS_PIDFD_SEND_SIGNAL},
@@ -44,16 +44,16 @@ func TestNumbers(t *testing.T) {
 		"sock_filter":             {8, unsafe.Sizeof(unix.SockFilter{})},
 	} {
 		if numbers[0] != numbers[1] {
-			t.Errorf("%s is %#x, not %#x", name, numbers[0], numbers[1])
+			t.Errorf("%s is %#x, want %#x", name, numbers[0], numbers[1])
 		}
 	}
 	if at := unix.AT_FDCWD; uintptr(at) != cwd {
-		t.Errorf("AT_FDCWD is %#x, not %#x", cwd, uintptr(at))
+		t.Errorf("AT_FDCWD is %#x, want %#x", cwd, uintptr(at))
 	}
 }
 
-// TestEarly keeps the package early: what it imports is initialised before
-// it, and with that all that is called less.
+// TestEarly keeps the package early: it is initialised after all packages that it
+// imports.
 func TestEarly(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{join .Imports " "}}`, ".")
 	out, err := list.Output()
@@ -61,6 +61,6 @@ func TestEarly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.TrimSpace(string(out)); got != "errors syscall unsafe" {
-		t.Errorf("the package imports %s; each start of an execution waits for that", got)
+		t.Errorf("the package imports %s, want errors, syscall and unsafe: each start of an execution waits for them", got)
 	}
 }

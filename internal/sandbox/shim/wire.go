@@ -2,7 +2,7 @@ package shim
 
 import "errors"
 
-// An Op is what a step does; the comments tell the members of [Step] it uses.
+// An Op is the kind of a step; the comments name the members of [Step] that it uses.
 type Op uint8
 
 // The operations.
@@ -16,15 +16,15 @@ const (
 	OpTouch
 	// OpSymlink makes the link B with the target A.
 	OpSymlink
-	// OpBind shows A, with what is mounted in it, at B, with the mount
-	// attributes N, owned as the user namespace at descriptor M says (0: as it
-	// is).
+	// OpBind shows A, with all mounts in it, at B, with the mount attributes
+	// N. The user namespace at descriptor M decides on the owners (0:
+	// unchanged).
 	OpBind
-	// OpAttr sets the mount attributes N of A and what is mounted in it.
+	// OpAttr sets the mount attributes N of A and of the mounts in it.
 	OpAttr
-	// OpChdir goes to A.
+	// OpChdir makes A the current folder.
 	OpChdir
-	// OpRoot makes the folder it is in the root, and leaves the old one.
+	// OpRoot makes the current folder the root, and leaves the old one.
 	OpRoot
 	// OpJoin makes this process a member of the cgroup whose list of tasks is
 	// open at descriptor N.
@@ -38,10 +38,10 @@ const (
 	OpRuleset
 	// OpAllow adds accesses N below A to the ruleset; a missing A is fine.
 	OpAllow
-	// OpRestrict puts the ruleset in force.
+	// OpRestrict enforces the ruleset.
 	OpRestrict
-	// OpNoPrivileges gives up, for whatever is executed from now on, all
-	// capabilities and the ways to get some.
+	// OpNoPrivileges drops all capabilities, and the ways to get some, for all
+	// programs that are executed from now on.
 	OpNoPrivileges
 	// OpFilter installs the seccomp filter A, an array of struct sock_filter,
 	// by the system call N.
@@ -54,19 +54,19 @@ const (
 	OpDevice
 	// OpWrite makes the file A with the text B, which all may read.
 	OpWrite
-	// OpUnmount takes the mount at A away.
+	// OpUnmount unmounts A.
 	OpUnmount
 )
 
 // A Step is one call on the way into the sandbox.
 type Step struct {
 	Op         Op
-	Layer      uint8 // what it belongs to, for the report of a failure
+	Layer      uint8 // the layer it belongs to, for the report of a failure
 	A, B, C, D string
 	N, M, L    uint64
 }
 
-// A Program is what a shim is to do.
+// A Program is the list of steps of a shim, and its service.
 type Program struct {
 	Steps []Step
 	// Path, Args and Env are the service, Dir where it starts. With an empty
@@ -75,10 +75,10 @@ type Program struct {
 	Args []string
 	Env  []string
 	Dir  string
-	// UID and GID are whom the service runs as; 0 is as the shim.
+	// UID and GID are the user of the service; 0 is that of the shim.
 	UID, GID uint32
 	// Users, unless 0, gives the service a user namespace with so many users
-	// (and groups), from its own on, in which it has the capabilities Caps.
+	// (and groups), from its user on, in which it has the capabilities Caps.
 	Users uint32
 	Caps  uint64
 }
@@ -88,8 +88,8 @@ const maxProgram = 64 << 20
 
 var errMalformed = errors.New("malformed message")
 
-// A reader is an io.Reader. Packages such as io are initialised late, and what
-// imports them after that.
+// A reader is an io.Reader. Packages such as io are initialised late, and their
+// importers after them.
 type reader interface {
 	Read(b []byte) (n int, err error)
 }
@@ -163,7 +163,7 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// ReadProgram reads what Append wrote, and not a byte more.
+// ReadProgram reads the output of Append, and not a byte more.
 func ReadProgram(r reader) (*Program, error) {
 	var size [4]byte
 	if err := readFull(r, size[:]); err != nil {
@@ -221,7 +221,7 @@ func (d *decoder) number() uint64 {
 	return 0
 }
 
-// count is a number of things that take a byte at least.
+// count reads the length of a list whose elements take a byte at least.
 func (d *decoder) count() uint64 {
 	n := d.number()
 	if n > uint64(len(d.rest)) {
@@ -260,7 +260,7 @@ func (d *decoder) strings() []string {
 	return list
 }
 
-// A ReportKind is what a report tells.
+// A ReportKind is the kind of a report.
 type ReportKind uint8
 
 // The kinds of reports.
@@ -279,7 +279,7 @@ const (
 // NotStarted is the step of a service that could not be executed.
 const NotStarted = 1<<16 - 1
 
-// A Report is what a shim tells.
+// A Report is a message of a shim to the server.
 type Report struct {
 	Kind   ReportKind
 	Step   uint16
@@ -301,7 +301,7 @@ func (r Report) encode() []byte {
 	return b
 }
 
-// ReadReport reads one report; io.EOF where the shim is gone.
+// ReadReport reads one report; io.EOF if the shim has ended.
 func ReadReport(r reader) (Report, error) {
 	var b [reportSize]byte
 	if err := readFull(r, b[:]); err != nil {

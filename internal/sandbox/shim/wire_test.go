@@ -23,10 +23,10 @@ func TestProgram(t *testing.T) {
 		r := bytes.NewBufferString(string(p.Append(nil)) + rest)
 		got, err := shim.ReadProgram(r)
 		if err != nil || !reflect.DeepEqual(got, p) {
-			t.Errorf("%s: %+v, %v", name, got, err)
+			t.Errorf("%s: ReadProgram() = %+v, %v, want %+v", name, got, err, p)
 		}
 		if r.String() != rest {
-			t.Errorf("%s: %q is left", name, r.String())
+			t.Errorf("%s: %q is left, want %q", name, r.String(), rest)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func FuzzReadProgram(f *testing.F) {
 		}
 		again, err := shim.ReadProgram(bytes.NewReader(p.Append(nil)))
 		if err != nil || !reflect.DeepEqual(again, p) {
-			t.Errorf("%+v became %+v, %v", p, again, err)
+			t.Errorf("%+v became %+v, %v, want the same", p, again, err)
 		}
 	})
 }
