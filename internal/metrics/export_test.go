@@ -1,4 +1,4 @@
 package metrics
 
-// Help is what each family that is shown means.
+// Help is the help text of each family that the page shows.
 var Help = help

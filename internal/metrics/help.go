@@ -1,7 +1,7 @@
 package metrics
 
-// help says what each number is, and names those that are shown. Those of the
-// process and of the Go runtime have the names that all servers in Go give
+// help explains each number, and lists those that the page shows. The numbers of
+// the process and of the Go runtime have the names that all servers in Go give
 // them.
 var help = map[string]string{
 	"qhubctl_build_info":                  "The program that serves.",
@@ -11,23 +11,23 @@ var help = map[string]string{
 	"qhubctl_executions_ended_total":      "Executions that this server has ended, by their final state.",
 	"qhubctl_executions_pending":          "Executions that wait for a slot, in all servers that share the data.",
 	"qhubctl_executions_running":          "Executions that start or run, in all servers that share the data.",
-	"qhubctl_execution_slots":             "Executions that this server runs at once at most.",
+	"qhubctl_execution_slots":             "Executions that this server can run at once.",
 	"qhubctl_execution_wait_seconds":      "From the acceptance of an execution to its start.",
 	"qhubctl_execution_run_seconds":       "From the start of an execution to its end, with the collection of its result.",
 	"qhubctl_execution_starts_total":      "Processes that were started for executions: forks, or cold by the cause.",
 	"qhubctl_forks_total":                 "Forks that executions began in, by whether a spare was ready or one had to be made first.",
-	"qhubctl_templates":                   "Processes that are kept to be forked.",
-	"qhubctl_template_memory_bytes":       "Memory of the processes that are kept to be forked.",
-	"qhubctl_templates_started_total":     "Processes to be forked that came to be ready.",
-	"qhubctl_templates_ended_total":       "Processes to be forked that were ended before their service changed, by the cause.",
-	"qhubctl_template_failures_total":     "Processes to be forked that ended by themselves, made no forks, or did not come to be ready.",
-	"qhubctl_service_start_info":          "How the service is started now: warm, preparing where the process to be forked is not ready, or cold, and why that is.",
-	"qhubctl_result_files_withheld_total": "Result files that were not passed on: a secret is in them that cannot be masked.",
-	"qhubctl_store_commit_seconds":        "Commits of the store, with the sync of the disk; one holds what several callers wait for.",
+	"qhubctl_templates":                   "Zygotes that are kept to be forked.",
+	"qhubctl_template_memory_bytes":       "Memory of the zygotes.",
+	"qhubctl_templates_started_total":     "Zygotes that became ready.",
+	"qhubctl_templates_ended_total":       "Zygotes that the server ended before their service changed, by the cause.",
+	"qhubctl_template_failures_total":     "Zygotes that died, made no forks, or never became ready.",
+	"qhubctl_service_start_info":          "How the service starts now: warm, preparing while its zygote is not ready, or cold, and why.",
+	"qhubctl_result_files_withheld_total": "Result files that the server withheld, because they hold a secret that cannot be masked.",
+	"qhubctl_store_commit_seconds":        "Commits of the store, with the sync of the disk; one commit serves several callers.",
 
 	"go_info":                       "The version of Go.",
 	"go_goroutines":                 "Goroutines.",
-	"go_threads":                    "Threads that were made.",
+	"go_threads":                    "Threads that the program has created.",
 	"go_gc_duration_seconds":        "How long garbage collections stop the program.",
 	"go_memstats_alloc_bytes_total": "Memory that was allocated.",
 	"go_memstats_heap_alloc_bytes":  "Memory that is allocated and not collected.",

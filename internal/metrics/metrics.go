@@ -17,8 +17,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Bounds of the histograms, in seconds: from what a fork takes, and from what
-// the start of an interpreter does, to what somebody waits for.
+// Bounds of the histograms, in seconds: from the time of a fork, over the start
+// of an interpreter, to the patience of a caller.
 var (
 	waitBounds   = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800}
 	runBounds    = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
@@ -35,12 +35,12 @@ type Metrics struct {
 	ended                                map[execution.Status]*vm.Counter
 	waited, ran, commits                 *vm.PrometheusHistogram
 
-	// What is asked for is written here first, by one reader at a time.
+	// ask writes the sampled numbers here first, one reader at a time.
 	reading sync.Mutex
 	sampled sampled
 }
 
-// sampled are the numbers that others keep.
+// sampled are the numbers that other packages keep.
 type sampled struct {
 	pending, running, slots       *vm.Gauge
 	warm                          *vm.Counter
@@ -103,15 +103,14 @@ func newSampled(s *vm.Set) sampled {
 	return a
 }
 
-// plannedCause is the cause of cold starts of services for which there is no
-// zygote to begin with.
+// plannedCause is the cause of cold starts of services that never have a zygote.
 const plannedCause = "planned"
 
 func startsCold(cause string) string {
 	return fmt.Sprintf("qhubctl_execution_starts_total{start=\"cold\",cause=%q}", cause)
 }
 
-// refusal is why a request was not accepted.
+// refusal is the cause for which a request was refused.
 type refusal string
 
 const otherwise refusal = "error"
@@ -164,11 +163,11 @@ func (m *Metrics) Ended(as execution.Status, ran time.Duration) {
 // Withheld implements [engine.Observer].
 func (m *Metrics) Withheld() { m.withheld.Inc() }
 
-// Committed notes how long a commit of the store took.
+// Committed records how long a commit of the store took.
 func (m *Metrics) Committed(took time.Duration) { m.commits.Update(took.Seconds()) }
 
-// StartedAsPlanned notes a cold start of a service for which no zygote is
-// kept. Those of services with one are asked of their pool.
+// StartedAsPlanned counts a cold start of a service that never has a zygote. The
+// pool of zygotes counts those of other services.
 func (m *Metrics) StartedAsPlanned() { m.planned.Inc() }
 
 var _ engine.Observer = (*Metrics)(nil)

@@ -24,7 +24,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// sources are those of a server with a load and a reason to start cold.
+// sources are the sources of a server with a load and a reason to start cold.
 func sources(load error, reason string) metrics.Sources {
 	return metrics.Sources{
 		QueueStats: func(context.Context) (store.QueueStats, error) { return store.QueueStats{Pending: 5, Active: 2}, load },
@@ -33,17 +33,17 @@ func sources(load error, reason string) metrics.Sources {
 	}
 }
 
-// read gives the page as it is shown.
+// read returns the page as a reader gets it.
 func read(t *testing.T, m *metrics.Metrics, from metrics.Sources) *metricstest.Page {
 	t.Helper()
 	answer := httptest.NewRecorder()
 	m.Page(from).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, metrics.Path, http.NoBody))
 	if got := answer.Header().Get("Content-Type"); got != "text/plain; version=0.0.4; charset=utf-8" {
-		t.Errorf("it is %q", got)
+		t.Errorf("Content-Type = %q, want the text format of Prometheus", got)
 	}
 	page, err := metricstest.Parse(answer.Body.String())
 	if err != nil {
-		t.Fatalf("%v\n%s", err, answer.Body)
+		t.Fatalf("Parse(the page) = %v, want nil\n%s", err, answer.Body)
 	}
 	return page
 }
@@ -95,56 +95,56 @@ func TestNumbers(t *testing.T) {
 		`qhubctl_service_start_info{start="cold",reason="a \"quoted\"\nback\\slash"}`: 1,
 	} {
 		if got, ok := page.Samples[series]; !ok || got != want {
-			t.Errorf("%s is %v (there: %v), not %v", series, got, ok, want)
+			t.Errorf("%s = %v (there: %v), want %v", series, got, ok, want)
 		}
 	}
 }
 
-// TestNames holds them to the conventions of Prometheus, and has each say what
-// it is.
+// TestNames checks the conventions of Prometheus, and that each number has a help
+// text.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	page := read(t, metrics.New("1", "c"), sources(nil, ""))
 	for family, kind := range page.Types {
 		if strings.HasSuffix(family, "_total") != (kind == "counter") {
-			t.Errorf("%s is a %s", family, kind)
+			t.Errorf("%s is a %s, want _total for counters alone", family, kind)
 		}
 		if kind == "histogram" && !strings.HasSuffix(family, "_seconds") {
-			t.Errorf("%s has no unit", family)
+			t.Errorf("the histogram %s has no unit, want _seconds", family)
 		}
 		if page.Help[family] == "" {
-			t.Errorf("%s has no help", family)
+			t.Errorf("%s has no help, want a text", family)
 		}
 	}
 	for family := range metrics.Help {
 		reported := strings.HasPrefix(family, "process_") // by the system, where it does
 		if page.Types[family] == "" && (!reported || runtime.GOOS == "linux") {
-			t.Errorf("%s has help, and is not there", family)
+			t.Errorf("%s has help and no number, want both", family)
 		}
 	}
 }
 
-// What the store cannot tell is no number, and all else is there.
+// TestLoadThatIsNotKnown: if the store has no numbers, they are NaN, and all others are there.
 func TestLoadThatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	page := read(t, metrics.New("1", "c"), sources(store.ErrBusy, ""))
 	for _, name := range []string{"qhubctl_executions_pending", "qhubctl_executions_running"} {
 		if got, ok := page.Samples[name]; !ok || !math.IsNaN(got) {
-			t.Errorf("%s is %v", name, got)
+			t.Errorf("%s = %v, want NaN", name, got)
 		}
 	}
 }
 
-// A reason is bounded, and cut where a character ends.
+// TestReasonIsBounded: a reason is cut where a character ends.
 func TestReasonIsBounded(t *testing.T) {
 	t.Parallel()
 	page := read(t, metrics.New("1", "c"), sources(nil, strings.Repeat("x", 199)+strings.Repeat("é", 5000)+"\xff"))
 	if want := `qhubctl_service_start_info{start="cold",reason="` + strings.Repeat("x", 199) + `…"}`; page.Samples[want] != 1 {
-		t.Errorf("there is no %s", want)
+		t.Errorf("the page has no %s, want it", want)
 	}
 }
 
-// TestCountingAllocatesNothing holds what is on the way of every execution.
+// TestCountingAllocatesNothing checks the calls that every execution makes.
 func TestCountingAllocatesNothing(t *testing.T) {
 	m := metrics.New("1", "c")
 	if n := testing.AllocsPerRun(100, func() {
@@ -154,11 +154,11 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		m.Committed(time.Millisecond)
 		m.StartedAsPlanned()
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("%v allocations, want 0", n)
 	}
 }
 
-// Several may read while much happens; no number falls.
+// TestReadWhileCounting has several readers while the numbers grow; no number falls.
 func TestReadWhileCounting(t *testing.T) {
 	t.Parallel()
 	m, from := metrics.New("1", "c"), sources(nil, "")
@@ -175,7 +175,7 @@ func TestReadWhileCounting(t *testing.T) {
 			for range 20 {
 				now := read(t, m, from).Samples["qhubctl_executions_accepted_total"]
 				if now < last {
-					t.Errorf("%v after %v", now, last)
+					t.Errorf("executions_accepted_total = %v after %v, want no fall", now, last)
 				}
 				last = now
 			}
@@ -184,7 +184,7 @@ func TestReadWhileCounting(t *testing.T) {
 	counting.Wait()
 	reading.Wait()
 	if got := read(t, m, from).Samples["qhubctl_execution_wait_seconds_count"]; got != 8000 {
-		t.Errorf("%v are counted", got)
+		t.Errorf("%v are counted, want 8000", got)
 	}
 }
 
@@ -222,7 +222,7 @@ func TestServe(t *testing.T) {
 		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 		if response.StatusCode != c.want {
-			t.Errorf("%s %s: %d", c.method, c.path, response.StatusCode)
+			t.Errorf("%s %s = %d, want %d", c.method, c.path, response.StatusCode, c.want)
 		}
 	}
 	stop() // with a connection that is kept

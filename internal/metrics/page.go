@@ -15,19 +15,19 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Sources are what is asked when the numbers are read.
+// Sources are read for each page.
 type Sources struct {
-	// QueueStats tells how much waits and runs.
+	// QueueStats counts waiting and active executions.
 	QueueStats func(context.Context) (store.QueueStats, error)
 	// Slots is how many executions the server runs at once.
 	Slots int
 	// Zygotes are the processes that are forked, of all services.
 	Zygotes *forkserver.Pool
-	// Start tells how the service is started now.
+	// Start returns how the service starts now.
 	Start func() Start
 }
 
-// Start is how a service is started.
+// Start describes how a service is started.
 type Start struct {
 	// Warm: a process is ready to be forked. Preparing: one is being made, or
 	// will be when it is needed.
@@ -39,14 +39,14 @@ type Start struct {
 // maxReason is how long a reason may be, in bytes.
 const maxReason = 200
 
-// Page is what Prometheus reads, at every path.
+// Page serves the metrics, at every path.
 func (m *Metrics) Page(from Sources) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text := m.text(r.Context(), from)
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(text) // who asks has gone: nobody is there to tell
+		_, _ = w.Write(text) // an error means that the reader has gone
 	})
 }
 
@@ -62,7 +62,7 @@ func (m *Metrics) text(ctx context.Context, from Sources) []byte {
 	return withHelp(text.Bytes())
 }
 
-// ask takes over what others know. What cannot be known now is no number.
+// ask reads the numbers that other packages keep. Unknown numbers become NaN.
 func (a *sampled) ask(ctx context.Context, from Sources) {
 	pending, running := math.NaN(), math.NaN()
 	if load, err := from.QueueStats(ctx); err == nil {
@@ -109,14 +109,14 @@ func shortened(text string) string {
 	return text + "…"
 }
 
-// label is a value in the quotes that the format has.
+// label quotes a value in the way of the format.
 func label(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }
 
-// withHelp puts in what the numbers mean, for which the library leaves a line
-// empty that begins each family. Families without a meaning are left out: the
-// library has many of the process, and not all are as the format wants them.
+// withHelp adds the help texts. The library begins each family with an empty
+// line for that. Families without a text are left out: the library has many of
+// the process, and some of them break the format.
 func withHelp(text []byte) []byte {
 	var out bytes.Buffer
 	says := ""

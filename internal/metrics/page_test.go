@@ -16,14 +16,14 @@ import (
 
 //go:generate go test . -run ^TestPage$ -update-docs
 
-// TestPage holds the page about metrics and the program together.
+// TestPage compares the page about metrics with the program.
 func TestPage(t *testing.T) {
 	shown := read(t, metrics.New("1", "c"), sources(nil, "a reason"))
 	testenv.DocumentPart(t, filepath.Join("..", "..", "docs", "metrics.md"), "metrics", table(shown))
 }
 
-// table has each family, our own first, with the values that its labels may
-// have.
+// table lists each family, our own first, with the possible values of its
+// labels.
 func table(page *metricstest.Page) string {
 	var b strings.Builder
 	b.WriteString("| Name | Type | |\n|---|---|---|\n")
@@ -36,7 +36,7 @@ func table(page *metricstest.Page) string {
 	return b.String()
 }
 
-// labels are those with a set of values: of the others, and of buckets, the
+// labels are those with a set of values: for other labels, and for buckets, the
 // name says enough.
 func labels(page *metricstest.Page, name string) string {
 	values := map[string][]string{}

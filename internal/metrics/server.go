@@ -13,23 +13,22 @@ import (
 )
 
 const (
-	// headerTime is how long a caller may take to ask, writeTime how long to
-	// read the answer, and idleTime how long a connection is kept in between:
-	// Prometheus asks every minute at least.
+	// headerTime bounds the time of a request, writeTime that of an answer, and
+	// idleTime that of an idle connection: Prometheus asks every minute at least.
 	headerTime = 5 * time.Second
 	writeTime  = 10 * time.Second
 	idleTime   = 2 * time.Minute
-	// shutdownTime is how long who reads when the server ends may go on.
+	// shutdownTime is how long a reader may continue when the server ends.
 	shutdownTime = time.Second
 	maxHeader    = 16 << 10
 )
 
-// Path is where the page is.
+// Path is the path of the page.
 const Path = "/metrics"
 
 // Serve answers the requests for a page that come in by a listener until ctx
-// ends. It refuses executions, which peers tells from others. What callers do
-// wrong is told to log at debug level.
+// ends. It refuses executions, which peers recognises. It logs mistakes of callers
+// at debug level.
 func Serve(ctx context.Context, listener net.Listener, page http.Handler, peers *peer.Guard, log *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+Path, page)

@@ -1,5 +1,5 @@
-// Package metricstest reads what Prometheus would, and is stricter: each
-// family has a type, once and before its samples, and stands in one piece.
+// Package metricstest parses the page of metrics as Prometheus does, and is stricter:
+// each family has a type, once and before its samples, and stands in one piece.
 package metricstest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// A Page is what a server shows.
+// A Page is a parsed page of metrics.
 type Page struct {
 	// Samples are the values by series, as they stand: name{label="value"}.
 	Samples map[string]float64
@@ -26,7 +26,7 @@ var (
 	types   = []string{"counter", "gauge", "histogram", "summary"}
 )
 
-// Parse reads a page, and says what is wrong with it.
+// Parse reads a page. The error names the first line that breaks a rule.
 func Parse(text string) (*Page, error) {
 	p := &Page{Samples: map[string]float64{}, Types: map[string]string{}, Help: map[string]string{}}
 	if !strings.HasSuffix(text, "\n") {
@@ -53,7 +53,7 @@ func Parse(text string) (*Page, error) {
 	return p, nil
 }
 
-// read reads a line, and gives the family that it belongs to.
+// read reads a line, and returns the family that it belongs to.
 func (p *Page) read(line string) (family string, err error) {
 	if m := comment.FindStringSubmatch(line); m != nil {
 		known := map[string]map[string]string{"HELP": p.Help, "TYPE": p.Types}[m[1]]
@@ -99,8 +99,8 @@ func (p *Page) familyOf(name string) string {
 	return name
 }
 
-// checkHistograms wants buckets that hold those below them, and all in the
-// last. It takes histograms to have no other labels.
+// checkHistograms checks that each bucket holds those below it, and the last one
+// all. It assumes that histograms have no other labels.
 func (p *Page) checkHistograms(text string) error {
 	for _, family := range slices.Sorted(maps.Keys(p.Types)) {
 		if p.Types[family] != "histogram" {

@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 	} {
 		_, err := metricstest.Parse(c.text)
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
-			t.Errorf("%s: %v, not %q", name, err, c.wrong)
+			t.Errorf("Parse(%s) = %v, want %q", name, err, c.wrong)
 		}
 	}
 }
