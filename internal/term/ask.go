@@ -13,13 +13,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// ErrNoTerminal is returned where a person would have to be asked and none is
-// there.
+// ErrNoTerminal is returned if the program would have to ask a person and has no
+// terminal.
 var ErrNoTerminal = errors.New("there is no terminal to ask on")
 
 // AskSecret asks for the value of a secret, which the terminal does not show.
-// It returns the error of ctx when that ends first, with the terminal as it
-// was.
+// It returns the error of ctx when that ends first, with the terminal
+// restored.
 func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, error) {
 	file, ok := s.In.(*os.File)
 	if !s.Interactive || !ok {
@@ -30,7 +30,7 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 	if err != nil {
 		return plaintext.Bytes{}, fmt.Errorf("cannot use the terminal: %w", err)
 	}
-	// Before the prompt: who sees that may type, or paste, at once.
+	// Before the prompt: a user who sees that may type, or paste, at once.
 	if err := hideInput(fd); err != nil {
 		return plaintext.Bytes{}, fmt.Errorf("cannot use the terminal: %w", err)
 	}
@@ -60,9 +60,9 @@ func (s *Streams) AskSecret(ctx context.Context, name string) (plaintext.Bytes, 
 }
 
 // readLine reads to the end of a line, and no byte further. term.ReadPassword
-// would change the terminal at a time of its own, maybe after it was restored.
+// would change the terminal at another time, maybe after it was restored.
 func readLine(r io.Reader) ([]byte, error) {
-	// Room for all that a terminal takes at once: growing would leave copies.
+	// Room for the most that a terminal takes at once: growing would leave copies.
 	line := make([]byte, 0, 4096)
 	for next := make([]byte, 1); ; {
 		n, err := r.Read(next)

@@ -4,7 +4,7 @@ package term
 
 import "golang.org/x/sys/unix"
 
-// hideInput makes a terminal take lines and show nothing of what is typed.
+// hideInput makes a terminal read lines and show no typed text.
 func hideInput(fd int) error {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {

@@ -2,7 +2,7 @@ package term
 
 import "golang.org/x/sys/windows"
 
-// hideInput makes a console show nothing of what is typed.
+// hideInput makes a console show no typed text.
 func hideInput(fd int) error {
 	var mode uint32
 	if err := windows.GetConsoleMode(windows.Handle(fd), &mode); err != nil {

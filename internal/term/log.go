@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Log is a writer to Err for the log of a service: it is passed on as it is,
-// around a live progress line, and whatever Quiet says.
+// Log is a writer to Err for the log of a service. It passes the log on unchanged,
+// around a live progress line, even if Quiet is set.
 func (s *Streams) Log() io.Writer { return logWriter{s} }
 
 type logWriter struct{ streams *Streams }
@@ -24,8 +24,8 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return w.streams.Err.Write(b)
 }
 
-// quoted is what a terminal shows of a piece of a log. The bytes of a character
-// that a later piece ends are passed on without a change.
+// quoted is the form of a piece of a log that a terminal shows. Bytes of a character
+// that a later piece ends pass unchanged.
 func (w logWriter) quoted(b []byte) string {
 	end := len(b)
 	for begin := max(0, end-utf8.UTFMax); begin < end; begin++ {

@@ -8,7 +8,7 @@ import (
 
 var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
-// spinner is a line that shows what is going on and for how long.
+// spinner is a line that shows the current step and its time.
 type spinner struct {
 	what  string
 	begun time.Time
@@ -17,9 +17,8 @@ type spinner struct {
 	ended chan struct{}
 }
 
-// Step shows that something has begun; the function it returns that it has
-// ended. It takes the place of the last line on a terminal, and is a line when
-// it begins and one when it ends elsewhere.
+// Step shows that a step has begun; the function that it returns shows that it has
+// ended. On a terminal both replace the last line; elsewhere each is a line.
 func (s *Streams) Step(what string) func(error) {
 	begun := time.Now()
 	if s.Quiet {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// quoted is text as Err shows it.
+// quoted is text in the form that Err shows.
 func (s *Streams) quoted(text string) string {
 	if !s.Terminal {
 		return text
@@ -15,8 +15,8 @@ func (s *Streams) quoted(text string) string {
 	return Quote(text)
 }
 
-// Result is a writer to Out for what a service has returned. A terminal shows
-// control characters in it as escapes.
+// Result is a writer to Out for the result of a service. A terminal shows control
+// characters in it as escapes.
 func (s *Streams) Result() io.Writer {
 	if !s.OutTerminal {
 		return s.Out
@@ -34,8 +34,8 @@ func (q quoter) Write(b []byte) (int, error) {
 }
 
 // Quote writes the control characters of a text as escapes, except tabs, line ends
-// and carriage returns: a terminal would take others for orders. So would it take
-// some bytes that are not UTF-8.
+// and carriage returns: a terminal would obey others. It would also obey some bytes
+// that are not UTF-8.
 func Quote(text string) string {
 	if strings.IndexFunc(text, isOrder) < 0 {
 		return text

@@ -24,8 +24,8 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// TestQuotedOnATerminal shows orders in what services write, and passes them on
-// where there is no terminal.
+// TestQuotedOnATerminal shows terminal commands in the output of services as escapes,
+// and passes them on if there is no terminal.
 func TestQuotedOnATerminal(t *testing.T) {
 	t.Parallel()
 	const text, shown = "a\x1b[2Jb\n", `a\x1b[2Jb`
@@ -34,7 +34,7 @@ func TestQuotedOnATerminal(t *testing.T) {
 		s := &Streams{Out: &out, Err: &said, Terminal: terminal, OutTerminal: terminal}
 		for _, piece := range []string{text, "ü"[:1], "ü"[1:] + "\n", "\xc2", "\x9b31m\n"} {
 			if n, err := s.Log().Write([]byte(piece)); err != nil || n != len(piece) {
-				t.Errorf("Write(%q) = %d, %v", piece, n, err)
+				t.Errorf("Write(%q) = %d, %v, want %d, nil", piece, n, err, len(piece))
 			}
 		}
 		s.Error(errors.New(text))
@@ -45,7 +45,7 @@ func TestQuotedOnATerminal(t *testing.T) {
 		}
 		all := said.String() + out.String()
 		if strings.Contains(all, "\x1b[2J") == terminal || strings.Contains(all, "\u009b") == terminal || strings.Count(all, shown) != map[bool]int{true: 5}[terminal] || !strings.Contains(all, "ü\n") {
-			t.Errorf("with a terminal: %t, it shows %q", terminal, all)
+			t.Errorf("with a terminal: %t, it shows %q, want escapes on a terminal alone", terminal, all)
 		}
 	}
 }

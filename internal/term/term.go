@@ -1,11 +1,11 @@
-// Package term is how the program talks to people: errors with hints, notes,
-// and progress. Its rules:
+// Package term prints for people: errors with hints, messages, and progress. Its
+// rules:
 //
 //   - Results go to Out, everything else to Err.
 //   - Colours and moving lines only where Err is a terminal and NO_COLOR is not
 //     set; elsewhere each step is one plain line.
-//   - An error is one line that says what is wrong, what another program said
-//     about it, and one hint at what to do.
+//   - An error is one line with the problem, the output of another program about
+//     it, and one hint with the way out.
 package term
 
 import (
@@ -26,14 +26,14 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
-	// Quiet leaves out all but errors.
+	// Quiet leaves out everything except errors.
 	Quiet bool
 	// Interactive: a person can be asked.
 	Interactive bool
 	// Animate: Err is a terminal that understands colours and moving lines.
 	Animate bool
-	// Terminal: Err is a terminal, which would take some texts of a service for
-	// orders; OutTerminal: so is Out.
+	// Terminal: Err is a terminal, which would obey control characters in texts of a
+	// service; OutTerminal: so is Out.
 	Terminal, OutTerminal bool
 
 	mu   sync.Mutex
@@ -66,14 +66,14 @@ func (s *Streams) paint(style lipgloss.Style, text string) string {
 	return style.Render(text)
 }
 
-// Say prints a note about what is done.
+// Say prints a message about the work.
 func (s *Streams) Say(format string, args ...any) {
 	if !s.Quiet {
 		s.print(s.quoted(fmt.Sprintf(format, args...)) + "\n")
 	}
 }
 
-// Warn prints a note that stands out.
+// Warn prints a message that stands out.
 func (s *Streams) Warn(format string, args ...any) {
 	if !s.Quiet {
 		s.print(s.paint(noteStyle, "warning:") + " " + s.quoted(fmt.Sprintf(format, args...)) + "\n")
@@ -119,8 +119,8 @@ func (s *Streams) Good(text string) string { return s.paint(good, text) }
 // Notice marks a word that asks for a look.
 func (s *Streams) Notice(text string) string { return s.paint(noteStyle, text) }
 
-// Bad marks a word that says what is wrong.
+// Bad marks a word that names a problem.
 func (s *Streams) Bad(text string) string { return s.paint(bad, text) }
 
-// Faint shows what matters less.
+// Faint shows text that matters less.
 func (s *Streams) Faint(text string) string { return s.paint(faint, text) }

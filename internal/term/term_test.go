@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fullError has all that an error may have to say.
+// fullError has all parts that an error can have.
 type fullError struct{ details, hint string }
 
 func (e fullError) Error() string   { return "it broke\nin two ways" }
@@ -51,15 +51,15 @@ func TestQuiet(t *testing.T) {
 	streams.Warn("b")
 	streams.Step("c")(nil)
 	if said.Len() > 0 {
-		t.Errorf("said %q", said.String())
+		t.Errorf("with Quiet it said %q, want nothing", said.String())
 	}
 	if _, err := streams.Log().Write([]byte("the service's log\n")); err != nil || said.String() != "the service's log\n" {
-		t.Errorf("%v, %q", err, said.String())
+		t.Errorf("Log().Write() = %v and %q, want the text", err, said.String())
 	}
 }
 
-// A step is one line when it begins and one when it ends, unless it fails: the
-// error says so.
+// TestStepElsewhere: a step is one line when it begins and one when it ends, unless
+// it fails: then the error says so.
 func TestStepElsewhere(t *testing.T) {
 	var said bytes.Buffer
 	streams := &term.Streams{Err: &said}
@@ -70,8 +70,8 @@ func TestStepElsewhere(t *testing.T) {
 	}
 }
 
-// screen is what a terminal shows: a line is begun anew by "\r" and emptied by
-// "\x1b[K".
+// screen simulates a terminal: "\r" returns to the start of the line, and "\x1b[K"
+// clears it.
 func screen(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -83,8 +83,8 @@ func screen(text string) []string {
 	return lines
 }
 
-// What is printed while a step is shown takes the place of the moving line,
-// which comes back, and is whole lines.
+// TestStepOnATerminal: text that is printed during a step replaces the moving line,
+// which comes back, in whole lines.
 func TestStepOnATerminal(t *testing.T) {
 	var said bytes.Buffer
 	streams := &term.Streams{Err: &said, Animate: true}
@@ -107,16 +107,16 @@ func TestStepOnATerminal(t *testing.T) {
 			said800++
 		case strings.Contains(line, "✓") && strings.Contains(line, "Baking"):
 		default:
-			t.Fatalf("the line %q", line)
+			t.Fatalf("the screen has the line %q, want a note or the step", line)
 		}
 	}
 	if said800 != 800 || !strings.Contains(said.String(), "✓") {
-		t.Errorf("%d lines of 800", said800)
+		t.Errorf("the screen has %d of 800 lines, want all and a check mark", said800)
 	}
 	said.Reset()
 	streams.Step("Frying")(errors.New("burnt"))
 	if !strings.Contains(said.String(), "✗") {
-		t.Errorf("a step that failed: %q", said.String())
+		t.Errorf("a failed step shows %q, want a cross", said.String())
 	}
 }
 
@@ -126,7 +126,7 @@ func TestAskWithoutATerminal(t *testing.T) {
 		{In: strings.NewReader("secret\n"), Err: &bytes.Buffer{}, Interactive: true},
 	} {
 		if value, err := streams.AskSecret(t.Context(), "token"); !errors.Is(err, term.ErrNoTerminal) || value.Len() > 0 {
-			t.Errorf("%v, %d bytes", err, value.Len())
+			t.Errorf("AskSecret() = %d bytes, %v, want ErrNoTerminal", value.Len(), err)
 		}
 	}
 }
