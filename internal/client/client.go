@@ -28,7 +28,7 @@ const (
 	waitStep = 30 * time.Second
 	// headerTimeout is how long the server may take to begin an answer.
 	headerTimeout = waitStep + 30*time.Second
-	// maxDocument bounds what is read of an answer into memory.
+	// maxDocument bounds the part of an answer that is read into memory.
 	maxDocument = 256 << 20
 )
 
@@ -65,7 +65,7 @@ func New(address string, token plaintext.Bytes) (*Client, error) {
 // Close gives idle connections back.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Started is what Start did.
+// Started is the outcome of Start.
 type Started struct {
 	Execution execution.Execution
 	// Replayed: the idempotency key was seen before, and this is the
@@ -134,8 +134,8 @@ func (c *Client) List(ctx context.Context, tag string, limit int) ([]execution.E
 	return all[:min(limit, len(all))], nil
 }
 
-// nextPage is where the Link header leads; of the address, only the query is
-// the server's to choose.
+// nextPage is the target of the Link header; the server chooses only the query
+// of the address.
 func nextPage(h http.Header) string {
 	target, parameters, ok := strings.Cut(strings.TrimPrefix(h.Get("Link"), "<"), ">")
 	if !ok || !strings.Contains(parameters, `rel="next"`) {
@@ -145,7 +145,7 @@ func nextPage(h http.Header) string {
 	return "/?" + query
 }
 
-// Cancel cancels an execution; one that has ended stays as it is.
+// Cancel cancels an execution; one that has ended does not change.
 func (c *Client) Cancel(ctx context.Context, id execution.ID) error {
 	response, err := c.do(ctx, http.MethodPut, "/"+id.String()+"/cancel", nil, nil)
 	if err == nil {
@@ -154,7 +154,7 @@ func (c *Client) Cancel(ctx context.Context, id execution.ID) error {
 	return err
 }
 
-// Log reads what an execution has logged so far.
+// Log reads the lines that an execution has logged so far.
 func (c *Client) Log(ctx context.Context, id execution.ID) ([]execution.LogEntry, error) {
 	entries := []execution.LogEntry{}
 	response, err := c.do(ctx, http.MethodGet, "/"+id.String()+"/log", acceptJSON(), nil)
@@ -180,7 +180,7 @@ func (c *Client) read(ctx context.Context, target string, into any) error {
 	return decode(response, into)
 }
 
-// do makes a request. An answer that is no success is an error.
+// do makes a request. A status other than success is an error.
 func (c *Client) do(ctx context.Context, method, target string, header http.Header, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+target, body)
 	if err != nil {
@@ -219,7 +219,7 @@ func closeBody(response *http.Response) {
 	_ = response.Body.Close()
 }
 
-// Exposed reports whether what is sent can be read on the way: without
+// Exposed reports whether others can read the requests on the way: without
 // encryption, and to another machine.
 func (c *Client) Exposed() bool {
 	u, err := url.Parse(c.base)

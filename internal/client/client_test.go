@@ -27,10 +27,10 @@ const (
 	token = "t0ken-of-the-tests"
 )
 
-// serve answers by a handler, and gives a client for it.
+// serve answers by a handler, and returns a client for it.
 func serve(t *testing.T, handler http.HandlerFunc) (*client.Client, *httptest.Server) {
 	t.Helper()
-	var mu sync.Mutex // handlers keep what they were asked
+	var mu sync.Mutex // handlers record their requests
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -58,10 +58,10 @@ func TestAddresses(t *testing.T) {
 	} {
 		_, err := client.New(address, plaintext.Bytes{})
 		if (err == nil) != ok {
-			t.Errorf("%s: %v", address, err)
+			t.Errorf("New(%s) = %v, want accepted: %t", address, err, ok)
 		}
 		if err != nil && strings.Contains(err.Error(), "w0rd") {
-			t.Errorf("the error repeats the password: %v", err)
+			t.Errorf("the error is %v, want no password in it", err)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestExposed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.Exposed() != want {
-			t.Errorf("%s: %v", address, c.Exposed())
+			t.Errorf("Exposed(%s) = %v, want %v", address, c.Exposed(), want)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestNothingFollowsARedirection(t *testing.T) {
 		_, err := c.Start(t.Context(), []byte(`{"$secrets":{"a":"value"}}`), "")
 		var strange *client.StrangeAnswerError
 		if !errors.As(err, &strange) || reached.Load() {
-			t.Errorf("%d: %v, reached: %v", status, err, reached.Load())
+			t.Errorf("status %d: %v, reached: %v, want a StrangeAnswerError and no second request", status, err, reached.Load())
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestErrors(t *testing.T) {
 		})
 		_, err := api.Get(t.Context(), id)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%d %s: %v", c.status, c.body, err)
+			t.Errorf("status %d, %s: %v, want %q", c.status, c.body, err, c.says)
 		}
 	}
 	c, server := serve(t, nil)
@@ -125,7 +125,7 @@ func TestErrors(t *testing.T) {
 	_, err := c.Get(t.Context(), id)
 	var gone *client.UnreachableError
 	if !errors.As(err, &gone) || !strings.Contains(gone.Hint(), "qhubctl serve") {
-		t.Errorf("a server that is gone: %v", err)
+		t.Errorf("Get(a server that is gone) = %v, want an UnreachableError with a hint", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestListFollowsThePagesOfThisServerOnly(t *testing.T) {
 	})
 	all, err := c.List(t.Context(), "a b", 5)
 	if err != nil || len(all) != 5 {
-		t.Errorf("%d executions, %v", len(all), err)
+		t.Errorf("List() = %d executions, %v, want 5", len(all), err)
 	}
 	if want := []string{"/?limit=5&tag=a+b", "/?after=1", "/?after=2"}; !slices.Equal(asked, want) {
 		t.Errorf("asked for %v, want %v", asked, want)
@@ -174,7 +174,7 @@ func TestFollowGoesOnAfterACut(t *testing.T) {
 		return nil
 	})
 	if err != nil || e.Status != execution.Failed {
-		t.Errorf("ended with %v, %v", e.Status, err)
+		t.Errorf("Watch() = %v, %v, want FAILED", e.Status, err)
 	}
 	if want := []string{"line 1", "line 2", "line 3"}; !slices.Equal(got, want) {
 		t.Errorf("lines %v, want %v", got, want)
@@ -214,7 +214,7 @@ func TestFollowEnds(t *testing.T) {
 	} {
 		api, _ := serve(t, c.handler)
 		if _, err := api.Watch(t.Context(), id, func(execution.LogEntry) error { return mine }); !c.want(err) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Watch(%s) = %v, want another error", name, err)
 		}
 	}
 	begun := make(chan struct{})
@@ -230,7 +230,7 @@ func TestFollowEnds(t *testing.T) {
 		cancel()
 	}()
 	if _, err := api.Watch(ctx, id, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("Watch(cancelled) = %v, want context.Canceled", err)
 	}
 }
 
@@ -248,6 +248,6 @@ func TestResultKeepsTheTextOfTheMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(r.Members) != `{"n":12345678901234567890,"f":1.10}` || !slices.Equal(r.Files, []string{"a", "b"}) || r.Execution.Status != execution.Succeeded {
-		t.Errorf("members %s, files %v, execution %+v", r.Members, r.Files, r.Execution)
+		t.Errorf("Result() = members %s, files %v, execution %+v, want the text unchanged", r.Members, r.Files, r.Execution)
 	}
 }

@@ -24,7 +24,7 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Hint says how to get one that does.
+// Hint says how to reach a server.
 func (e *UnreachableError) Hint() string {
 	return "start it with `qhubctl serve`, or say where it is with --url or QHUBCTL_URL"
 }
@@ -41,7 +41,7 @@ func (e *StrangeAnswerError) Error() string {
 
 func (e *StrangeAnswerError) Unwrap() error { return e.Err }
 
-// Hint says what is likely.
+// Hint names the likely cause.
 func (e *StrangeAnswerError) Hint() string {
 	return "something else may answer at this address; check --url and QHUBCTL_URL"
 }
@@ -63,7 +63,7 @@ func (e *RefusedError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Hint says what to do, where that is known.
+// Hint names the way out, if it is known.
 func (e *RefusedError) Hint() string {
 	switch e.Problem.Status {
 	case http.StatusUnauthorized:
@@ -75,7 +75,7 @@ func (e *RefusedError) Hint() string {
 	}
 }
 
-// refusal is the error that an answer is.
+// refusal turns an answer into an error.
 func refusal(response *http.Response) error {
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return &StrangeAnswerError{response.Status, errors.New("it leads elsewhere, where no token and no secret is sent")}
@@ -92,7 +92,7 @@ func refusal(response *http.Response) error {
 	return &RefusedError{problem}
 }
 
-// reason is what is behind an error of net/http, which repeats the address.
+// reason is the cause inside an error of net/http, which repeats the address.
 func reason(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err

@@ -15,13 +15,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// A Result is what an execution has left.
+// A Result is the result of an execution.
 type Result struct {
 	Execution execution.Execution
 	// Document is the whole answer.
 	Document json.RawMessage
-	// Members is the object that was returned, with its text as it was: of a
-	// failed execution its problem, and {} if none was returned.
+	// Members is the returned object, with its text unchanged. It is the problem
+	// of a failed execution, and {} if nothing was returned.
 	Members json.RawMessage
 	// Files are the names of the result files, sorted: their paths in the
 	// output folder, with slashes.

@@ -15,8 +15,8 @@ import (
 // maxEvent bounds an event, which holds a line of a log or an execution.
 const maxEvent = 16 << 20
 
-// retryPauses are how long to wait before a stream that was cut off is asked
-// for again: a server that starts anew needs a moment.
+// retryPauses are the waits before a stream that was cut off is opened again: a
+// server needs a moment to restart.
 var retryPauses = []time.Duration{0, 200 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
 
 // Watch gives the log of an execution line by line as it comes, from its
@@ -74,7 +74,7 @@ func (f *watcher) stream(ctx context.Context) (*execution.Execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // it may not end by itself
+	defer func() { _ = response.Body.Close() }() // the stream may be endless
 	if response.StatusCode == http.StatusNoContent {
 		e, err := f.client.Get(ctx, f.id)
 		if err != nil {

@@ -14,8 +14,8 @@
 // There is no way back from RUNNING to PENDING: a service may have spent money
 // or a one-time token, so it runs at most once. When the machine that ran it
 // dies, the execution ends FAILED with [Interrupted] as its problem.
-// [Transition] holds the one table of these rules; whoever changes a state
-// asks it.
+// [Transition] holds the only table of these rules; all code that changes a
+// state calls it.
 //
 // # Documents
 //

@@ -9,9 +9,9 @@ import (
 )
 
 // ID names an execution. It is a UUID that begins with the time and ends with 62
-// bits from the operating system (version 7 of RFC 9562): nobody guesses one,
-// and those of one hour lie side by side in an index, however large it is. Its
-// text is safe as a file name.
+// random bits from the operating system (version 7 of RFC 9562), so it cannot be
+// guessed. Ids of one hour lie side by side in an index of any size. The text of
+// an id is safe as a file name.
 type ID string
 
 // NewID makes a new id.
@@ -51,8 +51,8 @@ func (t Type) Valid() bool { return t == Managed || t == Workflow }
 type Execution struct {
 	ID        ID
 	ServiceID string
-	// ServiceRevision pins what is run: a change of the service does not
-	// touch executions that were accepted before it.
+	// ServiceRevision pins the revision that runs: a change of the service
+	// does not affect executions that were accepted before it.
 	ServiceRevision string
 	Status          Status
 	Type            Type
@@ -65,13 +65,13 @@ type Execution struct {
 	ServiceDefinitionID string // empty: none
 	ApplicationID       string // empty: none
 
-	// CancelRequested is set when a running execution is to be cancelled; it
-	// stays set, whatever the final state turns out to be.
+	// CancelRequested is set when a caller cancels a running execution; it
+	// stays set in any final state.
 	CancelRequested bool
 	// Problem is why a failed execution failed.
 	Problem *Problem
-	// Result is what the runner noted about the result: a JSON document that
-	// only the runner and the API read. The result itself is in files.
+	// Result is the result manifest of the runner: a JSON document that only
+	// the runner and the API read. The result itself is in files.
 	Result json.RawMessage
 }
 
@@ -79,7 +79,7 @@ type Execution struct {
 const timeLayout = "2006-01-02 15:04:05"
 
 // wire is the JSON form of an execution. Every member is always present;
-// what is not known is null.
+// unknown ones are null.
 type wire struct {
 	ID                  ID       `json:"id"`
 	CreatedAt           *string  `json:"createdAt"`
@@ -94,7 +94,7 @@ type wire struct {
 }
 
 // MarshalJSON writes the document of the Service API. The revision, the
-// problem and the result are not part of it: they have places of their own.
+// problem and the result are not part of it: other calls return them.
 func (e Execution) MarshalJSON() ([]byte, error) {
 	tags := e.Tags
 	if tags == nil {

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The rules are written out once more, as a picture: rows go to columns.
+// TestTransitions repeats the rules as a picture: rows are states, columns their successors.
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	const columns = "UNKNOWN PENDING RUNNING SUCCEEDED CANCELLED FAILED"
@@ -33,18 +33,18 @@ func TestTransitions(t *testing.T) {
 		for i, to := range strings.Fields(columns) {
 			err := execution.Transition(from, execution.Status(to))
 			if (err == nil) != (cells[i] == "yes") {
-				t.Errorf("%s → %s: %v", from, to, err)
+				t.Errorf("Transition(%s, %s) = %v, want allowed: %s", from, to, err, cells[i])
 			}
 			if err != nil && !errors.Is(err, execution.ErrTransition) {
-				t.Errorf("%s → %s: the error is not ErrTransition: %v", from, to, err)
+				t.Errorf("Transition(%s, %s) = %v, want ErrTransition", from, to, err)
 			}
 		}
 		if final := !strings.Contains(rows[from], "yes"); from.Final() != final {
-			t.Errorf("%s.Final() = %v", from, from.Final())
+			t.Errorf("%s.Final() = %v, want %v", from, from.Final(), final)
 		}
 	}
 	if err := execution.Transition("LOST", execution.Running); !errors.Is(err, execution.ErrTransition) {
-		t.Errorf("from an unknown word: %v", err)
+		t.Errorf("Transition(an unknown state) = %v, want ErrTransition", err)
 	}
 	if execution.Status("LOST").Final() {
 		t.Error("an unknown word is final")
@@ -55,7 +55,7 @@ func TestParseStatus(t *testing.T) {
 	t.Parallel()
 	for _, s := range execution.Statuses() {
 		if got, err := execution.ParseStatus(string(s)); err != nil || got != s {
-			t.Errorf("%s: %s, %v", s, got, err)
+			t.Errorf("ParseStatus(%s) = %s, %v, want the same", s, got, err)
 		}
 	}
 	if _, err := execution.ParseStatus("running"); err == nil {
@@ -68,20 +68,20 @@ func TestIDs(t *testing.T) {
 	id := execution.NewID()
 	parsed, err := uuid.Parse(id.String())
 	if err != nil || parsed.Version() != 7 || parsed.Variant() != uuid.RFC4122 {
-		t.Errorf("%s is no UUIDv7: %v", id, err)
+		t.Errorf("NewID() = %s (%v), want a UUID of version 7", id, err)
 	}
 	if id == execution.NewID() {
 		t.Error("the same id twice")
 	}
 	if got, err := execution.ParseID(strings.ToUpper(id.String())); err != nil || got != id {
-		t.Errorf("upper case: %s, %v", got, err)
+		t.Errorf("ParseID(upper case) = %s, %v, want %s", got, err, id)
 	}
 	for _, bad := range []string{
 		"", "x", "{" + id.String() + "}", "urn:uuid:" + id.String(), id.String() + "/",
 		strings.ReplaceAll(id.String(), "-", ""), "../../../../../../../../../etc/passwd", strings.Repeat("g", 36),
 	} {
 		if got, err := execution.ParseID(bad); err == nil {
-			t.Errorf("%q read as %s", bad, got)
+			t.Errorf("ParseID(%q) = %s, want an error", bad, got)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestExecutionJSON(t *testing.T) {
 			}
 			again, err := json.Marshal(back)
 			if err != nil || string(again) != c.want {
-				t.Errorf("read and written again: %v\n%s", err, again)
+				t.Errorf("read and written again: %s (%v), want %s", again, err, c.want)
 			}
 		})
 	}
@@ -142,7 +142,7 @@ func TestExecutionReadsWhatItDoesNotKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Status != execution.Unknown || e.Type != execution.Managed || !e.CreatedAt.IsZero() {
-		t.Errorf("%+v", e)
+		t.Errorf("an unknown state and type become %+v, want UNKNOWN and MANAGED", e)
 	}
 	if err := json.Unmarshal([]byte(`{"createdAt":"yesterday"}`), &e); err == nil {
 		t.Error("a bad time was read")
@@ -158,15 +158,15 @@ func TestLogEntryJSON(t *testing.T) {
 	const want = `{"message":"half \"done\"","severity":"WARNING","timestamp":"2026-03-01T01:00:00.12Z"}`
 	got, err := json.Marshal(entry)
 	if err != nil || string(got) != want {
-		t.Fatalf("%v %s", err, got)
+		t.Fatalf("Marshal(entry) = %s, %v, want %s", got, err, want)
 	}
 	var back execution.LogEntry
 	if err := json.Unmarshal(got, &back); err != nil || !back.Timestamp.Equal(entry.Timestamp) || back.Message != entry.Message {
-		t.Errorf("%v %+v", err, back)
+		t.Errorf("Unmarshal(entry) = %+v, %v, want %+v", back, err, entry)
 	}
 	if err := json.Unmarshal([]byte(`{"severity":"LOUD","timestamp":"2026-03-01T01:00:00Z"}`), &back); err != nil ||
 		back.Severity != execution.Info {
-		t.Errorf("an unknown severity: %v %+v", err, back)
+		t.Errorf("an unknown severity becomes %+v (%v), want INFO", back, err)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestProblemReadsLeniently(t *testing.T) {
 		"line": json.Number("12345678901234567890"), "nested": map[string]any{"a": json.Number("1")},
 	}}
 	if !reflect.DeepEqual(p, want) {
-		t.Errorf("%#v", p)
+		t.Errorf("Unmarshal(problem) = %#v, want %#v", p, want)
 	}
 	if err := json.Unmarshal([]byte(`["no"]`), &p); err == nil {
 		t.Error("an array was read as a problem")
@@ -225,14 +225,14 @@ func TestWellKnownProblemsAreComplete(t *testing.T) {
 		execution.SecretsUnavailable(), execution.StartFailed("no python3"), execution.Internal(),
 	} {
 		if p.Status < 400 || p.Title == "" || p.Detail == "" || !strings.HasPrefix(p.Type, "urn:qhubctl:problem:") {
-			t.Errorf("incomplete: %+v", p)
+			t.Errorf("the problem is %+v, want a status, a title, a detail and a type", p)
 		}
 		if seen[p.Type] {
-			t.Errorf("%s is used twice", p.Type)
+			t.Errorf("two problems have the type %s, want different ones", p.Type)
 		}
 		seen[p.Type] = true
 		if !strings.Contains(p.Error(), p.Title) {
-			t.Errorf("as an error: %s", p.Error())
+			t.Errorf("Error() = %s, want the title in it", p.Error())
 		}
 	}
 }
@@ -242,11 +242,11 @@ func TestMasterKeyMissingSaysWhatToDo(t *testing.T) {
 	p := execution.MasterKeyMissing(7, "0a1b2c3d")
 	for _, want := range []string{"version 7", "0a1b2c3d", "`qhubctl keys list`"} {
 		if !strings.Contains(p.Detail, want) {
-			t.Errorf("it does not say %q: %s", want, p.Detail)
+			t.Errorf("the detail is %s, want %q in it", p.Detail, want)
 		}
 	}
 	if p.Type != execution.TypeSecrets || p.Status != 500 || p.Extensions["keyVersion"] != uint32(7) || p.Extensions["keyFingerprint"] != "0a1b2c3d" {
-		t.Errorf("%+v", p)
+		t.Errorf("MasterKeyMissing() = %+v, want the version and the fingerprint", p)
 	}
 }
 
@@ -259,7 +259,7 @@ func FuzzProblemRoundTrip(f *testing.F) {
 		}
 		first, err := json.Marshal(p)
 		if err != nil {
-			t.Fatalf("read but cannot be written: %v", err)
+			t.Fatalf("Marshal(a problem that was read) = %v, want nil", err)
 		}
 		var q execution.Problem
 		if err := json.Unmarshal(first, &q); err != nil {
@@ -267,7 +267,7 @@ func FuzzProblemRoundTrip(f *testing.F) {
 		}
 		second, err := json.Marshal(q)
 		if err != nil || string(first) != string(second) {
-			t.Fatalf("%v\n%s\n%s", err, first, second)
+			t.Fatalf("written twice (%v):\n%s\n%s\nwant the same", err, first, second)
 		}
 	})
 }

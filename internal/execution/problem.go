@@ -14,8 +14,8 @@ import (
 // A Problem is a problem document of RFC 9457: why something failed, for a
 // program by its Type and for a person by its Title and Detail.
 //
-// A problem never repeats the value of a secret. What a service says about its
-// own failure is masked before it becomes a Problem.
+// A problem never repeats the value of a secret. Text of a service about its
+// failure is masked before it becomes a Problem.
 type Problem struct { //nolint:errname,recvcheck // the name that RFC 9457 gives it; a value must encode as a pointer does
 	Type     string // a URI reference; empty means about:blank
 	Status   int    // an HTTP status; zero is left out
@@ -48,7 +48,7 @@ const (
 func Interrupted() *Problem {
 	return &Problem{
 		Type: TypeInterrupted, Status: http.StatusInternalServerError, Title: "Interrupted",
-		Detail: "The server that ran this execution stopped before it ended. It is not run again by itself, " +
+		Detail: "The server that ran this execution stopped before it ended. The server does not run it again, " +
 			"as it may have had effects; start a new execution if that is safe.",
 	}
 }
@@ -70,8 +70,8 @@ func TimedOut(limit time.Duration) *Problem {
 	}
 }
 
-// LimitReached is the problem of an execution that used more of something,
-// such as "bytes of output", than it may.
+// LimitReached is the problem of an execution that used more than it may of
+// a resource, such as "bytes of output".
 func LimitReached(what string, limit int64) *Problem {
 	return &Problem{
 		Type: TypeLimit, Status: http.StatusInsufficientStorage, Title: "Limit reached",
@@ -113,7 +113,7 @@ func MasterKeyMissing(version uint32, fingerprint string) *Problem {
 }
 
 // SecretsMissing is the problem of an execution that needs secrets which
-// neither its request nor the server gives.
+// neither its request nor the server has.
 func SecretsMissing(names ...string) *Problem {
 	return &Problem{
 		Type: TypeSecrets, Status: http.StatusFailedDependency, Title: "Secrets missing",
@@ -124,8 +124,8 @@ func SecretsMissing(names ...string) *Problem {
 }
 
 // SecretRefused is the problem of an execution with a value that cannot be a
-// secret; reason continues the sentence, and holds no part of the value. The
-// place of a value of the server's own is for its operator alone.
+// secret; reason continues the sentence, and holds no part of the value. Only the
+// operator may learn the place of a value that the server holds.
 func SecretRefused(name string, ofRequest bool, reason error) *Problem {
 	from, status := "the server", http.StatusFailedDependency
 	if ofRequest {
@@ -169,7 +169,7 @@ func RevisionGone(revision string) *Problem {
 }
 
 // ServiceFailed is the problem of an execution whose service ended with an
-// exit code, or by a signal, and said nothing about why.
+// exit code, or by a signal, without a problem document.
 func ServiceFailed(exitCode int, signal string) *Problem {
 	p := &Problem{
 		Status: http.StatusInternalServerError, Title: "Service failed",
@@ -197,8 +197,8 @@ func StartFailed(detail string) *Problem {
 	}
 }
 
-// Internal is the problem of a bug of ours. It tells the caller nothing of
-// the inside; the cause belongs in the operator's log.
+// Internal is the problem of a bug of ours. It shows the caller nothing of the
+// inside; the cause belongs in the operator's log.
 func Internal() *Problem {
 	return &Problem{
 		Type: TypeInternal, Status: http.StatusInternalServerError, Title: "Internal error",

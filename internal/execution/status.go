@@ -22,8 +22,8 @@ const (
 // transitions lists, for every state, the states that may follow it.
 var transitions = map[Status][]Status{
 	Unknown: {Pending},
-	// FAILED without ever running: its secrets cannot be opened, say, or its
-	// folders cannot be made.
+	// FAILED without ever running: its secrets cannot be opened, for example, or
+	// its folders cannot be made.
 	Pending:   {Running, Cancelled, Failed},
 	Running:   {Succeeded, Cancelled, Failed},
 	Succeeded: {},
