@@ -1,6 +1,5 @@
-// Package runner holds what all ways of running an execution share: the
-// interface [Runner], the folder that an execution works in, the environment
-// it sees, and what it leaves.
+// Package runner defines the interface [Runner], and the parts that all ways of
+// running an execution share: its folder, its environment, and its result.
 package runner
 
 import (
@@ -14,7 +13,7 @@ import (
 )
 
 // A Dir is the scratch space of one execution. Nothing in it outlives the
-// execution but what the caller takes out of Output.
+// execution except the files that the caller takes out of Output.
 type Dir struct{ root string }
 
 // NewDir makes the space below parent; an empty parent is the system's
@@ -37,7 +36,7 @@ func NewDir(parent string) (Dir, error) {
 	return f, nil
 }
 
-// newRoot is a name: nobody who cannot list the parent guesses it.
+// newRoot returns a name that cannot be guessed without listing the parent.
 func newRoot(parent string) string {
 	return filepath.Join(parent, "qhubctl-run-"+rand.Text()[:16])
 }
@@ -49,7 +48,7 @@ func (f Dir) parts() []string {
 // Root is the folder that holds all of it.
 func (f Dir) Root() string { return f.root }
 
-// DirAt is the folder of an execution as a process sees it that has it at root.
+// DirAt is the folder of an execution whose process sees it at root.
 func DirAt(root string) Dir { return Dir{root} }
 
 // Input holds a file for each input parameter.
@@ -64,21 +63,21 @@ func (f Dir) DataPools() string { return filepath.Join(f.root, "datapool") }
 // Temp is the TMPDIR of the execution.
 func (f Dir) Temp() string { return filepath.Join(f.root, "tmp") }
 
-// Home is a home of the execution's own, empty at its start.
+// Home is a separate home for the execution, empty at its start.
 func (f Dir) Home() string { return filepath.Join(f.root, "home") }
 
-// Remove deletes all of it, folders that the service has made read-only too.
+// Remove deletes all of it, even folders that the service has made read-only.
 func (f Dir) Remove() error { return RemoveAll(f.root) }
 
-// WriteInputs writes the inputs as the SDKs read them: a JSON string becomes a
-// text file with the plain text, so that it stays a string whatever it says;
-// anything else a JSON file.
+// WriteInputs writes the inputs as the SDKs read them. A JSON string becomes a
+// text file with the plain text, so that any text stays a string; any other
+// value becomes a JSON file.
 func (f Dir) WriteInputs(inputs map[string]json.RawMessage) error {
 	return f.writeInputs(inputs, nil)
 }
 
-// writeInputs writes to files of an execution before, where they fit, and
-// removes the others.
+// writeInputs writes into the kept files of an earlier execution if the names fit,
+// and removes the others.
 func (f Dir) writeInputs(inputs map[string]json.RawMessage, kept []string) error {
 	for name, value := range inputs {
 		file, content := name+".json", []byte(value)

@@ -8,25 +8,24 @@ import (
 	"sync"
 )
 
-// maxFree is how many folders are kept to be used again.
+// maxFree is how many folders are kept for reuse.
 const maxFree = 64
 
-// DirPool gives out folders below one parent, and takes them back to be used
-// again: making and removing them anew for each execution takes a file system
-// longer than all else that is done for a short one. It is safe for concurrent
-// use.
+// DirPool hands out folders below one parent, and takes them back for reuse: for a
+// short execution, a file system takes longer to make and remove them than all the
+// rest takes. It is safe for concurrent use.
 type DirPool struct {
 	parent string
 
 	mu     sync.Mutex
 	free   []freeDir
 	closed bool
-	lost   []error // of folders given back by GiveWhen
+	lost   []error // errors of folders that PutWhen took back
 
 	parting sync.WaitGroup
 }
 
-// A freeDir is empty but for files that inputs may be written to.
+// A freeDir is empty except for files that inputs may be written to.
 type freeDir struct {
 	Dir
 	inputs []string
@@ -35,8 +34,8 @@ type freeDir struct {
 // NewDirPool gives out folders below parent.
 func NewDirPool(parent string) *DirPool { return &DirPool{parent: parent} }
 
-// Get gives a folder under a name of its own that holds these inputs and
-// nothing else. See [Dir.WriteInputs].
+// Get returns a folder under a new name that holds these inputs and nothing else.
+// See [Dir.WriteInputs].
 func (p *DirPool) Get(inputs map[string]json.RawMessage) (Dir, error) {
 	p.mu.Lock()
 	var f freeDir
@@ -47,7 +46,7 @@ func (p *DirPool) Get(inputs map[string]json.RawMessage) (Dir, error) {
 	if f.root == "" {
 		return newWithInputs(p.parent, inputs)
 	}
-	// Nobody who knew it finds it again.
+	// A process that knew the former name cannot find the folder.
 	root := newRoot(p.parent)
 	if err := os.Rename(f.root, root); err != nil {
 		return Dir{}, errors.Join(fmt.Errorf("cannot make a folder for the execution: %w", err), f.Remove())
@@ -70,8 +69,8 @@ func newWithInputs(parent string, inputs map[string]json.RawMessage) (Dir, error
 	return f, nil
 }
 
-// Put takes a folder back from an execution of which no process is left, and
-// empties it. One that does not look as if it were new is removed.
+// Put takes a folder back from an execution that has no process left, and empties
+// it. It removes a folder that differs from a new one.
 func (p *DirPool) Put(f Dir) error {
 	inputs, ok := f.reset()
 	if !ok {
@@ -89,9 +88,10 @@ func (p *DirPool) Put(f Dir) error {
 	return nil
 }
 
-// PutWhen is Put for an execution whose last process is about to end, which
-// gone tells. What is there is removed at once, and what the process may still
-// add when it is gone. Close waits for that, and returns what goes wrong then.
+// PutWhen is Put for an execution whose last process is about to end; gone is
+// closed when it has ended. PutWhen removes the present files at once, and those
+// that the process may still add when it has ended. Close waits for that, and
+// returns its errors.
 func (p *DirPool) PutWhen(gone <-chan struct{}, f Dir) error {
 	if _, ok := f.reset(); !ok {
 		<-gone
@@ -108,7 +108,7 @@ func (p *DirPool) PutWhen(gone <-chan struct{}, f Dir) error {
 	return nil
 }
 
-// Close removes the folders that nobody has. Those that are given back later
+// Close removes the folders that are not in use. Those that are put back later
 // are removed, too.
 func (p *DirPool) Close() error {
 	p.parting.Wait()

@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// What is given back is found again under another name, and as if it were new;
-// whatever does not look like that is not used again.
+// TestDirsAreReused: a folder that is put back is reused under another name, and
+// looks like a new one. A folder that does not look like a new one is not reused.
 func TestDirsAreReused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -73,24 +73,24 @@ func TestDirsAreReused(t *testing.T) {
 			}
 			want := test.used && runtime.GOOS == "linux"
 			if used := os.SameFile(before, stat(t, second.Home())); used && !test.used || !used && want {
-				t.Errorf("used again: %v", used)
+				t.Errorf("the folder is reused: %v, want %v", used, want)
 			}
 			for _, dir := range []string{second.Input(), second.Output(), second.DataPools(), second.Temp(), second.Home()} {
 				entries, err := os.ReadDir(dir)
 				if err != nil || len(entries) > 0 {
-					t.Errorf("%s: %v %v", dir, entries, err)
+					t.Errorf("%s holds %v (%v), want nothing", dir, entries, err)
 				}
 			}
 			must(t, folders.Put(second))
 			must(t, folders.Close())
 			if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
-				t.Errorf("left: %v %v", left, err)
+				t.Errorf("after Close the parent holds %v (%v), want nothing", left, err)
 			}
 		})
 	}
 }
 
-// Inputs are all that an execution finds, however those before have left theirs.
+// TestInputsOfReusedDirs: an execution finds its inputs, and nothing of earlier ones.
 func TestInputsOfReusedDirs(t *testing.T) {
 	t.Parallel()
 	inputs := func(texts ...string) map[string]json.RawMessage {
@@ -133,7 +133,7 @@ func TestInputsOfReusedDirs(t *testing.T) {
 			t.Helper()
 			text, err := io.ReadAll(held)
 			if err != nil || string(text) != "d" {
-				t.Errorf("who has the file of another open reads %q: %v", text, err)
+				t.Errorf("an execution that holds another's file open reads %q (%v), want d", text, err)
 			}
 			must(t, held.Close())
 		}},
@@ -150,7 +150,7 @@ func TestInputsOfReusedDirs(t *testing.T) {
 			must(t, err)
 			found[entry.Name()] = string(text)
 			if info, err := entry.Info(); err != nil || info.Mode() != 0o600 {
-				t.Errorf("%s is %v: %v", entry.Name(), info.Mode(), err)
+				t.Errorf("%s has mode %v (%v), want 0600", entry.Name(), info.Mode(), err)
 			}
 		}
 		if !maps.Equal(found, test.want) {
@@ -183,8 +183,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestDirsOfProcessesAboutToEnd has a folder emptied at once, and given to
-// nobody while a process may still write to it.
+// TestDirsOfProcessesAboutToEnd has a folder emptied at once, and not handed out
+// while a process may still write to it.
 func TestDirsOfProcessesAboutToEnd(t *testing.T) {
 	folders := runner.NewDirPool(t.TempDir())
 	f, err := folders.Get(nil)
@@ -200,11 +200,11 @@ func TestDirsOfProcessesAboutToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what the execution has left is still there: %v", err)
+		t.Errorf("Stat(a file of the execution) = %v, want that it is removed", err)
 	}
 	other, err := folders.Get(nil)
 	if err != nil || other.Output() == f.Output() {
-		t.Errorf("%s is given out, %v", other.Output(), err)
+		t.Errorf("Get() = %s, %v, want another folder", other.Output(), err)
 	}
 	if err := os.WriteFile(last, []byte("late"), 0o600); err != nil {
 		t.Fatal(err)
@@ -214,6 +214,6 @@ func TestDirsOfProcessesAboutToEnd(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(last); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what came late is still there: %v", err)
+		t.Errorf("Stat(a late file) = %v, want that it is removed", err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/environ"
 )
 
-// passed are the variables of our own environment that a service sees: what it
-// needs to find programs, speak the user's language, and reach servers through
-// the proxy and with the certificates of this machine.
+// passed are the variables of our environment that a service gets. It needs them to
+// find programs, speak the user's language, and reach servers through the proxy and
+// with the certificates of this machine.
 var passed = []string{
 	"PATH", "LANG", "LANGUAGE", "TZ", "LOG_LEVEL",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -22,11 +22,11 @@ var passed = []string{
 	"SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "WINDIR",
 }
 
-// An Environment is built from nothing, variable by variable: what is not put
-// in does not reach a service.
+// An Environment is built from nothing, variable by variable: a service gets no
+// variable that is not put in.
 type Environment map[string]string
 
-// BaseEnvironment has what every service gets on this machine, and nothing
+// BaseEnvironment has the variables that every service gets on this machine, and nothing
 // else of our own environment.
 func BaseEnvironment() Environment {
 	env := Environment{}
@@ -50,15 +50,15 @@ func (e Environment) Place(f Dir) {
 	}
 }
 
-// InputSource tells the SDKs, when it is InputRequest, that the input files hold
-// the values of a request as JSON, and not texts that a person has written.
+// InputSource says to the SDKs, if it is InputRequest, that the input files hold the
+// values of a request as JSON, and not texts that a person has written.
 const (
 	InputSource  = "QHUBCTL_INPUT_SOURCE"
 	InputRequest = "request"
 )
 
-// Unplaced is the environment without what Place sets: that of a process which
-// has no folder of its own.
+// Unplaced is the environment without the variables that Place sets: that of a
+// process without a folder.
 func (e Environment) Unplaced() Environment {
 	other := maps.Clone(e)
 	for _, name := range []string{"INPUT_DIRECTORY", "OUTPUT_DIRECTORY", "DATAPOOL_DIRECTORY", "TMPDIR"} {

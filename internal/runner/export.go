@@ -50,10 +50,9 @@ func linkOrCopy(source, target string) error {
 	return os.WriteFile(target, content, 0o600)
 }
 
-// Export copies a result file into dir, masked, under another name, masked
-// too, and returns the path. The folders that the name has in it are made. What
-// was there of that name is replaced. An error of the kind [redact.ErrWithheld]
-// is about this file alone.
+// Export copies a result file into dir, masked, under another name, masked too, and
+// returns the path. It makes the folders of that name, and replaces a file that has
+// it already. An error of the kind [redact.ErrWithheld] is about this file alone.
 func Export(artifacts Artifacts, name, dir, as string, masker *redact.Masker) (string, error) {
 	source, err := artifacts.Open(name)
 	if err != nil {
@@ -75,7 +74,7 @@ func Export(artifacts Artifacts, name, dir, as string, masker *redact.Masker) (s
 	return filepath.Join(dir, target), nil
 }
 
-// exportTo writes beside the file first: it is complete or not there at all,
+// exportTo writes beside the file first, so that the file is complete or missing,
 // and never written through a link.
 func exportTo(root *os.Root, target string, source io.ReadSeeker, masker *redact.Masker) error {
 	if err := root.MkdirAll(filepath.Dir(target), 0o755); err != nil {

@@ -25,22 +25,21 @@ const (
 	ResultText = "output.txt"
 )
 
-// maxNesting is how deep in folders a result file may lie. Deeper ones are
-// not seen, as each folder on the way to it costs a look.
+// maxNesting is how deep in folders a result file may lie. Deeper files are not
+// found, because each folder on the way costs time.
 const maxNesting = 32
 
-// An Output is an output folder after the end of its execution: [Artifacts] on
-// this disk. Whatever the
-// service has put there, only regular files in it are seen: a link could lead
-// out of it, and a pipe would never end.
+// An Output is an output folder after the end of its execution: [Artifacts] on this
+// disk. It shows only regular files: a link could lead out of it, and a pipe would
+// never end.
 type Output struct {
 	root    *os.Root
 	sent    *SentFile
 	skipped []string
 }
 
-// A SentFile is a file of the output that an execution has sent instead of
-// writing it. It takes the place of one with its name.
+// A SentFile is a file of the output that an execution has sent instead of writing it.
+// It replaces a file of its name.
 type SentFile struct {
 	Name    string
 	Content []byte
@@ -60,8 +59,8 @@ type File struct {
 	Size int64
 }
 
-// OpenOutput opens the output folder of f. A service may have removed it, or
-// put something else in its place: that is an empty output.
+// OpenOutput opens the output folder of f. If a service has removed or replaced it, the
+// output is empty.
 func (f Dir) OpenOutput() (*Output, error) {
 	info, err := os.Lstat(f.Output())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
@@ -77,8 +76,8 @@ func (f Dir) OpenOutput() (*Output, error) {
 	return &Output{root: root}, nil
 }
 
-// Add adds a file that was sent, if there is one. The caller wipes it when no
-// output needs it any more: an output that could not be read is opened again.
+// Add adds a file that was sent, if there is one. The caller wipes it when no output
+// needs it any more, because an output that could not be read is opened again.
 func (o *Output) Add(sent *SentFile) { o.sent = sent }
 
 // Close releases the folder.
@@ -89,8 +88,8 @@ func (o *Output) Close() error {
 	return o.root.Close()
 }
 
-// Files are the regular files, by name, those of folders too. More than
-// [MaxEntries] are not listed.
+// Files are the regular files, by name, those of folders too. It lists at most
+// [MaxEntries].
 func (o *Output) Files() ([]File, error) {
 	var files []File
 	if o.root != nil {
@@ -109,15 +108,15 @@ func (o *Output) Files() ([]File, error) {
 	return files, nil
 }
 
-// Skipped are the entries that [Output.Files] has passed over, by their paths:
-// links, pipes and the like, and folders that lie too deep.
+// Skipped are the entries that [Output.Files] has left out, by their paths: links, pipes
+// and similar entries, and folders that lie too deep.
 func (o *Output) Skipped() []string { return o.skipped }
 
 // maxSkippedNames is how many names [SkippedText] lists.
 const maxSkippedNames = 5
 
-// SkippedText tells a reader which entries of an output are not kept, masked;
-// empty if all are.
+// SkippedText names the entries of an output that are not kept, masked; empty if all
+// are kept.
 func SkippedText(skipped []string, masker *redact.Masker) string {
 	if len(skipped) == 0 {
 		return ""
@@ -146,7 +145,7 @@ func (o *Output) list(folder string, depth int, left *int, files *[]File) error 
 		name := path.Join(folder, entry.Name())
 		switch {
 		case entry.IsDir() && depth > 0:
-			// Should it be a link by now, it is one that stays in the folder.
+			// If it has become a link by now, the root keeps it in the folder.
 			err = o.list(name, depth-1, left, files)
 		case entry.Type().IsRegular():
 			var info fs.FileInfo
@@ -166,7 +165,7 @@ func (o *Output) list(folder string, depth int, left *int, files *[]File) error 
 func (o *Output) entries(folder string) ([]fs.DirEntry, error) {
 	dir, err := o.root.Open(folder)
 	if errors.Is(err, fs.ErrPermission) && o.root.Chmod(folder, 0o700) == nil {
-		// A service need not mean it that its result cannot be read.
+		// A service may have made it unreadable by mistake.
 		dir, err = o.root.Open(folder)
 	}
 	if err != nil {
@@ -191,10 +190,10 @@ func (o *Output) Open(name string) (io.ReadSeekCloser, error) {
 	if !before.Mode().IsRegular() {
 		return nil, fs.ErrNotExist
 	}
-	// Should it be something else by now, it must not block.
+	// If it has become a pipe by now, it must not block.
 	file, err := o.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && o.root.Chmod(name, 0o600) == nil {
-		// A service need not mean it that nobody can read its result.
+		// A service may have made it unreadable by mistake.
 		file, err = o.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	}
 	if err != nil {
@@ -207,10 +206,10 @@ func (o *Output) Open(name string) (io.ReadSeekCloser, error) {
 	return file, nil
 }
 
-// Exceeded is the limit of its folders that an execution has gone beyond. An
-// output that nobody can look into counts as too much: nothing else would
-// bound what is in it. Temporary files are in memory where the execution has a
-// root folder of its own, and bounded by that; where not, they are measured.
+// Exceeded is the limit of its folders that an execution has exceeded. An output that
+// cannot be read counts as too much, because nothing else would bound it. In a private
+// root folder temporary files are in memory, which bounds them; otherwise they are
+// measured.
 func (f Dir) Exceeded(limits Limits) Limit {
 	if limit := exceeded(f.Output(), limits.Output, MaxEntries); limit != NoLimit {
 		return limit
@@ -226,12 +225,12 @@ func (f Dir) Exceeded(limits Limits) Limit {
 	return NoLimit
 }
 
-// minTempEntries is how many temporary files there may be, however little they
-// may take.
+// minTempEntries is how many temporary files there may be, even if the limit of their
+// size is small.
 const minTempEntries = 1024
 
-// exceeded waits where there are no descriptors to look with: that says nothing
-// of the folder.
+// exceeded waits for a descriptor if there is none, since that is not a fault of the
+// execution.
 func exceeded(dir string, most int64, mostEntries int) (reached Limit) {
 	_ = descriptors.Retry(context.Background(), func() (err error) {
 		reached, err = measured(dir, most, mostEntries)
@@ -240,7 +239,7 @@ func exceeded(dir string, most int64, mostEntries int) (reached Limit) {
 	return reached
 }
 
-// measured fails only where there are no descriptors.
+// measured fails only if there are no descriptors.
 func measured(dir string, most int64, mostEntries int) (Limit, error) {
 	var size int64
 	entries, reached := 0, NoLimit

@@ -12,12 +12,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
-// maxDepth is how deep folders may lie in each other to be removed as they
-// are: a descriptor is open for each on the way down.
+// maxDepth is how deep nested folders may be for a plain removal, which keeps a
+// descriptor open for each on the way down.
 const maxDepth = 32
 
-// RemoveAll deletes a folder that services have written to, however deep it is
-// and whatever its folders allow.
+// RemoveAll deletes a folder that services have written to, of any depth and with any
+// permissions.
 func RemoveAll(dir string) error {
 	return descriptors.RetryBriefly(func() error { return removeAll(dir) })
 }
@@ -37,20 +37,20 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// flatten makes folders writable, and moves those that lie too deep up to the
-// root. What it cannot, the removal tells.
+// flatten makes folders writable, and moves those that lie too deep up to the root. Its
+// errors show in the removal.
 func flatten(root *os.Root) {
 	f := flattener{root: root, name: ".moved-" + uuid.NewString() + "-"}
 	f.walk(".", 0)
 	for next := 0; next < f.moved; {
-		f.walk(f.name+strconv.Itoa(next), 1) // which may move more
+		f.walk(f.name+strconv.Itoa(next), 1) // it may move more
 		next++
 	}
 }
 
 type flattener struct {
 	root  *os.Root
-	name  string // of those moved, but for their number
+	name  string // of moved folders, without their number
 	moved int
 }
 
@@ -64,7 +64,7 @@ func (f *flattener) walk(dir string, depth int) {
 			f.walk(inner, depth+1)
 			continue
 		}
-		_ = f.root.Chmod(inner, 0o700) // else it cannot be moved
+		_ = f.root.Chmod(inner, 0o700) // a read-only folder cannot be moved
 		if f.root.Rename(inner, f.name+strconv.Itoa(f.moved)) == nil {
 			f.moved++
 		}
@@ -81,7 +81,7 @@ func (f *flattener) entries(dir string) []fs.DirEntry {
 	}
 	defer func() { _ = folder.Close() }()
 	if info, err := folder.Stat(); err == nil && info.Mode().Perm()&0o700 != 0o700 {
-		_ = folder.Chmod(0o700) // what is in it is to be removed
+		_ = folder.Chmod(0o700) // so that its entries can be removed
 	}
 	entries, _ := folder.ReadDir(-1) // as many as can be read
 	return entries

@@ -60,7 +60,7 @@ func nest(t *testing.T, dir string, depth int) {
 	t.Helper()
 	t.Chdir(dir)
 	defer func() {
-		if err := os.Chdir("/"); err != nil { //nolint:usetesting // which asks where it is: that has no name
+		if err := os.Chdir("/"); err != nil { //nolint:usetesting // t.Chdir asks for the current folder, whose path is too long
 			t.Error(err)
 		}
 	}()
@@ -80,6 +80,6 @@ func remove(t *testing.T, dir string) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
-		t.Errorf("it is still there: %v", err)
+		t.Errorf("Lstat(the removed folder) = %v, want that it does not exist", err)
 	}
 }

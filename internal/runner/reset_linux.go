@@ -11,12 +11,11 @@ import (
 // The flags of new files on the file systems that have them, of linux/fs.h: a file is kept in extents, or beside its inode.
 const layoutFlags = 0x80000 | 0x10000000
 
-// reset empties the folders, and reports whether all is then as it was when
-// they were new: what an execution could leave to the next in a mode, an owner,
-// an attribute or the size of a folder would be visible. The files of inputs
-// are kept, blank, for the next to write to: a file system takes longer to make
-// and remove one than for all else that is done to a folder, and some look for
-// room the longer for it the more was removed of late.
+// reset empties the folders, and reports whether they then equal new ones: otherwise an
+// execution could leave data to the next in a mode, an owner, an attribute or the size of
+// a folder. The files of inputs are kept, blank, for the next execution to write to. A
+// file system takes longer to make and remove a file than all other work on a folder
+// takes, and some search longer for space the more was removed before.
 func (f Dir) reset() (inputs []string, ok bool) {
 	root, err := openDir(unix.AT_FDCWD, f.root)
 	if err != nil {
@@ -44,8 +43,8 @@ func (f Dir) reset() (inputs []string, ok bool) {
 	return inputs, true
 }
 
-// resetDir empties a folder, except for files to keep. Another folder
-// in it is a reason to remove all.
+// resetDir empties a folder, except for files to keep. It fails if there is another
+// folder in it.
 func resetDir(parent int, name string, keep bool, let uint32) (kept []string, ok bool) {
 	dir, err := openDir(parent, name)
 	if err != nil {
@@ -69,13 +68,13 @@ func resetDir(parent int, name string, keep bool, let uint32) (kept []string, ok
 	return kept, true
 }
 
-// blank makes a file as good as new, if it looks like that. One byte stays: a
-// file that was emptied and is written again is put on the disk at once by some
-// file systems, for programs that want to replace what is in it.
+// blank makes a file equal to a new one, if it can. One byte stays: some file systems put
+// a file on the disk at once if it was emptied and is written again, for programs that
+// replace its content.
 func blank(dir int, name string) bool {
 	var info unix.Stat_t
-	// Nobody is left who could change it meanwhile, and a device may mind to be
-	// opened.
+	// No process is left that could change it meanwhile. It is not opened, because
+	// that may affect a device.
 	if unix.Fstatat(dir, name, &info, unix.AT_SYMLINK_NOFOLLOW) != nil || info.Nlink != 1 || !isOwn(&info, unix.S_IFREG|0o600, letRead) {
 		return false
 	}
@@ -91,9 +90,9 @@ func blank(dir int, name string) bool {
 	return err == nil && n == 1 && unix.Ftruncate(file, 1) == nil
 }
 
-// isAlone tells whether nobody else has a file open that is open for writing: an
-// execution may have handed its own to one that still runs, which would read
-// there what the next is given. Only where that is so there is a lease.
+// isAlone reports whether no other process has a file open that is open for writing. An
+// execution may have passed its descriptor to one that still runs, which would read the
+// next input there. The kernel grants a lease only if there is no other.
 func isAlone(file int) bool {
 	if _, err := unix.FcntlInt(uintptr(file), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		return false
@@ -102,7 +101,7 @@ func isAlone(file int) bool {
 	return err == nil
 }
 
-// overwrite writes to a file that was kept.
+// overwrite writes to a kept file.
 func overwrite(path string, content []byte) error {
 	if len(content) == 0 {
 		return os.Truncate(path, 0)
@@ -121,7 +120,7 @@ func overwrite(path string, content []byte) error {
 	return unix.Close(file)
 }
 
-// isEmpty reports whether a path is a folder with nothing in it.
+// isEmpty reports whether a path is an empty folder.
 func isEmpty(path string) bool {
 	dir, err := openDir(unix.AT_FDCWD, path)
 	if err != nil {
@@ -132,8 +131,8 @@ func isEmpty(path string) bool {
 	return err == nil && len(names) == 0
 }
 
-// openDir and namesIn are for folders that are looked at for each execution:
-// what package os does besides takes longer than the looking.
+// openDir and namesIn are for folders that are read for each execution: the extra work of
+// package os takes longer than the reading.
 func openDir(parent int, name string) (dir int, err error) {
 	err = unix.EINTR
 	for err == unix.EINTR {
@@ -156,25 +155,25 @@ func namesIn(dir int) (names []string, err error) {
 	}
 }
 
-// letRead is what others may do with the inputs of an execution that is another
-// user. That user cannot change it.
+// letRead are the permissions of others for the inputs of an execution that has another
+// user. That user cannot change them.
 const letRead = 0o005
 
-// isNewDir tells whether a folder, with any content, looks like one that was just
-// made, and gives others the permissions let.
+// isNewDir reports whether a folder, with any content, has the attributes of a new one,
+// and gives others the permissions let.
 func isNewDir(dir int, let uint32) bool {
 	var info unix.Stat_t
 	return unix.Fstat(dir, &info) == nil && isOwn(&info, unix.S_IFDIR|0o700, let) && info.Size <= newDirSize && isPlain(dir)
 }
 
-// isOwn tells whether a file belongs to this program, or to the user of an
-// execution before, who cannot have given it to anybody.
+// isOwn reports whether a file belongs to this program, or to the user of an earlier
+// execution, which cannot have given it to another user.
 func isOwn(info *unix.Stat_t, mode, let uint32) bool {
 	own := int(info.Uid) == ownUser && int(info.Gid) == ownGroup
 	return info.Mode&^let == mode && (own || ownUser == 0 && info.Uid == info.Gid)
 }
 
-// isPlain tells whether a file or a folder has no attributes.
+// isPlain reports whether a file or a folder has no attributes.
 func isPlain(fd int) bool {
 	if n, err := unix.Flistxattr(fd, nil); n > 0 || err != nil && err != unix.ENOTSUP {
 		return false
@@ -183,9 +182,9 @@ func isPlain(fd int) bool {
 	return err != nil || flags&^layoutFlags == 0
 }
 
-// ownUser and ownGroup are those of what this program makes.
+// ownUser and ownGroup own the files that this program makes.
 var ownUser, ownGroup = os.Geteuid(), os.Getegid()
 
-// newDirSize is how large an empty folder may be: file systems do not make one
-// smaller again that has held many files.
+// newDirSize is how large an empty folder may be: file systems do not shrink a folder
+// that has held many files.
 const newDirSize = 4096

@@ -4,12 +4,12 @@ package runner
 
 import "os"
 
-// reset is for systems on which it is known that nothing of an execution is
-// left: folders are not used again.
+// reset always fails: this system does not show whether an execution left something, so
+// folders are not reused.
 func (f Dir) reset() (inputs []string, ok bool) { return nil, false }
 
-// isEmpty cannot tell any faster than who asks.
+// isEmpty returns false: a check here is no faster than the caller's.
 func isEmpty(string) bool { return false }
 
-// overwrite is not needed: no file is kept.
+// overwrite writes a new file: none is kept here.
 func overwrite(path string, content []byte) error { return os.WriteFile(path, content, 0o600) }

@@ -10,16 +10,16 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// A Runner starts executions of one revision of a service. How is its own
-// business: a fresh process, a fork of one that is ready, another machine.
-// Package runnertest holds the suite that each of them passes.
+// A Runner starts executions of one revision of a service. Each implementation chooses
+// how: a fresh process, a fork of one that is ready, another machine. Package runnertest
+// holds the suite that each of them passes.
 type Runner interface {
-	// Start begins an execution and returns once its service may run. Should
-	// ctx end before, Start ends what it has begun and returns an error;
-	// later the end of ctx has no effect.
+	// Start begins an execution and returns once its service may run. If ctx ends
+	// before, Start ends the execution and returns an error; later the end of ctx
+	// has no effect.
 	Start(ctx context.Context, job Job) (Run, error)
-	// Close gives back what the runner holds for itself, such as processes
-	// kept ready. Executions that were started go on.
+	// Close releases the resources of the runner, such as processes kept ready.
+	// Started executions continue.
 	Close() error
 }
 
@@ -31,8 +31,8 @@ type Job struct {
 	Inputs map[string]json.RawMessage
 	// DataPools are folders by parameter.
 	DataPools map[string]string
-	// Secrets are given to this execution alone. They are the caller's again,
-	// to be wiped, when Start has returned.
+	// Secrets are for this execution alone. When Start has returned, the caller
+	// owns them again and wipes them.
 	Secrets []Secret
 	Limits  Limits
 	// Scratch is the folder below which the execution gets its own; empty is
@@ -40,8 +40,8 @@ type Job struct {
 	Scratch string
 	// DirPool, unless nil, gives the execution one instead.
 	DirPool *DirPool
-	// Stdout and Stderr get what the service prints, from one goroutine each.
-	// A writer that fails loses the rest, and does not stop the service.
+	// Stdout and Stderr get the output of the service, from one goroutine each. A
+	// writer that fails loses the rest, and does not stop the service.
 	Stdout, Stderr io.Writer
 }
 
@@ -51,16 +51,16 @@ type Secret struct {
 	Value plaintext.Bytes
 }
 
-// Limits are those of an execution. A runner holds all but Log, which the taker of
-// the log holds, and GPU, which a sandbox has already. The output folder may have
-// no more than [MaxEntries] files and folders anyway.
+// Limits are those of an execution. A runner enforces all except Log, which the engine
+// enforces, and GPU, which the sandbox enforces. The number of files and folders in the
+// output folder is always bounded by [MaxEntries].
 type Limits = limits.Limits
 
-// MaxEntries is how many files and folders an execution may have in its output
-// folder: more would keep whoever collects or removes them busy.
+// MaxEntries is how many files and folders an execution may have in its output folder:
+// with more, collecting and removing them would take too long.
 const MaxEntries = 10_000
 
-// A Limit names what an execution has used too much of.
+// A Limit names a resource that an execution has exhausted.
 type Limit string
 
 // The limits that end an execution.
@@ -68,15 +68,15 @@ const (
 	NoLimit     Limit = ""
 	TimeLimit   Limit = "time"
 	OutputLimit Limit = "output"
-	// FilesLimit is that of entries in the output folder.
+	// FilesLimit is the number of entries in the output folder.
 	FilesLimit   Limit = "files"
 	CPUTimeLimit Limit = "cpu time"
 	// TempLimit is that of temporary files.
 	TempLimit Limit = "temporary files"
-	// These are told only of an execution that failed. The system does not tell
-	// that there were too many files open, or no room for more temporary files:
-	// the end of what the execution has printed does, as long as it is the
-	// service's own log that is believed to be about itself.
+	// The following limits are reported only if the execution failed. The system
+	// does not report too many open files or a full temporary folder. The end of
+	// the output does, if it is the service's log: it can only accuse the
+	// service itself.
 	MemoryLimit    Limit = "memory"
 	ProcessLimit   Limit = "processes"
 	OpenFilesLimit Limit = "open files"
@@ -90,24 +90,24 @@ type Outcome struct {
 	Signal string
 	// Limit is the limit that ended it.
 	Limit Limit
-	// Stopped says that Stop was called before it ended by itself.
+	// Stopped says that Stop was called before it ended.
 	Stopped bool
 }
 
 // A Recoverer cleans up after executions whose server has died.
 type Recoverer interface {
-	// Recover ends the remains of executions, such as processes on this machine.
-	// That there is nothing is no error.
+	// Recover removes the remains of executions, such as processes on this machine.
+	// It is no error if there are none.
 	Recover(ctx context.Context, ids ...execution.ID) error
 }
 
-// Artifacts are the files that an execution has left, wherever they are.
+// Artifacts are the files that an execution has left, on this machine or elsewhere.
 type Artifacts interface {
 	// Files are the regular files by name, no more than [MaxEntries].
 	Files() ([]File, error)
-	// Skipped are the entries that Files has passed over, by their paths.
+	// Skipped are the entries that Files has left out, by their paths.
 	Skipped() []string
-	// Open opens a file that Files has named.
+	// Open opens a file that Files has listed.
 	Open(name string) (io.ReadSeekCloser, error)
 	Close() error
 }
@@ -115,14 +115,14 @@ type Artifacts interface {
 // A Run is an execution that was started: Wait, once, then Artifacts, then Close.
 // Stop may be called at any time, by any goroutine.
 type Run interface {
-	// Stop asks the processes of the execution to end, and ends them after
-	// the grace time. It returns at once; a second call ends them at once.
+	// Stop asks the processes of the execution to end, and kills them after the
+	// grace time. It returns at once; a second call kills them at once.
 	Stop()
 	// Wait returns when the service and all its processes have ended and all
-	// that they printed has been written.
+	// of their output has been written.
 	Wait() (Outcome, error)
-	// Artifacts opens the files that the execution has left, until Close, as often
-	// as wanted.
+	// Artifacts opens the files that the execution has left. It can be called
+	// several times, until Close.
 	Artifacts() (Artifacts, error)
 	// Close removes the execution's folders.
 	Close() error

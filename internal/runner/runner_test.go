@@ -48,7 +48,7 @@ func list(t *testing.T, dir string) []string {
 	return names
 }
 
-// A string is a text file that holds the text, whatever it says; all else JSON.
+// TestWriteInputs: a string becomes a text file with that text, all other values JSON.
 func TestWriteInputs(t *testing.T) {
 	f := newDir(t)
 	inputs := map[string]json.RawMessage{
@@ -68,14 +68,14 @@ func TestWriteInputs(t *testing.T) {
 		}
 	}
 	if names := list(t, f.Input()); len(names) != len(want) {
-		t.Errorf("there is %v", names)
+		t.Errorf("the inputs are %v, want %d", names, len(want))
 	}
 }
 
 func TestLinkInputs(t *testing.T) {
 	f, dir := newDir(t), t.TempDir()
 	if err := f.LinkInputs(filepath.Join(dir, "nowhere")); err != nil {
-		t.Errorf("no folder is no input: %v", err)
+		t.Errorf("LinkInputs(no folder) = %v, want nil", err)
 	}
 	target := write(t, "content", t.TempDir(), "target")
 	write(t, "1", dir, "n.json")
@@ -87,16 +87,16 @@ func TestLinkInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if names := list(t, f.Input()); !slices.Equal(names, []string{"linked.txt", "n.json"}) {
-		t.Errorf("there is %v", names)
+		t.Errorf("the inputs are %v, want linked.txt and n.json", names)
 	}
 	if got, err := os.ReadFile(filepath.Join(f.Input(), "linked.txt")); err != nil || string(got) != "content" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the linked file holds %q (%v), want content", got, err)
 	}
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
 	if err := newDir(t).LinkInputs(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a link to nowhere: %v", err)
+		t.Errorf("LinkInputs(a link to nowhere) = %v, want fs.ErrNotExist", err)
 	}
 }
 
@@ -136,14 +136,14 @@ func TestReadResult(t *testing.T) {
 			}
 			got, err := runner.ReadResult(output(t, f))
 			if err != nil || string(got.Value) != test.value || !slices.Equal(got.Files, test.left) {
-				t.Errorf("%q, %v, %v", got.Value, got.Files, err)
+				t.Errorf("ReadResult() = %q, %v, %v, want %q, %v", got.Value, got.Files, err, test.value, test.left)
 			}
 		})
 	}
 }
 
-// Nothing outside the output folder is ever read: a service could name a file
-// of the user's.
+// TestLinksAreNoResults: no file outside the output folder is ever read, because a service
+// could name a file of the user.
 func TestLinksAreNoResults(t *testing.T) {
 	f := newDir(t)
 	secret := write(t, "private", t.TempDir(), "private")
@@ -157,19 +157,19 @@ func TestLinksAreNoResults(t *testing.T) {
 	}
 	got, err := runner.ReadResult(output(t, f))
 	if err != nil || got.Value != nil || len(got.Files) > 0 {
-		t.Errorf("%q, %v, %v", got.Value, got.Files, err)
+		t.Errorf("ReadResult(links) = %q, %v, %v, want nothing", got.Value, got.Files, err)
 	}
-	// Also where a file was replaced by a link after it was listed.
+	// The same if a link replaced a file after it was listed.
 	for _, name := range []string{"file.txt", "../private", "/etc/hostname"} {
 		if path, err := runner.Export(output(t, f), name, t.TempDir(), name, redact.New(nil)); err == nil {
-			t.Errorf("%s was exported to %s", name, path)
+			t.Errorf("Export(%s) = %s, want an error", name, path)
 		}
 	}
 	if err := os.RemoveAll(f.Output()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := runner.ReadResult(output(t, f)); err != nil || got.Value != nil {
-		t.Errorf("no output folder: %+v, %v", got, err)
+		t.Errorf("ReadResult(no output folder) = %+v, %v, want nothing", got, err)
 	}
 }
 
@@ -195,21 +195,21 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", path, got, err)
+			t.Errorf("%s holds %q (%v), want %q", path, got, err, want)
 		}
 	}
 	if _, err := runner.Export(output(t, f), "c.bin", dir, "c.bin", masker); !errors.Is(err, redact.ErrWithheld) {
-		t.Errorf("a binary file with a secret: %v", err)
+		t.Errorf("Export(a binary file with a secret) = %v, want ErrWithheld", err)
 	}
 	if got, err := os.ReadFile(outside); err != nil || string(got) != "untouched" {
-		t.Errorf("a link was followed: %q, %v", got, err)
+		t.Errorf("the target of a link holds %q (%v), want it untouched", got, err)
 	}
 	if names := list(t, dir); !slices.Equal(names, []string{"[redacted].txt", "a.txt", "b.bin"}) {
-		t.Errorf("there is %v", names)
+		t.Errorf("the folder holds %v, want the two files and the masked name", names)
 	}
 }
 
-// A folder goes, whatever the service has made of it.
+// TestRemove removes a folder in any state that a service can leave.
 func TestRemove(t *testing.T) {
 	f := newDir(t)
 	write(t, "x", f.Output(), "deep", "file")
@@ -222,14 +222,14 @@ func TestRemove(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(f.Input()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is still there: %v", err)
+		t.Errorf("Stat(the removed folder) = %v, want that it does not exist", err)
 	}
 	if _, err := runner.NewDir(filepath.Join(t.TempDir(), "nowhere")); err == nil {
 		t.Error("a folder was made nowhere")
 	}
 }
 
-// What is not put into an environment does not reach a service.
+// TestEnvironment: a service gets no variable that is not put into its environment.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("SECRET_API_TOKEN", "canary")
 	t.Setenv("QHUBCTL_TEST_OTHER", "canary")
@@ -241,14 +241,14 @@ func TestEnvironment(t *testing.T) {
 	env.PrependPath("/first")
 	text := "\n" + strings.Join(env.List(), "\n") + "\n"
 	if strings.Contains(text, "canary") {
-		t.Errorf("there is too much in %s", text)
+		t.Errorf("the environment is %s, want no canary in it", text)
 	}
 	for _, want := range []string{
 		"LC_ALL=C.UTF-8", "HTTPS_PROXY=http://127.0.0.1:1", "INPUT_DIRECTORY=" + f.Input(), "OUTPUT_DIRECTORY=" + f.Output(),
 		"DATAPOOL_DIRECTORY=" + f.DataPools(), "TMPDIR=" + f.Temp(), "PATH=/first" + string(filepath.ListSeparator) + os.Getenv("PATH"),
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
-			t.Errorf("there is no %s in %s", want, text)
+			t.Errorf("the environment is %s, want %s in it", text, want)
 		}
 	}
 	if !slices.IsSorted(env.List()) {
@@ -257,7 +257,7 @@ func TestEnvironment(t *testing.T) {
 	bare := runner.Environment{}
 	bare.PrependPath("/only")
 	if bare["PATH"] != "/only" {
-		t.Errorf("PATH is %q", bare["PATH"])
+		t.Errorf("PATH = %q, want /only", bare["PATH"])
 	}
 }
 
@@ -268,7 +268,7 @@ func TestLinkDataPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(f.DataPools(), "models", "a.bin")); err != nil || string(got) != "model" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the file of the pool holds %q (%v), want model", got, err)
 	}
 	if err := f.LinkDataPool("models", pool); err == nil {
 		t.Error("one data pool took the place of another")
@@ -277,6 +277,6 @@ func TestLinkDataPool(t *testing.T) {
 		t.Error(err)
 	}
 	if names := list(t, pool); len(names) != 1 {
-		t.Errorf("the pool itself was touched: %v", names)
+		t.Errorf("the pool holds %v, want its one file untouched", names)
 	}
 }

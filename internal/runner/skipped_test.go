@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// TestSkippedEntries leaves entries that are no result files: they are named.
+// TestSkippedEntries leaves entries that are no result files: Skipped names them.
 func TestSkippedEntries(t *testing.T) {
 	f := newDir(t)
 	deep := filepath.Join(f.Output(), strings.Repeat("d/", 33))

@@ -2,8 +2,8 @@ package forkserver
 
 import "time"
 
-// limitAge has the current zygote replaced when it reaches its age. p.mu is
-// held.
+// limitAge replaces the current zygote when it reaches its age. The caller holds
+// p.mu.
 func (p *Program) limitAge() {
 	if p.options.MaxAge <= 0 {
 		return
@@ -19,7 +19,7 @@ func (p *Program) stopAge() {
 	}
 }
 
-// replace makes another zygote. Until that is ready, executions are forks of z.
+// replace makes another zygote. Until it is ready, executions are forks of z.
 func (p *Program) replace(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,8 +30,8 @@ func (p *Program) replace(z *zygote) {
 	p.start(make(chan struct{}))
 }
 
-// overslept tells whether the machine was suspended when the current zygote
-// reached its age: timers do not count that time. p.mu is held.
+// overslept reports whether the machine was suspended when the current zygote
+// reached its age: timers do not count that time. The caller holds p.mu.
 func (p *Program) overslept() bool {
 	return p.options.MaxAge > 0 && p.making == nil && time.Now().Round(0).Sub(p.born) > p.options.MaxAge
 }

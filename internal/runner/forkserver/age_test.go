@@ -14,7 +14,7 @@ import (
 )
 
 // TestZygotesAreReplaced has an execution run through the ends of several
-// zygotes, and others get what newer ones have imported.
+// zygotes, while others get the imports of newer ones.
 func TestZygotesAreReplaced(t *testing.T) { each(t, testZygotesAreReplaced) }
 
 func testZygotesAreReplaced(t *testing.T, sb *process.Sandbox) {
@@ -44,14 +44,14 @@ def run(action: str) -> dict:
 		t.Fatal(err)
 	}
 	if second := do(t, r, "look").value["at"]; second == first {
-		t.Errorf("after two ages an execution has the first import: %v", second)
+		t.Errorf("after two ages an execution has the first import, %v, want a newer one", second)
 	}
 	if got := r.Program().Stats(); got.Zygotes < 2 || got.Failed > 0 {
 		t.Errorf("the program counts %+v; want two zygotes or more, none failed", got)
 	}
 	select {
 	case got := <-outcome:
-		t.Errorf("an execution has ended with its zygote: %+v", got)
+		t.Errorf("an execution ended with its zygote: %+v, want it to go on", got)
 	default:
 	}
 	if err := os.WriteFile(filepath.Join(o.Dir, "src", "end"), nil, 0o600); err != nil {

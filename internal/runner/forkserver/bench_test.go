@@ -43,8 +43,8 @@ func BenchmarkExecution(b *testing.B) {
 	}
 }
 
-// BenchmarkExecutionImporting is one execution of a service that does nothing
-// but import what others do, in a sandbox: cold, and by a spare fork.
+// BenchmarkExecutionImporting is one execution of a service that only imports
+// popular packages, in a sandbox: cold, and by a spare fork.
 func BenchmarkExecutionImporting(b *testing.B) {
 	for _, imports := range []string{"json", "numpy", "pandas"} {
 		o := numerical(b, written(b, "import "+imports+"\ndef run(action: str, text: str) -> dict:\n    return {}\n", confined()))
@@ -74,7 +74,7 @@ func benchmarkExecution(b *testing.B, r runner.Runner) {
 		}
 		outcome, err := run.Wait()
 		if err != nil || outcome != (runner.Outcome{}) {
-			b.Fatalf("%v %+v", err, outcome)
+			b.Fatalf("Wait() = %v, %+v, want success", err, outcome)
 		}
 		if err := run.Close(); err != nil {
 			b.Fatal(err)

@@ -21,14 +21,14 @@ func sandboxOf(o Options) *process.Sandbox {
 		return nil
 	}
 	p := &sb.Policy
-	// One folder: each file would be a mount, which each fork has a copy of.
+	// One folder: each file would be a mount, and each fork has a copy of each mount.
 	p.Readable = append(p.Readable, filepath.Dir(o.Python.Launcher))
 	p.Forks = o.Scratch
 	return sb
 }
 
-// aroundItself is the sandbox of the zygote's own process: the time that an
-// execution may compute is not that of the process which all are forked from.
+// aroundItself is the sandbox of the zygote's process: the limit of computing time
+// is for an execution, not for the process that all are forked from.
 func aroundItself(sb *process.Sandbox) *process.Sandbox {
 	if sb == nil {
 		return nil
@@ -38,21 +38,21 @@ func aroundItself(sb *process.Sandbox) *process.Sandbox {
 	return &own
 }
 
-// A childAccess is what an execution has of its own in the sandbox of a zygote.
+// A childAccess is the part of a zygote's sandbox that belongs to one execution.
 type childAccess struct {
 	separation *sandbox.Separation
-	// folder is the execution's, below that of all of them; temp its TMPDIR, and
-	// readable and writable what it reads and writes in the folder, named relative
+	// folder is the execution's, below that of all of them; temp its TMPDIR.
+	// readable and writable are the folders in it that it reads and writes, relative
 	// to it.
 	folder, all, temp  string
 	readable, writable []string
 	limits             sandbox.Limits
-	// remount are other options for temporary files than those of the zygote.
+	// remount are options for temporary files other than those of the zygote.
 	remount string
 }
 
-// childAccess makes room for an execution with this sandbox, or says why the
-// zygote's cannot hold it.
+// childAccess grants an execution its part of the sandbox, or says why the zygote's
+// sandbox cannot hold it.
 func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	switch {
 	case c == nil && z.sb == nil:
@@ -86,7 +86,7 @@ func (z *zygote) childAccess(c *process.Sandbox) (*childAccess, error) {
 	return ca, nil
 }
 
-// place finds the one folder in which all lies that is the execution's own.
+// place finds the one folder that holds all folders of the execution.
 func (ca *childAccess) place(p sandbox.Policy) error {
 	if len(p.Writable) == 0 {
 		return errors.New("the execution has no folder")
@@ -111,12 +111,12 @@ func (ca *childAccess) place(p sandbox.Policy) error {
 	return nil
 }
 
-// order is what the fork is told of its folder.
+// order is the part of the fork's order about its folder.
 func (ca *childAccess) order() map[string]any {
 	return map[string]any{"name": strings.TrimPrefix(ca.folder, ca.all+"/"), "writable": ca.writable, "temp": ca.remount}
 }
 
-// hand makes the folder that of the fork's user; see [sandbox.Separation.Hand].
+// hand gives the folder to the fork's user; see [sandbox.Separation.Hand].
 func (ca *childAccess) hand(user uint32) ([]*os.File, error) {
 	return ca.separation.Hand(ca.folder, ca.readable, ca.writable, user)
 }
@@ -125,8 +125,8 @@ func below(path, dir string) bool {
 	return dir != "" && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// bounds are the limits that each process of the execution sets for itself: what
-// setrlimit takes, softly and firmly.
+// bounds are the limits that each process of the execution sets for itself: number,
+// soft limit and hard limit for setrlimit.
 func (ca *childAccess) bounds() [][3]int64 {
 	bounds := [][3]int64{}
 	if ca == nil {
@@ -144,7 +144,7 @@ func (ca *childAccess) bounds() [][3]int64 {
 	return bounds
 }
 
-// inside is a path as it is in the sandbox.
+// inside is a path inside the sandbox.
 func (ca *childAccess) inside(path string) string {
 	switch {
 	case ca == nil:

@@ -20,7 +20,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// hostile is a service that does what it is told, and says how that ended.
+// hostile is a service that runs the given script and reports the outcome.
 const hostile = `
 import ctypes, errno, json, os, signal, socket, sys, tempfile, threading, time
 
@@ -50,7 +50,7 @@ def run(action: str) -> dict:
     return out
 `
 
-// need skips a test of what this machine does not give.
+// need skips a test of a layer that this machine lacks.
 func need(t *testing.T, names ...string) {
 	t.Helper()
 	for _, l := range machine().Layers() {
@@ -60,7 +60,7 @@ func need(t *testing.T, names ...string) {
 	}
 }
 
-// victim is an execution that waits, and what it has told of itself.
+// victim is an execution that waits, and the data that it has reported.
 func victim(t *testing.T, r runner.Runner, script string) (reported map[string]any, outcome func() runner.Outcome) {
 	t.Helper()
 	code, err := json.Marshal(script + "\nprint(json.dumps(out), flush=True)\nsys.stdout.flush()\ntime.sleep(600)")
@@ -87,7 +87,7 @@ func victim(t *testing.T, r runner.Runner, script string) (reported map[string]a
 	}()
 	line, err := bufio.NewReader(reader).ReadBytes('\n')
 	if err != nil || json.Unmarshal(line, &reported) != nil {
-		t.Fatalf("%v: %q\n%s", err, line, stderr.String())
+		t.Fatalf("the victim says %q (%v), want a line of JSON\n%s", line, err, stderr.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, reader) }()
 	return reported, func() runner.Outcome {
@@ -181,7 +181,7 @@ out["everybody"] = attempt(os.kill, -1, 9)
 		for _, place := range []string{sandbox.TempAt, sandbox.HomeAt, "/dev/shm", "/var/tmp"} {
 			want["list "+place], want["read in "+place] = "False", "ENOENT"
 		}
-		if os.Geteuid() == 0 { // those of its user are its own
+		if os.Geteuid() == 0 { // the processes of its user are its children
 			want["priority"] = "ok"
 		}
 		for key, want := range want {
@@ -190,13 +190,13 @@ out["everybody"] = attempt(os.kill, -1, 9)
 			}
 		}
 		if len(got.value) == 0 {
-			t.Errorf("%+v %s", got.outcome, got.stderr)
+			t.Errorf("the attack returned nothing: %+v, want answers\n%s", got.outcome, got.stderr)
 		}
 		if uid, _ := reported["uid"].(float64); os.Geteuid() == 0 && uid < 200_000 {
-			t.Errorf("a fork runs as the user %v", uid)
+			t.Errorf("a fork runs as the user %v, want one of the range", uid)
 		}
 		if outcome := stop(); !outcome.Stopped {
-			t.Errorf("the other execution has not lived on: %+v", outcome)
+			t.Errorf("the other execution ended with %+v, want it to live on", outcome)
 		}
 		if !r.Program().State().Warm {
 			t.Error("the zygote has ended")
@@ -219,7 +219,7 @@ func TestNothingIsLeftInTemp(t *testing.T) {
 	got := do(t, r, "for path in ('/tmp/left', '/dev/shm/left', '/tmp/a'): out[path] = str(os.path.exists(path))")
 	for path, there := range got.value {
 		if there != "False" {
-			t.Errorf("%s is left to the next", path)
+			t.Errorf("%s is left to the next execution, want it gone", path)
 		}
 	}
 	if len(got.value) != 3 {
@@ -254,40 +254,40 @@ func TestLimitsOfForks(t *testing.T) {
 		}
 		return outcome
 	}
-	// As many as are asked for, and no more: nothing happens unless there is a limit.
+	// The script attacks only if there is a limit.
 	const fill = `
 path = [l.split(":", 2)[2].strip() for l in open("/proc/self/cgroup") if "memory" in l.split(":")[1]]
 hoard = [b"x" * (1 << 20) for _ in range(256)]
 `
 	if got := bounded(runner.Limits{Memory: 128 << 20}, fill); got.Limit != runner.MemoryLimit || got.Signal != "SIGKILL" {
-		t.Errorf("memory: %+v", got)
+		t.Errorf("a fork beyond its memory ends %+v, want SIGKILL by the memory limit", got)
 	}
 	if got := bounded(runner.Limits{Memory: 512 << 20}, fill); got != (runner.Outcome{}) {
-		t.Errorf("enough memory: %+v", got)
+		t.Errorf("a fork with enough memory ends %+v, want success", got)
 	}
 	const threads = `
 for _ in range(64): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 `
 	if got := bounded(runner.Limits{Processes: 20}, threads); got.Limit != runner.ProcessLimit || got.ExitCode == 0 {
-		t.Errorf("processes: %+v", got)
+		t.Errorf("a fork with too many threads ends %+v, want the process limit", got)
 	}
 	const children = `
 for _ in range(64):
     if os.fork() == 0: time.sleep(600)
 `
 	if got := bounded(runner.Limits{Processes: 20}, children); got.Limit != runner.ProcessLimit || got.ExitCode == 0 {
-		t.Errorf("processes that stay: %+v", got)
+		t.Errorf("a fork with too many children ends %+v, want the process limit", got)
 	}
 	if got := bounded(runner.Limits{Processes: 200}, threads); got != (runner.Outcome{}) {
-		t.Errorf("enough processes: %+v", got)
+		t.Errorf("a fork with enough processes ends %+v, want success", got)
 	}
 	if !r.Program().State().Warm {
 		t.Error("the zygote has ended")
 	}
 }
 
-// TestOrphansOfForks ends what has left the group, the session and the marker
-// of its fork behind.
+// TestOrphansOfForks kills processes that have left the group and the session of
+// their fork, and have no tag.
 func TestOrphansOfForks(t *testing.T) {
 	need(t, "memory limit", "process limit")
 	r := hostileService(t, 1)
@@ -307,7 +307,7 @@ out["done"] = "yes"
 	}
 	for _, child := range children(t, r.Program().State().Pid) {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
-		ended := strings.Contains(string(status), "\nState:\tZ") // and is not reaped yet
+		ended := strings.Contains(string(status), "\nState:\tZ") // it may not be reaped yet
 		if err == nil && strings.HasPrefix(string(status), "Name:\tsleep\n") && !ended {
 			t.Error("a process has outlived its execution")
 		}
@@ -341,6 +341,6 @@ func TestColdWhereTheSandboxCannotHoldIt(t *testing.T) {
 		t.Error(err)
 	}
 	if stdout.String() != "True data\n" {
-		t.Errorf("%q %s", stdout.String(), stderr.String())
+		t.Errorf("the fork prints %q, want True and the data\n%s", stdout.String(), stderr.String())
 	}
 }

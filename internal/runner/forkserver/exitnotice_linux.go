@@ -14,8 +14,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// A notice is what a fork sends at its end: with which code its interpreter ends,
-// which has nothing left to do, and the file of a small result.
+// A notice is the message that a fork sends at its end: the exit code of its
+// interpreter, which has nothing left to do, and the file of a small result.
 type notice struct {
 	code int
 	sent *runner.SentFile
@@ -30,9 +30,9 @@ const (
 
 var sentNames = []string{"", runner.ResultJSON, runner.ResultText}
 
-// exitNotice waits for the notice of a fork, as the system takes as long to free
-// its memory as a short service takes to run. It counts if nothing else of the
-// execution is left, and is the last thing that the process does: it is killed.
+// exitNotice waits for the notice of a fork, because the system takes as long to free
+// its memory as a short service takes to run. The notice counts if no other process of
+// the execution is left. The process does nothing afterwards, and is killed.
 func (e *execution) exitNotice() (n notice, ok bool) {
 	if n, ok = e.fork.notice(); !ok || !e.fork.group.Last() {
 		return n, false
@@ -61,8 +61,8 @@ func (e *execution) lastNotice() (n notice) {
 	return n
 }
 
-// untilDeadline waits for what comes by a connection. After the deadline it
-// still reads what there is, as package net does not.
+// untilDeadline waits for the bytes of a connection. After the deadline it still
+// reads the available ones, which package net does not.
 type untilDeadline struct{ conn *net.UnixConn }
 
 func (r untilDeadline) Read(text []byte) (int, error) {
@@ -73,7 +73,7 @@ func (r untilDeadline) Read(text []byte) (int, error) {
 	return n, err
 }
 
-// nonblocking reads what there is by a connection, also after its deadline.
+// nonblocking reads the available bytes of a connection, also after its deadline.
 type nonblocking struct{ conn *net.UnixConn }
 
 func (r nonblocking) Read(text []byte) (n int, err error) {
@@ -90,8 +90,8 @@ func (r nonblocking) Read(text []byte) (n int, err error) {
 	return max(0, n), err
 }
 
-// readNotice reads one; what a service sends in its place is at most a file of
-// its output.
+// readNotice reads a notice. If a service sends other bytes in its place, they become
+// at most a file of its output.
 func readNotice(from io.Reader) (n notice, ok bool) {
 	buffer := make([]byte, 1024)
 	got, err := io.ReadAtLeast(from, buffer, noticeHead)
@@ -116,7 +116,7 @@ func readNotice(from io.Reader) (n notice, ok bool) {
 	return n, true
 }
 
-// finishEarly ends an execution that has sent its exit notice. Gone tells of that of
+// finishEarly ends an execution that has sent its exit notice. Gone reports the end of
 // its process.
 func (e *execution) finishEarly(n notice) process.Outcome {
 	e.Finish()
@@ -134,15 +134,15 @@ func (e *execution) finishEarly(n notice) process.Outcome {
 	return process.Outcome{ExitCode: n.code, Complete: true, Sent: n.sent}
 }
 
-// Gone is closed when no process is left of an execution whose end Wait has told
-// before; nil if there was none left then.
+// Gone is closed when an execution whose end Wait has reported has no process left; it
+// is nil if none was left then.
 func (e *execution) Gone() <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.gone
 }
 
-// leave makes room for the next execution.
+// leave frees the place for the next execution.
 func (e *execution) leave() {
 	e.zygote.done()
 	e.release.Do(e.program.release)

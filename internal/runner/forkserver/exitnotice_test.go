@@ -9,8 +9,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// saying is a service that meddles with the socket by which a fork sends its
-// exit notice, which is the only one it has, or looks at its result in the end.
+// saying is a service that misuses the socket by which a fork sends its exit notice,
+// the only socket that it has, or reads its result at the end.
 const saying = `
 import atexit, logging, os, subprocess, sys, threading, time
 
@@ -96,8 +96,8 @@ def run(action: str) -> dict:
     return {"action": action}
 `
 
-// TestExitNotice has executions end as they should, whatever becomes of the word
-// that they end.
+// TestExitNotice: executions end correctly, even if the service corrupts or sends the
+// notice.
 func TestExitNotice(t *testing.T) {
 	r := prepared(t, written(t, saying, confined()))
 	defer func() { _ = r.Close() }()
@@ -107,16 +107,16 @@ func TestExitNotice(t *testing.T) {
 	} {
 		got := do(t, r, action)
 		if got.outcome != (runner.Outcome{}) || got.value["action"] != action || got.stdout != "said\n" {
-			t.Errorf("%s: %+v %v %q %s", action, got.outcome, got.value, got.stdout, got.stderr)
+			t.Errorf("%s: %+v, %v, %q, want success and said\n%s", action, got.outcome, got.value, got.stdout, got.stderr)
 		}
 		if own, wrote := got.files["own.txt"]; wrote && own != "own" {
-			t.Errorf("%s: a file of the service holds %q", action, own)
+			t.Errorf("%s: a file of the service holds %q, want own", action, own)
 		}
 	}
 	if got := do(t, r, "fails"); got.outcome.ExitCode != 7 || got.outcome.Signal != "" {
-		t.Errorf("%+v %s", got.outcome, got.stderr)
+		t.Errorf("the service that fails ends %+v, want exit code 7\n%s", got.outcome, got.stderr)
 	}
-	// Who says that it ends, ends.
+	// An execution that sends the notice ends, even if the service has sent it.
 	for action, want := range map[string]any{"lies": nil, "lies about its result": "lied"} {
 		if got := do(t, r, action); got.outcome != (runner.Outcome{}) || got.value["action"] != want || got.stdout != "said\n" {
 			t.Errorf("%s: %+v %v %q, want the result %v", action, got.outcome, got.value, got.stdout, want)
@@ -126,12 +126,12 @@ func TestExitNotice(t *testing.T) {
 		t.Errorf("sends too much: %+v %s, want a success", got.outcome, got.stderr)
 	}
 	if left := children(t, r.Program().State().Pid); len(left) > 0 {
-		t.Errorf("processes are left: %v", left)
+		t.Errorf("the zygote has the children %v, want none", left)
 	}
 }
 
-// TestResultIsThereAtTheEnd has code of the service look for its result after run,
-// which may come without a file.
+// TestResultIsThereAtTheEnd has code of the service look for its result after run. A
+// small result may have no file otherwise.
 func TestResultIsThereAtTheEnd(t *testing.T) {
 	o := written(t, saying, confined())
 	r := prepared(t, o)
@@ -146,7 +146,7 @@ func TestResultIsThereAtTheEnd(t *testing.T) {
 				got.outcome, got.stdout, got.files, got.value, want.outcome, want.stdout, want.files, want.value)
 		}
 	}
-	// A cold start does not always call __del__ of what a module holds.
+	// A cold start does not always call __del__ of the objects of a module.
 	want := "said\ndeleted output.json {\"action\":\"lookswhenitisdeleted\"}\n"
 	if got := do(t, r, "looks when it is deleted"); got.outcome != (runner.Outcome{}) || got.stdout != want {
 		t.Errorf("looks when it is deleted: got %+v %q, want a success and %q", got.outcome, got.stdout, want)

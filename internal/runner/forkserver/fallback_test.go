@@ -29,7 +29,7 @@ func testColdWhereForksBreak(t *testing.T, sb *process.Sandbox) {
 		"an event queue":  {"import select\nqueue = select.epoll()\n", "event queue"},
 		"a secret":        {"import os\ntoken = os.environ.get('SECRET_API_TOKEN') or 1 / 0\n", "ZeroDivisionError"},
 		"a flood":         {"print('x' * (2 << 20))\n", "prints too much"},
-		"its import ends": {"import os, sys\nif sys.modules['__main__'].__file__.endswith('zygote.py'): os._exit(3)\n", "ended the process"},
+		"its import ends": {"import os, sys\nif sys.modules['__main__'].__file__.endswith('zygote.py'): os._exit(3)\n", "died while it imported the service"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := written(t, c.text+trivial, sb)
@@ -43,7 +43,7 @@ func testColdWhereForksBreak(t *testing.T, sb *process.Sandbox) {
 			}
 			got := do(t, r, "it")
 			if want := do(t, cold(o), "it"); got.outcome != want.outcome {
-				t.Errorf("%+v %s", got.outcome, got.stderr)
+				t.Errorf("the fallback ends %+v, want %+v as cold\n%s", got.outcome, want.outcome, got.stderr)
 			}
 		})
 	}
@@ -61,10 +61,10 @@ func testZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 	kill(t, r.Program().State().Pid)
 	<-running
 	if got := <-outcome; got.Signal != "SIGKILL" || got.ExitCode != -1 {
-		t.Errorf("an execution whose zygote is killed ends %+v", got)
+		t.Errorf("an execution whose zygote is killed ends %+v, want SIGKILL", got)
 	}
 	if got := do(t, r, "look"); got.value["calls"] != 1.0 {
-		t.Errorf("the next one: %+v %s", got.outcome, got.stderr)
+		t.Errorf("the next execution ends %+v, want success in a fresh process\n%s", got.outcome, got.stderr)
 	}
 	if err := r.Program().Prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func testZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 	}
 }
 
-// started is an execution that runs until it is ended, and what it comes to.
+// started is an execution that runs until it is killed, and its outcome.
 func started(t *testing.T, r runner.Runner) (<-chan struct{}, <-chan runner.Outcome) {
 	t.Helper()
 	reader, writer := io.Pipe()
@@ -86,7 +86,7 @@ func started(t *testing.T, r runner.Runner) (<-chan struct{}, <-chan runner.Outc
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(reader).ReadString('\n'); err != nil || line != "ready\n" {
-		t.Fatalf("%q %v", line, err)
+		t.Fatalf("the service says %q (%v), want ready", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, reader) }()
 	ended, outcome := make(chan struct{}), make(chan runner.Outcome, 1)
@@ -108,7 +108,7 @@ func started(t *testing.T, r runner.Runner) (<-chan struct{}, <-chan runner.Outc
 func kill(t *testing.T, pid int) {
 	t.Helper()
 	if pid < 2 {
-		t.Fatalf("no process: %d", pid)
+		t.Fatalf("the pid is %d, want that of a process", pid)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -130,14 +130,14 @@ func testCloseWaitsForExecutions(t *testing.T, sb *process.Sandbox) {
 	go func() { closed <- r.Close() }()
 	select {
 	case err := <-closed:
-		t.Errorf("closed while an execution runs: %v", err)
+		t.Errorf("Close() = %v while an execution runs, want it to wait", err)
 	default:
 	}
 	for _, child := range children(t, pid) {
 		kill(t, child)
 	}
 	if got := <-outcome; got.Signal != "SIGKILL" {
-		t.Errorf("%+v", got)
+		t.Errorf("the execution ends %+v, want SIGKILL", got)
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
@@ -154,13 +154,13 @@ func testSpareIsKilled(t *testing.T, sb *process.Sandbox) {
 	o.Spares = 2
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
-	do(t, r, "look") // the spares are there
+	do(t, r, "look") // the spares are made
 	for _, child := range children(t, r.Program().State().Pid) {
 		kill(t, child)
 	}
 	for range 4 {
 		if got := do(t, r, "look"); got.value["calls"] != 1.0 {
-			t.Errorf("%+v %s", got.outcome, got.stderr)
+			t.Errorf("an execution ends %+v, want success in a fresh process\n%s", got.outcome, got.stderr)
 		}
 	}
 	if !r.Program().State().Warm {
@@ -181,11 +181,11 @@ func testNothingIsLeft(t *testing.T, sb *process.Sandbox) {
 	}
 	// One more may be a spare, or have just ended, with its group.
 	if after := descriptors(t); after > before+15 {
-		t.Errorf("%d descriptors are open, %d before", after, before)
+		t.Errorf("%d descriptors are open, want about the %d before", after, before)
 	}
 	pid := r.Program().State().Pid
 	if n := len(children(t, pid)); n > 3 {
-		t.Errorf("the zygote has %d children", n)
+		t.Errorf("the zygote has %d children, want at most 3", n)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)

@@ -19,7 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A fork of a zygote that waits for its order.
+// A fork is a child of a zygote that waits for its order.
 type fork struct {
 	zygote    *zygote
 	orders    *net.UnixConn
@@ -30,15 +30,15 @@ type fork struct {
 	group     *sandbox.Group
 
 	done   chan struct{} // closed when it has ended
-	reason string        // why there was none
+	reason string        // why it failed
 	status unix.WaitStatus
-	known  bool // the status is: the zygote has told it
+	known  bool // the zygote has reported the status
 
 	settled sync.Once
 	reached []string // limits
 }
 
-// maxReason is how long the reason may be why a fork has ended before it began.
+// maxReason bounds the reason why a fork ended before it began.
 const maxReason = 512
 
 // forkTimeout is how long a fork may take until it waits for its order.
@@ -83,7 +83,7 @@ func (f *fork) discard() {
 	f.zygote.background(f.settle)
 }
 
-// release gives up what a fork that does not run was to have.
+// release frees the resources of a fork that does not run.
 func (f *fork) release() {
 	if f.orders != nil {
 		_ = f.orders.Close()
@@ -93,13 +93,13 @@ func (f *fork) release() {
 	}
 }
 
-// settle waits for the end of the fork, ends what it has left in its group, and
-// gives that back.
+// settle waits for the end of the fork, kills the processes that it has left in its
+// group, and gives the group back.
 func (f *fork) settle() {
 	f.settled.Do(func() {
 		<-f.done
 		if !f.known && f.reason == "" {
-			<-f.zygote.dead // nobody else joins the group
+			<-f.zygote.dead // no other process joins the group
 		}
 		if f.group != nil {
 			f.reached = f.group.End()
@@ -110,8 +110,8 @@ func (f *fork) settle() {
 	})
 }
 
-// execution is a fork that runs the service, or, if it was lost before it
-// began, a cold process in its place.
+// execution is a fork that runs the service. If the fork was lost before it began, it
+// is a cold process instead.
 type execution struct {
 	program *Program
 	zygote  *zygote
@@ -125,7 +125,7 @@ type execution struct {
 	runs    bool
 	cold    process.Execution
 	stopped bool
-	gone    chan struct{} // closed when nothing is left of one that has sent its exit notice; nil if it has not
+	gone    chan struct{} // closed when an execution with an exit notice has no process left; nil without a notice
 }
 
 // execution takes a fork for a command.
@@ -159,19 +159,19 @@ func (e *execution) Describe(context.Context) ([]byte, error) {
 
 func (e *execution) Finish() { _ = e.fork.orders.Close() }
 
-// Run sends the order. A fork that has ended before it took it is replaced,
+// Run sends the order. A fork that ended before it took the order is replaced,
 // unless it was stopped.
 func (e *execution) Run(secrets []process.Secret) error {
 	if err := process.CheckSecrets(secrets); err != nil {
 		return err
 	}
 	if e.fork.group == nil {
-		defer e.Finish() // it sends no exit notice
+		defer e.Finish() // a cold process sends no exit notice
 	}
 	if e.isStopped() {
-		return nil // as for any program that is stopped early, Wait tells
+		return nil // Wait reports it, as for any program that is stopped early
 	}
-	// Stop must be able to end this, so nothing is locked meanwhile.
+	// No lock meanwhile, so that Stop can interrupt this.
 	err := e.send(secrets)
 	if err != nil {
 		return e.runCold(secrets, err)
@@ -204,7 +204,7 @@ func (e *execution) runCold(secrets []process.Secret, reason error) error {
 	return e.cold.Run(secrets)
 }
 
-// send writes the order, and wipes what it has written of secrets.
+// send writes the order, and wipes its copy of the secrets.
 func (e *execution) send(secrets []process.Secret) error {
 	text, err := e.order(secrets)
 	if err != nil {
@@ -217,12 +217,12 @@ func (e *execution) send(secrets []process.Secret) error {
 	if _, err := e.fork.orders.Write(text); err != nil {
 		return err
 	}
-	// Its answer: without one, it has not begun and will not.
+	// The fork's answer: without one, it has not begun and will not.
 	_, err = io.ReadFull(e.fork.orders, make([]byte, 1))
 	return err
 }
 
-// sendLength writes how long the order is, and hands the fork its folder.
+// sendLength writes the length of the order, and passes the folder to the fork.
 func (e *execution) sendLength(n int) error {
 	header := binary.BigEndian.AppendUint64(nil, uint64(n))
 	if e.access == nil {
@@ -253,8 +253,8 @@ func numbersOf(files []*os.File) []int {
 func (e *execution) order(secrets []process.Secret) ([]byte, error) {
 	env := map[string]string{}
 	for _, entry := range e.command.Env {
-		// What the zygote has, it has told the service while it was
-		// imported, which may have changed it since.
+		// The zygote has given its variables to the service during the import,
+		// which may have changed them since.
 		name, value, _ := strings.Cut(entry, "=")
 		if value = e.access.inside(value); !e.zygote.env[name+"="+value] {
 			env[name] = value
@@ -299,8 +299,8 @@ func (e *execution) Stop(signal os.Signal, grace time.Duration) {
 	}()
 }
 
-// signal reaches the group of the fork. The zygote has reaped it a moment
-// before it says so, and numbers are not given out again that fast.
+// signal reaches the group of the fork. The zygote reaps a fork a moment before it
+// reports that, and the system does not reuse numbers that fast.
 func (e *execution) signal(signal os.Signal) {
 	if !e.fork.hasEnded() {
 		e.tree.Signal(signal)
@@ -327,7 +327,7 @@ func (e *execution) Wait() (process.Outcome, error) {
 	cold, runs := e.cold, e.runs
 	e.mu.Unlock()
 	var last notice
-	if runs && e.fork.group != nil { // else it sends none
+	if runs && e.fork.group != nil { // other forks send none
 		early := e.zygote.hasTime(0)
 		if early {
 			var ok bool
@@ -370,18 +370,18 @@ func (e *execution) Wait() (process.Outcome, error) {
 	return outcome, nil
 }
 
-// endOrphans ends what has left the group of the fork. Orphans are children of
-// the zygote, which mostly has none.
+// endOrphans kills the processes that have left the group of the fork. Orphans are
+// children of the zygote, which mostly has none.
 func (e *execution) endOrphans() {
 	if e.fork.group != nil {
-		return // nobody leaves a group
+		return // no process leaves a group
 	}
 	if !e.fork.known {
 		e.tree.Signal(os.Kill)
 		e.tree.KillOrphans()
 		return
 	}
-	for range 100 { // the children of an orphan come after it
+	for range 100 { // the children of a killed orphan become children of the zygote
 		if !e.tree.KillOrphansAmong(e.zygote.orphans()) {
 			return
 		}

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	if err := goleak.Find(
-		// The threads that start processes live as long as the program.
+		// The threads that start processes never end.
 		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"),
 		goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/sandbox.startLoop")); err != nil {
 		fmt.Println(err)
@@ -62,8 +62,8 @@ func each(t *testing.T, f func(t *testing.T, sb *process.Sandbox)) {
 	t.Run("sandboxed", func(t *testing.T) { f(t, confined()) })
 }
 
-// scratch is the folder below which all executions of a test get theirs, those
-// of its parts, too.
+// scratch is the folder below which all executions of a test and of its parts get
+// theirs.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(os.TempDir(), "qhubctl-warm-test-"+strconv.Itoa(os.Getpid()))
@@ -114,14 +114,14 @@ func prepared(t testing.TB, o forkserver.Options) *forkserver.Runner {
 		t.Fatal(err)
 	}
 	if state := r.Program().State(); !state.Warm {
-		t.Fatalf("the service is not warm: %s", state.Reason)
+		t.Fatalf("the service starts cold (%s), want a warm start", state.Reason)
 	} else if o.Sandbox != nil && !state.Sandboxed {
 		t.Fatal("the service is not confined")
 	}
 	return r
 }
 
-// complete places the programs of a zygote beside the launcher.
+// complete puts the programs of a zygote beside the launcher.
 func complete(t testing.TB, python process.Python) process.Python {
 	t.Helper()
 	err := fs.WalkDir(forkserver.Files, ".", func(path string, entry fs.DirEntry, err error) error {

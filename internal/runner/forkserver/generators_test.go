@@ -12,8 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// drawing are imports that make generators, and what an execution draws. Each
-// value differs between executions, as none of the generators has a seed, but
+// drawing are imports that make generators, and the draws of an execution. Each
+// value differs between executions, as none of the generators has a seed, except
 // for those that begin with "same".
 var drawing = map[string]string{
 	"an object": `
@@ -389,14 +389,14 @@ func TestNumericalGeneratorsOfTheImport(t *testing.T) {
 	}
 }
 
-// differ compares what executions have drawn, the first of them cold.
+// differ compares the draws of executions, the first of them cold.
 func differ(t *testing.T, drawn []left) {
 	t.Helper()
 	want, seen := map[string]any(nil), map[string]bool{}
 	for i, one := range drawn {
 		values, ok := one.value["seen"].(map[string]any)
 		if !ok {
-			t.Fatalf("execution %d: %v %s", i, one.value, one.stderr)
+			t.Fatalf("execution %d returns %v, want numbers\n%s", i, one.value, one.stderr)
 		}
 		if want == nil {
 			want = values
@@ -404,9 +404,9 @@ func differ(t *testing.T, drawn []left) {
 		for name, value := range values {
 			switch key := fmt.Sprint(name, value); {
 			case name == "same" && !reflect.DeepEqual(value, want["same"]):
-				t.Errorf("execution %d draws %v; cold: %v", i, value, want["same"])
+				t.Errorf("execution %d draws %v, want %v as cold", i, value, want["same"])
 			case name != "same" && seen[key]:
-				t.Errorf("execution %d draws %s = %v, as another one", i, name, value)
+				t.Errorf("execution %d draws %s = %v like another one, want a different number", i, name, value)
 			default:
 				seen[key] = true
 			}

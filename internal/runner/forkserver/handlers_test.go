@@ -10,8 +10,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// What a handler of logging holds back is shown at the end, wherever it was
-// made, as it is cold.
+// TestLoggingIsFlushedAtTheEnd: records that a handler of logging holds back appear at
+// the end as after a cold start, for handlers made in any place.
 func TestLoggingIsFlushedAtTheEnd(t *testing.T) { each(t, testLoggingIsFlushedAtTheEnd) }
 
 func testLoggingIsFlushedAtTheEnd(t *testing.T, sb *process.Sandbox) {
@@ -37,15 +37,15 @@ def hold(name):
 			defer func() { _ = r.Close() }()
 			got, want := do(t, r, "x"), do(t, cold(o), "x")
 			if got.stdout != want.stdout || got.stderr != want.stderr || got.outcome.ExitCode != want.outcome.ExitCode {
-				t.Errorf("%d %q %q; cold: %d %q %q",
+				t.Errorf("%d %q %q; want as cold: %d %q %q",
 					got.outcome.ExitCode, got.stdout, got.stderr, want.outcome.ExitCode, want.stdout, want.stderr)
 			}
 		})
 	}
 }
 
-// Of what modules have asked to be called around a fork, a service sees what
-// belongs to a child, in the order of a fork; never the handlers for a parent.
+// TestHandlersOfForks: of the handlers that modules have registered around a fork, a
+// service runs those for the child, in the order of a fork, and none for a parent.
 func TestHandlersOfForks(t *testing.T) { each(t, testHandlersOfForks) }
 
 func testHandlersOfForks(t *testing.T, sb *process.Sandbox) {
@@ -79,12 +79,12 @@ def run(action: str) -> dict:
 			"own":    []any{"posix"}, "free": true,
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("called: %v", got)
+			t.Errorf("the handlers ran as %v, want %v", got, want)
 		}
 	}
 }
 
-// A handler that fails is shown and stops nothing, as around any other fork.
+// TestFailingHandlersOfForks: a failing handler is shown and stops nothing, as in any other fork.
 func TestFailingHandlersOfForks(t *testing.T) {
 	o := written(t, `
 import os
@@ -98,14 +98,14 @@ def run(action: str) -> dict:
 	defer func() { _ = r.Close() }()
 	got := do(t, r, "x")
 	if !reflect.DeepEqual(got.value, map[string]any{"calls": []any{"called"}}) || got.outcome.ExitCode != 0 {
-		t.Errorf("%+v %v", got.outcome, got.value)
+		t.Errorf("the execution ends %+v with %v, want success after the other handler", got.outcome, got.value)
 	}
 	if !strings.Contains(got.stderr, "ZeroDivisionError") || !strings.Contains(got.stderr, "SystemExit") {
 		t.Errorf("the log shows %q; want both failures", got.stderr)
 	}
 }
 
-// The log shows what an object raises at the end, warm and cold.
+// TestFailuresAtTheEndAreShown: the log shows exceptions of objects at the end, warm and cold.
 func TestFailuresAtTheEndAreShown(t *testing.T) {
 	o := written(t, `
 class Failing:

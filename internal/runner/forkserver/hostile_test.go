@@ -16,8 +16,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// TestHostile lets a service attack from forks what it attacks from processes
-// that were started cold.
+// TestHostile has forks make the attacks that processes of cold starts make.
 func TestHostile(t *testing.T) {
 	for name, sdk := range map[string]func(testing.TB) process.Python{
 		"our SDK": runnertest.SDKPython, "upstream SDK": runnertest.PublishedPython,
@@ -32,8 +31,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// attacked has the probe attack, in one of the ways, with an environment and
-// further variables.
+// attacked has the probe attack, in one of the ways, with an environment and further
+// variables.
 func attacked(t *testing.T, by func(*testing.T, runnertest.Target), python process.Python, environment string, variables map[string]string) {
 	t.Helper()
 	env := base()

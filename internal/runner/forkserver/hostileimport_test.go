@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// hostileImport uses what the zygote has for its forks while it is imported.
+// hostileImport misuses, during the import, the capabilities that the zygote has for its forks.
 const hostileImport = `
 import ctypes, errno, os, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -54,8 +54,8 @@ def run(action: str) -> dict:
     return {**seen, "capabilities": [l.split()[1].strip("0") for l in open("/proc/self/status") if l.startswith("Cap")]}
 `
 
-// TestHostileImport has an import try what the capabilities that it is given for
-// its forks might be good for beside them.
+// TestHostileImport has an import try to misuse the capabilities that the zygote has
+// for its forks.
 func TestHostileImport(t *testing.T) {
 	if err := machine().RequireForks(); err != nil {
 		t.Skip("this machine does not keep forks apart: ", err)
@@ -72,7 +72,7 @@ func TestHostileImport(t *testing.T) {
 	got := do(t, r, "tell")
 	init := "EPERM"
 	if os.Geteuid() != 0 {
-		init = "EPERM|ok" // of the same user; it ends nothing but the import itself
+		init = "EPERM|ok" // of the same user; it ends only the import itself
 	}
 	for key, want := range map[string]string{
 		"user namespace": "EPERM", "time namespace": "EPERM", "namespace of another": "EPERM|EACCES|ENOENT", "uncover": "EINVAL", "root": "EINVAL|EPERM",

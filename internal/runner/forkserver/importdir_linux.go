@@ -9,7 +9,7 @@ import (
 )
 
 // An importDir holds the home and the temporary folder of a zygote that has no
-// root folder for itself. The zero value is none. Executions have others.
+// private root folder. The zero value is none. Executions have other folders.
 type importDir string
 
 func newImportDir() (importDir, error) {
@@ -47,10 +47,10 @@ func (d importDir) remove() error {
 	return runner.RemoveAll(string(d))
 }
 
-// scratch lists the folders in which the import may leave files, of which each
-// fork gets copies at the same paths. Private says that forks find these
-// folders empty, each its own, when they restore the files. Otherwise a fork
-// makes such folders, if the kernel lets it; if not, the service starts cold.
+// scratch lists the folders in which the import may leave files. Each fork gets copies
+// of the files at the same paths. Private says that these folders are empty and
+// private in forks when they restore the files. Otherwise a fork makes such folders,
+// if the kernel allows it; if not, the service starts cold.
 func (z *zygote) scratch() (folders []string, private bool) {
 	if z.separation != nil {
 		return z.separation.Plan().Scratch(), true

@@ -14,8 +14,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// shared are imports that leave something which forks would share or lack, and
-// what the reason for the cold start names.
+// shared are imports that leave something that forks would share or lack, and a part of
+// the reason for the cold start.
 var shared = map[string]struct{ text, reason string }{
 	"an unnamed file":        {"import tempfile\nkept = tempfile.TemporaryFile()", "a file without a name"},
 	"a named file":           {"import tempfile\nkept = tempfile.NamedTemporaryFile()", "for writing"},
@@ -81,7 +81,7 @@ func testColdWhereForksWouldShare(t *testing.T, sb *process.Sandbox) {
 	}
 }
 
-// reopened are imports that keep something open which each fork gets afresh.
+// reopened are imports that keep something open that each fork gets fresh.
 var reopened = map[string]string{
 	"a file": `
 kept = open(__file__)
@@ -195,14 +195,14 @@ func testForksHaveTheirOwn(t *testing.T, sb *process.Sandbox) {
 			}
 			for range 3 {
 				if got := do(t, r, "x"); !reflect.DeepEqual(got.value, want.value) || got.stderr != want.stderr {
-					t.Errorf("an execution sees %v %s; cold: %v", got.value, got.stderr, want.value)
+					t.Errorf("an execution sees %v %s, want %v as cold", got.value, got.stderr, want.value)
 				}
 			}
 		})
 	}
 }
 
-// TestTemporaryFolderOfTheService has one that the service has set at import stay.
+// TestTemporaryFolderOfTheService: a temporary folder that the service sets at import stays.
 func TestTemporaryFolderOfTheService(t *testing.T) { each(t, testTemporaryFolderOfTheService) }
 
 func testTemporaryFolderOfTheService(t *testing.T, sb *process.Sandbox) {
@@ -234,7 +234,7 @@ def look():
 	}
 }
 
-// made are imports that make files, and what an execution finds and leaves.
+// made are imports that make files, and the files that an execution finds and leaves.
 var made = map[string]string{
 	"a folder": `
 import pathlib, tempfile
@@ -318,8 +318,8 @@ open(WORK + b"/\xff\n", "w").write("odd")
 def look(): return [repr(os.listdir(WORK)), open(WORK + b"/\xff\n").read()]`,
 }
 
-// TestFilesOfTheImport has executions find what the import has made, each its
-// own copy, or start cold where the kernel lets a fork have none.
+// TestFilesOfTheImport has executions find separate copies of the files of the import,
+// or start cold if the kernel does not allow copies to a fork.
 func TestFilesOfTheImport(t *testing.T) { each(t, testFilesOfTheImport) }
 
 func testFilesOfTheImport(t *testing.T, sb *process.Sandbox) {
@@ -341,7 +341,7 @@ func testFilesOfTheImport(t *testing.T, sb *process.Sandbox) {
 			}
 			for range 3 {
 				if got := do(t, r, "x"); !reflect.DeepEqual(got.value, want.value) || got.stderr != "" {
-					t.Errorf("an execution sees %v %s; cold: %v", got.value, got.stderr, want.value)
+					t.Errorf("an execution sees %v %s, want %v as cold", got.value, got.stderr, want.value)
 				}
 			}
 			if err := r.Close(); err != nil {
@@ -351,8 +351,8 @@ func testFilesOfTheImport(t *testing.T, sb *process.Sandbox) {
 	}
 }
 
-// restoring imports files below the folder of its argument, whose forks find it
-// empty: they have mounted something over it.
+// restoring imports files below the folder of its argument. Its forks find that folder
+// empty, because they have mounted something over it.
 const restoring = `
 import importlib.util, os, sys
 
@@ -403,8 +403,8 @@ func TestRestoreIntoPrivateFolders(t *testing.T) {
 	}
 }
 
-// TestImportDirIsRemoved looks for what a zygote without a root folder of its
-// own has made for the import.
+// TestImportDirIsRemoved looks for the import folder of a zygote without a private root
+// folder.
 func TestImportDirIsRemoved(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -418,13 +418,13 @@ func TestImportDirIsRemoved(t *testing.T) {
 		}
 		found, err := filepath.Glob(filepath.Join(temp, "qhubctl-import-*"))
 		if state := r.Program().State(); err != nil || state.Warm != (len(found) == 1) || state.Warm != (name == "warm") {
-			t.Errorf("%s: there are %v, %v, and the service starts %+v", name, found, err, state)
+			t.Errorf("%s: the import folders are %v (%v), and the service starts %+v, want one folder if warm", name, found, err, state)
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	}
 	if left, err := filepath.Glob(filepath.Join(temp, "qhubctl-import-*")); err != nil || len(left) > 0 {
-		t.Errorf("left are %v, %v", left, err)
+		t.Errorf("the import folders %v (%v) are left, want none", left, err)
 	}
 }

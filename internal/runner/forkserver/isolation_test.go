@@ -24,7 +24,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 )
 
-// left is what one execution has left.
+// left is the outcome and the result of one execution.
 type left struct {
 	outcome runner.Outcome
 	value   map[string]any
@@ -33,7 +33,7 @@ type left struct {
 	stderr  string
 }
 
-// service says how the service in testdata is run, with further variables.
+// service describes how to run the service in testdata, with further variables.
 func service(t testing.TB, variables map[string]string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
 	dir, err := filepath.Abs("testdata/service")
@@ -94,7 +94,7 @@ func do(t *testing.T, r runner.Runner, action string) left {
 		if file.Name != runner.ResultJSON {
 			result.files[file.Name] = string(text)
 		} else if err := json.Unmarshal(text, &result.value); err != nil && result.outcome == (runner.Outcome{}) {
-			t.Error(err) // one that was killed may have been about to write it
+			t.Error(err) // a killed execution may have been about to write it
 		}
 	}
 	_ = output.Close()
@@ -114,8 +114,8 @@ func nothingIsVisible(t *testing.T, o forkserver.Options) {
 	t.Helper()
 	want := do(t, cold(o), "look")
 	if o.Sandbox != nil {
-		// What this program was started with stays outside; a fork has the
-		// socket by which it sends its exit notice.
+		// Descriptors of this program stay outside; a fork has the socket by which it
+		// sends its exit notice.
 		want.value["files"] = []any{"socket"}
 	}
 	for _, spares := range []int{0, 1} {
@@ -124,14 +124,14 @@ func nothingIsVisible(t *testing.T, o forkserver.Options) {
 		for range 2 {
 			got := do(t, r, "look")
 			if names, ok := got.value["temporary"].([]any); ok {
-				// This test lies in the temporary folder of the machine, which forks call theirs.
+				// This test's folder lies in the machine's temporary folder, which forks use too.
 				got.value["temporary"] = slices.DeleteFunc(names, func(name any) bool { return strings.HasPrefix(fmt.Sprint(name), "Test") })
 			}
 			if !reflect.DeepEqual(got.value, want.value) {
-				t.Errorf("%v\ncold: %v\n%s", got.value, want.value, got.stderr)
+				t.Errorf("an execution sees %v\nwant as cold: %v\n%s", got.value, want.value, got.stderr)
 			}
 			if got := do(t, r, "change"); got.outcome != (runner.Outcome{}) {
-				t.Errorf("%+v %s", got.outcome, got.stderr)
+				t.Errorf("change ends %+v, want success\n%s", got.outcome, got.stderr)
 			}
 		}
 		if err := r.Close(); err != nil {
@@ -148,7 +148,7 @@ func testForksDiffer(t *testing.T, sb *process.Sandbox) {
 	one, two := do(t, r, "random"), do(t, r, "random")
 	for name, value := range one.value {
 		if value == two.value[name] {
-			t.Errorf("%s gives two executions the same: %v", name, value)
+			t.Errorf("%s = %v in two executions, want different values", name, value)
 		}
 	}
 	if len(one.value) == 0 {
@@ -170,7 +170,7 @@ func testSeedOfTheServiceStays(t *testing.T, sb *process.Sandbox) {
 			defer func() { _ = r.Close() }()
 			want := do(t, cold(o), "x").value
 			if one, two := do(t, r, "x"), do(t, r, "x"); !reflect.DeepEqual(one.value, want) || !reflect.DeepEqual(two.value, want) {
-				t.Errorf("%v and %v; cold: %v", one.value, two.value, want)
+				t.Errorf("two executions see %v and %v, want %v as cold", one.value, two.value, want)
 			}
 		})
 	}
@@ -179,12 +179,12 @@ func testSeedOfTheServiceStays(t *testing.T, sb *process.Sandbox) {
 		r := prepared(t, o)
 		defer func() { _ = r.Close() }()
 		if one, two := do(t, r, "x"), do(t, r, "x"); reflect.DeepEqual(one.value, two.value) {
-			t.Errorf("two executions draw the same number: %v", one.value)
+			t.Errorf("two executions draw %v, want different numbers", one.value)
 		}
 	})
 }
 
-// written is a service of this text.
+// written is a service with this program.
 func written(t testing.TB, program string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
 	o := service(t, nil, sb)
@@ -215,18 +215,18 @@ func endsAsColdOnes(t *testing.T, sb *process.Sandbox, python func(testing.TB) p
 			t.Error(err)
 		}
 		if got.outcome != want.outcome || got.stdout != want.stdout {
-			t.Errorf("finalize %t: %+v %q; cold: %+v %q\n%s", finalize, got.outcome, got.stdout, want.outcome, want.stdout, got.stderr)
+			t.Errorf("finalize %t: %+v %q, want as cold: %+v %q\n%s", finalize, got.outcome, got.stdout, want.outcome, want.stdout, got.stderr)
 		}
 		if one, other := lines(got.stderr), lines(want.stderr); !slices.Equal(one, other) || !slices.Contains(one, "made at import\n") {
-			t.Errorf("finalize %t: %q; cold: %q", finalize, one, other)
+			t.Errorf("finalize %t: the log is %q, want %q as cold", finalize, one, other)
 		}
 		for _, name := range []string{"open.txt", "log.txt"} {
 			if one, other := lines(got.files[name]), lines(want.files[name]); !slices.Equal(one, other) {
-				t.Errorf("finalize %t: %s: %q; cold: %q\n%s", finalize, name, one, other, got.stderr)
+				t.Errorf("finalize %t: %s is %q, want %q as cold\n%s", finalize, name, one, other, got.stderr)
 			}
 		}
 		if one, other := unpacked(t, got.files["open.gz"]), unpacked(t, want.files["open.gz"]); one != "packed" || other != one {
-			t.Errorf("finalize %t: the packed file holds %q; cold: %q", finalize, one, other)
+			t.Errorf("finalize %t: the packed file holds %q, want packed as cold (%q)", finalize, one, other)
 		}
 	}
 }
@@ -258,16 +258,16 @@ func worksAsCold(t *testing.T, o forkserver.Options) {
 	defer func() { _ = r.Close() }()
 	got, want := do(t, r, "work"), do(t, cold(o), "work")
 	if !reflect.DeepEqual(got.value, want.value) || got.outcome != (runner.Outcome{}) || len(want.value) == 0 {
-		t.Errorf("%+v %v; cold: %v\n%s", got.outcome, got.value, want.value, got.stderr)
+		t.Errorf("the threads end %+v %v, want %v as cold\n%s", got.outcome, got.value, want.value, got.stderr)
 	}
 	if got.stderr != want.stderr {
-		t.Errorf("log %q; cold: %q", got.stderr, want.stderr)
+		t.Errorf("the log is %q, want %q as cold", got.stderr, want.stderr)
 	}
 	if got := do(t, r, "daemon"); got.outcome != (runner.Outcome{}) || len(got.files) > 0 {
-		t.Errorf("a daemon thread is waited for: %+v %v", got.outcome, got.files)
+		t.Errorf("a daemon thread delays the end: %+v, %v, want it cut off", got.outcome, got.files)
 	}
 	if code := do(t, r, "exit").outcome.ExitCode; code != 7 {
-		t.Errorf("os._exit(7) gives %d", code)
+		t.Errorf("os._exit(7) ends with %d, want 7", code)
 	}
 }
 
@@ -280,7 +280,7 @@ func testWhatTheImportPrintsIsInEveryLog(t *testing.T, sb *process.Sandbox) {
 	want := do(t, cold(o), "here")
 	for range 2 {
 		if got := do(t, r, "here"); got.stdout != want.stdout || got.stderr != want.stderr || want.stdout != "out\nhere\n" {
-			t.Errorf("%q, %q; cold: %q, %q", got.stdout, got.stderr, want.stdout, want.stderr)
+			t.Errorf("the streams are %q, %q, want as cold: %q, %q", got.stdout, got.stderr, want.stdout, want.stderr)
 		}
 	}
 }

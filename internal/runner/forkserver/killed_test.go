@@ -33,11 +33,11 @@ func testForkIsKilled(t *testing.T, sb *process.Sandbox) {
 	killed := children(t, zygote)
 	ended, second := started(t, r)
 	if len(killed) != 1 {
-		t.Fatalf("%d forks of one execution", len(killed))
+		t.Fatalf("one execution has %d forks, want 1", len(killed))
 	}
 	kill(t, killed[0])
 	if got := <-first; got != (runner.Outcome{ExitCode: -1, Signal: "SIGKILL"}) {
-		t.Errorf("an execution whose process is killed ends %+v", got)
+		t.Errorf("an execution whose process is killed ends %+v, want SIGKILL", got)
 	}
 	select {
 	case <-ended:
@@ -46,14 +46,14 @@ func testForkIsKilled(t *testing.T, sb *process.Sandbox) {
 	}
 	next := do(t, r, "look")
 	if next.value["calls"] != 1.0 {
-		t.Errorf("the next one: %+v %s", next.outcome, next.stderr)
+		t.Errorf("the next execution ends %+v, want success in a fresh process\n%s", next.outcome, next.stderr)
 	}
 	for _, fork := range children(t, zygote) {
 		kill(t, fork)
 	}
 	<-second
 	if state, stats := r.Program().State(), r.Program().Stats(); state.Pid != zygote || stats.Warm != 3 {
-		t.Errorf("%+v, %+v", state, stats)
+		t.Errorf("the zygote is %+v with %+v, want the same one and three warm starts", state, stats)
 	}
 }
 
@@ -65,32 +65,32 @@ func testIdleZygoteIsKilled(t *testing.T, sb *process.Sandbox) {
 	r := prepared(t, o)
 	defer func() { _ = r.Close() }()
 	const executions = 4
-	for range executions { // whether it has been noticed already or not
+	for range executions { // before or after the program notices it
 		if state := r.Program().State(); state.Warm {
 			kill(t, state.Pid)
 		}
-		// A fork that had begun, in the moment before it went with its
-		// zygote, does not begin anew: it may have done something already.
+		// A fork that had begun, in the moment before it died with its zygote, does
+		// not begin again: it may have had effects already.
 		if got := do(t, r, "look"); got.value["calls"] != 1.0 && got.outcome.Signal != "SIGKILL" {
-			t.Errorf("%+v %s", got.outcome, got.stderr)
+			t.Errorf("an execution ends %+v, want success or SIGKILL\n%s", got.outcome, got.stderr)
 		}
 		if err := r.Program().Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := do(t, r, "look"); got.value["calls"] != 1.0 {
-			t.Errorf("the next one: %+v %s", got.outcome, got.stderr)
+			t.Errorf("the next execution ends %+v, want success in a fresh process\n%s", got.outcome, got.stderr)
 		}
 	}
 	stats := r.Program().Stats()
 	if all := stats.Warm + stats.Cold[forkserver.Preparing] + stats.Cold[forkserver.Refused] + stats.Cold[forkserver.Lost] + stats.Cold[forkserver.Unforkable]; all != 2*executions {
-		t.Errorf("%+v", stats)
+		t.Errorf("the counts are %+v, want %d executions", stats, 2*executions)
 	}
 }
 
-// dies names the folder of the test that TestServerToBeKilled is run for.
+// dies holds the folder of the test that runs TestServerToBeKilled.
 const dies = "QHUBCTL_WARM_TEST_DIES"
 
-// TestServerToBeKilled is the program of which TestServerIsKilled kills one.
+// TestServerToBeKilled is the server that TestServerIsKilled kills.
 func TestServerToBeKilled(t *testing.T) {
 	sb, ok := map[string]*process.Sandbox{"open": nil, "sandboxed": confined()}[os.Getenv(dies)]
 	if !ok {
@@ -102,16 +102,16 @@ func TestServerToBeKilled(t *testing.T) {
 	zygote := r.Program().State().Pid
 	started(t, r)
 	forks := children(t, zygote)
-	for len(forks) < 2 { // the spare is being made
+	for len(forks) < 2 { // wait for the spare
 		runtime.Gosched()
 		forks = children(t, zygote)
 	}
 	fmt.Println("processes", zygote, strings.Trim(fmt.Sprint(forks), "[]"))
-	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or nobody is there to do it
+	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent has ended
 }
 
-// TestServerIsKilled has nothing run on when the program is killed hard: who
-// comes after it says that the execution was interrupted, which must be true.
+// TestServerIsKilled checks that no process runs on when the server gets SIGKILL: the
+// next server reports the execution as interrupted, which must be true.
 func TestServerIsKilled(t *testing.T) {
 	each(t, func(t *testing.T, sb *process.Sandbox) {
 		how := "open"
@@ -138,17 +138,17 @@ func TestServerIsKilled(t *testing.T) {
 		if err := server.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		_ = server.Wait() // it says that it was killed
+		_ = server.Wait() // an error, as it was killed
 		for pid, handle := range processes {
 			awaitEnd(t, pid, handle)
 		}
 		if len(processes) != 3 {
-			t.Errorf("processes: %v", processes)
+			t.Errorf("the processes are %v, want 3", processes)
 		}
 	})
 }
 
-// watched are handles of the processes that a server to be killed names.
+// watched returns handles of the processes that a server to be killed prints.
 func watched(t *testing.T, stdout io.Reader) map[int]int {
 	t.Helper()
 	processes := map[int]int{}
@@ -172,11 +172,11 @@ func watched(t *testing.T, stdout io.Reader) map[int]int {
 		}
 		return processes
 	}
-	t.Fatalf("the server has ended by itself: %s", said.String())
+	t.Fatalf("the server ended before it was killed, want its processes: %s", said.String())
 	return nil
 }
 
-// awaitEnd waits until a process has ended that is none of ours.
+// awaitEnd waits for the end of a process that is not our child.
 func awaitEnd(t *testing.T, pid, handle int) {
 	t.Helper()
 	defer func() { _ = unix.Close(handle) }()
@@ -188,16 +188,16 @@ func awaitEnd(t *testing.T, pid, handle int) {
 		case err != nil:
 			t.Error(err)
 		case n == 0:
-			t.Errorf("process %d has outlived the server", pid)
+			t.Errorf("process %d has outlived the server, want its end", pid)
 		}
 		return
 	}
 }
 
-// TestZygoteIsKilledWhileItImports has the first zygotes of a service be
-// killed, as where memory is short, before they are ready.
+// TestZygoteIsKilledWhileItImports kills the first zygotes of a service before they are
+// ready, as the kernel does when memory is short.
 func TestZygoteIsKilledWhileItImports(t *testing.T) {
-	// Executions have an INPUT_DIRECTORY, and import it as well where they start cold.
+	// Executions have an INPUT_DIRECTORY, and a cold start imports the service as well.
 	const deadly = `
 import os, pathlib, signal
 if os.environ.get("INPUT_DIRECTORY") is None:
@@ -213,7 +213,7 @@ if os.environ.get("INPUT_DIRECTORY") is None:
 	}{
 		"once":   {1, forkserver.Stats{Warm: 1, Zygotes: 1, Failed: 1, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
 		"twice":  {2, forkserver.Stats{Warm: 1, Zygotes: 1, Failed: 2, Awaited: 1, Cold: map[forkserver.Cause]int64{}}, ""},
-		"always": {100, forkserver.Stats{Failed: 3, Cold: map[forkserver.Cause]int64{forkserver.Unforkable: 1}}, "importing the service ended the process"},
+		"always": {100, forkserver.Stats{Failed: 3, Cold: map[forkserver.Cause]int64{forkserver.Unforkable: 1}}, "the zygote, the process that is forked, died"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := written(t, deadly+trivial, nil)
@@ -227,13 +227,13 @@ if os.environ.get("INPUT_DIRECTORY") is None:
 			}
 			state := r.Program().State()
 			if state.Warm != (c.reason == "") || !strings.HasPrefix(state.Reason, c.reason) {
-				t.Errorf("%+v", state)
+				t.Errorf("State() = %+v, want the reason %q", state, c.reason)
 			}
 			if got := do(t, r, "it"); got.outcome != (runner.Outcome{}) {
-				t.Errorf("%+v %s", got.outcome, got.stderr)
+				t.Errorf("an execution ends %+v, want success\n%s", got.outcome, got.stderr)
 			}
 			if got := r.Program().Stats(); !reflect.DeepEqual(got, c.want) {
-				t.Errorf("%+v, not %+v", got, c.want)
+				t.Errorf("Stats() = %+v, want %+v", got, c.want)
 			}
 		})
 	}

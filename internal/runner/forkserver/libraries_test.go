@@ -16,11 +16,11 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// A library is one that many services import.
+// A library is a package that many services import.
 type library struct {
-	requirement string // as pip has it
-	text        string // how a service begins that uses it
-	use         string // an expression, what an execution does with it
+	requirement string // for pip
+	text        string // the head of a service that uses it
+	use         string // an expression that an execution evaluates
 }
 
 var libraries = []library{
@@ -66,7 +66,7 @@ var librariesEnvironment = sync.OnceValues(func() (string, error) {
 })
 
 // TestOrdinaryLibraries imports each library, and all of them in a sandbox, and
-// writes down how the services start.
+// documents how the services start.
 func TestOrdinaryLibraries(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the documented table is that of a server with the full sandbox")
@@ -95,7 +95,7 @@ func (l library) program() string {
 	return fmt.Sprintf("%s\ndef run(action: str) -> dict:\n    return {'used': %s}\n", l.text, l.use)
 }
 
-// starts tells how a service starts, and has executions use what it imports.
+// starts returns how a service starts, and has executions use its imports.
 func starts(t *testing.T, l library, o forkserver.Options) string {
 	t.Helper()
 	r := forkserver.NewRunner(o)
@@ -114,7 +114,7 @@ func starts(t *testing.T, l library, o forkserver.Options) string {
 		return "warm"
 	case strings.Contains(state.Reason, "forks cannot have copies"):
 	default:
-		t.Errorf("a service with %q starts cold: %s", l.text, state.Reason)
+		t.Errorf("a service with %q starts cold (%s), want warm", l.text, state.Reason)
 	}
 	return "cold: " + state.Reason
 }

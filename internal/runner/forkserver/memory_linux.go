@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// memoryOf is how much memory a process takes: of what it shares with others
-// its part, or all of it where the system keeps the parts from us, as it does
-// for zygotes in a sandbox that are of another user. Zero if it has ended.
+// memoryOf is the memory of a process: of pages that it shares, its part. It is all of
+// them if the system hides the parts from us, as it does for zygotes in a sandbox that
+// have another user. Zero if the process has ended.
 func memoryOf(pid int) int64 {
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
 		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {

@@ -13,7 +13,7 @@ import (
 )
 
 // TestNeighbourIsNotCharged has an execution leave as much in memory as its limit
-// allows, and others run at their limit, while a third one runs.
+// allows. Others then run at their limit, while a third one runs.
 func TestNeighbourIsNotCharged(t *testing.T) {
 	need(t, "memory limit", "filesystem")
 	sb := confined()
@@ -26,7 +26,7 @@ func TestNeighbourIsNotCharged(t *testing.T) {
 	for _, place := range []string{sandbox.TempAt, "/dev/shm", sandbox.HomeAt} {
 		got := do(t, r, fmt.Sprintf("open(%q, 'wb').write(bytes(85 << 20)); out['left'] = 'yes'", place+"/left"))
 		if got.value["left"] != "yes" {
-			t.Fatalf("an execution that leaves 85 MiB in %s ends %+v\n%s", place, got.outcome, got.stderr)
+			t.Fatalf("an execution that leaves 85 MiB in %s ends %+v, want success\n%s", place, got.outcome, got.stderr)
 		}
 		for range 4 { // more than there are cgroups
 			if got := do(t, r, "x = b'x' * (80 << 20); out['took'] = 'yes'"); got.outcome != (runner.Outcome{}) {
@@ -35,7 +35,7 @@ func TestNeighbourIsNotCharged(t *testing.T) {
 		}
 	}
 	if outcome := stop(); !outcome.Stopped {
-		t.Errorf("the third execution has ended: %+v", outcome)
+		t.Errorf("the third execution ended with %+v, want it to go on", outcome)
 	}
 }
 
@@ -49,8 +49,8 @@ func TestNeighbourHasAnotherNetwork(t *testing.T) {
 	for network, want := range map[sandbox.Network]map[string]string{
 		sandbox.NetworkLoopback: {"connect": "ECONNREFUSED", "listen": "ok", "names": "False", "ports": "False", "socket": "ENOENT"},
 		sandbox.NetworkNone:     {"connect": "EAFNOSUPPORT", "listen": "EAFNOSUPPORT", "names": "False", "ports": "False", "socket": "ENOENT"},
-		// Who shares the network of the machine reads what listens there, and
-		// reaches its ports. Sockets with names he does not.
+		// An execution in the network of the machine reads its tables of sockets and
+		// reaches its ports, but not sockets with names.
 		sandbox.NetworkFull: {"connect": "ok", "listen": "EADDRINUSE", "names": "True", "ports": "True", "socket": "ENOENT"},
 	} {
 		t.Run(string(network), func(t *testing.T) {
@@ -91,7 +91,7 @@ out["socket"] = attempt(dial)
 				}
 			}
 			if outcome := stop(); !outcome.Stopped {
-				t.Errorf("the neighbour has ended: %+v", outcome)
+				t.Errorf("the neighbour ended with %+v, want it to go on", outcome)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzReadNotice reads any bytes that a service may send in place of a notice. At
-// most one small file comes of them, however they are cut.
+// FuzzReadNotice reads bytes that a service may send in place of a notice: they become
+// at most one small file, and it does not matter how they are cut.
 func FuzzReadNotice(f *testing.F) {
 	head := func(code, kind byte, length uint32) []byte {
 		return binary.BigEndian.AppendUint32([]byte{code, kind}, length)

@@ -20,8 +20,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// numericalPackages are pinned to what there are wheels of for every Python
-// that a service may have.
+// numericalPackages are pinned to versions that have wheels for every Python of
+// services.
 var numericalPackages = []string{"numpy==2.2.6", "pandas==2.3.3", "loguru==0.7.3"}
 
 var numericalEnvironment = sync.OnceValues(func() (string, error) {
@@ -32,7 +32,7 @@ var numericalEnvironment = sync.OnceValues(func() (string, error) {
 	return testenv.Venv("numerical", append([]string{"--only-binary=:all:", file}, numericalPackages...)...)
 })
 
-// numerical says how a service is run that imports numpy and pandas.
+// numerical describes how to run a service that imports numpy and pandas.
 func numerical(t testing.TB, o forkserver.Options) forkserver.Options {
 	t.Helper()
 	dir, err := numericalEnvironment()
@@ -46,7 +46,7 @@ func numerical(t testing.TB, o forkserver.Options) forkserver.Options {
 	return o
 }
 
-// numericalService is the one in testdata.
+// numericalService is the service in testdata.
 func numericalService(t testing.TB, variables map[string]string, sb *process.Sandbox) forkserver.Options {
 	t.Helper()
 	o := numerical(t, service(t, variables, sb))
@@ -75,7 +75,7 @@ def run(action: str) -> dict:
 	}
 	for name, value := range one.value {
 		if value == two.value[name] {
-			t.Errorf("%s gives two executions the same: %v", name, value)
+			t.Errorf("%s = %v in two executions, want different values", name, value)
 		}
 	}
 }
@@ -102,7 +102,7 @@ def run(action: str) -> dict:
 				t.Fatal(want.stderr)
 			}
 			if one, two := do(t, r, "x"), do(t, r, "x"); !reflect.DeepEqual(one.value, want.value) || !reflect.DeepEqual(two.value, want.value) {
-				t.Errorf("%v and %v; cold: %v\n%s", one.value, two.value, want.value, one.stderr)
+				t.Errorf("two executions see %v and %v, want %v as cold\n%s", one.value, two.value, want.value, one.stderr)
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func TestNumericalServicesWorkInAFork(t *testing.T) {
 		want[action] = do(t, cold(numericalService(t, nil, nil)), action)
 	}
 	if right, _ := want["multiply"].value["right"].(bool); !right {
-		t.Errorf("the product is wrong even cold: %v", want)
+		t.Errorf("the product of a cold start is wrong: %v, want the right one", want)
 	}
 	each(t, func(t *testing.T, sb *process.Sandbox) {
 		r := prepared(t, numericalService(t, nil, sb))
@@ -123,17 +123,17 @@ func TestNumericalServicesWorkInAFork(t *testing.T) {
 		for _, action := range actions {
 			got, want := do(t, r, action), want[action]
 			if !reflect.DeepEqual(got.value, want.value) || got.outcome != (runner.Outcome{}) || len(want.value) == 0 {
-				t.Errorf("%s: %+v %v; cold: %v\n%s\n%s", action, got.outcome, got.value, want.value, got.stderr, want.stderr)
+				t.Errorf("%s: %+v %v, want %v as cold\n%s\n%s", action, got.outcome, got.value, want.value, got.stderr, want.stderr)
 			}
 			if got.stdout != want.stdout || got.stderr != want.stderr {
-				t.Errorf("%s: log %q %q; cold: %q %q", action, got.stdout, got.stderr, want.stdout, want.stderr)
+				t.Errorf("%s: the log is %q %q, want as cold: %q %q", action, got.stdout, got.stderr, want.stdout, want.stderr)
 			}
 		}
 	})
 }
 
-// TestThreadsOfNumericalLibraries has as many as the service asks for, and no
-// more than there are processors.
+// TestThreadsOfNumericalLibraries: libraries start as many threads as the service asks
+// for, and at most one for each processor.
 func TestThreadsOfNumericalLibraries(t *testing.T) {
 	for name, value := range map[string]string{"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1,1", "GOTO_NUM_THREADS": "1000"} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestThreadsOfNumericalLibraries(t *testing.T) {
 			defer func() { _ = r.Close() }()
 			got, want := do(t, r, "multiply"), do(t, cold(o), "multiply")
 			if !reflect.DeepEqual(got.value, want.value) || len(want.value) == 0 {
-				t.Errorf("%v; cold: %v\n%s", got.value, want.value, got.stderr)
+				t.Errorf("an execution sees %v, want %v as cold\n%s", got.value, want.value, got.stderr)
 			}
 		})
 	}
@@ -160,24 +160,24 @@ func testMemoryOfForks(t *testing.T, sb *process.Sandbox) {
 	ended, outcome := started(t, r)
 	forks := children(t, r.Program().State().Pid)
 	if len(forks) != 1 {
-		t.Fatalf("the zygote has %d children", len(forks))
+		t.Fatalf("the zygote has %d children, want 1", len(forks))
 	}
 	own := memory(t, forks[0], "Private_Dirty", "Private_Clean")
-	t.Logf("of %.1f MB that the zygote takes, an execution has %.1f MB of its own, while it computes with pandas",
+	t.Logf("of %.1f MB that the zygote takes, an execution has %.1f MB for itself, while it computes with pandas",
 		megabytes(all), megabytes(own))
 	if own == 0 || own > all/3 {
-		t.Errorf("an execution has %.1f MB of its own, its zygote %.1f MB", megabytes(own), megabytes(all))
+		t.Errorf("an execution has %.1f MB for itself and its zygote %.1f MB, want a third at most", megabytes(own), megabytes(all))
 	}
 	kill(t, forks[0])
 	<-ended
 	if got := <-outcome; got.Signal != "SIGKILL" {
-		t.Errorf("%+v", got)
+		t.Errorf("the execution ends %+v, want SIGKILL", got)
 	}
 }
 
 func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
 
-// memory sums up what the kernel tells of a process.
+// memory sums up counts of the kernel about a process.
 func memory(t *testing.T, pid int, names ...string) (sum int64) {
 	t.Helper()
 	file, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -201,7 +201,7 @@ func memory(t *testing.T, pid int, names ...string) (sum int64) {
 	return sum
 }
 
-// TestZygoteStaysAsItWas runs many executions one after another.
+// TestZygoteStaysAsItWas checks a zygote before and after many executions.
 func TestZygoteStaysAsItWas(t *testing.T) {
 	r := prepared(t, numericalService(t, nil, confined()))
 	defer func() { _ = r.Close() }()
@@ -220,7 +220,7 @@ func TestZygoteStaysAsItWas(t *testing.T) {
 			left += len(inside)
 		}
 		return map[string]int{
-			// Pages of files are shared with whatever else runs on this machine.
+			// Pages of files are shared with other programs on this machine.
 			"kilobytes":                   int(memory(t, pid, "Pss_Anon") >> 10),
 			"descriptors of the zygote":   entries(t, fmt.Sprintf("/proc/%d/fd", pid)),
 			"descriptors of this program": descriptors(t),
@@ -233,7 +233,7 @@ func TestZygoteStaysAsItWas(t *testing.T) {
 	before := look()
 	for range 200 {
 		if got := do(t, r, "frame"); got.outcome != (runner.Outcome{}) {
-			t.Fatalf("%+v %s", got.outcome, got.stderr)
+			t.Fatalf("an execution ends %+v, want success\n%s", got.outcome, got.stderr)
 		}
 	}
 	after := look()
@@ -244,11 +244,11 @@ func TestZygoteStaysAsItWas(t *testing.T) {
 			allowed += 512
 		}
 		if n > allowed {
-			t.Errorf("%s: %d, %d before", name, n, before[name])
+			t.Errorf("%s: %d, want about %d as before", name, n, before[name])
 		}
 	}
 	if stats := r.Program().Stats(); stats.Warm != 201 || len(stats.Cold) != 0 || stats.Zygotes != 1 {
-		t.Errorf("%+v", stats)
+		t.Errorf("the counts are %+v, want 201 warm starts of one zygote", stats)
 	}
 }
 
@@ -261,8 +261,8 @@ func entries(t *testing.T, dir string) int {
 	return len(all)
 }
 
-// childrenOfThisProgram counts them, the ones that have ended and were not
-// waited for among them.
+// childrenOfThisProgram counts the children, also those that have ended and are not
+// reaped.
 func childrenOfThisProgram(t *testing.T) (n int) {
 	t.Helper()
 	lists, err := filepath.Glob("/proc/self/task/*/children")

@@ -17,12 +17,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// packagesVariable names the packages that root has put where an ordinary user
-// can read them: those of our SDK, for one version of Python.
+// packagesVariable names the packages of our SDK, for one version of Python, which root
+// has put into a place that an ordinary user can read.
 const packagesVariable = "QHUBCTL_TEST_PACKAGES"
 
-// borrow says how a service is run with our SDK: by the environment that tests
-// make, or, for an ordinary user, by the interpreter of the system.
+// borrow adapts a service to our SDK: by the environment that tests make, or, for an
+// ordinary user, by the interpreter of the system.
 func borrow(t testing.TB, o *forkserver.Options) {
 	t.Helper()
 	packages := os.Getenv(packagesVariable)
@@ -69,6 +69,6 @@ func TestAsOrdinaryUser(t *testing.T) {
 		}
 	}
 	if !strings.Contains(text, "--- PASS: TestForksAreKeptApart") {
-		t.Errorf("TestForksAreKeptApart has not passed:\n%s", text)
+		t.Errorf("TestForksAreKeptApart has not passed, want it among the tests:\n%s", text)
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// TestHostileAsOrdinaryUser attacks forks beside each other where the server is
-// not root, and all of them are one user.
+// TestHostileAsOrdinaryUser attacks neighbouring forks of a server that is not root, so
+// that all of them have one user.
 func TestHostileAsOrdinaryUser(t *testing.T) {
 	testenv.NeedEverything(t)
 	user := testenv.NewOrdinaryUser(t)
 	sdks := filepath.Join(user.Home, "SDKs")
 	runnertest.CopySDKs(t, sdks)
-	// Not by greedy ones: without cgroups, forks of one service share the limit of
+	// Greedy attacks are left out: without cgroups, forks of one service share the limit of
 	// processes.
 	text := user.Run(t, "^TestHostileBorrowedPython$/./^neighbours_at_work$", 10*time.Minute, runnertest.SDKsVariable+"="+sdks)
 	for line := range strings.Lines(text) {
@@ -32,7 +32,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// TestHostileBorrowedPython runs with the interpreter of the system, as that of
+// TestHostileBorrowedPython runs with the interpreter of the system, because that of
 // the other tests may be another user's.
 func TestHostileBorrowedPython(t *testing.T) {
 	sdks := os.Getenv(runnertest.SDKsVariable)

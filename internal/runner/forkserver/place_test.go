@@ -10,8 +10,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 )
 
-// TestPlacesOfTheImport has a service that keeps the folders of the contract at
-// import find those of each execution there.
+// TestPlacesOfTheImport: a service that keeps the folders of the contract at import
+// finds those of each execution there.
 func TestPlacesOfTheImport(t *testing.T) {
 	o := written(t, `
 import os
@@ -33,8 +33,8 @@ def look():
 	}
 }
 
-// TestImportThatWritesResults has a service start cold that uses the folder of
-// an execution while it is imported.
+// TestImportThatWritesResults: a service that uses the folder of an execution during
+// the import starts cold.
 func TestImportThatWritesResults(t *testing.T) {
 	for name, text := range map[string]string{
 		"a file":   "open(os.path.join(out, 'file'), 'w')",

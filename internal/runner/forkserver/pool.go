@@ -7,10 +7,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A Pool bounds the memory that the zygotes of several services take
-// together. Where they take more, zygotes end that nothing runs in, the least
-// recently used first, but for the last one used: their services start cold
-// once, and have a new one then. It is safe for concurrent use.
+// A Pool bounds the memory that the zygotes of several services take together. If
+// they exceed it, the pool ends idle zygotes, the least recently used first, but never
+// the last one used. Their services start cold once, and get a new zygote then. A Pool
+// is safe for concurrent use.
 type Pool struct {
 	limit int64
 
@@ -21,14 +21,14 @@ type Pool struct {
 	stats   Stats
 }
 
-// A member is a zygote that has not been told to end.
+// A member is a zygote that the pool has not ended yet.
 type member struct {
 	program *Program
 	zygote  *zygote
 }
 
-// NewPool is a pool of so many bytes of memory. Zero: a quarter of this
-// machine's, or without a bound where that is not known.
+// NewPool is a pool of so many bytes of memory. Zero means a quarter of this machine's
+// memory, or no bound if that is not known.
 func NewPool(limit int64) *Pool {
 	if limit == 0 {
 		limit = sandbox.MachineMemory() / 4
@@ -36,31 +36,31 @@ func NewPool(limit int64) *Pool {
 	return &Pool{limit: limit, places: map[*zygote]*list.Element{}, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
-// Memory is what the zygotes of the pool take now. What they share with their
-// forks counts once, and what those have of their own does not.
+// Memory is the memory of the zygotes of the pool now. Pages that they share with their
+// forks count once; other pages of forks do not count.
 func (p *Pool) Memory() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken
 }
 
-// Zygotes is how many there are in the pool now.
+// Zygotes is the number of zygotes in the pool now.
 func (p *Pool) Zygotes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.members.Len()
 }
 
-// Stats tells how the services of the pool were started since there is the
-// pool, those that are not served any more among them.
+// Stats counts how the services of the pool have started since the pool exists, those
+// that are no longer served included.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stats.clone()
 }
 
-// The methods below do nothing for programs without a pool. Only fit calls
-// programs, and holds no lock then: programs call the others with theirs held.
+// The methods below do nothing for programs without a pool. Only fit calls programs,
+// and it holds no lock then: programs hold theirs when they call the others.
 
 func (p *Pool) join(program *Program, z *zygote) {
 	if p == nil {
@@ -105,8 +105,8 @@ func (p *Pool) leave(z *zygote) {
 	}
 }
 
-// fit ends zygotes until the others fit, as far as they are idle. Those in
-// use are looked at again when they no longer are.
+// fit ends idle zygotes until the others fit. It visits those in use again when they
+// become idle.
 func (p *Pool) fit() {
 	if p == nil {
 		return
@@ -122,8 +122,8 @@ func (p *Pool) fit() {
 	}
 }
 
-// oldest is the least recently used that was not seen; nil if all fit, or none
-// is left but the one that was used last.
+// oldest is the least recently used member that was not seen; nil if all fit, or if
+// only the last one used is left.
 func (p *Pool) oldest(seen map[*zygote]bool) *member {
 	p.mu.Lock()
 	defer p.mu.Unlock()

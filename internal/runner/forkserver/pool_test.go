@@ -17,8 +17,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// neighbours are services that share a pool with room for so many of them, and
-// not for one more. They are closed with the test, and none of their processes stays.
+// neighbours are services that share a pool with room for so many of them, and not for
+// one more. The test closes them, and none of their processes stays.
 type neighbours struct {
 	*forkserver.Pool
 	t       *testing.T
@@ -40,7 +40,7 @@ func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 	measured = append(measured, n.prepared())
 	all := n.Memory()
 	if one := all - fit; one < 2<<20 || fit < 4<<20 || all > 1<<30 {
-		t.Fatalf("%d zygotes take %d bytes, one more makes it %d", access, fit, all)
+		t.Fatalf("%d zygotes take %d bytes, with one more %d, want a plausible size", access, fit, all)
 	}
 	for _, r := range measured {
 		if err := r.Close(); err != nil {
@@ -48,7 +48,7 @@ func newNeighbours(t *testing.T, access int, sb *process.Sandbox) *neighbours {
 		}
 	}
 	if n.Memory() != 0 || n.Zygotes() != 0 {
-		t.Errorf("%d bytes of %d zygotes when all have ended", n.Memory(), n.Zygotes())
+		t.Errorf("%d bytes of %d zygotes after all have ended, want none", n.Memory(), n.Zygotes())
 	}
 	n.Pool = forkserver.NewPool((fit + all) / 2)
 	t.Cleanup(n.close)
@@ -77,7 +77,7 @@ func (n *neighbours) prepare(r *forkserver.Runner) {
 	}
 	state := r.Program().State()
 	if !state.Warm {
-		n.t.Fatalf("%+v", state)
+		n.t.Fatalf("the service is %+v, want warm", state)
 	}
 	n.pids = append(n.pids, state.Pid)
 }
@@ -90,7 +90,7 @@ func (n *neighbours) close() {
 	}
 	for _, pid := range n.pids {
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			n.t.Errorf("zygote %d is still there: %v", pid, err)
+			n.t.Errorf("zygote %d still exists (%v), want its end", pid, err)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (n *neighbours) close() {
 func (n *neighbours) succeeds(r *forkserver.Runner) {
 	n.t.Helper()
 	if got := do(n.t, r, "out['did'] = 'it'"); got.outcome != (runner.Outcome{}) || got.value["did"] != "it" {
-		n.t.Errorf("%+v %v %s", got.outcome, got.value, got.stderr)
+		n.t.Errorf("an execution ends %+v with %v, want success\n%s", got.outcome, got.value, got.stderr)
 	}
 }
 
@@ -118,24 +118,24 @@ func testPoolEndsTheLeastRecentlyUsed(t *testing.T, sb *process.Sandbox) {
 	n.succeeds(one)
 	three := n.prepared()
 	if got := warmOnes(one, two, three); !got[0] || got[1] || !got[2] {
-		t.Errorf("of three, where the second was not used for longest, these stay: %v", got)
+		t.Errorf("of three, %v are warm, want the second, least recently used one cold", got)
 	}
 	if n.Zygotes() != 2 {
-		t.Errorf("%d zygotes", n.Zygotes())
+		t.Errorf("%d zygotes, want 2", n.Zygotes())
 	}
 	for range 3 {
 		n.succeeds(three)
 	}
 	n.succeeds(one)
-	n.succeeds(two) // cold: its new zygote is being made
+	n.succeeds(two) // cold, while its new zygote is made
 	n.prepare(two)
 	if got := warmOnes(one, two, three); !got[0] || !got[1] || got[2] {
-		t.Errorf("then these stay: %v", got)
+		t.Errorf("then %v are warm, want the third cold", got)
 	}
 	n.succeeds(two)
 	got := two.Program().Stats()
 	if got.Warm != 2 || got.Cold[forkserver.Preparing] != 1 || len(got.Cold) != 1 || got.Zygotes != 2 || got.Evicted != 1 {
-		t.Errorf("%+v", got)
+		t.Errorf("the counts are %+v, want two warm starts and one while preparing", got)
 	}
 }
 
@@ -145,13 +145,13 @@ func TestPoolSparesWhatRuns(t *testing.T) {
 	_, stop := victim(t, running, "")
 	n.prepare(next)
 	if got := warmOnes(running, next); !got[0] || !got[1] {
-		t.Errorf("the zygote of an execution is ended while it runs, or the newest is: %v", got)
+		t.Errorf("%v are warm, want the one in use and the newest", got)
 	}
 	if outcome := stop(); !outcome.Stopped {
-		t.Errorf("%+v", outcome)
+		t.Errorf("the execution ends %+v, want it stopped", outcome)
 	}
 	if got := warmOnes(running, next); got[0] || !got[1] {
-		t.Errorf("when the execution has ended, these stay: %v", got)
+		t.Errorf("after the execution %v are warm, want the newest alone", got)
 	}
 	n.succeeds(next)
 }
@@ -161,12 +161,12 @@ func TestPoolKeepsOne(t *testing.T) {
 	n.Pool = forkserver.NewPool(1)
 	one, two := n.prepared(), n.prepared()
 	if got := warmOnes(one, two); got[0] || !got[1] {
-		t.Errorf("of two where there is room for none, these stay: %v", got)
+		t.Errorf("of two without room %v are warm, want the newest alone", got)
 	}
 	n.succeeds(two)
 }
 
-// TestPoolUnderLoad has more services than there is room for run at once.
+// TestPoolUnderLoad runs more services at once than there is room for.
 func TestPoolUnderLoad(t *testing.T) {
 	n := newNeighbours(t, 2, nil)
 	services := []*forkserver.Runner{n.cold(), n.cold(), n.cold()}
@@ -182,21 +182,21 @@ func TestPoolUnderLoad(t *testing.T) {
 	for _, r := range services {
 		stats := r.Program().Stats()
 		if stats.Warm+stats.Cold[forkserver.Preparing] != 8 {
-			t.Errorf("%+v", stats)
+			t.Errorf("the counts are %+v, want 8 starts", stats)
 		}
 		if state := r.Program().State(); state.Reason != "" {
-			t.Errorf("a service is cold for good: %s", state.Reason)
+			t.Errorf("a service stays cold (%s), want it to recover", state.Reason)
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	}
 	if n.Zygotes() != 0 || n.Memory() != 0 {
-		t.Errorf("%d bytes of %d zygotes when all have ended", n.Memory(), n.Zygotes())
+		t.Errorf("%d bytes of %d zygotes after all have ended, want none", n.Memory(), n.Zygotes())
 	}
 }
 
-// reported hands on the messages of a log.
+// reported passes on the messages of a log.
 type reported chan string
 
 func (reported) Enabled(context.Context, slog.Level) bool { return true }
@@ -212,20 +212,20 @@ func TestIdleZygotesEnd(t *testing.T) {
 	messages := make(reported, 16)
 	n.options.Idle, n.options.Logger = time.Millisecond, slog.New(messages)
 	r := n.cold()
-	if err := r.Program().Prepare(t.Context()); err != nil { // it is not used even once
+	if err := r.Program().Prepare(t.Context()); err != nil { // no execution uses it
 		t.Fatal(err)
 	}
 	if got := <-messages; got != "ending an idle zygote" {
-		t.Errorf("%q", got)
+		t.Errorf("the log has %q, want ending an idle zygote", got)
 	}
-	for r.Program().State().Warm { // it is told before it is noted
+	for r.Program().State().Warm { // the log has it before the state
 		runtime.Gosched()
 	}
 	if got := r.Program().Stats(); got.Zygotes != 1 || got.Idle != 1 {
-		t.Errorf("%+v", got)
+		t.Errorf("the counts are %+v, want one idle zygote", got)
 	}
 	n.succeeds(r)
 	if got := <-messages; got != "an execution starts cold" {
-		t.Errorf("%q", got)
+		t.Errorf("the log has %q, want an execution starts cold", got)
 	}
 }

@@ -12,48 +12,48 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// Options say which service is kept ready, and how.
+// Options describe the service that is kept ready.
 type Options struct {
-	// Python is how the service is started cold.
+	// Python is the way to start the service cold.
 	Python process.Python
 	// Dir is the working folder of the service.
 	Dir string
-	// Environment is what the zygote sees: what all executions share.
+	// Environment is the environment of the zygote, which all executions share.
 	Environment runner.Environment
 	// Spares is how many forks are kept ready. Zero means none: each is made
 	// when it is needed.
 	Spares int
-	// Idle is how long a zygote is kept without executions. Zero: for good.
+	// Idle is how long a zygote is kept without executions. Zero: without limit.
 	Idle time.Duration
-	// MaxAge is how long a zygote is forked: what the service has computed while
-	// it was imported gets no older. Then another takes its place. Zero: for
-	// good.
+	// MaxAge is how long a zygote is forked, and so the age of values that the
+	// service computes during the import. Then another takes its place. Zero:
+	// without limit.
 	MaxAge time.Duration
-	// Pool is what the zygote shares its room with those of other services
-	// in; nil: it has all it wants.
+	// Pool bounds the memory of this zygote together with those of other services;
+	// nil: no bound.
 	Pool *Pool
-	// Finalize takes the interpreter of each execution down as a cold one is,
-	// instead of doing only what others can see of that. It costs 10 to 60 ms.
+	// Finalize runs the whole shutdown of the interpreter of each execution, as a
+	// cold one does, instead of its visible parts. It costs 10 to 60 ms.
 	Finalize bool
-	// Sandbox is that of the zygote, and by that of its forks; nil:
-	// nothing. Forks are kept from each other as far as the machine can do
-	// that. What cannot be forked there is started cold in a sandbox of its own.
+	// Sandbox is that of the zygote, and therefore of its forks; nil: none. Forks
+	// are kept apart as far as the machine allows. An execution that cannot be
+	// forked there starts cold in a separate sandbox.
 	Sandbox *process.Sandbox
-	// Scratch is the folder below which executions get theirs. It must be
-	// there; those with folders elsewhere start cold where there is a sandbox.
+	// Scratch is the folder below which executions get theirs. It must exist. In a
+	// sandbox, executions with folders elsewhere start cold.
 	Scratch string
-	// Logger is told of zygotes that end and of cold starts, at debug level.
+	// Logger gets zygotes that end and cold starts, at debug level.
 	Logger *slog.Logger
 }
 
-// maxFailures is how often in a row a zygote may end by itself before its
-// service is started cold for good.
+// maxFailures is how often in a row a zygote may die before its service always
+// starts cold.
 const maxFailures = 3
 
-// errForkFailed is a fork that has not become one.
-var errForkFailed = errors.New("a fork of the process that has imported the service did not come to life")
+// errForkFailed is the error of a fork that did not reach its first step.
+var errForkFailed = errors.New("a fork of the zygote, the process that has imported the service, did not start")
 
-// A State is how a service is started at the moment.
+// A State is how a service would start now.
 type State struct {
 	// Warm: a zygote is ready.
 	Warm bool
@@ -72,13 +72,13 @@ type State struct {
 type Program struct {
 	options Options
 	files   func() []string
-	// making a zygote is given up when the program is closed.
+	// ctx ends when the program is closed, and with it the making of a zygote.
 	ctx    context.Context //nolint:containedctx // it lives as long as the program
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	current  *zygote
-	making   chan struct{} // closed when the one being made is ready, or is not
+	making   chan struct{} // closed when the one being made is ready, or has failed
 	cold     string        // why there will be no zygote
 	failures int
 	closed   bool
@@ -86,7 +86,7 @@ type Program struct {
 	stats    Stats
 	idle     *time.Timer
 	age      *time.Timer // of current
-	born     time.Time   // current, by the clock on the wall
+	born     time.Time   // current, by the wall clock
 	retired  sync.WaitGroup
 }
 
@@ -97,14 +97,14 @@ func New(options Options) *Program {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	// Where an interpreter lies does not change while it is kept ready.
+	// The place of an interpreter does not change while a zygote is kept.
 	files := sync.OnceValue(options.Python.Files)
 	return &Program{options: options, files: files, ctx: ctx, cancel: cancel, stats: Stats{Cold: map[Cause]int64{}}}
 }
 
-// Prepare makes a zygote ahead and returns when it is ready, or when it is
-// known that there will be none: State tells. One that does not come to be ready
-// is followed by another, until there were too many.
+// Prepare makes a zygote ahead and returns when it is ready, or when it is known that
+// there will be none: State reports it. A zygote that never becomes ready is followed by
+// another, until there were too many.
 func (p *Program) Prepare(ctx context.Context) error {
 	for again := true; again; {
 		p.mu.Lock()
@@ -122,7 +122,7 @@ func (p *Program) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// State tells how the service would be started now.
+// State reports how the service would start now.
 func (p *Program) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,8 +135,8 @@ func (p *Program) State() State {
 // Files implements [process.Program].
 func (p *Program) Files() []string { return p.files() }
 
-// Start implements [process.Program]. Describing is done cold: it is needed
-// once, and a zygote has nothing to say about it.
+// Start implements [process.Program]. A description is made cold: it is needed once, and
+// a zygote cannot give it.
 func (p *Program) Start(c process.Command, describe bool) (process.Execution, error) {
 	if describe {
 		return p.options.Python.Start(c, describe)
@@ -155,8 +155,8 @@ func (p *Program) Start(c process.Command, describe bool) (process.Execution, er
 	return p.options.Python.Start(c, describe)
 }
 
-// zygote is the one that is ready, in use until release; nil if there is
-// none, and why, which will be mended for the next time if it can be.
+// zygote returns the one that is ready, in use until release. It is nil if there is none,
+// with the reason; a temporary reason is over at a later call.
 func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,11 +165,11 @@ func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 		return nil, Unforkable, p.cold
 	case p.current == nil:
 		p.make()
-		return nil, Preparing, "the process to be forked is not ready"
+		return nil, Preparing, "the zygote is not ready"
 	case p.overslept():
 		p.retire()
 		p.make()
-		return nil, Preparing, "the process to be forked has reached its age"
+		return nil, Preparing, "the zygote has reached its age"
 	}
 	p.active++
 	p.stopIdle()
@@ -177,7 +177,7 @@ func (p *Program) zygote() (z *zygote, cause Cause, reason string) {
 	return p.current, "", ""
 }
 
-// refused gives a zygote up whose forks do not come to life.
+// refused gives up a zygote whose forks do not start.
 func (p *Program) refused(z *zygote, err error) {
 	if !errors.Is(err, errForkFailed) {
 		return
@@ -196,11 +196,11 @@ func (p *Program) release() {
 	p.active--
 	p.awaitIdle()
 	p.mu.Unlock()
-	p.options.Pool.fit() // it may be the one to go
+	p.options.Pool.fit() // it may be the one to end
 }
 
-// awaitIdle ends the zygote when it has done nothing for too long. p.mu is
-// held.
+// awaitIdle ends the zygote when it has been idle for too long. The caller holds
+// p.mu.
 func (p *Program) awaitIdle() {
 	if p.active == 0 && p.options.Idle > 0 && p.current != nil {
 		p.stopIdle()
@@ -225,7 +225,7 @@ func (p *Program) endIdle(z *zygote) {
 	}
 }
 
-// evict ends a zygote for the room it takes, unless it is in use.
+// evict ends a zygote to free its memory, unless it is in use.
 func (p *Program) evict(z *zygote) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,8 +236,8 @@ func (p *Program) evict(z *zygote) {
 	}
 }
 
-// make begins to make a zygote unless there is one, one is being made, or
-// there cannot be one. p.mu is held.
+// make begins to make a zygote unless there is one, one is being made, or there cannot
+// be one. The caller holds p.mu.
 func (p *Program) make() <-chan struct{} {
 	if p.making != nil {
 		return p.making
@@ -251,8 +251,8 @@ func (p *Program) make() <-chan struct{} {
 	return making
 }
 
-// start begins to make a zygote and closes making when it is ready, or is not.
-// p.mu is held.
+// start begins to make a zygote and closes making when it is ready, or has failed. The
+// caller holds p.mu.
 func (p *Program) start(making chan struct{}) {
 	p.making = making
 	p.retired.Go(func() {
@@ -267,12 +267,12 @@ func (p *Program) made(z *zygote, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.making = nil
-	p.retire() // the one that has reached its age
+	p.retire() // the former one, which has reached its age
 	var cold *coldError
 	switch {
 	case errors.As(err, &cold):
 		p.cold = cold.reason
-	case descriptors.Exhausted(err): // which says nothing of the service
+	case descriptors.Exhausted(err): // not a fault of the service
 	case err != nil:
 		p.failed(err.Error())
 	default:
@@ -290,7 +290,7 @@ func (p *Program) made(z *zygote, err error) {
 	p.options.Logger.Debug("no zygote", "dir", p.options.Dir, "reason", err)
 }
 
-// failed counts. p.mu is held.
+// failed counts a failure. The caller holds p.mu.
 func (p *Program) failed(reason string) {
 	p.count(func(s *Stats) { s.Failed++ })
 	if p.failures++; p.failures >= maxFailures {
@@ -298,8 +298,7 @@ func (p *Program) failed(reason string) {
 	}
 }
 
-// watch waits for the end of a zygote, and gives up on zygotes that keep
-// ending by themselves.
+// watch waits for the end of a zygote, and gives up on zygotes that keep dying.
 func (p *Program) watch(z *zygote) {
 	<-z.gone
 	z.end()
@@ -308,19 +307,19 @@ func (p *Program) watch(z *zygote) {
 	if p.current == z {
 		p.current = nil
 		p.options.Pool.leave(z)
-		p.options.Logger.Debug("a zygote ended by itself", "dir", p.options.Dir)
-		p.failed("the process that is forked for each execution keeps ending by itself")
+		p.options.Logger.Debug("a zygote died", "dir", p.options.Dir)
+		p.failed("the zygote, the process that is forked for each execution, keeps dying")
 	}
 }
 
-// succeeded is called when a fork has run to an end of its own.
+// succeeded is called when a fork has ended without being killed.
 func (p *Program) succeeded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failures = 0
 }
 
-// retire ends the zygote once its executions have ended. p.mu is held.
+// retire ends the zygote once its executions have ended. The caller holds p.mu.
 func (p *Program) retire() {
 	p.stopIdle()
 	p.stopAge()
@@ -331,8 +330,8 @@ func (p *Program) retire() {
 	}
 }
 
-// Close ends the zygote, at once where none of its executions run, else with
-// the last of them, for which it waits.
+// Close ends the zygote and waits for its end: at once if none of its executions run,
+// else with the last of them.
 func (p *Program) Close() error {
 	p.cancel()
 	p.mu.Lock()

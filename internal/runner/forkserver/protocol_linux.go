@@ -15,7 +15,7 @@ import (
 const (
 	// maxPacket bounds a message of a zygote.
 	maxPacket = 64 << 10
-	// maxFiles is how many descriptors the kernel takes in one packet.
+	// maxFiles is how many descriptors the kernel accepts in one packet.
 	maxFiles = 253
 )
 
@@ -45,7 +45,7 @@ func (z *zygote) answer() (m message, err error) {
 	return m, err
 }
 
-// listen hands on what the zygote says, to its end.
+// listen passes on the messages of the zygote until its end.
 func (z *zygote) listen() {
 	buffer := make([]byte, maxPacket)
 	for {
@@ -78,8 +78,8 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// socketPair makes connected sockets: ours for this program, theirs to be
-// handed to a process, in blocking mode.
+// socketPair makes connected sockets: ours for this program, theirs for another
+// process, in blocking mode.
 func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -100,9 +100,9 @@ func socketPair(kind int) (ours *net.UnixConn, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// An origin is what the kernel tells of a message: the number of the process
-// that has written it, as it counts here, whatever the message says; and the
-// descriptors that came along.
+// An origin is the data of the kernel about a message: the number of the process that
+// has written it, in this program's namespace, and the descriptors that came along. A
+// sender cannot forge it.
 type origin struct {
 	pid   int
 	files []*os.File
@@ -132,7 +132,7 @@ func receiveFrom(conn *net.UnixConn, buffer []byte) (n int, from origin, err err
 			}
 		}
 	}
-	if flags&unix.MSG_CTRUNC != 0 { // there is room for all that is sent
+	if flags&unix.MSG_CTRUNC != 0 { // the buffer is large enough for all descriptors
 		return n, from, fmt.Errorf("the descriptors that a zygote sends are lost: %w", unix.EMFILE)
 	}
 	if from.pid < 2 {

@@ -2,14 +2,14 @@ package forkserver
 
 import "bytes"
 
-// imported ends what is printed while a service is imported.
+// imported ends the output of an import.
 var imported = []byte("\x00qhubctl:imported\x00")
 
-// maxPrinted bounds what is repeated in the log of every execution.
+// maxPrinted bounds the output of an import, which the log of every execution repeats.
 const maxPrinted = 1 << 20
 
-// A recorder keeps what is printed while a service is imported: a cold start
-// would have it in its log. It is written to by one goroutine.
+// A recorder keeps the output of an import, because a cold start would have it in its
+// log. One goroutine writes to it.
 type recorder struct {
 	text     []byte
 	complete chan struct{} // closed when nothing more is recorded
@@ -19,7 +19,7 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{complete: make(chan struct{})} }
 
-// Write takes everything: what comes later is nobody's.
+// Write takes everything, and drops the output after the import.
 func (r *recorder) Write(b []byte) (int, error) {
 	if r.done {
 		return len(b), nil

@@ -13,18 +13,18 @@ type Runner struct {
 	program *Program
 }
 
-// NewRunner is a runner for the service of the options. Prepare may be called
-// on its Program to have the first execution start warm.
+// NewRunner is a runner for the service of the options. Call Prepare on its Program to
+// have the first execution start warm.
 func NewRunner(o Options) *Runner {
 	o.Environment = maps.Clone(o.Environment)
 	program := New(o)
 	return &Runner{process.Runner{Program: program, Dir: o.Dir, Environment: o.Environment, Sandbox: o.Sandbox}, program}
 }
 
-// Program is the service as it is started.
+// Program returns the program of the service.
 func (r *Runner) Program() *Program { return r.program }
 
-// Close ends the zygote once the executions have ended, and waits for that.
+// Close ends the zygote after its executions, and waits for that.
 func (r *Runner) Close() error { return r.program.Close() }
 
 var _ runner.Runner = (*Runner)(nil)

@@ -2,7 +2,7 @@ package forkserver
 
 import "runtime"
 
-// take gives a fork that nobody else has: a spare, or a new one.
+// take returns a fork for one execution: a spare, or a new one.
 func (z *zygote) take() (*fork, error) {
 	for {
 		select {
@@ -35,7 +35,7 @@ func (z *zygote) addSpare() {
 	}
 	f, err := z.ask(z.hasTime(1))
 	if err != nil {
-		return // the next take makes its own
+		return // the next take makes one
 	}
 	z.background(func() {
 		if f.await() != nil || !z.park(f) {
@@ -44,16 +44,16 @@ func (z *zygote) addSpare() {
 	})
 }
 
-// hasTime tells whether there is a processor for each execution, with so many
-// more, as far as this zygote knows: then what is done for the latency of one
-// is not at the cost of the others.
+// hasTime reports whether there is a processor for each execution, with so many more, as
+// far as this zygote knows. Then work for the latency of one execution does not slow
+// others.
 func (z *zygote) hasTime(more int) bool {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	return z.running+more <= runtime.NumCPU()
 }
 
-// park makes a fork a spare, unless nobody will take it.
+// park makes a fork a spare, unless none will be needed.
 func (z *zygote) park(f *fork) bool {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -68,7 +68,7 @@ func (z *zygote) park(f *fork) bool {
 	}
 }
 
-// discardSpares lets the spares go. No more are made.
+// discardSpares discards the spares. No more are made.
 func (z *zygote) discardSpares() {
 	for {
 		select {

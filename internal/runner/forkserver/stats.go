@@ -12,10 +12,10 @@ type Cause string
 const (
 	// Preparing: its zygote was not ready, or had ended.
 	Preparing Cause = "preparing"
-	// Unforkable: its service cannot be forked. State tells why.
+	// Unforkable: its service cannot be forked. State has the reason.
 	Unforkable Cause = "unforkable"
-	// Refused: the zygote did not make a fork for it, or has no place for what
-	// it needs.
+	// Refused: the zygote did not make a fork for it, or has no place for its
+	// folders.
 	Refused Cause = "refused"
 	// Lost: its fork ended before it began.
 	Lost Cause = "lost"
@@ -24,20 +24,19 @@ const (
 // Causes lists all causes.
 func Causes() []Cause { return []Cause{Preparing, Unforkable, Refused, Lost} }
 
-// Stats are how the executions of a service were started so far. No number
-// ever falls.
+// Stats count how the executions of a service were started so far. No number ever
+// falls.
 type Stats struct {
 	// Warm is how many began as forks.
 	Warm int64
-	// Cold is how many were not, by the cause.
+	// Cold is how many did not, by the cause.
 	Cold map[Cause]int64
-	// Zygotes is how many have come to be ready.
+	// Zygotes is how many became ready.
 	Zygotes int64
-	// Evicted is how many of them have ended for the room they took, and Idle
-	// how many because nothing was to be started for long.
+	// Evicted is how many of them the pool ended to free memory, and Idle how many
+	// ended because no execution was started for long.
 	Evicted, Idle int64
-	// Failed is how many have ended by themselves, made no forks any more, or
-	// did not come to be ready.
+	// Failed is how many died, made no forks any more, or never became ready.
 	Failed int64
 	// FromSpare is how many forks were spares when an execution needed one, and
 	// Awaited how many were made only then.
@@ -55,7 +54,7 @@ func (s Stats) LogValue() slog.Value {
 	return slog.GroupValue(attributes...)
 }
 
-// Stats tells how the service was started since there is this Program.
+// Stats counts how the service was started since this Program exists.
 func (p *Program) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,14 +66,14 @@ func (s Stats) clone() Stats {
 	return s
 }
 
-// count notes something of the program, and of its pool. p.mu is held.
+// count changes the counts of the program and of its pool. The caller holds p.mu.
 func (p *Program) count(change func(*Stats)) {
 	change(&p.stats)
 	p.options.Pool.count(change)
 }
 
-// startsWarm notes that an execution has begun as a fork, which was a spare for
-// it or had to be made first.
+// startsWarm counts an execution that has begun as a fork, by whether that was a spare
+// or had to be made first.
 func (p *Program) startsWarm(fromSpare bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +87,7 @@ func (p *Program) startsWarm(fromSpare bool) {
 	})
 }
 
-// startsCold notes that an execution is no fork.
+// startsCold counts an execution that is no fork.
 func (p *Program) startsCold(cause Cause, reason string) {
 	p.options.Logger.Debug("an execution starts cold", "dir", p.options.Dir, "cause", string(cause), "reason", reason)
 	p.mu.Lock()

@@ -17,7 +17,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// TestCauseOfColdStarts has each in the log and in the counts.
+// TestCauseOfColdStarts checks each cause in the log and in the counts.
 func TestCauseOfColdStarts(t *testing.T) {
 	poller := "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True, name='poller').start()\n"
 	for name, c := range map[string]struct {
@@ -63,7 +63,7 @@ func TestCauseOfColdStarts(t *testing.T) {
 				c.job(&job)
 			}
 			succeed(t, r, job)
-			if err := program.Prepare(t.Context()); err != nil { // what was begun is counted
+			if err := program.Prepare(t.Context()); err != nil { // so that a zygote in the making is counted
 				t.Fatal(err)
 			}
 			if err := program.Close(); err != nil {
@@ -73,26 +73,26 @@ func TestCauseOfColdStarts(t *testing.T) {
 				c.want.Cold = map[forkserver.Cause]int64{}
 			}
 			if got := program.Stats(); !reflect.DeepEqual(got, c.want) {
-				t.Errorf("%+v, not %+v", got, c.want)
+				t.Errorf("Stats() = %+v, want %+v", got, c.want)
 			}
-			if got := o.Pool.Stats(); !reflect.DeepEqual(got, c.want) { // whose program has ended
-				t.Errorf("the pool: %+v, not %+v", got, c.want)
+			if got := o.Pool.Stats(); !reflect.DeepEqual(got, c.want) { // its program has ended
+				t.Errorf("Stats() of the pool = %+v, want %+v", got, c.want)
 			}
 			log := text.String()
 			for cause := range c.want.Cold {
 				if !strings.Contains(log, "cause="+string(cause)) || !strings.Contains(log, `"how.cold: `+string(cause)+`"=1`) || !strings.Contains(log, c.reason) {
-					t.Errorf("the log does not tell of %q, %q:\n%s", cause, c.reason, log)
+					t.Errorf("the log lacks the cause %q or %q, want both:\n%s", cause, c.reason, log)
 				}
 			}
 			if len(c.want.Cold) == 0 && (strings.Contains(log, "cold") || !strings.Contains(log, "how.warm=1")) {
-				t.Errorf("the log tells of a cold start, or of no warm one:\n%s", log)
+				t.Errorf("the log has a cold start, or no warm one, want one warm start:\n%s", log)
 			}
 		})
 	}
 }
 
-// TestSpareIsCounted takes forks until one was a spare: how soon one is
-// is the machine's affair.
+// TestSpareIsCounted takes forks until one was a spare: when that happens depends on the
+// machine.
 func TestSpareIsCounted(t *testing.T) {
 	o := service(t, nil, nil)
 	o.Spares = 1
@@ -105,7 +105,7 @@ func TestSpareIsCounted(t *testing.T) {
 		stats = r.Program().Stats()
 	}
 	if stats.FromSpare != 1 || stats.Awaited != executions-1 || stats.Warm != executions {
-		t.Errorf("%d executions: %+v", executions, stats)
+		t.Errorf("the counts of %d executions are %+v, want one from a spare", executions, stats)
 	}
 }
 
@@ -116,15 +116,15 @@ func succeed(t *testing.T, r runner.Runner, job runner.Job) {
 		t.Fatal(err)
 	}
 	if outcome, err := run.Wait(); err != nil || outcome != (runner.Outcome{}) {
-		t.Errorf("%+v %v", outcome, err)
+		t.Errorf("Wait() = %+v, %v, want success", outcome, err)
 	}
 	if err := run.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// interrupted is a program with which something happens between the start of a
-// process and its order.
+// interrupted is a program that calls a function between the start of a process and its
+// order.
 type interrupted struct {
 	*forkserver.Program
 	by func(*forkserver.Program)

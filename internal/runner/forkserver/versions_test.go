@@ -12,8 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// TestEachPython has forks of the Pythons that the other tests do not run on
-// start, end and work as cold ones do: each keeps its objects in another way.
+// TestEachPython checks that forks of the Pythons that the other tests do not use start,
+// end and work like cold starts: each version stores its objects differently.
 func TestEachPython(t *testing.T) {
 	defaultPython, err := testenv.Python()
 	if err != nil {
@@ -59,15 +59,15 @@ func testPython(t *testing.T, python func(testing.TB) process.Python) {
 			all := forked(t, text)
 			for _, got := range all[1:] {
 				if got.value["seen"] == nil || !reflect.DeepEqual(got.value, all[0].value) {
-					t.Errorf("an execution sees %v %s; cold: %v", got.value, got.stderr, all[0].value)
+					t.Errorf("an execution sees %v, want %v as cold\n%s", got.value, all[0].value, got.stderr)
 				}
 			}
 		})
 	}
 }
 
-// counted is a service that tells which of its objects count who refers to
-// them, after it has taken and dropped a reference to each.
+// counted is a service that reports which of its objects count references, after it has
+// taken and dropped a reference to each.
 const counted = `
 import sys
 
@@ -102,8 +102,8 @@ def run(action: str) -> dict:
 INSTANCE = Base()
 `
 
-// TestWhatIsImportedIsNotCounted has forks leave the objects alone that they
-// only use, and let go what somebody may wait for.
+// TestWhatIsImportedIsNotCounted: forks do not write to imported objects that they only
+// use, and release objects whose end other code may wait for.
 func TestWhatIsImportedIsNotCounted(t *testing.T) {
 	newest := testenv.PythonOf("3.13")
 	if newest == "" {
@@ -117,21 +117,20 @@ func TestWhatIsImportedIsNotCounted(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		// Where the interpreter takes itself down, all must go as it would cold.
+		// If the interpreter shuts down completely, all must end as after a cold start.
 		for name, want := range map[string]bool{
 			"function": finalize, "code": finalize, "class": false, "names": finalize, "nested": finalize, "module": finalize,
 			"method": finalize, "constant": finalize,
 			"holder": true, "deep": true, "closure": true, "own": true, "instance": true,
 		} {
 			if got.value[name] != want {
-				t.Errorf("finalize %t: %s is counted: %v\n%s", finalize, name, got.value[name], got.stderr)
+				t.Errorf("finalize %t: %s is counted: %v, want %v\n%s", finalize, name, got.value[name], want, got.stderr)
 			}
 		}
 	}
 }
 
-// TestForksWithoutAWarmUp has a service started warm with which a zygote
-// cannot warm up.
+// TestForksWithoutAWarmUp: a service starts warm even if its zygote cannot warm up.
 func TestForksWithoutAWarmUp(t *testing.T) {
 	r := prepared(t, written(t, `
 import socket
@@ -146,9 +145,9 @@ def run(action: str) -> dict:
 `, nil))
 	defer func() { _ = r.Close() }()
 	if got := do(t, r, "it"); got.value["did"] != "it" || got.stderr != "" {
-		t.Errorf("%+v %v %s", got.outcome, got.value, got.stderr)
+		t.Errorf("an execution ends %+v with %v, want success\n%s", got.outcome, got.value, got.stderr)
 	}
 	if stats := r.Program().Stats(); stats.Warm != 1 || len(stats.Cold) > 0 {
-		t.Errorf("%+v", stats)
+		t.Errorf("the counts are %+v, want one warm start", stats)
 	}
 }

@@ -34,17 +34,17 @@ type zygote struct {
 	pid        int // of the process itself, not of its sandbox
 	sb         *process.Sandbox
 	separation *sandbox.Separation // of its forks; nil if there is none
-	env        map[string]bool     // the variables it has, as NAME=value
+	env        map[string]bool     // its variables, as NAME=value
 	importDir  importDir
 	control    *net.UnixConn
 	imported   time.Duration
 	memory     int64
-	printed    [2]*recorder // while it was imported
+	printed    [2]*recorder // the output of the import
 	spares     chan *fork
-	gone       chan struct{} // closed when it says nothing more
+	gone       chan struct{} // closed when it sends no more messages
 	dead       chan struct{} // closed when all of its processes have ended
 	settling   sync.WaitGroup
-	closed     bool // end waits for settling, and nothing is added
+	closed     bool // end waits for settling, and no work is added
 
 	mu       sync.Mutex
 	forks    map[int]*fork // by number
@@ -53,8 +53,7 @@ type zygote struct {
 	retiring bool
 }
 
-// startZygote returns when the service is imported, or cannot be, or ctx
-// ends.
+// startZygote returns when the service is imported, or cannot be, or ctx ends.
 func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	ours, theirs, err := socketPair(unix.SOCK_SEQPACKET)
 	if err != nil {
@@ -75,19 +74,19 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 		}
 		z.importDir.place(env)
 	} else if folders, _ := z.scratch(); len(folders) > 0 && env["HOME"] == "" {
-		env["HOME"] = filepath.Join(folders[0], "home") // the zygote makes it
+		env["HOME"] = filepath.Join(folders[0], "home") // the zygote makes this folder
 	}
 	z.process, err = process.Start(process.Command{
 		Path: o.Python.Interpreter, Args: []string{filepath.Join(filepath.Dir(o.Python.Launcher), ZygoteFile)},
 		Dir: o.Dir, Env: env.List(),
 		Stdout: z.printed[0], Stderr: z.printed[1], Stdin: theirs, Sandbox: aroundItself(z.sb),
 	}, nil)
-	_ = theirs.Close() // so that the end of the process ends what is read here
+	_ = theirs.Close() // so that our reads end with the process
 	if err != nil {
 		err = errors.Join(err, ours.Close(), z.importDir.remove())
 		if z.sb != nil && !descriptors.Exhausted(err) {
-			// It is not tried without: what cannot be sandboxed starts cold.
-			err = &coldError{fmt.Sprintf("the process that is to be forked cannot be confined: %v", err)}
+			// Not tried without a sandbox: the service starts cold in one.
+			err = &coldError{fmt.Sprintf("the zygote, the process that is forked, cannot be sandboxed: %v", err)}
 		}
 		return nil, err
 	}
@@ -113,9 +112,9 @@ func startZygote(ctx context.Context, o Options) (*zygote, error) {
 	return z, nil
 }
 
-// readable returns an error if something in the working folder, or in a data pool
-// that is shown with it, is for its owner alone: only an execution that starts cold
-// is shown files as its own. What was imported, the zygote looks at.
+// readable returns an error if only its owner may read something in the working folder,
+// or in a data pool that is shown with it. Only a cold execution sees such files as
+// its user's. The zygote checks imported files itself.
 func (z *zygote) readable(o Options) error {
 	if z.separation == nil {
 		return nil
@@ -131,7 +130,7 @@ func (z *zygote) readable(o Options) error {
 	}
 	for _, place := range places {
 		if path := z.separation.Private(place); path != "" {
-			return &coldError{fmt.Sprintf("forks run as users who may not read %s: let all read it (chmod -R a+rX)", path)}
+			return &coldError{fmt.Sprintf("the users of forks may not read %s: let all read it (chmod -R a+rX)", path)}
 		}
 	}
 	return nil
@@ -156,9 +155,9 @@ func (z *zygote) load(o Options) error {
 	case descriptors.Exhausted(err):
 		return err
 	case err != nil:
-		// By itself, or it was killed, such as where memory was short: it may
-		// go better the next time.
-		return errors.New("importing the service ended the process that was to be forked")
+		// It died, or it was killed, for example because memory was short: the next
+		// attempt may succeed.
+		return errors.New("the zygote, the process that is forked, died while it imported the service")
 	case first.Cold != "":
 		return &coldError{first.Cold}
 	case first.Ready == nil:
@@ -185,7 +184,7 @@ func (z *zygote) ended(number int, how func(*fork)) {
 	}
 }
 
-// lose is the end of the zygote: the system ends its forks with it.
+// lose handles the end of the zygote: the kernel ends its forks with it.
 func (z *zygote) lose() {
 	z.mu.Lock()
 	z.retiring = true
@@ -198,10 +197,10 @@ func (z *zygote) lose() {
 	close(z.gone)
 }
 
-// ask has the zygote make a fork, which is there once it is awaited: one that
-// prepares itself, where nobody waits for it.
+// ask makes the zygote fork; await returns when the fork is there. With ahead, the fork
+// prepares itself first, because no execution waits for it.
 func (z *zygote) ask(ahead bool) (*fork, error) {
-	if !z.enter() { // what a fork is given is being closed
+	if !z.enter() { // the resources for forks are being closed
 		return nil, errGone
 	}
 	defer z.settling.Done()
@@ -223,7 +222,7 @@ func (z *zygote) ask(ahead bool) (*fork, error) {
 	return f, nil
 }
 
-// newChild makes all that a fork is given.
+// newChild makes the resources of a fork.
 func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	f = &fork{zygote: z, done: make(chan struct{})}
 	if f.orders, theirs, err = socketPair(unix.SOCK_STREAM); err != nil {
@@ -243,7 +242,7 @@ func (z *zygote) newChild() (f *fork, theirs *os.File, err error) {
 	return f, theirs, err
 }
 
-// register has the zygote make the fork, with what belongs to it.
+// register makes the zygote fork, and passes the fork its resources.
 func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 	order := "fork "
 	if ahead {
@@ -268,8 +267,8 @@ func (z *zygote) register(f *fork, socket *os.File, ahead bool) error {
 	return nil
 }
 
-// enter has end wait for what begins, until it has called settling.Done; it may
-// not begin when there is nothing left to end.
+// enter makes end wait for the work that begins, until that calls settling.Done. It
+// refuses work after the end.
 func (z *zygote) enter() bool {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -279,7 +278,7 @@ func (z *zygote) enter() bool {
 	return !z.closed
 }
 
-// background does something that end waits for.
+// background runs a function that end waits for.
 func (z *zygote) background(do func()) {
 	if !z.enter() { // all forks have ended: there is nothing to wait for
 		do()
@@ -291,7 +290,7 @@ func (z *zygote) background(do func()) {
 	}()
 }
 
-// retire lets the zygote end when the executions have.
+// retire makes the zygote end after its executions.
 func (z *zygote) retire() {
 	z.mu.Lock()
 	already := z.retiring
@@ -300,11 +299,11 @@ func (z *zygote) retire() {
 	if already {
 		return
 	}
-	_ = z.send("retire") // gone already: fine
+	_ = z.send("retire") // it may have ended already
 	z.discardSpares()
 }
 
-// end frees what the zygote holds, once it is gone or is not to be.
+// end frees the resources of the zygote after its end or a failed start.
 func (z *zygote) end() {
 	_ = z.control.Close()
 	z.process.Stop(os.Kill, 0)
@@ -315,11 +314,11 @@ func (z *zygote) end() {
 	z.closed = true
 	z.mu.Unlock()
 	z.settling.Wait()
-	_ = z.importDir.remove() // the system's temporary files are not kept for good
+	_ = z.importDir.remove() // an error leaves temporary files to the system
 }
 
-// environment is what the zygote sees: all that executions have in common, the
-// folders of each among it where those have one name for all.
+// environment is the environment of the zygote: all variables that executions have in
+// common, with the folders of each if those have the same paths for all.
 func (z *zygote) environment(o Options) runner.Environment {
 	env := o.Environment.Unplaced()
 	if z.sb != nil {
@@ -336,8 +335,8 @@ func (z *zygote) done() {
 	z.running--
 }
 
-// orphans are the children that the zygote has not made: what executions have
-// left behind goes to it.
+// orphans are the children that the zygote has not forked: the kernel gives it the
+// processes that executions leave.
 func (z *zygote) orphans() []int {
 	pid := strconv.Itoa(z.pid)
 	text, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")

@@ -14,7 +14,7 @@ type coldError struct{ reason string }
 
 func (e *coldError) Error() string { return e.reason }
 
-// A zygote needs what only Linux has.
+// A zygote needs features of Linux.
 type zygote struct {
 	process  *process.Process
 	imported time.Duration

@@ -15,9 +15,8 @@ import (
 	"time"
 )
 
-// Binary is a service that is a program of its own, such as one in Go. It gets
-// its secrets in its environment, and describes itself when it is asked to
-// with the argument --describe.
+// Binary is a service that is a program, such as one in Go. It gets its secrets in its
+// environment, and describes itself when it is started with the argument --describe.
 type Binary struct {
 	// Path of the program.
 	Path string
@@ -25,15 +24,15 @@ type Binary struct {
 	patience time.Duration
 }
 
-// describeTime is how long a program may take to describe itself. One that is
-// no service may go on for good.
+// describeTime is how long a program may take to describe itself. A program that is no
+// service may never end.
 const describeTime = 30 * time.Second
 
 // Files is the program itself.
 func (b Binary) Files() []string { return absolute(b.Path) }
 
-// Start only notes the command, unless the program is to describe itself: a
-// binary takes its secrets when it starts.
+// Start only keeps the command, unless the program must describe itself: a binary takes
+// its secrets when it starts.
 func (b Binary) Start(c Command, describe bool) (Execution, error) {
 	c.Path = b.Path
 	e := &binaryExecution{command: c, patience: cmp.Or(b.patience, describeTime)}
@@ -52,8 +51,8 @@ func (b Binary) Start(c Command, describe bool) (Execution, error) {
 	return e, nil
 }
 
-// binaryExecution is up to two processes after each other: one that describes,
-// one that runs.
+// binaryExecution is up to two processes, one after the other: the first describes, the
+// second runs.
 type binaryExecution struct {
 	command  Command
 	log      io.Writer
@@ -104,13 +103,13 @@ func (e *binaryExecution) Describe(ctx context.Context) ([]byte, error) {
 	}
 	printed, document := findDescription(e.document.text)
 	if len(printed) > 0 && e.log != nil {
-		_, _ = e.log.Write(printed) // the description is what counts
+		_, _ = e.log.Write(printed) // the description matters, an error here does not
 	}
 	return document, nil
 }
 
-// findDescription parts a description from what the program has printed before
-// and after it. Where none is found all is taken for it.
+// findDescription separates a description from the output before and after it. If it
+// finds none, it returns the whole output as the description.
 func findDescription(text []byte) (printed, document []byte) {
 	const first = `"schemaVersion"`
 	for at := bytes.LastIndex(text, []byte(first)); at >= 0; at = bytes.LastIndex(text[:at], []byte(first)) {
@@ -128,8 +127,8 @@ func findDescription(text []byte) (printed, document []byte) {
 	return nil, bytes.TrimSpace(text)
 }
 
-// Run starts the process that runs, unless the execution was stopped: one that
-// is cancelled before it starts never starts.
+// Run starts the process that runs, unless the execution was stopped: a cancelled
+// execution never starts.
 func (e *binaryExecution) Run(secrets []Secret) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,7 +149,7 @@ func (e *binaryExecution) Run(secrets []Secret) error {
 	return nil
 }
 
-// Finish has nothing to end: a describing process ends by itself.
+// Finish does nothing: a process that describes ends without it.
 func (e *binaryExecution) Finish() {}
 
 func (e *binaryExecution) Stop(signal os.Signal, grace time.Duration) {
@@ -162,7 +161,7 @@ func (e *binaryExecution) Stop(signal os.Signal, grace time.Duration) {
 	}
 }
 
-// Wait has no outcome to tell but a failure where nothing has run.
+// Wait reports the outcome of the process that ran, or a failure if none has run.
 func (e *binaryExecution) Wait() (Outcome, error) {
 	p := e.process()
 	if p == nil {
@@ -179,8 +178,8 @@ func (e *binaryExecution) CPUTime() time.Duration {
 	return 0
 }
 
-// limitedBuffer keeps what is written to it, up to the size of a description,
-// and fails from then on.
+// limitedBuffer keeps the output up to the size of a description, and fails from then
+// on.
 type limitedBuffer struct {
 	text     []byte
 	overfull bool

@@ -29,7 +29,7 @@ func script(t *testing.T, lines string) Binary {
 	return Binary{Path: path}
 }
 
-// lineSignal tells of the first line that is written to it.
+// lineSignal signals the first line that is written to it.
 type lineSignal struct{ line chan string }
 
 func (l lineSignal) Write(b []byte) (int, error) {
@@ -73,14 +73,14 @@ exit 3
 	e := begin(t, b, true, Command{Dir: dir, Env: []string{"PLAIN=p"}, Stdout: &stdout, Stderr: &stderr})
 	document, err := e.Describe(t.Context())
 	if err != nil || string(document) != `{"schemaVersion": 1}` {
-		t.Fatalf("Describe: %q, %v", document, err)
+		t.Fatalf("Describe() = %q, %v, want the document", document, err)
 	}
 	if err := e.Run(secretOf("SECRET_A", "tok-1")); err != nil {
 		t.Fatal(err)
 	}
 	outcome, err := e.Wait()
 	if err != nil || outcome != (Outcome{ExitCode: 3}) {
-		t.Errorf("Wait: %+v, %v", outcome, err)
+		t.Errorf("Wait() = %+v, %v, want exit code 3", outcome, err)
 	}
 	if got, want := stdout.String(), "0 arguments, tok-1, in "+dir+"\n"; got != want {
 		t.Errorf("it printed %q, want %q", got, want)
@@ -97,7 +97,7 @@ func TestBinaryRunsWithoutDescribing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if outcome, err := e.Wait(); err != nil || outcome != (Outcome{}) || stdout.String() != "ran \n" {
-		t.Errorf("%+v, %v, %q", outcome, err, stdout.String())
+		t.Errorf("Wait() = %+v, %v with %q, want success and ran", outcome, err, stdout.String())
 	}
 }
 
@@ -142,10 +142,10 @@ func TestBinaryThatDoesNotDescribe(t *testing.T) {
 			e := begin(t, b, true, Command{Stdout: io.Discard, Stderr: io.Discard})
 			_, err := e.Describe(t.Context())
 			if !errors.Is(err, ErrNotDescribed) || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("Describe: %v", err)
+				t.Errorf("Describe() = %v, want ErrNotDescribed with %q", err, c.says)
 			}
 			if _, err := e.Wait(); err != nil {
-				t.Errorf("Wait: %v", err)
+				t.Errorf("Wait() = %v, want nil", err)
 			}
 		})
 	}
@@ -160,7 +160,7 @@ func TestBinaryDescribeEndsWithItsContext(t *testing.T) {
 		cancel()
 	}()
 	if _, err := e.Describe(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Describe: %v", err)
+		t.Errorf("Describe(cancelled) = %v, want context.Canceled", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestBinaryCancelledBeforeItRunsNeverRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if outcome, err := e.Wait(); err != nil || outcome.ExitCode == 0 || stdout.Len() > 0 {
-		t.Errorf("%+v, %v, %q", outcome, err, stdout.String())
+		t.Errorf("Wait() = %+v, %v with %q, want a failure without output", outcome, err, stdout.String())
 	}
 }
 
@@ -189,26 +189,27 @@ while :; do sleep 0.01; done
 	<-started.line
 	e.Stop(syscall.SIGTERM, time.Minute)
 	if outcome, err := e.Wait(); err != nil || outcome != (Outcome{ExitCode: 7}) {
-		t.Errorf("%+v, %v", outcome, err)
+		t.Errorf("Wait() = %+v, %v, want exit code 7", outcome, err)
 	}
 }
 
 func TestBinaryThatIsNotThere(t *testing.T) {
 	b := Binary{Path: filepath.Join(t.TempDir(), "absent")}
 	if _, err := b.Start(Command{}, true); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Start: %v", err)
+		t.Errorf("Start(a missing program) = %v, want os.ErrNotExist", err)
 	}
 	e := begin(t, b, false, Command{})
 	if err := e.Run(secretOf("SECRET_A", "tok-1")); !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), "tok-1") {
-		t.Errorf("Run: %v", err)
+		t.Errorf("Run(a missing program) = %v, want os.ErrNotExist and no secret", err)
 	}
 	if _, err := e.Wait(); err != nil {
-		t.Errorf("Wait: %v", err)
+		t.Errorf("Wait() = %v, want nil", err)
 	}
 }
 
-// The doors refuse such values by the name of the secret. Should one be
-// forgotten, no process gets a value that is changed on the way.
+// TestNoProcessGetsWhatIsNoSecret: requests and files with such values are refused by the
+// name of the secret. If one check is missing, still no process gets a value that would
+// change on the way.
 func TestNoProcessGetsWhatIsNoSecret(t *testing.T) {
 	for name, value := range map[string]string{
 		"too long": strings.Repeat("tok-", 50_000), "not UTF-8": "tok-\xfc", "NUL": "tok-\x00",

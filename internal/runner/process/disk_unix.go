@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // minimumFree is what a disk has left that is not full.
 const minimumFree = 1 << 20
 
-// diskFull tells whether there is no room where a folder lies.
+// diskFull reports whether the disk of a folder is full.
 func diskFull(dir string) bool {
 	var disk unix.Statfs_t
 	return unix.Statfs(dir, &disk) == nil && uint64(disk.Bavail)*uint64(disk.Bsize) < minimumFree //nolint:unconvert // they differ between systems

@@ -19,14 +19,14 @@ import (
 // security is the page with the tables of layers and of attacks.
 var security = filepath.Join("..", "..", "..", "docs", "security.md")
 
-// An ordinary says how it is for a server that is an ordinary user, by the
-// names of layers and of attacks.
+// An ordinary records whether a server of an ordinary user has each layer, and withstands
+// each attack.
 type ordinary map[string]string
 
-// Where the kernel lets nobody but root do it, it takes an administrator.
+// delegated marks layers that only root has, unless an administrator delegates them.
 const delegated = "where delegated"
 
-// TestHostileLayers tells which layers this user has.
+// TestHostileLayers logs which layers this user has.
 func TestHostileLayers(t *testing.T) {
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
@@ -37,12 +37,12 @@ func TestHostileLayers(t *testing.T) {
 
 var (
 	layerDocumented = regexp.MustCompile(`layer ([a-z ]+): (true|false)`)
-	// One that was skipped for another reason tells nothing.
+	// A test that was skipped for another reason shows nothing.
 	assaultDocumented = regexp.MustCompile(`--- (?:(PASS): TestHostileBinary/(\S+)|SKIP: TestHostileBinary/(\S+) \([^)]*\)\n\s+\S+: not held)`)
 )
 
-// ordinaryOf reads the output of the tests run by such a user. Nothing is
-// learned where the kernel refuses ordinary users what the page presumes.
+// ordinaryOf reads the output of the tests that such a user has run. It returns nil if
+// the kernel refuses ordinary users the features that the page presumes.
 func ordinaryOf(text string) ordinary {
 	seen := ordinary{}
 	for _, documented := range layerDocumented.FindAllStringSubmatch(text, -1) {
@@ -67,13 +67,12 @@ func ordinaryOf(text string) ordinary {
 	return seen
 }
 
-// TestHostileDocumented holds the page, the layers of the sandbox and the attacks
-// together. What is on it about ordinary users is for TestHostileAsOrdinaryUser
-// to see.
+// TestHostileDocumented compares the page with the layers of the sandbox and the attacks.
+// TestHostileAsOrdinaryUser checks the column about ordinary users.
 func TestHostileDocumented(t *testing.T) { document(t, nil) }
 
-// document compares the tables of the page with what is, or writes them. What
-// it says of ordinary users is kept where nobody has looked.
+// document compares the tables of the page with the program, or writes them. It keeps the
+// column about ordinary users if the tests have not run as one.
 func document(t *testing.T, seen ordinary) {
 	t.Helper()
 	text, err := os.ReadFile(security)
@@ -106,7 +105,7 @@ func attackTable(known ordinary) string {
 	return b.String()
 }
 
-// said is what the page says of ordinary users: the last of the cells.
+// said is the column of the page about ordinary users: the last of the cells.
 func said(page string) ordinary {
 	known := ordinary{}
 	for line := range strings.Lines(page) {

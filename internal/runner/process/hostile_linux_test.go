@@ -54,15 +54,15 @@ func TestHostilePython(t *testing.T) {
 	}
 }
 
-// attack lets the service in a workspace attack, in one of the ways, it, its environment, and the
-// data of a platform beside them.
+// attack has the service attack its workspace, its environment, and the data of a
+// platform beside them, in one of the ways.
 func attack(t *testing.T, by func(*testing.T, runnertest.Target), workspace string, program process.Program, environment ...string) {
 	t.Helper()
 	data := t.TempDir()
 	hidden := []string{
 		data, filepath.Join(data, "master.key"), filepath.Join(data, "executions.db"), filepath.Join(workspace, ".env"),
 	}
-	for _, file := range hidden[1:] { // not their modes are to hide them
+	for _, file := range hidden[1:] { // all may read them: their modes must not be what hides them
 		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +89,8 @@ func attack(t *testing.T, by func(*testing.T, runnertest.Target), workspace stri
 	})
 }
 
-// TestHostileAsOrdinaryUser is attacked again as a server without privileges. By
-// the SDKs of Python it takes minutes, and is done if everything is wanted.
+// TestHostileAsOrdinaryUser runs the attacks again on a server without privileges. With
+// the SDKs of Python it takes minutes, and runs only if all tests are requested.
 func TestHostileAsOrdinaryUser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs all attacks again")
@@ -111,7 +111,7 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	}
 	text := user.Run(t, which, 14*time.Minute, probeVariable+"="+probe, runnertest.SDKsVariable+"="+sdks)
 	if !strings.Contains(text, "--- PASS: TestHostileBinary/kill_-9_-1") {
-		t.Errorf("nothing was attacked:\n%s", text)
+		t.Errorf("no attack has passed, want kill -9 -1 among them:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "not held") || strings.Contains(line, "needs") {
@@ -121,8 +121,8 @@ func TestHostileAsOrdinaryUser(t *testing.T) {
 	document(t, ordinaryOf(text))
 }
 
-// TestHostileBorrowedPython is attacked in Python where the interpreter of the
-// system must do, as that of the tests may be another user's.
+// TestHostileBorrowedPython runs the attacks in Python with the interpreter of the system,
+// because that of the tests may be another user's.
 func TestHostileBorrowedPython(t *testing.T) {
 	sdks := os.Getenv(runnertest.SDKsVariable)
 	if sdks == "" {
@@ -147,7 +147,7 @@ func borrowed(t *testing.T, sdk string) (interpreter, packages string) {
 	t.Helper()
 	versions, err := os.ReadDir(sdk)
 	if err != nil || len(versions) != 1 {
-		t.Fatalf("%v, %v", versions, err)
+		t.Fatalf("the SDK has the versions %v (%v), want one", versions, err)
 	}
 	interpreter = filepath.Join("/usr/bin", versions[0].Name())
 	if _, err := os.Stat(interpreter); err != nil {

@@ -32,7 +32,7 @@ def read_order(orders):
     """Reads one line, no byte further; None at the end of the orders."""
     line = bytearray()
     while not line.endswith(b"\n"):
-        # A pipe gives what is there, and the other side waits for an answer before it writes the next line.
+        # A pipe returns the available bytes, and the other side waits for an answer before it writes the next line.
         chunk = os.read(orders, 65536)
         if not chunk:
             return None
@@ -74,7 +74,7 @@ def describe_service(entrypoint, path):
     if failure is None:
         try:
             document = describer.describe(entrypoint)
-        except BaseException as error:  # whatever the service's module raises while it is imported
+        except BaseException as error:  # any exception of the service's module during the import
             failure = ("internal", "describing failed: " + type(error).__name__)
     if failure is not None:
         document = {"schemaVersion": 1, "error": {"kind": failure[0], "message": failure[1]}}

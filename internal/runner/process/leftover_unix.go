@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readLeftover reads the content of a pipe, whose deadline is over, without waiting;
-// [io.EOF] where there is nothing.
+// readLeftover reads the content of a pipe, whose deadline is over, without waiting; it
+// returns [io.EOF] if there is none.
 func readLeftover(pipe *os.File, buffer []byte) (n int, err error) {
 	raw, err := pipe.SyscallConn()
 	if err != nil {

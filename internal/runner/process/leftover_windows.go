@@ -5,6 +5,6 @@ import (
 	"os"
 )
 
-// readLeftover reads nothing: Windows holds no deadline of a pipe, so that none
-// is over before its end.
+// readLeftover reads nothing: Windows has no deadlines of pipes, so none is over before
+// the end.
 func readLeftover(*os.File, []byte) (int, error) { return 0, io.EOF }

@@ -23,13 +23,13 @@ func TestMain(m *testing.M) {
 		time.Sleep(10 * time.Minute)
 		os.Exit(0)
 	}
-	// One thread forks for as long as the program lives.
+	// One thread that forks never ends.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/qhubctl/qhubctl/internal/runner/process.init.func1.1"),
 		goleak.IgnoreTopFunction("github.com/qhubctl/qhubctl/internal/sandbox.startLoop"))
 }
 
-// beParent starts a service, says its number, and waits to be killed.
+// beParent starts a service, prints its number, and waits to be killed.
 func beParent() {
 	p, err := process.Start(process.Command{
 		Path: os.Args[0], Env: []string{role + "=sleeper"}, Stdout: os.Stdout, Stderr: os.Stderr,

@@ -8,16 +8,15 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// outputTail is the end of what an execution has printed. Some limits the
-// system only tells the service itself, which in any language ends with the
-// system's words for it.
+// outputTail is the end of the output of an execution. The system reports some limits
+// only to the service, which in any language ends with the system's message.
 type outputTail struct{ out, err *tail }
 
 // tailSize is room for the report of an exception, or of a panic.
 const tailSize = 16 << 10
 
-// newOutputTail listens to what a job prints. One without such limits is left
-// alone.
+// newOutputTail listens to the output of a job. It does nothing for a job without such
+// limits.
 func newOutputTail(job *runner.Job) outputTail {
 	if job.Limits.OpenFiles == 0 && job.Limits.Temp == 0 {
 		return outputTail{}
@@ -27,7 +26,7 @@ func newOutputTail(job *runner.Job) outputTail {
 	return said
 }
 
-// limit is what a failed execution has had too little of, by its own words.
+// limit is the resource that a failed execution lacked, by its last message.
 func (l outputTail) limit(exit Outcome, limits runner.Limits, dir runner.Dir) runner.Limit {
 	said := func(words string) bool { return l.out.says(words) || l.err.says(words) }
 	switch {
@@ -42,7 +41,7 @@ func (l outputTail) limit(exit Outcome, limits runner.Limits, dir runner.Dir) ru
 	}
 }
 
-// clear wipes what was kept: it has not been masked.
+// clear wipes the kept output, which has not been masked.
 func (l outputTail) clear() {
 	for _, t := range []*tail{l.out, l.err} {
 		if t != nil {
@@ -51,11 +50,11 @@ func (l outputTail) clear() {
 	}
 }
 
-// A tail passes on what is written to it, and keeps the end.
+// A tail passes on its input, and keeps the end of it.
 type tail struct {
 	to io.Writer
 
-	mu  sync.Mutex // a pipe may be handed to a process that outlives the wait
+	mu  sync.Mutex // a process that outlives the wait may still write
 	end []byte
 }
 

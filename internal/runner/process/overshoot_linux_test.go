@@ -17,9 +17,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// BenchmarkOvershoot measures by how much an execution exceeds its output limit
-// that writes as fast as it can, deaf to signals. The page about security says
-// it; this writes it there:
+// BenchmarkOvershoot measures by how much an execution exceeds its output limit if it
+// writes as fast as it can and ignores signals. This writes the result into the page
+// about security:
 //
 //	go test ./internal/runner/process -run '^$' -bench Overshoot -benchtime 30x -update-docs
 func BenchmarkOvershoot(b *testing.B) {
@@ -46,8 +46,8 @@ func BenchmarkOvershoot(b *testing.B) {
 	}
 }
 
-// pour runs an execution that writes until it is ended, and returns how much it
-// has written.
+// pour runs an execution that writes until it is killed, and returns how much it has
+// written.
 func pour(b *testing.B, r runner.Runner, limit int64) int64 {
 	b.Helper()
 	run, err := r.Start(b.Context(), runner.Job{

@@ -10,8 +10,8 @@ import (
 // pipeMode lets every user write.
 const pipeMode = 0o622
 
-// openPipe makes a pipe whose other end is for a process. That end is never
-// waited for here, so it is in blocking mode from the start.
+// openPipe makes a pipe whose other end is for a process. This program never waits for
+// that end, so it is in blocking mode from the start.
 func openPipe() (ours, theirs *os.File, err error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
@@ -21,8 +21,8 @@ func openPipe() (ours, theirs *os.File, err error) {
 		_, _ = unix.Close(ends[0]), unix.Close(ends[1])
 		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
 	}
-	// A process may open it by /dev/stdout, as another user; only processes that it
-	// could look into find it there.
+	// A process may open it by /dev/stdout, as another user. Only processes that it
+	// could inspect find it there.
 	if err := unix.Fchmod(ends[1], pipeMode); err != nil {
 		_, _ = unix.Close(ends[0]), unix.Close(ends[1])
 		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)

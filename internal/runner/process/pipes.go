@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// drainTime is how long the end of the output is waited for after the process
-	// has ended and its tree is killed: a pipe may have been handed to a process
-	// out of our reach.
+	// drainTime is how long Finish waits for the end of the output after the process
+	// has ended and its tree is killed: a process out of our reach may still have
+	// the pipe.
 	drainTime = 2 * time.Second
-	// maxLeftover is how much is read after that of what is in the pipe already,
-	// which is what the process has printed where nothing else has it: the largest
-	// pipe that an ordinary user can make.
+	// maxLeftover bounds the output that is read from the pipe after that. It is
+	// the largest pipe that an ordinary user can make, so no output of the process
+	// itself is lost.
 	maxLeftover = 1 << 20
 	drainBuffer = 32 << 10
 )
 
-// Pipes carry what a process prints: Drain, or Abandon, once the process has
-// its ends; Finish when it has ended.
+// Pipes carry the output of a process. Call Drain, or Abandon, once the process has its
+// ends, and Finish when it has ended.
 type Pipes struct {
 	// Stdout and Stderr are the ends of the process, in blocking mode.
 	Stdout, Stderr *os.File
@@ -44,24 +44,23 @@ func OpenPipes() (*Pipes, error) {
 	return p, nil
 }
 
-// HandOver closes the ends of the process here: it has them.
+// HandOver closes the ends of the process here, once the process has them.
 func (p *Pipes) HandOver() { _, _ = p.Stdout.Close(), p.Stderr.Close() }
 
-// Abandon gives all up: there is no process, or no caller needs its
-// output.
+// Abandon closes all pipes: there is no process, or no caller needs its output.
 func (p *Pipes) Abandon() {
 	for _, file := range []*os.File{p.Stdout, p.Stderr, p.ours[0], p.ours[1]} {
 		_ = file.Close()
 	}
 }
 
-// Drain begins to read: what the process prints goes to the writers, to each
-// from one goroutine, after what was printed before.
+// Drain begins to read: the output of the process goes to the writers, to each from one
+// goroutine, after the given earlier output.
 func (p *Pipes) Drain(stdout, stderr io.Writer, before [2][]byte) {
 	for i, sink := range [2]io.Writer{stdout, stderr} {
 		p.copying.Go(func() {
 			if len(before[i]) > 0 {
-				_, _ = sink.Write(before[i]) // one that fails takes nothing later, too
+				_, _ = sink.Write(before[i]) // a sink that fails now fails later, too
 			}
 			drain(sink, p.ours[i])
 		})
@@ -80,14 +79,14 @@ func (p *Pipes) Finish() {
 	}
 }
 
-// drain reads a pipe to its end, even where the sink fails: a service must not
-// block, or die of a broken pipe, because nobody can take its log.
+// drain reads a pipe to its end, even if the sink fails: a service must not block, or die
+// of a broken pipe, because its log cannot be written.
 func drain(sink io.Writer, pipe *os.File) {
 	if f, ok := sink.(*firstLine); ok {
 		defer f.close()
 	}
-	// A buffer of our own, as what is in it may be secret and is wiped.
-	buffer := drainBuffers.Get().(*[drainBuffer]byte) //nolint:forcetypeassert // there is nothing else in it
+	// Our buffer, because it may hold secrets and must be wiped.
+	buffer := drainBuffers.Get().(*[drainBuffer]byte) //nolint:forcetypeassert // it holds no other type
 	used, left := 0, maxLeftover
 	defer func() {
 		clear(buffer[:used])
@@ -96,7 +95,7 @@ func drain(sink io.Writer, pipe *os.File) {
 	for left > 0 {
 		n, err := pipe.Read(buffer[:])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			// The machine, or the sink, may have been too slow for all of it.
+			// The machine, or the sink, may have been too slow to read all of it.
 			n, err = readLeftover(pipe, buffer[:min(left, drainBuffer)])
 			left -= n
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A slowSink takes nothing before it is released.
+// A slowSink blocks until it is released.
 type slowSink struct {
 	begun, release chan struct{}
 	bytes.Buffer
@@ -23,9 +23,9 @@ func (s *slowSink) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// TestOutputOfASlowMachineIsWhole has the time for the end of the output pass
-// while the sink still takes the first of it: all the output comes,
-// although an unknown process holds the pipe.
+// TestOutputOfASlowMachineIsWhole has the time for the end of the output pass while the
+// sink is still busy with the first part: all the output arrives, although an unknown
+// process holds the pipe.
 func TestOutputOfASlowMachineIsWhole(t *testing.T) {
 	t.Parallel()
 	p, err := OpenPipes()
@@ -47,13 +47,13 @@ func TestOutputOfASlowMachineIsWhole(t *testing.T) {
 	close(sink.release)
 	p.copying.Wait()
 	if got := sink.String(); got != text {
-		t.Errorf("%d bytes came of %d that were printed", len(got), len(text))
+		t.Errorf("%d bytes arrived, want all %d", len(got), len(text))
 	}
 	p.Abandon()
 }
 
-// TestOutputEnds: a process that prints without end, out of reach, does not keep
-// the pipe from being closed.
+// TestOutputEnds: a process out of reach that prints without end does not keep the pipe
+// from being closed.
 func TestOutputEnds(t *testing.T) {
 	t.Parallel()
 	p, err := OpenPipes()

@@ -1,11 +1,10 @@
-// Package process runs one execution of a service in a process of its own.
+// Package process runs each execution of a service in a separate process.
 //
-// A Python process is started first and told what to run afterwards
-// ([Process.Run]), so that one interpreter can describe its service and then
-// run it. Its secrets come by a pipe and never stand in the environment block
-// of a process. What the service prints goes to the writers of the [Command]
-// as it comes. When the execution ends, for whatever reason, all its processes
-// end, children it left behind too.
+// A Python process starts first and gets its order afterwards ([Process.Run]), so that
+// one interpreter can describe its service and then run it. Its secrets come by a pipe
+// and never stand in the environment block of a process. The output of the service
+// goes to the writers of the [Command] at once. When the execution ends, for any
+// reason, all its processes end, including children that it left behind.
 package process
 
 import (
@@ -32,12 +31,12 @@ type Command struct {
 	Dir string
 	// Env is the whole environment, as NAME=value.
 	Env []string
-	// Stdout and Stderr get what the service prints, from one goroutine each.
+	// Stdout and Stderr get the output of the service, from one goroutine each.
 	Stdout, Stderr io.Writer
 	// Stdin is the standard input of the process; nil: nothing.
 	Stdin *os.File
-	// Tag is what the processes of this execution are recognised by; empty
-	// takes one at random. See [KillOrphans].
+	// Tag identifies the processes of this execution; empty means a random one.
+	// See [KillOrphans].
 	Tag string
 	// Sandbox is that of the process; nil: none.
 	Sandbox *Sandbox
@@ -52,8 +51,8 @@ type Outcome struct {
 	ExitCode int
 	// Signal names the signal that ended it; empty if none did.
 	Signal string
-	// Limit is what the processes ran into in their sandbox, whether it ended
-	// them or not.
+	// Limit is the limit that the processes reached in their sandbox, even if
+	// they did not end by it.
 	Limit runner.Limit
 	// Complete says that none of the processes can be left.
 	Complete bool
@@ -62,7 +61,7 @@ type Outcome struct {
 	Sent *runner.SentFile
 }
 
-// A Process that runs. Wait must be called, once; Stop may be called by any
+// A Process is one that runs. Wait must be called, once; Stop may be called by any
 // goroutine.
 type Process struct {
 	cmd      *exec.Cmd
@@ -75,7 +74,7 @@ type Process struct {
 	stop     sync.Once
 
 	mu     sync.Mutex
-	reaped bool // the number of the process may be another's by now
+	reaped bool // the system may have reused its number
 }
 
 // Start starts a program that takes its secrets from its environment.
@@ -91,9 +90,9 @@ func Start(c Command, secrets []Secret) (*Process, error) {
 	return p, nil
 }
 
-// KillOrphans ends the processes that executions with these tags have left
-// behind, such as when the program that started them was killed. Where the
-// system does not show the environment of a process, it ends none.
+// KillOrphans kills the processes that executions with these tags have left behind, for
+// example because the program that started them was killed. If the system does not show
+// the environment of processes, it kills none.
 func KillOrphans(tags ...string) {
 	variables := make([]string, len(tags))
 	for i, tag := range tags {
@@ -158,12 +157,11 @@ func (p *Process) startCommand() error {
 	return nil
 }
 
-// Pid of the process.
+// Pid is the number of the process.
 func (p *Process) Pid() int { return p.tree.Pid }
 
-// Stop asks the process and its children to end, with the signal given, and
-// ends them after the grace time. It returns at once; later calls kill at
-// once.
+// Stop asks the process and its children to end, with the given signal, and kills them
+// after the grace time. It returns at once; later calls kill at once.
 func (p *Process) Stop(signal os.Signal, grace time.Duration) {
 	requested := false
 	p.stop.Do(func() {
@@ -196,7 +194,7 @@ func (p *Process) signal(signal os.Signal) {
 	}
 }
 
-// reap waits for the process and ends its group, where the system allows it
+// reap waits for the process and kills its group. If the system allows it, it does so
 // before the number of the group is free for others.
 func (p *Process) reap() error {
 	var err error
@@ -215,8 +213,8 @@ func (p *Process) reap() error {
 	return err
 }
 
-// Wait waits for the end of the process, ends what is left of its tree, and
-// returns when all of its output has been written.
+// Wait waits for the end of the process, kills the rest of its tree, and returns when
+// all of its output has been written.
 func (p *Process) Wait() (Outcome, error) {
 	if p.confined != nil {
 		return p.waitSandboxed()

@@ -23,7 +23,7 @@ import (
 
 const patience = 3 * time.Minute
 
-// lines takes the output of a process, and hands it on line by line.
+// lines takes the output of a process, and passes it on line by line.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -57,7 +57,7 @@ func (l *lines) await(t *testing.T) string {
 	}
 }
 
-// awaitLine passes over what a shell says of its children.
+// awaitLine skips the messages of a shell about its children.
 func (l *lines) awaitLine(t *testing.T, want string) {
 	t.Helper()
 	for line := ""; line != want; {
@@ -119,7 +119,7 @@ func mustBeGone(t *testing.T, line string) {
 	}
 	stat, err := os.ReadFile(filepath.Join("/proc", line, "stat"))
 	if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "Z") {
-		t.Errorf("process %d still runs", pid)
+		t.Errorf("process %d still runs, want its end", pid)
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it is the test's own
 	}
 }
@@ -139,8 +139,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// What a process leaves behind ends with it: in its group, in a session of its
-// own, and without a parent.
+// TestOrphansEndWithTheProcess: processes that a process leaves in its group, in a
+// separate session, and without a parent end with it.
 func TestOrphansEndWithTheProcess(t *testing.T) {
 	t.Parallel()
 	out := newLines()
@@ -157,7 +157,7 @@ read _ <go`, out)
 	}
 }
 
-// A process that has left, and holds the output open, does not hold up Wait.
+// TestWaitDoesNotWaitForOrphans: a process that has left and holds the output open does not delay Wait.
 func TestWaitDoesNotWaitForOrphans(t *testing.T) {
 	t.Parallel()
 	out := newLines()
@@ -166,9 +166,9 @@ func TestWaitDoesNotWaitForOrphans(t *testing.T) {
 	goOn()
 	wait(t, p)
 	if line := out.await(t); line != "last" {
-		t.Errorf("%q was lost or changed", line)
+		t.Errorf("the last line is %q, want last", line)
 	}
-	// It has shed the tag of the tree: only a sandbox would catch it.
+	// It has dropped the tag of the tree: only a sandbox would catch it.
 	number, err := strconv.Atoi(pid)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestStop(t *testing.T) {
 		out.await(t)
 		p.Stop(syscall.SIGTERM, time.Hour)
 		if got := wait(t, p); got.ExitCode != 3 {
-			t.Errorf("%+v", got)
+			t.Errorf("Wait() = %+v, want exit code 3", got)
 		}
 		out.awaitLine(t, "asked")
 		p.Stop(syscall.SIGTERM, 0) // after the end it does nothing
@@ -199,7 +199,7 @@ func TestStop(t *testing.T) {
 		out.await(t)
 		p.Stop(syscall.SIGTERM, 50*time.Millisecond)
 		if got := wait(t, p); got.Signal != "SIGKILL" {
-			t.Errorf("%+v", got)
+			t.Errorf("Wait() = %+v, want SIGKILL", got)
 		}
 	})
 	t.Run("killed when asked again", func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestStop(t *testing.T) {
 		out.awaitLine(t, "asked")
 		p.Stop(syscall.SIGTERM, time.Hour)
 		if got := wait(t, p); got.Signal != "SIGKILL" {
-			t.Errorf("%+v", got)
+			t.Errorf("Wait() = %+v, want SIGKILL", got)
 		}
 	})
 	t.Run("by many at once", func(t *testing.T) {
@@ -230,7 +230,7 @@ type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("nobody listens") }
 
-// A sink that fails neither blocks a service nor ends it.
+// TestSinkFails: a failing sink neither blocks a service nor ends it.
 func TestSinkFails(t *testing.T) {
 	t.Parallel()
 	p, err := process.Start(process.Command{
@@ -241,7 +241,7 @@ func TestSinkFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := wait(t, p); got.ExitCode != 5 {
-		t.Errorf("%+v", got)
+		t.Errorf("Wait() = %+v, want exit code 5", got)
 	}
 }
 
@@ -254,7 +254,7 @@ func TestCannotStart(t *testing.T) {
 		}
 	}
 	if after := descriptors(t); after > before+20 { // other tests run meanwhile
-		t.Errorf("%d descriptors before, %d after", before, after)
+		t.Errorf("%d descriptors after, want about the %d before", after, before)
 	}
 }
 
@@ -267,7 +267,7 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// Not even a kill -9 of the program leaves a service behind.
+// TestParentIsKilled: even a SIGKILL of the program leaves no service behind.
 func TestParentIsKilled(t *testing.T) {
 	t.Parallel()
 	parent := exec.CommandContext(t.Context(), os.Args[0])
@@ -290,7 +290,7 @@ func TestParentIsKilled(t *testing.T) {
 			continue
 		}
 		if service, err = strconv.Atoi(read.Text()); err != nil {
-			t.Fatalf("the parent says %q", read.Text())
+			t.Fatalf("the parent says %q, want a number", read.Text())
 		}
 	}
 	fd, err := unix.PidfdOpen(service, 0)
@@ -310,20 +310,20 @@ func TestParentIsKilled(t *testing.T) {
 		}
 		if err != nil || n == 0 {
 			_ = syscall.Kill(service, syscall.SIGKILL) // it is the test's own
-			t.Fatalf("the service outlives its parent (%v)", err)
+			t.Fatalf("the service outlives its parent (%v), want its end", err)
 		}
 		return
 	}
 }
 
-// fakePython is a Python whose interpreter is a shell script, to see what it
-// is told and how its answers are taken.
+// fakePython is a Python whose interpreter is a shell script, to check its orders and the
+// handling of its answers.
 func fakePython(t *testing.T, script string, out *lines) (process.Execution, error) {
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "python")
-	// A child of another test that has just been made must not have it open, or it
-	// cannot be run.
+	// A child of another test that was just forked must not have it open for writing, or
+	// it cannot be executed.
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700)
 	syscall.ForkLock.RUnlock()
@@ -334,7 +334,7 @@ func fakePython(t *testing.T, script string, out *lines) (process.Execution, err
 	return python.Start(process.Command{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: out, Stderr: out}, true)
 }
 
-// The first line is the description, in however many pieces; what follows is
+// TestDescribe: the first line is the description, in any number of pieces. The rest is
 // the log, in the same piece or later.
 func TestDescribe(t *testing.T) {
 	t.Parallel()
@@ -351,7 +351,7 @@ func TestDescribe(t *testing.T) {
 			}
 			document, err := e.Describe(t.Context())
 			if err != nil || string(document) != `{"a": 1}` {
-				t.Errorf("%v, %q", err, document)
+				t.Errorf("Describe() = %q, %v, want the document", document, err)
 			}
 			secret := plaintext.FromString("a \"b\" é")
 			if err := e.Run([]process.Secret{{Env: "SECRET_A", Value: secret}}); err != nil {
@@ -359,17 +359,17 @@ func TestDescribe(t *testing.T) {
 			}
 			wait(t, e)
 			if line := out.await(t); line != "log" {
-				t.Errorf("the log is %q", line)
+				t.Errorf("the log is %q, want log", line)
 			}
 			const want = `{"entrypoint":"src.program:run","run":true,"secrets":{"SECRET_A":"a \"b\" é"}}`
 			if order := out.await(t); order != want {
-				t.Errorf("the order was %s", order)
+				t.Errorf("the order is %s, want %s", order, want)
 			}
 		})
 	}
 }
 
-// A process that does not describe is an error, and never a wait without end.
+// TestDescribeFails: a process that does not describe is an error, never an endless wait.
 func TestDescribeFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -389,7 +389,7 @@ func TestDescribeFails(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if document, err := e.Describe(ctx); !errors.Is(err, test.want) {
-				t.Errorf("%v, %.40q", err, document)
+				t.Errorf("Describe() = %.40q, %v, want %v", document, err, test.want)
 			}
 			e.Finish()
 			e.Stop(syscall.SIGTERM, 0)
@@ -411,7 +411,7 @@ func TestDescribeFails(t *testing.T) {
 		}
 		e.Stop(syscall.SIGTERM, time.Hour)
 		if got := wait(t, e); got.Signal != "SIGTERM" {
-			t.Errorf("%+v", got)
+			t.Errorf("Wait() = %+v, want SIGTERM", got)
 		}
 	})
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A Program is a service as it is started: [Python] or [Binary].
+// A Program is a way to start a service: [Python] or [Binary].
 type Program interface {
-	// Start begins an execution as far as it goes without secrets and input.
+	// Start begins an execution as far as possible without secrets and input.
 	// With describe, Describe must be called before Run.
 	Start(c Command, describe bool) (Execution, error)
 	// Files are the files and folders that the program needs to start, beside
@@ -23,20 +23,20 @@ type Program interface {
 type Execution interface {
 	// Describe returns the description document of the service.
 	Describe(ctx context.Context) ([]byte, error)
-	// Run lets the service run with these secrets, which it does not keep. The
-	// input lies in the folders that the environment of the command names.
+	// Run runs the service with these secrets, which it does not keep. The
+	// input is in the folders that the environment of the command names.
 	Run(secrets []Secret) error
-	// Finish ends an execution that was started to describe and is not to run.
+	// Finish ends an execution that was started to describe and does not run.
 	Finish()
-	// Stop asks the process and its children to end, with the signal given,
-	// and ends them after the grace time. It returns at once; a second call
-	// ends them at once.
+	// Stop asks the process and its children to end, with the given signal, and
+	// kills them after the grace time. It returns at once; a second call kills
+	// them at once.
 	Stop(signal os.Signal, grace time.Duration)
 	// Wait returns when the process and its children have ended and all of
 	// their output has been written.
 	Wait() (Outcome, error)
 }
 
-// ErrNotDescribed is returned where the process ended before it had described
-// its service; its log says why.
+// ErrNotDescribed is returned if the process ended before it had described its service;
+// its log says why.
 var ErrNotDescribed = errors.New("the process ended before it had described the service")

@@ -37,7 +37,7 @@ type Python struct {
 	Describer string
 }
 
-// pythonProcess is an interpreter that has been started and waits for orders.
+// pythonProcess is a started interpreter that waits for orders.
 type pythonProcess struct {
 	*Process
 	python Python
@@ -45,8 +45,8 @@ type pythonProcess struct {
 	answer *firstLine // nil unless it was started to describe
 }
 
-// Files are the launcher, the environment, and the installation behind it, to
-// which the interpreter of an environment is a link, or a chain of them.
+// Files are the launcher, the environment, and the installation behind it: the
+// interpreter of an environment is a link, or a chain of links, to that.
 func (python Python) Files() []string {
 	files := absolute(python.Launcher, python.Describer)
 	for interpreter, hops := python.Interpreter, 0; hops < 16; hops++ {
@@ -101,7 +101,7 @@ func (p *pythonProcess) Describe(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// Run tells the process to run its service with these secrets.
+// Run makes the process run its service with these secrets.
 func (p *pythonProcess) Run(secrets []Secret) error {
 	if err := CheckSecrets(secrets); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (p *pythonProcess) Run(secrets []Secret) error {
 	return nil
 }
 
-// Finish tells a process that has described its service to end.
+// Finish ends a process that has described its service.
 func (p *pythonProcess) Finish() { _ = p.orders.Close() }
 
 type order struct {
@@ -120,7 +120,7 @@ type order struct {
 	Run        bool   `json:"run,omitempty"`
 }
 
-// send writes one order. A process that is gone takes none, which Wait tells.
+// send writes one order. A process that has ended takes none, which Wait reports.
 func (p *pythonProcess) send(o order, secrets []Secret) {
 	head, err := json.Marshal(o)
 	if err != nil {
@@ -131,8 +131,8 @@ func (p *pythonProcess) send(o order, secrets []Secret) {
 	clear(line[:cap(line)])
 }
 
-// CheckSecrets is the last look at secrets before a process is given them: what
-// takes them on the way has refused others by name.
+// CheckSecrets is the last check of secrets before a process gets them. Earlier checks
+// have refused others by name.
 func CheckSecrets(secrets []Secret) error {
 	for _, s := range secrets {
 		if err := plaintext.Check(s.Value.Reveal()); err != nil {
@@ -158,13 +158,13 @@ func AppendSecrets(object []byte, secrets []Secret) []byte {
 		}
 		text, _ = jsontext.AppendQuote(text, s.Env)
 		text = append(text, ':')
-		text, _ = jsontext.AppendQuote(text, s.Value.Reveal()) // which is UTF-8
+		text, _ = jsontext.AppendQuote(text, s.Value.Reveal()) // it is UTF-8
 	}
 	return append(text, "}}"...)
 }
 
-// firstLine keeps the first line that is written to it, and passes the rest
-// on. The channel is closed without a line where the stream ends before that.
+// firstLine keeps the first line that is written to it, and passes the rest on. It closes
+// the channel without a line if the stream ends before that.
 type firstLine struct {
 	line chan []byte
 	rest io.Writer
@@ -179,7 +179,7 @@ func (f *firstLine) Write(b []byte) (int, error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		if len(f.got)+len(b) > maxDescription {
-			f.close() // the process waits for an answer, and whoever describes it must not
+			f.close() // the process waits for an answer, so its describer must not wait
 			return 0, errors.New("the description of the service is too long")
 		}
 		f.got = append(f.got, b...)
@@ -196,7 +196,7 @@ func (f *firstLine) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// close says that the stream has ended.
+// close records the end of the stream.
 func (f *firstLine) close() {
 	if !f.done {
 		f.done = true

@@ -14,30 +14,30 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// measureInterval is how often the size of an output folder is looked at. A
-// service can exceed its limit by what it writes in between. Looking takes no
-// more than a twentieth of a processor: with many files the interval grows.
+// measureInterval is how often the runner measures an output folder. A service can
+// exceed its limit by its writes in between. Measuring takes at most a twentieth of
+// a processor: with many files the interval grows.
 const (
 	measureInterval = 100 * time.Millisecond
 	measureShare    = 20
 )
 
-// Runner runs every execution in a fresh process. It is safe for concurrent
-// use, and holds nothing.
+// Runner runs every execution in a fresh process. It is safe for concurrent use, and
+// holds no resources.
 type Runner struct {
 	Program Program
 	// Dir is the working folder of the service.
 	Dir string
-	// Environment is what every execution sees. Its folders, its home among
-	// them, and its secrets are added.
+	// Environment is the environment of every execution. The runner adds its folders,
+	// its home among them, and its secrets.
 	Environment runner.Environment
-	// Sandbox is that of executions; nil: none. The folder of an
-	// execution, the working folder but for its .env, the program and the data
-	// pools are added to its policy.
+	// Sandbox is that of executions; nil: none. The runner adds the folder of an
+	// execution, the working folder without its .env, the program and the data
+	// pools to its policy.
 	Sandbox *Sandbox
 }
 
-// Close has nothing to give back.
+// Close does nothing: a Runner holds no resources.
 func (r *Runner) Close() error { return nil }
 
 // Start implements [runner.Runner].
@@ -53,7 +53,7 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	}
 	x := &run{execution: e, dir: dir, dirs: job.DirPool, limits: job.Limits, said: said}
 	x.watch()
-	// A program that takes no orders would keep this waiting.
+	// A program that takes no orders would block this.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
 	err = e.Run(job.Secrets)
 	if !release() && err == nil {
@@ -67,7 +67,7 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	return x, nil
 }
 
-// prepare lays out all that the service finds when it starts.
+// prepare writes the inputs, and links the data pools, of an execution.
 func prepare(job runner.Job) (runner.Dir, error) {
 	var dir runner.Dir
 	var err error
@@ -93,7 +93,7 @@ func prepare(job runner.Job) (runner.Dir, error) {
 	return dir, nil
 }
 
-// Command is how the process of an execution is started that has this folder.
+// Command is the command that starts the process of an execution with this folder.
 func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 	env := make(runner.Environment, len(r.Environment)+8)
 	maps.Copy(env, r.Environment)
@@ -113,13 +113,13 @@ func (r *Runner) Command(job runner.Job, dir runner.Dir) Command {
 type run struct {
 	execution Execution
 	dir       runner.Dir
-	dirs      *runner.DirPool // nil: it is removed
+	dirs      *runner.DirPool // nil: the folder is removed
 	limits    runner.Limits
 	said      outputTail
 
 	mu      sync.Mutex
-	outcome runner.Outcome // but for the exit
-	alone   bool           // no process of it is left that could look into the folder
+	outcome runner.Outcome // without the exit
+	alone   bool           // no process of it is left that could read the folder
 	sent    *runner.SentFile
 	ended   bool
 	timeout *time.Timer
@@ -136,7 +136,7 @@ func (x *run) watch() {
 	x.measure = time.AfterFunc(measureInterval, x.measureUse)
 }
 
-// measureUse looks at the output and the processors' time, and again later.
+// measureUse measures the output and the processor time, and again later.
 func (x *run) measureUse() {
 	begin := time.Now()
 	limit := x.dir.Exceeded(x.limits)
@@ -147,7 +147,7 @@ func (x *run) measureUse() {
 	if limit != runner.NoLimit {
 		x.reach(limit)
 	}
-	// While a service is asked to end, it must not go on to fill the disk.
+	// While a service is asked to end, it must not continue to fill the disk.
 	if limit != runner.NoLimit && x.dir.Exceeded(twice(x.limits)) != runner.NoLimit {
 		x.execution.Stop(os.Kill, 0)
 		return
@@ -159,8 +159,8 @@ func (x *run) measureUse() {
 	}
 }
 
-// twice are limits beyond which an execution has no time of grace. That of the
-// number of files is such a limit, too.
+// twice are limits beyond which an execution has no grace time. The limit of the number
+// of files is one already.
 func twice(l runner.Limits) runner.Limits {
 	return runner.Limits{Output: 2 * l.Output, Temp: 2 * l.Temp}
 }
@@ -215,14 +215,14 @@ func (x *run) Wait() (runner.Outcome, error) {
 	return outcome, nil
 }
 
-// exceeded is the limit that the execution has gone beyond with all of its output.
+// exceeded is the limit that the execution has exceeded with all of its output.
 func (x *run) exceeded(sent *runner.SentFile) runner.Limit {
 	limits := x.limits
 	if sent != nil && limits.Output > 0 {
 		if limits.Output -= int64(len(sent.Content)); limits.Output < 0 {
 			return runner.OutputLimit
 		}
-		limits.Output = max(1, limits.Output) // 0 is no limit
+		limits.Output = max(1, limits.Output) // 0 would mean no limit
 	}
 	return x.dir.Exceeded(limits)
 }

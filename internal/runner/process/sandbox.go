@@ -19,11 +19,11 @@ type Sandbox struct {
 	HiddenIn func(dir string) []string
 }
 
-// Confines tells whether there is a sandbox, and a machine to build it.
+// Confines reports whether there is a sandbox, and a machine to build it.
 func (c *Sandbox) Confines() bool { return c != nil && c.Machine.Confines() }
 
-// Around is the sandbox of a program with a working folder, without what each of
-// its executions has of its own; nil if there is none.
+// Around is the sandbox of a program with a working folder, without the private parts of
+// each execution; nil if there is none.
 func (c *Sandbox) Around(program Program, dir string) *Sandbox {
 	if !c.Confines() {
 		return nil
@@ -53,8 +53,8 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 			p.ShowLive(path)
 		}
 	}
-	// The dir that holds them is not to be written: what lies beside them
-	// nobody would measure.
+	// The folder that holds them must not be writable: no limit would measure
+	// files beside them.
 	p.Inputs = slices.Concat(p.Inputs, absolute(dir.Input(), dir.DataPools()))
 	if !c.Machine.HasOwnRoot() {
 		p.Scratch = slices.Concat(p.Scratch, absolute(dir.Temp()))
@@ -66,7 +66,7 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	return sb
 }
 
-// bounds are the limits of a sandbox with those of a job, which count more.
+// bounds are the limits of a sandbox with those of a job, which take precedence.
 func bounds(l sandbox.Limits, job runner.Limits) sandbox.Limits {
 	l.Memory = cmp.Or(job.Memory, l.Memory)
 	l.Processes = cmp.Or(job.Processes, l.Processes)
@@ -75,15 +75,15 @@ func bounds(l sandbox.Limits, job runner.Limits) sandbox.Limits {
 	l.OpenFiles = cmp.Or(job.OpenFiles, l.OpenFiles)
 	l.Temp = cmp.Or(job.Temp, l.Temp)
 	if job.Output > 0 && l.FileSize == 0 {
-		// One byte more than it may: so that it is seen that it wanted more.
+		// One byte more than allowed, so that a file that is too large shows.
 		// Temporary files may be larger than the output.
 		l.FileSize = max(job.Output, l.Temp) + 1
 	}
 	return l
 }
 
-// absolute are paths as a policy wants them. The working folder is there as
-// long as the server is.
+// absolute are paths in the form of a policy. The working folder exists as long as the
+// server does.
 func absolute(paths ...string) []string {
 	list := make([]string, 0, len(paths))
 	for _, path := range paths {
@@ -94,9 +94,8 @@ func absolute(paths ...string) []string {
 	return list
 }
 
-// ReachedLimit names what an execution had too little of. The time of
-// processors comes first, as it ends an execution whatever has become of it,
-// then memory, which kills.
+// ReachedLimit names the resource that an execution lacked. Processor time comes first,
+// because it always ends an execution; then memory, because the kernel kills for it.
 func ReachedLimit(reached []string) runner.Limit {
 	switch {
 	case slices.Contains(reached, sandbox.LimitCPUTime):
@@ -110,7 +109,7 @@ func ReachedLimit(reached []string) runner.Limit {
 	}
 }
 
-// home is where the execution finds its home.
+// home is the path at which the execution finds its home.
 func (c *Sandbox) home(outside string) string {
 	if c.Confines() {
 		return c.Machine.Home(outside)
@@ -118,7 +117,7 @@ func (c *Sandbox) home(outside string) string {
 	return outside
 }
 
-// temp is where the execution finds its temporary folder: under a short name, which
+// temp is the path at which the execution finds its temporary folder: a short one, which
 // leaves room for names of sockets.
 func (c *Sandbox) temp(outside string) string {
 	if c.Confines() && c.Machine.HasOwnRoot() {
@@ -127,8 +126,8 @@ func (c *Sandbox) temp(outside string) string {
 	return outside
 }
 
-// Separation is what keeps apart the executions that the process forks; nil if
-// it forks none, or is in no sandbox.
+// Separation keeps the executions apart that the process forks; nil if it forks none, or
+// is in no sandbox.
 func (p *Process) Separation() *sandbox.Separation {
 	if p.confined == nil {
 		return nil
@@ -136,8 +135,8 @@ func (p *Process) Separation() *sandbox.Separation {
 	return p.confined.Separation()
 }
 
-// CPUTime is how long the processors have worked for the process and its
-// children, as far as they are counted.
+// CPUTime is how long the processors have worked for the process and its children, as far
+// as the system counts them.
 func (p *Process) CPUTime() time.Duration {
 	if p.confined == nil {
 		return 0

@@ -10,11 +10,11 @@ func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true
 
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 
-// KillOrphans does nothing: macOS shows the environment of a process to none
-// but its debugger. Children that leave the group survive here.
+// KillOrphans does nothing: macOS shows the environment of a process only to its debugger.
+// Children that leave the group survive here.
 func (t Tree) KillOrphans() {}
 
-// KillOrphansSince does as much.
+// KillOrphansSince does nothing either.
 func (t Tree) KillOrphansSince(time.Time) {}
 
 // awaitExit cannot wait without reaping here.

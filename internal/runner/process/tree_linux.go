@@ -19,16 +19,16 @@ import (
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 )
 
-// ownGroup makes the process the leader of a group of its own, so that a
-// Ctrl-C at the terminal reaches it through us alone, and ties its life to
-// ours: not even a kill -9 of this program leaves services behind.
+// ownGroup makes the process the leader of a separate group, so that a Ctrl-C at the
+// terminal reaches it through us alone. It also ties its life to ours: even a SIGKILL of
+// this program leaves no services behind.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// starts carries the commands to start to one OS thread that lives as long as
-// the program: the kernel sends a death signal when the thread that forked
-// ends, not when the program does.
+// starts passes the commands to start to one OS thread that lives as long as the program:
+// the kernel sends a death signal when the thread that forked ends, not when the program
+// does.
 var starts = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
 	go func() {
@@ -45,9 +45,9 @@ func startTied(cmd *exec.Cmd) error {
 	starts() <- func() { done <- cmd.Start() }
 	err := <-done
 	if err == nil {
-		// Secrets are in the memory of the process: no file gets a copy of
-		// that. In a sandbox it is so before the process begins.
-		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) // it has ended already
+		// Secrets are in the memory of the process, so it must not write a core file. In
+		// a sandbox that is set before the process begins.
+		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) // it may have ended already
 	}
 	return err
 }
@@ -63,31 +63,29 @@ func awaitExit(pid int) bool {
 	}
 }
 
-// KillOrphans ends processes of the tree that have left its group. They carry
-// the marker in the environment block they were started with, wherever in the
-// tree of processes they are now. A process that hides from this on purpose
-// is a matter for a sandbox.
+// KillOrphans kills processes of the tree that have left its group. They carry the tag in
+// their initial environment block, in any place in the tree of processes. Only a sandbox
+// stops a process that hides from this on purpose.
 func (t Tree) KillOrphans() { killTagged(t.TagVariable) }
 
-// KillOrphansSince is KillStrays for a tree that began at a time.
+// KillOrphansSince is KillOrphans for a tree that began at a time.
 func (t Tree) KillOrphansSince(began time.Time) {
 	killAmong(func() numbers { return givenSince(t.Pid, began) }, t.TagVariable)
 }
 
-// killTagged ends all processes that carry one of the markers.
+// killTagged kills all processes that carry one of the tags.
 func killTagged(variables ...string) { killAmong(func() numbers { return all }, variables...) }
 
-// numbers are those of processes, from the first to the last.
+// numbers is a range of process numbers, from the first to the last.
 type numbers struct{ first, last int }
 
 var all = numbers{0, math.MaxInt}
 
-// turn is a time in which no system gives out all numbers of processes once.
+// turn is a time in which no system uses up all process numbers.
 const turn = time.Second
 
-// givenSince are the numbers that processes have got which came after one that
-// began at a time. They are given out in turn, from the lowest again after the
-// highest.
+// givenSince are the numbers of processes that started after a process that began at a
+// time. The system assigns them in order, and after the highest from the lowest again.
 func givenSince(pid int, began time.Time) numbers {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil || time.Since(began) > turn {
@@ -100,22 +98,22 @@ func givenSince(pid int, began time.Time) numbers {
 	return numbers{pid, last}
 }
 
-// killAmong ends all processes with some numbers that carry one of the markers.
+// killAmong kills all processes in a range of numbers that carry one of the tags.
 func killAmong(given func() numbers, variables ...string) {
-	for range 20 { // an orphan may fork while it is looked for
+	for range 20 { // an orphan may fork during the search
 		found, unsure := killMarkedOnce(given(), variables)
 		switch {
 		case found:
 		case unsure:
-			time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells that an exec is over
+			time.Sleep(time.Millisecond) //nolint:forbidigo // the system does not report the end of an exec
 		default:
 			return
 		}
 	}
 }
 
-// KillOrphansAmong is KillStrays for where they can only be some processes. It
-// reports whether it has ended any.
+// KillOrphansAmong is KillOrphans if only some processes can be orphans. It reports
+// whether it has killed any.
 func (t Tree) KillOrphansAmong(pids []int) (found bool) {
 	for _, pid := range pids {
 		found = kill(pid, []string{t.TagVariable}) || found
@@ -123,9 +121,9 @@ func (t Tree) KillOrphansAmong(pids []int) (found bool) {
 	return found
 }
 
-// killMarkedOnce reports whether it has killed any, and whether there were
-// processes in the middle of an exec: those show no environment for a moment,
-// when whoever started them may think that they run.
+// killMarkedOnce reports whether it has killed any, and whether there were processes in
+// the middle of an exec: those show no environment for a moment, though their parent may
+// believe that they run.
 func killMarkedOnce(given numbers, variables []string) (found, unsure bool) {
 	var names []string
 	err := descriptors.RetryBriefly(func() error {
@@ -154,8 +152,7 @@ func killMarkedOnce(given numbers, variables []string) (found, unsure bool) {
 	return found, unsure
 }
 
-// isMarked looks at the environment block of a process, whose entries end
-// with NUL.
+// isMarked checks the environment block of a process, whose entries end with NUL.
 func isMarked(pid int, variables []string) (marked, empty bool) {
 	var environ []byte
 	err := descriptors.RetryBriefly(func() (err error) {
@@ -173,12 +170,11 @@ func isMarked(pid int, variables []string) (marked, empty bool) {
 	return false, len(environ) == 0
 }
 
-// isNew reports whether a process runs a program and has been there for less
-// than a second.
+// isNew reports whether a process runs a program and is less than a second old.
 func isNew(pid int) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
-		return false // of the kernel, or it has ended
+		return false // a kernel thread, or it has ended
 	}
 	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
 	var now unix.Timespec
@@ -194,9 +190,8 @@ func isNew(pid int) bool {
 	return err == nil && now.Nano()/int64(time.Second/ticks)-started < ticks
 }
 
-// kill kills through a descriptor of the process, and only after another look:
-// its number may have gone to another process meanwhile. It returns when the
-// process has ended.
+// kill kills through a descriptor of the process, and only after a second check: another
+// process may have its number meanwhile. It returns when the process has ended.
 func kill(pid int, variables []string) bool {
 	var fd int
 	err := descriptors.RetryBriefly(func() (err error) {
@@ -217,8 +212,8 @@ func kill(pid int, variables []string) bool {
 // killTime is how long a killed process may take to end.
 const killTime = 2 * time.Second
 
-// awaitKilled returns when the process of the descriptor has ended, which then
-// reads as ready.
+// awaitKilled returns when the process of the descriptor has ended, which makes the
+// descriptor readable.
 func awaitKilled(pidfd int) {
 	deadline := time.Now().Add(killTime)
 	for left := killTime; left > 0; left = time.Until(deadline) {

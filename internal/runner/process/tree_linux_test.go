@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Which processes may be orphans is known by their numbers for a short while.
+// TestNumbersSinceAStart: for a short while, numbers show which processes may be orphans.
 func TestNumbersSinceAStart(t *testing.T) {
 	began := time.Now()
 	first := exec.CommandContext(t.Context(), "true")
@@ -16,13 +16,13 @@ func TestNumbersSinceAStart(t *testing.T) {
 	}
 	pid := first.Process.Pid
 	if got := givenSince(pid, began); got != all && (got.first != pid || got.last < pid) {
-		t.Errorf("after %d: %+v", pid, got)
+		t.Errorf("givenSince(%d) = %+v, want numbers from there on", pid, got)
 	}
 	if got := givenSince(pid, began.Add(-2*turn)); got != all {
-		t.Errorf("after a long time: %+v", got)
+		t.Errorf("givenSince(a long time ago) = %+v, want all", got)
 	}
-	// Of a number that is still to come, the turn must have ended.
+	// A number that is yet to come belongs to an earlier round.
 	if got := givenSince(os.Getpid()+1<<30, time.Now()); got != all {
-		t.Errorf("after the highest number: %+v", got)
+		t.Errorf("givenSince(the highest number) = %+v, want all", got)
 	}
 }

@@ -19,7 +19,7 @@ func ownGroup() *syscall.SysProcAttr {
 
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }
 
-// Signal ends the process: there is no gentler way that works for all.
+// Signal kills the process: no gentler way works for all.
 func (t Tree) Signal(os.Signal) {
 	if p, err := os.FindProcess(t.Pid); err == nil {
 		_ = p.Kill()
@@ -27,10 +27,10 @@ func (t Tree) Signal(os.Signal) {
 	}
 }
 
-// KillOrphans does nothing: there is no way to find them here.
+// KillOrphans does nothing: this system offers no way to find them.
 func (t Tree) KillOrphans() {}
 
-// KillOrphansSince does as much.
+// KillOrphansSince does nothing either.
 func (t Tree) KillOrphansSince(time.Time) {}
 
 func signalName(*os.ProcessState) string { return "" }

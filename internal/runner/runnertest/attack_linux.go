@@ -13,30 +13,30 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// A Target is what [Attack] attacks.
+// A Target is the object of [Attack].
 type Target struct {
-	// Open gives a runner of the probe, sandboxed, whose executions reach a
+	// Open returns a runner of the probe, sandboxed, whose executions reach a
 	// network.
 	Open func(t *testing.T, network sandbox.Network) runner.Runner
-	// Machine is what its executions are confined by.
+	// Machine confines its executions.
 	Machine *sandbox.Machine
 	// Hidden are files and folders that no execution may read, such as those
 	// of the platform; Locked are folders that none may change.
 	Hidden, Locked []string
 }
 
-// An Assault is one thing that a hostile service tries.
+// An Assault is one attack of a hostile service.
 type Assault struct {
 	Name string
-	// Needs are the layers of the sandbox that hold it; of those parted by |, one
-	// is enough. None: it is held without a sandbox.
+	// Needs are the layers of the sandbox that stop it; of those separated by |,
+	// one is enough. None: it is stopped without a sandbox.
 	Needs []string
 	run   func(*testing.T, *siege)
-	// Happens is what becomes of it, for the page about security.
+	// Happens is its outcome, for the page about security.
 	Happens string
 }
 
-// HeldBy says by which layers it is held.
+// HeldBy names the layers that stop it.
 func (a Assault) HeldBy() string {
 	if len(a.Needs) == 0 {
 		return "the runner"
@@ -44,16 +44,16 @@ func (a Assault) HeldBy() string {
 	return strings.ReplaceAll(strings.Join(a.Needs, ", "), "|", " or ")
 }
 
-// Attack lets the probe be hostile in a sandbox, and checks that nobody but
-// itself is hurt: the attack fails, the runner goes on, and nothing is left.
-// What this machine has no layer for is skipped, saying so.
+// Attack has the probe attack in a sandbox, and checks that it harms only itself: the
+// attack fails, the runner continues, and nothing is left. Attacks without a layer on
+// this machine are skipped, with that reason.
 func Attack(t *testing.T, target Target) {
 	t.Helper()
 	target.attack(t, Assaults())
 }
 
-// AttackNeighbours is [Attack] where only executions beside each other are
-// attacked, for runners that differ from another one in little else.
+// AttackNeighbours is [Attack] with only the attacks on other executions, for runners that
+// otherwise equal another one.
 func AttackNeighbours(t *testing.T, target Target) {
 	t.Helper()
 	target.attack(t, neighbours())
@@ -76,7 +76,7 @@ func (target Target) attack(t *testing.T, assaults []Assault) {
 	}
 }
 
-// held tells whether the machine gives one of the layers named.
+// held reports whether the machine has one of the named layers.
 func (target Target) held(names ...string) bool {
 	return slices.ContainsFunc(target.Machine.Layers(), func(l sandbox.Layer) bool { return l.Held && slices.Contains(names, l.Name) })
 }
@@ -95,8 +95,8 @@ func (s *siege) attack(name string, options ...func(*runner.Job)) runner.Job {
 	return job
 }
 
-// end runs an attack to its end. One that gave up, as it could not prove that
-// it is held, is skipped, unless this machine gives all that would hold it.
+// end runs an attack to its end. An attack that gave up, because it could not prove that
+// it is confined, is skipped, unless this machine has all layers that would confine it.
 func (s *siege) end(t *testing.T, job runner.Job) ended {
 	t.Helper()
 	e := end(t, s.start(t, job))
@@ -112,18 +112,18 @@ func (s *siege) end(t *testing.T, job runner.Job) ended {
 	return e
 }
 
-// answers are those of an attack that only tries and tells.
+// answers are those of an attack that only tries and reports.
 func (s *siege) answers(t *testing.T, job runner.Job) map[string]string {
 	t.Helper()
 	e := s.end(t, job)
 	var answers map[string]string
 	if err := json.Unmarshal(e.value, &answers); err != nil || e.Outcome != (runner.Outcome{}) {
-		t.Fatalf("%+v, %v: %s\n%s", e.Outcome, err, e.value, job.Stderr)
+		t.Fatalf("the attack ends %+v (%v) with %s, want answers\n%s", e.Outcome, err, e.value, job.Stderr)
 	}
 	return answers
 }
 
-// refused checks that all was refused that an attack has tried.
+// refused checks that all attempts of an attack were refused.
 func refused(t *testing.T, answers map[string]string, but ...string) {
 	t.Helper()
 	if len(answers) == 0 {
@@ -131,42 +131,42 @@ func refused(t *testing.T, answers map[string]string, but ...string) {
 	}
 	for what, answer := range answers {
 		if (answer == "ok" || answer == "gave up") && !slices.Contains(but, what) {
-			t.Errorf("%s: %s", what, answer)
+			t.Errorf("%s answers %s, want a refusal", what, answer)
 		}
 	}
 }
 
-// aftermath checks that all is as it was before the attack.
+// aftermath checks that everything is as before the attack.
 func (s *siege) aftermath(t *testing.T, mounts []string) {
 	t.Helper()
 	if got := s.result(t, s.job("echo", text("still here")))["text"]; got != "still here" {
-		t.Errorf("a normal execution afterwards says %v", got)
+		t.Errorf("a normal execution afterwards says %v, want still here", got)
 	}
 	for _, job := range s.jobs {
 		if left := processesOf(t, job); len(left) > 0 {
-			t.Errorf("still running: %v", left)
+			t.Errorf("the processes %v still run, want none", left)
 		}
 	}
 	if err := s.runner.Close(); err != nil {
-		t.Errorf("closing the runner: %v", err)
+		t.Errorf("Close() = %v, want nil", err)
 	}
 	if left, err := os.ReadDir(s.scratch); err != nil || len(left) > 0 {
-		t.Errorf("%v, left behind: %v", err, left)
+		t.Errorf("the scratch folder holds %v (%v), want nothing", left, err)
 	}
 	if left := slices.DeleteFunc(mountsOf(t), func(point string) bool {
-		// What tests of others mount meanwhile, they mount in folders of theirs.
+		// Other tests mount meanwhile, in folders of theirs.
 		others := strings.HasPrefix(point, os.TempDir()+"/") && !strings.HasPrefix(point, filepath.Dir(s.scratch)+"/")
 		return others || slices.Contains(mounts, point)
 	}); len(left) > 0 {
-		t.Errorf("mounts are left: %q", left)
+		t.Errorf("the mounts %q are left, want none", left)
 	}
 	for _, list := range membersOf(t) {
-		t.Errorf("processes in a cgroup: %s", list)
+		t.Errorf("processes in a cgroup: %s, want none", list)
 	}
 }
 
-// mountsOf are the mounts that this process sees below the folders of
-// executions, or anywhere for us.
+// mountsOf are the mounts that this process sees below the folders of executions, or in any
+// place for its user.
 func mountsOf(t *testing.T) []string {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/mountinfo")

@@ -19,7 +19,7 @@ import (
 func testText(t *testing.T, s *subject) {
 	for _, want := range []string{"plain", `with "quotes" and \ backslash`, "two\nlines", "ünïcödé 🔑"} {
 		if got := s.result(t, s.job("echo", text(want)))["text"]; got != want {
-			t.Errorf("%q arrived as %q", want, got)
+			t.Errorf("the text arrived as %q, want %q", got, want)
 		}
 	}
 }
@@ -34,15 +34,15 @@ func testSecrets(t *testing.T, s *subject) {
 	}
 	for name := range want {
 		if seen[name] != want[name] {
-			t.Errorf("%s is %v, not %v", name, seen[name], want[name])
+			t.Errorf("%s = %v, want %v", name, seen[name], want[name])
 		}
 	}
-	testNoSecret(t, s) // not that of the execution before
+	testNoSecret(t, s) // not that of the earlier execution
 }
 
 func testNoSecret(t *testing.T, s *subject) {
 	if seen := s.result(t, s.job("secret")); fmt.Sprint(seen["given"]) != "false" {
-		t.Errorf("a secret came from nowhere: %v", seen)
+		t.Errorf("an execution without a secret was given one: %v, want none", seen)
 	}
 }
 
@@ -50,25 +50,25 @@ func testEnvironment(t *testing.T, s *subject) {
 	seen := s.result(t, s.job("environment"))
 	for name, value := range seen {
 		if strings.HasPrefix(name, "SECRET_") {
-			t.Errorf("%s=%s", name, value)
+			t.Errorf("%s=%s in the environment, want no secret", name, value)
 		}
 	}
-	again := s.result(t, s.job("environment")) // fails if HOME or TMPDIR has something of the first
+	again := s.result(t, s.job("environment")) // fails if HOME or TMPDIR has a file of the first
 	own, err := os.UserHomeDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"HOME", "TMPDIR", "INPUT_DIRECTORY", "OUTPUT_DIRECTORY"} {
 		place, _ := seen[name].(string)
-		// In a private view, each finds it under the same name.
+		// In a private view, each finds it under the same path.
 		hidden := slices.ContainsFunc([]string{sandbox.HomeAt, sandbox.TempAt, sandbox.FolderAt}, func(at string) bool {
 			return place == at || strings.HasPrefix(place, at+"/")
 		})
 		if !filepath.IsAbs(place) || place == own || seen[name] == again[name] && !hidden {
-			t.Errorf("%s is %v, then %v", name, seen[name], again[name])
+			t.Errorf("%s is %v, then %v, want a private folder of each", name, seen[name], again[name])
 		}
 		if _, err := os.Stat(place); err == nil && !hidden {
-			t.Errorf("%s, %s, is still there", name, place)
+			t.Errorf("%s, %s, still exists, want it removed", name, place)
 		}
 	}
 }
@@ -80,10 +80,10 @@ func testDataPools(t *testing.T, s *subject) {
 	}
 	seen := s.result(t, s.job("pool", func(job *runner.Job) { job.DataPools = map[string]string{"models": pool} }))
 	if fmt.Sprint(seen["files"]) != "[weights.bin]" {
-		t.Errorf("the pool has %v", seen["files"])
+		t.Errorf("the pool has %v, want weights.bin", seen["files"])
 	}
 	if _, err := os.Stat(filepath.Join(pool, "weights.bin")); err != nil {
-		t.Errorf("the pool was touched: %v", err)
+		t.Errorf("the file of the pool: %v, want it untouched", err)
 	}
 }
 
@@ -91,7 +91,7 @@ func testExitCodes(t *testing.T, s *subject) {
 	for _, code := range []int{0, 1, 3, 255} {
 		e := end(t, s.start(t, s.job("exit", number(strconv.Itoa(code)))))
 		if want := (runner.Outcome{ExitCode: code}); e.Outcome != want {
-			t.Errorf("exit %d is %+v", code, e.Outcome)
+			t.Errorf("exit %d ends %+v, want %+v", code, e.Outcome, want)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func testExitCodes(t *testing.T, s *subject) {
 func testSignals(t *testing.T, s *subject) {
 	e := end(t, s.start(t, s.job("signal", number("9"))))
 	if want := (runner.Outcome{ExitCode: -1, Signal: "SIGKILL"}); e.Outcome != want {
-		t.Errorf("%+v", e.Outcome)
+		t.Errorf("signal 9 ends %+v, want %+v", e.Outcome, want)
 	}
 }
 
@@ -110,7 +110,7 @@ func testStop(t *testing.T, s *subject) {
 	run.Stop()
 	e := end(t, run)
 	if !e.Stopped || e.Signal == "SIGKILL" || e.Limit != runner.NoLimit || e.Signal == "" && e.ExitCode == 0 {
-		t.Errorf("%+v", e.Outcome)
+		t.Errorf("a stopped execution ends %+v, want its own end", e.Outcome)
 	}
 }
 
@@ -121,7 +121,7 @@ func testStubborn(t *testing.T, s *subject) {
 	run.Stop()
 	e := end(t, run)
 	if want := (runner.Outcome{ExitCode: -1, Signal: "SIGKILL", Stopped: true}); e.Outcome != want {
-		t.Errorf("%+v", e.Outcome)
+		t.Errorf("a stubborn execution ends %+v, want %+v", e.Outcome, want)
 	}
 }
 
@@ -132,9 +132,9 @@ func testStopTwice(t *testing.T, s *subject) {
 	run.Stop()
 	run.Stop()
 	if e := end(t, run); e.Signal != "SIGKILL" || !e.Stopped {
-		t.Errorf("%+v", e.Outcome)
+		t.Errorf("a second Stop ends %+v, want SIGKILL", e.Outcome)
 	}
-	run.Stop() // nothing is there any more
+	run.Stop() // after the end it does nothing
 }
 
 func testTree(t *testing.T, s *subject) {
@@ -142,12 +142,12 @@ func testTree(t *testing.T, s *subject) {
 	run := s.start(t, job)
 	awaitReady(t, job)
 	if n := len(processesOf(t, job)); n < 3 {
-		t.Fatalf("the tree has %d processes", n)
+		t.Fatalf("the tree has %d processes, want at least 3", n)
 	}
 	run.Stop()
 	end(t, run)
 	if left := processesOf(t, job); len(left) > 0 {
-		t.Errorf("still running: %v", left)
+		t.Errorf("the processes %v still run, want none", left)
 	}
 }
 
@@ -155,7 +155,7 @@ func testLeave(t *testing.T, s *subject) {
 	job := s.job("leave")
 	s.result(t, job)
 	if left := processesOf(t, job); len(left) > 0 {
-		t.Errorf("still running: %v", left)
+		t.Errorf("the processes %v still run, want none", left)
 	}
 }
 
@@ -178,7 +178,7 @@ func processesOf(t *testing.T, job runner.Job) []string {
 func testTimeLimit(t *testing.T, s *subject) {
 	e := end(t, s.start(t, s.job("stubborn", limits(runner.Limits{Time: 1, Grace: 1}))))
 	if e.Limit != runner.TimeLimit || e.Stopped {
-		t.Errorf("%+v", e.Outcome)
+		t.Errorf("the execution ends %+v, want the time limit", e.Outcome)
 	}
 }
 
@@ -188,7 +188,7 @@ func testOutputLimit(t *testing.T, s *subject) {
 		"at its end":      s.job("files", limits(runner.Limits{Output: 1})),
 	} {
 		if e := end(t, s.start(t, job)); e.Limit != runner.OutputLimit || e.Stopped {
-			t.Errorf("%s: %+v", name, e.Outcome)
+			t.Errorf("%s ends %+v, want the output limit", name, e.Outcome)
 		}
 	}
 	s.result(t, s.job("files", limits(runner.Limits{Output: 1 << 20})))
@@ -198,15 +198,15 @@ func testFlood(t *testing.T, s *subject) {
 	const size = 20_000_000
 	job := s.job("flood", number(strconv.Itoa(size)))
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
-		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
+		t.Errorf("a flood of output ends %+v, want success\n%s", e.Outcome, job.Stderr)
 	}
 	if got := stdout(t, job).count; got < size {
-		t.Errorf("%d bytes of %d arrived", got, size)
+		t.Errorf("%d bytes arrived, want %d", got, size)
 	}
-	// A log that nobody can take does not stop a service.
+	// A log that cannot be written does not stop a service.
 	job = s.job("flood", number(strconv.Itoa(size)), func(job *runner.Job) { job.Stdout = broken{} })
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
-		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
+		t.Errorf("a flood to a broken log ends %+v, want success\n%s", e.Outcome, job.Stderr)
 	}
 }
 
@@ -218,17 +218,17 @@ func testLongLine(t *testing.T, s *subject) {
 	const size = 5_000_000
 	job := s.job("long", number(strconv.Itoa(size)))
 	if e := end(t, s.start(t, job)); e.Outcome != (runner.Outcome{}) {
-		t.Errorf("%+v\n%s", e.Outcome, job.Stderr)
+		t.Errorf("a long line ends %+v, want success\n%s", e.Outcome, job.Stderr)
 	}
 	if got := stdout(t, job).count; got != size {
-		t.Errorf("%d bytes of %d arrived", got, size)
+		t.Errorf("%d bytes arrived, want %d", got, size)
 	}
 }
 
 func testFiles(t *testing.T, s *subject) {
 	e := end(t, s.start(t, s.job("files")))
 	if want := []string{"a.txt", "b.bin", "folder/c.txt"}; e.Outcome != (runner.Outcome{}) || !slices.Equal(e.files, want) {
-		t.Errorf("%+v, files %v, not %v", e.Outcome, e.files, want)
+		t.Errorf("the execution ends %+v with files %v, want %v", e.Outcome, e.files, want)
 	}
 }
 
@@ -252,7 +252,7 @@ func testMany(t *testing.T, s *subject) {
 	for value, run := range runs {
 		e := end(t, run)
 		if sum := sha256.Sum256([]byte(value)); !strings.Contains(string(e.value), hex.EncodeToString(sum[:])) {
-			t.Errorf("an execution got another's secret, or none: %+v, %s", e.Outcome, e.value)
+			t.Errorf("an execution returns %s with %+v, want the hash of its secret", e.value, e.Outcome)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 )
 
-// SDKsVariable names a folder in which root has put the SDKs and the probe, for a
-// test that an ordinary user runs.
+// SDKsVariable names a folder in which root has put the SDKs and the probe, for a test
+// that an ordinary user runs.
 const SDKsVariable = "QHUBCTL_TEST_SDKS"
 
 // Packages is the folder with the packages of an interpreter's environment.
@@ -36,6 +36,6 @@ func CopySDKs(t testing.TB, dir string) {
 	if err := os.CopyFS(filepath.Join(dir, "probe"), os.DirFS(PythonProbe())); err != nil {
 		t.Fatal(err)
 	}
-	// Else they are compiled for each process.
+	// Without this, each process would compile them.
 	_ = exec.CommandContext(t.Context(), "/usr/bin/python3", "-m", "compileall", "-q", dir).Run()
 }

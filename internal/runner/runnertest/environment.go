@@ -6,7 +6,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// Interpreter is one that has a package, such as "qhub-service==2.0.0". Its
+// Interpreter is an interpreter with a package, such as "qhub-service==2.0.0". Its
 // environment is made once and kept in the user's cache.
 func Interpreter(t testing.TB, requirement string) string {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// trespass has an execution look for what another one leaves in its places, while
-// that runs, and afterwards. The other's folders stay as they were.
+// trespass has an execution look for data of another one, while that runs, and afterwards.
+// The other's folders stay unchanged.
 func trespass(t *testing.T, s *siege) {
 	name := fmt.Sprintf("settled-%d", os.Getpid())
 	neighbour := s.attack("settle", text(name), limits(runner.Limits{Grace: 1}))
@@ -35,7 +35,7 @@ func trespass(t *testing.T, s *siege) {
 		} else {
 			for path, was := range before {
 				if is, there := after[path]; there && is != was {
-					t.Errorf("%s of the neighbour is %s, and was %s", path, is, was)
+					t.Errorf("%s of the neighbour is %s, want %s as before", path, is, was)
 				}
 			}
 		}
@@ -43,7 +43,7 @@ func trespass(t *testing.T, s *siege) {
 	refused(t, s.answers(t, s.attack("trespass", text(string(asked)))))
 }
 
-// modesOf are the modes and times of what lies below a folder.
+// modesOf are the modes and times of the files below a folder.
 func modesOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}

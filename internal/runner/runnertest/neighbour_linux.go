@@ -29,21 +29,21 @@ var modest = runner.Limits{
 	Memory: 256 * mebi, Processes: 96, OpenFiles: 256, Output: 16 * mebi, Temp: 4 * mebi, Grace: patience, Time: 2 * patience,
 }
 
-// An account is all that others may see of an execution.
+// An account is everything that others may see of an execution.
 type account struct {
 	outcome        runner.Outcome
 	stdout, stderr string
 	files          map[string]string
 }
 
-// victim runs one to its end, which does meanwhile between its beginning and its
+// victim runs a victim to its end, and calls meanwhile between its beginning and its
 // work.
 func (s *siege) victim(t *testing.T, r runner.Runner, network sandbox.Network, code int, meanwhile func()) account {
 	t.Helper()
 	job := s.attack("victim", count(code), text(string(network)), limits(modest), func(job *runner.Job) { job.Scratch = t.TempDir() })
 	run, err := r.Start(t.Context(), job)
 	if err != nil {
-		t.Fatalf("starting the victim: %v", err)
+		t.Fatalf("starting the victim: %v, want nil", err)
 	}
 	awaitReady(t, job)
 	meanwhile()
@@ -58,8 +58,8 @@ func (s *siege) victim(t *testing.T, r runner.Runner, network sandbox.Network, c
 	return account{e.Outcome, fmt.Sprint(job.Stdout), own(fmt.Sprint(job.Stderr)), e.texts}
 }
 
-// own are the lines of a log except those in which the upstream SDK tells the
-// time and paths.
+// own are the lines of a log without those in which the upstream SDK prints the time and
+// paths.
 func own(log string) string {
 	var b strings.Builder
 	for line := range strings.Lines(log) {
@@ -70,7 +70,7 @@ func own(log string) string {
 	return b.String()
 }
 
-// compare fails where the victim had another end than alone.
+// compare fails if the victim had another end than alone.
 func compare(t *testing.T, when string, got, want account) {
 	t.Helper()
 	if got.outcome != want.outcome {
@@ -95,38 +95,37 @@ type attacker struct {
 	run runner.Run
 }
 
-// begin starts an attacker, and returns when it has tried all once.
+// begin starts an attacker, and returns when it has tried everything once.
 func (s *siege) begin(t *testing.T, r runner.Runner, action string, network sandbox.Network, scratch string) attacker {
 	t.Helper()
 	job := s.attack(action, count(64*mebi), text(string(network)), limits(modest), func(job *runner.Job) { job.Scratch = scratch })
 	run, err := r.Start(t.Context(), job)
 	if err != nil {
-		t.Fatalf("starting an attacker: %v", err)
+		t.Fatalf("starting an attacker: %v, want nil", err)
 	}
 	awaitReady(t, job)
 	return attacker{job, run}
 }
 
-// stop ends an attacker, which must not have ended before, nor have reached the
-// victim.
+// stop stops an attacker, which must not have ended before, nor have reached the victim.
 func (s *siege) stop(t *testing.T, a attacker) {
 	t.Helper()
 	a.run.Stop()
 	e := end(t, a.run)
 	var answer map[string]any
 	if err := json.Unmarshal(e.value, &answer); err != nil || !e.Stopped || e.Limit != runner.NoLimit {
-		t.Errorf("an attacker ended %+v before it was stopped, with the result %q\n%s", e.Outcome, e.value, a.job.Stderr)
+		t.Errorf("an attacker ended %+v with the result %q, want it to attack until it is stopped\n%s", e.Outcome, e.value, a.job.Stderr)
 	}
 	for line := range strings.Lines(fmt.Sprint(a.job.Stdout)) {
 		if what, ok := strings.CutPrefix(line, "reached "); ok {
-			t.Errorf("an attacker reached %s", what)
+			t.Errorf("an attacker reached %s, want nothing reached", what)
 		}
 	}
 	t.Logf("an attacker says %v", answer)
 }
 
-// takeTurns waits until no other suite on this machine has neighbours: a victim takes
-// names that anyone can guess, of abstract sockets too, and all have one network.
+// takeTurns waits until no other suite on this machine has neighbours: a victim takes names
+// that others can guess, of abstract sockets too, and all share one network.
 func takeTurns(t *testing.T) (release func()) {
 	t.Helper()
 	const path = "/tmp/qhubctl-test-neighbours.lock"
@@ -165,7 +164,7 @@ func (s *siege) beside(t *testing.T, network sandbox.Network, action string, cod
 	defer func() {
 		for _, r := range []runner.Runner{same, other} {
 			if err := r.Close(); err != nil {
-				t.Errorf("closing a runner: %v", err)
+				t.Errorf("Close() = %v, want nil", err)
 			}
 		}
 	}()

@@ -16,11 +16,11 @@ import (
 	"github.com/qhubctl/qhubctl/sdk"
 )
 
-// upstreamSDK is the SDK that services were written for before ours.
+// upstreamSDK is the SDK that existing services were written for.
 const upstreamSDK = "qhub-commons==1.2.2"
 
-// SDKPython says how to run the service in dir, entrypoint src.program:run,
-// with our SDK. The environment is made once and kept in the user's cache.
+// SDKPython describes how to run the service in dir, entrypoint src.program:run, with our
+// SDK. The environment is made once and kept in the user's cache.
 func SDKPython(t testing.TB) process.Python {
 	t.Helper()
 	return python(t, SDKEnvironment)
@@ -77,8 +77,8 @@ var SDKEnvironment = sync.OnceValues(func() (string, error) {
 	return testenv.Venv("SDK", file)
 })
 
-// SDKWheel is the file of our SDK, for environments that have more than that.
-// It stays where it is: for another path, an environment is made anew.
+// SDKWheel is the file of our SDK, for environments that have further packages. Its path
+// never changes: a new path would make a new environment.
 var SDKWheel = sync.OnceValues(func() (string, error) {
 	wheel, err := sdk.PythonWheel()
 	if err != nil {

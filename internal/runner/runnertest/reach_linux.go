@@ -26,8 +26,8 @@ func leases(t *testing.T, s *siege) {
 	refused(t, s.answers(t, s.attack("leases", list(append(files, "/bin/sh", "/etc/passwd")...))))
 }
 
-// schedule compares a neighbour, and an execution afterwards, with how they stood
-// before.
+// schedule compares the scheduling of a neighbour, and of an execution afterwards, with
+// that before.
 func schedule(t *testing.T, s *siege) {
 	before := s.standing(t)
 	neighbour := s.attack("deaf", limits(runner.Limits{Grace: 1}))
@@ -42,7 +42,7 @@ func schedule(t *testing.T, s *siege) {
 		if stands := standingOf(t, neighbour); !maps.Equal(stands, stood) {
 			t.Errorf("the neighbour stands %v after the attack, want %v as before", stands, stood)
 		}
-		for range 3 { // a spare was there already
+		for range 3 { // a spare may exist already
 			if stands := s.standing(t); !maps.Equal(stands, before) {
 				t.Errorf("an execution after the attack stands %v, want %v as before", stands, before)
 			}
@@ -50,14 +50,14 @@ func schedule(t *testing.T, s *siege) {
 	})
 }
 
-// standing is how an execution says that it is scheduled.
+// standing is an execution's report of its scheduling.
 func (s *siege) standing(t *testing.T) map[string]any {
 	t.Helper()
 	return s.result(t, s.attack("standing"))
 }
 
-// standingOf is how the kernel says that the processes of an execution are
-// scheduled, by their numbers.
+// standingOf is the scheduling of the processes of an execution as the kernel reports it,
+// by their numbers.
 func standingOf(t *testing.T, job runner.Job) map[string]string {
 	t.Helper()
 	stands := map[string]string{}
@@ -97,17 +97,17 @@ func standingOf(t *testing.T, job runner.Job) map[string]string {
 
 func reserve(t *testing.T, s *siege) {
 	refused(t, s.answers(t, s.attack("reserve", count(64*mebi), limits(small))))
-	// What posix_fallocate does instead is bounded as any writing is.
+	// The writes of posix_fallocate are bounded like any others.
 	if size := s.result(t, s.attack("fallback", count(4*mebi), limits(small)))["size"]; size != float64(4*mebi) {
-		t.Errorf("posix_fallocate(4 MiB) made a file of %v bytes", size)
+		t.Errorf("posix_fallocate(4 MiB) made a file of %v bytes, want 4 MiB", size)
 	}
 	if e := s.end(t, s.attack("fallback", count(64*mebi), limits(small))); e.ExitCode == 0 || e.size > small.Output+mebi {
-		t.Errorf("posix_fallocate(64 MiB) below a limit of 8 MiB: %+v, %d bytes", e.Outcome, e.size)
+		t.Errorf("posix_fallocate(64 MiB) below a limit of 8 MiB ends %+v with %d bytes, want a failure below the limit", e.Outcome, e.size)
 	}
 }
 
-// pour is deaf to the signal that asks it to end, and would have all the time
-// of grace to go on.
+// pour ignores the signal that asks it to end, and would use the whole grace time to
+// write.
 func pour(t *testing.T, s *siege) {
 	e := s.end(t, s.attack("pour", count(4*mebi), limits(runner.Limits{Output: 8 * mebi, Temp: 8 * mebi, Grace: patience})))
 	if e.Limit != runner.OutputLimit || e.Signal != "SIGKILL" {
@@ -120,9 +120,9 @@ func sockets(t *testing.T, s *siege) {
 	refused(t, s.answers(t, s.attack("sockets")))
 }
 
-// hoard has executions leave much of the memory that they may have, wherever it
-// can be left. Those after them must have all of theirs. One that lasts keeps the
-// runner from being idle.
+// hoard has executions leave as much memory as they may, in each place that can hold it.
+// Later executions must have all of theirs. One that lasts keeps the runner from being
+// idle.
 func hoard(t *testing.T, s *siege) {
 	bounded := limits(runner.Limits{Memory: 128 * mebi, Temp: 100 * mebi, Output: 100 * mebi, Grace: 1})
 	lasting := s.attack("deaf", bounded)
@@ -133,7 +133,7 @@ func hoard(t *testing.T, s *siege) {
 			for range 2 {
 				job := s.attack("hoard", text(place), count(85*mebi), bounded)
 				if e := s.end(t, job); e.Outcome != (runner.Outcome{}) {
-					t.Fatalf("an execution that leaves 85 MiB in %s ended %+v after others like it\n%s", place, e.Outcome, job.Stderr)
+					t.Fatalf("an execution that leaves 85 MiB in %s ends %+v after others like it, want success\n%s", place, e.Outcome, job.Stderr)
 				}
 			}
 		}

@@ -1,11 +1,11 @@
-// Package runnertest is the suite that every [runner.Runner] passes, so that
-// all ways of running a service are alike in what a service and its caller can
-// see. A runner's test runs it for each kind of service it can run:
+// Package runnertest is the suite that every [runner.Runner] passes, so that a service and
+// its caller cannot tell the ways of running apart. A runner's test runs it for each kind
+// of service that it can run:
 //
 //	runnertest.Exercise(t, func(t *testing.T) runner.Runner { … })
 //
-// The function gives a runner of the probe, a service that does what the suite
-// asks of it: in Python in [PythonProbe], as a program by [BinaryProbe].
+// The function returns a runner of the probe, a service that does the actions of the suite:
+// in Python in [PythonProbe], as a program by [BinaryProbe].
 package runnertest
 
 import (
@@ -33,19 +33,19 @@ const patience = 3 * time.Minute
 // src.program:run.
 func PythonProbe() string { return filepath.Join(here(), "probe", "python") }
 
-// BinaryProbe builds the probe as a program, and gives its path.
+// BinaryProbe builds the probe as a program, and returns its path.
 func BinaryProbe(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "probe")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./probe/binary")
 	build.Dir = here()
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the probe: %v\n%s", err, out)
+		t.Fatalf("go build = %v, want the probe\n%s", err, out)
 	}
 	return path
 }
 
-// PlainProbe is [BinaryProbe] as a program that has no SDK. It does what takes no
+// PlainProbe is [BinaryProbe] as a program without an SDK. It does the actions that take no
 // secrets and no data pools.
 func PlainProbe(t testing.TB) string {
 	t.Helper()
@@ -68,7 +68,7 @@ func Exercise(t *testing.T, open func(t *testing.T) runner.Runner) {
 		name string
 		run  func(*testing.T, *subject)
 	}{
-		{"a string stays as it is", testText},
+		{"a string stays unchanged", testText},
 		{"secrets", testSecrets},
 		{"a secret that was not given", testNoSecret},
 		{"environment", testEnvironment},
@@ -94,16 +94,16 @@ func Exercise(t *testing.T, open func(t *testing.T) runner.Runner) {
 			s := &subject{runner: r, scratch: t.TempDir()}
 			part.run(t, s)
 			if err := r.Close(); err != nil {
-				t.Errorf("closing the runner: %v", err)
+				t.Errorf("Close() = %v, want nil", err)
 			}
 			if left, err := os.ReadDir(s.scratch); err != nil || len(left) > 0 {
-				t.Errorf("%v, left behind: %v", err, left)
+				t.Errorf("the scratch folder holds %v (%v), want nothing", left, err)
 			}
 		})
 	}
 }
 
-// subject is what is tested.
+// subject is the runner under test.
 type subject struct {
 	runner  runner.Runner
 	scratch string
@@ -140,12 +140,12 @@ func limits(l runner.Limits) func(*runner.Job) {
 	return func(job *runner.Job) { job.Limits = l }
 }
 
-// start starts a job and promises its end.
+// start starts a job and stops it at the end of the test.
 func (s *subject) start(t *testing.T, job runner.Job) runner.Run {
 	t.Helper()
 	run, err := s.runner.Start(t.Context(), job)
 	if err != nil {
-		t.Fatalf("starting: %v", err)
+		t.Fatalf("Start() = %v, want nil", err)
 	}
 	for _, secret := range job.Secrets {
 		secret.Value.Clear()
@@ -153,7 +153,7 @@ func (s *subject) start(t *testing.T, job runner.Job) runner.Run {
 	return run
 }
 
-// ended is how a run has ended, and what it left.
+// ended is the outcome of a run, and its result.
 type ended struct {
 	runner.Outcome
 	value json.RawMessage
@@ -171,28 +171,28 @@ func end(t *testing.T, run runner.Run) ended {
 	timer := time.AfterFunc(patience, run.Stop)
 	outcome, err := run.Wait()
 	if !timer.Stop() {
-		t.Error("it did not end by itself")
+		t.Error("the run did not end before it was stopped, want its own end")
 	}
 	if err != nil {
-		t.Errorf("waiting: %v", err)
+		t.Errorf("Wait() = %v, want nil", err)
 	}
 	e := ended{Outcome: outcome, texts: map[string]string{}}
 	// An engine that lacks descriptors closes an output and opens it again.
 	if output, err := run.Artifacts(); err != nil || output.Close() != nil {
-		t.Fatalf("opening and closing the output: %v", err)
+		t.Fatalf("opening and closing the output: %v, want nil", err)
 	}
 	output, err := run.Artifacts()
 	if err != nil {
-		t.Fatalf("opening the output: %v", err)
+		t.Fatalf("Output() = %v, want nil", err)
 	}
 	files, err := output.Files()
 	if err != nil {
-		t.Errorf("reading the output: %v", err)
+		t.Errorf("Files() = %v, want nil", err)
 	}
 	for _, file := range files {
 		opened, err := output.Open(file.Name)
 		if err != nil {
-			t.Errorf("opening the result file %q: %v", file.Name, err)
+			t.Errorf("Open(%q) = %v, want nil", file.Name, err)
 			continue
 		}
 		e.size += file.Size
@@ -202,39 +202,39 @@ func end(t *testing.T, run runner.Run) ended {
 		if file.Name == runner.ResultJSON || file.Size <= kept {
 			text, err := io.ReadAll(opened)
 			if err != nil {
-				t.Errorf("reading the result file %q: %v", file.Name, err)
+				t.Errorf("reading the result file %q: %v, want nil", file.Name, err)
 			}
 			e.texts[file.Name] = string(text)
 		}
 		if err := opened.Close(); err != nil {
-			t.Errorf("closing the result file %q: %v", file.Name, err)
+			t.Errorf("closing the result file %q: %v, want nil", file.Name, err)
 		}
 	}
 	e.value = json.RawMessage(e.texts[runner.ResultJSON])
 	if err := output.Close(); err != nil {
-		t.Errorf("closing the output: %v", err)
+		t.Errorf("closing the output: %v, want nil", err)
 	}
 	if err := run.Close(); err != nil {
-		t.Errorf("closing the run: %v", err)
+		t.Errorf("closing the run: %v, want nil", err)
 	}
 	return e
 }
 
-// result is what a job has returned, which must have succeeded.
+// result is the result of a job, which must have succeeded.
 func (s *subject) result(t *testing.T, job runner.Job) map[string]any {
 	t.Helper()
 	e := end(t, s.start(t, job))
 	if e.Outcome != (runner.Outcome{}) {
-		t.Fatalf("it failed: %+v\n%s\n%s", e.Outcome, e.value, job.Stderr)
+		t.Fatalf("the job ends %+v, want success\n%s\n%s", e.Outcome, e.value, job.Stderr)
 	}
 	var result map[string]any
 	if err := json.Unmarshal(e.value, &result); err != nil {
-		t.Fatalf("%v: %s", err, e.value)
+		t.Fatalf("the result is %s (%v), want an object", e.value, err)
 	}
 	return result
 }
 
-// sink keeps the first of what is written to it, counts all, and tells when
+// sink keeps the first part of its input, counts all of it, and signals the line by which
 // the probe says that it is ready.
 type sink struct {
 	mu      sync.Mutex
@@ -263,12 +263,12 @@ func (s *sink) String() string {
 	return string(s.head)
 }
 
-// stdout is the sink that a job got for it.
+// stdout is the sink for the standard output of a job.
 func stdout(t *testing.T, job runner.Job) *sink {
 	t.Helper()
 	s, ok := job.Stdout.(*sink)
 	if !ok {
-		t.Fatalf("standard output goes to a %T", job.Stdout)
+		t.Fatalf("standard output goes to a %T, want a sink", job.Stdout)
 	}
 	return s
 }
@@ -287,6 +287,6 @@ func awaitReady(t *testing.T, job runner.Job) {
 	select {
 	case <-ready:
 	case <-ctx.Done():
-		t.Fatalf("the probe is not ready: %s\n%s", job.Stdout, job.Stderr)
+		t.Fatalf("the probe prints %s, want ready\n%s", job.Stdout, job.Stderr)
 	}
 }

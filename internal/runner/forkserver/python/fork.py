@@ -1,11 +1,11 @@
-"""What a fork of a zygote does: it takes a place of its own, waits for its order, and becomes the service.
+"""The part of a fork of a zygote: it sets itself up, waits for its order, and becomes the service.
 
-It sends one byte by its socket when it is ready. The kernel tells the other side who has sent it, by the number that
-counts there. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
-answers with one byte and runs. Along with the length may come a descriptor of the execution's folder, to be mounted.
-Where forks are kept apart, "folder" is {"name", "writable", "temp"}; see separation.py. At its end it says with which
-code, and with which small result, before the system takes it down: that takes as long as a short service. So a fork can
-be a spare, made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
+It sends one byte by its socket when it is ready. The kernel reports the sender to the other side, by its number in that
+namespace. Then it waits for {"env", "secrets", "marker", "bounds", "folder"} (eight bytes of length, then JSON),
+answers with one byte and runs. A descriptor of the execution's folder, to be mounted, may come along with the length.
+If forks are kept apart, "folder" is {"name", "writable", "temp"}; see separation.py. At its end it sends its exit code
+and a small result before the system frees its memory, which takes as long as a short service. So a fork can be a
+spare, made ahead of its execution, and secrets are in no zygote and in no process's initial environment.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ def forgettable_tempfile():
 
 
 def become(zygote, descriptors, user, ahead):
-    """Turns this fork into an execution of the service. Returns its exit code where the interpreter ends by itself.
+    """Turns this fork into an execution of the service. Returns its exit code if the interpreter shuts down itself.
 
     Ahead of an order, a fork has time for what would delay it then.
     """
@@ -116,10 +116,10 @@ def become(zygote, descriptors, user, ahead):
             separation.enter(order["folder"])
         except OSError:
             os._exit(1)  # before it counts as started: another is started in its place
-    # From here on it counts as started: nobody starts another in its place.
+    # From here on it counts as started: no other is started in its place.
     os.write(orders, b"\1")
     notice = None
-    if groups:  # else nobody knows whether it is the last of its execution
+    if groups:  # without one, the server cannot know whether it is the last of its execution
         notice = zygote.exiting.ExitNotice(orders)
         if not zygote.finalizes:
             zygote.runtime.deliver = notice.deliver
@@ -177,7 +177,7 @@ def read(descriptor, length):
 
 
 def take_place(zygote, order):
-    """What an execution has of its own."""
+    """Sets the tag, the environment and the temporary folder of the execution."""
     marker = order["marker"]
     if len(marker) == zygote.tag_length:
         ctypes.memmove(zygote.tag, marker.encode(), len(marker))

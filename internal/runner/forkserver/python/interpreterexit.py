@@ -1,9 +1,9 @@
-"""How a fork ends: all that the end of an interpreter shows to others, and none of the work it does for itself.
+"""The end of a fork: all effects of an interpreter's end that others see, and none of the work that it does for itself.
 
-Taking an interpreter down takes 10 to 60 ms, most of it to free memory that the system takes back anyway. What others
-can see of it: threads are waited for, atexit functions run, generators that are left open run their `finally`, objects
-their `__del__`, files are flushed and closed. Only what the fork itself has made, and the few such objects that the
-zygote has made while it imported the service, are looked at.
+Taking an interpreter down takes 10 to 60 ms, most of it to free memory that the system takes back anyway. Others see
+these parts: it waits for threads, atexit functions run, open generators run their `finally`, objects their `__del__`,
+and files are flushed and closed. The fork visits only the objects that it has made, and the few such objects that the
+zygote has made while it imported the service.
 """
 
 import _io
@@ -22,14 +22,14 @@ STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"
 LAYERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair, io.FileIO)
 
 
-# What all files derive from. io.IOBase says the same, but is asked by way of abc, which keeps what it has found in sets
-# that are weak and large.
+# The base of all files. io.IOBase equals it, but isinstance asks it by way of abc, which keeps its answers in sets that
+# are weak and large.
 FILE = _io._IOBase
 # Files whose end no other process sees.
 IN_MEMORY = (io.BytesIO, io.StringIO)
 
-# Types whose objects end in silence, and always will: nobody can give them a __del__. Filled in the zygote, so that a
-# fork need not look at each again.
+# Types whose objects end in silence, and always will, because no code can give them a __del__. The zygote fills it, so
+# that a fork need not check each again.
 silent = set()
 HEAP_TYPE = 1 << 9
 
@@ -64,7 +64,7 @@ def has_finalizer(kind):
 
 
 class Handlers:
-    """The handlers of logging that the end of an interpreter flushes. Most executions have none of their own."""
+    """The handlers of logging that the end of an interpreter flushes. Most executions add none."""
 
     def __init__(self):
         logging = sys.modules.get("logging")
@@ -74,7 +74,7 @@ class Handlers:
             alone = atexit._ncallbacks() == 1
             atexit.unregister(self.shutdown)
             if alone:
-                atexit._clear()  # what is unregistered counts on
+                atexit._clear()  # unregistered entries still count
 
     def restore(self):
         """Has the interpreter see to them at its end."""
@@ -96,7 +96,7 @@ class Handlers:
 
 
 def waits():
-    """Whether a thread, or something that is to be called, is waited for at the end of an interpreter."""
+    """Whether the end of an interpreter waits for a thread, or calls a registered function."""
     try:
         return len(threading._active) > 1 or threading._threading_atexits or atexit._ncallbacks()
     except AttributeError:  # of another Python
@@ -104,19 +104,19 @@ def waits():
 
 
 def things_that_matter():
-    """What the fork itself has made, and those types among it of which objects do something at the end.
+    """The objects that the fork has made, and those of their types whose objects act at the end.
 
-    Of most executions there is none, and all types are known.
+    Most executions have none, and all types are known.
     """
     things = gc.get_objects()
     return things, {kind for kind in set(map(type, things)) - silent if kind_matters(kind)}
 
 
 class ExitNotice:
-    """Says with which code the process ends, when nothing else is left to do, and brings a small result along.
+    """Reports the exit code of the process when nothing else is left to do, and brings a small result along.
 
-    That saves the file of the result, which takes longer to make and remove than a short service runs. Where code of
-    the service may still look at the file, it is written all the same.
+    That saves the file of the result, which takes longer to make and remove than a short service runs. The file
+    is still written if code of the service may look at it.
     """
 
     NAMES = (None, "output.json", "output.txt")
@@ -152,7 +152,7 @@ class ExitNotice:
                     file.write(content)
 
     def send(self, code):
-        """Ends what is printed, and says it, unless the service has closed the descriptor or taken its number."""
+        """Ends the output, and sends the notice, unless the service has closed the descriptor or taken its number."""
         if code or not self.reaches():
             self.write()
         for stream in (1, 2):
@@ -160,7 +160,7 @@ class ExitNotice:
                 os.close(stream)
         if self.reaches():
             head = bytes((code & 0xFF, self.kind)) + len(self.content).to_bytes(4, "big")
-            with contextlib.suppress(OSError):  # the server has gone
+            with contextlib.suppress(OSError):  # the other side has closed its end
                 os.write(self.descriptor, head + self.content)
 
 

@@ -1,8 +1,8 @@
 """Keeps the memory of a zygote shared with its forks, which get a copy of each page that they write to.
 
-Python writes to every object it looks at, to count the references to it. Python 3.12 and 3.13 count none to objects
-that are immortal (PEP 683, which was made for this). What was imported mostly lives as long as the process, so those
-things among it become immortal that do nothing when they go: code, types, names and constants.
+Python writes to every object that it uses, to count the references to it. Python 3.12 and 3.13 do not count those of
+immortal objects (PEP 683, which was made for this). Imported objects mostly live as long as the process. So those among
+them become immortal that do nothing when they go: code, types, names and constants.
 """
 
 import array
@@ -31,7 +31,7 @@ TYPES = (
     staticmethod,
     importlib.machinery.ModuleSpec,
 )
-# The count of references that stands for none being counted, in the lower half of it.
+# The lower half of the count of references of an object that is not counted.
 UNCOUNTED = 0xFFFFFFFF
 HUGE_PAGE = 2 << 20
 MADV_COLLAPSE = 25
@@ -45,7 +45,7 @@ advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 
 
 def make_immortal():
-    """Makes what was imported immortal where this Python knows how to."""
+    """Makes imported objects immortal, if this Python can."""
     if sys.abiflags or sys.byteorder != "little" or sys.maxsize < 1 << 32:
         return  # counts lie elsewhere
     if ctypes.c_uint32.from_address(id(None)).value != UNCOUNTED:
@@ -61,7 +61,7 @@ def make_immortal():
 
 
 def lasting():
-    """What goes with the process, and what goes with a module, which is immortal itself."""
+    """The objects that end with the process, and those that end with a module, which is immortal itself."""
     yield from (sys.modules, os.environ, os.environ._data, threading.main_thread())
     for module in list(sys.modules.values()):
         if type(module) is types.ModuleType:
@@ -69,7 +69,7 @@ def lasting():
 
 
 def referents(things):
-    """What they refer to, and what the code among them does, which the collector is not told."""
+    """The objects they refer to, and those of the code among them, which the collector does not know."""
     yield from gc.get_referents(*things)
     for thing in things:
         if type(thing) is types.CodeType:

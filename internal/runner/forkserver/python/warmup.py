@@ -1,6 +1,6 @@
-"""What a zygote does before the first fork, so that no fork has to: it goes through what they do, and learns it.
+"""The warm-up of a zygote before the first fork: it runs the steps of forks, so that none of them has to learn them.
 
-See qhub.commons.runtime.warmup for what there is to learn. An SDK that has no such thing is warmed up without.
+See qhub.commons.runtime.warmup for what forks learn. With an SDK that lacks it, the zygote warms up without.
 Nothing of the service runs.
 """
 
@@ -14,7 +14,7 @@ VARIABLE = "QHUBCTL_WARMUP"
 
 
 class WarmUp:
-    """What forks do, except that it takes no place of its own and does not end the process."""
+    """The steps of forks, except that it sets nothing up and does not end the process."""
 
     def __init__(self, zygote):
         self.zygote = zygote
@@ -30,11 +30,11 @@ class WarmUp:
 
             os.mkdir(self.directory, 0o700)
             self.runtime = Runtime(self.directory)
-        except Exception:  # there is none, or no place for its files: forks learn by themselves
+        except Exception:  # the SDK lacks it, or there is no place for its files: each fork learns alone
             return
 
     def repeat(self):
-        """Does all of it until there is nothing left to learn."""
+        """Repeats all of it until there is nothing left to learn."""
         for _ in range(ROUNDS):
             self.send()
             try:

@@ -1,4 +1,4 @@
-"""Imports a service once and forks a process that has never run anything for each of its executions.
+"""Imports a service once and forks a fresh process for each of its executions.
 
 The program that runs services speaks to the zygote by the Unix socket of standard input, one packet at a time:
 
@@ -16,12 +16,12 @@ The program that runs services speaks to the zygote by the Unix socket of standa
     -> retire               end when no fork is left
 
 End of input means: end now. fork.py has the work of a fork, and interpreterexit.py its end. randomness.py has the state
-that must differ between forks, separation.py the barriers between them, inheritance.py and importedfiles.py the things
-that they must not share beside memory, blas.py the needs of numerical libraries, and warmup.py the runs from which
-forks inherit. Nothing of these files is left where a service would find it, or miss its own module of the same name.
+that must differ between forks, and separation.py the barriers between them. inheritance.py and importedfiles.py find
+the things beside memory that forks must not share. blas.py has the needs of numerical libraries, and warmup.py the runs
+from which forks inherit. A service finds nothing of these files, and misses no module of the same name.
 
-A fork costs what it touches: each page of memory that it writes to, and in Python that is every object it looks at, is
-copied for it. So what can be done once is done here, and what is done for each execution keeps to few objects.
+A fork costs the pages that it writes to, because the kernel copies each; in Python that is every object that it uses.
+So the zygote does all work that can be done once, and the work for each execution uses few objects.
 """
 
 import array
@@ -37,18 +37,18 @@ import sys
 import time
 
 MAX_PACKET = 65536
-# Ends what importing the service has printed, on each of the two streams: every execution has it in its log.
+# Ends the output of the import, on each of the two streams: the log of every execution repeats it.
 IMPORTED = b"\0qhubctl:imported\0"
 PR_SET_CHILD_SUBREAPER = 36
 CHILD_ENDED = (signal.SIGCHLD,)
 
 
 class Cold(Exception):
-    """Why a service has to be started cold."""
+    """The reason why a service must be started cold."""
 
 
 class Ended(BaseException):
-    """Raised in a fork whose interpreter is to end by itself, with a code: it leaves the loop of the zygote."""
+    """Raised in a fork whose interpreter shuts down itself, with a code: it leaves the loop of the zygote."""
 
 
 class Zygote:
@@ -96,7 +96,7 @@ class Zygote:
         self.descriptors = inherited.descriptors
         self.restores, self.reopens = self.files.is_needed(), bool(self.descriptors.files)
         self.finalizes = finalize
-        flush_streams()  # what is buffered here must not be written by every fork again
+        flush_streams()  # else every fork would write the buffered output again
         for stream in (1, 2):
             os.write(stream, IMPORTED)
         self.forking.prepare(self)
@@ -110,7 +110,7 @@ class Zygote:
         self.send({"ready": {"seconds": round(time.perf_counter() - begun, 4)}})
 
     def separate(self, plan):
-        """Takes what this process is not to have while it imports the service; None where nothing is between forks."""
+        """Gives up what this process must not have during the import; None if nothing separates the forks."""
         if plan is None:
             return None
         try:
@@ -121,11 +121,11 @@ class Zygote:
         return separation
 
     def learn(self):
-        """Leaves to forks only what each has to do for itself."""
+        """Does all work that forks can inherit."""
         try:
             warmup = self.warmup.WarmUp(self)
             warmup.repeat()
-        except Exception:  # such as no descriptor left: forks learn by themselves
+        except Exception:  # for example, no descriptor is left: each fork learns alone
             warmup = None
         gc.collect()
         if not self.finalizes:
@@ -144,10 +144,10 @@ class Zygote:
         try:
             runtime = importlib.import_module("qhub.commons.runtime.main")
             getattr(importlib.import_module(module), name)
-            # What a run would import and build first; the published SDK has no such function.
+            # The imports of a run; the published SDK has no such function.
             getattr(runtime, "prepare", lambda entrypoint: None)(entrypoint)
             self.runtime, self.run = runtime, runtime.main
-        except BaseException as error:  # whatever it is, a cold start says it better
+        except BaseException as error:  # a cold start reports any error better
             raise Cold(f"importing {module} failed in the zygote: {type(error).__name__}") from error
 
     # Forking.
@@ -186,7 +186,7 @@ class Zygote:
         return True
 
     def fork(self, number, descriptors, user, ahead):
-        # A fork has nothing to unblock, and what has ended meanwhile is looked for at once.
+        # A fork has nothing to unblock, and reap follows at once.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDED)
         pid = self.fork_process()
         if pid == 0:
@@ -262,7 +262,7 @@ def kill_group(pid):
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
-        return  # nobody else was in it
+        return  # the group was empty
 
 
 def beside(name):

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answers say how calls have ended: "ok", or the name of the error.
+// answers are the outcomes of calls: "ok", or the name of the error.
 type answers map[string]any
 
 func (a answers) try(name string, err error) {
@@ -32,9 +32,9 @@ func (a answers) try(name string, err error) {
 	}
 }
 
-// attacks are what a hostile service tries. Each that could reach beyond its
-// execution proves first, from inside, that what holds it is in force, and
-// else gives up, saying so.
+// attacks are the attempts of a hostile service. Each one that could reach beyond its
+// execution first proves, from inside, that it is confined, and else gives up and says
+// so.
 var attacks = map[string]func(in input) answers{
 	"attack_forks": attackForks, "attack_memory": attackMemory, "attack_disk": attackDisk, "attack_beside": attackBeside,
 	"attack_flood": attackFlood, "attack_drops": attackDrops, "attack_deaf": attackDeaf, "attack_survive": attackSurvive,
@@ -156,7 +156,7 @@ func attackBeside(input) answers {
 func attackFlood(in input) answers {
 	piece := bytes.Repeat([]byte("x"), 1<<16)
 	for range in.Number / len(piece) {
-		_, _ = os.Stdout.Write(piece) // all of it, whatever interrupts it
+		_, _ = os.Stdout.Write(piece) // all of it, despite interruptions
 	}
 	return answers{}
 }
@@ -211,7 +211,7 @@ func attackProcesses(in input) answers {
 	a := answers{}
 	for _, number := range append(listOf(in.Text), "1") {
 		for _, name := range []string{"environ", "mem", "fd/0", "fd/1", "maps", "root/etc/passwd", "cwd/x"} {
-			// Of number 1 only what holds something: the shim is there, and shows nothing.
+			// Of number 1 only files that hold data: the shim exists, and shows nothing.
 			if number != "1" || name == "environ" || name == "mem" || name == "fd/0" || name == "maps" {
 				a.try(number+" "+name, read("/proc/"+number+"/"+name))
 			}

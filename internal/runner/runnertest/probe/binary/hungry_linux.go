@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attackStuff fills /tmp, and does not mind what comes of it.
+// attackStuff fills /tmp, and ignores errors.
 func attackStuff(in input) answers {
 	if !boundedSize("/tmp", in.Number) {
 		return answers{"gave up": "/tmp is not bounded"}
@@ -35,8 +35,8 @@ func attackDescriptors(in input) answers {
 	return answers{"opened": len(kept)}
 }
 
-// attackCompute computes: by itself, or by as many children after each other
-// as the number says, of which none takes long.
+// attackCompute computes: alone, or by the given number of children in turn, each for a
+// short time.
 func attackCompute(in input) answers {
 	if in.Number == 0 {
 		compute(time.Minute)

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command binary is the probe of package runnertest as a program of its own:
-// it does what the test asks for, and tells what it sees.
+// Command binary is the probe of package runnertest as a program: it does the actions that
+// a test asks for, and reports what it sees.
 package main
 
 import (
@@ -46,7 +46,7 @@ func main() {
 	service.Main(run)
 }
 
-// plain does without our SDK, as a program in any language can.
+// plain runs without our SDK, as a program in any language can.
 func plain() {
 	parameter := func(name string) string {
 		text, _ := os.ReadFile(filepath.Join(os.Getenv("INPUT_DIRECTORY"), name))
@@ -157,8 +157,7 @@ func environment() (map[string]any, error) {
 	return seen, nil
 }
 
-// startChildren starts one child in the group, and one in a session of its own
-// whose parent has gone.
+// startChildren starts one child in the group, and one orphan in a separate session.
 func startChildren() error {
 	if err := exec.Command("/proc/self/exe", "child", "sleep").Start(); err != nil {
 		return err
@@ -196,7 +195,7 @@ func writeFiles(ctx context.Context) (map[string]any, error) {
 	)
 }
 
-// fill writes until it is stopped, and does not mind being asked.
+// fill writes until it is killed, and ignores requests to stop.
 func fill(ctx context.Context) (map[string]any, error) {
 	for piece := 0; ; piece++ {
 		name := fmt.Sprintf("piece-%d", piece)

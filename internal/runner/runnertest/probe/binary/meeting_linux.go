@@ -61,8 +61,8 @@ func openQueue(name string, flags uintptr) error {
 	return call(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(&text[0])), flags, 0o666, 0) //nolint:gosec // the system call takes a pointer
 }
 
-// attackTrespass looks for what another one has left, in its own places and in
-// the folders that its input names as the other's.
+// attackTrespass looks for data of another execution, in its own folders and in those of
+// the other, which its input names.
 func attackTrespass(in input) answers {
 	var asked struct {
 		Name    string   `json:"name"`
@@ -116,8 +116,8 @@ func connect(path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// tryProcesses sends signals to all numbers but its own, and looks at what /proc
-// has of them.
+// tryProcesses sends signals to all other process numbers, and reads their files in
+// /proc.
 func tryProcesses(a answers) {
 	own := map[int]bool{os.Getpid(): true}
 	tasks, _ := os.ReadDir("/proc/self/task")
@@ -126,7 +126,7 @@ func tryProcesses(a answers) {
 		own[n] = true
 	}
 	a["signals"], a["folders of processes"] = "ESRCH", "EACCES"
-	for n := 2; n < 1<<15; n++ { // the init is its own
+	for n := 2; n < 1<<15; n++ { // number 1 is its init
 		if own[n] || unix.Kill(n, 0) != nil {
 			continue
 		}

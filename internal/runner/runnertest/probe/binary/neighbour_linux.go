@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// neighbour is what it tries on others, in rounds. It tells what it reaches of
-// the victim by a line on standard output.
+// neighbour attacks others, in rounds. It reports each part of the victim that it reaches by
+// a line on standard output.
 type neighbour struct {
 	network string
 	watch   int
@@ -138,7 +138,7 @@ func (n neighbour) look(path string) {
 	}
 }
 
-// spoil changes all that it finds in a folder.
+// spoil changes everything that it finds in a folder.
 func (n neighbour) spoil(dir string, depth int) {
 	_, _ = unix.InotifyAddWatch(n.watch, dir, unix.IN_ALL_EVENTS)
 	for _, name := range names(dir) {
@@ -177,7 +177,7 @@ func (n neighbour) events() {
 	}
 }
 
-// takeNames makes what the victim may look for, and gives it up again.
+// takeNames creates the names that the victim may look for, and removes them again.
 func (n neighbour) takeNames() {
 	var listeners []net.Listener
 	for _, where := range addresses(n.network) {
@@ -196,7 +196,7 @@ func (n neighbour) takeNames() {
 	}
 }
 
-// attackExhaust takes all that it may have of everything, and keeps it.
+// attackExhaust takes as much of each resource as it can, and keeps it.
 func attackExhaust(in input) answers {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM)

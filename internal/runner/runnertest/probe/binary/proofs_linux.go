@@ -11,8 +11,8 @@ import (
 
 const mebi = 1 << 20
 
-// groupLimit is a limit of this process's cgroup, as the kernel tells it; -1
-// if there is none.
+// groupLimit is a limit of this process's cgroup, as the kernel reports it; -1 if there is
+// none.
 func groupLimit(controller string, names ...string) int {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -45,7 +45,7 @@ func resourceLimit(resource int) int {
 	return int(limit.Cur)
 }
 
-// boundedProcesses names what bounds the number of processes; empty: nothing.
+// boundedProcesses names the bound on the number of processes; empty: none.
 func boundedProcesses(bound int) string {
 	if n := groupLimit("pids", "pids.max"); n >= 0 && n <= bound {
 		return "cgroup"
@@ -66,8 +66,8 @@ func boundedMemory(bound int) string {
 	return ""
 }
 
-// alone tells whether the list of processes is this execution's own: number 1
-// is the shim, and there is hardly another.
+// alone reports whether the list of processes belongs to this execution: number 1 is the
+// shim, and there is hardly another.
 func alone() bool {
 	comm, err := os.ReadFile("/proc/1/comm")
 	entries, listed := os.ReadDir("/proc")

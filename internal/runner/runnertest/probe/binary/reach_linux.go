@@ -23,8 +23,7 @@ func call(number uintptr, args ...uintptr) error {
 	return nil
 }
 
-// attackLeases makes others wait for files, and has the kernel send them
-// signals.
+// attackLeases makes others wait for files, and has the kernel send them signals.
 func attackLeases(in input) answers {
 	a := answers{}
 	own := output("leased")
@@ -58,8 +57,8 @@ func attackLeases(in input) answers {
 	return a
 }
 
-// attackSchedule takes the processors from everyone it can name, by every call
-// there is. It says how often it tried.
+// attackSchedule takes the processors from each process that it can name, by every call
+// there is. It reports the number of attempts.
 func attackSchedule(in input) answers {
 	var one unix.CPUSet
 	one.Set(0)
@@ -88,11 +87,11 @@ func attackSchedule(in input) answers {
 	return answers{"tried": tried}
 }
 
-// attackStanding is how it is scheduled, and how many files it may open.
+// attackStanding reports how it is scheduled, and how many files it may open.
 func attackStanding(input) answers {
 	a := answers{}
 	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	a["nice"] = 20 - nice // as the kernel tells it
+	a["nice"] = 20 - nice // the kernel returns 20 minus the value
 	attributes, _ := unix.SchedGetAttr(0, 0)
 	a["policy"] = attributes.Policy
 	var processors unix.CPUSet
@@ -104,8 +103,8 @@ func attackStanding(input) answers {
 	return a
 }
 
-// attackReserve takes space on the disk faster than by writing, and where no limit
-// counts it.
+// attackReserve takes space on the disk faster than by writing, in ways that no limit
+// counts.
 func attackReserve(in input) answers {
 	a := answers{}
 	f, err := os.Create(output("reserved"))
@@ -127,7 +126,7 @@ func attackReserve(in input) answers {
 	return a
 }
 
-// attackFallback does what the C library does where it can reserve nothing.
+// attackFallback does what the C library does when it can reserve nothing.
 func attackFallback(in input) answers {
 	if err := writeMany(output("written"), in.Number); err != nil {
 		panic(err)
@@ -135,8 +134,8 @@ func attackFallback(in input) answers {
 	return answers{"size": in.Number}
 }
 
-// attackPour writes as fast as it can into more and more files, deaf to signals,
-// until it is ended.
+// attackPour writes as fast as it can into more and more files, and ignores signals, until
+// it is killed.
 func attackPour(in input) answers {
 	signal.Ignore(unix.SIGTERM)
 	var threads sync.WaitGroup
@@ -151,7 +150,7 @@ func attackPour(in input) answers {
 	return answers{}
 }
 
-// attackHoard leaves memory where it may outlive its process.
+// attackHoard leaves memory in a place where it may outlive its process.
 func attackHoard(in input) answers {
 	switch in.Text {
 	case "shared memory":

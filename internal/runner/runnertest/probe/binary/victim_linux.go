@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the victim and its neighbour both know.
+// The names that the victim and its neighbour both know.
 const (
 	sharedName = "shared-name"
 	sharedPort = 47391
 	victimsKey = 0x51AC
 )
 
-// canary are words of the victim, which stand in no file of the service.
+// canary are words of the victim that no file of the service contains.
 func canary() []byte {
 	words := []byte("sdrow nwo s'mitciv eht")
 	slices.Reverse(words)
@@ -76,9 +76,9 @@ func keyed() map[string][2]func() error {
 	}
 }
 
-// attackVictim works with names that anyone can guess, and tells all that it
-// meets. It ends with the number as its exit code. While the test lets its
-// neighbours begin, it waits.
+// attackVictim works with names that others can guess, and reports everything that it
+// finds. It ends with the number as its exit code. While the test lets its neighbours
+// begin, it waits.
 func attackVictim(in input) answers {
 	made, found := answers{}, answers{}
 	for i, place := range folders() { // some may be the same
@@ -133,7 +133,7 @@ func shared(place string, i int) string { return fmt.Sprintf("%s/%s-%d.json", pl
 
 func step(n int) []byte { return fmt.Appendf(nil, `{"words":%q,"step":%d}`, canary(), n) }
 
-// work is one step of it: what it has written before, it must find.
+// work is one step of it: it must find the data that it has written before.
 func work(n int) {
 	for i, place := range folders() {
 		path := shared(place, i)
@@ -162,7 +162,7 @@ func callers(listener net.Listener) int {
 	return 1
 }
 
-// standingInFull are the limits that it meets, and how it is scheduled.
+// standingInFull are its limits, and how it is scheduled.
 func standingInFull() answers {
 	a := attackStanding(input{})
 	for resource := range 16 {

@@ -29,7 +29,7 @@ def run(action: str, text: str = "") -> dict:
 
 
 def open_files():
-    """The kinds of files that are open, but for standard ones and the list of them."""
+    """The kinds of files that are open, without the standard ones and the list of them."""
     places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2]
     return sorted(os.readlink(place).partition(":")[0] for place in places if os.path.islink(place))
 
@@ -131,7 +131,7 @@ def do_end(text):
 
 
 def do_daemon(text):
-    """A thread that nobody waits for."""
+    """A thread that the end does not wait for."""
     threading.Thread(target=lambda: (time.sleep(600), write("daemon")), daemon=True).start()
     return {}
 

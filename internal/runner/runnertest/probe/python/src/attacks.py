@@ -162,7 +162,7 @@ def attack_descriptors(number, **_):
 
 
 def attack_compute(number, **_):
-    """Computes: by itself, or by as many children after each other as the number says, of which none takes long."""
+    """Computes: alone, or by the given number of children in turn, each for a short time."""
     if number == 0:
         compute(60)
     for _ in range(number):
@@ -180,7 +180,7 @@ def compute(seconds):
 
 
 def attack_beside(**_):
-    """Fills what lies beside the output, which nobody measures."""
+    """Fills the space beside the output, which no limit measures."""
     base = os.path.dirname(os.environ["OUTPUT_DIRECTORY"])
     return {
         "beside": attempt(append, base + "/new"),

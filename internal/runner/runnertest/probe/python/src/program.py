@@ -84,7 +84,7 @@ def do_stubborn(**_):
 
 
 def start_children():
-    """One child in the group, one in a session of its own whose parent has gone."""
+    """One child in the group, and one orphan in a separate session."""
     script = "import time; time.sleep(600)"
     subprocess.Popen([sys.executable, "-c", script])
     orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {script!r}], start_new_session=True)"
