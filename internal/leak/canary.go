@@ -3,15 +3,15 @@ package leak
 import (
 	"encoding/base64"
 	"fmt"
-	"math/rand/v2" //nolint:depguard // canaries have to be the same again for the same seed
+	"math/rand/v2" //nolint:depguard // the same seed must make the same canaries
 	"strings"
 )
 
 // A Canary is a secret that stands for one cell of a matrix.
 type Canary struct {
-	// Cell names the place that it was given to.
+	// Cell names the place that got it.
 	Cell string
-	// Shape is what kind of secret it is.
+	// Shape is the kind of secret it is.
 	Shape Shape
 	// Value is the secret.
 	Value string
@@ -20,7 +20,7 @@ type Canary struct {
 // A Shape is a kind of secret that has been leaked by other programs.
 type Shape string
 
-// The shapes. An Outer secret holds an Inner one, which is given beside it.
+// The shapes. An Outer secret holds an Inner one, which a test uses beside it.
 const (
 	Plain       Shape = "plain"
 	Symbols     Shape = "symbols"
@@ -40,9 +40,9 @@ var Shapes = []Shape{Plain, Symbols, Unicode, PEM, JSON, Overlapping, Inner, Out
 // A Generator makes canaries. The same seed makes the same ones.
 type Generator struct{ random *rand.Rand }
 
-// NewSource makes a source.
+// NewSource makes a generator.
 func NewSource(seed uint64) *Generator {
-	return &Generator{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // nobody has to be kept from guessing them
+	return &Generator{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // they may be guessable
 }
 
 // Canaries makes one of each shape for a cell, in the order of Shapes.

@@ -6,7 +6,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// An SDK is what a service is written with.
+// An SDK is the library of a service.
 type sdk string
 
 const (
@@ -17,7 +17,7 @@ const (
 
 var sdks = []sdk{ours, upstream, golang}
 
-// A trace is what a way leaves where the secret would be.
+// A trace is the text that a way leaves in the place of the secret.
 type trace string
 
 const (
@@ -34,8 +34,8 @@ const (
 	nowhere   trace = "nowhere"
 )
 
-// A mode is an execution: all ways of one mode are gone by the same one, each
-// with secrets of its own.
+// A mode is an execution: one execution goes all ways of a mode, each with separate
+// secrets.
 type mode string
 
 const (
@@ -50,24 +50,23 @@ const (
 	describes mode = "describes"
 )
 
-// ends are the modes that end by themselves.
+// ends are the modes that end without a signal.
 var ends = []mode{returns, raises, fails, exits, raw, validates, dumps}
 
-// A way is one by which secrets get out. The services have a function of its
-// name.
+// A way is a way by which secrets can leak. The services have a function of its name.
 type way struct {
 	name  string
 	says  string
 	mode  mode
 	trace trace
-	// pythonOnly: Go has nothing like it.
+	// pythonOnly: Go has no such way.
 	pythonOnly bool
 }
 
 func (w way) of(k sdk) bool { return k != golang || !w.pythonOnly }
 
-// leaves is the trace under an SDK. The published one writes no problem
-// document where a service exits.
+// leaves is the trace under an SDK. The published one writes no problem document if a
+// service exits.
 func (w way) leaves(k sdk) trace {
 	if k == upstream && w.mode == exits {
 		return inLog
@@ -88,7 +87,7 @@ var channels = []way{
 	{"child_output", "the output of a child", returns, inLog, false},
 	{"dotenv", "a secret from `.env`", returns, inLog, false},
 	{"environment", "a secret from the server's environment", returns, inLog, false},
-	{"undeclared", "one from `.env` that the service reads by itself", returns, ifThere, true},
+	{"undeclared", "one from `.env` that the service reads itself", returns, ifThere, true},
 	{"described", "the same, as the default of an input", describes, inPage, true},
 
 	{"base64", "base64", returns, inLog, false},
@@ -160,8 +159,8 @@ var channels = []way{
 	{"killed_files", "the same, with files that the service has written", waits, gone, false},
 }
 
-// The ways whose secrets come from the server, and from no request. The last
-// two have no parameters: the service reads .env by itself.
+// The ways whose secrets come from the server, and from no request. The last two have no
+// parameters: the service reads .env itself.
 const (
 	fromDotenv      = "dotenv"
 	fromEnvironment = "environment"
@@ -179,7 +178,7 @@ func declared(canaries []leak.Canary) []leak.Canary {
 	return slices.DeleteFunc(slices.Clone(canaries), func(c leak.Canary) bool { return c.Cell == undeclared || c.Cell == described })
 }
 
-// channelsOf are those of one mode that an SDK knows.
+// channelsOf are the ways of one mode that an SDK has.
 func channelsOf(k sdk, m mode) []way {
 	return slices.DeleteFunc(slices.Clone(channels), func(w way) bool { return w.mode != m || !w.of(k) })
 }

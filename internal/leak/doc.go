@@ -1,11 +1,10 @@
-// Package leak finds secrets where none may be. A [Canary] is a secret that is
-// given to one place of a test alone, so that whoever finds it knows by which
-// way it came out; a [Net] searches bytes for thousands of canaries in every
-// form at once. The tests of this package are the leak matrix: services do
-// all that leaks secrets in practice, under the real program, and nothing of
-// that may be found in what it says, answers and keeps (docs/security.md).
+// Package leak searches for leaked secrets. A [Canary] is a secret for one place of a
+// test alone, so its discovery shows the way by which it leaked. A [Net] searches bytes
+// for thousands of canaries in every form at once. The tests of this package are the
+// leak matrix: services do everything that leaks secrets in practice, under the real
+// program, and no secret may be in its output, answers and files (docs/security.md).
 //
-// The forms are made by the encoders of the standard library and by rules
-// written down here again, and not taken from package redact: a form that it
-// does not know would else not be looked for.
+// The forms are made by the encoders of the standard library and by rules that are
+// written down here again, and not taken from package redact. Otherwise the search would
+// miss the forms that redact does not know.
 package leak

@@ -18,7 +18,7 @@ type findings struct {
 	mu    sync.Mutex
 	all   []leak.Finding
 	bytes int64 // searched
-	// wrong is what is not as it should be, by the name of the way.
+	// wrong lists missing or wrong traces, by the name of the way.
 	wrong map[string][]string
 }
 
@@ -40,7 +40,7 @@ func (f *findings) complain(way, text string) {
 	f.wrong[way] = append(f.wrong[way], text)
 }
 
-// searchJSON searches the texts in a document, for what JSON writes otherwise.
+// searchJSON searches the decoded texts of a document.
 func (f *findings) searchJSON(place string, text []byte) {
 	var document any
 	if json.Unmarshal(text, &document) == nil {
@@ -74,7 +74,7 @@ func (f *findings) report(t *testing.T) {
 	for _, found := range f.all {
 		if !seen[found.Canary] {
 			seen[found.Canary] = true
-			t.Errorf("LEAK: %s", found)
+			t.Errorf("LEAK: %s, want no secret anywhere", found)
 		}
 	}
 	for _, way := range slices.Sorted(maps.Keys(f.wrong)) {
@@ -82,7 +82,7 @@ func (f *findings) report(t *testing.T) {
 	}
 }
 
-// of gives what was found of a way, and what is wrong about it.
+// of returns the findings and the wrong traces of a way.
 func (f *findings) of(way string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,12 +20,12 @@ type Form struct {
 	Text string
 }
 
-// shortest is the length below which a text says nothing: it may stand
-// anywhere by chance.
+// shortest is the length below which a text proves nothing: it may appear anywhere by
+// chance.
 const shortest = 8
 
-// Forms are all forms of the secret: of the whole, and of its parts. Each is
-// made by itself, in the plainest way.
+// Forms are all forms of the secret: of the whole, and of its parts. Each is made
+// separately, in the simplest way.
 func (c Canary) Forms() []Form {
 	var forms []Form
 	seen := map[string]bool{}
@@ -42,7 +42,7 @@ func (c Canary) Forms() []Form {
 			}
 		}
 	}
-	// Masking a part of it is not masking.
+	// A mask over a part of it does not count.
 	switch c.Shape {
 	case Plain, Outer:
 		add("first half", c.Value[:len(c.Value)/2])
@@ -56,8 +56,8 @@ func (c Canary) Forms() []Form {
 	return forms
 }
 
-// parts are the texts that are secret each by itself: the value, its lines,
-// and the strings in it where it is JSON.
+// parts are the texts of which each is secret: the value, its lines, and the strings in
+// it if it is JSON.
 func (c Canary) parts() []Form {
 	parts := []Form{{"", c.Value}, {"trimmed, ", strings.TrimSpace(c.Value)}}
 	for line := range strings.Lines(c.Value) {
@@ -117,8 +117,8 @@ var encodings = []struct {
 	}},
 }
 
-// base64Texts are the digits that are the secret's alone, whatever stands
-// before and after it, in one line and line by line.
+// base64Texts are the digits that depend on the secret alone, for any text before and
+// after it, in one line and line by line.
 func base64Texts(s string) []string {
 	var texts []string
 	for before := range 3 {
@@ -183,7 +183,7 @@ func jsonTexts(s string) []string {
 		}
 		texts = append(texts, b.String())
 	}
-	// What is JSON inside of JSON.
+	// JSON inside of JSON.
 	inside := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(texts[0])
 	return append(texts, inside)
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 var built = sync.OnceValues(func() (string, error) { return testenv.Build(buildDir) })
 
-// program is the path of qhubctl, as everybody builds it.
+// program is the path of qhubctl, built in the normal way.
 func program(t *testing.T) string {
 	t.Helper()
 	dir, err := built()

@@ -31,7 +31,7 @@ type subject struct {
 	sdk       sdk
 	workspace workspace
 	canaries  []leak.Canary
-	// seen has what is left of each execution.
+	// seen holds the result of each execution.
 	seen map[mode]*left
 }
 
@@ -70,7 +70,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// canariesFor are those of all ways that an SDK knows.
+// canariesFor are those of all ways that an SDK has.
 func canariesFor(source *leak.Generator, k sdk) []leak.Canary {
 	var canaries []leak.Canary
 	for _, w := range channels {
@@ -90,7 +90,7 @@ func newSubject(t *testing.T, program string, k sdk, warm bool, canaries []leak.
 	}
 }
 
-// serve starts a server, and waits until it is as warm as it gets.
+// serve starts a server, and waits until it starts executions warm if it can.
 func (s *subject) serve() {
 	s.t.Helper()
 	args := append([]string{"serve", s.workspace.dir, "--port", "0", "--verbose", "--no-reload", "--metrics", "127.0.0.1:0"}, s.workspace.flags...)
@@ -113,7 +113,7 @@ func (s *subject) of(m mode) []leak.Canary {
 	return all
 }
 
-// leak runs the executions of all modes that end, and looks at what they leave.
+// leak runs the executions of all modes that end, and searches their results.
 func (s *subject) leak() {
 	s.t.Helper()
 	following := map[mode]*stream{}
@@ -139,14 +139,14 @@ func (s *subject) leak() {
 	s.found.checkDescription(s.of(describes), s.get("/openapi.json", "").body)
 }
 
-// collect reads all that there is of an execution, which must have ended as
-// the status says, if there is one.
+// collect reads all data of an execution, which must have ended with the status, if one is
+// given.
 func (s *subject) collect(l *left, status string) {
 	s.t.Helper()
 	e := s.get("/"+l.id+"?wait=60s", "")
 	if status != "" && !bytes.Contains(e.body, []byte(`"status":"`+status+`"`)) {
 		log := s.get("/"+l.id+"/log", "text/plain")
-		s.t.Errorf("the execution is not %s: %s\n%.3000s\n%s", status, e.body, log.body, s.get("/"+l.id+"/result", "").body)
+		s.t.Errorf("the execution is %s, want %s\n%.3000s\n%s", e.body, status, log.body, s.get("/"+l.id+"/result", "").body)
 	}
 	l.log = string(s.get("/"+l.id+"/log", "text/plain").body)
 	s.get("/"+l.id+"/log", "application/json")
@@ -156,7 +156,7 @@ func (s *subject) collect(l *left, status string) {
 		Links map[string]struct{ Href string } `json:"_links"`
 	}
 	if err := json.Unmarshal(result.body, &document); err != nil {
-		s.t.Errorf("the result is no JSON: %v\n%.2000s", err, result.body)
+		s.t.Errorf("the result is %.2000s (%v), want JSON", result.body, err)
 	}
 	for name, link := range document.Links {
 		if name != "status" {
@@ -165,7 +165,7 @@ func (s *subject) collect(l *left, status string) {
 	}
 }
 
-// misuse gives secrets where they are refused, or nothing is.
+// misuse sends secrets in places where they are refused or ignored.
 func (s *subject) misuse() {
 	s.t.Helper()
 	for _, c := range s.of(returns) {
@@ -184,11 +184,11 @@ func (s *subject) misuse() {
 				s.t.Fatal(err)
 			}
 			if a := s.request(http.MethodPost, "/", "", text); a.status != http.StatusBadRequest {
-				s.t.Errorf("%v was answered with %d %s", body, a.status, a.body)
+				s.t.Errorf("%v was answered with %d %s, want 400", body, a.status, a.body)
 			}
-			s.request(http.MethodPost, "/", "", text[:len(text)-2]) // no JSON any more
+			s.request(http.MethodPost, "/", "", text[:len(text)-2]) // broken JSON
 		}
-		// In an address, where it should not be: the server does not write it down.
+		// In an address, where no secret should be: the server does not write it down.
 		place := "/" + url.PathEscape(strings.ReplaceAll(c.Value, "/", "")) + "?token=" + url.QueryEscape(c.Value)
 		s.request(http.MethodGet, place, "", nil)
 	}
@@ -199,21 +199,21 @@ func (s *subject) misuse() {
 	s.metrics()
 }
 
-// killAndServeAgain kills the server while it runs an execution, looks at what
-// is on the disk, and has another take over.
+// killAndServeAgain kills the server while it runs an execution, searches the disk, and
+// has another server take over.
 func (s *subject) killAndServeAgain() {
 	s.t.Helper()
 	id := s.start(waits, s.of(waits))
 	following := s.follow(id)
 	s.awaitText(following, "holding")
 	if n := s.searchProcesses(); n < 4 && os.Geteuid() == 0 { // others may not look
-		s.t.Errorf("there are only %d files of processes to look at", n)
+		s.t.Errorf("%d files of processes could be read, want at least 4", n)
 	}
 	searchDirs(s.t, s.found, "while it runs", &s.workspace, true)
 	if err := s.command.Process.Kill(); err != nil {
 		s.t.Fatal(err)
 	}
-	_ = s.ended() // says that it was killed
+	_ = s.ended() // an error, as it was killed
 	<-following.ended
 	s.found.search("the terminal of serve", s.out.Bytes())
 	searchDirs(s.t, s.found, "after the kill", &s.workspace, true)

@@ -12,10 +12,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// TestMemory looks for secrets in the memory of a server when the executions
-// that they were for have ended. What the collector of the runtime has freed
-// is overwritten by it in this test, in others it waits to be used again; what
-// is found is still held.
+// TestMemory searches the memory of a server for secrets whose executions have ended. In
+// this test the collector of the runtime overwrites the memory that it frees; otherwise
+// that would wait for reuse. So the search finds only secrets that are still held.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	var canaries, held []leak.Canary
@@ -31,17 +30,17 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	s := newSubject(t, program(t), ours, false, canaries)
-	// Where the runtime interrupts a goroutine, it saves the registers of vectors, and
-	// with them the bytes copied last; it overwrites them when it interrupts it again.
+	// When the runtime interrupts a goroutine, it saves the vector registers, and with
+	// them the last copied bytes; the next interrupt overwrites them.
 	s.workspace.env = append(s.workspace.env, "GODEBUG=clobberfree=1,asyncpreemptoff=1", "GOGC=1")
 	s.serve()
 	for m, status := range map[mode]string{returns: "SUCCEEDED", fails: "FAILED"} {
 		l := &left{id: s.start(m, s.of(m)), files: map[string]string{}}
 		s.collect(l, status)
 	}
-	// net/http reads by a buffer for each connection, and keeps what was in it
-	// until more is read: here, headers that fill it. Each request also gives
-	// the collector something to do; it sweeps when it likes.
+	// net/http reads by a buffer for each connection, and keeps its content until it
+	// reads more: here, headers that fill it. Each request also gives the collector
+	// some work, because it sweeps at times of its choice.
 	found := newFindings(held)
 	for range 20 {
 		for range 50 {
@@ -55,7 +54,7 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	found.report(t)
-	// What the server holds, it has to: this search finds it.
+	// The server must hold these secrets: the search finds them.
 	all := newFindings(canaries)
 	all.searchMemory(t, s.command.Process.Pid)
 	if len(all.of(fromDotenv)) == 0 {
@@ -63,7 +62,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// searchMemory looks through what a process can write to.
+// searchMemory searches the writable memory of a process.
 func (f *findings) searchMemory(t *testing.T, pid int) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -84,7 +83,7 @@ func (f *findings) searchMemory(t *testing.T, pid int) {
 		text := make([]byte, to-from)
 		n, err := memory.ReadAt(text, int64(from))
 		if err != nil && !errors.Is(err, io.EOF) && n == 0 {
-			continue // gone meanwhile, or not to be read
+			continue // it vanished, or may not be read
 		}
 		f.search("memory "+lines.Text(), text[:n])
 	}

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// A Finding is a canary that was where none may be.
+// A Finding is a canary in a place where none may be.
 type Finding struct {
 	Canary Canary
-	// Form is how it was written, Place where.
+	// Form is its form, Place where it was found.
 	Form, Place string
-	// Around is the text that it was found in.
+	// Around is the text around it.
 	Around string
 }
 
@@ -49,7 +49,7 @@ func NewNet(canaries []Canary) *Net {
 
 func hash(first uint64) uint64 { return first * 0x9e3779b97f4a7c15 >> (64 - meshBits) }
 
-// Search gives what is found in a text: each canary once.
+// Search returns the canaries in a text, each once.
 func (n *Net) Search(place string, text []byte) []Finding {
 	var found []Finding
 	for at := n.next(text, 0); at >= 0; at = n.next(text, at+1) {
@@ -69,8 +69,8 @@ func (n *Net) Search(place string, text []byte) []Finding {
 }
 
 // next is the first place from at on where a form may begin; -1: there is none.
-// It reads every byte of what is searched, and nobody writes to that: the race
-// detector would be most of its time.
+// It reads every byte of the text, which no goroutine writes to: the race
+// detector would take most of the time.
 //
 //go:norace
 func (n *Net) next(text []byte, at int) int {

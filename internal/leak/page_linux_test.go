@@ -13,16 +13,16 @@ import (
 
 //go:generate go test . -run ^TestPage$ -update-docs
 
-// TestPage holds the page about security and the matrix together.
+// TestPage compares the page about security with the matrix.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	testenv.DocumentPart(t, filepath.Join("..", "..", "docs", "security.md"), "matrix", tables())
 }
 
-// tables are those of the page.
+// tables are the tables of the page.
 func tables() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d ways, each with %d secrets of its own in every SDK; \"–\" where an SDK has no such way.\n\n", len(channels), len(leak.Shapes))
+	fmt.Fprintf(&b, "%d ways, each with %d separate secrets in every SDK; \"–\" where an SDK has no such way.\n\n", len(channels), len(leak.Shapes))
 	b.WriteString("| Way")
 	for _, k := range sdks {
 		b.WriteString(" | " + string(k))
@@ -39,7 +39,7 @@ func tables() string {
 		}
 		b.WriteString(" |\n")
 	}
-	b.WriteString("\n| What is broken on purpose | The way that is found out first |\n|---|---|\n")
+	b.WriteString("\n| Broken on purpose | The way that shows it first |\n|---|---|\n")
 	for _, s := range sabotages {
 		for _, w := range channels {
 			if w.name == s.way {

@@ -12,14 +12,13 @@ import (
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite" // to read the copy of a database, whatever it holds
+	_ "modernc.org/sqlite" // to read the copy of a database
 
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// searchDirs looks through all files of the folders that a workspace and
-// its server use, and at their names. What is below a folder called work is
-// an execution's own while that runs.
+// searchDirs searches all files of the folders that a workspace and its server use, and
+// their names. Files below a folder called work belong to a running execution.
 func searchDirs(t *testing.T, found *findings, when string, w *workspace, own bool) {
 	t.Helper()
 	dirs := []string{w.dir}
@@ -52,13 +51,13 @@ func searchDirs(t *testing.T, found *findings, when string, w *workspace, own bo
 			return nil
 		})
 		if err != nil {
-			t.Errorf("searching %s: %v", dir, err)
+			t.Errorf("searching %s: %v, want nil", dir, err)
 		}
 	}
 }
 
-// searchDatabase copies the database with its journals, and reads all of the
-// copy: a text that goes over several pages is in pieces in the files.
+// searchDatabase copies the database with its journals, and reads the whole copy: a text
+// that spans several pages is in pieces in the files.
 func (s *server) searchDatabase(when string, w *workspace) {
 	s.t.Helper()
 	copied := filepath.Join(s.t.TempDir(), "executions.db")
@@ -79,7 +78,7 @@ func (s *server) searchDatabase(when string, w *workspace) {
 	defer func() { _ = db.Close() }()
 	tables, err := cellsOf(db, "SELECT name FROM sqlite_master WHERE type = 'table'")
 	if err != nil || len(tables) < 3 {
-		s.t.Fatalf("the copy of the database has the tables %q: %v", tables, err)
+		s.t.Fatalf("the copy of the database has the tables %q (%v), want at least 3", tables, err)
 	}
 	for _, table := range tables {
 		cells, err := cellsOf(db, fmt.Sprintf("SELECT * FROM %q", table))
@@ -90,7 +89,7 @@ func (s *server) searchDatabase(when string, w *workspace) {
 	}
 }
 
-// cellsOf gives all cells of a table, row by row.
+// cellsOf returns all cells of a table, row by row.
 func cellsOf(db *sql.DB, query string) ([]string, error) {
 	rows, err := db.Query(query) //nolint:noctx // a copy in a folder of the test's
 	if err != nil {
@@ -117,8 +116,8 @@ func cellsOf(db *sql.DB, query string) ([]string, error) {
 	return cells, rows.Err()
 }
 
-// searchProcesses looks at the arguments and the first environment of the
-// server and all processes below it. It gives how many they are.
+// searchProcesses searches the arguments and the initial environment of the server and
+// all processes below it. It returns how many there are.
 func (s *server) searchProcesses() int {
 	s.t.Helper()
 	count := 0
@@ -126,11 +125,11 @@ func (s *server) searchProcesses() int {
 		for _, name := range []string{"environ", "cmdline"} {
 			text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 			if err != nil {
-				continue // it has ended, or is not to be looked at
+				continue // it has ended, or may not be read
 			}
 			count++
 			if pid == s.command.Process.Pid && name == "environ" {
-				text = withoutGiven(text) // by the user's will
+				text = withoutGiven(text) // the user put them there
 			}
 			s.found.search(fmt.Sprintf("%s of the process %d (%s)", name, pid, comm(pid)), text)
 		}
@@ -138,7 +137,7 @@ func (s *server) searchProcesses() int {
 	return count
 }
 
-// withoutGiven leaves out what a test has put into the environment of the
+// withoutGiven leaves out the variables that a test has put into the environment of the
 // server itself.
 func withoutGiven(environ []byte) []byte {
 	var kept []string

@@ -12,8 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// TestRun is the matrix for `qhubctl run`: what the terminal shows, and what is
-// left in folders. A user's home and the current folder are the service's own.
+// TestRun is the matrix for `qhubctl run`: it searches the terminal and the folders. The
+// user's home and current folder are those of the service.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	source := newSource(t)
@@ -40,9 +40,9 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// run runs the service in a mode, if there is a way of it. Both streams of the
-// service go to one terminal, so that a line of one may stand in a line of the
-// other: what looks wrong has to be wrong again.
+// run runs the service in a mode that has a way. Both streams of the service go to one
+// terminal, so that a line of one may split a line of the other: a wrong trace counts only
+// if a second run shows it too.
 func (s *subject) run(m mode) {
 	s.t.Helper()
 	var canaries []leak.Canary
@@ -66,11 +66,11 @@ func (s *subject) run(m mode) {
 
 func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	s.t.Helper()
-	given := filepath.Join(s.t.TempDir(), "request.json") // outside of what is searched
+	given := filepath.Join(s.t.TempDir(), "request.json") // not searched
 	write(s.t, given, string(request(s.t, m, canaries)))
 	out := filepath.Join(s.t.TempDir(), "out")
 	args := append([]string{"run", s.workspace.dir, "-d", "@" + given, "--output-dir", out}, s.workspace.flags...)
-	if m != raises { // which shows its problem as a person sees it
+	if m != raises { // this mode prints its problem for people
 		args = append(args, "--output", "json")
 	}
 	command := s.workspace.command(s.t, args...)
@@ -78,7 +78,7 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-			s.t.Errorf("run %s: %v\n%.3000s", m, err, stderr.String())
+			s.t.Errorf("run %s = %v, want success or exit code 1\n%.3000s", m, err, stderr.String())
 		}
 	}
 	s.found.search("standard output of run", []byte(stdout.String()))
@@ -88,7 +88,7 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	switch m {
 	case raises:
 		l.result = l.log
-	case raw: // which is the result, as a text
+	case raw: // the result is a text
 		l.files["output.json"] = l.result
 	default:
 	}

@@ -13,24 +13,23 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// A sabotage is a way to break one layer of what keeps secrets in. The program
-// has no switch for it: the sabotaged one is built from sources that are
-// changed on the way to the compiler, each change behind a variable of the
-// environment. A change that no longer fits fails the test.
+// A sabotage breaks one layer that keeps secrets in. The program has no switch for it:
+// the test changes the sources on the way to the compiler, and puts each change behind
+// a variable of the environment. A change that no longer fits fails the test.
 type sabotage struct {
 	layer string
 	edits []edit
-	// way is one that is found out by it.
+	// way is a way that shows it.
 	way string
-	// by is the mode in which; command says that it is the program's run.
+	// by is the mode of that way; command: by `qhubctl run`.
 	by      mode
 	command bool
 	sdk     sdk
-	// open: without a sandbox, which holds it back as well.
+	// open: without a sandbox, which would stop it as well.
 	open bool
 }
 
-// An edit replaces a text that stands in a source once.
+// An edit replaces a text that a source holds once.
 type edit struct{ file, old, new string }
 
 var sabotages = []sabotage{
@@ -146,7 +145,7 @@ var sabotages = []sabotage{
 // switchVariable names the layer that is broken.
 const switchVariable = "QHUBCTL_TEST_SABOTAGE"
 
-// sabotagedSource is a file more in each package that has an edit.
+// sabotagedSource is a further file in each package that has an edit.
 const sabotagedSource = `
 import "os"
 
@@ -162,8 +161,8 @@ func sabotaged(layer, text string) string {
 var _ = sabotaged
 `
 
-// TestSabotage proves that the matrix can fail: it finds what gets out of a
-// program in which one layer is broken.
+// TestSabotage proves that the matrix can fail: it finds the secrets that leak from a
+// program with one broken layer.
 func TestSabotage(t *testing.T) {
 	t.Parallel()
 	program, err := sabotagedProgram()
@@ -185,7 +184,7 @@ func TestSabotage(t *testing.T) {
 			t.Parallel()
 			found := broken.findings(t, program, canaries)
 			if got := found.of(broken.way); len(got) == 0 {
-				t.Errorf("nothing was found of %q; the rest: %v", broken.way, found.all)
+				t.Errorf("nothing was found of %q, want a leak; the others: %v", broken.way, found.all)
 			}
 		})
 	}

@@ -22,7 +22,7 @@ import (
 // patience is how long a step may take on a busy machine.
 const patience = 2 * time.Minute
 
-// A server is a `qhubctl serve`, a process of its own.
+// A server is a `qhubctl serve` in a separate process.
 type server struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -33,7 +33,7 @@ type server struct {
 	ended   func() error
 }
 
-// serve starts the program of the command, which serves a workspace.
+// serve starts the command of a program that serves a workspace.
 func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 	t.Helper()
 	s := &server{t: t, command: command, out: &testenv.Buffer{}, found: found, client: &http.Client{Transport: &http.Transport{}}}
@@ -58,30 +58,30 @@ func serve(t *testing.T, command *exec.Cmd, found *findings) *server {
 	line, err := reader.ReadString('\n')
 	if err != nil {
 		_ = s.ended()
-		t.Fatalf("the server did not start: %v\n%s", err, s.out.Bytes())
+		t.Fatalf("the server did not start: %v, want its address\n%s", err, s.out.Bytes())
 	}
 	s.url = strings.TrimSpace(line)
 	return s
 }
 
-// await waits until the server has said something.
+// await waits until the server has printed a text.
 func (s *server) await(text string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); !bytes.Contains(s.out.Bytes(), []byte(text)); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the server never said %q:\n%s", text, s.out.Bytes())
+			s.t.Fatalf("the server never printed %q, want it in\n%s", text, s.out.Bytes())
 		}
 	}
 }
 
-// stop ends the server as a user does.
+// stop interrupts the server like a user.
 func (s *server) stop() {
 	s.t.Helper()
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := s.ended(); err != nil {
-		s.t.Errorf("the server ended with %v:\n%s", err, s.out.Bytes())
+		s.t.Errorf("the server ended with %v, want success\n%s", err, s.out.Bytes())
 	}
 	s.found.search("the terminal of serve", s.out.Bytes())
 }
@@ -93,15 +93,15 @@ type answer struct {
 	body   []byte
 }
 
-// request asks the server, and searches what it answers: as it is, and the
-// texts in it where it is JSON.
+// request sends a request, and searches the answer: unchanged, and the decoded texts in it
+// if it is JSON.
 func (s *server) request(method, path, accept string, body []byte) answer {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	a, err := s.try(ctx, method, path, accept, body)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.out.Bytes())
+		s.t.Fatalf("%s %s: %v, want an answer\n%s", method, path, err, s.out.Bytes())
 	}
 	return a
 }
@@ -137,28 +137,28 @@ func (s *server) try(ctx context.Context, method, path, accept string, body []by
 
 func (s *server) get(path, accept string) answer { return s.request(http.MethodGet, path, accept, nil) }
 
-// metrics searches what Prometheus is shown, at an address of its own.
+// metrics searches the page for Prometheus, at its separate address.
 func (s *server) metrics() {
 	s.t.Helper()
 	_, address, found := strings.Cut(string(s.out.Bytes()), "Metrics ")
 	address, _, ended := strings.Cut(address, "/metrics\n")
 	if !found || !ended {
-		s.t.Fatalf("the server does not say where its metrics are:\n%s", s.out.Bytes())
+		s.t.Fatalf("the server does not print the address of its metrics, want it in\n%s", s.out.Bytes())
 	}
 	shown := *s
 	shown.url = address
 	if a := shown.get("/metrics", ""); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("qhubctl_executions_ended_total")) {
-		s.t.Errorf("the metrics are %d %s", a.status, a.body)
+		s.t.Errorf("the metrics are %d %s, want the executions", a.status, a.body)
 	}
 }
 
-// start starts an execution with the secrets of canaries, and gives its id.
+// start starts an execution with the secrets of canaries, and returns its id.
 func (s *server) start(m mode, canaries []leak.Canary) string {
 	s.t.Helper()
 	a := s.request(http.MethodPost, "/", "", request(s.t, m, canaries))
 	var e struct{ ID string }
 	if err := json.Unmarshal(a.body, &e); err != nil || a.status != http.StatusCreated {
-		s.t.Fatalf("starting %s: %d %s", m, a.status, a.body)
+		s.t.Fatalf("starting %s: %d %s, want 201", m, a.status, a.body)
 	}
 	return e.ID
 }
@@ -199,7 +199,7 @@ func (s *server) follow(id string) *stream {
 	go func() {
 		defer close(f.ended)
 		defer func() { _ = response.Body.Close() }()
-		_, _ = io.Copy(f.text, response.Body) // cut off where the server is killed
+		_, _ = io.Copy(f.text, response.Body) // a killed server cuts it off
 		s.found.search("the event stream", f.text.Bytes())
 		for line := range bytes.Lines(f.text.Bytes()) {
 			if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
@@ -219,7 +219,7 @@ func (s *server) awaitText(f *stream, text string) {
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the stream never had %q:\n%s\n%s", text, f.text.Bytes(), s.out.Bytes())
+			s.t.Fatalf("the stream never had %q, want it in\n%s\n%s", text, f.text.Bytes(), s.out.Bytes())
 		}
 	}
 }

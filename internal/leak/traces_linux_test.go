@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/leak"
 )
 
-// left is what there is of an execution when it has ended.
+// left is the data of an ended execution.
 type left struct {
 	id       string
 	canaries []leak.Canary
@@ -18,8 +18,8 @@ type left struct {
 	files    map[string]string
 }
 
-// check holds what an execution has left against what its ways should leave:
-// that the secrets were there, and what stands in their place.
+// check compares the data of an execution with the traces of its ways: that the secrets
+// were there, and the text in their place.
 func (f *findings) check(k sdk, m mode, l *left) {
 	traces := map[string]trace{}
 	for _, w := range channels {
@@ -39,8 +39,8 @@ func (f *findings) check(k sdk, m mode, l *left) {
 	}
 }
 
-// checkDescription looks for what a description has in place of secrets: a
-// mask, or nothing where a sandbox has kept the service from reading them.
+// checkDescription checks the place of secrets in a description: it holds a mask, or
+// nothing if a sandbox has kept the service from reading them.
 func (f *findings) checkDescription(canaries []leak.Canary, document []byte) {
 	for _, c := range canaries {
 		_, after, found := strings.Cut(string(document), parameter(c))
@@ -64,7 +64,7 @@ func maskedNear(text, name string) bool {
 	return false
 }
 
-// missingOf says what is missing of the trace that a secret should have left.
+// missingOf names the missing part of the trace that a secret should have left.
 func missingOf(l *left, lines []string, want trace, name string) string {
 	inLine := func(text string) bool {
 		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) && strings.Contains(line, text) })

@@ -12,12 +12,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 )
 
-// workspace is the folder of a service, and how the program is told to use it.
+// workspace is the folder of a service, and the way to run the program in it.
 type workspace struct {
 	dir     string
 	program string // qhubctl
 	sdk     sdk
-	warm    bool // once it says so
+	warm    bool // the server has reported it
 	flags   []string
 	env     []string
 }
@@ -114,7 +114,7 @@ func (w *workspace) qhubctl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := w.command(t, args...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("qhubctl %s: %v\n%s", args[0], err, out)
+		t.Fatalf("qhubctl %s = %v, want success\n%s", args[0], err, out)
 	}
 	return string(out)
 }
