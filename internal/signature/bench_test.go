@@ -7,8 +7,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// What a body costs that a schema decides, and the same body where a check
-// made of a model does.
+// BenchmarkRequest measures a body that a schema decides, and the same body with a
+// check that was made of a model.
 func BenchmarkRequest(b *testing.B) {
 	const checks = `{"type":"object","properties":{"points":{"type":"array","items":{"type":"object","properties":{"x":{"lax":"integer","maximum":10},"y":{"lax":"number"}},"required":["x"]}},"mode":{"enum":["fast","slow"]}},"required":["points"]}`
 	body := []byte(`{"data":{"points":[` + strings.Repeat(`{"x":1,"y":2.5},`, 500) + `{"x":1}],"mode":"fast"}}`)

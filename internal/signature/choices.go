@@ -32,8 +32,8 @@ func (c *checker) combined(s *jsonschema.Schema, start, end int, at path, depth 
 	}
 }
 
-// choice checks alternatives. Those whose type does not fit are left out
-// without another look at the value.
+// choice checks alternatives. It skips those whose type does not fit, without reading the
+// value again.
 func (c *checker) choice(branches []*jsonschema.Schema, one bool, start, end int, at path, depth int) {
 	if c.done() {
 		return
@@ -54,7 +54,7 @@ func (c *checker) choice(branches []*jsonschema.Schema, one bool, start, end int
 	case len(fitting) == 0:
 		c.failAt(at, mustBe(slices.Sorted(maps.Keys(types))))
 		return
-	case len(fitting) == 1: // which was meant
+	case len(fitting) == 1: // the intended one
 		c.container(fitting[0], start, end, at, depth)
 		return
 	}
@@ -76,8 +76,8 @@ func (c *checker) choice(branches []*jsonschema.Schema, one bool, start, end int
 	}
 }
 
-// wantedTypes are those that a schema wants in place of a list or object; none
-// if it has nothing against it.
+// wantedTypes are the types that a schema wants in place of a list or object; none if it
+// allows that.
 func wantedTypes(s *jsonschema.Schema, isObject bool, depth int) (wanted []string) {
 	if s.Bool != nil || depth > maxReferences {
 		return nil
@@ -87,7 +87,7 @@ func wantedTypes(s *jsonschema.Schema, isObject bool, depth int) (wanted []strin
 			return types
 		}
 	}
-	if s.Const != nil || s.Enum != nil { // which are looked at before all that follows
+	if s.Const != nil || s.Enum != nil { // these are checked before all others
 		return nil
 	}
 	if s.Ref != nil {
@@ -114,8 +114,8 @@ func isConditional(s *jsonschema.Schema, depth int) bool {
 		slices.ContainsFunc(s.AllOf, func(part *jsonschema.Schema) bool { return isConditional(part, depth+1) })
 }
 
-// isDynamic reports whether a schema that s leads to has a reference whose
-// target depends on the way there. Such a schema is not taken apart.
+// isDynamic reports whether a schema that s leads to has a reference whose target depends
+// on the way there. The stream does not split such a schema.
 func isDynamic(s *jsonschema.Schema) bool {
 	seen := map[*jsonschema.Schema]bool{}
 	var look func(*jsonschema.Schema) bool

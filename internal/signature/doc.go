@@ -1,9 +1,8 @@
-// Package signature is the language-neutral description of a service's run
-// function: its parameters, what each of them is, and the JSON Schemas of what
-// goes in and comes out.
+// Package signature holds the language-neutral description of a service's run function:
+// its parameters, their kinds, and the JSON Schemas of its inputs and its result.
 //
-// A software development SDK writes the description as one JSON document
-// (docs/signature.md); [Parse] reads and checks it. Everything that depends on
+// An SDK writes the description as one JSON document (docs/signature.md); [Parse] reads
+// and checks it. Everything that depends on
 // the parameters of a service derives from the [Signature] it returns: which
 // environment variable carries a secret ([EnvName]), which request bodies are
 // accepted ([Signature.Compile], [Validator.Request]), the OpenAPI document,

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// A FieldError is one thing that is wrong with a body. It never holds a value
-// of the body.
+// A FieldError is one problem of a body. It never holds a value of the body.
 type FieldError struct {
 	// Path is a JSON path, such as data.points[2].x; empty for the body.
 	Path    string `json:"path"`
@@ -23,7 +22,7 @@ func (e FieldError) Error() string {
 	return e.Path + ": " + e.Message
 }
 
-// Errors is all that is wrong with a body, ordered by path.
+// Errors lists all problems of a body, ordered by path.
 type Errors []FieldError
 
 func (e Errors) Error() string {

@@ -10,9 +10,9 @@ import (
 // exampleDepth bounds examples of schemas that refer to themselves.
 const exampleDepth = 6
 
-// Example makes a value for an input: its default, the first of its examples,
-// or the simplest of its type. It is meant to be looked at and changed; that
-// it is accepted is likely, and not certain.
+// Example makes a value for an input: its default, the first of its examples, or the
+// simplest of its type. A user is expected to change it; the service probably accepts it,
+// but need not.
 func Example(p Parameter, s *Signature) json.RawMessage {
 	defs := map[string]json.RawMessage{}
 	if len(s.Defs) > 0 && json.Unmarshal(s.Defs, &defs) != nil {

@@ -13,9 +13,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// explain turns the tree of a failed validation into flat errors. Messages are
-// made here, not taken from the library, because the library's repeat the
-// values they reject.
+// explain turns the tree of a failed validation into flat errors. It writes the messages
+// itself, because those of the library repeat the values that they reject.
 func explain(failed *jsonschema.ValidationError, instance any, at path) Errors {
 	var errs Errors
 	for _, leaf := range leaves(failed) {
@@ -25,8 +24,8 @@ func explain(failed *jsonschema.ValidationError, instance any, at path) Errors {
 	return errs.sorted()
 }
 
-// leaves are the errors that say something: below a choice of types, those of
-// the one branch that was meant, if it can be told.
+// leaves are the errors that explain the problem: below a choice of types, those of the
+// one branch that was meant, if only one fits.
 func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	switch e.ErrorKind.(type) {
 	case *kind.AnyOf, *kind.OneOf:
@@ -53,7 +52,7 @@ func meantBranch(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 			continue
 		}
 		if meant != nil {
-			return nil //nolint:nilerr // the errors are what it looks through
+			return nil //nolint:nilerr // without the value, no branch fits
 		}
 		meant = branch
 	}
@@ -72,8 +71,8 @@ func mismatchedTypes(branch *jsonschema.ValidationError, location []string) []st
 	return types
 }
 
-// locate turns the tokens of a JSON pointer into a path: only the value itself
-// tells whether "2" is a key or an index.
+// locate turns the tokens of a JSON pointer into a path: only the value itself shows
+// whether "2" is a key or an index.
 func locate(instance any, tokens []string, at path) path {
 	at = slices.Clip(at)
 	for _, token := range tokens {
@@ -167,8 +166,7 @@ func boundMessage(errorKind jsonschema.ErrorKind) string {
 	}
 }
 
-// choiceMessage names the types of a choice where all its branches fail on the
-// type alone.
+// choiceMessage names the types of a choice if all its branches fail on the type alone.
 func choiceMessage(e *jsonschema.ValidationError) string {
 	types := map[string]bool{}
 	for _, branch := range e.Causes {
@@ -206,7 +204,7 @@ func list(values []any) string {
 	texts := make([]string, len(values))
 	for i, value := range values {
 		text, err := json.Marshal(value)
-		if err != nil { // values of a schema that was JSON once
+		if err != nil { // cannot happen: the values come from JSON
 			text = []byte("?")
 		}
 		texts[i] = string(text)

@@ -21,8 +21,8 @@ var (
 	errNotOfFormat = errors.New("does not match")
 )
 
-// registerFormats replaces the formats that SDKs read more leniently than the
-// JSON Schema specification says. Those the SDKs alone can judge always pass.
+// registerFormats replaces the formats that SDKs read more leniently than the JSON Schema
+// specification. Formats that only the SDKs can judge always pass.
 func registerFormats(compiler *jsonschema.Compiler) {
 	lenient := map[string]func(string) bool{
 		"date-time": func(s string) bool { return dateTimeFormat.MatchString(s) && isDate(s[:10]) },
@@ -49,9 +49,8 @@ func isDate(s string) bool {
 	return err == nil
 }
 
-// pattern is a regular expression of a schema. One that Go cannot read
-// (look-around, back references) matches everything: the service itself
-// checks it again.
+// pattern is a regular expression of a schema. One that Go cannot read (look-around, back
+// references) matches everything, since the service checks it again.
 type pattern struct {
 	source string
 	*regexp.Regexp

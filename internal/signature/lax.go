@@ -13,9 +13,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// A check is JSON Schema with two more keywords, which docs/signature.md
-// describes: lax, the kinds of a scalar that may be written in several ways,
-// and requiredAny, lists of names of which an object has at least one each.
+// checkVocabulary adds two keywords to JSON Schema, which docs/signature.md describes: lax,
+// the kinds of a scalar that may be written in several ways, and requiredAny, lists of
+// names of which an object has at least one each.
 func checkVocabulary() *jsonschema.Vocabulary {
 	return &jsonschema.Vocabulary{URL: "urn:qhubctl:check", Compile: compileCheck}
 }
@@ -37,7 +37,7 @@ func compileCheck(_ *jsonschema.CompilerContext, keywords map[string]any) (jsons
 		}
 	}
 	if len(c.kinds)+len(c.groups) == 0 {
-		return nil, nil //nolint:nilnil // how a schema without them is said
+		return nil, nil //nolint:nilnil // this means a schema without them
 	}
 	return &c, nil
 }
@@ -62,7 +62,7 @@ type checkKeywords struct {
 	groups [][]string
 }
 
-// A laxKind tells which JSON values may be read as a kind of scalar.
+// A laxKind decides which JSON values may be read as a kind of scalar.
 type laxKind struct {
 	// name is a type of JSON Schema, or a format.
 	name     string
@@ -89,7 +89,7 @@ func (c *checkKeywords) Validate(ctx *jsonschema.ValidatorContext, value any) {
 	ctx.AddError(&kind.Type{Want: c.wanted()})
 }
 
-// wanted are the types that the kinds are written as.
+// wanted are the types in which the kinds are written.
 func (c *checkKeywords) wanted() (types []string) {
 	for _, k := range c.kinds {
 		if k.isFormat {
@@ -101,8 +101,8 @@ func (c *checkKeywords) wanted() (types []string) {
 	return types
 }
 
-// laxKinds are what pydantic may read as each kind. Where versions of it
-// differ, the value passes: the service refuses it if it must.
+// laxKinds are the values that pydantic may read as each kind. If its versions differ, the
+// value passes: the service refuses it if it must.
 var laxKinds = map[string]laxKind{
 	"null":      {"null", false, func(v any) bool { return v == nil }},
 	"integer":   {"integer", false, laxInteger},
@@ -164,7 +164,7 @@ func laxUUID(value any) bool {
 	return is && uuidFormat.MatchString(text)
 }
 
-// numberOr accepts any number, and the strings that text does.
+// numberOr accepts any number, and the strings that text accepts.
 func numberOr(text func(string) bool) func(any) bool {
 	return func(value any) bool {
 		switch value := value.(type) {

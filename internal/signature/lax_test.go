@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What a model may read passes; what no version of pydantic reads is refused,
-// in the words of the schema.
+// TestChecks: a value that a model may read passes; a value that no version of pydantic
+// reads is refused, in the words of the schema.
 func TestChecks(t *testing.T) {
 	t.Parallel()
 	for check, c := range map[string]struct {
@@ -37,7 +37,7 @@ func TestChecks(t *testing.T) {
 	} {
 		v, err := parse(t, `{"name":"v","kind":"input","required":true,"schema":{"type":"string"},"check":`+check+`}`, "").Compile()
 		if err != nil {
-			t.Errorf("%s: %v", check, err)
+			t.Errorf("Compile(%s) = %v, want nil", check, err)
 			continue
 		}
 		for _, value := range c.accepted {

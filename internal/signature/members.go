@@ -12,13 +12,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// bodyReader fills a Request from the members of one body and collects what is
-// wrong with them.
+// bodyReader fills a Request from the members of one body and collects the problems of
+// the body.
 type bodyReader struct {
 	validator *Validator
 	request   *Request
-	// given holds the names met, secrets as "$secrets.name", whether or not
-	// their values were any good: a bad value is not missing as well.
+	// given holds the names in the body, secrets as "$secrets.name", also those with
+	// bad values: a bad value is not missing as well.
 	given        map[string]bool
 	secretsSize  int // of all secrets, in bytes
 	secretsParts int // lines and JSON strings
@@ -101,7 +101,7 @@ func (b *bodyReader) secrets(at path, value jsontext.Value) {
 			b.secret(at.key(key), key, raw)
 		}
 	}
-	if err != nil { // split has read all of it once, so this cannot be
+	if err != nil { // cannot happen: split has read all of it once
 		b.fail(at, "cannot be read")
 	}
 }
@@ -187,7 +187,7 @@ func (b *bodyReader) dataPool(at path, p Parameter, value jsontext.Value) {
 	b.request.DataPools[p.Name] = reference
 }
 
-// missing adds what the service requires and the body does not have.
+// missing adds the required parameters that the body lacks.
 func (b *bodyReader) missing() {
 	for _, p := range b.validator.signature.Parameters {
 		at, name := path{}.key(p.Name), p.Name

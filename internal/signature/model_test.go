@@ -16,8 +16,8 @@ import (
 // pydantic is pinned, so that a run today is a run tomorrow.
 const pydantic = "pydantic==2.14.3"
 
-// randomModels are types of a service, and bodies with what pydantic says of
-// each. See sdk/python/tests/random_models.py.
+// randomModels are types of a service, and bodies with the verdict of pydantic on each.
+// See sdk/python/tests/random_models.py.
 func randomModels(t *testing.T, seed, count string) *bufio.Scanner {
 	t.Helper()
 	venv, err := testenv.Venv("model", pydantic)
@@ -34,15 +34,15 @@ func randomModels(t *testing.T, seed, count string) *bufio.Scanner {
 	command.Stderr = &stderr
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("random_models.py: %v\n%s", err, &stderr)
+		t.Fatalf("random_models.py = %v, want success\n%s", err, &stderr)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 16<<20)
 	return lines
 }
 
-// The server refuses no body that the model accepts; most of those that the
-// model refuses, it refuses before anything starts.
+// TestNoBodyIsRefusedThatTheModelAccepts: the server refuses no body that the model
+// accepts. Most bodies that the model refuses, the server refuses before anything starts.
 func TestNoBodyIsRefusedThatTheModelAccepts(t *testing.T) {
 	t.Parallel()
 	lines := randomModels(t, "500000", "1600")
@@ -58,11 +58,11 @@ func TestNoBodyIsRefusedThatTheModelAccepts(t *testing.T) {
 		}
 		s, err := signature.Parse(line.Document)
 		if err != nil {
-			t.Fatalf("seed %d: %v", line.Seed, err)
+			t.Fatalf("seed %d: Parse() = %v, want nil", line.Seed, err)
 		}
 		v, err := s.Compile()
 		if err != nil {
-			t.Fatalf("seed %d: %v", line.Seed, err)
+			t.Fatalf("seed %d: Compile() = %v, want nil", line.Seed, err)
 		}
 		for _, c := range line.Cases {
 			body, _ := c[0].(string)
@@ -70,7 +70,7 @@ func TestNoBodyIsRefusedThatTheModelAccepts(t *testing.T) {
 			_, err := v.Request([]byte(body))
 			switch {
 			case accepts && err != nil:
-				t.Errorf("seed %d: the model accepts %s, the validator does not: %v\n%s", line.Seed, body, err, s.Parameters[0].Check)
+				t.Errorf("seed %d: the model accepts %s, and the validator says %v, want nil\n%s", line.Seed, body, err, s.Parameters[0].Check)
 			case accepts:
 				accepted++
 			default:

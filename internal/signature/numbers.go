@@ -24,8 +24,8 @@ var (
 	errNumber  = errors.New("holds a number that is out of range")
 )
 
-// decode reads a JSON text. Its numbers are exact, or, unless that is wanted,
-// what they are as binary numbers. It refuses those too large to be handled.
+// decode reads a JSON text. Its numbers are exact if exact, and else rounded to binary
+// numbers. It refuses numbers that are too large.
 func decode(text []byte, exact bool) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -44,8 +44,8 @@ func decode(text []byte, exact bool) (any, error) {
 	return value, nil
 }
 
-// eachNumber puts each number in a value through read, until that fails. It
-// changes lists and objects in place.
+// eachNumber passes each number in a value to read, until that fails. It changes lists and
+// objects in place.
 func eachNumber(value any, read func(json.Number) (json.Number, bool)) (any, bool) {
 	switch container := value.(type) {
 	case json.Number:
@@ -74,7 +74,7 @@ func eachNumber(value any, read func(json.Number) (json.Number, bool)) (any, boo
 	return value, true
 }
 
-// binaryNumber is a fraction as the number that a service computes with.
+// binaryNumber rounds a fraction to the number that a service computes with.
 func binaryNumber(number json.Number) (json.Number, bool) {
 	if !strings.ContainsAny(string(number), ".eE") {
 		return number, len(number) <= maxDigits
@@ -89,7 +89,7 @@ func binaryNumber(number json.Number) (json.Number, bool) {
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), true
 }
 
-// exactNumber is the number, unless it is too large.
+// exactNumber returns the number, unless it is too large.
 func exactNumber(number json.Number) (json.Number, bool) {
 	mantissa, exponent := string(number), ""
 	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {

@@ -6,13 +6,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// A shape is a schema that says little more than types, names and references:
-// most values of most bodies fit one, which is seen without decoding them.
+// A shape is a schema with little more than types, names and references. Most values of
+// most bodies fit one, and a shape is checked without decoding.
 type shape struct {
 	schema                              *jsonschema.Schema
 	null, boolean, number, integer, str bool
 	object, list                        bool
-	// additional is the schema of members that it does not name.
+	// additional is the schema of members without a name in it.
 	additional *jsonschema.Schema
 	closed     bool
 }
@@ -41,8 +41,7 @@ func shapeOf(s *jsonschema.Schema) *shape {
 	return &sh
 }
 
-// saysLittle reports whether a schema has no keywords but those that a shape
-// reads.
+// saysLittle reports whether a schema has only keywords that a shape reads.
 func saysLittle(s *jsonschema.Schema) bool {
 	return s.DraftVersion >= 2020 && s.Enum == nil && s.Const == nil && s.Format == nil && s.Not == nil && s.If == nil &&
 		s.DynamicRef == nil && s.RecursiveRef == nil && len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0 &&
@@ -60,7 +59,7 @@ func saysLittleOfScalars(s *jsonschema.Schema) bool {
 		s.Maximum == nil && s.Minimum == nil && s.ExclusiveMaximum == nil && s.ExclusiveMinimum == nil && s.MultipleOf == nil
 }
 
-// types reads the types that a schema lets through.
+// types reads the types that a schema allows.
 func (sh *shape) types() (simple bool) {
 	lax := len(sh.schema.Extensions) > 0
 	switch typed := sh.schema.Types != nil && !sh.schema.Types.IsEmpty(); {
@@ -80,7 +79,7 @@ func (sh *shape) types() (simple bool) {
 		if !is || len(check.groups) > 0 {
 			return false
 		}
-		for _, kind := range check.kinds { // other ways to write them are decoded
+		for _, kind := range check.kinds { // the value is decoded for other ways to write it
 			if !kind.isFormat {
 				sh.let(kind.name)
 			}
@@ -118,8 +117,8 @@ func (c *checker) shape(s *jsonschema.Schema) *shape {
 	return sh
 }
 
-// fits reports whether the value at a place certainly fits a schema, and where
-// it ends then. A value that does not may fit all the same.
+// fits reports whether the value at a place certainly fits a schema, and where it ends
+// then. After false, the value may still fit.
 func (c *checker) fits(s *jsonschema.Schema, at, depth int) (end int, fits bool) {
 	sh := c.shape(s)
 	if sh == nil || depth > maxReferences {
@@ -183,7 +182,7 @@ func (c *checker) fitsObject(sh *shape, at, depth int) (end int, fits bool) {
 				break
 			}
 		}
-		at = skipSpace(c.text, skipSpace(c.text, end)+1) // behind the colon
+		at = skipSpace(c.text, skipSpace(c.text, end)+1) // after the colon
 		schema, known := sh.schema.Properties[string(name)]
 		if !known {
 			if sh.closed {

@@ -28,7 +28,7 @@ const (
 
 // A Request is a body that was accepted.
 type Request struct {
-	// Inputs are the JSON texts of the inputs given.
+	// Inputs are the JSON texts of the inputs in the body.
 	Inputs map[string]json.RawMessage
 	// Secrets by parameter name.
 	Secrets map[string]plaintext.Bytes
@@ -51,10 +51,10 @@ type DataPoolReference struct {
 	Grant string `json:"grant,omitempty"`
 }
 
-// Request validates a request body against the signature. It gives either a
-// Request or an [Errors] that lists all that is wrong, or a [*TooLargeError].
-// The inputs of a body above 256 KiB are parts of body; of a smaller one
-// nothing is, so the caller may wipe it at once.
+// Request validates a request body against the signature. It returns a Request, or an
+// [Errors] that lists all problems, or a [*TooLargeError]. The inputs of a body above
+// 256 KiB are parts of body. A Request shares no memory with a smaller body, so the
+// caller may wipe that at once.
 func (v *Validator) Request(body []byte) (*Request, error) {
 	if err := checkText(body); err != nil {
 		return nil, err
@@ -136,8 +136,8 @@ func splitWith(body []byte, keep func(jsontext.Value) jsontext.Value, options ..
 	return members, nil
 }
 
-// syntaxError says what is wrong with the text of a body without repeating
-// any of it: the offending text may be a part of a secret.
+// syntaxError names the problem in the text of a body without repeating any of it: the
+// wrong text may be a part of a secret.
 func syntaxError(err error) error {
 	var syntactic *jsontext.SyntacticError
 	switch {
@@ -152,8 +152,8 @@ func syntaxError(err error) error {
 	}
 }
 
-// notUTF8 says where in a body the bytes are that are no text: by name where it
-// is a secret.
+// notUTF8 names the place of bytes in a body that are not UTF-8: the parameter, if it is a
+// secret.
 func notUTF8(body []byte) Errors {
 	errs := Errors{{Message: "the body is not valid UTF-8"}}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
@@ -179,8 +179,8 @@ func notUTF8(body []byte) Errors {
 	}
 }
 
-// checkText refuses bodies that are well-formed but would cost far more to
-// read than to send.
+// checkText refuses well-formed bodies that would take far more time to read than to
+// send.
 func checkText(body []byte) error {
 	if !utf8.Valid(body) {
 		return notUTF8(body)

@@ -45,16 +45,16 @@ func TestRequestAccepts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := string(r.Inputs["data"]); got != `{"points":[{"x":1}]}` {
-		t.Errorf("data is %s", got)
+		t.Errorf("data = %s, want the text of the body", got)
 	}
 	if got := string(r.Secrets["api_token"].Reveal()); got != canary+"\nline é" {
-		t.Error("the secret is not what was sent")
+		t.Error("the secret differs from the one in the body, want the same")
 	}
 	if r.DataPools["models"].Ref != "DATAPOOL" || len(r.DataPools) != 1 {
-		t.Errorf("data pools: %v", r.DataPools)
+		t.Errorf("data pools = %v, want models", r.DataPools)
 	}
 	if !slices.Equal(r.Tags, []string{"a", "b"}) {
-		t.Errorf("tags: %v", r.Tags)
+		t.Errorf("tags = %v, want a and b", r.Tags)
 	}
 	r.Clear()
 	if r.Secrets["api_token"].Len() != 0 {
@@ -70,7 +70,7 @@ func TestRequestListsEveryErrorAtOnce(t *testing.T) {
 	_, err := validator(t).Request([]byte(body))
 	errs, ok := errors.AsType[signature.Errors](err)
 	if !ok {
-		t.Fatalf("got %v", err)
+		t.Fatalf("Request() = %v, want Errors", err)
 	}
 	var paths []string
 	for _, e := range errs {
@@ -84,7 +84,7 @@ func TestRequestListsEveryErrorAtOnce(t *testing.T) {
 		t.Errorf("paths\n got %q\nwant %q\n%s", paths, want, err)
 	}
 	if text, _ := json.Marshal(errs); strings.Contains(string(text)+err.Error(), canary) {
-		t.Errorf("a value is repeated: %s", text)
+		t.Errorf("the error is %s, want no value in it", text)
 	}
 }
 
@@ -108,8 +108,8 @@ func TestRequestBoundsSecretsTogether(t *testing.T) {
 	}
 }
 
-// Bytes that are no text are looked for by name among the secrets, and the
-// value is not repeated.
+// TestRequestNamesSecretThatIsNoText: among the secrets, bytes that are not UTF-8 are
+// reported by name, and the value is not repeated.
 func TestRequestNamesSecretThatIsNoText(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -185,7 +185,7 @@ func TestRequestRefuses(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
 			if strings.Contains(err.Error(), canary) {
-				t.Errorf("a value is repeated: %v", err)
+				t.Errorf("the error is %v, want no value in it", err)
 			}
 		})
 	}
@@ -245,12 +245,12 @@ func FuzzRequest(f *testing.F) {
 		}
 		if err == nil {
 			if !json.Valid(body) {
-				t.Error("accepted what is no JSON")
+				t.Error("Request(no JSON) = nil, want an error")
 			}
 			return
 		}
 		if _, ok := errors.AsType[signature.Errors](err); !ok {
-			t.Errorf("error of type %T", err)
+			t.Errorf("Request() = an error of type %T, want Errors", err)
 		}
 	})
 }

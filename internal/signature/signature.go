@@ -13,7 +13,7 @@ import (
 // SchemaVersion is the version of the description document this package reads.
 const SchemaVersion = 1
 
-// Kind says where the value of a parameter comes from.
+// Kind is the source of the value of a parameter.
 type Kind string
 
 const (
@@ -25,7 +25,7 @@ const (
 	DataPool Kind = "datapool"
 )
 
-// Names in a request body that are no parameters.
+// Names in a request body other than parameters.
 const (
 	SecretsKey = "$secrets"
 	TagsKey    = "$tags"
@@ -38,19 +38,19 @@ type Signature struct {
 	Entrypoint    string      `json:"entrypoint"`
 	Description   string      `json:"description,omitempty"`
 	Parameters    []Parameter `json:"parameters"`
-	// Result is the JSON Schema of what run returns; {} when unknown.
+	// Result is the JSON Schema of the value that run returns; {} when unknown.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Defs are the schemas that others refer to as "#/$defs/Name".
 	Defs json.RawMessage `json:"$defs,omitempty"`
 	// Checks are the checks that others refer to as "#/$checks/Name".
 	Checks json.RawMessage `json:"$checks,omitempty"`
-	// Warnings say what the description leaves out.
+	// Warnings list the parts that the description leaves out.
 	Warnings []Warning `json:"warnings,omitempty"`
 }
 
-// A Warning says what a description leaves out, and why.
+// A Warning names a part that a description leaves out, and why.
 type Warning struct {
-	// Parameter is the one that it is about; empty if it is about several.
+	// Parameter is the affected one; empty if there are several.
 	Parameter string `json:"parameter,omitempty"`
 	Message   string `json:"message"`
 }
@@ -62,38 +62,38 @@ func (w Warning) String() string {
 	return w.Parameter + ": " + w.Message
 }
 
-// SDK names the software development SDK that wrote the description.
+// SDK names the SDK that wrote the description.
 type SDK struct {
 	Language string `json:"language"`
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 }
 
-// Ours reports whether the service is built with an SDK of this project, which
-// takes its secrets without them ever standing in an environment block.
+// Ours reports whether the service is built with an SDK of this project, which receives
+// secrets in a way that never puts them into an environment block.
 func (s SDK) Ours() bool { return s.Language != "python" || strings.Contains(s.Version, "+qhubctl") }
 
-// A Parameter of run.
+// A Parameter is one parameter of run.
 type Parameter struct {
 	Name        string `json:"name"`
 	Kind        Kind   `json:"kind"`
 	Description string `json:"description,omitempty"`
-	// Required is false where run copes without a value: there is a default,
+	// Required is false if run works without a value: there is a default,
 	// the type is optional, or it is a model whose fields all have defaults.
 	Required bool `json:"required"`
 	// Nullable: a data pool or secret whose type is optional.
 	Nullable bool `json:"nullable,omitempty"`
 	// Schema is the JSON Schema that an Input declares.
 	Schema json.RawMessage `json:"schema,omitempty"`
-	// Check says what of an Input is refused before the service starts: the
-	// string "schema" all that Schema refuses, an object what it refuses
-	// itself. Anything else, and nothing, leaves the decision to the service.
+	// Check decides which values of an Input are refused before the service
+	// starts. The string "schema" refuses those that Schema refuses, an object
+	// those that it refuses itself. Otherwise the service decides.
 	Check json.RawMessage `json:"check,omitempty"`
 	// Env is the environment variable of a Secret.
 	Env string `json:"env,omitempty"`
 }
 
-// A DescribeError is what an SDK says of a service it cannot describe.
+// A DescribeError is the error of an SDK about a service that it cannot describe.
 type DescribeError struct {
 	// Kind is import, syntax, missing, annotation, collision or internal.
 	Kind      string `json:"kind"`
@@ -105,8 +105,8 @@ type DescribeError struct {
 
 func (e *DescribeError) Error() string { return e.Message }
 
-// ErrDocument wraps the errors of [Parse] that are the SDK's fault, not the
-// service's.
+// ErrDocument wraps the errors of [Parse] that are the fault of the SDK, not of the
+// service.
 var ErrDocument = errors.New("not a service description")
 
 // Parse reads a description document and checks it. A document that carries
@@ -135,8 +135,8 @@ func Parse(document []byte) (*Signature, error) {
 	return &s, nil
 }
 
-// parameterName is what can be a key of a body, the stem of a file and a
-// folder at once: letters, digits, underscore and hyphen.
+// parameterName matches names that work as a key of a body, the stem of a file and a
+// folder: letters, digits, underscore and hyphen.
 var parameterName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}\p{M}_-]*$`)
 
 func (s *Signature) check() error {
@@ -192,7 +192,7 @@ func (s *Signature) Lookup(name string) (Parameter, bool) {
 	return s.Parameters[i], true
 }
 
-// Names of the parameters of one kind, in order of declaration.
+// Names returns the names of the parameters of one kind, in order of declaration.
 func (s *Signature) Names(kind Kind) []string {
 	var names []string
 	for _, p := range s.Parameters {
@@ -217,8 +217,8 @@ func (s *Signature) TakesVariable(name string) bool {
 	return false
 }
 
-// WithOptional returns a signature in which the secrets and data pools that given
-// reports need not come with a request: they are stored, or lie in a folder.
+// WithOptional returns a signature in which a request may leave out the secrets and data
+// pools that given reports: they are stored, or lie in a folder.
 func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {
 	relaxed := *s
 	relaxed.Parameters = slices.Clone(s.Parameters)
@@ -231,8 +231,8 @@ func (s *Signature) WithOptional(given func(Parameter) bool) *Signature {
 	return &relaxed
 }
 
-// AcceptsText reports whether a JSON string may be a value of the input p, so
-// that text which is no JSON may be taken for one.
+// AcceptsText reports whether a JSON string may be a value of the input p, so that text
+// other than JSON may stand for one.
 func (p Parameter) AcceptsText() bool {
 	return bytes.Contains(p.Schema, []byte(`"string"`)) || len(p.check()) <= len(`{}`)
 }

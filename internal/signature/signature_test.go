@@ -21,7 +21,7 @@ func TestEnvNameConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(cases) < 30 {
-		t.Fatalf("only %d cases", len(cases))
+		t.Fatalf("there are %d cases, want at least 30", len(cases))
 	}
 	for _, c := range cases {
 		if got := signature.EnvName(c.Parameter); got != c.Env {
@@ -58,7 +58,7 @@ func TestParseReturnsTheSDKsErrorUnchanged(t *testing.T) {
 	_, err := signature.Parse([]byte(`{"schemaVersion":1,"error":{"kind":"syntax","message":"m","traceback":"tb","parameter":"p"}}`))
 	described, ok := errors.AsType[*signature.DescribeError](err)
 	if !ok || *described != (signature.DescribeError{Kind: "syntax", Message: "m", Traceback: "tb", Parameter: "p"}) {
-		t.Errorf("got %#v", err)
+		t.Errorf("Parse(an error document) = %#v, want the DescribeError", err)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestCompileRefusesSchemasThatReachOutside(t *testing.T) {
 	for _, ref := range []string{"file:///etc/passwd", "http://127.0.0.1/x", "#/$defs/Nowhere"} {
 		s := parse(t, `{"name":"a","kind":"input","check":"schema","schema":{"$ref":"`+ref+`"}}`, "")
 		if _, err := s.Compile(); !errors.Is(err, signature.ErrDocument) {
-			t.Errorf("%s: got %v", ref, err)
+			t.Errorf("Compile(a reference %s) = %v, want ErrDocument", ref, err)
 		}
 	}
 }

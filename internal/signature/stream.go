@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// MaxWhole is about how much memory a part of a large body may take that is
+	// MaxWhole is about how much memory a part of a large body may take if it must be
 	// decoded as a whole, because its schema compares its elements.
 	MaxWhole = 32 << 20
 	// maxStreamed is how many errors of a large value are listed.
@@ -21,8 +21,8 @@ const (
 	maxWalks = 64
 )
 
-// A TooLargeError says that a body cannot be checked in the memory and time
-// there are for it.
+// A TooLargeError says that a body cannot be checked within the bounds of memory and
+// time.
 type TooLargeError struct {
 	// Path is the value that cannot be checked.
 	Path string
@@ -38,7 +38,7 @@ func (e *TooLargeError) Error() string {
 		e.Path, MaxWhole>>20)
 }
 
-// wholes lets one large part at a time be decoded as a whole, whoever asks.
+// wholes lets one large part at a time be decoded as a whole, over all requests.
 var wholes sync.Mutex
 
 // A checker checks a value of a large body without decoding it: lists and
@@ -48,9 +48,9 @@ type checker struct {
 	input
 	root path // where the value stands
 	errs *Errors
-	// limit is how many errors are looked for.
+	// limit is the number of errors after which the check ends.
 	limit int
-	// work is how many bytes of large values may still be read.
+	// work is the number of bytes of large values that may still be read.
 	work *int
 	// failed is a *TooLargeError.
 	failed *error
@@ -94,7 +94,7 @@ func (c *checker) failAt(at path, message string) {
 	c.fail(FieldError{Path: at.String(), Message: message})
 }
 
-// value checks the value at a place, and gives its end.
+// value checks the value at a place, and returns its end.
 func (c *checker) value(s *jsonschema.Schema, start int, at path) (end int) {
 	if _, large := c.largeAt(start); !large {
 		if end, fits := c.fits(s, start, 0); fits {
@@ -134,7 +134,7 @@ func (c *checker) report(err error, instance any, at path) {
 	}
 }
 
-// whole checks a large value by decoding it, within the memory for that.
+// whole checks a large value by decoding it, within its bound of memory.
 func (c *checker) whole(s *jsonschema.Schema, start int, at path) {
 	end, _ := c.end(start)
 	if surveyed(c.text[start:end], largeValue).decoded > MaxWhole {
@@ -159,8 +159,8 @@ func (c *checker) try(s *jsonschema.Schema, start, end int, at path, depth int) 
 	return len(errs) == 0
 }
 
-// maxReferences is how many schemas may refer to each other for one value. The
-// library finds out what a circle is.
+// maxReferences is how many schemas may refer to each other for one value. The library
+// reports circles.
 const maxReferences = 100
 
 // container checks a large list or object.
@@ -193,7 +193,7 @@ func (c *checker) container(s *jsonschema.Schema, start, end int, at path, depth
 	}
 }
 
-// early checks what makes a schema look no further.
+// early checks the keywords that end the check of a schema.
 func (c *checker) early(s *jsonschema.Schema, isObject bool, at path) (failed bool) {
 	switch {
 	case s.Bool != nil:
@@ -279,8 +279,8 @@ func (c *checker) next(at int) int {
 	return (&treeReader{text: c.text}).next(at)
 }
 
-// object checks the keywords for objects. present are those names of the
-// object that other keywords ask for.
+// object checks the keywords for objects. present are the names of the object that other
+// keywords mention.
 func (c *checker) object(s *jsonschema.Schema, start int, at path) (present map[string]bool) {
 	present = map[string]bool{}
 	asked := askedNames(s)
@@ -291,7 +291,7 @@ func (c *checker) object(s *jsonschema.Schema, start int, at path) (present map[
 		if asked[name] {
 			present[name] = true
 		}
-		pos = skipSpace(c.text, skipSpace(c.text, after)+1) // behind the colon
+		pos = skipSpace(c.text, skipSpace(c.text, after)+1) // after the colon
 		c.member(s, name, pos, at)
 		end, _ := c.end(pos)
 		pos = c.next(end)
@@ -322,7 +322,7 @@ func (c *checker) missing(required []string, present map[string]bool, at path, m
 	}
 }
 
-// askedNames are those that keywords of a schema ask for.
+// askedNames are the names that keywords of a schema mention.
 func askedNames(s *jsonschema.Schema) map[string]bool {
 	asked := map[string]bool{}
 	add := func(names ...string) {
@@ -392,7 +392,7 @@ func (c *checker) extension(extension jsonschema.SchemaExt, isObject bool, prese
 	}
 }
 
-// split of a large body: the values are parts of it.
+// splitLarge is split for a large body: the values are parts of the body.
 func splitLarge(body []byte) ([]member, error) {
 	members, err := splitWith(body, func(value jsontext.Value) jsontext.Value { return value }, jsontext.AllowDuplicateNames(true))
 	if err != nil {

@@ -107,7 +107,7 @@ func values(depth int) *rapid.Generator[any] {
 	})
 }
 
-// A value is refused as a stream for the same reasons as in whole.
+// TestStreamAgreesWithWhole: a stream is refused for the same reasons as the whole value.
 func TestStreamAgreesWithWhole(t *testing.T) {
 	t.Parallel()
 	refused, streamed := 0, 0
@@ -145,11 +145,11 @@ func TestStreamAgreesWithWhole(t *testing.T) {
 		}
 	})
 	if refused < streamed/20 || streamed < 20 {
-		t.Errorf("%d of %d values are refused: the test says little", refused, streamed)
+		t.Errorf("%d of %d values are refused, want at least a twentieth, or the test proves little", refused, streamed)
 	}
 }
 
-// What a large body is refused for is the same as in a small one.
+// TestLargeBodies: a large body is refused for the same reasons as a small one.
 func TestLargeBodies(t *testing.T) {
 	t.Parallel()
 	padding := `"pad":"` + strings.Repeat("x", largeBody) + `"`
@@ -192,12 +192,12 @@ func TestLargeBodies(t *testing.T) {
 			t.Errorf("Request(%.60s…) = %q, want %q", member, got, want)
 		}
 		if string(body) != kept {
-			t.Errorf("Request(%.60s…) has changed the body", member)
+			t.Errorf("Request(%.60s…) has changed the body, want it unchanged", member)
 		}
 	}
 }
 
-// Secrets of very many lines are refused: each line is searched for.
+// TestSecretsOfManyParts: secrets of very many lines are refused, because the masker searches for each line.
 func TestSecretsOfManyParts(t *testing.T) {
 	t.Parallel()
 	s, err := Parse([]byte(`{"schemaVersion":1,"parameters":[{"name":"a","kind":"secret"},{"name":"b","kind":"secret"},{"name":"c","kind":"secret"}]}`))

@@ -16,18 +16,18 @@ const (
 	largeValue = 4 << 10
 )
 
-// extent is where the text of a value stands in a body.
+// extent is the place of a value in the text of a body.
 type extent struct{ start, end int }
 
-// survey is what one pass over a valid JSON text finds out, in memory that
-// does not depend on how many values there are.
+// survey is the result of one pass over a valid JSON text, in memory that does not depend
+// on the number of values.
 type survey struct {
 	text []byte
 	// large are the long lists and objects, by their start.
 	large []extent
 	// repeated says that an object has a name twice.
 	repeated bool
-	// decoded is about how many bytes the decoded text takes.
+	// decoded is about the number of bytes of the decoded text.
 	decoded int
 }
 
@@ -86,7 +86,7 @@ func surveyed(text []byte, large int) survey {
 	return s
 }
 
-// What decoded values take, in bytes, counted generously.
+// The sizes of decoded values in bytes, rounded up generously.
 const (
 	decodedScalar    = 48
 	decodedContainer = 64
@@ -94,7 +94,7 @@ const (
 	decodedMember    = 48
 )
 
-// end is where the value at start ends, and whether it is a large one.
+// end is the end of the value at start, and whether it is a large one.
 func (s *survey) end(start int) (end int, large bool) {
 	switch s.text[start] {
 	case '{', '[':
@@ -109,7 +109,7 @@ func (s *survey) end(start int) (end int, large bool) {
 	}
 }
 
-// largeAt is the end of the large list or object that begins at start, if one
+// largeAt is the end of the large list or object that begins at start; false if none
 // does.
 func (s *survey) largeAt(start int) (end int, large bool) {
 	i, found := slices.BinarySearchFunc(s.large, start, func(e extent, start int) int { return cmp.Compare(e.start, start) })

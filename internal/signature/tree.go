@@ -23,7 +23,7 @@ func newTreeReader(text []byte, exact bool) *treeReader {
 	return &treeReader{text: text, read: binaryNumber}
 }
 
-// value decodes the value at a place, and says where it ends.
+// value decodes the value at a place, and returns its end.
 func (r *treeReader) value(at int) (value any, end int) {
 	switch r.text[at] {
 	case '{':

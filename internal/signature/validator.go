@@ -18,7 +18,7 @@ type Validator struct {
 	inputs    map[string]input
 }
 
-// An input is how values of a parameter are checked.
+// An input holds the check of a parameter's values.
 type input struct {
 	schema *jsonschema.Schema // nil: the service decides
 	exact  bool               // see Parameter.exact
@@ -29,8 +29,8 @@ type input struct {
 // documentURL names the description among the schemas; nothing is fetched.
 const documentURL = "urn:qhubctl:signature"
 
-// Compile makes the validator of a signature. It fails with [ErrDocument]
-// where a check of the description is not one.
+// Compile makes the validator of a signature. It fails with [ErrDocument] if a check of the
+// description is invalid.
 func (s *Signature) Compile() (*Validator, error) {
 	parameters := map[string]json.RawMessage{}
 	v := &Validator{signature: s, inputs: map[string]input{}}
@@ -70,11 +70,11 @@ func (s *Signature) Compile() (*Validator, error) {
 	return v, nil
 }
 
-// Signature is what the validator was made of.
+// Signature returns the signature of the validator.
 func (v *Validator) Signature() *Signature { return v.signature }
 
-// WithOptional is the validator of [Signature.WithOptional], without another look at
-// the schemas.
+// WithOptional is the validator of [Signature.WithOptional], without compiling the schemas
+// again.
 func (v *Validator) WithOptional(given func(Parameter) bool) *Validator {
 	return &Validator{signature: v.signature.WithOptional(given), inputs: v.inputs}
 }
