@@ -31,15 +31,15 @@ type Limits struct {
 // A Limiter bounds the connections that its listeners accept. It is safe for
 // concurrent use.
 //
-// A connection above a limit takes the place of one that waits for a request, of
-// the same address or, where all connections together are too many, of the
-// address with the most. Of these the longest idle one goes, or, where none had a
-// request yet, the oldest. Connections that have shown a valid token are the last
-// to go, and one whose request is being answered never goes. Where there is no
-// such connection, the new one is answered with status 429 or 503, and closed.
+// A connection above a limit replaces one that waits for a request: one of the same
+// address or, if all connections together are too many, of the address with the
+// most. The Limiter closes the longest idle one or, if none had a request yet, the
+// oldest. Connections that have shown a valid token are closed last, and one whose
+// request is being answered is never closed. If no connection can be closed, the new
+// one is answered with status 429 or 503, and closed.
 //
-// An IPv4 address counts alone, an IPv6 address with all others of its /64:
-// a network of that size is what one machine is given.
+// An IPv4 address counts alone, an IPv6 address with all others of its /64, since one
+// machine may have a network of that size.
 type Limiter struct {
 	limits Limits
 	log    *slog.Logger
@@ -47,20 +47,20 @@ type Limiter struct {
 	mu        sync.Mutex
 	open      int // connections
 	addresses map[netip.Prefix]*address
-	trusted   list.List // of *conn: those with a valid token that wait
+	trusted   list.List // of *conn: idle ones with a valid token
 	warned    time.Time
 }
 
 // An address has connections without a valid token.
 type address struct {
 	open int
-	// Those that wait for a request, the one that has waited longest first: idle
-	// ones had one before, fresh ones had none.
+	// Connections that wait, the longest first: idle ones had a request before,
+	// fresh ones had none.
 	idle, fresh list.List // of *conn
 }
 
-// longestWaiting is the connection that goes first; nil if all are answered. An
-// idle one goes before a fresh one, whose first request may be on its way.
+// longestWaiting is the connection that is closed first; nil if all are answered. Idle
+// ones come before fresh ones, whose first request may be on its way.
 func (a *address) longestWaiting() *conn {
 	if c := first(&a.idle); c != nil {
 		return c
@@ -81,9 +81,9 @@ func NewLimiter(limits Limits, log *slog.Logger) *Limiter {
 	return &Limiter{limits: limits, log: log, addresses: map[netip.Prefix]*address{}}
 }
 
-// Listener returns a listener that accepts from another what the limits allow.
-// Several listeners of one Limiter share its limits. Serve must be given it as it
-// is: it tells the Limiter which connections wait.
+// Listener returns a listener that accepts the connections that the limits allow.
+// Several listeners of one Limiter share its limits. Pass it to Serve unwrapped: Serve
+// reports to the Limiter which connections wait.
 func (l *Limiter) Listener(from net.Listener) net.Listener { return &limitedListener{from, l} }
 
 type limitedListener struct {
@@ -104,8 +104,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// A conn is a connection that counts. Its fields but the first three are guarded
-// by the limiter's lock.
+// A conn is a connection that counts. The limiter's lock guards its fields, except
+// for the first three.
 type conn struct {
 	net.Conn
 	limiter *Limiter
@@ -126,10 +126,10 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// ReadFrom keeps the way open by which the kernel sends files.
+// ReadFrom lets the kernel send files directly.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
-// CloseWrite has package http end a connection whose client still writes.
+// CloseWrite lets package http end a connection whose client still writes.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -137,11 +137,11 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// keyOf is what an address counts by.
+// keyOf is the key by which an address counts.
 func keyOf(a net.Addr) netip.Prefix {
 	parsed, err := netip.ParseAddrPort(a.String())
 	if err != nil {
-		return netip.Prefix{} // no address of the network: all of them together
+		return netip.Prefix{} // no network address: all of them count together
 	}
 	ip, bits := parsed.Addr().Unmap(), 64
 	if ip.Is4() {
@@ -181,8 +181,8 @@ func (l *Limiter) admit(accepted net.Conn) *conn {
 	return nil
 }
 
-// room gives the connection that has to go for one more of an address, which is
-// forgotten already; nil if none has to, or if the new one is refused.
+// room returns the connection to close for one more of an address, already removed from
+// the counts. It is nil if none must be closed, or if the new one is refused.
 func (l *Limiter) room(key netip.Prefix) (evicted *conn, refusal string) {
 	own := l.addresses[key]
 	switch {
@@ -201,8 +201,8 @@ func (l *Limiter) room(key netip.Prefix) (evicted *conn, refusal string) {
 	return evicted, ""
 }
 
-// victim is the connection that goes for one more of the address key; nil if all
-// are answered.
+// victim is the connection to close for one more of the address key; nil if all are
+// answered.
 func (l *Limiter) victim(key netip.Prefix) *conn {
 	var found *conn
 	most := 0
@@ -223,7 +223,7 @@ func (l *Limiter) victim(key netip.Prefix) *conn {
 
 func first(waiting *list.List) *conn {
 	if front := waiting.Front(); front != nil {
-		return front.Value.(*conn) //nolint:forcetypeassert // there is nothing else in it
+		return front.Value.(*conn) //nolint:forcetypeassert // it holds no other type
 	}
 	return nil
 }
@@ -261,8 +261,8 @@ func stopWaiting(c *conn) {
 	}
 }
 
-// remove forgets a connection that is about to be closed. The caller holds the
-// lock.
+// remove removes a connection that is about to be closed from the counts. The caller
+// holds the lock.
 func (l *Limiter) remove(c *conn) {
 	if c.closed {
 		return
@@ -278,7 +278,7 @@ func (l *Limiter) forget(c *conn) {
 	l.remove(c)
 }
 
-// answers notes whether a request of the connection is being answered.
+// answers records whether a request of the connection is being answered.
 func (l *Limiter) answers(c *conn, answers bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -296,8 +296,8 @@ func (l *Limiter) answers(c *conn, answers bool) {
 
 type connKey struct{}
 
-// Trust notes that the connection of a request has shown a valid token: it does
-// not count for its address any more. Without a [Limiter] it does nothing.
+// Trust records that the connection of a request has shown a valid token: it no longer
+// counts for its address. Without a [Limiter] it does nothing.
 func Trust(ctx context.Context) {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok {
@@ -312,8 +312,8 @@ func Trust(ctx context.Context) {
 	}
 }
 
-// attach has a server tell which connections wait for a request, and which wait
-// no more.
+// attach makes a server report which connections wait for a request, and which no longer
+// do.
 func (l *Limiter) attach(server *http.Server) {
 	answer := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,12 +13,11 @@ import (
 	"time"
 )
 
-// patience is how long something may take that has to happen.
+// patience is how long a necessary step may take.
 const patience = 3 * time.Minute
 
-// limited is a server whose connections are bounded. A request for /hold is
-// answered when the test releases it, one for /trust is taken for one with a
-// valid token.
+// limited is a server whose connections are bounded. It answers a request for /hold
+// when the test releases it, and treats one for /trust as one with a valid token.
 type limited struct {
 	t       *testing.T
 	limiter *Limiter
@@ -81,15 +80,15 @@ type client struct {
 	in *bufio.Reader
 }
 
-// get asks for a path and gives the status; 0 if the connection was closed
-// without an answer.
+// get requests a path and returns the status; 0 if the connection was closed without an
+// answer.
 func (c *client) get(path string) int {
 	c.ask(path)
 	return c.status()
 }
 
 func (c *client) ask(path string) {
-	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path) // what fails shows in status
+	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path) // a failure shows in status
 }
 
 func (c *client) status() int {
@@ -110,7 +109,7 @@ func (c *client) ended(t *testing.T) {
 	}
 }
 
-// settle returns when so many connections are open in all, and all wait but those
+// settle returns when so many connections are open in all, and all wait except those
 // that are held: a client has its answer a moment before the server waits again.
 func (s *limited) settle(open int) {
 	s.t.Helper()
@@ -130,7 +129,7 @@ func (s *limited) settle(open int) {
 	}
 }
 
-// settled is settle for as many connections as there are.
+// settled is settle for the current number of connections.
 func (s *limited) settled() {
 	s.t.Helper()
 	s.limiter.mu.Lock()
@@ -139,7 +138,7 @@ func (s *limited) settled() {
 	s.settle(open)
 }
 
-// several opens connections that are then known to the server, and wait.
+// several opens connections, and returns when the server knows them and they wait.
 func (s *limited) several(from string, n int) []*client {
 	s.t.Helper()
 	all := make([]*client, n)
@@ -164,7 +163,7 @@ func (s *limited) hold(from string, n int) []*client {
 		case <-s.holding:
 			s.held++
 		case <-time.After(patience):
-			s.t.Fatalf("connection %d from %s was not let in", i, from)
+			s.t.Fatalf("connection %d from %s was not accepted, want its request held", i, from)
 		}
 	}
 	return all
@@ -187,8 +186,8 @@ func TestOneAddressReplacesItsOwnConnections(t *testing.T) {
 	}
 }
 
-// Connections whose client has sent nothing, or half a request, make room too,
-// but after those that had an answer.
+// TestSilentConnectionsAreReplaced: connections whose client has sent nothing, or half a
+// request, are replaced too, after those that had an answer.
 func TestSilentConnectionsAreReplaced(t *testing.T) {
 	s := startLimited(t, Limits{Total: 100, PerAddress: 4})
 	silent := []*client{s.dial("127.0.0.1"), s.dial("127.0.0.1"), s.dial("127.0.0.1"), s.dial("127.0.0.1")}
@@ -215,7 +214,7 @@ func TestAnsweredConnectionsStay(t *testing.T) {
 	refused := s.dial("127.0.0.1")
 	response, err := http.ReadResponse(refused.in, nil)
 	if err != nil {
-		t.Fatalf("a connection above the limit was not answered: %v", err)
+		t.Fatalf("a connection above the limit got %v, want an answer", err)
 	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
@@ -233,7 +232,7 @@ func TestAnsweredConnectionsStay(t *testing.T) {
 	}
 	s.held = 0
 	s.settled()
-	s.several("127.0.0.1", 1) // in the place of one that waits now
+	s.several("127.0.0.1", 1) // replaces one that waits now
 }
 
 func TestValidTokensDoNotCountForTheAddress(t *testing.T) {
@@ -258,8 +257,8 @@ func TestValidTokensDoNotCountForTheAddress(t *testing.T) {
 	close(s.release)
 }
 
-// Where all are too many, the largest address makes room, then those with a
-// token.
+// TestTotal: if all connections are too many, the largest address loses one, then those
+// with a token.
 func TestTotal(t *testing.T) {
 	s := startLimited(t, Limits{Total: 8, PerAddress: 4})
 	trusted := s.dial("127.0.0.5")
@@ -277,7 +276,7 @@ func TestTotal(t *testing.T) {
 	}
 	s.settled()
 	s.hold("127.0.0.4", 4)
-	s.hold("127.0.0.6", 3) // and one more, in the place of the one with a token:
+	s.hold("127.0.0.6", 3) // and one more, which replaces the one with a token:
 	s.hold("127.0.0.7", 1)
 	trusted.ended(t)
 	if status := s.dial("127.0.0.8").get("/"); status != http.StatusServiceUnavailable {
@@ -286,7 +285,7 @@ func TestTotal(t *testing.T) {
 	close(s.release)
 }
 
-// One address never takes all, under any limits.
+// TestOneAddressLeavesHalf: no limits let one address take all connections.
 func TestOneAddressLeavesHalf(t *testing.T) {
 	s := startLimited(t, Limits{Total: 6})
 	s.hold("127.0.0.1", 3)
@@ -297,8 +296,8 @@ func TestOneAddressLeavesHalf(t *testing.T) {
 	close(s.release)
 }
 
-// Connections that their clients close make room, while a request is answered
-// too.
+// TestClosedConnectionsDoNotCount: connections that their clients close free their place,
+// even while a request is answered.
 func TestClosedConnectionsDoNotCount(t *testing.T) {
 	s := startLimited(t, Limits{Total: 8, PerAddress: 4})
 	for range 3 {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a connection above a limit is answered.
+// The answers to connections above a limit.
 var (
 	refusedAddress = refusal(429, "Too Many Requests", "Too many connections of this address are open. Close some, and try again.")
 	refusedTotal   = refusal(503, "Service Unavailable", "Too many connections are open. Try again later.")
@@ -19,11 +19,11 @@ func refusal(status int, title, detail string) string {
 		"Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", status, title, len(body), body)
 }
 
-// refuse answers a new connection without reading it, and closes it. The
-// answer fits into the buffer of a new connection, so nothing is waited for.
+// refuse answers a new connection without reading it, and closes it. The answer fits into
+// the buffer of a new connection, so the write never blocks.
 func refuse(c net.Conn, answer string) {
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = c.Write([]byte(answer)) // a client that has gone needs none
+	_, _ = c.Write([]byte(answer)) // an error means that the client has gone
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

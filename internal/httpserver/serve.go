@@ -1,5 +1,5 @@
-// Package httpserver serves HTTP until it is told to end, and lets what is being
-// answered come to its end.
+// Package httpserver serves HTTP until its context ends, and then finishes the
+// requests that it is answering.
 package httpserver
 
 import (
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Serve answers what comes in by a listener until ctx ends. Then it calls drain,
-// which is to end what would go on for long, and gives the rest so much time. The
-// listener may be one of a [Limiter].
+// Serve answers the requests of a listener until ctx ends. Then it calls drain, which
+// should end long answers, and gives all others until patience is over. The listener
+// may be one of a [Limiter].
 func Serve(ctx context.Context, server *http.Server, listener net.Listener, drain func(), patience time.Duration) error {
 	if limited, ok := listener.(*limitedListener); ok {
 		limited.limiter.attach(server)
@@ -29,7 +29,7 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener, drai
 	defer stop()
 	err := server.Shutdown(patient)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // whoever is left has been slow
+		err = server.Close() // the remaining clients were too slow
 	}
 	if ending := <-ended; err == nil && !errors.Is(ending, http.ErrServerClosed) {
 		err = ending

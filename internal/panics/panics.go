@@ -1,6 +1,6 @@
-// Package panics tells of panics what may be told. The value of a panic may
-// hold anything, a secret too, and so may the arguments in the trace that the
-// runtime prints: a word of them is eight bytes of whatever was worked on.
+// Package panics describes panics without the value of a secret. The value of a panic
+// may hold anything, and so may the arguments in the trace that the runtime prints: a
+// word of them is eight bytes of any data of the program.
 package panics
 
 import (
@@ -12,9 +12,9 @@ import (
 // maxFrames is how deep a trace goes.
 const maxFrames = 64
 
-// Describe says what kind of panic cause is, what recover gave, and where it
-// happened: to be called by the deferred function. It never says with which
-// value, except for errors of the Go runtime, which name types and indices.
+// Describe returns the kind of a panic and where it happened. The deferred function
+// calls it with the result of recover. It never returns the value, except for errors
+// of the Go runtime, which name types and indices.
 func Describe(cause any) (what, trace string) {
 	what = fmt.Sprintf("%T", cause)
 	if known, ok := cause.(runtime.Error); ok {

@@ -18,10 +18,10 @@ func TestDescribe(t *testing.T) {
 	} {
 		what, trace := describe(fail, []byte(secret))
 		if what != want {
-			t.Errorf("it is %q, not %q", what, want)
+			t.Errorf("Describe() = %q, want %q", what, want)
 		}
 		if strings.Contains(what+trace, secret) || !strings.Contains(trace, "panics_test.TestDescribe") || strings.Contains(trace, "0x") {
-			t.Errorf("%s: the trace is\n%s", want, trace)
+			t.Errorf("%s: the trace is\n%s\nwant the test, no secret and no address", want, trace)
 		}
 	}
 }

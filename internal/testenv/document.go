@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-var updateDocs = flag.Bool("update-docs", false, "write what tests make of documents anew")
+var updateDocs = flag.Bool("update-docs", false, "write the documents that tests make")
 
-// Document holds a document and what a test makes of the program together: a
+// Document compares a document with the text that a test makes of the program: a
 // difference fails the test, or is written with -update-docs.
 func Document(t testing.TB, path, want string) {
 	t.Helper()
@@ -23,7 +23,7 @@ func Document(t testing.TB, path, want string) {
 	case err != nil:
 		t.Fatal(err)
 	default:
-		t.Errorf("%s does not say what the program does; write it anew with `make docs`", path)
+		t.Errorf("%s differs from the program, want it as `make docs` writes it", path)
 	}
 }
 
@@ -39,7 +39,7 @@ func DocumentPart(t testing.TB, path, name, want string) {
 	before, rest, begins := strings.Cut(string(page), begin)
 	_, after, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		t.Fatalf("%s has no place for the %s", path, name)
+		t.Fatalf("%s has no place for the %s, want the two marks", path, name)
 	}
 	Document(t, path, before+begin+"\n"+want+"\n"+end+after)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// outsider is a user that no machine has.
+// outsider is a user id that no account has.
 const outsider = 4242
 
 // everything is the variable by which `make attack` asks for all attacks.
@@ -57,18 +57,18 @@ func NewOrdinaryUser(t *testing.T) *OrdinaryUser {
 		t.Fatal(err)
 	}
 	u := &OrdinaryUser{Home: home, tests: filepath.Join(home, "tests")}
-	if err := errors.Join(os.WriteFile(u.tests, program, 0o700), os.Chmod(u.tests, 0o755), os.Chmod(home, 0o755)); err != nil { //nolint:gosec // for the user
+	if err := errors.Join(os.WriteFile(u.tests, program, 0o700), os.Chmod(u.tests, 0o755), os.Chmod(home, 0o755)); err != nil { //nolint:gosec // the user must read it
 		t.Fatal(err)
 	}
 	return u
 }
 
-// Run runs the tests that a pattern names, with further variables, and returns what
-// they print. They must pass.
+// Run runs the tests that a pattern names, with further variables, and returns their
+// output. They must pass.
 func (u *OrdinaryUser) Run(t *testing.T, pattern string, atMost time.Duration, variables ...string) string {
 	t.Helper()
 	err := filepath.WalkDir(u.Home, func(path string, _ os.DirEntry, err error) error {
-		return errors.Join(err, os.Lchown(path, outsider, outsider)) //nolint:gosec // the test alone is in there
+		return errors.Join(err, os.Lchown(path, outsider, outsider)) //nolint:gosec // only the test uses this folder
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func (u *OrdinaryUser) Run(t *testing.T, pattern string, atMost time.Duration, v
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: outsider, Gid: outsider}}
 	text, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("the tests %s as an ordinary user: %v\n%s", pattern, err, text)
+		t.Fatalf("the tests %s as an ordinary user: %v, want success\n%s", pattern, err, text)
 	}
 	return string(text)
 }

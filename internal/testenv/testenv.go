@@ -1,7 +1,7 @@
-// Package testenv gives tests what they need of a machine and is expensive to
-// make: a Python, environments with packages, uv, the program itself. What it
-// makes is kept in the user's cache folder, from one run to the next and for
-// all packages whose tests run beside each other.
+// Package testenv gives tests the expensive parts that they need of a machine: a Python,
+// environments with packages, uv, the program itself. It keeps them in the user's cache
+// folder, from one run to the next and for all packages whose tests run at the same
+// time.
 package testenv
 
 import (
@@ -25,8 +25,8 @@ import (
 // uvVersion is pinned, so that a run today is a run tomorrow.
 const uvVersion = "0.13.8"
 
-// Python is an interpreter that really runs, by its own path: the shim of a
-// version manager needs the HOME that tests take away.
+// Python is an interpreter by its real path: the shim of a version manager needs the HOME
+// that tests replace.
 var Python = sync.OnceValues(func() (string, error) {
 	const probe = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 10))"
 	for _, name := range []string{"python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"} {
@@ -87,7 +87,7 @@ var UV = sync.OnceValues(func() (string, error) {
 	return only, nil
 })
 
-// CacheDir is where all this is kept.
+// CacheDir is the folder of all this.
 func CacheDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -97,9 +97,9 @@ func CacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// Venv is the folder of a virtual environment with what pip is told to
-// install, made once for each such list. A file in the list is made anew when
-// its content changes.
+// Venv is the folder of a virtual environment with the given arguments of pip install,
+// made once for each such list. A file in the list makes a new one when its content
+// changes.
 func Venv(label string, install ...string) (string, error) {
 	python, err := Python()
 	if err != nil {
@@ -151,7 +151,7 @@ func Program(venv, name string) string {
 	return filepath.Join(venv, "bin", name)
 }
 
-// PythonDir makes a folder below dir that holds a python3 and nothing else.
+// PythonDir makes a folder below dir that holds only a python3.
 func PythonDir(dir string) (string, error) {
 	python, err := Python()
 	if err != nil {
@@ -171,9 +171,8 @@ func Build(dir string) (string, error) {
 	return folder, run([]string{"go", "build", "-o", folder + string(filepath.Separator), "github.com/qhubctl/qhubctl/cmd/qhubctl"})
 }
 
-// noteSources looks into the folders of all that the program is made of. The
-// result of a test is taken as that of the next run unless something has
-// changed that the test itself has looked at.
+// noteSources reads the folders of all sources of the program. Go caches the result of a
+// test until a file changes that the test itself has read.
 func noteSources() {
 	_, file, _, _ := runtime.Caller(0)
 	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
@@ -182,8 +181,8 @@ func noteSources() {
 	}
 }
 
-// Installers are the variables, as NAME=value, by which pip and uv reach their
-// index as this machine is set up to, and keep what they download.
+// Installers are the variables, as NAME=value, by which pip and uv reach the index of this
+// machine, and cache their downloads.
 func Installers() ([]string, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -204,7 +203,7 @@ func Installers() ([]string, error) {
 }
 
 func run(command []string) error {
-	out, err := exec.Command(command[0], command[1:]...).CombinedOutput() //nolint:noctx // ends by itself
+	out, err := exec.Command(command[0], command[1:]...).CombinedOutput() //nolint:noctx // a short command
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
 	}

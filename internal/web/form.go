@@ -10,10 +10,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// maxDepth is how deep the form goes into models; what is below is JSON.
+// maxDepth is how deep the form shows models; deeper values are JSON.
 const maxDepth = 3
 
-// view is what the templates show.
+// view is the data of the templates.
 type view struct {
 	// Base is the path below which the API answers.
 	Base                       string
@@ -23,16 +23,15 @@ type view struct {
 
 // field is one place to type something, or a group of them.
 type field struct {
-	// Path is where the value belongs in the body: a JSON path as errors have
-	// it. Key is the last step.
+	// Path is the place of the value in the body: a JSON path as in errors. Key is the
+	// last step.
 	Path, Key string
 	Title     string // if it says more than Key
 	Help      string
 	// Widget is text, number, checkbox, choice, json, group, password or pool.
 	Widget   string
 	Required bool
-	// Value is the text that stands in the field at first, Default that which
-	// holds when it is left empty.
+	// Value is the initial text of the field, Default the value of an empty one.
 	Value, Default   string
 	Options          []option
 	Integer          bool
@@ -40,7 +39,7 @@ type field struct {
 	MaxLength        string
 	InputType        string
 	Fields           []field // of a group
-	// Optional: the server has one, so the request need not bring it.
+	// Optional: the server has a value, so the request need not bring one.
 	Optional bool
 	Env      string // of a secret
 }
@@ -51,7 +50,7 @@ func (f field) ID() string { return "f-" + f.Path }
 // Rows is the height of a field for JSON.
 func (f field) Rows() int { return min(12, max(3, strings.Count(f.Value, "\n")+1)) }
 
-// option is a value to choose, as JSON, and how it is shown.
+// option is a possible value, as JSON, and its text.
 type option struct {
 	Value, Text string
 	Selected    bool
@@ -150,7 +149,7 @@ func fillChoice(f *field, values []json.RawMessage) {
 	}
 }
 
-// json is a field for what no other field is made for.
+// fillJSON makes a JSON field for a value without a better one.
 func fillJSON(f *field, s schema) {
 	f.Widget = "json"
 	if f.Required && len(s.Examples) > 0 {

@@ -22,7 +22,7 @@ func parse(t *testing.T, parameters, defs string) *signature.Signature {
 	return s
 }
 
-// outline tells of a field and those in it what matters to who fills them in.
+// outline describes a field and those in it as its user sees them.
 func outline(f field) string {
 	text := f.Path + " " + f.Widget
 	if f.Required {
@@ -77,7 +77,7 @@ func TestFields(t *testing.T) {
 	}
 	s := parse(t, `{"name":"p","kind":"input","required":false,"schema":{"type":"boolean","default":true}}`, "")
 	if got := outline(newView(Service{Signature: s, Request: s}).Inputs[0]); got != "p choice default=true (true, false)" {
-		t.Errorf("an optional boolean: %s", got)
+		t.Errorf("an optional boolean is %s, want a choice", got)
 	}
 }
 
@@ -90,16 +90,16 @@ func TestPageShowsWhatTheServerHas(t *testing.T) {
 	}), Home)
 	for _, want := range []string{"The server has a value", "The server has a folder", `type="password"`, `autocomplete="new-password"`, "&lt;script&gt;"} {
 		if !strings.Contains(page.Body.String(), want) {
-			t.Errorf("the page has no %s", want)
+			t.Errorf("the page has no %s, want it", want)
 		}
 	}
 	for _, never := range []string{"<script>", "style=", "onclick", "javascript:"} {
 		if strings.Contains(page.Body.String(), never) {
-			t.Errorf("the page has %s", never)
+			t.Errorf("the page has %s, want none", never)
 		}
 	}
 	if policy := page.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
-		t.Errorf("the policy is %s", policy)
+		t.Errorf("the policy is %s, want one that forbids everything unsafe", policy)
 	}
 }
 
@@ -107,7 +107,7 @@ func get(t *testing.T, pages map[string]http.Handler, path string, headers ...st
 	t.Helper()
 	handler, ok := pages[path]
 	if !ok {
-		t.Fatalf("there is no %s", path)
+		t.Fatalf("there is no page %s, want one", path)
 	}
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
@@ -123,21 +123,21 @@ func TestAssets(t *testing.T) {
 	plain := get(t, pages, "/docs/assets/rapidoc-min.js")
 	zipped := get(t, pages, "/docs/assets/rapidoc-min.js", "Accept-Encoding", "br, gzip")
 	if plain.Code != 200 || !strings.Contains(plain.Body.String(), "RapiDoc 9.3.8") || plain.Header().Get("Content-Encoding") != "" {
-		t.Errorf("plain: %d %v", plain.Code, plain.Header())
+		t.Errorf("plain: %d %v, want the script", plain.Code, plain.Header())
 	}
 	if zipped.Header().Get("Content-Encoding") != "gzip" || zipped.Body.Len() > 250_000 {
-		t.Errorf("zipped: %v, %d bytes", zipped.Header(), zipped.Body.Len())
+		t.Errorf("zipped: %v, %d bytes, want gzip", zipped.Header(), zipped.Body.Len())
 	}
 	if again := get(t, pages, "/docs/assets/docs.js", "If-None-Match", get(t, pages, "/docs/assets/docs.js").Header().Get("Etag")); again.Code != http.StatusNotModified {
-		t.Errorf("again: %d", again.Code)
+		t.Errorf("again: %d, want 304", again.Code)
 	}
 	if page := get(t, pages, Home); page.Code != http.StatusServiceUnavailable {
-		t.Errorf("no service: %d", page.Code)
+		t.Errorf("no service: %d, want 503", page.Code)
 	}
 }
 
-// FuzzFields makes fields of any schema: nothing panics, and the page holds no
-// markup of the service's.
+// FuzzFields makes fields of any schema: nothing panics, and the page holds no markup of
+// the service.
 func FuzzFields(f *testing.F) {
 	f.Add(`{"anyOf":[{"$ref":"#/$defs/A"}]}`, `{"A":{"allOf":[{"$ref":"#/$defs/A"}]}}`)
 	f.Add(`{"type":"object","properties":{"</script><script>":{"default":"<b>"}}}`, `{}`)

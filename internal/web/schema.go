@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// schema is what a form has to know of a JSON Schema.
+// schema holds the parts of a JSON Schema that a form needs.
 type schema struct {
 	Ref         string            `json:"$ref"`
 	Type        any               `json:"type"`
@@ -63,9 +63,9 @@ func (p *properties) UnmarshalJSON(text []byte) error {
 // definitions are the schemas that others refer to.
 type definitions map[string]json.RawMessage
 
-// resolve reads a schema, follows its references, and looks through "or null"
-// and a lone allOf. What stands beside a reference goes before what it leads
-// to. A schema that it cannot read is one of anything.
+// resolve reads a schema, follows its references, and looks through "or null" and a lone
+// allOf. Keywords beside a reference override those of its target. A schema that it
+// cannot read allows anything.
 func (d definitions) resolve(raw json.RawMessage) schema {
 	var s schema
 	for range 10 { // references may go in a circle
@@ -92,7 +92,7 @@ func (d definitions) resolve(raw json.RawMessage) schema {
 	return schema{}
 }
 
-// under is s with the notes of the schema that led to it.
+// under is s with the title and description of the schema that led to it.
 func (s schema) under(above schema) schema {
 	if above.Title != "" {
 		s.Title = above.Title
@@ -107,7 +107,7 @@ func (s schema) under(above schema) schema {
 	return s
 }
 
-// orNull is the alternative to null, if there is one only.
+// orNull is the alternative to null, if there is exactly one.
 func orNull(alternatives []json.RawMessage) (only json.RawMessage, nullable bool) {
 	for _, raw := range alternatives {
 		var s schema
@@ -123,8 +123,7 @@ func orNull(alternatives []json.RawMessage) (only json.RawMessage, nullable bool
 	return only, nullable
 }
 
-// kind is the one type of a schema, besides null; empty if it has several or
-// none.
+// kind is the one type of a schema, apart from null; empty if it has several or none.
 func (s schema) kind() string {
 	switch t := s.Type.(type) {
 	case string:

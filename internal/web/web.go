@@ -1,10 +1,10 @@
-// Package web has the pages of a service: a form that starts an execution and
-// follows it (/docs), and the reference of its API (/docs/reference). All that
-// they need is in the binary; a browser loads nothing from elsewhere.
+// Package web holds the pages of a service: a form that starts an execution and follows
+// it (/docs), and the reference of its API (/docs/reference). All their files are in the
+// binary; a browser loads nothing from elsewhere.
 //
-// The form is made of the signature, on the server. What is typed into it goes
-// into one POST, from where secrets are cleared once they are accepted; it
-// never is a part of the document, the address, or anything that is stored.
+// The server makes the form of the signature. The user's input goes into one POST. Once it
+// is accepted, the page clears its secrets. They never become part of the document, the
+// address, or stored data.
 package web
 
 import (
@@ -40,11 +40,11 @@ var templates embed.FS
 
 var pages = template.Must(template.ParseFS(templates, "*.html"))
 
-// A Service is what the pages are about.
+// A Service is the subject of the pages.
 type Service struct {
 	Name, Version, Description string
-	// Signature is the service's own, Request what a request has to bring:
-	// some of it the server may have itself.
+	// Signature is the service's, Request the one of a request, which may leave out
+	// parameters that the server has.
 	Signature, Request *signature.Signature
 }
 
@@ -60,13 +60,13 @@ func Pages(base string, service Describer) map[string]http.Handler {
 	}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
-		panic(err) //nolint:forbidigo // they are in the binary
+		panic(err) //nolint:forbidigo // the templates are in the binary
 	}
 	for _, entry := range entries {
 		name := entry.Name()
 		content, err := assets.ReadFile("assets/" + name)
 		if err != nil {
-			panic(err) //nolint:forbidigo // the same
+			panic(err) //nolint:forbidigo // the files are in the binary
 		}
 		handlers[assetsDir+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
 	}
@@ -76,9 +76,9 @@ func Pages(base string, service Describer) map[string]http.Handler {
 const (
 	ownPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-	// The page with the secrets takes no text for a script or a style.
+	// The page with the secrets allows no inline script or style.
 	formPolicy = ownPolicy + "style-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
-	// RapiDoc styles its elements one by one.
+	// RapiDoc uses inline styles.
 	referencePolicy = ownPolicy + "style-src 'self' 'unsafe-inline'"
 )
 
@@ -99,7 +99,7 @@ func page(name, policy, base string, service Describer) http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		_, _ = w.Write(out.Bytes()) // the browser is gone
+		_, _ = w.Write(out.Bytes()) // an error means that the browser has gone
 	})
 }
 
@@ -127,7 +127,7 @@ func newAsset(name string, content []byte) asset {
 
 func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", a.contentType)
-	w.Header().Set("Cache-Control", "no-cache") // kept, and asked for by its tag
+	w.Header().Set("Cache-Control", "no-cache") // cached, and revalidated by its tag
 	content := io.ReadSeeker(bytes.NewReader(a.content))
 	if a.zipped {
 		w.Header().Set("Vary", "Accept-Encoding")

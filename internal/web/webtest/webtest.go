@@ -1,4 +1,4 @@
-// Package webtest lets tests look at pages in a real browser.
+// Package webtest lets tests use pages in a real browser.
 package webtest
 
 import (
@@ -19,8 +19,8 @@ import (
 // patience is how long a test may take with its browser.
 const patience = 5 * time.Minute
 
-// Browser starts Chromium, if there is one. It returns all that the browser
-// has said and asked for.
+// Browser starts Chromium, if there is one. It returns the messages and the requests of
+// the browser.
 func Browser(t *testing.T) (ctx context.Context, said func() string) {
 	t.Helper()
 	var program string
@@ -34,9 +34,9 @@ func Browser(t *testing.T) (ctx context.Context, said func() string) {
 		t.Skip("there is no Chromium in PATH, so the pages are not tested in a browser")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
-		chromedp.WSURLReadTimeout(patience)) // a busy machine takes longer than the 20 s of chromedp to start it
+		chromedp.WSURLReadTimeout(patience)) // a busy machine may need more than the 20 s of chromedp to start it
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it refuses root otherwise
+		options = append(options, chromedp.NoSandbox) // root cannot use it otherwise
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeTab := chromedp.NewContext(allocator)
