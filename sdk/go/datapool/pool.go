@@ -15,9 +15,8 @@
 // $DATAPOOL_DIRECTORY/models; for a run on one's own machine that is
 // ./input/models.
 //
-// Nothing leads out of a pool: neither "..", nor an absolute path, nor a
-// symbolic link inside it. A name that comes from the request can so be given
-// to [Pool.Open] as it is.
+// Nothing leads out of a pool: neither "..", nor an absolute path, nor a symbolic link
+// inside it. So a service can pass a name from the request to [Pool.Open] unchanged.
 package datapool
 
 import (
@@ -39,8 +38,8 @@ type dir struct {
 
 var errNoPool = errors.New("this data pool was not opened; declare it as a field of the service's input")
 
-// Open makes the folder at path a pool. It follows path where it is a link;
-// links inside the folder are followed only as far as they stay inside.
+// Open makes the folder at path a pool. It follows path if it is a link. Links inside the
+// folder are followed only if they lead to a place inside.
 func Open(path string) (Pool, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -57,8 +56,8 @@ func (p Pool) Name() string {
 	return filepath.Base(p.dir.path)
 }
 
-// Path is the folder of the pool, for programs that want a path. Joining it
-// with a name from a request gives up what [Pool.Open] guards against.
+// Path is the folder of the pool, for programs that want a path. Joining it with a name
+// from a request loses the protection of [Pool.Open].
 func (p Pool) Path() string {
 	if p.dir == nil {
 		return ""
@@ -85,7 +84,7 @@ func (p Pool) List() ([]string, error) {
 	return names, nil
 }
 
-// isFile takes a link for a file if it leads to one inside the pool.
+// isFile treats a link as a file if it leads to one inside the pool.
 func (p Pool) isFile(entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
@@ -94,8 +93,8 @@ func (p Pool) isFile(entry fs.DirEntry) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Open opens a file for reading. The name may have slashes. An error for a
-// file that is not there matches fs.ErrNotExist.
+// Open opens a file for reading. The name may have slashes. The error for a missing file
+// matches fs.ErrNotExist.
 func (p Pool) Open(name string) (*os.File, error) {
 	if p.dir == nil {
 		return nil, errNoPool
@@ -140,8 +139,8 @@ func (p Pool) failed(what string, err error) error {
 	return fmt.Errorf("%s data pool %q: %w", what, p.Name(), err)
 }
 
-// notFoundError leaves out the path of the folder, which tells a caller of the
-// service nothing.
+// notFoundError leaves out the path of the folder, which is of no use to a caller of the
+// service.
 type notFoundError struct{ file, pool string }
 
 func (e *notFoundError) Error() string {

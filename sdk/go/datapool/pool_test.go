@@ -49,10 +49,10 @@ func TestListHasTheFilesOfTheTopFolder(t *testing.T) {
 	pool, _ := newPool(t)
 	names, err := pool.List()
 	if err != nil || !slices.Equal(names, []string{"a.txt", "inside"}) {
-		t.Errorf("List gives %q, %v", names, err)
+		t.Errorf("List() = %q, %v, want a.txt and inside", names, err)
 	}
 	if pool.Name() != "models" || filepath.Base(pool.Path()) != "models" {
-		t.Errorf("name %q, path %q", pool.Name(), pool.Path())
+		t.Errorf("Name() = %q, Path() = %q, want models in both", pool.Name(), pool.Path())
 	}
 }
 
@@ -61,15 +61,15 @@ func TestOpen(t *testing.T) {
 	for name, want := range map[string]string{"a.txt": "A", "sub/b.txt": "B", "inside": "A", "folder/b.txt": "B", "sub/../a.txt": "A"} {
 		file, err := pool.Open(name)
 		if err != nil {
-			t.Errorf("Open(%q): %v", name, err)
+			t.Errorf("Open(%q) = %v, want nil", name, err)
 			continue
 		}
 		content, err := io.ReadAll(file)
 		if err := errors.Join(err, file.Close()); err != nil || string(content) != want {
-			t.Errorf("Open(%q) gives %q, %v", name, content, err)
+			t.Errorf("Open(%q) reads %q, %v, want %q", name, content, err, want)
 		}
 		if content, err := pool.ReadFile(name); err != nil || string(content) != want {
-			t.Errorf("ReadFile(%q) gives %q, %v", name, content, err)
+			t.Errorf("ReadFile(%q) = %q, %v, want %q", name, content, err, want)
 		}
 	}
 }
@@ -79,13 +79,13 @@ func TestNothingLeadsOut(t *testing.T) {
 	for _, name := range []string{"../outside.txt", outside, "absolute", "relative", "sub/../../outside.txt", "", "/"} {
 		if file, err := pool.Open(name); err == nil {
 			_ = file.Close()
-			t.Errorf("Open(%q) opens it", name)
+			t.Errorf("Open(%q) = a file, want an error", name)
 		}
 		if content, err := pool.ReadFile(name); err == nil {
-			t.Errorf("ReadFile(%q) gives %q", name, content)
+			t.Errorf("ReadFile(%q) = %q, want an error", name, content)
 		}
 		if content, err := fs.ReadFile(pool.FS(), name); err == nil {
-			t.Errorf("FS reads %q: %q", name, content)
+			t.Errorf("FS reads %q as %q, want an error", name, content)
 		}
 	}
 }
@@ -94,16 +94,16 @@ func TestMissingFile(t *testing.T) {
 	pool, _ := newPool(t)
 	_, err := pool.Open("zz")
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `file "zz" not found in data pool`) {
-		t.Errorf("Open of a missing file: %v", err)
+		t.Errorf("Open(a missing file) = %v, want fs.ErrNotExist that names file and pool", err)
 	}
 	if strings.Contains(err.Error(), pool.Path()) {
-		t.Errorf("the error tells where the pool lies: %v", err)
+		t.Errorf("the error is %v, want no path of the pool in it", err)
 	}
 	if _, err := pool.ReadFile("zz"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("ReadFile of a missing file: %v", err)
+		t.Errorf("ReadFile(a missing file) = %v, want fs.ErrNotExist", err)
 	}
 	if _, err := datapool.Open(filepath.Join(t.TempDir(), "nothing")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Open of a missing folder: %v", err)
+		t.Errorf("Open(a missing folder) = %v, want fs.ErrNotExist", err)
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 
 const envPrefix = "SECRET_"
 
-// EnvName is the environment variable that carries the secret of a parameter:
-// SECRET_ and the name in upper case, with an underscore before each letter from
-// A to Z but the first.
+// EnvName is the environment variable that carries the secret of a parameter: SECRET_ and
+// the name in upper case, with an underscore before each letter from A to Z except the
+// first.
 //
 //	api_token  SECRET_API_TOKEN
 //	ibmToken   SECRET_IBM_TOKEN
-//	API_KEY    SECRET_API_KEY (a name all in upper case stays as it is)
+//	API_KEY    SECRET_API_KEY (a name in upper case does not change)
 //
 // Two parameters may lead to one variable, such as apiKey and api_key. A
 // service that declares both is refused.
@@ -49,19 +49,18 @@ func upper(r rune) string {
 	return string(unicode.ToUpper(r))
 }
 
-// allUpper: there is an upper-case letter and no other cased one.
+// allUpper reports whether there is an upper-case letter and no other cased one.
 func allUpper(s string) bool {
 	return strings.ContainsFunc(s, unicode.IsUpper) &&
 		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLower(r) || unicode.IsTitle(r) })
 }
 
-// FromEnv takes the secret of a parameter out of the environment: the variable
-// is removed, so that child processes do not inherit it. It reports false if
-// the variable is not set, or has a value that [Check] refuses; an empty one is
-// a secret.
+// FromEnv takes the secret of a parameter out of the environment: it removes the variable,
+// so that child processes do not inherit it. It reports false if the variable is not set,
+// or has a value that [Check] refuses; an empty one is a secret.
 //
-// What the operating system shows as the environment the process was started
-// with is overwritten too where that is possible (Linux).
+// If the system allows it (Linux), FromEnv also overwrites the value in the initial
+// environment of the process, which the system shows.
 func FromEnv(parameter string) (Value, bool) {
 	plain, ok := environ.Take(EnvName(parameter))
 	if !ok || Check(plain) != nil {
@@ -73,9 +72,9 @@ func FromEnv(parameter string) (Value, bool) {
 // maxSize is how many bytes a secret may have.
 const maxSize = 64 << 10
 
-// Check reports why a text cannot be a secret; nil if it can. A text that is
-// not UTF-8 could be neither sent as JSON nor masked. The error continues a
-// sentence that begins with the name of the secret, and holds no part of it.
+// Check reports why a text cannot be a secret; nil if it can. A text that is not UTF-8
+// could be neither sent as JSON nor masked. The error continues a sentence that begins
+// with the name of the secret, and holds no part of it.
 func Check(plain string) error {
 	switch {
 	case len(plain) > maxSize:

@@ -12,8 +12,7 @@ const (
 	goMask = "secret.Value(" + mask + ")"
 )
 
-// errDecode and errEncode say what to do instead, as their readers did not
-// mean to do what they did.
+// errDecode and errEncode name the way out, because their readers have made a mistake.
 var (
 	errDecode = errors.New("a secret is not read from data: declare it as a field of the service's input, and give it as an environment variable")
 	errEncode = errors.New("a secret is not encoded: unwrap it where it is used")
@@ -37,20 +36,20 @@ func (v Value) GoString() string { return goMask }
 // LogValue makes package log/slog write the mask.
 func (v Value) LogValue() slog.Value { return slog.StringValue(mask) }
 
-// MarshalJSON gives the mask as a JSON string.
+// MarshalJSON returns the mask as a JSON string.
 func (v Value) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
-// MarshalText gives the mask; encoding/xml, YAML and TOML encoders use it.
+// MarshalText returns the mask; encoding/xml, YAML and TOML encoders use it.
 func (v Value) MarshalText() ([]byte, error) { return []byte(mask), nil }
 
-// GobEncode refuses.
+// GobEncode returns an error.
 func (v Value) GobEncode() ([]byte, error) { return nil, errEncode }
 
-// UnmarshalJSON refuses: a secret never comes in a body.
+// UnmarshalJSON returns an error: a secret never comes in a body.
 func (v *Value) UnmarshalJSON([]byte) error { return errDecode }
 
-// UnmarshalText refuses: a secret never comes in a body.
+// UnmarshalText returns an error: a secret never comes in a body.
 func (v *Value) UnmarshalText([]byte) error { return errDecode }
 
-// GobDecode refuses.
+// GobDecode returns an error.
 func (v *Value) GobDecode([]byte) error { return errDecode }

@@ -33,7 +33,7 @@ func assertHidden(t *testing.T, how, plain, text string) {
 		strings.ToUpper(hex.EncodeToString([]byte(plain))), base64.StdEncoding.EncodeToString([]byte(plain)),
 	} {
 		if strings.Contains(text, form) {
-			t.Errorf("%s prints the secret", how)
+			t.Errorf("%s prints the secret, want the mask", how)
 		}
 	}
 }
@@ -64,10 +64,10 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	if got := fmt.Sprint([]secret.Value{v}); got != "[[redacted]]" {
-		t.Errorf("in a slice: %q", got)
+		t.Errorf("in a slice it prints %q, want the mask", got)
 	}
 	if got := fmt.Sprintf("%#v", &v); got != "secret.Value([redacted])" {
-		t.Errorf("behind a pointer: %q", got)
+		t.Errorf("behind a pointer it prints %q, want the mask", got)
 	}
 }
 
@@ -86,8 +86,8 @@ func TestEveryVerbHides(t *testing.T) {
 	}
 }
 
-// A template calls methods: where its text comes from a caller, it must not
-// take the secret out.
+// TestReflectionDoesNotUnwrap: a template calls methods, and its text may come from a
+// caller, so it must not take the secret out.
 func TestReflectionDoesNotUnwrap(t *testing.T) {
 	v := secret.New(plain)
 	pointer := &v
@@ -110,17 +110,17 @@ func TestReflectionDoesNotUnwrap(t *testing.T) {
 	}
 	method := reflect.ValueOf(v).MethodByName("Unwrap")
 	if got := method.Call(nil); got[0].String() != "" || !errors.Is(got[1].Interface().(error), secret.ErrReflection) {
-		t.Errorf("reflect.Value.Call gives %v", got)
+		t.Errorf("reflect.Value.Call = %v, want ErrReflection", got)
 	}
 	if v.IsLocked() {
 		t.Error("a call that was refused has locked the secret")
 	}
 	if got, err := unwrapper.Unwrap(); err != nil || got != plain {
-		t.Errorf("a call by an interface: %d bytes, %v", len(got), err)
+		t.Errorf("a call by an interface = %d bytes, %v, want the text", len(got), err)
 	}
 }
 
-// Ways of calling that are not reflection go on working.
+// TestCodeUnwraps: calls without reflection still work.
 func TestCodeUnwraps(t *testing.T) {
 	for how, unwrap := range map[string]func(secret.Value) (string, error){
 		"method value":      func(v secret.Value) (string, error) { f := v.Unwrap; return f() },
@@ -146,7 +146,7 @@ func TestCodeUnwraps(t *testing.T) {
 		},
 	} {
 		if got, err := unwrap(secret.New(plain)); err != nil || got != plain {
-			t.Errorf("%s: %d bytes, %v", how, len(got), err)
+			t.Errorf("%s = %d bytes, %v, want the text", how, len(got), err)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func TestEncoders(t *testing.T) {
 		assertHidden(t, fmt.Sprintf("log/slog of wrapper %d", i), plain, buffer.String())
 	}
 	if text, err := json.Marshal(struct{ V secret.Value }{v}); err != nil || string(text) != `{"V":"[redacted]"}` {
-		t.Errorf("encoding/json: %s, %v", text, err)
+		t.Errorf("json.Marshal() = %s, %v, want the mask", text, err)
 	}
 	if err := gob.NewEncoder(&bytes.Buffer{}).Encode(v); err == nil {
 		t.Error("encoding/gob encodes a secret")
@@ -208,8 +208,8 @@ func TestDecodersRefuse(t *testing.T) {
 	}
 }
 
-// walk visits everything reflection can reach, unexported fields and the
-// memory beyond the length of slices too, as the most curious printers do.
+// walk visits everything that reflection can reach, also unexported fields and the memory
+// beyond the length of slices, like the most thorough printers.
 func walk(v reflect.Value, depth int, visit func([]byte)) {
 	if depth > 12 || !v.IsValid() {
 		return
@@ -244,10 +244,10 @@ func walk(v reflect.Value, depth int, visit func([]byte)) {
 		}
 	case reflect.String:
 		visit([]byte(v.String()))
-	case reflect.UnsafePointer: // what atomic.Pointer holds
+	case reflect.UnsafePointer: // atomic.Pointer holds one
 		if p := v.UnsafePointer(); p != nil {
-			// A printer cannot know the type; the first words are enough to
-			// reach a slice that lies there.
+			// A printer cannot know the type; the first words suffice to reach a slice
+			// there.
 			walk(reflect.NewAt(reflect.TypeFor[[]byte](), p).Elem(), depth+1, visit)
 		}
 	}
@@ -299,8 +299,8 @@ func FuzzValueNeverPrints(f *testing.F) {
 			encoded, err := json.Marshal(wrapped)
 			return text + string(encoded) + fmt.Sprint(err)
 		}
-		// A secret counts as shown only if it has a character that the same
-		// call does not print for another one, addresses being different.
+		// The secret counts as shown only if the output has a character of it that the
+		// same call does not print for another one, since addresses differ.
 		other := render(secret.New("")) + "0123456789abcdefABCDEFx"
 		if !strings.ContainsFunc(plain, func(r rune) bool { return r != utf8.RuneError && !strings.ContainsRune(other, r) }) {
 			return
@@ -315,6 +315,6 @@ func TestErrLockedSaysWhy(t *testing.T) {
 	var v secret.Value
 	_, err := v.Unwrap()
 	if !errors.Is(err, secret.ErrLocked) || !strings.Contains(err.Error(), "locked") {
-		t.Errorf("the error of a locked secret: %v", err)
+		t.Errorf("Unwrap(locked) = %v, want ErrLocked", err)
 	}
 }

@@ -13,7 +13,7 @@ const nearby = 6
 // calls this function.
 func calledByReflection() bool {
 	var pcs [nearby]uintptr
-	// Without runtime.Callers, this function and the method.
+	// Skip runtime.Callers, this function and the method.
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		frame, more := frames.Next()

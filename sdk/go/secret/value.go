@@ -7,32 +7,32 @@ import (
 	"sync/atomic"
 )
 
-// ErrLocked is what Unwrap returns from the second call on.
+// ErrLocked is the error of Unwrap from the second call on.
 var ErrLocked = errors.New("secret is locked and cannot be unwrapped: it was unwrapped before")
 
-// ErrReflection is what Unwrap returns where it is called by reflection.
+// ErrReflection is the error of an Unwrap that reflection calls.
 var ErrReflection = errors.New("a secret is not unwrapped by a template or other reflection: unwrap it in the code that uses it")
 
 // A Value is a secret. The zero Value is locked and empty. Copies share one
 // lock.
 type Value struct {
-	// A pointer, for the lock is shared by copies, and because fmt prints a
-	// pointer inside a struct as an address where it cannot call methods.
+	// A pointer, because copies share the lock, and because fmt prints a
+	// pointer inside a struct as an address if it cannot call methods.
 	cell *cell
 }
 
-// cell is what the copies of a Value share: nil inside once unwrapped.
+// cell is shared by the copies of a Value: nil inside once unwrapped.
 type cell struct{ sealed atomic.Pointer[sealed] }
 
-// sealed is the plain text combined with a random pad of its length. The pad
-// is held by a function, as there is no way into a function by reflection.
+// sealed is the plain text combined with a random pad of its length. A function holds the
+// pad, because reflection cannot read the variables of a function.
 type sealed struct {
 	padded []byte
 	pad    func() []byte
 }
 
-// New makes a secret of plain text. It copies bytes; the caller may clear its
-// own afterwards.
+// New makes a secret of plain text. It copies bytes; the caller may clear the original
+// afterwards.
 func New[Plain ~string | ~[]byte](plain Plain) Value {
 	padded := make([]byte, len(plain))
 	pad := make([]byte, len(plain))
@@ -50,8 +50,8 @@ func New[Plain ~string | ~[]byte](plain Plain) Value {
 // Unwrap returns the plain text, once. Every other call, also on a copy and
 // at the same time, returns [ErrLocked].
 //
-// Code unwraps a secret by name. A call by reflection, as that of a template
-// which somebody else may have written, gets [ErrReflection] and locks nothing.
+// Code unwraps a secret by name. A call by reflection, such as that of a template from a
+// caller, gets [ErrReflection] and locks nothing.
 func (v Value) Unwrap() (string, error) {
 	if v.cell == nil {
 		return "", ErrLocked
@@ -69,8 +69,8 @@ func (v Value) Unwrap() (string, error) {
 // IsLocked reports whether the secret was unwrapped before.
 func (v Value) IsLocked() bool { return v.cell == nil || v.cell.sealed.Load() == nil }
 
-// open builds the plain text in the memory of the string it returns, so that
-// no second copy is left behind, and wipes what it was built from.
+// open builds the plain text in the memory of the string it returns, so that no second
+// copy is left, and wipes its sources.
 func (s *sealed) open() string {
 	var plain strings.Builder
 	shielded(func() {

@@ -50,12 +50,12 @@ func TestUnwrapOnce(t *testing.T) {
 		t.Fatal("a new secret is locked")
 	}
 	if plain, err := v.Unwrap(); err != nil || plain != "tok-123456" {
-		t.Fatalf("Unwrap gave the wrong text, or %v", err)
+		t.Fatalf("Unwrap() = another text or %v, want the text", err)
 	}
 	after := v
 	for _, copied := range []secret.Value{v, before, after} {
 		if plain, err := copied.Unwrap(); !errors.Is(err, secret.ErrLocked) || plain != "" {
-			t.Errorf("a second Unwrap gives %d bytes and %v", len(plain), err)
+			t.Errorf("a second Unwrap() = %d bytes, %v, want ErrLocked", len(plain), err)
 		}
 		if !copied.IsLocked() {
 			t.Error("a copy is not locked")
@@ -69,10 +69,10 @@ func TestZeroValue(t *testing.T) {
 		t.Error("the zero Value is not locked")
 	}
 	if plain, err := v.Unwrap(); !errors.Is(err, secret.ErrLocked) || plain != "" {
-		t.Errorf("Unwrap of the zero Value: %q, %v", plain, err)
+		t.Errorf("Unwrap(zero Value) = %q, %v, want ErrLocked", plain, err)
 	}
 	if got := v.String(); got != "[redacted]" {
-		t.Errorf("String of the zero Value: %q", got)
+		t.Errorf("String(zero Value) = %q, want the mask", got)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestEmptySecret(t *testing.T) {
 		t.Error("an empty secret is locked")
 	}
 	if plain, err := v.Unwrap(); err != nil || plain != "" {
-		t.Errorf("Unwrap of an empty secret: %q, %v", plain, err)
+		t.Errorf("Unwrap(empty secret) = %q, %v, want an empty text", plain, err)
 	}
 	if !v.IsLocked() {
 		t.Error("an empty secret is not locked after Unwrap")
@@ -119,7 +119,7 @@ func TestConcurrentUnwrap(t *testing.T) {
 		close(begin)
 		group.Wait()
 		if winners.Load() != 1 || losers.Load() != 31 {
-			t.Fatalf("%d unwrapped it, %d were refused", winners.Load(), losers.Load())
+			t.Fatalf("%d callers unwrapped it and %d were refused, want 1 and 31", winners.Load(), losers.Load())
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestEnvName(t *testing.T) {
 	}
 	var cases []struct{ Parameter, Env string }
 	if err := json.Unmarshal(text, &cases); err != nil || len(cases) == 0 {
-		t.Fatalf("%d cases, %v", len(cases), err)
+		t.Fatalf("the file has %d cases (%v), want some", len(cases), err)
 	}
 	for _, c := range cases {
 		if got := secret.EnvName(c.Parameter); got != c.Env {

@@ -18,8 +18,9 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 )
 
-// bind fills the input of run; the error is a [*Problem]. The secrets come first, so that the masker
-// knows them, and the environment has them no longer, whatever else is wrong.
+// bind fills the input of run; the error is a [*Problem]. The secrets come first, so that
+// the masker knows them, and so that they leave the environment even if another
+// parameter fails.
 func (s *signature) bind(in reflect.Value, env environment, masker *masking.Masker) error {
 	b := binder{in: in, env: env, masker: masker}
 	for _, p := range s.parameters {
@@ -35,7 +36,7 @@ func (s *signature) bind(in reflect.Value, env environment, masker *masking.Mask
 		case inputKind:
 			b.input(p)
 		case secretKind:
-			// From the environment, before the files.
+			// Taken from the environment above, before the files.
 		}
 	}
 	if len(b.errs) > 0 {
@@ -98,8 +99,8 @@ func (b *binder) pool(p parameter) {
 	}
 }
 
-// files finds the input files: the name up to the first dot is the parameter.
-// A folder that is not there has none.
+// files finds the input files: the name up to the first dot is the parameter. A missing
+// folder has none.
 func (b *binder) files() {
 	b.dir = b.env.get("INPUT_DIRECTORY", "/var/runtime/input")
 	b.inputs = map[string][]string{}
@@ -137,10 +138,10 @@ func (b *binder) input(p parameter) {
 	b.errs = append(b.errs, p.decode(filepath.Ext(names[0]), text, b.in)...)
 }
 
-// decode reads an input file. A JSON string is handed over as a .txt file with
-// the plain text, anything else as .json; files that people write may have
-// other names, or text that was meant as JSON. So a .json file is JSON, a .txt
-// file is a string first, and any other file JSON first.
+// decode reads an input file. The platform writes a JSON string as a .txt file with the
+// plain text, and anything else as .json. Files that people write may have other names,
+// or text that was meant as JSON. So a .json file is JSON, a .txt file is a string first,
+// and any other file JSON first.
 func (p parameter) decode(extension string, text []byte, in reflect.Value) shape.Errors {
 	s := p.field.Shape
 	asJSON := func() shape.Errors { return p.field.Decode(bytes.TrimPrefix(text, []byte("\ufeff")), in) }
@@ -171,7 +172,7 @@ func (p parameter) decode(extension string, text []byte, in reflect.Value) shape
 	if len(otherwise) == 0 {
 		return nil
 	}
-	// What is JSON was meant as JSON.
+	// Valid JSON was meant as JSON.
 	if json.Valid(text) == (strings.EqualFold(extension, ".txt") && s.ReadsText()) {
 		return otherwise
 	}

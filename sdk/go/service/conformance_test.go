@@ -134,7 +134,7 @@ var services = map[string]program{
 	"redacted_str": of(func(_ context.Context, in oneSecret) (object, error) {
 		v := in.APIToken
 		return object{
-			"str": v.String(), "repr": fmt.Sprintf("%#v", v), "fmt": fmt.Sprint(v), "pct": fmt.Sprintf("%s %#v", v, v), //nolint:gocritic // what Sprint prints is the case
+			"str": v.String(), "repr": fmt.Sprintf("%#v", v), "fmt": fmt.Sprint(v), "pct": fmt.Sprintf("%s %#v", v, v), //nolint:gocritic // the case needs Sprint
 			"in_list": fmt.Sprint([]secret.Value{v}), "itself": v, "locked": v.IsLocked(),
 		}, nil
 	}),
@@ -232,7 +232,7 @@ func isNoSecret(_ context.Context, in optionalSecret) (object, error) {
 
 func echoNumber(_ context.Context, in oneNumber) (object, error) { return object{"n": in.N}, nil }
 
-// elsewhere are the cases that have no counterpart in Go, and why.
+// elsewhere are the cases that have no counterpart in Go, with the reason.
 var elsewhere = map[string]string{
 	"future_annotations": "Go has no annotations",
 	"async_run":          "Go has no async functions",
@@ -240,7 +240,7 @@ var elsewhere = map[string]string{
 	"sys_exit":           "needs a process: TestExitCodeIsKept",
 }
 
-// inGo is the result where a case prints what is Python's alone.
+// inGo is the result in Go, for cases that print something only Python has.
 var inGo = map[string]string{
 	"double_unwrap":          `{"type": "about:blank", "status": 500, "title": "Error", "detail": "secret is locked and cannot be unwrapped: it was unwrapped before"}`,
 	"handler_error_reserved": `{"type": "about:blank", "status": 500, "title": "Error", "detail": "the extension \"status\" of a problem has a reserved name (type, title, detail, status, instance); choose another"}`,
@@ -311,7 +311,7 @@ func (c runCase) judge(t *testing.T, got outcome) {
 			}
 			for _, word := range c.Ours.Problem.Mentions {
 				if !strings.Contains(p.Detail, word) {
-					t.Errorf("the problem does not mention %q: %s", word, p.Detail)
+					t.Errorf("the detail is %s, want %q in it", p.Detail, word)
 				}
 			}
 			want["output.json"] = json.RawMessage(got.files["output.json"])
@@ -333,13 +333,13 @@ func (c runCase) judge(t *testing.T, got outcome) {
 	}
 	for name := range got.env {
 		if strings.HasPrefix(name, "SECRET_") {
-			t.Errorf("%s is still in the environment", name)
+			t.Errorf("%s is still in the environment, want it removed", name)
 		}
 	}
 }
 
-// sameJSON compares JSON by value, with its layout where there is one to keep,
-// and anything else by its bytes.
+// sameJSON compares JSON by value, with its layout if it is indented, and anything else by
+// its bytes.
 func sameJSON(got, want string) bool {
 	var a, b any
 	if json.Unmarshal([]byte(got), &a) != nil || json.Unmarshal([]byte(want), &b) != nil {
@@ -450,7 +450,7 @@ func TestBodiesConformance(t *testing.T) {
 			for _, body := range c.Accept {
 				request, err := validator.Request(body)
 				if err != nil {
-					t.Errorf("refuses %s: %v", body, err)
+					t.Errorf("Request(%s) = %v, want it accepted", body, err)
 					continue
 				}
 				if c.Name != "model_return" {
@@ -459,7 +459,7 @@ func TestBodiesConformance(t *testing.T) {
 			}
 			for _, body := range c.Reject {
 				if _, err := validator.Request(body); err == nil {
-					t.Errorf("accepts %s", body)
+					t.Errorf("Request(%s) = nil, want an error", body)
 				}
 			}
 		})
@@ -486,6 +486,6 @@ func (p program) accepts(t *testing.T, s *signature.Signature, request *signatur
 		w.DataPool[name] = map[string]string{"a.txt": "A"}
 	}
 	if o := p.in(t, w); o.exit != 0 {
-		t.Errorf("the service refuses what its schema accepts: %s", o.stderr)
+		t.Errorf("the service refuses a request that its schema accepts, want success: %s", o.stderr)
 	}
 }

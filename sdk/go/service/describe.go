@@ -13,8 +13,8 @@ import (
 // schemaVersion of the description document.
 const schemaVersion = 1
 
-// describe writes the description, or why there is none, to a file or
-// standard output.
+// describe writes the description, or the reason why there is none, to a file or standard
+// output.
 func (x *execution) describe(s *signature, problem error, to string) int {
 	code := exitOK
 	var document shape.Object
@@ -71,7 +71,7 @@ func (s *signature) document() shape.Object {
 	if s.description != "" {
 		document = document.With("description", s.description)
 	}
-	defs := shape.Defs(&s.input, &s.output) // before the schemas: it settles the names they refer to
+	defs := shape.Defs(&s.input, &s.output) // before the schemas: it sets the names they refer to
 	parameters := []shape.Object{}
 	for _, p := range s.parameters {
 		parameters = append(parameters, p.document())

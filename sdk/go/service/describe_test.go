@@ -50,9 +50,9 @@ func TestDescription(t *testing.T) {
 	if err := errors.Join(json.Compact(&got, []byte(text)), json.Compact(&expected, []byte(want))); err != nil {
 		t.Fatal(err)
 	}
-	// Beside the order of the members of a parameter, which has no meaning.
+	// The order of the members of a parameter does not count.
 	if !sameMembers(t, got.Bytes(), expected.Bytes()) {
-		t.Errorf("got\n%s\nwant\n%s", got.Bytes(), expected.Bytes())
+		t.Errorf("the description is\n%s\nwant\n%s", got.Bytes(), expected.Bytes())
 	}
 	if _, err := signature.Parse([]byte(text)); err != nil {
 		t.Error(err)
@@ -80,7 +80,7 @@ func TestDescribeToAFile(t *testing.T) {
 	o := uploads.in(t, world{args: []string{"--describe=" + file}, Env: map[string]string{"SECRET_API_TOKEN": "tok-123456"}})
 	text, err := os.ReadFile(file)
 	if err != nil || o.exit != 0 || o.stdout != "" || len(o.files) != 0 {
-		t.Fatalf("exit %d, %q, %v, %v", o.exit, o.stdout, o.files, err)
+		t.Fatalf("--describe=FILE: exit code %d, %q, %v (%v), want the file alone", o.exit, o.stdout, o.files, err)
 	}
 	if string(text) != uploads.describe(t) {
 		t.Error("the file differs from standard output")
@@ -89,7 +89,7 @@ func TestDescribeToAFile(t *testing.T) {
 		t.Error("describing takes secrets")
 	}
 	if o := uploads.in(t, world{args: []string{"--describe=" + t.TempDir()}}); o.exit != 1 || o.stderr == "" {
-		t.Errorf("a folder as file: exit %d", o.exit)
+		t.Errorf("--describe=FOLDER: exit code %d, want 1 and an error", o.exit)
 	}
 }
 
@@ -139,11 +139,11 @@ func TestServicesThatCannotBeDescribed(t *testing.T) {
 		_, err := signature.Parse([]byte(o.stdout))
 		var failure *signature.DescribeError
 		if !errors.As(err, &failure) || o.exit != 1 || failure.Kind != fields[0] || failure.Parameter != fields[1] || !strings.HasPrefix(failure.Message, fields[2]) {
-			t.Errorf("%s: exit %d, %#v, %s", want, o.exit, failure, o.stdout)
+			t.Errorf("exit code %d, %#v, %s, want 1 and %s", o.exit, failure, o.stdout, want)
 		}
 		o = p.in(t, world{})
 		if got := o.problem(t); o.exit != 1 || !strings.HasPrefix(got.Detail, fields[2]) {
-			t.Errorf("%s: run gives exit %d, %+v", want, o.exit, got)
+			t.Errorf("run: exit code %d, %+v, want 1 and %s", o.exit, got, want)
 		}
 	}
 }
@@ -161,6 +161,6 @@ func TestEmbeddedSecretIsAParameter(t *testing.T) {
 		return object{"n": len(one) + len(two)}, errors.Join(err, err2)
 	}).in(t, world{Env: map[string]string{"SECRET_API_TOKEN": "abc", "SECRET_VALUE": "de"}})
 	if o.exit != 0 || !sameJSON(o.files["output.json"], `{"n": 5}`) {
-		t.Errorf("exit %d, %v %s", o.exit, o.files, o.stderr)
+		t.Errorf("exit code %d, %v %s, want 5", o.exit, o.files, o.stderr)
 	}
 }

@@ -50,16 +50,16 @@
 //	encoding.TextUnmarshaler         string
 //	json.Unmarshaler                 any JSON; the type decides
 //
-// In a value of type any, also in a map or a slice of it, a number is a float64,
-// as encoding/json has it, if that changes no digit. Any other one,
-// such as 9007199254740993, is a json.Number, so that no digit is lost.
+// In a value of type any, also in a map or a slice of it, a number is a float64, as in
+// encoding/json, if that changes no digit. Any other one, such as 9007199254740993, is a
+// json.Number, so that no digit is lost.
 //
-// A field may be left out if it is a pointer, has a default, or has omitempty
-// or omitzero; so may a parameter that is a struct of such fields. Struct tags
-// say more about a value:
+// A field may be left out if it is a pointer, has a default, or has omitempty or omitzero;
+// so may a parameter that is a struct of such fields. Struct tags add limits and
+// annotations:
 //
 //	description, examples            for readers; examples may be a JSON list
-//	default                          what a missing field is
+//	default                          the value of a missing field
 //	minimum, maximum                 numbers; also exclusiveMinimum, exclusiveMaximum
 //	minLength, maxLength, pattern    strings
 //	format                           strings: date, date-time, duration, email, ipv4, ipv6, uri, uuid
@@ -72,26 +72,24 @@
 //
 //	_ struct{} `description:"Orders things."`
 //
-// A type that knows its schema better has a method JSONSchema() json.RawMessage.
-// It may set the limits of the list above on any type, say an enum on a named
-// string. A type that also has UnmarshalJSON may give any schema, and promises
-// to accept what it says.
+// A type that knows its schema better has a method JSONSchema() json.RawMessage. On any
+// type it may set the limits of the list above, such as an enum on a named string. A type
+// that also has UnmarshalJSON may return any schema, and promises to accept the values of
+// that schema.
 //
 // # Result
 //
-// What run returns is the result: strings, numbers and booleans as output.txt,
-// anything else as output.json, a nil pointer or struct{} as nothing. It is
-// encoded as encoding/json does, except that NaN and the infinities become
-// null, nil slices and maps [] and {}, and durations text. Further files are
-// written with [Output].
+// The return value of run is the result: strings, numbers and booleans become output.txt,
+// anything else output.json, a nil pointer or struct{} nothing. It is encoded like
+// encoding/json does, except that NaN and the infinities become null, nil slices and maps
+// [] and {}, and durations text. A service writes further files with [Output].
 //
 // # Failure
 //
-// An error of run becomes a problem document (RFC 9457) in output.json. Return
-// a [Problem] to choose what it says. A panic in the goroutine of run does the
-// same, and its stack goes to standard error. Secrets of the service are masked
-// in both. A panic in another goroutine ends the program without a document,
-// as always in Go.
+// An error of run becomes a problem document (RFC 9457) in output.json. Return a [Problem]
+// to choose its text. A panic in the goroutine of run does the same, and its stack goes to
+// standard error. Secrets of the service are masked in both. A panic in another goroutine
+// ends the program without a document, as always in Go.
 //
 // # Cancellation
 //
@@ -102,7 +100,7 @@
 // # Exit codes
 //
 //	0        run has returned a result
-//	1        run has failed, or was not called as its input was no good
+//	1        run has failed, or its input was invalid
 //	130, 143 run was cancelled by an interrupt, by SIGTERM
 //
 // A program that calls os.Exit itself keeps its code.

@@ -6,10 +6,10 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/internal/environ"
 )
 
-// environment is the environment of the process, or what stands for it.
+// environment is the environment of the process, or a map in its place.
 type environment struct{ variables map[string]string }
 
-// get returns a variable, or otherwise where it is not set or empty.
+// get returns a variable, or otherwise if it is not set or empty.
 func (e environment) get(name, otherwise string) string {
 	value := e.variables[name]
 	if e.variables == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/service"
 )
 
-// serve runs a service as its program would be run: the input lies in files,
-// the secrets in the environment.
+// serve runs a service like its program: the input is in files, the secrets are in the
+// environment.
 func serve[In, Out any](run func(context.Context, In) (Out, error), env map[string]string, inputs map[string]string) {
 	dir, err := os.MkdirTemp("", "service")
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleRun() {
 	// output.txt: "3f16daf5…"
 }
 
-// All that is wrong with a request is told at once, and no value is repeated.
+// The problem document lists all errors of a request at once, and repeats no value.
 func ExampleRun_wrongInput() {
 	type Order struct {
 		Article string `json:"article" minLength:"3"`
@@ -102,8 +102,8 @@ func ExampleRun_wrongInput() {
 	// }
 }
 
-// A Problem says what the caller of a service is told about a failure. Secrets
-// are masked in it, as in any other error.
+// A Problem sets the text for the caller of a service. Secrets are masked in it, as in any
+// other error.
 func ExampleProblem() {
 	type Input struct {
 		APIToken secret.Value `json:"api_token"`
@@ -147,7 +147,7 @@ func ExampleOutput() {
 	// report.txt: all is well
 }
 
-// A pool is a folder; a pointer to one is nil where it is missing.
+// A pool is a folder; a pointer to a missing one is nil.
 func ExampleRun_dataPool() {
 	type Input struct {
 		Models *datapool.Pool `json:"models"`

@@ -12,7 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/service"
 )
 
-// world is the surroundings of one run.
+// world holds the files and variables of one run.
 type world struct {
 	Input    map[string]string            // files
 	Env      map[string]string            // secrets
@@ -20,7 +20,7 @@ type world struct {
 	args     []string
 }
 
-// outcome is what a run leaves.
+// outcome is the exit code, the files and the output of a run.
 type outcome struct {
 	exit           int
 	files          map[string]string
@@ -38,8 +38,7 @@ func write(t testing.TB, name, content string) {
 	}
 }
 
-// lay makes the folders of the world and gives the environment that points to
-// them.
+// lay makes the folders of the world and returns the environment that points to them.
 func (w world) lay(t testing.TB) (env map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -111,17 +110,17 @@ func (o outcome) problem(t testing.TB) problem {
 	t.Helper()
 	var p problem
 	if err := json.Unmarshal([]byte(o.files["output.json"]), &p); err != nil {
-		t.Fatalf("no problem document: %v, %v", o.files, err)
+		t.Fatalf("the files are %v (%v), want a problem document", o.files, err)
 	}
 	return p
 }
 
-// describe gives the description of a service.
+// describe returns the description of a service.
 func (p program) describe(t testing.TB) string {
 	t.Helper()
 	o := p.in(t, world{args: []string{"--describe"}})
 	if o.exit != 0 {
-		t.Fatalf("exit %d: %s", o.exit, o.stderr)
+		t.Fatalf("--describe: exit code %d, want 0: %s", o.exit, o.stderr)
 	}
 	return o.stdout
 }

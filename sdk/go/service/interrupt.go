@@ -13,9 +13,8 @@ type interruption struct{ signal os.Signal }
 
 func (i *interruption) Error() string { return "signal: " + i.signal.String() }
 
-// interruptible gives a context that the first SIGTERM or interrupt cancels.
-// From then on signals do what they do to a program that does not handle them:
-// a second one ends it.
+// interruptible returns a context that the first SIGTERM or interrupt cancels. From then on
+// signals have their default effect: a second one ends the program.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
@@ -34,8 +33,8 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	}
 }
 
-// cancellation reports that err is no more than the end of the context, and
-// what ended it.
+// cancellation reports whether err only says that the context has ended, and the cause of
+// that.
 func cancellation(ctx context.Context, err error) (cause error, cancelled bool) { //nolint:revive // cause is what it looks for, not how it fails
 	if ctx.Err() == nil {
 		return nil, false
@@ -52,7 +51,7 @@ func cancelledProblem(cause error) *Problem {
 	return &Problem{Title: "Cancelled", Detail: "The service was cancelled (" + cause.Error() + ").", Status: 409, uri: cancelledType}
 }
 
-// exitCancelled is what shells give for a program that a signal has ended; a
+// exitCancelled is the exit code that shells use for a program that a signal has ended; a
 // context that was cancelled otherwise counts as interrupted.
 func exitCancelled(cause error) int {
 	if i, ok := errors.AsType[*interruption](cause); ok && i.signal == syscall.SIGTERM {

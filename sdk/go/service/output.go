@@ -22,8 +22,8 @@ const (
 
 type filesKey struct{}
 
-// Output is where a service writes result files, beside the result that it
-// returns. ctx is the context that run was called with, or derives from it.
+// Output is the place for result files, beside the result that the service returns. ctx is
+// the context of run, or derives from it.
 func Output(ctx context.Context) *Files {
 	if files, ok := ctx.Value(filesKey{}).(*Files); ok {
 		return files
@@ -95,7 +95,7 @@ func (f *Files) write(name string, text []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// writeResult writes what run has returned.
+// writeResult writes the result of run.
 func (f *Files) writeResult(out any) error {
 	if isNothing(out) {
 		return nil
@@ -114,12 +114,12 @@ func (f *Files) writeResult(out any) error {
 	return f.write(outputJSON, text.Bytes())
 }
 
-// hasNothing: the type struct{}, and those like it that say nothing else.
+// hasNothing reports whether a type is struct{}, or has no fields either.
 func hasNothing(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t.NumField() == 0 && t.NumMethod() == 0
 }
 
-// isNothing: nil, and the struct without fields.
+// isNothing reports whether a result is nil, or a struct without fields.
 func isNothing(out any) bool {
 	v := reflect.ValueOf(out)
 	switch v.Kind() {

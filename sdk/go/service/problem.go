@@ -15,9 +15,8 @@ import (
 	"github.com/qhubctl/qhubctl/sdk/go/internal/shape"
 )
 
-// A Problem is an error that says what the caller of the service gets to read,
-// as a problem document of RFC 9457. Return a pointer to one from run; wrapping
-// it in another error is fine.
+// A Problem is an error that becomes the problem document of RFC 9457 for the caller of the
+// service. Return a pointer to one from run; you may wrap it in another error.
 //
 // Other errors are reported with status 500, the name of their type as title
 // ("Error" if it has no exported one) and their text as detail.
@@ -35,7 +34,7 @@ type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	uri string // of the problem type; empty means about:blank
 }
 
-// Error gives the title and the detail.
+// Error returns the title and the detail.
 func (p *Problem) Error() string {
 	if p.Detail == "" || p.Detail == p.Title {
 		return p.Title
@@ -45,7 +44,7 @@ func (p *Problem) Error() string {
 
 var reserved = []string{"type", "title", "detail", "status", "instance"}
 
-// check reports what is wrong with a problem that run has made.
+// check returns the first invalid part of a problem that run has made.
 func (p *Problem) check() error {
 	for _, name := range slices.Sorted(maps.Keys(p.Extensions)) {
 		if slices.Contains(reserved, name) {
@@ -58,7 +57,7 @@ func (p *Problem) check() error {
 	return nil
 }
 
-// problemOf makes an error a problem.
+// problemOf turns an error into a problem.
 func problemOf(err error) *Problem {
 	p, ok := errors.AsType[*Problem](err)
 	if !ok || p == nil {
@@ -75,8 +74,8 @@ func problemOf(err error) *Problem {
 	return p
 }
 
-// titleOf is the name of the first exported type in the chain of an error;
-// those of packages errors and fmt have none.
+// titleOf is the name of the first exported type in the chain of an error; those of
+// packages errors and fmt do not count.
 func titleOf(err error) string {
 	if _, ok := errors.AsType[*panicError](err); ok {
 		return "panic"
@@ -102,8 +101,8 @@ func invalidInput(errs shape.Errors) *Problem {
 	}
 }
 
-// document writes the problem with the secrets masked, and returns what was
-// written.
+// document encodes the problem with the secrets masked, and returns the text and the
+// masked problem.
 func (p *Problem) document(masker *masking.Masker) ([]byte, *Problem) {
 	masked := &Problem{Title: masker.Text(p.Title), Detail: masker.Text(p.Detail), Status: p.Status, uri: p.uri}
 	if masked.Detail == "" {
@@ -130,7 +129,7 @@ func (p *Problem) document(masker *masking.Masker) ([]byte, *Problem) {
 	return out.Bytes(), masked
 }
 
-// plainJSON turns the extensions into what JSON is made of, to be masked.
+// plainJSON turns the extensions into plain JSON values, so that they can be masked.
 func plainJSON(extensions map[string]any) (map[string]any, error) {
 	text, err := shape.Encode(extensions)
 	if err != nil {

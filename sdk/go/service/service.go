@@ -16,8 +16,8 @@ import (
 // Version of this package, as descriptions name it.
 const Version = "0.1.0"
 
-// executionToken is the variable by which an execution calls other services.
-// It stays in the environment, and is a secret all the same.
+// executionToken is the variable by which an execution calls other services. It stays in
+// the environment, and is a secret nevertheless.
 const executionToken = "KQH_SERVICE_EXECUTION_TOKEN"
 
 const (
@@ -25,7 +25,7 @@ const (
 	exitFailed = 1
 )
 
-// Main runs the service and ends the program. It is all that main has to call.
+// Main runs the service and ends the program. The main function only calls Main.
 func Main[In, Out any](run func(ctx context.Context, in In) (Out, error)) {
 	ctx, stop := interruptible(context.Background())
 	code := Run(ctx, run, Options{Args: os.Args[1:]})
@@ -33,22 +33,22 @@ func Main[In, Out any](run func(ctx context.Context, in In) (Out, error)) {
 	os.Exit(code) //nolint:forbidigo // this is the main of a service
 }
 
-// Options say what Run works with. The zero Options are the process's own
-// environment and streams, and no arguments.
+// Options are the surroundings of Run. The zero Options are the environment and streams of
+// the process, and no arguments.
 type Options struct {
-	// Args are the arguments of the program. --describe and --describe=FILE
-	// are understood, all others are left to the service.
+	// Args are the arguments of the program. Run reads --describe and
+	// --describe=FILE, and leaves all others to the service.
 	Args []string
-	// Env is used in place of the environment of the process: the secrets, and
-	// INPUT_DIRECTORY, OUTPUT_DIRECTORY and DATAPOOL_DIRECTORY. The secrets
-	// that the service declares are deleted from it.
+	// Env replaces the environment of the process: the secrets, and
+	// INPUT_DIRECTORY, OUTPUT_DIRECTORY and DATAPOOL_DIRECTORY. Run deletes the
+	// secrets that the service declares from it.
 	Env map[string]string
-	// Stdout receives a description, Stderr why a run has failed.
+	// Stdout gets a description, Stderr the reason of a failed run.
 	Stdout, Stderr io.Writer
 }
 
-// Run is Main without the process: it handles no signals, does not exit, and
-// returns the exit code. It is for tests.
+// Run is Main without the process: it handles no signals, does not exit, and returns the
+// exit code. Use it in tests.
 func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) (Out, error), o Options) int {
 	x := newExecution(o)
 	var sig *signature
@@ -77,7 +77,7 @@ func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) 
 	return exitOK
 }
 
-// execution is what all steps of one run share.
+// execution holds the data that all steps of one run share.
 type execution struct {
 	env            environment
 	stdout, stderr io.Writer
@@ -98,8 +98,8 @@ func newExecution(o Options) *execution {
 	return x
 }
 
-// fail reports err as problem document and on standard error, and gives the
-// exit code.
+// fail reports err as problem document and on standard error, and returns the exit
+// code.
 func (x *execution) fail(ctx context.Context, err error) int {
 	code := exitFailed
 	var p *Problem
@@ -119,8 +119,8 @@ func (x *execution) fail(ctx context.Context, err error) int {
 	return code
 }
 
-// call calls run in a goroutine of its own, so that runtime.Goexit ends run
-// and not the report of it.
+// call calls run in a separate goroutine, so that runtime.Goexit ends run and not the
+// report of it.
 func call[In, Out any](ctx context.Context, run func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	err = errors.New("the service ended its goroutine instead of returning")
 	done := make(chan struct{})
@@ -135,8 +135,8 @@ func call[In, Out any](ctx context.Context, run func(context.Context, In) (Out, 
 	return out, err
 }
 
-// protect makes a panic of the service's code an error. Methods of its types
-// are called from many places: to read, to describe and to write values.
+// protect turns a panic of the service's code into an error. Methods of its types are
+// called from many places: to read, to describe and to write values.
 func protect(f func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -54,10 +54,10 @@ func TestFailuresAreMasked(t *testing.T) {
 		o := p.in(t, world{Env: map[string]string{"SECRET_API_TOKEN": token}})
 		all := o.files["output.json"] + o.stderr + o.stdout
 		if o.exit != 1 || o.problem(t).Status != 500 {
-			t.Errorf("%s: exit %d, %s", how, o.exit, o.problem(t).Detail)
+			t.Errorf("%s: exit code %d, %s, want 1 and status 500", how, o.exit, o.problem(t).Detail)
 		}
 		if strings.Contains(all, "123456") || strings.Contains(all, "MTIzNDU2") || strings.Contains(all, "EyMzQ1N") || !strings.Contains(all, "[redacted]") {
-			t.Errorf("%s: the secret is not masked", how)
+			t.Errorf("%s: the secret shows, want it masked", how)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestRefusedSecretsAreNamed(t *testing.T) {
 		}
 	}
 	if o.exit != 1 || p.Status != 400 || strings.Contains(o.stderr+o.files["output.json"], "fung") || strings.Contains(o.stderr+o.files["output.json"], "canary") {
-		t.Errorf("Run(bad secrets) = exit %d, status %d, or a value is repeated", o.exit, p.Status)
+		t.Errorf("Run(bad secrets) = exit code %d, status %d, want 1 and 400 and no value", o.exit, p.Status)
 	}
 }
 
@@ -105,10 +105,10 @@ func TestPanic(t *testing.T) {
 	}).in(t, world{})
 	p := o.problem(t)
 	if o.exit != 1 || p.Title != "panic" || !strings.Contains(p.Detail, "index out of range") || p.Status != 500 {
-		t.Errorf("exit %d, %+v", o.exit, p)
+		t.Errorf("a panic: exit code %d, %+v, want 1 and status 500", o.exit, p)
 	}
 	if !strings.Contains(o.stderr, "service_test.go") || strings.Contains(o.files["output.json"], "goroutine") {
-		t.Errorf("the stack belongs on standard error alone: %s", o.stderr)
+		t.Errorf("standard error has %s, want the stack there alone", o.stderr)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestGoexit(t *testing.T) {
 		return nil, nil
 	}).in(t, world{})
 	if p := o.problem(t); o.exit != 1 || !strings.Contains(p.Detail, "instead of returning") {
-		t.Errorf("exit %d, %+v", o.exit, p)
+		t.Errorf("Goexit: exit code %d, %+v, want 1 and a detail", o.exit, p)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestProblemsOfErrors(t *testing.T) {
 		o := fails(c.err).in(t, world{})
 		p := o.problem(t)
 		if o.exit != 1 || p.Title != c.title || p.Detail != c.detail || p.Status != c.status || p.Type != "about:blank" {
-			t.Errorf("%#v gives exit %d, %+v", c.err, o.exit, p)
+			t.Errorf("%#v becomes exit code %d, %+v, want 1, %q, %q, %d", c.err, o.exit, p, c.title, c.detail, c.status)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestProblemMembers(t *testing.T) {
 	const want = "{\n  \"type\": \"about:blank\",\n  \"status\": 422,\n  \"title\": \"T\",\n  \"detail\": \"<D>\",\n" +
 		"  \"a\": [\n    {\n      \"x\": 1,\n      \"y\": 0.5\n    }\n  ],\n  \"b\": 1\n}"
 	if o.files["output.json"] != want {
-		t.Errorf("got %s", o.files["output.json"])
+		t.Errorf("output.json is %s, want %s", o.files["output.json"], want)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestAllThatIsWrongAtOnce(t *testing.T) {
 	}
 	if o.exit != 1 || p.Status != 400 || p.Title != "Invalid input" ||
 		!slices.Equal(paths, []string{"api_token", "data.endpoint", "data.zebra", "data.model_name", "n", "gone", "twice", "models"}) {
-		t.Errorf("exit %d, %+v", o.exit, p)
+		t.Errorf("exit code %d, %+v, want 1 and all errors in order", o.exit, p)
 	}
 	if strings.Contains(o.files["output.json"]+o.stderr, "77") {
 		t.Error("a value is repeated")
@@ -241,9 +241,9 @@ func TestInputFiles(t *testing.T) {
 		o := p.in(t, world{Input: map[string]string{c.file: c.text}})
 		switch {
 		case c.want == "" && (o.exit != 1 || o.problem(t).Status != 400):
-			t.Errorf("%s holding %q: exit %d, %v", c.file, c.text, o.exit, o.files)
+			t.Errorf("%s with %q: exit code %d, %v, want 1 and status 400", c.file, c.text, o.exit, o.files)
 		case c.want != "" && (o.exit != 0 || !strings.Contains(o.files["output.json"], c.want)):
-			t.Errorf("%s holding %q: exit %d, %v, %s", c.file, c.text, o.exit, o.files, o.stderr)
+			t.Errorf("%s with %q: exit code %d, %v, %s, want %q", c.file, c.text, o.exit, o.files, o.stderr, c.want)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func TestDefaultsOfParameters(t *testing.T) {
 		return object{"level": in.Level, "on": in.Options.Deep.On, "name": in.Name}, nil
 	}).in(t, world{})
 	if o.exit != 0 || !sameJSON(o.files["output.json"], `{"level": 7, "name": "x", "on": true}`) {
-		t.Errorf("exit %d, %v", o.exit, o.files)
+		t.Errorf("exit code %d, %v, want 0 and the defaults", o.exit, o.files)
 	}
 }
 
@@ -292,7 +292,7 @@ func TestResults(t *testing.T) {
 	}
 	o := returns[any](make(chan int)).in(t, world{})
 	if p := o.problem(t); o.exit != 1 || p.Title != "Result cannot be encoded" {
-		t.Errorf("a channel as result: exit %d, %+v", o.exit, p)
+		t.Errorf("a channel as result: exit code %d, %+v, want 1 and a problem", o.exit, p)
 	}
 }
 
@@ -301,13 +301,13 @@ func TestResultFilesStayInTheirFolder(t *testing.T) {
 		files := service.Output(ctx)
 		for _, name := range []string{"../x", "/x", "a/b", `a\b`, "", ".", "..", "output.json", "output.txt", "nul\x00"} {
 			if err := files.WriteFile(name, nil); err == nil {
-				t.Errorf("writes %q", name)
+				t.Errorf("WriteFile(%q) = nil, want an error", name)
 			}
 		}
 		return nil, files.WriteFile("übung 1.csv", []byte("a,b"))
 	}).in(t, world{})
 	if o.exit != 0 || len(o.files) != 1 || o.files["übung 1.csv"] != "a,b" {
-		t.Errorf("exit %d, %v, %s", o.exit, o.files, o.stderr)
+		t.Errorf("exit code %d, %v, %s, want 0 and one file", o.exit, o.files, o.stderr)
 	}
 	if err := service.Output(t.Context()).WriteFile("x", nil); err == nil {
 		t.Error("writes a file outside of a run")
@@ -318,10 +318,10 @@ func TestOutputFolderIsMade(t *testing.T) {
 	env := world{}.lay(t)
 	env["OUTPUT_DIRECTORY"] = filepath.Join(env["OUTPUT_DIRECTORY"], "new", "folder")
 	if exit := returns(1)(t.Context(), service.Options{Env: env}); exit != 0 {
-		t.Fatalf("exit %d", exit)
+		t.Fatalf("exit code %d, want 0", exit)
 	}
 	if files := read(t, env["OUTPUT_DIRECTORY"]); files["output.txt"] != "1" {
-		t.Errorf("files %v", files)
+		t.Errorf("the files are %v, want the result 1", files)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestMissingFolders(t *testing.T) {
 	env["DATAPOOL_DIRECTORY"] = filepath.Join(env["DATAPOOL_DIRECTORY"], "none")
 	p := of(func(_ context.Context, in optionalPool) (bool, error) { return in.Models == nil, nil })
 	if exit := p(t.Context(), service.Options{Env: env}); exit != 0 || read(t, env["OUTPUT_DIRECTORY"])["output.txt"] != "true" {
-		t.Errorf("exit %d", exit)
+		t.Errorf("a missing pool: exit code %d, want 0 and true", exit)
 	}
 }
 
@@ -344,14 +344,14 @@ func TestCancellation(t *testing.T) {
 	})
 	o := p.with(ctx, t, world{})
 	if got := o.problem(t); o.exit != 130 || got.Title != "Cancelled" || got.Type != "urn:qhubctl:problem:cancelled" || got.Status != 409 {
-		t.Errorf("exit %d, %+v", o.exit, got)
+		t.Errorf("exit code %d, %+v, want 130 and Cancelled", o.exit, got)
 	}
-	// The context of the test is cancelled by now, and the run is done.
+	// The context of the test is cancelled by now, and run has ended.
 	if o := returns(1).with(ctx, t, world{}); o.exit != 0 || o.files["output.txt"] != "1" {
-		t.Errorf("a result in spite of the cancellation is one: exit %d", o.exit)
+		t.Errorf("a result despite the cancellation: exit code %d, want 0", o.exit)
 	}
 	if o := fails(errors.New("no")).with(ctx, t, world{}); o.exit != 1 || o.problem(t).Title != "Error" {
-		t.Errorf("another error is not the cancellation: exit %d", o.exit)
+		t.Errorf("another error: exit code %d, want 1 and no cancellation", o.exit)
 	}
 	own := of(func(ctx context.Context, _ none) (any, error) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -359,7 +359,7 @@ func TestCancellation(t *testing.T) {
 		return nil, ctx.Err()
 	})
 	if o := own.in(t, world{}); o.exit != 1 {
-		t.Errorf("a context that run has cancelled itself is a failure: exit %d", o.exit)
+		t.Errorf("a context that run has cancelled itself: exit code %d, want 1", o.exit)
 	}
 }
 
@@ -368,7 +368,7 @@ func TestUndeclaredSecretsStay(t *testing.T) {
 		Input: map[string]string{"broken.json": "{"}, Env: map[string]string{"SECRET_API_TOKEN": "tok-123456", "SECRET_OTHER": "stays"},
 	})
 	if _, there := o.env["SECRET_API_TOKEN"]; there || o.env["SECRET_OTHER"] != "stays" || o.exit != 0 {
-		t.Errorf("exit %d, environment %d", o.exit, len(o.env))
+		t.Errorf("exit code %d with %d variables, want 0 and the declared secret removed", o.exit, len(o.env))
 	}
 }
 
@@ -382,10 +382,10 @@ func (*readsBadly) UnmarshalJSON([]byte) error { panic("out of light") }
 
 func TestPanicsOfTypes(t *testing.T) {
 	if o := returns(writesBadly{}).in(t, world{}); o.exit != 1 || o.problem(t).Detail != "out of ink" {
-		t.Errorf("exit %d, %v", o.exit, o.files)
+		t.Errorf("a type that cannot write: exit code %d, %v, want 1 and its panic", o.exit, o.files)
 	}
 	p := of(func(context.Context, struct{ R readsBadly }) (any, error) { return nil, nil })
 	if o := p.in(t, world{Input: map[string]string{"R.json": "1"}}); o.exit != 1 || o.problem(t).Detail != "out of light" {
-		t.Errorf("exit %d, %v", o.exit, o.files)
+		t.Errorf("a type that cannot read: exit code %d, %v, want 1 and its panic", o.exit, o.files)
 	}
 }

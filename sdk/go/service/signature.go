@@ -24,13 +24,13 @@ var (
 	poolType   = reflect.TypeFor[datapool.Pool]()
 )
 
-// signature is what the types of run say.
+// signature is the description that follows from the types of run.
 type signature struct {
 	description string
 	parameters  []parameter
 	input       shape.Builder
 	output      shape.Builder
-	result      *shape.Shape // nil if run gives no result
+	result      *shape.Shape // nil if run returns no result
 }
 
 type parameter struct {
@@ -50,8 +50,8 @@ func (p parameter) required() bool {
 	return !p.nullable
 }
 
-// signatureError is why a service cannot be described. kind is one of those
-// that descriptions know: annotation, collision.
+// signatureError is the reason why a service cannot be described. kind is annotation or
+// collision, as in descriptions.
 type signatureError struct{ kind, parameter, message string }
 
 func (e *signatureError) Error() string { return e.message }
@@ -86,7 +86,7 @@ func signatureOf(in, out reflect.Type) (*signature, error) {
 	return s, nil
 }
 
-// isParameter: an embedded struct of this type is one parameter, not several.
+// isParameter reports whether an embedded struct of this type is one parameter, not several.
 func isParameter(t reflect.Type) bool { return t == secretType || t == poolType }
 
 func refuseInside(t reflect.Type) error {
@@ -123,8 +123,8 @@ func (s *signature) parameter(m shape.Member) (parameter, error) {
 	return p, nil
 }
 
-// isParameterName: what can be a key of a request, the stem of a file and a
-// folder at once.
+// isParameterName reports whether a name works as a key of a request, the stem of a file
+// and a folder.
 func isParameterName(name string) bool {
 	for i, r := range name {
 		switch {

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// takeAndShow is what the helper process does: what it prints must not hold
-// the value, and must hold all else.
+// takeAndShow is the program of the test process: its output must hold all variables
+// except the value.
 func takeAndShow() {
 	value, ok := Take("SECRET_X")
 	if !ok || value != plain {

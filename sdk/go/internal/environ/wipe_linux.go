@@ -6,12 +6,11 @@ import (
 	"strconv"
 )
 
-// wipe overwrites the value of a variable in the environment block that the
-// process was started with. Go works on a copy of that block, so that
-// os.Unsetenv leaves /proc/PID/environ as it was, for every program of the same
-// user to read. The block is memory of this process, which the kernel lets it
-// write through /proc/self/mem; where it does not (no /proc, a process that
-// may not be inspected) the block stays, as before.
+// wipe overwrites the value of a variable in the initial environment block of the
+// process. Go works on a copy of that block, so os.Unsetenv leaves /proc/PID/environ
+// unchanged, which every program of the same user can read. The block is memory of this
+// process, which the kernel lets it write through /proc/self/mem. If the kernel refuses
+// (no /proc, a protected process), the block stays unchanged.
 func wipe(name string) {
 	block, err := os.ReadFile("/proc/self/environ")
 	if err != nil {
@@ -34,8 +33,8 @@ func wipe(name string) {
 	}
 }
 
-// overwrite puts stars over the last n bytes of entry, after a look that it is
-// really entry which stands at the address.
+// overwrite puts stars over the last n bytes of entry, after a check that entry really
+// stands at the address.
 func overwrite(address int64, entry []byte, n int) {
 	memory, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
 	if err != nil {

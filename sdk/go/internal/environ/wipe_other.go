@@ -2,6 +2,6 @@
 
 package environ
 
-// wipe does nothing: this system gives no way to change what it shows
-// as the environment of a process.
+// wipe does nothing: this system offers no way to change the environment that it shows
+// of a process.
 func wipe(string) {}

@@ -1,7 +1,7 @@
-// Package masking takes the secrets of an execution out of the texts that a
-// service writes about its own failure: the problem document and the stack.
-// What the service prints or returns itself is masked by whoever runs it, who
-// knows more forms of a secret than this package looks for.
+// Package masking takes the secrets of an execution out of the texts that a service
+// writes about its failure: the problem document and the stack. The program that runs
+// the service masks its output and its result, and searches for more forms of a secret
+// than this package does.
 package masking
 
 import (
@@ -17,14 +17,15 @@ import (
 	"unicode/utf8"
 )
 
-// Mask is what stands in the place of a secret.
+// Mask replaces a secret.
 const Mask = "[redacted]"
 
 const (
-	// shortest secret that is searched for: masking shorter ones would mask
-	// everything.
+	// shortest is the length of the shortest secret that is searched for: masking
+	// shorter ones would mask everything.
 	shortest = 4
-	// shortestLine of a secret of several lines that is searched for by itself.
+	// shortestLine is the length from which a line of a secret is also searched
+	// for alone.
 	shortestLine = 8
 	// strong is the length from which a secret is searched for in all forms. A
 	// shorter one is masked as a whole word only.
@@ -73,14 +74,14 @@ func (m *Masker) add(secret string) {
 
 func unquoted(s string) string { return s[1 : len(s)-1] }
 
-// unescapeHTML gives the JSON of an encoder that leaves <, > and & alone.
+// unescapeHTML returns the JSON of an encoder that does not escape <, > and &.
 func unescapeHTML(s string) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(s)
 }
 
-// inBase64 gives the characters that depend on the secret alone, whatever
-// stands before and behind it in what was encoded: "user:" before a password
-// shifts it by any number of bytes.
+// inBase64 returns the characters that depend on the secret alone, for any text before
+// and after it in the encoded text: "user:" before a password shifts it by any number of
+// bytes.
 func inBase64(secret string) []string {
 	var forms []string
 	for shift := range 3 {
@@ -88,7 +89,7 @@ func inBase64(secret string) []string {
 		first := []int{0, 2, 3}[shift]
 		last := len(encoded)
 		if (shift+len(secret))%3 != 0 {
-			last-- // shares its bits with what follows
+			last-- // shares its bits with the next text
 		}
 		if last-first < shortest {
 			continue
@@ -99,8 +100,8 @@ func inBase64(secret string) []string {
 	return forms
 }
 
-// Text masks every byte that belongs to a form of a secret, overlapping or
-// not: masking one after the other would leave the rest of the second.
+// Text masks every byte that belongs to a form of a secret, also if forms overlap:
+// masking one after the other would leave the rest of the second.
 func (m *Masker) Text(s string) string {
 	var covered []bool
 	cover := func(form string, asWord bool) {
@@ -143,8 +144,7 @@ func (m *Masker) Text(s string) string {
 	return b.String()
 }
 
-// wordGoesOn reports whether a word has begun before a place in s and ends
-// behind it.
+// wordGoesOn reports whether a word has begun before a place in s and ends after it.
 func wordGoesOn(s string, at int) bool {
 	isWord := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 	before, _ := utf8.DecodeLastRuneInString(s[:at])
@@ -152,8 +152,8 @@ func wordGoesOn(s string, at int) bool {
 	return isWord(before) && isWord(after)
 }
 
-// JSON masks the strings, the keys and the numbers of a decoded JSON value, so
-// that it stays JSON whatever the secrets are.
+// JSON masks the strings, the keys and the numbers of a decoded JSON value, so that it
+// stays JSON with any secrets.
 func (m *Masker) JSON(v any) any {
 	switch v := v.(type) {
 	case string:

@@ -25,7 +25,7 @@ func TestFormsAreMasked(t *testing.T) {
 		url.QueryEscape(secret), url.PathEscape(secret),
 	} {
 		if got := m.Text("before " + form + " after"); strings.Contains(got, "rd") || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
-			t.Errorf("%d bytes of one form are left", len(got))
+			t.Errorf("%d bytes of one form are left, want none", len(got))
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestBase64AtEveryAlignment(t *testing.T) {
 				text := encoding.EncodeToString([]byte("user:"[:before] + secret + "later"[:after]))
 				got := m.Text(text)
 				if !strings.Contains(got, Mask) || len(got) > len(Mask)+12 {
-					t.Errorf("shifted by %d, %d behind: %d characters are left", before, after, len(got)-len(Mask))
+					t.Errorf("shifted by %d with %d bytes after it: %d characters are left, want at most 12", before, after, len(got)-len(Mask))
 				}
 			}
 		}
@@ -64,10 +64,10 @@ func TestLines(t *testing.T) {
 	var m Masker
 	m.Add("-----BEGIN KEY-----\nMIIEvQIBADAN\nshort\n-----END KEY-----\n")
 	if got := m.Text("line MIIEvQIBADAN, short"); got != "line "+Mask+", short" {
-		t.Errorf("a line is masked as %q", got)
+		t.Errorf("a line is masked as %q, want the mask in its place", got)
 	}
 	if got := m.Text("a -----BEGIN KEY-----\r\nMIIEvQIBADAN\r\nshort\r\n-----END KEY-----\r\n b"); got != "a "+Mask+" b" {
-		t.Errorf("with CRLF: %q", got)
+		t.Errorf("with CRLF the key becomes %q, want one mask", got)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestShortSecretsAreLeft(t *testing.T) {
 	m.Add("abc")
 	m.Add("")
 	if got := m.Text("abcabc"); got != "abcabc" {
-		t.Errorf("got %q", got)
+		t.Errorf("Text(no secret) = %q, want it unchanged", got)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestJSONStaysJSON(t *testing.T) {
 	got := m.JSON(map[string]any{"abcdef": []any{"x null", nil, true, json.Number("123456789"), json.Number("7")}})
 	want := map[string]any{Mask: []any{"x " + Mask, nil, true, Mask + "9", json.Number("7")}}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v", got)
+		t.Errorf("JSON() = %v, want %v", got, want)
 	}
 }
 

@@ -14,9 +14,9 @@ type Describer interface{ JSONSchema() json.RawMessage }
 
 // A Builder makes shapes, and collects the named ones for $defs.
 type Builder struct {
-	// Refuse may forbid a type, saying why.
+	// Refuse may forbid a type, with the reason.
 	Refuse func(reflect.Type) error
-	// Output: the shapes are of results, which are written, not read.
+	// Output: the shapes are of results, which are only encoded.
 	Output bool
 
 	known map[reflect.Type]*Shape
@@ -60,7 +60,7 @@ func (b *Builder) Type(t reflect.Type, at string) (*Shape, error) {
 	return s, nil
 }
 
-// recur makes a type that refers to itself one that the schema refers to.
+// recur turns a type that refers to itself into one that the schema refers to.
 func (b *Builder) recur(s *Shape, at string) error {
 	switch {
 	case !s.building || s.name != "" || s.typ.Name() == "":
@@ -106,8 +106,8 @@ func (b *Builder) fill(s *Shape, at string) error {
 	return err
 }
 
-// refuseFields looks for forbidden types in a struct that reads itself: it may
-// do so only because it embeds one.
+// refuseFields looks for forbidden types in a struct with a method that reads JSON, since
+// it may have that method only because it embeds one.
 func (b *Builder) refuseFields(t reflect.Type, k kind) error {
 	if b.Refuse == nil || t.Kind() != reflect.Struct || k != customKind && k != textKind {
 		return nil
@@ -125,8 +125,8 @@ func (b *Builder) refuseFields(t reflect.Type, k kind) error {
 	return nil
 }
 
-// kindOf decides in the order of encoding/json: what a type does itself comes
-// before what it is.
+// kindOf decides in the order of encoding/json: the methods of a type come before its
+// kind.
 func (b *Builder) kindOf(t reflect.Type) (kind, bool) {
 	switch t {
 	case timeType:
@@ -178,8 +178,8 @@ func isKey(t reflect.Type) bool {
 	return k == stringKind || k == intKind || k == uintKind
 }
 
-// describe asks the type for its schema. Of a type that reads JSON itself any
-// schema is taken as it is; of others only limits that this package enforces.
+// describe calls the type for its schema. For a type that reads JSON itself it uses any
+// schema unchanged; for others only the limits that this package enforces.
 func (b *Builder) describe(s *Shape, at string) error {
 	if !isDescriber(s.typ) {
 		return nil
@@ -204,7 +204,7 @@ func (b *Builder) describe(s *Shape, at string) error {
 	return nil
 }
 
-// enforce makes the schema that a type gives of itself limits of its values.
+// enforce turns the schema of a type into limits of its values.
 func (s *Shape) enforce(schema map[string]json.RawMessage) error {
 	for _, limit := range limiting {
 		value, ok := schema[limit.name]
@@ -262,7 +262,7 @@ func (b *Builder) members(s *Shape, at string) error {
 	return nil
 }
 
-// isLeaf: an embedded type that is a value of its own, not a set of fields.
+// isLeaf reports whether an embedded type is a single value, and not a set of fields.
 func (b *Builder) isLeaf(t reflect.Type) bool {
 	if b.Refuse != nil && b.Refuse(t) != nil {
 		return true

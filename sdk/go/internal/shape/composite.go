@@ -63,7 +63,7 @@ func (d *decoder) mapping(s *Shape, dst reflect.Value, at *place) {
 	}
 }
 
-// The spellings of integers as keys, one for each value.
+// The patterns of integers as keys, with one form for each value.
 const (
 	intKeyPattern  = `^(0|-?[1-9][0-9]*)$`
 	uintKeyPattern = `^(0|[1-9][0-9]*)$`
@@ -74,8 +74,8 @@ var (
 	uintKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(uintKeyPattern) })
 )
 
-// keyPattern limits the names of members that are keys of type t; "" if any
-// name will do.
+// keyPattern limits the names of members that are keys of type t; "" if any name is
+// valid.
 func keyPattern(t reflect.Type) string {
 	switch k := plainKinds[t.Kind()]; {
 	case reflect.PointerTo(t).Implements(textReader):
@@ -89,8 +89,8 @@ func keyPattern(t reflect.Type) string {
 	}
 }
 
-// mapKey makes a key of type t; message says what is wrong with the name. A
-// key that reads itself from text comes before what it is, as a value does.
+// mapKey makes a key of type t; message describes the problem of the name. A key's method
+// for text comes before its kind, as for values.
 func mapKey(name string, t reflect.Type) (key reflect.Value, message string) {
 	key = reflect.New(t).Elem()
 	if reader, ok := key.Addr().Interface().(encoding.TextUnmarshaler); ok {

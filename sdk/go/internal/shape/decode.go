@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// maxErrors bounds what is said about one text.
+// maxErrors bounds the errors about one text.
 const maxErrors = 100
 
 // Decode fills dst, a settable value of the shape's type, from a JSON text
@@ -24,12 +24,12 @@ func (s *Shape) Decode(text []byte, dst reflect.Value, at string) Errors {
 	return d.errs
 }
 
-// Default fills a field that the text does not have: from its default, or as
-// from {} where that is a value. v is the struct that the field is in.
+// Default fills a field that the text lacks: from its default, or from {} if that is a
+// value. v is the struct with the field.
 func (f *Field) Default(v reflect.Value) {
 	switch {
 	case f.fallback != nil:
-		_ = f.Shape.Decode(f.fallback, f.in(v), f.Name) // was checked when f was made
+		_ = f.Shape.Decode(f.fallback, f.in(v), f.Name) // checked when f was made
 	case f.Shape.allOptional() && len(f.index) == 1:
 		for _, inner := range f.Shape.fields {
 			inner.Default(f.in(v))
@@ -42,14 +42,14 @@ func (f *Field) Decode(text []byte, v reflect.Value) Errors {
 	return f.Shape.Decode(text, f.in(v), f.Name)
 }
 
-// MayBeMissing reports that the service copes without the field: it is
-// optional, or {} is a value of it.
+// MayBeMissing reports that the service works without the field: it is optional, or {} is
+// a value of it.
 func (f *Field) MayBeMissing() bool { return f.Optional || f.Shape.allOptional() }
 
 func (f *Field) in(v reflect.Value) reflect.Value { return Reach(v, f.index) }
 
-// Reach is the field of the struct v at an index; embedded pointers on the way
-// are made.
+// Reach is the field of the struct v at an index; it creates embedded pointers on the
+// way.
 func Reach(v reflect.Value, index []int) reflect.Value {
 	for i, x := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -96,7 +96,7 @@ func tokenName(c byte) string {
 	}
 }
 
-// expect skips a value that is not of the kind wanted, and says so.
+// expect skips a value of another kind than wanted, and adds an error.
 func (d *decoder) expect(want string, ok bool, at *place) bool {
 	if ok {
 		return true
@@ -150,7 +150,7 @@ func (d *decoder) value(s *Shape, dst reflect.Value, at *place) {
 	}
 }
 
-// setText gives the message of what is wrong with the text, or "".
+// setText sets the value from the text. It returns the problem of the text, or "".
 func (s *Shape) setText(text string, dst reflect.Value) string {
 	switch s.kind {
 	case stringKind:
@@ -162,7 +162,7 @@ func (s *Shape) setText(text string, dst reflect.Value) string {
 		if message := s.rules.text(text); message != "" {
 			return message
 		}
-		// The error of the type may repeat the value, so it is not passed on.
+		// The error of the type may repeat the value, so it is dropped.
 		if reader, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); !ok || reader.UnmarshalText([]byte(text)) != nil {
 			return "is not a valid " + s.typeName()
 		}
@@ -276,14 +276,14 @@ func (d *decoder) free(s *Shape, dst reflect.Value, at *place) {
 		}
 		dst.Set(reflect.ValueOf(value))
 	case customKind:
-		// The error of the type may repeat the value, so it is not passed on.
+		// The error of the type may repeat the value, so it is dropped.
 		if reader, ok := dst.Addr().Interface().(json.Unmarshaler); !ok || reader.UnmarshalJSON(append([]byte(nil), raw...)) != nil {
 			d.fail(at, "is not a valid %s", s.typeName())
 		}
 	}
 }
 
-// skip reads a value of which nothing is wanted, but that it is sound.
+// skip reads a value only to check it.
 func (d *decoder) skip(at *place) {
 	switch c := d.peek(); c {
 	case '{':

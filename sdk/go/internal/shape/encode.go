@@ -18,11 +18,11 @@ import (
 // maxEncodeDepth is far beyond any result that is not a cycle.
 const maxEncodeDepth = 1000
 
-// Encode writes a result as JSON, by the rules of encoding/json but for these:
-// NaN and the infinities are null, as JSON has none of them; a nil slice is []
-// and a nil map {}, so that a caller finds the type that the schema names; a
-// time.Duration is text as Decode reads it; the methods of a type count also
-// where the value cannot be addressed; HTML is not escaped.
+// Encode writes a result as JSON, by the rules of encoding/json with these exceptions. NaN
+// and the infinities are null, as JSON has none of them. A nil slice is [] and a nil map
+// {}, so that a caller finds the type of the schema. A time.Duration is text as Decode
+// reads it. The methods of a type count even if the value cannot be addressed. HTML is not
+// escaped.
 func Encode(v any) ([]byte, error) {
 	e := encoder{members: map[reflect.Type][]Member{}}
 	e.value(reflect.ValueOf(v), 0)
@@ -98,7 +98,7 @@ func (e *encoder) value(v reflect.Value, depth int) {
 	}
 }
 
-// own lets a type write itself; false if it does not.
+// own calls the method by which a type writes itself; false if it has none.
 func (e *encoder) own(v reflect.Value) bool {
 	switch t := v.Type(); {
 	case t == durationType:
@@ -283,7 +283,7 @@ func writesItself(t reflect.Type) bool {
 	return p.Implements(jsonWriter) || p.Implements(textWriter)
 }
 
-// reach follows an index; false where an embedded pointer is nil.
+// reach follows an index; false at a nil embedded pointer.
 func reach(v reflect.Value, index []int) (reflect.Value, bool) {
 	for i, x := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {

@@ -94,8 +94,8 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// jsonValue draws a tree of what results are made of, without what Encode
-// writes differently on purpose.
+// jsonValue draws a tree of the parts of results, without those that Encode writes
+// differently on purpose.
 func jsonValue(depth int) *rapid.Generator[any] {
 	leaves := []*rapid.Generator[any]{
 		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.Int64().AsAny(), rapid.Uint64().AsAny(), rapid.String().AsAny(), rapid.Float32().AsAny(),
@@ -132,7 +132,7 @@ func TestEncodeIsEncodingJSON(t *testing.T) {
 	})
 }
 
-// What one service returns, another of the same type reads.
+// TestRoundTrip: a service can read the results of another one with the same type.
 func TestRoundTrip(t *testing.T) {
 	typ := reflect.TypeFor[Everything]()
 	b := build(t, typ)
@@ -150,7 +150,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	got, errs := b.decode(string(text))
 	if len(errs) > 0 || !reflect.DeepEqual(got, value) {
-		t.Errorf("%s\ngives %+v, %v\nwant  %+v", text, got, errs, value)
+		t.Errorf("%s\ndecodes as %+v, %v\nwant %+v", text, got, errs, value)
 	}
 	b.agree(t, string(text))
 }
@@ -163,12 +163,12 @@ func TestDurations(t *testing.T) {
 		"PT0.000000001S": 1,
 	} {
 		if got, errs := b.decode(`"` + text + `"`); len(errs) > 0 || got != want {
-			t.Errorf("%s gives %v, %v", text, got, errs)
+			t.Errorf("decode(%s) = %v, %v, want %v", text, got, errs, want)
 		}
 	}
 	for _, text := range []string{"", "P", "PT", "P1Y", "P1M", "PT1S1H", "P1DT", "PTS", "PT-1S", "P99999999999999W", "PT1..5S", "1", "P1H", "PT1e3S"} {
 		if got, errs := b.decode(`"` + text + `"`); len(errs) == 0 {
-			t.Errorf("%q gives %v", text, got)
+			t.Errorf("decode(%q) = %v, want an error", text, got)
 		}
 	}
 }

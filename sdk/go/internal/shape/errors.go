@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// An Error is one thing that is wrong with a text. It never holds a value of
-// the text.
+// An Error is one problem of a text. It never holds a value of the text.
 type Error struct {
-	// Path is where, such as data.points[2].x.
+	// Path is the place of the problem, such as data.points[2].x.
 	Path    string `json:"path"`
 	Message string `json:"message"`
 }
@@ -21,7 +20,7 @@ func (e Error) Error() string {
 	return e.Path + ": " + e.Message
 }
 
-// Errors is all that is wrong with a text, in the order of the text.
+// Errors lists all problems of a text, in the order of the text.
 type Errors []Error
 
 func (e Errors) Error() string {
@@ -39,8 +38,8 @@ func (e Errors) err() error {
 	return e
 }
 
-// place is a step in a JSON text, linked to the one before it: paths are only
-// written out where there is an error.
+// place is a step in a JSON text, linked to the one before it: a path is written out only
+// for an error.
 type place struct {
 	parent *place
 	key    string

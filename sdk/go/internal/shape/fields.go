@@ -23,8 +23,8 @@ type Member struct {
 	tagged    bool
 }
 
-// Members lists the members of a struct type in the order of declaration.
-// leaf types are not looked into when they are embedded.
+// Members lists the members of a struct type in the order of declaration. It does not look
+// into embedded leaf types.
 func Members(t reflect.Type, leaf func(reflect.Type) bool) ([]Member, error) {
 	w := memberWalk{leaf: leaf, visiting: map[reflect.Type]bool{}}
 	if err := w.walk(t, nil, false); err != nil {
@@ -41,7 +41,7 @@ type memberWalk struct {
 
 func (w *memberWalk) walk(t reflect.Type, index []int, optional bool) error {
 	if w.visiting[t] {
-		return nil // its members are shadowed by those found already
+		return nil // members that were found earlier shadow its members
 	}
 	w.visiting[t] = true
 	defer delete(w.visiting, t)
@@ -81,7 +81,7 @@ func (w *memberWalk) walk(t reflect.Type, index []int, optional bool) error {
 	return nil
 }
 
-// readOptions reads what follows the name in a json tag.
+// readOptions reads the options after the name in a json tag.
 func (m *Member) readOptions(options string) {
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
@@ -95,9 +95,9 @@ func (m *Member) readOptions(options string) {
 	}
 }
 
-// dominant keeps, of members with one name, the one that Go's rules for
-// embedded fields choose: the least nested, and among those the tagged one.
-// Where encoding/json would silently drop them all, this is an error.
+// dominant chooses among members with one name by Go's rules for embedded fields: the
+// least nested, and among those the tagged one. If encoding/json would silently drop them
+// all, this is an error.
 func (w *memberWalk) dominant() ([]Member, error) {
 	best := map[string]int{}
 	count := map[string]int{}

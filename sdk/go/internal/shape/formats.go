@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// formats are those that a format tag makes this package check. Any other name
-// is an annotation that limits nothing.
+// formats are those that this package checks for a format tag. Any other name is an
+// annotation without limits.
 var formats = map[string]func(string) bool{
 	"date-time": func(s string) bool { _, err := parseTime(s); return err == nil },
 	"date":      func(s string) bool { _, err := time.Parse(time.DateOnly, s); return err == nil },
@@ -22,8 +22,8 @@ var formats = map[string]func(string) bool{
 	"ipv6":      func(s string) bool { a, err := netip.ParseAddr(s); return err == nil && a.Is6() && a.Zone() == "" },
 }
 
-// unsupportedFormats have a meaning in JSON Schema that a caller may check and
-// this package does not, so that both would disagree.
+// unsupportedFormats have a meaning in JSON Schema. A caller may check it and this package
+// does not, so the two would disagree.
 var unsupportedFormats = []string{
 	"time", "idn-email", "hostname", "idn-hostname", "uri-reference", "iri", "iri-reference", "uri-template",
 	"json-pointer", "relative-json-pointer", "regex", "period", "semver",
@@ -48,7 +48,7 @@ func isUUID(s string) bool {
 	return true
 }
 
-// isURI takes what has a scheme and no character that must be escaped.
+// isURI accepts texts with a scheme and without characters that must be escaped.
 func isURI(s string) bool {
 	scheme, rest, found := strings.Cut(s, ":")
 	if !found || rest == "" || scheme == "" {
@@ -63,8 +63,8 @@ func isURI(s string) bool {
 	return !strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"<>\^{|}`+"`", r) })
 }
 
-// isEmail takes plain addresses of common characters: what every reading of
-// the standards accepts.
+// isEmail accepts plain addresses of common characters, which every reading of the
+// standards accepts.
 func isEmail(s string) bool {
 	local, domain, _ := strings.Cut(s, "@")
 	plain := func(r rune) bool {
@@ -82,15 +82,15 @@ func isEmail(s string) bool {
 	return true
 }
 
-// parseTime reads the date-times of RFC 3339 and those that other languages
-// print by default: a space instead of the T, seconds or the offset left out
-// (then it is UTC), or a date alone.
+// parseTime reads the date-times of RFC 3339 and those that other languages print by
+// default: with a space instead of the T, without seconds, without an offset (UTC), or a
+// date alone.
 func parseTime(s string) (time.Time, error) {
 	if len(s) > 10 && (s[10] == ' ' || s[10] == 't' || s[10] == '_') {
 		s = s[:10] + "T" + s[11:]
 	}
 	if len(s) > 10 && (len(s) < 16 || s[13] != ':') {
-		return time.Time{}, errDateTime // time.Parse takes an hour of one digit
+		return time.Time{}, errDateTime // time.Parse would accept an hour of one digit
 	}
 	s = strings.ReplaceAll(strings.Replace(s, ",", ".", 1), "z", "Z")
 	for _, layout := range []string{
@@ -104,15 +104,15 @@ func parseTime(s string) (time.Time, error) {
 	return time.Time{}, errDateTime
 }
 
-// isOffset refuses offsets of a day and more, which time.Parse can let pass.
+// isOffset refuses offsets of a day and more, which time.Parse may accept.
 func isOffset(t time.Time) bool {
 	_, seconds := t.Zone()
 	return -24*3600 < seconds && seconds < 24*3600
 }
 
-// parseDuration reads a duration as ISO 8601 has it, of weeks, days, hours,
-// minutes and seconds (PT1M30S), or as Go prints it (1m30s). Years and months
-// have no fixed length and are refused.
+// parseDuration reads a duration in the form of ISO 8601, of weeks, days, hours, minutes
+// and seconds (PT1M30S), or in that of Go (1m30s). Years and months have no fixed length
+// and are refused.
 func parseDuration(s string) (time.Duration, error) {
 	text, negative := strings.CutPrefix(s, "-")
 	if !strings.HasPrefix(text, "P") {
@@ -166,7 +166,7 @@ func sumDuration(s, units string, seconds []float64) (total time.Duration, some 
 	return total, some, nil
 }
 
-// formatDuration writes a duration as ISO 8601 has it.
+// formatDuration writes a duration in the form of ISO 8601.
 func formatDuration(d time.Duration) string {
 	if d == 0 {
 		return "PT0S"

@@ -33,7 +33,7 @@ func TestFreeNumbers(t *testing.T) {
 	}
 }
 
-// TestFreeNumbersKeepTheirValue writes a number that was read, and reads the same number.
+// TestFreeNumbersKeepTheirValue writes a decoded number, and reads the same number.
 func TestFreeNumbersKeepTheirValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64().Draw(t, "n")
@@ -50,11 +50,11 @@ func TestFreeNumbersKeepTheirValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		if parseDecimal(string(again)) != parseDecimal(strconv.FormatInt(n, 10)) {
-			t.Fatalf("%d became %s", n, text)
+			t.Fatalf("%d became %s, want the same number", n, text)
 		}
 		f := rapid.Float64().Draw(t, "f")
 		if got, err := freeValue(strconv.AppendFloat(nil, f, 'g', -1, 64)); err != nil || got != f {
-			t.Fatalf("freeValue(%g) = %v, %v", f, got, err)
+			t.Fatalf("freeValue(%g) = %v, %v, want it unchanged", f, got, err)
 		}
 	})
 }

@@ -28,8 +28,8 @@ func (b *Builder) Member(m Member, at string) (*Field, error) {
 	return f, nil
 }
 
-// limited gives the shape with the limits of the tags; s is shared by all
-// fields of its type and stays as it is.
+// limited returns the shape with the limits of the tags. All fields of its type share s,
+// so s does not change.
 func limited(s *Shape, tag reflect.StructTag) (*Shape, error) {
 	target, changed := s, false
 	if s.kind == pointerKind {
@@ -84,8 +84,8 @@ func tagValue(name, text string, s *Shape) (json.RawMessage, error) {
 	}
 }
 
-// literal is the JSON of a value in a tag: text stands for itself where the
-// values are strings, all else is JSON.
+// literal is the JSON of a value in a tag: a string stands for itself if the values are
+// strings, all else is JSON.
 func literal(text string, s *Shape) (json.RawMessage, error) {
 	target := s
 	for target.kind == pointerKind {
@@ -104,8 +104,8 @@ func literal(text string, s *Shape) (json.RawMessage, error) {
 	return json.RawMessage(text), nil
 }
 
-// annotate reads the tags that limit nothing, and checks that the default and
-// the examples are values of the field.
+// annotate reads the tags without limits, and checks that the default and the examples are
+// values of the field.
 func (f *Field) annotate(tag reflect.StructTag, b *Builder) error {
 	if text, ok := tag.Lookup("default"); ok {
 		value, err := literal(text, f.Shape)
@@ -135,7 +135,7 @@ func (f *Field) annotate(tag reflect.StructTag, b *Builder) error {
 	return err
 }
 
-// check decodes a value to see whether it is one.
+// check decodes a value to validate it.
 func (s *Shape) check(value json.RawMessage) error {
 	return s.Decode(value, reflect.New(s.typ).Elem(), "value").err()
 }

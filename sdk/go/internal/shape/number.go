@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxNumber bounds the digits and the exponent of a number: 1e999999999 is
-// short to write and long to handle exactly.
+// maxNumber bounds the digits and the exponent of a number: 1e999999999 is short to write
+// and takes long to handle exactly.
 const maxNumber = 4096
 
 // inRange reports that a JSON number is within the bounds of maxNumber.
@@ -54,7 +54,7 @@ func parseDecimal(number string) decimal {
 	return d
 }
 
-// compare gives -1, 0 or 1.
+// compare returns -1, 0 or 1.
 func (d decimal) compare(other decimal) int {
 	if d.negative != other.negative {
 		if d.negative {
@@ -75,13 +75,13 @@ func (d decimal) compare(other decimal) int {
 		}
 		return sign
 	default:
-		// A longer number with the same beginning is the greater one, which is
-		// how strings compare.
+		// A longer number with the same beginning is the greater one, as for
+		// strings.
 		return sign * strings.Compare(d.digits, other.digits)
 	}
 }
 
-// integer gives the digits of a whole number: 1.0 and 1e2 are whole as well.
+// integer returns the digits of a whole number: 1.0 and 1e2 are whole as well.
 func (d decimal) integer() (string, bool) {
 	if d.digits == "" {
 		return "0", true

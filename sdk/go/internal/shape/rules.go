@@ -11,9 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// rules are the limits of a value: the keywords of JSON Schema that struct
-// tags, or a type's own schema, may set. All are as JSON text, which is how
-// the schema writes them.
+// rules are the limits of a value: the keywords of JSON Schema that struct tags, or the
+// schema of a type, may set. All are JSON text, as in the schema.
 type rules struct {
 	keywords []keyword
 	pattern  func() *regexp.Regexp // compiled when first used
@@ -56,7 +55,7 @@ func (r *rules) get(name string) (json.RawMessage, bool) {
 	return r.keywords[i].value, true
 }
 
-// set puts a limit on values of kind k, in place of one set before.
+// set sets a limit on values of kind k. It replaces an earlier one.
 func (r *rules) set(name string, value json.RawMessage, k kind) error {
 	i := slices.IndexFunc(limiting, func(l struct {
 		name  string
@@ -116,7 +115,7 @@ func checkKeyword(name string, value json.RawMessage) error {
 	return nil
 }
 
-// count is the limit name, or otherwise.
+// count is the limit name, or otherwise without one.
 func (r *rules) count(name string, otherwise int) int {
 	value, ok := r.get(name)
 	if !ok {
@@ -126,7 +125,7 @@ func (r *rules) count(name string, otherwise int) int {
 	return n
 }
 
-// number says what is wrong with a number; "" if nothing is.
+// number returns the problem of a number, or "".
 func (r *rules) number(text string) string {
 	if len(r.keywords) == 0 {
 		return ""
@@ -151,7 +150,7 @@ func (r *rules) number(text string) string {
 	})
 }
 
-// text says what is wrong with a string; "" if nothing is.
+// text returns the problem of a string, or "".
 func (r *rules) text(s string) string {
 	if len(r.keywords) == 0 {
 		return ""
@@ -178,7 +177,7 @@ func (r *rules) text(s string) string {
 	})
 }
 
-// member says that none of the values of an enum is the one in question.
+// member returns the problem of a value that is none of an enum, or "".
 func (r *rules) member(is func(json.RawMessage) bool) string {
 	enum, ok := r.get("enum")
 	if !ok {
@@ -196,7 +195,7 @@ func (r *rules) member(is func(json.RawMessage) bool) string {
 	return "must be one of " + strings.Join(listed, ", ")
 }
 
-// size says what is wrong with the number of elements; "" if nothing is.
+// size returns the problem of a number of elements, or "".
 func (r *rules) size(n int, least, most, what string) string {
 	if limit := r.count(least, 0); n < limit {
 		return fmt.Sprintf("must have at least %d %s", limit, what)

@@ -12,8 +12,8 @@ import (
 // stack of a reader.
 const maxDepth = 200
 
-// checkText refuses what is no JSON or would be costly to read. What it says
-// repeats nothing of the text.
+// checkText refuses texts that are not JSON or would take long to read. Its message repeats
+// nothing of the text.
 func checkText(text []byte) string {
 	if !utf8.Valid(text) {
 		return "is not valid UTF-8"
@@ -55,8 +55,8 @@ func syntaxAt(text []byte) string {
 	return fmt.Sprintf(": the error is in line %d, at byte %d", line, column)
 }
 
-// A scanner moves through a text that checkText has passed, so that it need
-// not doubt the grammar.
+// A scanner moves through a text that checkText has accepted, so it can rely on the
+// grammar.
 type scanner struct {
 	text []byte
 	pos  int

@@ -65,8 +65,8 @@ func (b *Builder) define(s *Shape) {
 	b.named = append(b.named, s)
 }
 
-// defName keeps the characters that a name in $defs may have. The packages in
-// the arguments of a generic type are left out: Box[main.Point] is Box_Point.
+// defName keeps the characters that are valid in a name of $defs. It drops the packages in
+// the arguments of a generic type: Box[main.Point] is Box_Point.
 func defName(name string) string {
 	var b strings.Builder
 	outer, arguments, generic := strings.Cut(name, "[")
@@ -74,7 +74,7 @@ func defName(name string) string {
 	if generic {
 		for argument := range strings.SplitSeq(strings.TrimSuffix(arguments, "]"), ",") {
 			b.WriteByte('_')
-			argument, _, _ = strings.Cut(argument, "·") // what tells types of functions apart
+			argument, _, _ = strings.Cut(argument, "·") // a suffix marks types that are local to a function
 			b.WriteString(argument[max(strings.LastIndexByte(argument, '/'), strings.LastIndexByte(argument, '.'))+1:])
 		}
 	}
@@ -86,9 +86,9 @@ func defName(name string) string {
 	}, b.String())
 }
 
-// Defs are the schemas of the named types of what is read and what is
-// written. A type that looks different in the two is called NameResult in the
-// second; schemas made before Defs do not know this.
+// Defs are the schemas of the named types of inputs and results. A type with a different
+// schema in the result is called NameResult there; schemas made before Defs do not know
+// this.
 func Defs(read, written *Builder) Object {
 	var defs Object
 	texts := map[string]string{}
@@ -115,7 +115,7 @@ func Defs(read, written *Builder) Object {
 	return defs
 }
 
-// shares: another type has the name of s.
+// shares reports whether another type has the name of s.
 func (b *Builder) shares(s *Shape) bool {
 	return slices.ContainsFunc(b.named, func(other *Shape) bool { return other != s && other.name == s.name })
 }
@@ -123,7 +123,7 @@ func (b *Builder) shares(s *Shape) bool {
 func textOf(o Object) string {
 	text, err := o.MarshalJSON()
 	if err != nil {
-		return err.Error() // of a type's own schema that is no JSON; cannot be, see describe
+		return err.Error() // cannot happen: describe has refused a schema that is not JSON
 	}
 	return string(text)
 }
@@ -194,8 +194,8 @@ func hookSchema(hook json.RawMessage) Object {
 	return schema
 }
 
-// boundInteger adds the limits of the integer types that are smaller than
-// what a JSON number usually is.
+// boundInteger adds the limits of integer types that are smaller than usual JSON
+// numbers.
 func (s *Shape) boundInteger(schema Object) Object {
 	bits := s.typ.Bits()
 	_, hasMinimum := s.rules.get("minimum")
@@ -248,7 +248,7 @@ func (s *Shape) structSchema(schema Object) Object {
 	return schema.With("additionalProperties", false)
 }
 
-// Schema is that of the field's values, with what the tags say beside it.
+// Schema is the schema of the field's values, with the annotations of its tags.
 func (f *Field) Schema() Object {
 	schema := f.Shape.Schema()
 	if f.Description != "" {
@@ -266,7 +266,7 @@ func (f *Field) Schema() Object {
 	return schema
 }
 
-// replace sets a member, where it is if it is there.
+// replace sets a member, in its place if it exists.
 func replace(o Object, name string, value any) Object {
 	for i, m := range o {
 		if m.Name == name {

@@ -28,19 +28,19 @@ const (
 	structKind
 )
 
-// A Shape is how one Go type, with the limits of one place where it is used,
-// looks in JSON.
+// A Shape is the JSON form of one Go type, with the limits of one place where it is
+// used.
 type Shape struct {
 	typ  reflect.Type
 	kind kind
-	// name in $defs, for types that are referred to; else empty.
+	// name is the name in $defs of types that are referred to; else empty.
 	name string
-	// elem of pointers, slices, arrays and maps.
+	// elem is the element of pointers, slices, arrays and maps.
 	elem   *Shape
 	fields []*Field
 	byName map[string]int
 	rules  rules
-	// hook is the schema that the type gives itself.
+	// hook is the schema that the type itself returns.
 	hook        json.RawMessage
 	description string
 	building    bool // not all parts are known yet
@@ -59,7 +59,7 @@ type Field struct {
 	examples json.RawMessage
 }
 
-// Name of a type's Go spelling for errors: it never holds a value.
+// typeName is a type's Go name for errors: it never holds a value.
 func (s *Shape) typeName() string {
 	if name := s.typ.Name(); name != "" {
 		return name
@@ -67,7 +67,7 @@ func (s *Shape) typeName() string {
 	return s.typ.String()
 }
 
-// TakesText reports that plain text is a value as it stands, whatever it says.
+// TakesText reports that any plain text is a value.
 func (s *Shape) TakesText() bool {
 	_, limited := s.rules.get("enum")
 	return s.kind == stringKind && !limited

@@ -121,7 +121,7 @@ func build(t testing.TB, typ reflect.Type) built {
 	}
 	validator, err := parsed.Compile()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, document)
+		t.Fatalf("Compile() = %v, want nil\n%s", err, document)
 	}
 	return built{s, typ, document, validator}
 }
@@ -132,21 +132,21 @@ func (b built) decode(text string) (any, shape.Errors) {
 	return v.Interface(), errs
 }
 
-// tolerated are reasons for which decoding refuses what the schema accepts:
-// JSON Schema has no way to say them, or they are limits of the Go type.
+// tolerated are reasons for which decoding refuses values that the schema accepts: JSON
+// Schema cannot express them, or they are limits of the Go type.
 var tolerated = []string{
 	"is there twice", "must be base64", "must be a duration", "must be between", "is a number out of range", "holds a number out of range",
 	"is not valid UTF-8", "is not JSON", "is not a valid Addr", "is not a valid Int", "is nested deeper", "within its range", "means a key",
 	"must be a date and time", "must be of the format",
 }
 
-// agree fails where the decoder and the validator differ on a text.
+// agree fails if the decoder and the validator disagree on a text.
 func (b built) agree(t *testing.T, text string) {
 	t.Helper()
 	_, errs := b.decode(text)
 	invalid := b.validator.Input("v", []byte(text))
 	if len(errs) == 0 && len(invalid) > 0 {
-		t.Errorf("%s decodes as %v, but the schema refuses it: %v", text, b.typ, invalid)
+		t.Errorf("%s decodes as %v, and the schema refuses it: %v, want both to agree", text, b.typ, invalid)
 	}
 	if len(errs) == 0 || len(invalid) > 0 {
 		return
@@ -157,7 +157,7 @@ func (b built) agree(t *testing.T, text string) {
 			reason = reason || strings.Contains(e.Message, allowed)
 		}
 		if !reason {
-			t.Errorf("the schema accepts %s for %v, but decoding gives: %v", text, b.typ, e)
+			t.Errorf("the schema accepts %s for %v, and decoding says %v, want both to agree", text, b.typ, e)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func FuzzDecoderAndSchemaAgree(f *testing.F) {
 		if json.Valid([]byte(text)) {
 			types[int(which)%len(types)].agree(t, text)
 		} else if _, errs := types[int(which)%len(types)].decode(text); len(errs) == 0 {
-			t.Errorf("decodes what is no JSON: %q", text)
+			t.Errorf("decode(%q) = no errors, want one: it is not JSON", text)
 		}
 	})
 }
@@ -257,7 +257,7 @@ func TestAllErrorsAtOnceWithoutValues(t *testing.T) {
 	for _, e := range errs {
 		got = append(got, e.Error())
 		if strings.Contains(e.Message, "zebra") {
-			t.Errorf("an error repeats a value: %v", e)
+			t.Errorf("the error is %v, want no value in it", e)
 		}
 	}
 	want := []string{
@@ -295,7 +295,7 @@ func TestTextsThatAreNotRead(t *testing.T) {
 func TestErrorsAreBounded(t *testing.T) {
 	_, errs := build(t, reflect.TypeFor[[]int]()).decode("[" + strings.Repeat(`"x",`, 5000) + `"x"]`)
 	if len(errs) != 100 || errs[99].Message != "there are more errors" {
-		t.Errorf("%d errors, the last: %v", len(errs), errs[len(errs)-1])
+		t.Errorf("decode(5001 errors) = %d errors, the last %v, want 100 that end with a note", len(errs), errs[len(errs)-1])
 	}
 }
 
@@ -351,21 +351,21 @@ func TestNamesInDefs(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range shape.Defs(&in, &out) {
 		if seen[m.Name] {
-			t.Errorf("two definitions are called %s", m.Name)
+			t.Errorf("two definitions are called %s, want different names", m.Name)
 		}
 		seen[m.Name] = true
 		if strings.Trim(m.Name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
-			t.Errorf("%q is no name for a definition", m.Name)
+			t.Errorf("a definition is called %q, want only valid characters", m.Name)
 		}
 	}
 	for _, name := range []string{"Limits", "Point", "PointResult", "shape_test.Point", "Box_Tree", "Box_Point", "Even"} {
 		if !seen[name] {
-			t.Errorf("there is no definition %s in %v", name, seen)
+			t.Errorf("the definitions are %v, want %s among them", seen, name)
 		}
 		delete(seen, name)
 	}
 	if delete(seen, "Tree"); len(seen) > 0 {
-		t.Errorf("there are more definitions: %v", seen)
+		t.Errorf("there are more definitions: %v, want none", seen)
 	}
 }
 
