@@ -1,5 +1,5 @@
-// Package sdk carries the software development SDKs inside the program, so
-// that a workspace can be made and prepared where no package index knows us.
+// Package sdk carries the SDKs inside the program, so that it can create and prepare a
+// workspace although no package index has our SDKs.
 package sdk
 
 import (
@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// "all:" because go:embed otherwise drops files that begin with "_", and with
-// them every __init__.py.
+// "all:" because go:embed otherwise leaves out files that begin with "_", and so every
+// __init__.py.
 //
 //go:embed all:python/src python/pyproject.toml python/README.md
 var python embed.FS
 
-// pythonFiles are the files of the Python SDK below python/src, in lexical
-// order, with their content; what interpreters leave behind is not among them.
+// pythonFiles are the files of the Python SDK below python/src, in lexical order, with
+// their content, and without the caches of interpreters.
 func pythonFiles() (map[string][]byte, error) {
 	const root = "python/src"
 	files := map[string][]byte{}
@@ -43,9 +43,9 @@ func pythonFiles() (map[string][]byte, error) {
 	return files, err
 }
 
-// Describer is the module that describes Python services, as one file. It also
-// works beside the upstream SDK, which has none: the modules that it is made of
-// come with it.
+// Describer is the module that describes Python services, as one file. It also works
+// beside the upstream SDK, which has none, because it includes the modules that it is
+// made of.
 func Describer() ([]byte, error) {
 	const dir = "python/src/qhub/commons/"
 	var text bytes.Buffer
@@ -54,7 +54,7 @@ func Describer() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		literal, err := json.Marshal(string(module)) // which Python reads alike
+		literal, err := json.Marshal(string(module)) // a literal in Python too
 		if err != nil {
 			return nil, err
 		}

@@ -31,9 +31,9 @@ the go.mod of the service points here; without that line go takes the published
 module of the same name. Licence: Apache-2.0.
 `
 
-// GoModule is the Go SDK as a module of its own: the text of each file by its
-// name, with slashes. It needs nothing but the standard library. Tests are left
-// out, as they need more than that.
+// GoModule is the Go SDK as a separate module: the text of each file by its name, with
+// slashes. It needs only the standard library. Tests are left out, because they need
+// more.
 func GoModule() (map[string][]byte, error) {
 	files := map[string][]byte{
 		"go.mod":    fmt.Appendf(nil, "module %s\n\ngo %s\n", GoModulePath, GoOldest),

@@ -31,7 +31,7 @@ func TestGoModuleHasWhatTheTreeHas(t *testing.T) {
 			return err
 		}
 		if filepath.Ext(name) != ".go" && !strings.Contains(filepath.ToSlash(name), "/testdata/") {
-			t.Errorf("%s is no Go file: it does not belong into the SDK", name)
+			t.Errorf("%s is in the SDK, want only Go files", name)
 		}
 		if filepath.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") {
 			want = append(want, "sdk/"+filepath.ToSlash(name))
@@ -53,8 +53,8 @@ func TestGoModuleHasWhatTheTreeHas(t *testing.T) {
 	}
 }
 
-// A service must build where there is no network: the SDK imports itself and
-// the standard library.
+// TestGoSDKNeedsTheStandardLibraryAlone: a service must build without a network, so the SDK
+// imports only itself and the standard library.
 func TestGoSDKNeedsTheStandardLibraryAlone(t *testing.T) {
 	checked := 0
 	for name, content := range goModule(t) {
@@ -72,7 +72,7 @@ func TestGoSDKNeedsTheStandardLibraryAlone(t *testing.T) {
 			}
 			first, _, _ := strings.Cut(imported, "/")
 			if strings.Contains(first, ".") && !strings.HasPrefix(imported, sdk.GoModulePath+"/sdk/go/") {
-				t.Errorf("%s imports %s", name, imported)
+				t.Errorf("%s imports %s, want the standard library or the SDK", name, imported)
 			}
 			checked++
 		}
@@ -82,8 +82,8 @@ func TestGoSDKNeedsTheStandardLibraryAlone(t *testing.T) {
 	}
 }
 
-// The copy is what services are compiled with, so it must satisfy the compiler
-// and vet by itself, and with the part behind the experiment's build tag.
+// TestGoModuleStandsAlone: services are compiled with the copy, so it must satisfy the
+// compiler and vet alone, also with the part behind the experiment's build tag.
 func TestGoModuleStandsAlone(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range goModule(t) {
@@ -100,7 +100,7 @@ func TestGoModuleStandsAlone(t *testing.T) {
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOPROXY=off", "GOWORK=off", "GOFLAGS=", "GOEXPERIMENT="+experiment)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("go vet with the experiment %q: %v\n%s", experiment, err, out)
+			t.Errorf("go vet with the experiment %q = %v, want success\n%s", experiment, err, out)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func TestGoOldestIsWhatTheTreeIsCompiledWith(t *testing.T) {
 	for line := range strings.Lines(string(root)) {
 		if minimum, ok := strings.CutPrefix(strings.TrimSpace(line), "go "); ok {
 			if version.Lang("go"+minimum) != "go"+sdk.GoOldest {
-				t.Errorf("go.mod of the project says %s, the SDK's %s: the SDK is only ever compiled as the former", minimum, sdk.GoOldest)
+				t.Errorf("go.mod of the project says %s, want %s as in the SDK, which is only compiled as the former", minimum, sdk.GoOldest)
 			}
 			return
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A Wheel is the Python SDK as installers take it. The same program always
-// gives the same bytes, for lock files pin their hash.
+// A Wheel is the Python SDK in the form of installers. The same program always makes the
+// same bytes, because lock files pin their hash.
 type Wheel struct {
-	// Name is the file name, which installers read the version from.
+	// Name is the file name, from which installers read the version.
 	Name    string
 	Version string
 	Content []byte
@@ -89,8 +89,8 @@ func metadata(p project, readme []byte) []byte {
 	return b.Bytes()
 }
 
-// record lists every file with its hash, as PEP 376 has it; uv refuses a wheel
-// without.
+// record lists every file with its hash in the form of PEP 376; uv refuses a wheel without
+// it.
 func record(files map[string][]byte, self string) []byte {
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -101,9 +101,9 @@ func record(files map[string][]byte, self string) []byte {
 	return b.Bytes()
 }
 
-// archive zips the files, uncompressed since compressors change between
-// toolchains, with their sizes before them since uv reads an archive as a
-// stream, and those of the dist-info folder last, as PEP 427 recommends.
+// archive zips the files, uncompressed because compressors change between toolchains. Sizes
+// stand before the files because uv reads an archive as a stream. The files of the
+// dist-info folder come last, as PEP 427 recommends.
 func archive(files map[string][]byte, info string) ([]byte, error) {
 	names := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
 		if last := strings.HasPrefix(a, info); last != strings.HasPrefix(b, info) {
@@ -120,7 +120,7 @@ func archive(files map[string][]byte, info string) ([]byte, error) {
 		size := uint64(len(files[name]))
 		header := &zip.FileHeader{
 			Name: name, Method: zip.Store,
-			ModifiedDate: 40<<9 | 1<<5 | 1, //nolint:staticcheck // 1 January 2020; CreateRaw looks at no other field
+			ModifiedDate: 40<<9 | 1<<5 | 1, //nolint:staticcheck // 1 January 2020; CreateRaw uses no other field
 			CRC32:        crc32.ChecksumIEEE(files[name]), CompressedSize64: size, UncompressedSize64: size,
 		}
 		header.SetMode(0o644)

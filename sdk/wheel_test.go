@@ -19,14 +19,14 @@ import (
 	"testing"
 )
 
-// versionForm is the version of the SDK: that of the upstream packages whose
-// contract it keeps, and a number of our own.
+// versionForm is the version of the SDK: that of the upstream packages whose contract it
+// keeps, and our number.
 var versionForm = regexp.MustCompile(`^1\.2\.2\+qhubctl\.[1-9]\d*$`)
 
 func TestVersion(t *testing.T) {
 	version, err := PythonVersion()
 	if err != nil || !versionForm.MatchString(version) {
-		t.Errorf("%q, %v: the version is not of the form %s", version, err, versionForm)
+		t.Errorf("the version is %q (%v), want the form %s", version, err, versionForm)
 	}
 	wheel, err := PythonWheel()
 	if err != nil {
@@ -37,8 +37,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// The files in the wheel are the files in the source tree, packages and all,
-// and nothing that interpreters leave behind.
+// TestEmbeddedTree: the files in the wheel are the files in the source tree, packages and
+// all, without the caches of interpreters.
 func TestEmbeddedTree(t *testing.T) {
 	files, err := pythonFiles()
 	if err != nil {
@@ -60,28 +60,28 @@ func TestEmbeddedTree(t *testing.T) {
 		content, err := os.ReadFile(name)
 		relative := filepath.ToSlash(strings.TrimPrefix(name, root+string(filepath.Separator)))
 		if !bytes.Equal(files[relative], content) {
-			t.Errorf("%s is not embedded as it is", relative)
+			t.Errorf("the embedded %s differs, want it as in the source tree", relative)
 		}
 		return err
 	})
 	if err != nil || on != len(files) || on == 0 {
-		t.Errorf("%v; %d files in the tree, %d embedded", err, on, len(files))
+		t.Errorf("%d files are embedded, want the %d of the tree (%v)", len(files), on, err)
 	}
 	for name := range files {
 		if strings.Contains(name, "__pycache__") || path.Ext(name) != ".py" && path.Base(name) != "py.typed" {
-			t.Errorf("%s does not belong into a wheel", name)
+			t.Errorf("%s is in the wheel, want only sources", name)
 		}
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			_, isPackage := files[dir+"/__init__.py"]
 			if namespace := dir == "qhub"; isPackage == namespace {
-				t.Errorf("%s/__init__.py: there is %t; qhub alone is a namespace", dir, isPackage)
+				t.Errorf("%s/__init__.py exists: %t, want a namespace for qhub alone", dir, isPackage)
 			}
 		}
 	}
 }
 
-// Lock files pin the hash of the wheel: the same program must always give the
-// same bytes.
+// TestWheelIsDeterministic: lock files pin the hash of the wheel, so the same program must
+// always make the same bytes.
 func TestWheelIsDeterministic(t *testing.T) {
 	one, err := buildWheel()
 	if err != nil {
@@ -90,12 +90,12 @@ func TestWheelIsDeterministic(t *testing.T) {
 	for range 3 {
 		other, err := buildWheel()
 		if err != nil || !bytes.Equal(one.Content, other.Content) {
-			t.Fatalf("two wheels of one program differ (%v)", err)
+			t.Fatalf("two wheels of one program differ (%v), want the same bytes", err)
 		}
 	}
 }
 
-// RECORD names every file of the wheel with its hash and size, and no other.
+// TestRecord: RECORD names every file of the wheel with its hash and size, and no other.
 func TestRecord(t *testing.T) {
 	files := unzip(t)
 	info := "qhub_commons-" + mustVersion(t) + ".dist-info/"
@@ -113,26 +113,26 @@ func TestRecord(t *testing.T) {
 			want = []string{row[0], "", ""}
 		}
 		if !ok || strings.Join(row, ",") != strings.Join(want, ",") {
-			t.Errorf("RECORD says %v, the wheel %v", row, want)
+			t.Errorf("RECORD says %v, want %v", row, want)
 		}
 	}
 	for name := range files {
 		if !named[name] {
-			t.Errorf("%s is not in RECORD", name)
+			t.Errorf("RECORD lacks %s, want every file", name)
 		}
 	}
 	for _, name := range []string{info + "METADATA", info + "WHEEL", "qhub/commons/secret.py", "qhub/commons/py.typed"} {
 		if len(files[name]) == 0 && name != "qhub/commons/py.typed" || !named[name] {
-			t.Errorf("the wheel has no %s", name)
+			t.Errorf("the wheel has no %s, want it", name)
 		}
 	}
 	if metadata := string(files[info+"METADATA"]); !strings.Contains(metadata, "\nVersion: "+mustVersion(t)+"\n") || !strings.Contains(metadata, "\nRequires-Dist: pydantic>=2.5\n") {
-		t.Errorf("METADATA lacks the version or pydantic:\n%.400s", metadata)
+		t.Errorf("METADATA is\n%.400s\nwant the version and pydantic", metadata)
 	}
 }
 
-// Installers that read an archive as a stream have to know the size of an
-// entry before it.
+// TestWheelCanBeStreamed: installers that read an archive as a stream must know the size of
+// an entry before it.
 func TestWheelCanBeStreamed(t *testing.T) {
 	wheel, err := PythonWheel()
 	if err != nil {
@@ -145,10 +145,10 @@ func TestWheelCanBeStreamed(t *testing.T) {
 	const sizeFollows = 0x8
 	for _, f := range r.File {
 		if f.Flags&sizeFollows != 0 {
-			t.Errorf("%s has its size behind it", f.Name)
+			t.Errorf("the size of %s stands after it, want it before", f.Name)
 		}
 		if f.Modified.Year() != 2020 {
-			t.Errorf("%s is of %s", f.Name, f.Modified)
+			t.Errorf("%s is of %s, want 2020", f.Name, f.Modified)
 		}
 	}
 }
@@ -180,10 +180,10 @@ func unzip(t *testing.T) map[string][]byte {
 		}
 		content, err := io.ReadAll(entry)
 		if err != nil {
-			t.Fatalf("%s: %v", f.Name, err)
+			t.Fatalf("reading %s: %v, want nil", f.Name, err)
 		}
 		if files[f.Name] != nil {
-			t.Errorf("%s is there twice", f.Name)
+			t.Errorf("%s is in the wheel twice, want it once", f.Name)
 		}
 		files[f.Name] = content
 	}
@@ -194,8 +194,8 @@ func unzip(t *testing.T) map[string][]byte {
 // "version sha256". A line stands for bytes that lock files may have pinned.
 const released = "testdata/wheel.sum"
 
-// The number of the version rises with the content: other bytes under the same
-// version would break every lock file that has it.
+// TestContentChangesWithVersion: the number of the version rises with the content, because
+// other bytes under the same version would break every lock file that has it.
 func TestContentChangesWithVersion(t *testing.T) {
 	wheel, err := PythonWheel()
 	if err != nil {
@@ -208,7 +208,7 @@ func TestContentChangesWithVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if noted := strings.TrimSpace(string(text)); noted != now {
-		t.Errorf(`the Python SDK is not what sdk/%s says.
+		t.Errorf(`the Python SDK differs from sdk/%s, want the recorded sum.
 If you have changed it, raise N of the version 1.2.2+qhubctl.N in sdk/python/pyproject.toml, then put the new line there.
 there: %s
 now:   %s`, released, noted, now)

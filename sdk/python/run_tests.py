@@ -48,7 +48,7 @@ def managed(name: str) -> list[Path]:
 
 
 def environment(python: str, label: str, *requirements: Path) -> str:
-    """The interpreter of an environment that has the requirements. Made anew when they change."""
+    """The interpreter of an environment that has the requirements. A change of them makes a new one."""
     wanted = hashlib.sha256(b"\0".join([python.encode(), *(path.read_bytes() for path in requirements)])).hexdigest()
     folder = CACHE / f"{label}-{wanted[:12]}"
     inside = str(folder / "bin" / "python") if os.name != "nt" else str(folder / "Scripts" / "python.exe")

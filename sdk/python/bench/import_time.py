@@ -2,8 +2,8 @@
 
     python bench/import_time.py OURS PUBLISHED [--rounds N]
 
-OURS and PUBLISHED are interpreters whose environments hold the SDKs. Rounds alternate between them, so that what else
-the machine does falls on both; the median counts. "start" is the bare interpreter, which nobody can save.
+OURS and PUBLISHED are interpreters whose environments hold the SDKs. Rounds alternate between them, so that other work
+of the machine slows both; the median counts. "start" is the bare interpreter, which every program has to start.
 """
 
 from __future__ import annotations

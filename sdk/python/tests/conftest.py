@@ -1,4 +1,4 @@
-"""A service to run: written to a folder of its own, imported under a name of its own."""
+"""A service to run: written to a separate folder, imported under a separate name."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ _numbers = itertools.count()
 
 
 class Outcome:
-    """What a run left: its exit code, its output files, what it printed."""
+    """The outcome of a run: its exit code, its output files, its output."""
 
     def __init__(self, code, output, stdout, stderr):
         self.code, self.stdout, self.stderr = code, stdout, stderr

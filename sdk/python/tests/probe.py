@@ -2,7 +2,7 @@
 
     python probe.py FOLDER < {"env_names": [...], "bind": [...], "run": [...]} > the same with answers
 
-Each case of `run` has a fork of its own, so that only the SDK's import is shared between them. Standard library only.
+Each case of `run` has a separate fork, so that they share only the SDK's import. Standard library only.
 """
 
 import datetime
@@ -61,7 +61,7 @@ def bind(case):
 
 
 def run(case, folder):
-    """What is left by a service that ran in a process of its own."""
+    """The outcome and the files of a service that ran in a separate process."""
     for name, content in {"src/program.py": case["program"], **_files("input", case["input"])}.items():
         _write(folder / name, content)
     for pool, files in case["datapool"].items():

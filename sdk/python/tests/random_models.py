@@ -116,7 +116,7 @@ def rename(value):
 
 
 def by_name(kind):
-    """What an enum is for the oracle: names count where values do not."""
+    """The form of an enum for the oracle: names count where values do not."""
 
     def read(value):
         try:
@@ -481,7 +481,7 @@ class Maker:
 
         return made, body
 
-    # What wraps another type.
+    # Types that wrap another one.
 
     def validated(self, depth):
         inner, sample = self.type(depth)

@@ -1,4 +1,4 @@
-"""Texts become typed values, and errors say where and why without repeating what was given."""
+"""Texts become typed values, and errors say where and why without repeating the input."""
 
 import dataclasses
 import enum

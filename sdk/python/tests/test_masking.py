@@ -1,4 +1,4 @@
-"""What the runtime prints about a failure holds no form of a secret."""
+"""The runtime's output about a failure holds no form of a secret."""
 
 import base64
 import json

@@ -9,7 +9,7 @@ import pytest
 
 REACH = Path(__file__).with_name("reach.py")
 
-# What a caller may send where a service formats the caller's text with a secret among the arguments.
+# Templates of a caller, for a service that formats them with a secret among the arguments.
 TEMPLATES = [
     "{key}",
     "{key!r:.30}",

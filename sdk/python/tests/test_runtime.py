@@ -1,4 +1,4 @@
-"""Whole services: what goes in, what comes out, and what never does."""
+"""Whole services: their input, their output, and the secrets that never appear in it."""
 
 import base64
 import json

@@ -302,7 +302,7 @@ def adapter(kind, value):
     return lambda: TypeAdapter(kind).validate_python(value)
 
 
-# By what is validated: the errors, each as its path and the beginning of its message.
+# By the validation: the errors, each as its path and the beginning of its message.
 ERRORS = {
     "a list, given an object": (adapter(list[SecretValue], {"a": TOKEN}), [((), "Input should be a valid list")]),
     "a list, given a text": (adapter(list[SecretValue], TOKEN), [((), "Input should be a valid list")]),

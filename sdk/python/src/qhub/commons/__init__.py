@@ -3,7 +3,7 @@
 `qhub` is a namespace package: other distributions install beside this one.
 """
 
-# Written out, not read from the installed metadata: that takes longer to import than all the rest.
+# Written here, not read from the installed metadata: that takes longer to import than all the rest.
 __version__ = "1.2.2+qhubctl.10"
 
 __all__ = ["__version__"]

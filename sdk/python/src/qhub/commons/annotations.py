@@ -42,7 +42,7 @@ def _is_alias(annotation):
 
 
 def _aliased(annotation):
-    """What an alias stands for. Raises what evaluating it does."""
+    """The type of an alias. Raises the errors of its evaluation."""
     alias = typing.get_origin(annotation) or annotation
     if hasattr(alias, "__supertype__"):
         return alias.__supertype__

@@ -1,9 +1,9 @@
 """Text to typed values, by pydantic.
 
-A file is text without a type of its own, so it is read leniently: as JSON, then as a string. A file called `.txt` was
-a JSON string in the request, so for it the order is the other way round. Where the files were made of a request
-(QHUBCTL_INPUT_SOURCE is "request"), each is the JSON that was sent, and pydantic alone decides. Members of enums may
-be named anywhere. No error repeats what it was given.
+A file is text without a type, so it is read leniently: as JSON, then as a string. A file called `.txt` was a JSON
+string in the request, so for it the order is reversed. If the files were made of a request (QHUBCTL_INPUT_SOURCE is
+"request"), each is the JSON of the caller, and pydantic alone decides. Members of enums may be named anywhere. No error
+repeats the input.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bind_file", "bind_text", "bind_value", "prepare"]
 
-# More are not listed: nobody reads the ten-thousandth.
+# More are not listed: no caller reads the ten-thousandth.
 _MAX_PROBLEMS = 50
 # A text of the input that is this long, found in a message, was quoted from the input.
 _ECHO_LENGTH = 6
@@ -240,9 +240,9 @@ def _telling(errors: list[ValidationError], text: str) -> ValidationError:
     return as_json[0] if as_json and not text.lstrip().startswith(("{", "[")) else errors[0]
 
 
-# What is wrong, in words that do not repeat the input.
+# The errors, in words that do not repeat the input.
 
-# These messages of pydantic quote what they were given.
+# These messages of pydantic quote the input.
 _QUOTING = {
     "union_tag_invalid": "Input has an unknown tag",
     "uuid_parsing": "Input should be a valid UUID",
@@ -268,7 +268,7 @@ def _message(error: Any) -> str:
         return _QUOTING[error["type"]]
     if error["type"] in _builtin_types():
         return message
-    # What the service's own validators say is worth telling, and they may quote what they were given.
+    # Messages of the service's own validators are useful, and they may quote the input.
     for leaf in sorted(set(_leaves(error.get("input"))), key=len, reverse=True):
         message = _without(message, leaf)
     return message

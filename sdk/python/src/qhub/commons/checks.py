@@ -1,4 +1,4 @@
-"""What a server may refuse at once: from the core schema of pydantic, a check that accepts all that pydantic accepts.
+"""A check by which a server may refuse bodies: made of pydantic's core schema, it accepts all that pydantic accepts.
 
 A check is JSON Schema with two more keywords, `lax` and `requiredAny` (docs/signature.md). It is made of the core
 schema, not of the JSON Schema that people see: that one says what a service declares, and may say anything. Where code
@@ -164,7 +164,7 @@ class Checks:
         by_key = isinstance(schema["discriminator"], str)
         return {**check, "type": "object"} if by_key and "type" not in check else check
 
-    # What wraps another schema.
+    # Schemas that wrap another one.
 
     def _inner(self, schema, config):
         return self.make(schema["schema"], config)

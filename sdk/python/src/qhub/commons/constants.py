@@ -21,13 +21,13 @@ DEFAULT_WORKSPACE = "./user_code"
 # The variable of a secret is this prefix and the parameter's name in UPPER_SNAKE.
 SECRET_ENV_VAR_PREFIX = "SECRET_"
 
-# By it an execution calls other services. It stays in the environment, and is a secret all the same.
+# By it an execution calls other services. It stays in the environment, and is a secret nevertheless.
 EXECUTION_TOKEN_ENV = "KQH_SERVICE_EXECUTION_TOKEN"
 
 # A secret is a token or a file of keys; a longer value is a mistake.
 MAX_SECRET_SIZE = 64 * 1024
 
-# Keys of a request body that are no parameters.
+# Keys of a request body other than parameters.
 SECRETS_PROPERTY_NAME = "$secrets"
 TAGS_PROPERTY_NAME = "$tags"
 

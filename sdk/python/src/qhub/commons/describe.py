@@ -2,9 +2,9 @@
 
     python -m qhub.commons.describe [--entrypoint MODULE:FUNCTION] [--output FILE]
 
-This is the only place where a signature is read; the runtime binds what is read here. With annotations.py, checks.py
-and schemas.py it stands alone, so that a program may load it where another build of qhub-commons is installed: it needs
-the standard library, pydantic, and the names SecretValue and DataPool, which every build has.
+This is the only place that reads a signature; the runtime binds its parameters. With annotations.py, checks.py and
+schemas.py it stands alone, so that a program may load it beside another build of qhub-commons: it needs the standard
+library, pydantic, and the names SecretValue and DataPool, which every build has.
 """
 
 import os
@@ -183,7 +183,7 @@ def _fields(kind):
         try:
             return typing.get_type_hints(kind, include_extras=True)
         except Exception:
-            return {}  # pydantic says what is wrong with it
+            return {}  # pydantic reports the problem
     return {}
 
 
@@ -232,7 +232,7 @@ def _with_default(schema, adapter, parameter):
 
 
 def _result_type(annotation):
-    """What a result is written as: of a generator the list of what it yields, of a coroutine what it returns."""
+    """The type in which a result is written: of a generator the list of its values, of a coroutine its return value."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     streams = ("Generator", "AsyncGenerator", "Iterator", "AsyncIterator", "Iterable", "AsyncIterable")
     if origin in [getattr(collections.abc, name) for name in streams]:
@@ -261,7 +261,7 @@ def describe_function(function, entrypoint):
 
 
 def _members(parameters, result):
-    """What the document says of each parameter, and what it says of all: result, definitions, warnings."""
+    """The parts of the document about each parameter, and about all: result, definitions, warnings."""
     inputs = {p.name: make_adapter(p) for p in parameters if p.kind == "input"}
     if not inputs and result is typing.Any:
         return [_member(parameter) for parameter in parameters], {"result": {}}  # no need for pydantic

@@ -10,7 +10,7 @@ from qhub.commons.reflection import resolve_function
 
 __all__ = ["call", "read_slots", "run_entrypoint"]
 
-# What is neither to be awaited nor a generator, as most results are.
+# Types that are neither awaited nor generators, as most results are.
 _SETTLED = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
 
 
@@ -24,7 +24,7 @@ def run_entrypoint(entrypoint: str, entrypoint_arguments: dict[str, Any]) -> Any
 
 
 def read_slots(function: Callable[..., Any]) -> list[tuple[str, bool, Any]]:
-    """What can be given to a function: name, whether by position only, and default (`Parameter.empty` if none)."""
+    """The parameters of a function: name, whether by position only, and default (`Parameter.empty` if none)."""
     return [
         (name, parameter.kind is parameter.POSITIONAL_ONLY, parameter.default)
         for name, parameter in inspect.signature(function).parameters.items()
@@ -47,7 +47,7 @@ def call(
         elif default is not inspect.Parameter.empty:
             positional.append(default)
         else:
-            break  # the call says what is missing; what follows must not take its place
+            break  # the call reports the missing one; later values must not take its place
     result = function(*positional, **named)
     return result if type(result) in _SETTLED else _settle(result)
 

@@ -63,7 +63,7 @@ def _inside(text: str, location: tuple[int | str, ...], error: Any, enums: list[
 
 
 def _named(text: Any, error: Any, enums: list[type[Enum]]) -> Any:
-    """What a name stands for: the value of a member, or the member if its value is no JSON; None if for nothing."""
+    """The value of a name: that of a member, or the member if its value is no JSON; None for an unknown name."""
     wanted = str(error.get("ctx", {}).get("expected", ""))
     for kind in enums if isinstance(text, str) else ():
         member = kind.__members__.get(text)

@@ -11,7 +11,7 @@ _PREFERRED = (".json", ".txt", "")
 
 
 def list_directory_files(directory_path: str, strip_extension_from_key: bool = True) -> dict[str, str]:
-    """The files of a folder: name, up to its first dot unless told otherwise, and absolute path.
+    """The files of a folder: name, by default up to its first dot, and absolute path.
 
     Of `data.json`, `data.txt`, `data` and `data.json.bak` the first that is there stands for `data`.
     """
@@ -36,7 +36,7 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def write_str_to_file(directory_path: str, file_name: str, content: str) -> str:
-    """Writes text as UTF-8, line ends as they are, and returns the path of the file. Missing folders are made."""
+    """Writes text as UTF-8, without changing line ends, and returns the path of the file. Missing folders are made."""
     return write_blob_to_file(directory_path, file_name, content.encode("utf-8"))
 
 

@@ -122,7 +122,7 @@ def map_input_file(input_file: str, parameter: inspect.Parameter) -> Any:
 
 
 def map_default(parameter: inspect.Parameter) -> Any:
-    """What a parameter is without an input file: its default, None if optional, an empty model; else TypeError."""
+    """The value without an input file: the default, None if optional, an empty model; else TypeError."""
     described = Parameter(parameter.name, parameter.annotation, parameter.default)
     if described.required:
         raise TypeError(f"the parameter '{parameter.name}' has no default")

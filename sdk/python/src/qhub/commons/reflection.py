@@ -19,5 +19,5 @@ def resolve_function(entrypoint: str) -> Callable[..., Any]:
 
 
 def resolve_signature(entrypoint: str) -> inspect.Signature:
-    """The signature of the function of an entrypoint, its annotations as they are written."""
+    """The signature of the function of an entrypoint, with its annotations unchanged."""
     return inspect.signature(resolve_function(entrypoint))

@@ -1,4 +1,4 @@
-"""What stands in a result for values that JSON, and pydantic, do not know."""
+"""The form of values in a result that JSON, and pydantic, do not know."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["Unrepresentable", "plain", "represent"]
 
-# What the attributes of their objects hold tells a caller nothing.
+# The attributes of their objects are of no use to a caller.
 _LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow", "torch", "tensorflow", "jax", "jaxlib", "scipy"})
 _MACHINERY = (
     types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CodeType, types.FrameType,
@@ -27,7 +27,7 @@ class Unrepresentable(ValueError):
 
 
 def represent(value: Any) -> Any:
-    """What stands for an object that pydantic does not know. Raises Unrepresentable."""
+    """The form of an object that pydantic does not know. Raises Unrepresentable."""
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     name = type(value).__name__
@@ -153,7 +153,7 @@ def _other(value: Any, at: str, bytes_mode: Any, outer: tuple[int, ...]) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """What a model or a dataclass holds, None of anything else."""
+    """The fields of a model or a dataclass, None of anything else."""
     fields = getattr(type(value), "model_fields", None)
     if fields is not None:
         extra = getattr(value, "model_extra", None) or {}

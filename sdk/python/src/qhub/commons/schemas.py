@@ -117,7 +117,7 @@ class Declared:
 
 
 def _named(schema):
-    """What a core schema without a JSON Schema stands for."""
+    """The schema that replaces a core schema without a JSON Schema."""
     kind = schema.get("cls") or schema.get("function")
     kind = kind.get("function") if isinstance(kind, dict) else kind
     name = getattr(kind, "__qualname__", None)

@@ -77,7 +77,7 @@ class SecretValue:
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a SecretValue has no attribute '{name}' that can be deleted")
 
-    # What it looks like.
+    # Printed forms.
 
     def __str__(self) -> str:
         return REDACTED
@@ -86,7 +86,7 @@ class SecretValue:
         return f"SecretValue({REDACTED})"
 
     def __format__(self, spec: str) -> str:
-        # Whatever the width or precision asked for: a logging call must not fail over a secret.
+        # For any width or precision: a logging call must not fail over a secret.
         return REDACTED
 
     # Copying and pickling.

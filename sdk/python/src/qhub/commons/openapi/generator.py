@@ -67,7 +67,7 @@ def openapi_document(
 
 
 def _component_names(definitions: dict[str, Any], taken: dict[str, Any]) -> dict[str, str]:
-    """The reference that takes the place of each definition's; models called as ours are told apart."""
+    """The reference that replaces that of each definition; a model with the name of one of ours gets another name."""
     names: dict[str, str] = {}
     for definition in definitions:
         name = definition

@@ -1,4 +1,4 @@
-"""What is the same in the OpenAPI document of every service: paths, envelope, login."""
+"""The parts that the OpenAPI documents of all services share: paths, envelope, login."""
 
 from __future__ import annotations
 

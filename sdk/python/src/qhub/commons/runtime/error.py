@@ -44,7 +44,7 @@ class ServiceError(Exception):
 
 
 class InputError(ValueError):
-    """What the service was given is not what it takes. `problems` are (path, message), all there are."""
+    """The input does not fit the service. `problems` are (path, message), all there are."""
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{path}: {message}" for path, message in problems))

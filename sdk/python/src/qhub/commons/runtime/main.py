@@ -74,12 +74,12 @@ def prepare(entrypoint: str) -> None:
     prepare_binding(prepared[entrypoint][1])
 
 
-# Takes the file of a result, by folder, name and content, where it need not be written. It returns whether it has.
+# Takes the file of a result, by folder, name and content, if it need not be written. It returns whether it has.
 deliver: Callable[[str, str, bytes], bool] | None = None
 
 
 def perform(output: str) -> None:
-    """Runs the service and writes its result. Raises what the service does, or what is wrong with it."""
+    """Runs the service and writes its result. Raises the errors of the service, and those of its input and result."""
     _write_result(output, _run())
 
 

@@ -15,7 +15,7 @@ from qhub.commons.secret import REDACTED, seal, unseal
 
 __all__ = ["mask", "mask_document", "remember"]
 
-# Shorter values are not searched for: they would take half of every text with them.
+# Shorter values are not searched for: that would mask half of every text.
 MIN_LENGTH = 4
 # Shorter values are masked as whole words, and in no other form.
 STRONG_LENGTH = 8
@@ -73,8 +73,8 @@ def _encodings(text: str) -> Iterator[str]:
     yield quote(raw)
     yield quote_plus(raw)
     yield raw.hex()
-    # Base64 at the three places where a value may begin in what is encoded ("user:token"), without the characters at
-    # its ends that its neighbours have a share in.
+    # Base64 at the three places where a value may begin in the encoded text ("user:token"), without the characters at
+    # its ends that depend on its neighbours.
     for shift, start in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(bytes(shift) + raw).decode()
         end = (shift + len(raw)) * 8 // 6

@@ -1,8 +1,7 @@
 """Runs of a service that does nothing, in the process from which those that run a real one are forked.
 
-An interpreter learns while it runs: it rewrites code that it has run a few times, and keeps where it has found what it
-looked for. A fork has what was learned before it, and pays with a page of memory for much of what it has to learn
-itself.
+An interpreter learns while it runs: it rewrites code that it has run a few times, and caches the results of lookups. A
+fork inherits everything learned before it, and pays with a page of memory for much of the rest.
 """
 
 from __future__ import annotations
