@@ -49,7 +49,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	command.Dir = dir
 	text, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, text)
+		t.Fatalf("git %s = %v, want success\n%s", strings.Join(args, " "), err, text)
 	}
 	return string(text)
 }

@@ -31,7 +31,7 @@ func TestImage(t *testing.T) {
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, text)
+		t.Fatalf("go build = %v, want success\n%s", err, text)
 	}
 	if err := run([]string{"-program", program, "-arch", runtime.GOARCH, "-version", "v0.0.1", "-out", out}); err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func call(t *testing.T, method, url, body string, into any) (status int, locatio
 		err = json.Unmarshal(text, into)
 	}
 	if err != nil {
-		t.Fatalf("%s %s = %d %s: %v", method, url, response.StatusCode, text, err)
+		t.Fatalf("%s %s = %d %s (%v), want an answer", method, url, response.StatusCode, text, err)
 	}
 	return response.StatusCode, response.Header.Get("Location")
 }
