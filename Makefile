@@ -1,5 +1,5 @@
-# What can be done here: `make` lists it. Needs Go and Python (3.10 or newer),
-# nothing else; tools are pinned and kept in the user's cache folder.
+# `make` lists the targets. They need only Go and Python (3.10 or newer); tools are
+# pinned and kept in the user's cache folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -26,7 +26,7 @@ PYTHON_SOURCES := sdk/python examples internal/workspace/scaffold internal/runne
 
 # The race detector needs a C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
-# Tests of processes mostly wait, so more of them run abreast than there are
+# Tests of processes mostly wait, so more of them run at once than there are
 # processors.
 ABREAST := -p 3 -parallel 6
 # How long each target is fuzzed, those of the masker, and how long each
@@ -37,7 +37,7 @@ BENCHTIME ?= 1s
 COUNT ?= 1
 
 .PHONY: help
-help: ## list what can be done
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
@@ -67,9 +67,9 @@ bench: build ## measure: start-up, serving, growth, masking (BENCHTIME=1s COUNT=
 	QHUBCTL_BENCH_GROWTH=1 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./internal/... ./sdk/...
 	cd bench && CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(COUNT) -timeout 30m ./...
 
-# What docs/benchmarks.md says of serving, in about eight minutes, and of growth.
-# The servers of the trivial service, which are compared, have three turns each:
-# what a machine does besides changes by the minute.
+# The figures of docs/benchmarks.md about serving, in about eight minutes, and about
+# growth. The servers of the trivial service are compared in three rounds, because
+# other work of the machine changes by the minute.
 .PHONY: figures
 figures: build ## measure serving and growth, and write that into the docs (BENCHTIME=1s)
 	mkdir -p bin
@@ -108,11 +108,11 @@ lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers, words, commits and freque
 	$(GO) run ./lint/words
 
 .PHONY: words
-words: ## record that a text has fewer words and clauses to avoid than before
+words: ## record that texts have fewer banned words than before
 	$(GO) run ./lint/words -update
 
-# Built from source by the module proxy, so that no program is fetched that
-# nobody has checked the sum of.
+# Built from source by the module proxy, so that the Go checksum database
+# verifies it.
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 

@@ -22,7 +22,7 @@ const (
 	maxLongShare = 2.0
 	// minWantShare bounds the share of failure messages in tests that say what
 	// the test wanted, in per cent. The goal is 80: raise it whenever the share allows.
-	minWantShare = 20.0
+	minWantShare = 70.0
 )
 
 // A share counts the members of a set that have a property.
