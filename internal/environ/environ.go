@@ -1,5 +1,5 @@
-// Package environ reads the environment that this program was started with, and
-// keeps the variables that carry secrets from other programs.
+// Package environ reads the environment of this program, and starts other
+// programs without the variables that hold secrets.
 //
 // A service gets an environment that is built variable by variable (see
 // [github.com/qhubctl/qhubctl/internal/runner.Environment]). Every other program

@@ -1,5 +1,5 @@
-// Package httpserver serves HTTP until its context ends, and then finishes the
-// requests that it is answering.
+// Package httpserver serves any http.Handler: it bounds connections by address
+// and in total, and finishes open requests when its context ends.
 package httpserver
 
 import (

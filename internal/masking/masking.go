@@ -1,5 +1,5 @@
-// Package masking decides which values each sink of an execution is masked
-// for.
+// Package masking chooses the values to mask in each sink of an execution, and
+// masks its results. Package redact searches texts for the values.
 //
 // Logs are for the operator, the source of the values: in them every value is
 // masked that may be a secret by the name of its variable. Results, result

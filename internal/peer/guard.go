@@ -1,6 +1,6 @@
-// Package peer recognises connections to a server that its executions have
-// opened, so that a service with the network of the server cannot use the API
-// that it runs for.
+// Package peer tells whether a connection to the server comes from one of its
+// executions, so that the server can refuse it: a service with the network of
+// the server must not use the server's API.
 package peer
 
 import (

@@ -1,4 +1,5 @@
-// Package privatefile opens files that hold secrets.
+// Package privatefile opens files that hold secrets, and refuses those that
+// other users can read.
 package privatefile
 
 import (

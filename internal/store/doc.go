@@ -6,15 +6,16 @@
 // # Promises
 //
 //   - An execution that [Store.Accept] returned survives a crash of the process and a loss
-//     of power. So do [Store.Claim], [Store.Start] and [Store.Cancel]: a
-//     service never runs twice because a write was forgotten, and none runs
+//     of power. So do [Store.Claim] and [Store.Cancel]. A loss of power may undo
+//     [Store.Start]; then the next open counts each claimed execution as started.
+//     So a service never runs twice because a write was forgotten, and none runs
 //     after its cancellation was confirmed. Other writes survive a crash, and
 //     may be undone, latest first, by a loss of power.
 //   - An operation happens as a whole or not at all. An error of the kind
 //     [ErrFull] or [ErrIO] leaves nothing half-written.
 //   - Sealed secrets are destroyed in the transaction that ends their
-//     execution, and their bytes are gone from the files within seconds
-//     ([Store.Scrub]).
+//     execution. An implementation says how soon their bytes are gone from its
+//     files; for SQLite this is within seconds.
 //
 // # Leases
 //

@@ -65,6 +65,8 @@ var librariesEnvironment = sync.OnceValues(func() (string, error) {
 	return testenv.Venv("libraries", install...)
 })
 
+//go:generate go test . -run ^TestOrdinaryLibraries$ -update-docs
+
 // TestOrdinaryLibraries imports each library, and all of them in a sandbox, and
 // documents how the services start.
 func TestOrdinaryLibraries(t *testing.T) {

@@ -40,8 +40,8 @@ func BenchmarkOvershoot(b *testing.B) {
 	b.ReportMetric(float64(worst)/mebi, "worst-MiB")
 	if update := flag.Lookup("update-docs"); update != nil && update.Value.String() == "true" && len(over) > 1 {
 		testenv.DocumentPart(b, security, "overshoot", fmt.Sprintf(
-			"In %d runs on a machine of %d processors, a program in Go that did nothing but write, by two threads, deaf to signals and\n"+
-				"with ten seconds of grace, exceeded its limit of 8 MiB by %d MiB in the middle and by %d MiB at most.\n",
+			"In %d runs on a machine of %d processors, two threads of a program in Go wrote without a pause and ignored signals, with ten\n"+
+				"seconds of grace. They exceeded the limit of 8 MiB by %d MiB in the middle and by %d MiB at most.\n",
 			len(over), runtime.NumCPU(), median/mebi, worst/mebi))
 	}
 }
