@@ -17,11 +17,11 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
+//go:generate go test . -run ^$ -bench ^BenchmarkOvershoot$ -benchtime 30x -update-docs
+
 // BenchmarkOvershoot measures by how much an execution exceeds its output limit if it
-// writes as fast as it can and ignores signals. This writes the result into the page
-// about security:
-//
-//	go test ./internal/runner/process -run '^$' -bench Overshoot -benchtime 30x -update-docs
+// writes as fast as it can and ignores signals. With -update-docs it writes the
+// result into the page about security.
 func BenchmarkOvershoot(b *testing.B) {
 	const limit, mebi = 8 << 20, 1 << 20
 	machine := sandbox.Detect(sandbox.Options{})
