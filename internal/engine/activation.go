@@ -13,40 +13,40 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// A Policy says which revision runs an execution that has waited while another
-// revision was activated.
+// A Policy chooses the revision that runs an execution if another revision was
+// activated while it waited.
 type Policy int
 
 const (
 	// Pinned runs every execution by the revision that accepted it.
 	Pinned Policy = iota
-	// FollowNewest runs it by the newest revision, if that still accepts the
-	// request. It suits a workspace that its author is changing.
+	// FollowNewest runs every execution by the newest revision, if that revision
+	// accepts the request. It suits a workspace that its author is changing.
 	FollowNewest
 )
 
 // A Registry finds revisions that this engine does not hold, for executions that
-// were accepted before it began.
+// were accepted before it started.
 type Registry interface {
 	// Revision returns a revision of a service. An error that matches
-	// store.ErrNotFound ends the execution; after others it waits again.
+	// [store.ErrNotFound] ends the execution; after other errors it waits again.
 	Revision(ctx context.Context, serviceID, revisionID string) (*Revision, error)
 }
 
-// A revision is a [Revision] in use.
+// A revision is a [Revision] that an engine holds.
 type revision struct {
 	*Revision
 	service   string // the id
 	validator func() (*signature.Validator, error)
-	users     sync.WaitGroup // executions that run it
-	// using counts users, and idleSince is when the last one has ended. The
-	// engine's lock guards both.
+	users     sync.WaitGroup // executions that use it
+	// using counts users, and idleSince is when the last one ended. The engine's
+	// lock guards both.
 	using     int
 	idleSince time.Time
-	// turn is held by the goroutine that uses what follows.
+	// turn is a lock for the fields below: the goroutine that uses them holds it.
 	turn   chan struct{}
-	loaded runner.Runner // by Load
-	busy   int           // executions that loaded has started
+	loaded runner.Runner // made by Load
+	busy   int           // running executions that use loaded
 }
 
 func newRevision(service string, r *Revision) (*revision, error) {
@@ -57,7 +57,7 @@ func newRevision(service string, r *Revision) (*revision, error) {
 		Revision: r, service: service, validator: sync.OnceValues(r.Signature.Compile),
 		idleSince: time.Now(), turn: make(chan struct{}, 1),
 	}
-	if r.Load != nil { // one of many, most of which are idle
+	if r.Load != nil { // one of many, most of them idle: compile its signature when needed
 		return held, nil
 	}
 	if _, err := held.validator(); err != nil {
@@ -66,7 +66,7 @@ func newRevision(service string, r *Revision) (*revision, error) {
 	return held, nil
 }
 
-// acquire returns the runner for one execution, and loads it if need be.
+// acquire returns the runner for one execution. It loads the runner if needed.
 func (r *revision) acquire(ctx context.Context) (runner.Runner, error) {
 	if r.Runner != nil {
 		return r.Runner, nil
@@ -88,7 +88,7 @@ func (r *revision) acquire(ctx context.Context) (runner.Runner, error) {
 	return r.loaded, nil
 }
 
-// release ends the use of a runner that acquire has returned.
+// release ends the use of a runner that acquire returned.
 func (r *revision) release() {
 	if r.Runner != nil {
 		return
@@ -98,7 +98,7 @@ func (r *revision) release() {
 	<-r.turn
 }
 
-// unload closes a runner that was loaded and that no execution uses.
+// unload closes the loaded runner, unless an execution uses it.
 func (r *revision) unload() error {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
@@ -118,14 +118,14 @@ func (r *revision) close() error {
 	return r.unload()
 }
 
-// revisions are those of one service that an engine holds.
+// revisions holds the revisions of one service.
 type revisions struct {
 	current *revision
-	former  map[string]*revision // that pinned executions may need
+	former  map[string]*revision // revisions that pinned executions may need
 }
 
-// forExecution returns the revision for an execution that one has accepted; nil
-// if this engine does not hold it.
+// forExecution returns the revision that runs an execution. accepted names the one
+// that accepted it. It returns nil if this engine does not hold that revision.
 func (h *revisions) forExecution(policy Policy, accepted string) *revision {
 	if policy == FollowNewest || h.current.ID == accepted {
 		return h.current
@@ -133,9 +133,9 @@ func (h *revisions) forExecution(policy Policy, accepted string) *revision {
 	return h.former[accepted]
 }
 
-// Activate makes r the revision that new requests meet, in place of another.
-// Executions that run go on unchanged. Which revision runs those that wait is
-// decided by [Config].Policy.
+// Activate makes r the active revision of the service: it accepts all new requests.
+// Running executions go on unchanged. [Config].Policy decides which revision runs
+// the waiting ones.
 func (s *Service) Activate(r *Revision) error {
 	next, err := newRevision(s.id, r)
 	if err != nil {
@@ -168,8 +168,8 @@ func (s *Service) Activate(r *Revision) error {
 	return nil
 }
 
-// replace retires a revision, unless the next one has its runner. The caller holds
-// the lock.
+// replace retires a revision, unless the next one uses the same runner. The caller
+// holds the lock.
 func (e *Engine) replace(old, next *revision) {
 	if old != nil && (old.Runner == nil || old.Runner != next.Runner) {
 		e.loops.Go(func() { e.retire(old) })
@@ -184,7 +184,8 @@ func (e *Engine) retire(r *revision) {
 	}
 }
 
-// allRevisions are those that the engine holds. The caller holds the lock.
+// allRevisions returns the revisions that the engine holds. The caller holds the
+// lock.
 func (e *Engine) allRevisions() []*revision {
 	var all []*revision
 	for _, h := range e.services {
@@ -207,7 +208,7 @@ func (e *Engine) closeServices() error {
 	return errors.Join(errs...)
 }
 
-// Current returns the revision that new requests meet, if there is one.
+// Current returns the active revision, if there is one.
 func (s *Service) Current() (*Revision, bool) {
 	s.engine.mu.Lock()
 	defer s.engine.mu.Unlock()
@@ -218,8 +219,8 @@ func (s *Service) Current() (*Revision, bool) {
 	return h.current.Revision, true
 }
 
-// use and done are called when an execution gets its revision and when it has
-// ended. The caller of use holds the engine's lock.
+// use gives an execution its revision, and doneWithRevision takes it back after the
+// end. The caller of use holds the engine's lock.
 func (t *task) use(r *revision) {
 	r.users.Add(1)
 	r.using++
@@ -289,8 +290,8 @@ func (t *task) withoutRevision(err error) {
 	t.notStarted(err)
 }
 
-// unloadLoop closes the runners of revisions that have been idle for long, and
-// forgets former revisions that the registry has.
+// unloadLoop closes runners that were idle for [Config].RunnerIdle, and drops former
+// revisions that the registry can return again.
 func (e *Engine) unloadLoop() {
 	every(e.begin, min(time.Minute, max(e.config.RunnerIdle/4, time.Millisecond)), func() {
 		before := time.Now().Add(-e.config.RunnerIdle)
@@ -319,8 +320,8 @@ func (e *Engine) unloadLoop() {
 	})
 }
 
-// idle reports whether no execution has used a revision since a time. Its runner
-// can be loaded again. The caller holds the engine's lock.
+// idle reports whether no execution has used the revision since the given time and
+// its runner can be loaded again. The caller holds the engine's lock.
 func (r *revision) idle(since time.Time) bool {
 	return r.Load != nil && r.Runner == nil && r.using == 0 && r.idleSince.Before(since)
 }

@@ -22,11 +22,12 @@ import (
 )
 
 const (
-	// maxValue is how large a result may be; a larger one is a file.
+	// maxValue is the largest result in bytes; a larger one is a result file.
 	maxValue = 64 << 20
-	// maxInMemory is how large a result is that is read as a whole.
+	// maxInMemory is the largest result in bytes that is read as a whole.
 	maxInMemory = 64 << 10
-	// maxInline is how large a result may be to be kept with the execution.
+	// maxInline is the largest result in bytes that the store keeps with the
+	// execution.
 	maxInline = 16 << 10
 	// maxProblem bounds the problem document of a service.
 	maxProblem = 256 << 10
@@ -36,11 +37,12 @@ const (
 	maxNames = 1 << 20
 )
 
-// collect takes what the execution has left, and says how it ended.
+// collect moves the result of an execution to the data folder and returns the
+// outcome.
 func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *logWriter) outcome {
 	failed := outcome{status: execution.Failed}
 	switch {
-	case t.reason() == forItsLog: // it may have ended by itself meanwhile
+	case t.reason() == forItsLog: // even if its process ended before the stop
 		end := t.endedBy(failed)
 		end.problem = withExit(end.problem, exit)
 		return end
@@ -59,7 +61,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 		}
 		err := c.collect(run)
 		if descriptors.Exhausted(err) && c.made {
-			err = errors.Join(err, t.engine.dataDir.removeResults(t.id)) // to begin from nothing
+			err = errors.Join(err, t.engine.dataDir.removeResults(t.id)) // the retry starts with no folder
 		}
 		return err
 	})
@@ -90,7 +92,7 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 	return failed
 }
 
-// limitReached is the problem of an execution that went as far as it may.
+// limitReached is the problem of an execution that has reached a limit.
 func limitReached(l limits.Limits, limit runner.Limit) *execution.Problem {
 	switch limit {
 	case runner.TimeLimit:
@@ -114,7 +116,8 @@ func limitReached(l limits.Limits, limit runner.Limit) *execution.Problem {
 	}
 }
 
-// withExit adds how the process ended, unless the problem says so already.
+// withExit adds the exit code or the signal of the process, unless the problem
+// has it already.
 func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
 	if p.Extensions == nil {
 		p.Extensions = map[string]any{}
@@ -129,23 +132,24 @@ func withExit(p *execution.Problem, outcome runner.Outcome) *execution.Problem {
 	return p
 }
 
-// resultManifest is what an execution keeps about its result.
+// resultManifest is the record of a result: its kind, its value and its files.
 type resultManifest struct {
 	Kind Kind `json:"kind,omitempty"`
-	// Text is a small result; a large one is in a file.
+	// Text is a small result. A large one is in a file, which Value names.
 	Text  string         `json:"text,omitempty"`
-	Value string         `json:"value,omitempty"` // name of that file
+	Value string         `json:"value,omitempty"`
 	Files []manifestFile `json:"files,omitempty"`
 }
 
-// A manifestFile is a result file and the name of the file that holds it here: the
-// names that services give need not be names of files on this machine.
+// A manifestFile is a result file and the name of the file that holds its content
+// in the data folder. A service may choose a name that this machine does not allow.
 type manifestFile struct {
 	ResultFile
-	At string `json:"at,omitempty"` // empty: it is the value
+	At string `json:"at,omitempty"` // empty: the file is the result itself
 }
 
-// collector moves what an execution has left out of its folder, masked.
+// collector moves the result and the result files of an execution out of its
+// folder, masked.
 type collector struct {
 	id        execution.ID
 	masker    *redact.Masker
@@ -158,8 +162,8 @@ type collector struct {
 	problem  *execution.Problem
 	// hasResult says that the result, or the problem, was found.
 	hasResult bool
-	made      bool // dir
-	// names are those taken, and the number that the next of this name gets.
+	made      bool // whether dir was made
+	// names holds each name in use, and the number that its next duplicate gets.
 	names map[string]int
 }
 
@@ -177,7 +181,7 @@ func (c *collector) collect(run runner.Run) error {
 		c.logWriter.notice(execution.Warning, skipped)
 	}
 	c.names = map[string]int{}
-	// No number of files is in the way of the result.
+	// The result comes first, so that the bound on files never drops it.
 	slices.SortStableFunc(files, func(a, b runner.File) int { return cmp.Compare(resultRank(a.Name), resultRank(b.Name)) })
 	names := 0
 	for _, file := range files {
@@ -207,8 +211,8 @@ func resultRank(name string) int {
 	return 1
 }
 
-// takeResult reads the file if it is the result, or the problem of a failure,
-// and tells whether it is.
+// takeResult reads the file if it is the result, or the problem of a failure. It
+// reports whether it is.
 func (c *collector) takeResult(artifacts runner.Artifacts, file runner.File) (bool, error) {
 	if resultRank(file.Name) > 0 || c.hasResult || file.Size > maxValue {
 		return false, nil
@@ -224,11 +228,11 @@ func (c *collector) takeResult(artifacts runner.Artifacts, file runner.File) (bo
 		return false, err
 	}
 	masked, ok := c.maskJSON(text)
-	if !same(masked, text) { // secrets are in it, or may be
+	if !same(masked, text) { // the text may hold secrets
 		defer clear(text)
 	}
 	if !ok {
-		return false, nil // a service may write what it likes: then it is a file
+		return false, nil // not valid JSON: keep it as a result file
 	}
 	if c.failed {
 		if c.problem = readProblem(masked); c.problem == nil {
@@ -250,7 +254,7 @@ func (c *collector) takeResult(artifacts runner.Artifacts, file runner.File) (bo
 	})
 }
 
-// kindOf tells an object from any other JSON value.
+// kindOf returns the kind of a JSON value: an object, or any other value.
 func kindOf(text []byte) Kind {
 	start := strings.TrimLeft(string(text[:min(len(text), 64)]), " \t\r\n")
 	if strings.HasPrefix(start, "{") {
@@ -259,7 +263,8 @@ func kindOf(text []byte) Kind {
 	return Other
 }
 
-// maskJSON masks a text, if it is JSON that can be passed on as it is.
+// maskJSON masks a JSON text. It reports whether the masked text is still valid
+// JSON in UTF-8.
 func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 	masked, numbers, err := masking.JSON(c.masker, text)
 	if err == nil {
@@ -268,10 +273,10 @@ func (c *collector) maskJSON(text []byte) ([]byte, bool) {
 	return masked, err == nil && (same(masked, text) || json.Valid(masked)) && utf8.Valid(masked)
 }
 
-// same tells whether a text is at the place of another.
+// same reports whether two slices share the same memory.
 func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
-// readFile reads a file of an execution that has ended. It makes no other copy.
+// readFile reads a whole file of an ended execution into one buffer.
 func readFile(artifacts runner.Artifacts, file runner.File) ([]byte, error) {
 	opened, err := artifacts.Open(file.Name)
 	if err != nil {
@@ -283,7 +288,8 @@ func readFile(artifacts runner.Artifacts, file runner.File) ([]byte, error) {
 	return text, err
 }
 
-// readProblem reads the problem document of a service; nil if it is none.
+// readProblem reads the problem document of a service. It returns nil if the text
+// is no problem document.
 func readProblem(text []byte) *execution.Problem {
 	var p execution.Problem
 	if len(text) <= maxProblem && json.Unmarshal(text, &p) == nil && (p.Title != "" || p.Type != "") {
@@ -318,8 +324,8 @@ func (c *collector) takeFile(artifacts runner.Artifacts, file runner.File) error
 	return nil
 }
 
-// printable is the name of a file for a log: services may put line ends and
-// what terminals obey into one.
+// printable quotes the name of a file for the log where needed: a service may put
+// line ends and terminal control characters into a name.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
 		return quoted
@@ -327,7 +333,8 @@ func printable(name string) string {
 	return name
 }
 
-// addFile notes a file. Masking can make names equal, and thousands of them.
+// addFile adds a file to the manifest. It numbers duplicate names: masking can make
+// thousands of names equal.
 func (c *collector) addFile(name string, size int64, at string) {
 	unique := name
 	for c.names[unique] > 0 {
@@ -338,7 +345,7 @@ func (c *collector) addFile(name string, size int64, at string) {
 	c.manifest.Files = append(c.manifest.Files, manifestFile{ResultFile{unique, size}, at})
 }
 
-// store writes a file that lasts.
+// store writes a file and syncs it to disk.
 func (c *collector) store(name string, write func(*os.File) error) (err error) {
 	if !c.made {
 		if err := os.MkdirAll(c.dir, 0o700); err != nil {
@@ -357,12 +364,13 @@ func (c *collector) store(name string, write func(*os.File) error) (err error) {
 	return file.Sync()
 }
 
-// syncDir makes the names of new files last, where the system can.
+// syncDir syncs a folder, so that the names of its new files survive a power
+// failure. Some systems cannot do that.
 func syncDir(dir string) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	_ = folder.Sync() // some systems cannot; the files themselves are written
+	_ = folder.Sync() // best effort: the content of the files is on disk
 	return folder.Close()
 }

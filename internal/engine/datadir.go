@@ -15,23 +15,22 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// lockName is the file in an engine's work folder that is locked while the
-// engine lives.
+// lockName is the file in an engine's work folder that the engine keeps locked
+// while it lives.
 const lockName = ".lock"
 
 const lockPatience = 5 * time.Second
 
-// scratchName is the folder in an engine's work folder in which executions
-// have theirs. The lock lies beside it: what is imported to be forked for
-// executions can write in there.
+// scratchName is the folder in an engine's work folder that holds the folders of
+// executions. The lock file is not inside it, because zygotes can write there.
 const scratchName = "executions"
 
-// dataDir is the data folder as one engine uses it.
+// dataDir is one engine's view of the data folder.
 type dataDir struct {
 	dir     string
 	workDir string
 	lock    *flock.Flock
-	// scratch are those of executions.
+	// scratch hands out the folders of executions.
 	scratch *runner.DirPool
 }
 
@@ -48,7 +47,7 @@ func openDataDir(ctx context.Context, dir, owner string) (*dataDir, error) {
 		}
 	}
 	f.lock = flock.New(filepath.Join(f.workDir, lockName))
-	// Another engine that looks for orphans may hold it for a moment.
+	// Another engine that looks for orphans may hold the lock for a moment.
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	if _, err := f.lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
@@ -60,16 +59,16 @@ func openDataDir(ctx context.Context, dir, owner string) (*dataDir, error) {
 	return f, nil
 }
 
-// scratchDir is the folder in which executions have theirs.
+// scratchDir is the parent of the folders of executions.
 func (f *dataDir) scratchDir() string { return filepath.Join(f.workDir, scratchName) }
 
-// close removes what is this engine's alone.
+// close removes the work folder of this engine.
 func (f *dataDir) close() error {
 	return errors.Join(f.scratch.Close(), f.lock.Close(), runner.RemoveAll(f.workDir))
 }
 
-// orphanAge is how old a work folder without a lock must be to be nobody's: an
-// engine that starts has made its folder a moment before it locks it.
+// orphanAge is the age from which a work folder without a lock is an orphan. An
+// engine that starts makes its folder a moment before it locks it.
 const orphanAge = time.Minute
 
 // removeOrphans removes the work folders of engines that have died.
@@ -105,23 +104,23 @@ func removeOrphan(folder string) error {
 	if err != nil || !locked {
 		return err
 	}
-	// An engine that has made its file and not locked it yet is young.
+	// A starting engine may have made the lock file and not locked it yet.
 	if time.Since(info.ModTime()) < orphanAge && isEmptyBut(folder, lockName) {
 		return lock.Close()
 	}
 	return errors.Join(runner.RemoveAll(folder), lock.Close())
 }
 
-// isEmptyBut reports whether a folder holds one file alone.
+// isEmptyBut reports whether a folder holds the named file and nothing else.
 func isEmptyBut(folder, name string) bool {
 	entries, err := os.ReadDir(folder)
 	return err == nil && len(entries) == 1 && entries[0].Name() == name
 }
 
-// results is where large results and result files of an execution are.
+// results is the folder of an execution's large result and result files.
 func (f *dataDir) results(id execution.ID) string {
 	return filepath.Join(f.dir, "results", string(id))
 }
 
-// removeResults forgets them; that there are none is no error.
+// removeResults removes that folder. A missing folder is no error.
 func (f *dataDir) removeResults(id execution.ID) error { return os.RemoveAll(f.results(id)) }

@@ -22,10 +22,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// ErrClosed is the error of requests to an engine that ends.
+// ErrClosed is the error of requests to an engine that is closing.
 var ErrClosed = store.ErrClosed
 
-// Store is what an engine needs of a [store.Store].
+// Store is the part of a [store.Store] that an engine needs.
 type Store interface {
 	store.Queue
 	store.Reader
@@ -33,8 +33,8 @@ type Store interface {
 	store.Retention
 }
 
-// Config says what an engine works with. Store, Keyring and Dir are needed;
-// the zero value of all else is for production.
+// Config configures an engine. Store, Keyring and Dir are required. The zero
+// values of all other fields suit production.
 type Config struct {
 	// Store keeps the executions. The caller closes it after the engine.
 	Store Store
@@ -42,35 +42,35 @@ type Config struct {
 	Keyring *vault.Keyring
 	// Dir is the data folder. Several engines share it if they share the store.
 	Dir string
-	// Log is for the operator. Nil: nobody reads it.
+	// Log gets messages for the operator. Nil: the engine logs nothing.
 	Log *slog.Logger
-	// Observer is told what becomes of executions. Nil: nobody is.
+	// Observer gets a call for each change of an execution. Nil: the engine
+	// makes no calls.
 	Observer Observer
 	// Workers is how many executions this engine runs at once. Zero: eight for
 	// each processor.
 	Workers int
-	// Queue bounds the executions that wait. Zero: 10,000 of each service and
-	// 100,000 of all.
+	// Queue bounds the waiting executions. Zero: 10,000 of each service and
+	// 100,000 in all.
 	Queue store.QueueLimit
-	// Retention is how long an execution is kept after its end. Zero: for ever.
+	// Retention is how long an execution is kept after its end. Zero: forever.
 	Retention time.Duration
 	// Policy says which revision runs an execution that waited. Zero: the one
 	// that accepted it.
 	Policy Policy
-	// Registry finds revisions that were activated before this engine began.
+	// Registry finds revisions that were activated before this engine started.
 	// Nil: there are none.
 	Registry Registry
-	// Recoverer ends what dead servers have left of their executions. Nil: nothing
-	// is left.
+	// Recoverer ends the runs that dead servers have left. Nil: nothing is left.
 	Recoverer runner.Recoverer
-	// RunnerIdle is how long a runner that was loaded is kept without executions.
+	// RunnerIdle is how long the engine keeps a runner that has no executions.
 	// Zero: fifteen minutes.
 	RunnerIdle time.Duration
 	// Lease is how soon another engine takes over when this one dies. Zero:
 	// ten seconds.
 	Lease time.Duration
-	// Poll is how often the engine looks for what other processes have
-	// accepted. Zero: two seconds.
+	// Poll is how often the engine looks for executions that other processes
+	// have accepted. Zero: two seconds.
 	Poll time.Duration
 }
 
@@ -106,23 +106,23 @@ type Engine struct {
 	owner   string
 	dataDir *dataDir
 
-	// ctx is that of writes which have to happen whatever a caller or a
-	// shutdown wants; begin ends when nothing is to be begun any more, beat
-	// when nothing runs any more.
+	// ctx is for writes that neither a caller nor a shutdown may interrupt. begin
+	// ends when the engine must start no more work, beat when nothing runs any more.
 	ctx, begin, beat  context.Context //nolint:containedctx // they are the engine's own, not a caller's
 	endBegin, endBeat context.CancelFunc
 	loops             sync.WaitGroup // the loops of the engine
 	requests          sync.WaitGroup // calls of Submit
 	running           sync.WaitGroup // executions that this engine has claimed
 
-	// memory is for large requests, while they are checked or handed over.
+	// memory bounds the memory for large requests while the engine checks them or
+	// hands them over.
 	memory *memory.Budget
 	slots  chan struct{} // a token for each execution that may be added
-	// starved is held by the one execution that tries to start again while there
-	// are no descriptors.
+	// starved is held by the one execution that retries its start while the process
+	// has no free descriptors.
 	starved chan struct{}
 	wake    chan struct{} // a token: there may be something to claim
-	// maybePending says that something may wait which could be claimed.
+	// maybePending says that an execution may wait that the engine could claim.
 	maybePending atomic.Bool
 
 	mu       sync.Mutex
@@ -130,16 +130,16 @@ type Engine struct {
 	services map[string]*revisions
 	tasks    map[execution.ID]*task
 	cancels  map[execution.ID]*cancelling
-	// started tells of executions that this engine now has, or of their end where
-	// it never had them.
+	// started signals that this engine has started an execution, or that an
+	// execution ended without it.
 	started store.Signals
-	// queued were accepted here and wait, as far as is known; ended are ends
-	// that this engine has written.
+	// queued holds executions that this engine has accepted and that, as far as it
+	// knows, still wait. ended holds those whose end it has written.
 	queued, ended *recent
 }
 
-// Open starts an engine. What earlier engines left behind is dealt with before
-// it returns, as far as it can be: what cannot be now is tried again later.
+// Open starts an engine. Before it returns, it recovers the executions that dead
+// engines left. Recovery that fails is retried in the background.
 func Open(ctx context.Context, config Config) (*Engine, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
@@ -173,10 +173,11 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	return e, nil
 }
 
-// Close ends the engine. It takes nothing new from now on, and waits for what
-// runs until ctx ends; what runs then is stopped, within its grace time, and
-// ends FAILED as "interrupted". A second call, while the first waits, ends
-// those processes at once. What waits stays in the store for the next engine.
+// Close ends the engine. The engine accepts and starts nothing more, and Close
+// waits for the running executions until ctx ends. It then stops those that
+// still run: they get their grace time, and end FAILED as "interrupted". A second
+// call, while the first waits, kills their processes at once. Waiting executions
+// stay in the store for the next engine.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	again := e.closing
@@ -212,7 +213,7 @@ func (e *Engine) Close(ctx context.Context) error {
 // Slots is how many executions this engine runs at once.
 func (e *Engine) Slots() int { return e.config.Workers }
 
-// Scratch is the folder below which executions get theirs.
+// Scratch is the parent of the folders of executions.
 func (e *Engine) Scratch() string { return e.dataDir.scratchDir() }
 
 // allTasks are the executions that this engine has claimed.

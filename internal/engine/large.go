@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// takeLarge is takeResult for a result that is too large to be in memory.
+// takeLarge is takeResult for a result that is too large to read as a whole.
 func (c *collector) takeLarge(artifacts runner.Artifacts, file runner.File) (bool, error) {
 	source, err := artifacts.Open(file.Name)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *collector) takeLarge(artifacts runner.Artifacts, file runner.File) (boo
 	defer func() { _ = source.Close() }()
 	switch err := jsonstream.CheckText(source); {
 	case errors.Is(err, jsonstream.ErrSyntax), errors.Is(err, jsonstream.ErrNotUTF8):
-		return false, nil // a service may write what it likes: then it is a file
+		return false, nil // not valid JSON: keep it as a result file
 	case err != nil:
 		return false, err
 	}
@@ -42,7 +42,7 @@ func (c *collector) takeLarge(artifacts runner.Artifacts, file runner.File) (boo
 	return true, err
 }
 
-// look gives the kind and the size of a value.
+// look returns the kind and the size of a value.
 func look(value io.ReadSeeker) (kind Kind, size int64, err error) {
 	if _, err := value.Seek(0, io.SeekStart); err != nil {
 		return None, 0, err
@@ -65,7 +65,7 @@ func look(value io.ReadSeeker) (kind Kind, size int64, err error) {
 	return kind, size, err
 }
 
-// noticeNumbers tells the reader of the log what masking has changed.
+// noticeNumbers writes to the log how many numbers masking has turned into texts.
 func (c *collector) noticeNumbers(numbers int) {
 	if numbers > 0 {
 		c.logWriter.notice(execution.Warning, fmt.Sprintf("numbers of the result that hold a secret are masked, and are texts now: %d", numbers))

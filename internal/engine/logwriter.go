@@ -12,30 +12,29 @@ import (
 )
 
 const (
-	// defaultLog is how long a log may get where the service sets no bound.
+	// defaultLog is the limit of a log in bytes where the service sets none.
 	defaultLog = 64 << 20
-	// lineCost is what a line counts beside its text: empty lines take room
-	// too.
+	// lineCost is added to the length of each line: empty lines take room too.
 	lineCost = 32
-	// maxPending is how much of a log may wait to be written. A service that
-	// prints faster waits.
+	// maxPending is how many bytes of a log may wait to be written. A service that
+	// prints faster is blocked.
 	maxPending = 1 << 20
-	// flushThreshold is how much of that is written without lingering.
+	// flushThreshold is how many pending bytes are written without delay.
 	flushThreshold = maxPending / 2
-	// flushInterval is how long lines are gathered after those before were written.
+	// flushInterval is how long the writer collects lines after each write.
 	flushInterval = 50 * time.Millisecond
 )
 
-// A logWriter writes the log of one execution: masked, in batches, and so much
-// of it as is allowed. The first line is written at once, what follows within
-// a moment, so that the log is live and no line has a commit of its own.
+// A logWriter writes the log of one execution: masked, in batches, and up to its
+// limit. It writes the first line at once and further lines within flushInterval,
+// so that the log is live and many lines share one commit.
 type logWriter struct {
 	masker   *redact.Masker
 	write    func([]execution.LogEntry) error
 	failed   func(lost int, err error)
 	panicked func(what, trace string)
 	limit    int64
-	// exceeded is called once, when more comes than the limit allows.
+	// exceeded is called once, when the log passes its limit.
 	exceeded func()
 
 	wake     chan struct{} // a token: something is pending
@@ -44,22 +43,22 @@ type logWriter struct {
 	done     chan struct{}
 
 	mu      sync.Mutex
-	begun   bool      // the loop, with the first line: most print none
-	drained sync.Cond // pending was taken
+	begun   bool      // the loop runs; it starts with the first line, as most services print none
+	drained sync.Cond // signals that pending was emptied
 	pending []execution.LogEntry
-	size    int   // of pending
-	taken   int64 // of all so far
+	size    int   // bytes in pending
+	taken   int64 // bytes of all lines so far
 	full    bool
 
-	// Of the loop alone: what could not be written, and why.
+	// Only the loop uses these: the number of lost lines, and the first error.
 	lost  int
 	cause error
 }
 
-// maxLog is how long the log of an execution may get.
+// maxLog is the limit of the log of an execution in bytes.
 func maxLog(l limits.Limits) int64 { return cmp.Or(l.Log, defaultLog) }
 
-// openLogWriter begins the log of an execution. It must be closed.
+// openLogWriter opens the log of an execution. The caller closes it.
 func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int64, exceeded func()) *logWriter {
 	lw := newLogWriter(masker, limit)
 	lw.exceeded = exceeded
@@ -85,8 +84,8 @@ func newLogWriter(masker *redact.Masker, limit int64) *logWriter {
 	return lw
 }
 
-// close writes what is pending and ends the logWriter. Its streams are closed
-// before.
+// close writes the pending lines and ends the logWriter. The caller closes its
+// streams first.
 func (lw *logWriter) close() {
 	close(lw.closing)
 	lw.mu.Lock()
@@ -100,14 +99,14 @@ func (lw *logWriter) close() {
 	}
 }
 
-// notice adds a line of the engine's own, whatever the limit.
+// notice adds a line of the engine itself, even beyond the limit.
 func (lw *logWriter) notice(severity execution.Severity, text string) {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
 	lw.append(execution.LogEntry{Message: lw.masker.String(text), Severity: severity, Timestamp: time.Now()})
 }
 
-// append takes one line. The caller holds the lock.
+// append adds one line to pending. The caller holds the lock.
 func (lw *logWriter) append(entry execution.LogEntry) {
 	lw.pending = append(lw.pending, entry)
 	lw.size += len(entry.Message) + lineCost
@@ -123,7 +122,7 @@ func (lw *logWriter) append(entry execution.LogEntry) {
 	}
 }
 
-// notify leaves a token, unless one is there already.
+// notify sends a token, unless the channel already holds one.
 func notify(to chan<- struct{}) {
 	select {
 	case to <- struct{}{}:
@@ -131,14 +130,14 @@ func notify(to chan<- struct{}) {
 	}
 }
 
-// add takes masked lines, and waits while too much is pending.
+// add adds masked lines. It blocks while too much is pending.
 func (lw *logWriter) add(entries []execution.LogEntry) {
 	if lw.enqueue(entries) {
 		lw.exceeded()
 	}
 }
 
-// enqueue tells whether the lines have filled the log.
+// enqueue adds masked lines, and reports whether they have filled the log.
 func (lw *logWriter) enqueue(entries []execution.LogEntry) (filled bool) {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
@@ -178,8 +177,8 @@ func (lw *logWriter) loop() {
 	}
 }
 
-// flush writes what is pending. What the store refuses is lost: a service must
-// not stand still because its log cannot be kept.
+// flush writes the pending lines. Lines that the store refuses are lost: a failing
+// store must not block the service.
 func (lw *logWriter) flush() {
 	lw.mu.Lock()
 	entries := lw.pending
@@ -191,7 +190,7 @@ func (lw *logWriter) flush() {
 	}
 	if err := lw.write(entries); err != nil {
 		lw.lost += len(entries)
-		if lw.cause == nil { // it would be the same again and again
+		if lw.cause == nil { // report the first error only: the next ones would repeat it
 			lw.cause = err
 			lw.failed(lw.lost, err)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// retentionInterval is how often executions are removed that were kept long
-// enough.
+// retentionInterval is how often the engine removes executions whose retention
+// time is over.
 const retentionInterval = 10 * time.Minute
 
 // tryTakeSlot takes a slot if one is free.
@@ -23,7 +23,7 @@ func (e *Engine) tryTakeSlot() bool {
 	}
 }
 
-// returnSlots gives slots back, for which there may be work.
+// returnSlots gives slots back, and wakes the claim loop if work may wait for them.
 func (e *Engine) returnSlots(n int) {
 	for range n {
 		e.slots <- struct{}{}
@@ -33,7 +33,7 @@ func (e *Engine) returnSlots(n int) {
 	}
 }
 
-// every calls f again and again until ctx ends.
+// every calls f once per interval until ctx ends.
 func every(ctx context.Context, interval time.Duration, f func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -47,8 +47,8 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// claimLoop claims what waits whenever there is a slot for it. Nothing is asked
-// of the store while it is known here that nothing waits.
+// claimLoop claims waiting executions whenever a slot is free. It asks the store
+// nothing while it knows that no execution waits.
 func (e *Engine) claimLoop() {
 	watch := e.store.WatchQueue()
 	defer watch.Stop()
@@ -60,7 +60,7 @@ func (e *Engine) claimLoop() {
 		case <-watch.C:
 			e.maybePending.Store(true)
 		case <-e.wake:
-		case <-poll.C: // other processes accept without telling
+		case <-poll.C: // other processes accept executions without a signal
 			err = e.lookForWaiting()
 		case <-e.begin.Done():
 			return
@@ -74,8 +74,8 @@ func (e *Engine) claimLoop() {
 	}
 }
 
-// claim starts as much of what may wait as there are slots for. More that comes
-// to wait meanwhile is told by the store.
+// claim starts waiting executions until no slot is free or none waits. The store
+// signals executions that begin to wait meanwhile.
 func (e *Engine) claim() error {
 	for e.maybePending.Load() {
 		free := 0
@@ -83,7 +83,7 @@ func (e *Engine) claim() error {
 			free++
 		}
 		if free == 0 {
-			return nil // the next one that is returned wakes the loop up
+			return nil // the next returned slot wakes the loop
 		}
 		claimed, err := e.store.Claim(e.begin, store.ClaimRequest{
 			Owner: e.owner, Lease: e.config.Lease, Max: free, Services: e.serviceLimits(),
@@ -114,8 +114,8 @@ func (e *Engine) serviceLimits() []store.ServiceLimit {
 	return limits
 }
 
-// lookForWaiting looks whether one of the services has something waiting and
-// room for it.
+// lookForWaiting sets maybePending if a service has a waiting execution and room
+// to run it.
 func (e *Engine) lookForWaiting() error {
 	load, err := e.store.QueueStats(e.begin)
 	if err != nil {
@@ -130,7 +130,8 @@ func (e *Engine) lookForWaiting() error {
 	return nil
 }
 
-// heartbeatLoop keeps the leases, and learns what others have done to them.
+// heartbeatLoop extends the leases, and learns which executions were cancelled or
+// lost.
 func (e *Engine) heartbeatLoop() {
 	every(e.beat, e.config.Lease/4, func() {
 		tasks := e.allTasks()
@@ -163,8 +164,8 @@ func (e *Engine) recoverLoop() {
 	every(e.begin, e.config.Lease/2, func() { e.recover(e.begin) })
 }
 
-// recover deals with what dead engines have left: leases, processes, results
-// that are not those of an end, and folders.
+// recover cleans up after dead engines: their leases, processes, folders, and the
+// results of executions that they did not finish.
 func (e *Engine) recover(ctx context.Context) {
 	done, err := e.store.Recover(ctx, e.owner)
 	if err != nil && ctx.Err() == nil {
@@ -191,13 +192,13 @@ func (e *Engine) recover(ctx context.Context) {
 	}
 }
 
-// remove removes what belongs to an execution that is about to be removed.
+// remove removes the files of an execution before the store removes its record.
 func (e *Engine) remove(id execution.ID) error {
 	e.ended.forget(id)
 	return e.dataDir.removeResults(id)
 }
 
-// retentionLoop removes executions that were kept long enough.
+// retentionLoop removes executions whose retention time is over.
 func (e *Engine) retentionLoop() {
 	if e.config.Retention <= 0 {
 		return

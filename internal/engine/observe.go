@@ -6,22 +6,25 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// An Observer is told what becomes of executions by one engine. Its methods
-// may be called by many goroutines at once, in the middle of the work, and have
-// to return at once. They get nothing by which an execution could be told.
+// An Observer counts the changes that one engine makes to executions. Many
+// goroutines call its methods at once while they do other work, so the methods
+// must return at once. No argument identifies an execution.
 type Observer interface {
-	// Accepted is told of each request that is durable, once if it is repeated.
+	// Accepted reports a request that has become durable. A repeated request is
+	// reported once.
 	Accepted()
-	// Refused is told of each request that is not, with the error of Submit.
+	// Refused reports a request that the engine did not accept, with the error of
+	// Submit.
 	Refused(err error)
-	// Started is told of each execution that is RUNNING, with the time since it
-	// was accepted.
+	// Started reports an execution that is RUNNING, with the time since the engine
+	// accepted it.
 	Started(waited time.Duration)
-	// Ended is told of each end that this engine has written, with the time
-	// since the start: zero if there was none, or it is not known.
+	// Ended reports an end that this engine has written, with the time since the
+	// start. That time is zero if the execution never started or its start is
+	// unknown.
 	Ended(as execution.Status, ran time.Duration)
-	// Withheld is told of each result file that is not passed on because a
-	// secret is in it that cannot be masked.
+	// Withheld reports a result file that the engine withholds because it holds a
+	// secret that cannot be masked.
 	Withheld()
 }
 
@@ -34,7 +37,7 @@ func (noObserver) Started(time.Duration)                 {}
 func (noObserver) Ended(execution.Status, time.Duration) {}
 func (noObserver) Withheld()                             {}
 
-// reportChange tells of a change of an execution.
+// reportChange reports a change of status to the observer.
 func (e *Engine) reportChange(before execution.Status, now execution.Execution) {
 	switch {
 	case before == now.Status:
@@ -49,15 +52,15 @@ func (e *Engine) reportChange(before execution.Status, now execution.Execution) 
 	}
 }
 
-// cancelling are the calls of Cancel for one execution that overlap: of those
-// that find it waiting, one has ended it, and the store does not tell which.
+// cancelling counts the overlapping calls of Cancel for one execution. Several may
+// find it waiting, but only one of them ends it, and the store does not say which.
 type cancelling struct {
 	calls    int
 	reported bool
 }
 
-// beginCancel is to be called before the execution is looked at, and endCancel
-// when the call is over.
+// beginCancel registers a call of Cancel. Cancel calls it before it reads the
+// execution, and endCancel before it returns.
 func (e *Engine) beginCancel(id execution.ID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -78,9 +81,9 @@ func (e *Engine) endCancel(id execution.ID) {
 	}
 }
 
-// cancelledWaiting tells of an execution that waited when a call of Cancel
-// looked at it, if that has ended it and nobody has told. What works on an
-// execution tells by itself.
+// cancelledWaiting reports the end of an execution that a call of Cancel found
+// waiting and has ended, unless another call has reported it. worked says that
+// this engine has a task for the execution: then the task reports the end.
 func (e *Engine) cancelledWaiting(before execution.Status, now execution.Execution, worked bool) {
 	if before != execution.Pending || now.Status != execution.Cancelled || !now.StartedAt.IsZero() {
 		return

@@ -16,19 +16,18 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// prepared is an execution ready to start: its secrets are open.
+// prepared is an execution that is ready to start, with its secrets opened.
 type prepared struct {
 	job     runner.Job
 	maskers *masking.Maskers
-	// notices are for the reader of the log.
+	// notices are lines for the log.
 	notices []string
-	// started gives back the memory of a large request.
+	// started returns the memory of a large request to the budget.
 	started func()
 }
 
-// handedOver drops the inputs, which the process has now, where they are too
-// large to be held until the end. A result is masked then as if none of it came
-// from the caller.
+// handedOver drops large inputs once the process has them. The masker then treats
+// the result as if no part of it came from the caller.
 func (p *prepared) handedOver() {
 	size := 0
 	for _, value := range p.job.Inputs {
@@ -47,7 +46,7 @@ func (p *prepared) clearSecrets() {
 	p.job.Secrets = nil
 }
 
-// clear wipes all. Nothing is masked any more.
+// clear wipes all secrets. The maskers mask nothing afterwards.
 func (p *prepared) clear() {
 	p.clearSecrets()
 	if p.maskers != nil {
@@ -55,8 +54,8 @@ func (p *prepared) clear() {
 	}
 }
 
-// prepare reads the request, opens its secrets and finds what the server adds.
-// A problem says why the service cannot start.
+// prepare reads the request, opens its secrets, and finds the secrets and data pools
+// that the server adds. A problem says why the service cannot start.
 func (t *task) prepare() (*prepared, *execution.Problem) {
 	payload := t.claimed.Request
 	if payload == nil && t.claimed.RequestSize > 0 {
@@ -134,8 +133,8 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 	return nil
 }
 
-// openSecrets collects the secrets that the service declares, and no others:
-// those of the request, then those of the server.
+// openSecrets collects the secrets that the service declares, and no others. A value
+// of the request takes precedence over the server's.
 func (t *task) openSecrets(p *prepared) *execution.Problem {
 	given, err := t.engine.config.Keyring.Open(vault.ExecutionOwner(string(t.id)), t.claimed.Secrets)
 	if err != nil {
@@ -145,10 +144,10 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 		}
 		return execution.SecretsUnavailable()
 	}
-	defer func() { given.Clear() }() // what is left of them
+	defer func() { given.Clear() }() // those that no parameter has taken
 	var missing []string
 	var set secretset.Set
-	defer func() { p.job.Secrets = set.Secrets() }() // for whoever wipes them
+	defer func() { p.job.Secrets = set.Secrets() }() // clear wipes them there
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
 		found, ok, err := t.secret(given, parameter)
 		if err != nil {
@@ -182,7 +181,7 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	return nil
 }
 
-// masked are the values of the server that the execution must not show.
+// masked returns the server's values that the execution must not show.
 func (t *task) masked() ([]plaintext.Named, error) {
 	if t.revision.Resolvers.Secrets == nil {
 		return nil, nil
@@ -190,13 +189,14 @@ func (t *task) masked() ([]plaintext.Named, error) {
 	return t.revision.Resolvers.Secrets.Masked(t.ctx)
 }
 
-// ofRequest is where the secrets of a request are from.
+// ofRequest names the source of the secrets that came with a request.
 const ofRequest = "the request"
 
-// secret is a value that the caller wipes, and where it is from.
+// secret returns the value for a parameter and its source. The caller wipes the
+// value.
 func (t *task) secret(given vault.Secrets, p signature.Parameter) (s ResolvedSecret, ok bool, err error) {
 	if value, ok := given[p.Name]; ok {
-		delete(given, p.Name) // it is the caller's now
+		delete(given, p.Name) // the caller owns it now
 		return ResolvedSecret{value, ofRequest}, true, nil
 	}
 	if t.revision.Resolvers.Secrets == nil {

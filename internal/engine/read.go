@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Get reads an execution. The id of another service's execution is not found.
+// Get reads an execution. It does not find an execution of another service.
 func (s *Service) Get(ctx context.Context, id execution.ID) (execution.Execution, error) {
 	if t := s.engine.task(id); t != nil {
 		if found, known := t.current(s.id); known {
@@ -19,7 +19,7 @@ func (s *Service) Get(ctx context.Context, id execution.ID) (execution.Execution
 	return s.own(s.engine.read(ctx, id))
 }
 
-// read reads an execution that this engine does not have, or no longer.
+// read reads an execution for which this engine has no task.
 func (e *Engine) read(ctx context.Context, id execution.ID) (execution.Execution, error) {
 	if found, ok := e.ended.find(id); ok {
 		return found, ctx.Err()
@@ -32,7 +32,7 @@ func (s *Service) Wait(ctx context.Context, id execution.ID) (execution.Executio
 	e := s.engine
 	watch := e.started.WatchExecution(id)
 	defer watch.Stop()
-	// Changes by other engines are not told.
+	// No signal reports the changes that other engines make.
 	ticker := time.NewTicker(e.config.Poll)
 	defer ticker.Stop()
 	var last execution.Execution
@@ -44,7 +44,7 @@ func (s *Service) Wait(ctx context.Context, id execution.ID) (execution.Executio
 			case err == nil:
 				last = found
 			case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-				// The caller no longer waits, and still wants to know.
+				// The wait is over; the caller still gets the state.
 				if last.ID != "" {
 					return last, nil
 				}
@@ -69,15 +69,15 @@ func (s *Service) Wait(ctx context.Context, id execution.ID) (execution.Executio
 	}
 }
 
-// isQueued reports whether an execution was accepted here and has not had its
-// turn, as far as is known: who waits for its end need not ask the store.
+// isQueued reports whether this engine has accepted an execution that, as far as
+// it knows, still waits. Then Wait need not read the store.
 func (e *Engine) isQueued(serviceID string, id execution.ID) bool {
 	found, ok := e.queued.find(id)
 	return ok && found.ServiceID == serviceID
 }
 
-// done is closed when an execution of a service that this engine has has ended;
-// nil if it has none.
+// done returns the channel that is closed when an execution ends, or nil if this
+// engine has no task for it.
 func (e *Engine) done(serviceID string, id execution.ID) <-chan struct{} {
 	if t := e.task(id); t != nil && t.claimed.Execution.ServiceID == serviceID {
 		return t.done
@@ -85,14 +85,14 @@ func (e *Engine) done(serviceID string, id execution.ID) <-chan struct{} {
 	return nil
 }
 
-// List returns a page of the executions, the newest first. It is always about
-// this service; a service in the query does not count.
+// List returns a page of the executions of this service, the newest first. It
+// ignores a service in the query.
 func (s *Service) List(ctx context.Context, q store.ListQuery) (store.Page, error) {
 	q.ServiceID = s.id
 	return s.engine.store.List(ctx, q)
 }
 
-// ReadLog returns up to limit lines of a log after a sequence number.
+// ReadLog returns up to limit lines of a log that follow a sequence number.
 func (s *Service) ReadLog(ctx context.Context, id execution.ID, after int64, limit int) ([]store.LogLine, error) {
 	if err := s.check(ctx, id); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s *Service) ReadLog(ctx context.Context, id execution.ID, after int64, lim
 	return s.engine.store.ReadLog(ctx, id, after, limit)
 }
 
-// Watch tells when an execution or its log may have changed, by this engine.
+// Watch signals that this engine may have changed an execution or its log.
 func (s *Service) Watch(ctx context.Context, id execution.ID) (*store.Watch, error) {
 	if err := s.check(ctx, id); err != nil {
 		return nil, err
@@ -108,14 +108,14 @@ func (s *Service) Watch(ctx context.Context, id execution.ID) (*store.Watch, err
 	return s.engine.store.WatchExecution(id), nil
 }
 
-// QueueStats tells how much waits and runs.
+// QueueStats counts the waiting and the running executions.
 func (e *Engine) QueueStats(ctx context.Context) (store.QueueStats, error) {
 	return e.store.QueueStats(ctx)
 }
 
-// Cancel cancels an execution: one that waits never starts, one that runs is
-// asked to end and ended after its grace time, one that has ended stays
-// unchanged. It does not wait for the end.
+// Cancel cancels an execution and does not wait for its end. A waiting execution
+// never starts. A running one is asked to end, and killed after its grace time. One
+// that has ended stays unchanged.
 func (s *Service) Cancel(ctx context.Context, id execution.ID) (execution.Execution, error) {
 	e := s.engine
 	e.beginCancel(id)

@@ -10,13 +10,14 @@ import (
 const (
 	// maxRecent is how many executions are remembered.
 	maxRecent = 256
-	// maxRecentResult is how large a note of a result may be to be remembered.
+	// maxRecentResult is the size in bytes of the largest result manifest that is
+	// remembered.
 	maxRecentResult = 4 << 10
 )
 
-// recent remembers executions for a moment, in which their callers ask for them.
-// Other processes may change or remove them, so what it says is not relied on
-// for longer than it takes to learn of what those do.
+// recent is a short-lived cache of executions for callers that ask soon after a
+// change. Other processes may change or remove an execution, so an entry is valid
+// only for the time that this engine takes to notice their changes.
 type recent struct {
 	patience time.Duration
 
@@ -35,7 +36,7 @@ func newRecent(patience time.Duration) *recent {
 	return &recent{patience: patience, known: make(map[execution.ID]remembered, maxRecent)}
 }
 
-// note remembers an execution, if it is small.
+// add remembers an execution, unless it has a problem or a large result manifest.
 func (m *recent) add(e execution.Execution) {
 	if e.Problem != nil || len(e.Result) > maxRecentResult {
 		return
@@ -48,7 +49,7 @@ func (m *recent) add(e execution.Execution) {
 	m.known[e.ID] = remembered{e, time.Now()}
 }
 
-// find gives an execution that is remembered.
+// find returns an execution that is remembered.
 func (m *recent) find(id execution.ID) (execution.Execution, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,16 +13,17 @@ const (
 	// largeWork is the memory that large requests share. The largest takes
 	// nearly all of it.
 	largeWork = 64 << 20
-	// memoryWait is how long a caller waits for a part of it.
+	// memoryWait is how long a caller waits for its share.
 	memoryWait = 30 * time.Second
-	// acceptCopies and startCopies are how often a large request is in memory
-	// while it is accepted, beside the body, and while it is handed to a process.
+	// acceptCopies is how many copies of a large request are in memory while the
+	// engine accepts it, not counting the body. startCopies is how many there are
+	// while the engine hands it to a process.
 	acceptCopies = 3
 	startCopies  = 4
 )
 
 // reserve waits for the memory to accept a large body. It fails with
-// store.ErrBusy if others need it for too long.
+// [store.ErrBusy] if other requests hold the memory for longer than memoryWait.
 func (e *Engine) reserve(ctx context.Context, body []byte) (release func(), err error) {
 	if len(body) <= store.MaxClaimed {
 		return func() {}, nil

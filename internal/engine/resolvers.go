@@ -8,7 +8,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// Resolvers provide what a request leaves out. Nil resolvers provide nothing.
+// Resolvers provide the secrets and data pools that a request leaves out. Nil
+// resolvers provide nothing.
 type Resolvers struct {
 	Secrets   SecretResolver
 	DataPools DataPoolResolver
@@ -16,21 +17,22 @@ type Resolvers struct {
 
 // A SecretResolver provides secrets. It is safe for concurrent use.
 type SecretResolver interface {
-	// Has reports whether there is a value for a parameter. It never fetches one:
-	// it is asked for every secret of a service with every request.
+	// Has reports whether there is a value for a parameter. It never fetches the
+	// value: the engine calls it for every secret of a service with every request.
 	Has(ctx context.Context, p signature.Parameter) (bool, error)
-	// Resolve fetches the value for a parameter, when an execution starts, so that a
-	// new value counts at once. The engine owns the value, and wipes it. The value is
-	// empty, and ok false, if there is none.
+	// Resolve fetches the value for a parameter. The engine calls it when an
+	// execution starts, so that a new value counts at once, and wipes the value.
+	// Without a value ok is false.
 	Resolve(ctx context.Context, p signature.Parameter) (s ResolvedSecret, ok bool, err error)
-	// Masked returns values that no log may show, given to an execution or not,
-	// such as those in a file that a service may read, by the names of their
-	// variables. Results are masked for those of variables that the service
-	// declares. The values stay the resolver's.
+	// Masked returns all values that no log may show, by the names of their
+	// variables. They include values that no execution gets, such as those in a
+	// file that a service could read. In results the engine masks only the values
+	// of variables that the service declares. The resolver keeps the values.
 	Masked(ctx context.Context) ([]plaintext.Named, error)
 }
 
-// A ResolvedSecret is a value, and where it is from in words fit to print.
+// A ResolvedSecret is a value, and a description of its source that is safe to
+// print.
 type ResolvedSecret struct {
 	Value plaintext.Bytes
 	From  string
@@ -39,11 +41,11 @@ type ResolvedSecret struct {
 // A DataPoolResolver provides data pools. It is safe for concurrent use.
 type DataPoolResolver interface {
 	// Has reports whether there is a data pool for a parameter that a request leaves
-	// out. It does not look into it.
+	// out. It does not read the pool.
 	Has(ctx context.Context, p signature.Parameter) (bool, error)
-	// Resolve returns the folder of a data pool, empty if there is none; the
-	// reference is nil where the request has none. A [PoolError] is for the caller
-	// to read.
+	// Resolve returns the folder of a data pool, or "" if there is none. The
+	// reference is nil if the request has none. The caller sees the text of a
+	// [PoolError], and of no other error.
 	Resolve(ctx context.Context, p signature.Parameter, reference *signature.DataPoolReference) (dir string, err error)
 }
 
@@ -64,7 +66,8 @@ func (r Resolvers) Has(ctx context.Context, p signature.Parameter) (bool, error)
 	}
 }
 
-// asker asks Has for a function that takes no error, and keeps the first one.
+// asker adapts Has to a function without an error result, and keeps the first
+// error.
 type asker struct {
 	ctx       context.Context //nolint:containedctx // it lives as long as one call
 	resolvers Resolvers
@@ -86,15 +89,15 @@ func (r Resolvers) dataPool(ctx context.Context, p signature.Parameter, referenc
 	return r.DataPools.Resolve(ctx, p, reference)
 }
 
-// RequestSignature is what a request must bring: the signature, with all that
-// the server provides optional. It changes when that does.
+// RequestSignature returns the signature for requests: every parameter that the
+// server provides is optional. It changes when the server's values do.
 func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, error) {
 	a := &asker{ctx: ctx, resolvers: r.Resolvers}
 	relaxed := r.Signature.WithOptional(a.has)
 	return relaxed, a.err
 }
 
-// accept validates a body, in which all may be missing that the server
+// accept validates a body. The body may leave out every parameter that the server
 // provides.
 func (r *revision) accept(ctx context.Context, body []byte) (*signature.Request, error) {
 	validator, err := r.validator()
@@ -117,7 +120,7 @@ func (r *revision) accept(ctx context.Context, body []byte) (*signature.Request,
 	return request, nil
 }
 
-// acceptDataPools looks whether executions could use the data pools of a request.
+// acceptDataPools checks that executions can use the data pools of a request.
 func (r *revision) acceptDataPools(ctx context.Context, request *signature.Request) error {
 	var errs signature.Errors
 	for _, p := range r.Signature.Of(signature.DataPool) {

@@ -15,30 +15,29 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Kind says of what form the result of an execution is.
+// Kind is the form of a result.
 type Kind string
 
 // The kinds of a result.
 const (
-	// None: run returned nothing, or has not returned.
+	// None means that run returned nothing, or did not return.
 	None Kind = ""
-	// Object: a JSON object, whose members are the result.
+	// Object is a JSON object; its members are the result.
 	Object Kind = "object"
-	// Other: any other JSON value.
+	// Other is any other JSON value.
 	Other Kind = "other"
 )
 
-// A Result is what an execution has left, without secrets.
+// A Result is the result of an execution, with its secrets masked.
 type Result struct {
 	Kind Kind
-	// Value is the JSON text of what run returned; nil if there is none, or it
-	// is large.
+	// Value is the returned value as JSON. It is nil if there is none, or if it is
+	// large.
 	Value json.RawMessage
-	// Large names the file that is the value, if that is large. OpenFile opens
-	// it.
+	// Large names the file of a large value, which OpenFile opens.
 	Large string
-	// Files are what the service has written, the result among them, and the
-	// problem document of a service that has failed.
+	// Files are the files that the service has written, including the result and
+	// the problem document of a failed service.
 	Files []ResultFile
 }
 
@@ -49,8 +48,8 @@ type ResultFile struct {
 	Size int64  `json:"size"`
 }
 
-// Result reads what an execution has left. One that has not ended, or was
-// cancelled, has left nothing; why one has failed is its Problem.
+// Result reads the result of an execution. It is empty if the execution has not
+// ended or was cancelled. The reason of a failure is in the execution's Problem.
 func (s *Service) Result(ctx context.Context, id execution.ID) (Result, error) {
 	n, err := s.resultManifest(ctx, id)
 	if err != nil {
@@ -74,8 +73,8 @@ func (s *Service) Result(ctx context.Context, id execution.ID) (Result, error) {
 	return result, nil
 }
 
-// OpenFile opens a result file by the name that Result gives it. Anything else
-// is store.ErrNotFound.
+// OpenFile opens a result file by its name in [Result].Files. For any other name it
+// fails with [store.ErrNotFound].
 func (s *Service) OpenFile(ctx context.Context, id execution.ID, name string) (io.ReadSeekCloser, ResultFile, error) {
 	n, err := s.resultManifest(ctx, id)
 	if err != nil {
@@ -112,7 +111,8 @@ func (s *Service) resultManifest(ctx context.Context, id execution.ID) (n result
 	return n, nil
 }
 
-// notFound is the error of a file that retention has removed meanwhile.
+// notFound maps the error for a file that retention has just removed to
+// [store.ErrNotFound].
 func notFound(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: its result was removed", store.ErrNotFound)

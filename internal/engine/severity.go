@@ -7,13 +7,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// headLength is how much of a line is looked at for its severity.
+// headLength is how many bytes of a line are searched for its severity.
 const headLength = 256
 
 const levels = `(TRACE|DEBUG|INFO|SUCCESS|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL)`
 
-// prefixes are the forms in which programs write the severity at the beginning
-// of a line. A word somewhere in the text says nothing.
+// prefixes match the forms in which programs write the severity at the beginning
+// of a line. A severity elsewhere in the line does not count.
 var prefixes = []*regexp.Regexp{
 	// loguru, and the SDK without it: 2026-01-31 12:00:00.123 | INFO     | module:function:1 - text
 	regexp.MustCompile(`^\d{4}-\d\d-\d\d[ T][\d:.,]+\S* *\| *` + levels + ` *\|`),
@@ -36,10 +36,12 @@ var severities = map[string]execution.Severity{
 	"ERROR": execution.Error, "CRITICAL": execution.Error, "FATAL": execution.Error,
 }
 
-// beginnings are the first letters of the prefixes: most lines have none.
+// beginnings are the first characters of the prefixes. Most lines begin with none
+// of them, so they need no match.
 const beginnings = "0123456789[{tlTDISNWECF"
 
-// severityOf is the severity that a line of a log names, or otherwise.
+// severityOf returns the severity that a log line names, or otherwise if it names
+// none.
 func severityOf(line string, otherwise execution.Severity) execution.Severity {
 	head := line[:min(len(line), headLength)]
 	if !strings.ContainsAny(head[:min(len(head), 1)], beginnings) {

@@ -7,10 +7,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// startRun starts the process of the execution. While this program has no file
-// descriptors left the execution waits: that is no failure of the service. One
-// execution tries at a time, as several would take from each other the few
-// descriptors that come free.
+// startRun starts the process of the execution. While this program has no free
+// file descriptors, the execution waits: the service has not failed. Only one
+// execution retries at a time, as several would compete for the few descriptors
+// that become free.
 func (t *task) startRun(job runner.Job) (runner.Run, error) {
 	revisionRunner, err := t.revision.acquire(t.ctx)
 	if err != nil {

@@ -17,29 +17,29 @@ import (
 const (
 	// maxLine is the length at which a line is cut into several.
 	maxLine = 16 << 10
-	// liveAfter is how long the log waits for the rest of a line, such as of a
-	// row of dots, before it shows the beginning as a line.
+	// liveAfter is how long the log waits for the rest of a line before it shows the
+	// beginning as a line. Progress dots are an example.
 	liveAfter = time.Second
-	// block is the smallest unit in which programs collect their output.
+	// block is the smallest size of the buffers in which programs collect output.
 	block = 4096
 )
 
-// A stream is standard output or standard error of an execution on its way to
-// the logWriter. It is written to by one goroutine.
+// A stream carries the standard output or standard error of an execution to the
+// logWriter. Only one goroutine may write to it.
 type stream struct {
 	masked *redact.Writer
 	lines  *lineWriter
-	broken bool // by a panic
+	broken bool // a panic has ended it
 }
 
-// stream makes a stream whose lines have a severity unless they name one.
+// stream makes a stream. Lines that name no severity get the given one.
 func (lw *logWriter) stream(severity execution.Severity) *stream {
 	lines := &lineWriter{logWriter: lw, severity: severity, liveAfter: liveAfter}
 	return &stream{masked: lw.masker.Writer(lines), lines: lines}
 }
 
-// Write takes what the service prints. What a bug of ours keeps from being
-// masked is not shown, nor what comes after it.
+// Write takes the output of the service. If masking panics, the stream drops the
+// text and all that follows, as it could show a secret.
 func (s *stream) Write(p []byte) (n int, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -53,7 +53,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 
 var errPanicked = errors.New("a panic has ended the log")
 
-// close passes on the text that was held back: the last line may have no end.
+// close writes the text that was held back: the last line may have no line end.
 func (s *stream) close() {
 	if !s.broken {
 		_ = s.masked.Close() // a lineWriter does not fail
@@ -61,8 +61,8 @@ func (s *stream) close() {
 	s.lines.close(!s.broken)
 }
 
-// A lineWriter cuts masked text into lines, at line ends and, as a progress bar
-// goes back there to write itself again, at carriage returns. It must be closed.
+// A lineWriter cuts masked text into lines at line ends, and at carriage returns,
+// which progress bars use to overwrite themselves. It must be closed.
 type lineWriter struct {
 	logWriter *logWriter
 	severity  execution.Severity
@@ -70,13 +70,13 @@ type lineWriter struct {
 
 	mu      sync.Mutex
 	partial []byte
-	timer   *time.Timer // until the partial line is shown; nil before the first
-	waiting bool        // for the timer
+	timer   *time.Timer // shows the partial line; nil before the first one
+	waiting bool        // the timer runs
 	begun   bool        // the beginning of the line was shown
 	closed  bool
 }
 
-// Write never fails.
+// Write cuts text into lines. It never fails.
 func (l *lineWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,15 +95,15 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	if len(entries) > 0 {
 		l.logWriter.add(entries)
 	}
-	// A program that collects its output cuts lines anywhere, at the end of a block.
+	// A program that buffers its output cuts a line at the end of a block.
 	if len(p)%block != 0 {
 		l.await()
 	}
 	return len(p), nil
 }
 
-// add adds text without a line end to the partial line. One carriage return stays at
-// its end: the next text decides what it is.
+// add adds text without a line end to the partial line. A carriage return at the end
+// stays there: the next text decides whether it is part of a line end.
 func (l *lineWriter) add(entries []execution.LogEntry, text []byte, now time.Time) []execution.LogEntry {
 	for len(text) > 0 {
 		part, after, returned := bytes.Cut(text, []byte{'\r'})
@@ -124,7 +124,7 @@ func (l *lineWriter) add(entries []execution.LogEntry, text []byte, now time.Tim
 	return entries
 }
 
-// progress makes a line of the partial one, unless it is empty.
+// progress turns the partial line into a line, unless it is empty.
 func (l *lineWriter) progress(entries []execution.LogEntry, now time.Time) []execution.LogEntry {
 	if line := bytes.TrimSuffix(l.partial, []byte{'\r'}); len(line) > 0 {
 		entries = append(entries, l.entry(line, now))
@@ -133,7 +133,7 @@ func (l *lineWriter) progress(entries []execution.LogEntry, now time.Time) []exe
 	return entries
 }
 
-// await has a partial line shown that does not go on.
+// await starts the timer that shows a partial line if no more text follows.
 func (l *lineWriter) await() {
 	if len(l.partial) == 0 || l.waiting {
 		return
@@ -153,7 +153,7 @@ func (l *lineWriter) show() {
 	if l.closed || len(l.partial) == 0 {
 		return
 	}
-	end := wholeRunes(l.partial) // the rest of the last one may be on its way
+	end := wholeRunes(l.partial) // the rest of the last character may still come
 	if end == 0 {
 		return
 	}
@@ -163,7 +163,7 @@ func (l *lineWriter) show() {
 	l.partial = append(l.partial, rest...)
 }
 
-// close takes a last line without an end, if it is whole.
+// close writes the last line without a line end, if it is whole.
 func (l *lineWriter) close(whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,21 +176,22 @@ func (l *lineWriter) close(whole bool) {
 	}
 }
 
-// flush makes a line of the partial one.
+// flush writes the partial line as a line.
 func (l *lineWriter) flush() {
 	if entries := l.progress(nil, time.Now()); len(entries) > 0 {
 		l.logWriter.add(entries)
 	}
 }
 
-// entry is a line as the store takes it: valid UTF-8 without NUL.
+// entry makes a log entry of a line in the form that the store accepts: valid UTF-8
+// without NUL.
 func (l *lineWriter) entry(line []byte, at time.Time) execution.LogEntry {
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	text = strings.ReplaceAll(text, "\x00", "\uFFFD")
 	return execution.LogEntry{Message: text, Severity: severityOf(text, l.severity), Timestamp: at}
 }
 
-// wholeRunes is the length of text without a character that is cut off at its end.
+// wholeRunes returns the length of text without an incomplete character at its end.
 func wholeRunes(text []byte) int {
 	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
 		at := len(text) - back
@@ -204,13 +205,12 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// runeBoundary is the last place up to at where text can be cut without
-// cutting a character.
+// runeBoundary returns the last position up to at that does not split a character.
 func runeBoundary(text []byte, at int) int {
 	for cut := at; cut > at-utf8.UTFMax; cut-- {
 		if utf8.RuneStart(text[cut]) {
 			return cut
 		}
 	}
-	return at // no UTF-8 anyway
+	return at // the text is not UTF-8
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// idempotencyPurpose keeps the MACs of bodies apart from other uses of the key.
+// idempotencyPurpose separates the MACs of bodies from other uses of the key.
 const idempotencyPurpose = "idempotency"
 
 // A Submission is a request for an execution.
@@ -24,12 +24,13 @@ type Submission struct {
 	IdempotencyKey string
 }
 
-// Submit accepts a request and returns once it is durable; the execution is
-// then PENDING, and started as soon as there is a slot.
+// Submit accepts a request and returns once it is durable. The execution is then
+// PENDING, and starts as soon as a slot is free.
 //
-// Errors: signature.Errors, all that is wrong with the body; those that match
-// store.ErrQueueFull, store.ErrIdempotencyMismatch, store.ErrFull, ErrClosed;
-// store.ErrNotFound where the service has no revision.
+// It returns [signature.Errors] with all that is wrong with the body, or an error
+// that matches [store.ErrQueueFull], [store.ErrIdempotencyMismatch],
+// [store.ErrFull] or [ErrClosed]. If the service has no revision, the error matches
+// [store.ErrNotFound].
 func (s *Service) Submit(ctx context.Context, given Submission) (store.Accepted, error) {
 	e := s.engine
 	accepted, err := e.submit(ctx, s.id, given)
@@ -67,13 +68,13 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 	if claiming {
 		a.Claim = &store.Lease{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Concurrency}
 	}
-	// Before it can have its turn.
+	// Added before the store knows it, as it may start at once.
 	e.queued.add(a.Execution)
 	accepted, err := e.store.Accept(ctx, a)
 	if accepted.Claimed {
 		claimed := store.Claimed{Execution: accepted.Execution, Request: a.Request, RequestSize: int64(len(a.Request)), Secrets: a.Secrets}
 		if len(a.Request) > store.MaxClaimed {
-			claimed.Request = nil // it is read when there is memory for it
+			claimed.Request = nil // the task reads it when there is memory for it
 		}
 		e.start(claimed)
 	} else if claiming {
@@ -82,7 +83,8 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 	return accepted, err
 }
 
-// enter begins a request, which Close waits for.
+// enter registers a request, which Close waits for, and returns the current
+// revision of the service.
 func (e *Engine) enter(serviceID string) (*revision, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -97,7 +99,8 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 	return h.current, nil
 }
 
-// newExecution is what is written for a request, with its secrets sealed.
+// newExecution builds the record of a request for the store, with its secrets
+// sealed.
 func (e *Engine) newExecution(r *revision, s Submission, request *signature.Request) (store.NewExecution, error) {
 	a := store.NewExecution{
 		Execution: execution.Execution{
@@ -122,12 +125,13 @@ func (e *Engine) newExecution(r *revision, s Submission, request *signature.Requ
 	return a, nil
 }
 
-// A storedRequest is a request as it is kept, without its secrets, which are
-// sealed, and the grants of data pools, which nothing here uses.
+// A storedRequest is the form of a request in the store. It leaves out the values
+// of secrets, which are sealed, and the grants of data pools, which the engine
+// does not use.
 type storedRequest struct {
 	Inputs    map[string]json.RawMessage             `json:"inputs,omitempty"`
 	DataPools map[string]signature.DataPoolReference `json:"dataPools,omitempty"`
-	// Secrets are the names of those that came with the request.
+	// Secrets holds the names of the secrets that came with the request.
 	Secrets []string `json:"secrets,omitempty"`
 }
 
@@ -150,8 +154,8 @@ func storeRequest(request *signature.Request) ([]byte, error) {
 	return json.Marshal(stored)
 }
 
-// marshalLarge is json.Marshal without copies of the inputs, which the
-// signature has read and found valid.
+// marshalLarge does what json.Marshal does without copying the inputs, which the
+// signature has already validated.
 func (s storedRequest) marshalLarge(size int) ([]byte, error) {
 	inputs := s.Inputs
 	rest, err := json.Marshal(storedRequest{DataPools: s.DataPools, Secrets: s.Secrets})
@@ -178,8 +182,8 @@ func (s storedRequest) marshalLarge(size int) ([]byte, error) {
 	return append(text, rest[1:]...), nil
 }
 
-// body is a request with the same inputs, pools and names of secrets, for
-// another validation.
+// body builds a request with the same inputs, pools and names of secrets, so that
+// another revision can validate it.
 func (s storedRequest) body() ([]byte, error) {
 	members := map[string]any{}
 	for name, value := range s.Inputs {

@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// retryAfter is how long a worker waits before it tries again what the store
-// refuses, such as while the disk is full.
+// retryAfter is how long a worker waits before it repeats a write that the store
+// has refused, for example while the disk is full.
 const retryAfter = time.Second
 
 // reason says why an execution is stopped.
@@ -23,50 +23,50 @@ type reason int
 const (
 	notStopped reason = iota
 	cancelledByCaller
-	leaseLost   // another engine has taken it for dead
-	forShutdown // this engine ends
-	forItsLog   // which has reached its limit
+	leaseLost   // another engine has taken this one for dead
+	forShutdown // this engine is closing
+	forItsLog   // the log has reached its limit
 )
 
-// task is one execution that this engine has claimed, from then to its end.
+// task is one execution that this engine has claimed, from the claim to the end.
 type task struct {
 	engine *Engine
-	// revision is nil until the registry has found it, and acquired says that its
-	// runner is in use.
+	// revision is nil until the registry has found it. acquired says that the task
+	// uses its runner.
 	revision *revision
 	acquired bool
 	id       execution.ID
 	claimed  store.Claimed
-	// ctx ends when the execution is to stop.
+	// ctx ends when the execution must stop.
 	ctx    context.Context //nolint:containedctx // it lives as long as the execution
 	cancel context.CancelFunc
 
 	mu    sync.Mutex
 	run   runner.Run // nil until the process exists
 	why   reason
-	state execution.Execution // as it is in the store
-	// writes are those under way, during which nobody knows here what is in
-	// the store: it tells others of a change before it tells the writer.
+	state execution.Execution // the state in the store, as of the last write
+	// writes counts store calls in flight. While it is non-zero, state may be
+	// stale: the store reports a change to others before the call returns.
 	writes int
 
-	// cleaned is closed when nothing of the execution is in its folder any
-	// more; nil while it runs.
+	// cleaned is closed when the folder of the execution is empty; nil while the
+	// execution runs.
 	cleaned <-chan struct{}
 
-	// done is closed when the state does not change any more.
+	// done is closed when the state can no longer change.
 	done     chan struct{}
 	doneOnce sync.Once
 }
 
-// current is the execution as it is in the store, where that is known here:
-// while an engine has an execution, nobody else changes it.
+// current returns the state of the execution in the store, and whether it is
+// known here. While an engine has an execution, no other process changes it.
 func (t *task) current(serviceID string) (e execution.Execution, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.state, t.writes == 0 && t.state.ServiceID == serviceID && t.why != leaseLost
 }
 
-// write changes the execution in the store, and notes what it is then.
+// write changes the execution in the store, and records the new state.
 func (t *task) write(change func() (execution.Execution, error)) error {
 	t.mu.Lock()
 	t.writes++
@@ -78,7 +78,7 @@ func (t *task) write(change func() (execution.Execution, error)) error {
 	if err != nil {
 		return err
 	}
-	// A start and a cancellation are told in any order.
+	// The results of a start and of a cancellation may arrive in either order.
 	if !t.state.Status.Final() {
 		e.CancelRequested = e.CancelRequested || t.state.CancelRequested && !e.Status.Final()
 		before := t.state.Status
@@ -94,7 +94,7 @@ func (t *task) write(change func() (execution.Execution, error)) error {
 func (t *task) markDone() { t.doneOnce.Do(func() { close(t.done) }) }
 
 // start begins the work on a claimed execution, for which the caller has taken
-// a slot. An engine that ends gives it back.
+// a slot. An engine that is closing gives both back.
 func (e *Engine) start(c store.Claimed) {
 	t := &task{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, done: make(chan struct{})}
 	e.mu.Lock()
@@ -131,13 +131,14 @@ func (e *Engine) start(c store.Claimed) {
 	}()
 }
 
-// notifyStarted tells those who wait for an execution that it no longer just waits.
+// notifyStarted wakes the callers that wait for an execution: it has left the
+// queue.
 func (e *Engine) notifyStarted(id execution.ID) {
 	e.queued.forget(id)
 	e.started.ExecutionChanged(id)
 }
 
-// release gives the claim back. Should that fail, the lease ends by itself.
+// release gives the claim back. If that fails, the lease expires.
 func (t *task) release() {
 	if err := t.engine.store.Release(t.engine.ctx, t.engine.owner, t.id); err != nil {
 		t.engine.log.Warn("cannot give an execution back; its lease will end", "execution", t.id, "error", err)
@@ -236,8 +237,8 @@ func (t *task) do() {
 	t.finish(end)
 }
 
-// discard closes a run while something else is done. The channel is closed when
-// nothing of the execution is in its folder any more.
+// discard closes a run in the background. The channel is closed when the folder
+// of the execution is empty.
 func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 	cleaned := make(chan struct{})
 	go func() {
@@ -249,9 +250,9 @@ func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 	return cleaned
 }
 
-// failOnPanic makes the end of an execution of a panic, which is a bug of
-// ours: it must not end the server and all that runs there, nor print what it
-// is about.
+// failOnPanic ends an execution as FAILED after a panic, which is a bug of this
+// program. A panic must not end the server and all its executions, and its value
+// must not be printed.
 func (t *task) failOnPanic(cause any) {
 	what, trace := panics.Describe(cause)
 	t.engine.log.Error("a panic has ended an execution", "execution", t.id, "panic", what, "stack", trace)
@@ -259,12 +260,12 @@ func (t *task) failOnPanic(cause any) {
 	run := t.run
 	t.mu.Unlock()
 	if run != nil && t.cleaned == nil {
-		_ = run.Close() // what is left is removed at the next start
+		_ = run.Close() // the next start removes the rest
 	}
 	t.finish(outcome{status: execution.Failed, problem: execution.Internal()})
 }
 
-// notStarted deals with an execution that could not be made RUNNING.
+// notStarted handles an error of the write that makes an execution RUNNING.
 func (t *task) notStarted(err error) {
 	if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) {
 		return // it was cancelled, or another engine has it
@@ -274,7 +275,7 @@ func (t *task) notStarted(err error) {
 	t.release()
 }
 
-// pause waits a while, or until the engine ends.
+// pause waits for retryAfter, or until the engine starts to close.
 func (t *task) pause() {
 	select {
 	case <-time.After(retryAfter):
@@ -282,8 +283,8 @@ func (t *task) pause() {
 	}
 }
 
-// perform runs the service and says how that ended. The run is to be closed,
-// if there was one.
+// perform runs the service and returns the outcome. The caller closes the run,
+// which is nil if no process was started.
 func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	if t.reason() == cancelledByCaller {
 		return outcome{status: execution.Cancelled}, nil
@@ -315,7 +316,8 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 	return t.collect(run, outcome, p, logWriter), run
 }
 
-// endedBy is the end of an execution that was stopped, if it was.
+// endedBy returns the outcome of an execution that was stopped, or otherwise if
+// it was not.
 func (t *task) endedBy(otherwise outcome) outcome {
 	switch t.reason() {
 	case cancelledByCaller:
@@ -329,15 +331,15 @@ func (t *task) endedBy(otherwise outcome) outcome {
 	}
 }
 
-// outcome is all that is noted of an end.
+// outcome is the part of an end that the store records.
 type outcome struct {
 	status  execution.Status
 	problem *execution.Problem
 	result  []byte
 }
 
-// finish writes the end, again and again if need be: as long as this engine
-// lives, nobody else can.
+// finish writes the end, and retries until it succeeds: while this engine lives,
+// no other engine can write it.
 func (t *task) finish(end outcome) {
 	c := store.FinishParams{
 		ID: t.id, Owner: t.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
@@ -346,7 +348,7 @@ func (t *task) finish(end outcome) {
 		err := t.write(func() (execution.Execution, error) {
 			ended, err := t.engine.store.Finish(t.engine.ctx, c)
 			if t.cleaned != nil {
-				<-t.cleaned // who learns of the end finds nothing of it
+				<-t.cleaned // a caller that learns of the end finds the folder empty
 			}
 			return ended, err
 		})
@@ -354,7 +356,7 @@ func (t *task) finish(end outcome) {
 			return
 		}
 		if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) || errors.Is(err, execution.ErrTransition) {
-			// Its end was written by others, without this result.
+			// Another engine has written the end, without this result.
 			if err := t.engine.dataDir.removeResults(t.id); err != nil {
 				t.engine.log.Warn("cannot remove results", "execution", t.id, "error", err)
 			}
@@ -362,7 +364,7 @@ func (t *task) finish(end outcome) {
 		}
 		t.engine.log.Error("cannot write the end of an execution; trying again", "execution", t.id, "error", err)
 		if t.engine.begin.Err() != nil {
-			return // the lease will end, and others see the execution as interrupted
+			return // the lease expires, and another engine ends it as interrupted
 		}
 		t.pause()
 	}
