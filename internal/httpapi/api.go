@@ -15,56 +15,59 @@ import (
 	"github.com/qhubctl/qhubctl/internal/peer"
 )
 
-// Options say what an API serves, and to whom. Zero values have a sensible
-// meaning, except for Service.
+// Options configure an API. All fields except Service may be zero.
 type Options struct {
-	// Service is called.
+	// Service is the service that the API serves. It is required.
 	Service Service
-	// Base is the path below which the API answers, such as /gateway/t/s/1; empty
-	// is the root. All links are built from it.
+	// Base is the path below which the API answers, such as /gateway/t/s/1. Empty
+	// means the root. All links begin with it.
 	Base string
-	// URL is where clients find the API; empty: where they have called it.
+	// URL is the address of the API for clients. Empty: the address that a request
+	// has used.
 	URL string
-	// Auth decides who may call. Nil: anyone, with any token or none.
+	// Auth decides which callers may use the API. Nil: all, with any token or none.
 	Auth Authenticator
-	// LoopbackOnly refuses requests that do not name this machine as their host. It
-	// keeps web pages from calling a server that asks for no token.
+	// LoopbackOnly refuses requests whose Host is not a name of this machine. It
+	// keeps web pages from calling a server that needs no token.
 	LoopbackOnly bool
-	// Peers tells the connections of executions. Those are answered only if they
-	// show a token that Auth knows. Nil: there are none.
+	// Peers recognizes connections that come from executions. The API answers those
+	// only with a token that Auth knows. Nil: there are none.
 	Peers *peer.Guard
-	// Pages are further pages by their path. What they write is theirs.
+	// Pages are additional pages by their path. Each writes its own answer.
 	Pages map[string]http.Handler
-	// Home is the page that a browser which asks for / is led to, or empty.
+	// Home is the page to which / redirects browsers. Empty: it does not redirect.
 	Home string
-	// Log gets a line for every request. Nil: nobody is told.
+	// Log gets a line for every request. Nil: the API logs nothing.
 	Log    *slog.Logger
 	Limits Limits
 }
 
-// Limits bound what one caller can take from the others. Zero values mean the
-// defaults.
+// Limits bound the resources that one caller can take from the others. Zero values
+// mean the defaults.
 type Limits struct {
-	// Body is the size of a request, Bodies that of all which are in work.
+	// Body is the largest size of a request body in bytes. Bodies is the bound on
+	// the bodies of all open requests together.
 	Body, Bodies int64
-	// HeaderTimeout and BodyTimeout are how long a request may take to arrive,
-	// WriteTimeout how long a client may take to accept 64 KiB of an answer,
-	// IdleTimeout how long it may stay without asking for anything.
-	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
-	// Wait is how long GET /{id}?wait= may last.
+	// HeaderTimeout and BodyTimeout are how long a request may take to arrive.
+	HeaderTimeout, BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to accept 64 KiB of an answer.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a connection may stay open without a request.
+	IdleTimeout time.Duration
+	// Wait is the longest wait of GET /{id}?wait=.
 	Wait time.Duration
-	// PollHold is how long an execution may take to end, from its acceptance or from
-	// when that was last asked, before GET /{id} says that it has not: clients
-	// that ask once and then sleep get the end of a short one, and those that ask
-	// all the time do not take the processor that it needs.
+	// PollHold is how long GET /{id} is held while the execution has not ended. The
+	// time counts from the acceptance or from the previous poll. A client that polls
+	// once and then sleeps thus learns of the end of a short execution, and tight
+	// polling does not take the processor time that the execution needs.
 	PollHold time.Duration
-	// KeepAlive is how often an event stream says that it is alive.
+	// KeepAlive is how often an event stream sends a comment to show that it is alive.
 	KeepAlive time.Duration
-	// Shutdown is how long requests may take to end when the server does.
+	// Shutdown is how long requests may take to end when the server shuts down.
 	Shutdown time.Duration
 }
 
-// DefaultLimits suit a server that its users know.
+// DefaultLimits returns limits that suit a server with known users.
 func DefaultLimits() Limits {
 	return Limits{
 		Body: 16 << 20, Bodies: 80 << 20,
@@ -98,12 +101,12 @@ func (l *Limits) fill() {
 type API struct {
 	Options
 
-	// handler answers below the base path, elsewhere all other requests.
+	// handler answers requests below the base path, elsewhere all others.
 	handler, elsewhere http.Handler
-	// bodies is the memory that bodies hold at the moment.
+	// bodies is the memory in bytes that bodies hold now.
 	bodies atomic.Int64
-	// draining ends when the server is about to: what would wait longer
-	// answers now.
+	// draining ends when the server begins to shut down: held requests then
+	// answer at once.
 	draining  context.Context //nolint:containedctx // the server's life, not a request's
 	drain     context.CancelFunc
 	pollTimes pollTimes
@@ -144,15 +147,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.handler.ServeHTTP(w, below)
 }
 
-// Drain ends event streams and long polls, and those to come, so that a server
-// can end.
+// Drain ends event streams and long polls, including later ones, so that the
+// server can shut down.
 func (a *API) Drain() { a.drain() }
 
-// A handler answers a request, or says in an error why it cannot; it must not
-// have begun to answer then.
+// A handler answers a request or returns an error. It must not return an error
+// after it has begun to answer.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// An action is a handler, and the right that a caller needs for it.
+// An action is a handler and the right that a caller needs for it.
 type action struct {
 	right  access.Right
 	handle handler
@@ -181,11 +184,13 @@ func (a *API) routes() map[string]route {
 	return routes
 }
 
-// dispatch picks the handler for the method, and refuses callers without the right
-// to it.
+// dispatch picks the handler for the method, and refuses callers that lack the
+// right for it.
 func (a *API) dispatch(methods route) http.Handler {
 	if methods == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.writeError(w, r, notFound("There is nothing here.")) })
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.writeError(w, r, notFound("No resource has this address."))
+		})
 	}
 	if get, ok := methods[http.MethodGet]; ok {
 		methods[http.MethodHead] = get // net/http leaves the body out
@@ -200,7 +205,7 @@ func (a *API) dispatch(methods route) http.Handler {
 		picked, ok := methods[r.Method]
 		switch {
 		case ok && !access.From(r.Context()).May(picked.right):
-			a.writeError(w, r, problem(http.StatusForbidden, "The token does not give this right: "+string(picked.right)+"."))
+			a.writeError(w, r, problem(http.StatusForbidden, "The token does not grant this right: "+string(picked.right)+"."))
 		case ok:
 			if err := picked.handle(w, r); err != nil {
 				a.writeError(w, r, err)
@@ -210,27 +215,27 @@ func (a *API) dispatch(methods route) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			w.Header().Set("Allow", allow)
-			a.writeError(w, r, problem(http.StatusMethodNotAllowed, "This address takes "+allow+"."))
+			a.writeError(w, r, problem(http.StatusMethodNotAllowed, "This address accepts the methods "+allow+"."))
 		}
 	})
 }
 
-// exactPath keeps the mux from leading those who ask for a//b or a/../b
-// elsewhere: there is nothing there.
+// exactPath answers 404 for paths such as a//b and a/../b, which the mux would
+// redirect.
 func (a *API) exactPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requested := r.URL.EscapedPath()
 		clean := path.Clean(requested)
 		if requested != "/" && (clean == "/" || clean != strings.TrimSuffix(requested, "/")) {
-			a.writeError(w, r, notFound("There is nothing here."))
+			a.writeError(w, r, notFound("No resource has this address."))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// requestID is the execution that a request names. One that cannot exist is
-// one that does not.
+// requestID returns the execution that a request names. An invalid id is answered
+// like an unknown one.
 func requestID(r *http.Request) (execution.ID, error) {
 	id, err := execution.ParseID(r.PathValue("id"))
 	if err != nil {

@@ -451,14 +451,14 @@ func TestAccessLog(t *testing.T) {
 	ask(api, "GET", "/", "")
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 3 {
-		t.Fatalf("looking is told at this level, or doing is not:\n%s", log.String())
+		t.Fatalf("the log of 4 requests at level INFO has %d lines, want 3 without the successful GET:\n%s", len(lines), log.String())
 	}
 	if strings.Contains(log.String(), "s3cr3t") {
-		t.Errorf("a value is in the log:\n%s", log.String())
+		t.Errorf("the access log holds a value, want none:\n%s", log.String())
 	}
 	first := members(t, []byte(lines[0]))
 	if first["method"] != "POST" || first["status"] != float64(201) || first["route"] != "/" {
-		t.Errorf("the line is %v", first)
+		t.Errorf("the log line is %v, want method POST, status 201, route /", first)
 	}
 }
 

@@ -14,35 +14,35 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// An Authenticator tells who calls.
+// An Authenticator identifies the caller of a request.
 type Authenticator interface {
 	// Authenticate returns the caller of a request, or
 	// [access.ErrUnauthenticated]. It is safe for concurrent use.
 	Authenticate(r *http.Request) (access.Principal, error)
-	// Challenge says in a WWW-Authenticate header how to become known. It is
-	// empty where callers need no token.
+	// Challenge returns the WWW-Authenticate header for unknown callers. It is empty
+	// if callers need no token.
 	Challenge() string
 }
 
-// Anyone may call, with any token or none. Clients that have no access key
-// send a random one.
+// Anyone is an [Authenticator] that admits all callers, with any token or none:
+// clients without an access key send a random token.
 type Anyone struct{}
 
-// Authenticate takes everyone for the same anonymous caller.
+// Authenticate returns the same anonymous caller for every request.
 func (Anyone) Authenticate(*http.Request) (access.Principal, error) { return access.Anyone(), nil }
 
-// Challenge asks for nothing.
+// Challenge is empty.
 func (Anyone) Challenge() string { return "" }
 
-// Token lets those call who have it: as a bearer token, or as the password of
-// any user, which is how a browser asks for it.
+// Token is an [Authenticator] that admits callers with one token. They send it as a
+// bearer token or, as browsers do, as the password of any user.
 type Token struct{ sum [sha256.Size]byte }
 
-// NewToken makes an authenticator. It keeps a digest of the token only.
+// NewToken makes an authenticator for a token. It keeps only a digest of the token.
 func NewToken(token plaintext.Bytes) Token { return Token{sha256.Sum256(token.Reveal())} }
 
-// Authenticate compares in constant time, digests rather than the tokens, so
-// that not even a length shows.
+// Authenticate compares digests in constant time, so that the time reveals nothing
+// about the token, not even its length.
 func (t Token) Authenticate(r *http.Request) (access.Principal, error) {
 	given := ""
 	if _, password, ok := r.BasicAuth(); ok {
@@ -62,8 +62,8 @@ func (Token) Challenge() string {
 	return `Bearer realm="qhubctl", Basic realm="qhubctl", charset="UTF-8"`
 }
 
-// authenticate finds out who calls, and refuses callers that are not known. What
-// the others may do is checked where a handler is picked.
+// authenticate identifies the caller, and refuses unknown callers. dispatch checks
+// the rights of the others.
 func (a *API) authenticate(next http.Handler) http.Handler {
 	sameSite := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -71,16 +71,16 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 		switch {
 		case a.LoopbackOnly && !localHost(r.Host):
 			a.writeError(w, r, problem(http.StatusForbidden,
-				"This server answers to the names of its own machine only, such as localhost. "+
-					"To call it by another name, start it with a token that callers have to send."))
+				"This server accepts only names of the machine that it runs on, such as localhost. "+
+					"To call it by another name, start it with a token that callers must send."))
 		case peer.FromExecution(r) && !caller.Known():
 			a.writeError(w, r, problem(http.StatusForbidden,
-				"An execution may not call the server that runs it without a token of that server."))
+				"An execution needs a token of the server that runs it to call that server."))
 		case sameSite.Check(r) != nil:
-			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not do this."))
+			a.writeError(w, r, problem(http.StatusForbidden, "A page of another site may not send this request."))
 		case err != nil:
 			w.Header().Set("WWW-Authenticate", a.Auth.Challenge())
-			a.writeError(w, r, problem(http.StatusUnauthorized, "This server asks for a token: Authorization: Bearer …"))
+			a.writeError(w, r, problem(http.StatusUnauthorized, "This server needs a token. Send it in the header Authorization: Bearer …"))
 		default:
 			if caller.Known() {
 				httpserver.Trust(r.Context())
@@ -91,8 +91,8 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 	})
 }
 
-// localHost reports whether a Host header names this machine. Names that end
-// in .localhost never leave it (RFC 6761).
+// localHost reports whether a Host header names this machine. Names that end in
+// .localhost always do (RFC 6761).
 func localHost(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {

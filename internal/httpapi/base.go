@@ -8,9 +8,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// belowBase returns a request with the base path taken off, and false for a request
-// that is not below it. The base itself, with and without a slash at its end, is
-// the root of the API.
+// belowBase returns a request without the base path, and false if the request is not
+// below the base. The base itself, with or without a final slash, is the root of the
+// API.
 func belowBase(base string, r *http.Request) (*http.Request, bool) {
 	path, ok := strings.CutPrefix(r.URL.Path, base)
 	raw, rawOK := strings.CutPrefix(r.URL.RawPath, base)
@@ -27,8 +27,8 @@ func belowBase(base string, r *http.Request) (*http.Request, bool) {
 	return &below, true
 }
 
-// root is where executions are listed and started.
+// root is the path to list and start executions.
 func (a *API) root() string { return a.Base + "/" }
 
-// address is where an execution is asked for.
+// address is the path of an execution.
 func (a *API) address(id execution.ID) string { return a.Base + "/" + id.String() }

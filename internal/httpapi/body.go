@@ -12,24 +12,26 @@ import (
 	"github.com/qhubctl/qhubctl/internal/memory"
 )
 
-// firstPiece is how much memory a body gets before any of it is there,
-// whatever it claims to be.
+// firstPiece is how much memory a body gets before its first byte arrives,
+// regardless of the length that it claims.
 const firstPiece = 64 << 10
 
-// largePiece is from when on a body gets all the memory it claims to need.
+// largePiece is the number of received bytes from which a body gets all the memory
+// that it claims to need.
 const largePiece = 1 << 20
 
-// body is what a client has sent. Its memory counts against that of all bodies
-// until it is freed, which wipes it.
+// body is the body of a request. Its memory counts toward Limits.Bodies until free
+// wipes it.
 type body struct {
 	api  *API
 	text []byte
-	// expected is how long the client says it is; -1: it does not.
+	// expected is the length that the client has announced, or -1.
 	expected int64
-	thrift   func() // nil: it is small
+	thrift   func() // nil: the body is small
 }
 
-// free wipes the body. The engine may have done so before.
+// free wipes the body, which the engine may have wiped before, and gives its memory
+// back.
 func (b *body) free() {
 	clear(b.text[:cap(b.text)])
 	b.api.bodies.Add(-int64(cap(b.text)))
@@ -39,15 +41,15 @@ func (b *body) free() {
 	}
 }
 
-// grow makes room for more, up to one byte above the limit. What it leaves is
-// wiped.
+// grow makes room for more bytes, up to one above the limit. It wipes the memory
+// that it replaces.
 func (b *body) grow() error {
 	size := min(max(2*cap(b.text), 4<<10), int(b.api.Limits.Body)+1)
 	if size > largePiece && b.thrift == nil {
 		b.thrift = memory.Thrift()
 	}
 	if size > largePiece && b.expected >= int64(cap(b.text)) {
-		size = int(b.expected) + 1 // so much has come that the rest can be believed
+		size = int(b.expected) + 1 // enough has arrived to trust the announced length
 	}
 	return b.move(size)
 }
@@ -74,8 +76,8 @@ func (b *body) dropMark() {
 	}
 }
 
-// readBody reads a body within the limits. The caller frees it, after an error
-// too.
+// readBody reads a body within the limits. The caller frees the body, even after an
+// error.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 	b := &body{api: a, expected: r.ContentLength}
 	if r.ContentLength > a.Limits.Body {
@@ -100,7 +102,7 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 				answer.unread = false
 			}
 			b.dropMark()
-			// From here on nothing but silence is expected.
+			// The client may now stay silent while it waits for the answer.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return b, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -11,20 +11,20 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// lookEvery is how often a stream looks by itself: it is not told of what
-// another process does.
+// lookEvery is how often a stream reads the state without a signal: no signal
+// reports the changes that other processes make.
 const lookEvery = 2 * time.Second
 
-// reconnectAfter is when a browser asks again after a stream was cut off.
+// reconnectAfter is when a browser reconnects after a stream was cut off.
 const reconnectAfter = time.Second
 
-// eventStream follows one execution for one client. It sends
+// eventStream follows one execution for one client. It sends these events and ends
+// after the final state:
 //
 //	event: log      a line, with its number as the id
 //	event: status   the execution, at first and whenever its state changes
 //
-// and ends after the state that is final. A client that was cut off says in
-// Last-Event-ID which line it had.
+// A client that was cut off sends the number of its last line in Last-Event-ID.
 type eventStream struct {
 	api       *API
 	w         http.ResponseWriter
@@ -40,7 +40,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, e execution.Executi
 	if err != nil {
 		return err
 	}
-	// Before the first look, so that nothing is missed after it.
+	// The watch begins before the first read, so that no later change is missed.
 	watch, err := a.Service.Watch(r.Context(), e.ID)
 	if err != nil {
 		return err
@@ -48,19 +48,19 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, e execution.Executi
 	defer watch.Stop()
 	if done, err := a.nothingToAdd(r, e, after); err != nil || done {
 		if done {
-			w.WriteHeader(http.StatusNoContent) // a browser does not ask again
+			w.WriteHeader(http.StatusNoContent) // a browser does not reconnect
 		}
 		return err
 	}
 	w.Header().Set("Content-Type", typeEvents.String())
-	w.Header().Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
+	w.Header().Set("X-Accel-Buffering", "no") // proxies must not buffer the stream
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	s := &eventStream{api: a, w: w, r: r, id: e.ID, sent: after}
 	if err := s.run(watch.C); err != nil {
-		abort() // which makes a client ask again
+		abort() // the client reconnects
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func lastEventID(r *http.Request) (int64, error) {
 	return after, nil
 }
 
-// nothingToAdd reports whether a client that asks again has had everything.
+// nothingToAdd reports whether a client that reconnects already has every event.
 func (a *API) nothingToAdd(r *http.Request, e execution.Execution, after int64) (bool, error) {
 	if after == 0 || !e.Status.Final() {
 		return false, nil
@@ -114,8 +114,8 @@ func (s *eventStream) run(changed <-chan struct{}) error {
 	}
 }
 
-// catchUp sends what is new. The state is read before the log: when it is
-// final, the log that follows is whole.
+// catchUp sends the new events. It reads the state before the log: if the state is
+// final, the log is complete.
 func (s *eventStream) catchUp() (ended bool, err error) {
 	e, err := s.api.Service.Get(s.r.Context(), s.id)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// list answers with a page of the executions. The Link header leads to the
-// next.
+// list answers with a page of the executions. The Link header has the address of
+// the next page.
 func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	offers := []contenttype.MediaType{typeJSON}
 	if a.Home != "" {
@@ -103,8 +103,8 @@ func printable(s string) bool {
 	return true
 }
 
-// status answers with the state of an execution: when it has ended, where that
-// is waited for, and at once otherwise, unless it is new or was just asked for.
+// status answers with the state of an execution. With ?wait= it waits for the end.
+// Without it, it holds a poll that follows the acceptance or another poll too soon.
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
@@ -136,15 +136,16 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, e)
 }
 
-// waitFor reads an execution when it has ended, or after a time.
+// waitFor reads an execution when it has ended, or after the wait time.
 func (a *API) waitFor(ctx context.Context, id execution.ID, wait time.Duration) (execution.Execution, error) {
 	ctx, stop := a.patience(ctx, wait)
 	defer stop()
 	return a.Service.Wait(ctx, id)
 }
 
-// waitTime reads ?wait=30s, or seconds as a number, and whether it is told. More
-// than the limit is the limit: a client that asks again loses nothing.
+// waitTime reads the wait parameter, such as 30s or a number of seconds, and reports
+// whether there is one. It reduces a longer time to the limit: the client can repeat
+// the request.
 func (a *API) waitTime(query url.Values) (wait time.Duration, pollTimes bool, err error) {
 	text := query.Get("wait")
 	if text == "" {
@@ -160,8 +161,8 @@ func (a *API) waitTime(query url.Values) (wait time.Duration, pollTimes bool, er
 	return min(wait, a.Limits.Wait), true, nil
 }
 
-// patience is a context that ends after a time, or when the server is about
-// to.
+// patience returns a context that ends after the limit, or when the server begins
+// to shut down.
 func (a *API) patience(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	stop := context.AfterFunc(a.draining, cancel)
@@ -171,7 +172,7 @@ func (a *API) patience(ctx context.Context, limit time.Duration) (context.Contex
 	}
 }
 
-// cancel ends an execution, or leaves one that has ended.
+// cancel cancels an execution. One that has ended stays unchanged.
 func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 	id, err := requestID(r)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/jsonstream"
 )
 
-// largeResult is result for a value that is read from its file twice: once to
-// learn how long the answer is, and once to send it.
+// largeResult is result for a value in a file. It reads the file twice: once for the
+// length of the answer, and once to send it.
 func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Execution, left engine.Result) error {
 	value, _, err := a.Service.OpenFile(r.Context(), e.ID, left.Large)
 	if err != nil {
@@ -60,7 +60,8 @@ func (a *API) largeResult(w http.ResponseWriter, r *http.Request, e execution.Ex
 	return nil
 }
 
-// isEnvelope reports whether a member of a result gives way to one of the API.
+// isEnvelope reports whether a member of the API replaces a member of the result
+// with this name.
 func isEnvelope(name string) bool { return name == embeddedKey || name == linksKey }
 
 // counter counts the bytes written to it.

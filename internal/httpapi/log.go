@@ -14,8 +14,8 @@ import (
 // logPage is how many lines are read at once.
 const logPage = 1000
 
-// log answers with what an execution has logged so far, or with a stream of
-// what it logs.
+// log answers with the log of an execution so far, or with an event stream that
+// follows it.
 func (a *API) log(w http.ResponseWriter, r *http.Request) error {
 	picked, err := negotiate(w, r, typeJSON, typePlain, typeEvents)
 	if err != nil {
@@ -40,7 +40,7 @@ func (a *API) log(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	// From here on the answer has begun, so an error can only cut it off.
+	// The answer begins here: a later error can only cut it off.
 	if picked.Equal(typePlain) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		err = a.copyLog(w, r, id, lines, writeTextLine)
@@ -55,12 +55,12 @@ func (a *API) log(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// A lineWriter writes the nth entry of a log, counted from 0; after the last,
-// it gets nil.
+// A lineWriter writes the nth entry of a log, counted from 0. After the last entry it
+// is called with nil.
 type lineWriter func(w io.Writer, n int, entry *execution.LogEntry) error
 
-// copyLog writes a log page by page, beginning with one that is read already:
-// a log may be larger than the memory for it.
+// copyLog writes a log page by page, as a log may be larger than the memory. The
+// caller has already read the first page.
 func (a *API) copyLog(w http.ResponseWriter, r *http.Request, id execution.ID, lines []store.LogLine, writeLine lineWriter) error {
 	out := bufio.NewWriterSize(w, piece)
 	for n := 0; ; {

@@ -252,8 +252,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestNewOnesSettle has who asks once, after the start, learn of a quick end, and
-// who asks again at once wait for it.
+// TestNewOnesSettle polls a new execution, and polls an older one twice in a row:
+// both polls are held until the execution ends.
 func TestNewOnesSettle(t *testing.T) {
 	t.Parallel()
 	f, _, _ := newServer(t, nil)
@@ -263,19 +263,19 @@ func TestNewOnesSettle(t *testing.T) {
 	}
 	old := f.add(execution.Running).ID
 	if got := status("", old); got != "RUNNING" {
-		t.Errorf("of one that has run for long: %v", got)
+		t.Errorf("the first poll of an older execution = %v, want RUNNING", got)
 	}
 	id := f.add(execution.Running).ID
 	f.with(func() { f.find(id).CreatedAt = time.Now() })
-	for what, id := range map[string]execution.ID{"of a new one": id, "of one that was just asked for": old} {
+	for what, id := range map[string]execution.ID{"of a new execution": id, "soon after another": old} {
 		if got := status("?wait=0", id); got != "RUNNING" {
-			t.Errorf("%s, without waiting: %v", what, got)
+			t.Errorf("a poll %s with wait=0 = %v, want RUNNING", what, got)
 		}
 		answered := make(chan any)
 		go func() { answered <- status("", id) }()
 		f.set(id, execution.Failed)
 		if got := <-answered; got != "FAILED" {
-			t.Errorf("%s: %v", what, got)
+			t.Errorf("a poll %s = %v, want FAILED", what, got)
 		}
 	}
 }

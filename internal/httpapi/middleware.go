@@ -12,8 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/panics"
 )
 
-// instrument is around everything: deadlines, headers, the access log, and what
-// becomes of a panic.
+// instrument wraps all handlers. It sets deadlines and headers, writes the access
+// log, and recovers from panics.
 func (a *API) instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(raw http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -40,11 +40,11 @@ func (a *API) instrument(next http.Handler) http.Handler {
 // abort cuts the connection, so that a client does not take half an answer for
 // a whole one. It does not return.
 func abort() {
-	panic(http.ErrAbortHandler) //nolint:forbidigo // this is how net/http is told
+	panic(http.ErrAbortHandler) //nolint:forbidigo // the way to make net/http cut a connection
 }
 
-// secure sets the headers of every answer. Nothing here is a page, and nothing
-// may be kept.
+// secure sets the headers of every answer: clients must not render answers as pages
+// and must not cache them.
 func secure(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
@@ -53,8 +53,8 @@ func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 }
 
-// recovered answers for a handler that has panicked, and reports whether it
-// could: a client must not take half an answer for a whole one.
+// recovered answers for a handler that has panicked. It reports false if the answer
+// has already begun: then the connection must be cut.
 func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return false
@@ -68,8 +68,8 @@ func (a *API) recovered(w *response, r *http.Request, cause any) (answered bool)
 	return true
 }
 
-// logAccess tells of a request by its route: an address may hold what a caller
-// has put there by mistake. Looking is told at a lower level than doing.
+// logAccess logs a request with its route instead of its address, which may hold a
+// secret by mistake. Requests that only read are logged at a lower level.
 func (a *API) logAccess(w *response, r *http.Request, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
@@ -94,7 +94,7 @@ func (a *API) logAccess(w *response, r *http.Request, took time.Duration) {
 	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// method is that of the request, unless it is of the caller's invention.
+// method returns the method of a request for the log, or "other" for an unknown one.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
@@ -105,7 +105,7 @@ func method(r *http.Request) string {
 	}
 }
 
-// routeName is a pattern as the documentation writes it.
+// routeName returns a pattern in the form that the documentation uses.
 func routeName(pattern string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(pattern, "{$}"), "...}", "}")
 }

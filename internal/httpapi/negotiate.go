@@ -20,8 +20,8 @@ var (
 	typeBinary = contenttype.NewMediaType("application/octet-stream")
 )
 
-// negotiate picks what the client likes best of what there is; the first of
-// offers if it does not care. A header that makes no sense asks for nothing.
+// negotiate picks the offer that the client prefers. It picks the first one if the
+// client has no preference, or if its Accept header cannot be read.
 func negotiate(w http.ResponseWriter, r *http.Request, offers ...contenttype.MediaType) (contenttype.MediaType, error) {
 	if len(offers) > 1 {
 		w.Header().Add("Vary", "Accept")
@@ -46,11 +46,12 @@ func negotiate(w http.ResponseWriter, r *http.Request, offers ...contenttype.Med
 	for i, offer := range offers {
 		names[i] = offer.MIME()
 	}
-	return picked, problem(http.StatusNotAcceptable, "This address has "+strings.Join(names, ", ")+"; Accept asks for none of them.")
+	return picked, problem(http.StatusNotAcceptable, "This address offers "+strings.Join(names, ", ")+"; the Accept header allows none of them.")
 }
 
-// acceptsSuffix tells whether a client accepts JSON by another name, such as
-// application/hal+json, application/*+json or text/json. It gets application/json.
+// acceptsSuffix reports whether a client accepts JSON under another name, such as
+// application/hal+json, application/*+json or text/json. Such a client gets
+// application/json.
 func acceptsSuffix(accept string) bool {
 	for part := range strings.SplitSeq(accept, ",") {
 		name, parameters, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(part, " ", "")), ";")
@@ -66,11 +67,11 @@ func acceptsSuffix(accept string) bool {
 	return false
 }
 
-// checkJSON refuses a body that does not claim to be JSON. A form of another
-// site cannot claim it.
+// checkJSON refuses a body whose Content-Type is not JSON. A form on another site
+// cannot send that type.
 func checkJSON(r *http.Request) error {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return unsupported("The body is encoded; send it as it is.")
+		return unsupported("The body has a Content-Encoding; send it without one.")
 	}
 	header := r.Header.Get("Content-Type")
 	if header == "" {
@@ -85,7 +86,7 @@ func checkJSON(r *http.Request) error {
 		return unsupported("The body must be JSON: send Content-Type: application/json.")
 	}
 	switch strings.ToLower(given.Parameters["charset"]) {
-	case "", "utf-8", "utf8", "utf-8-sig", "us-ascii", "ascii": // the last ones are a part of UTF-8
+	case "", "utf-8", "utf8", "utf-8-sig", "us-ascii", "ascii": // ASCII is a subset of UTF-8
 		return nil
 	default:
 		return unsupported("The body must be UTF-8.")

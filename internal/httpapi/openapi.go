@@ -7,10 +7,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/openapi"
 )
 
-var errNoService = errors.New("the service that this API is for is not there")
+var errNoService = errors.New("the service of this API has no active revision")
 
-// openapi answers with the description of the service as it is now: what a
-// request must bring changes with what the server itself has.
+// openapi answers with the current description of the service. The required
+// parameters depend on the values that the server itself provides.
 func (a *API) openapi(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (a *API) openapi(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// url is where the API answers: where the caller has found it, unless we know
-// better.
+// url returns the address of the API: Options.URL, or the address that the caller
+// has used.
 func (a *API) url(r *http.Request) string {
 	if a.URL != "" {
 		return a.URL

@@ -7,16 +7,17 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// maxPollTimes is how many executions are remembered. Of more, some are told as often
-// as they are asked for.
+// maxPollTimes is how many executions are remembered. Polls of further executions
+// may be answered without a hold.
 const maxPollTimes = 1024
 
-// pollTimes remembers when the callers of executions were last told that these have
-// not ended. Who asks again at once takes the time that the execution needs.
+// pollTimes records when a poll of an execution was last answered that it has not
+// ended. Tight polling is throttled, as it would take processor time from the
+// execution.
 type pollTimes struct {
 	mu   sync.Mutex
 	at   map[execution.ID]time.Time
-	ring [maxPollTimes]execution.ID // in the order in which they are forgotten
+	ring [maxPollTimes]execution.ID // the next to be forgotten is at next
 	next int
 }
 
@@ -34,15 +35,15 @@ func (t *pollTimes) record(id execution.ID) {
 	t.at[id] = time.Now()
 }
 
-// last is when that was told last; zero if that is not known.
+// last returns the recorded time of an execution, or zero if there is none.
 func (t *pollTimes) last(id execution.ID) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.at[id]
 }
 
-// pollHold is how long an execution that has not ended may still take to, before
-// a caller that has not said how long it waits is told so.
+// pollHold returns how long to hold a poll of an execution that has not ended. It
+// applies to callers that do not set a wait time.
 func (a *API) pollHold(e execution.Execution) time.Duration {
 	from := e.CreatedAt
 	if last := a.pollTimes.last(e.ID); last.After(from) {

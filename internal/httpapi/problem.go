@@ -16,7 +16,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// The types of the problems that only the API has.
+// These are the types of problems that only the API returns.
 const (
 	TypeRequest    = "urn:qhubctl:problem:invalid-request"
 	TypeUnfinished = "urn:qhubctl:problem:unfinished"
@@ -24,20 +24,21 @@ const (
 	TypeFull       = "urn:qhubctl:problem:storage-full"
 )
 
-// retryAfter is when a client should try again what failed for lack of room.
+// retryAfter is when a client should repeat a request for which the server had no
+// room.
 const retryAfter = 2 * time.Second
 
-// maxErrors bounds the answer to a body in which everything is wrong.
+// maxErrors is how many errors of a body an answer lists.
 const maxErrors = 100
 
-// problem is one that says no more than its status does, but for a detail.
+// problem makes a problem with the title of its status and a detail.
 func problem(status int, detail string) *execution.Problem {
 	return &execution.Problem{Status: status, Title: http.StatusText(status), Detail: detail}
 }
 
 func notFound(detail string) *execution.Problem { return problem(http.StatusNotFound, detail) }
 
-// invalidBody lists what is wrong with a body.
+// invalidBody makes a problem that lists the errors of a body.
 func invalidBody(errs signature.Errors) *execution.Problem {
 	p := &execution.Problem{
 		Type: TypeRequest, Status: http.StatusBadRequest, Title: "Invalid request",
@@ -51,8 +52,8 @@ func invalidBody(errs signature.Errors) *execution.Problem {
 	return p
 }
 
-// asProblem is what the caller is told of an error. An error without a case of
-// its own is a bug of ours.
+// asProblem returns the problem that the caller gets for an error. An error without
+// a case here is a bug of this program.
 func asProblem(err error) *execution.Problem {
 	if p, ok := errors.AsType[*execution.Problem](err); ok {
 		return p
@@ -65,34 +66,34 @@ func asProblem(err error) *execution.Problem {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return notFound("There is no such execution, or no longer.")
+		return notFound("This service has no such execution; it may have been removed.")
 	case errors.Is(err, store.ErrQueueFull):
 		return execution.QueueFull(retryAfter)
 	case errors.Is(err, store.ErrIdempotencyMismatch):
 		return &execution.Problem{
 			Type: TypeKeyReused, Status: http.StatusUnprocessableEntity, Title: "Idempotency key reused",
-			Detail: "This Idempotency-Key came with another body before. Use a new key for a new request.",
+			Detail: "An earlier request used this Idempotency-Key with another body. Use a new key for a new request.",
 		}
 	case errors.Is(err, store.ErrInvalid):
-		return problem(http.StatusBadRequest, "The request has no meaning here.")
+		return problem(http.StatusBadRequest, "The request has an invalid parameter, such as a cursor that is not from the previous page.")
 	case errors.Is(err, store.ErrFull):
 		return &execution.Problem{
 			Type: TypeFull, Status: http.StatusInsufficientStorage, Title: "Storage full",
-			Detail: "The server has no room for another execution; nothing was started. Its operator has to make some.",
+			Detail: "The server's disk is full; nothing was started. The operator must free space.",
 		}
 	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrClosed):
-		return problem(http.StatusServiceUnavailable, "The server cannot take this now. Try again later.")
+		return problem(http.StatusServiceUnavailable, "The server cannot accept the request now. Try again later.")
 	default:
 		return execution.Internal()
 	}
 }
 
-// writeError answers with the problem that an error is.
+// writeError answers with the problem for an error.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		return // nobody listens
+		return // the client is gone
 	}
-	p := *asProblem(err) // a copy: it gets an instance
+	p := *asProblem(err) // a copy, as the instance is set in it
 	if p.Status >= http.StatusInternalServerError {
 		p.Instance = "urn:uuid:" + uuid.NewString()
 		a.Log.Error("request failed", "instance", p.Instance, "route", r.Pattern, "error", err)
@@ -101,14 +102,14 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	text, marshalErr := json.Marshal(p)
-	if marshalErr != nil { // an extension of ours that is none
+	if marshalErr != nil { // a bug: one of its extensions is not JSON
 		a.Log.Error("cannot write a problem", "error", marshalErr)
 		text = []byte(`{"type":"about:blank","status":500,"title":"Internal Server Error"}`)
 	}
 	write(w, p.Status, "application/problem+json", text)
 }
 
-// writeJSON answers with a document. It fails before anything is written.
+// writeJSON answers with a document. If it fails, it has written nothing.
 func writeJSON(w http.ResponseWriter, status int, document any) error {
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -120,12 +121,12 @@ func writeJSON(w http.ResponseWriter, status int, document any) error {
 
 const lineEnd = "\n"
 
-// write answers with a text and a line end, for people at a terminal.
+// write answers with a text and a line end, which helps people at a terminal.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)+len(lineEnd)))
 	w.WriteHeader(status)
-	// That a client is gone, the access log tells.
+	// The access log reports a client that is gone.
 	if _, err := w.Write(body); err == nil { //nolint:gosec // no page: see contentType
 		_, _ = io.WriteString(w, lineEnd)
 	}

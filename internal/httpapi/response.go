@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// response writes an answer under deadlines: a client that takes it slowly has
-// time as long as it takes some, one that takes nothing is given up.
+// response writes an answer under deadlines. A slow client has time as long as it
+// accepts some bytes. The server gives up a client that accepts none.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
 
-	// unread: the request has a body, and not all of it was read.
+	// unread says that part of the request's body was not read.
 	unread bool
 
 	status  int
@@ -26,10 +26,10 @@ func newResponse(w http.ResponseWriter, timeout time.Duration) *response {
 	return r
 }
 
-// extend renews the deadline. A writer that has none, as in tests, needs none.
+// extend moves the deadline. It ignores writers without deadlines, as in tests.
 func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
-// lastLook is how long the rest of a body that nobody wants may take.
+// lastLook is how long the server still reads a body that no handler reads.
 const lastLook = time.Second
 
 func (w *response) WriteHeader(status int) {
@@ -44,7 +44,7 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// piece is how much a client has to accept within the deadline.
+// piece is how many bytes a client must accept within the deadline.
 const piece = 64 << 10
 
 func (w *response) Write(b []byte) (int, error) {
@@ -65,11 +65,11 @@ func (w *response) Write(b []byte) (int, error) {
 	}
 }
 
-// FlushError sends what is buffered.
+// FlushError sends the buffered bytes.
 func (w *response) FlushError() error {
 	w.extend()
 	return w.control.Flush()
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap returns the wrapped writer, as [http.ResponseController] requires.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -18,22 +18,22 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// The members that the API adds to a result. A result's own of these names
-// give way.
+// These are the members that the API adds to a result. They replace members of the
+// result with the same names.
 const (
 	embeddedKey = "_embedded"
 	linksKey    = "_links"
 )
 
-// Links beside those to files: to the execution, and what clients may take for
-// the document itself.
+// These are the links that are not links to files: to the execution, and to the
+// document itself.
 const (
 	statusLink = "status"
 	selfLink   = "self"
 )
 
-// result answers with what an execution has returned: the members of its
-// object, or of the problem it failed with, and where everything else is.
+// result answers with the result of an execution: the members of its object, or of
+// the problem that it failed with, and links to its files.
 func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	if _, err := negotiate(w, r, typeJSON); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	if !e.Status.Final() {
 		return &execution.Problem{
 			Type: TypeUnfinished, Status: http.StatusNotFound, Title: "Not finished",
-			Detail:     fmt.Sprintf("The execution is %s; there is a result when it has ended.", e.Status),
+			Detail:     fmt.Sprintf("The execution is %s; its result is available when it has ended.", e.Status),
 			Extensions: map[string]any{"executionStatus": e.Status},
 		}
 	}
@@ -70,8 +70,8 @@ func (a *API) result(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// resultDocument puts members and envelope together. Members keep their text,
-// so that numbers keep their digits.
+// resultDocument builds the answer from the members and the envelope. It copies the
+// text of the members, so that numbers keep their digits.
 func (a *API) resultDocument(e execution.Execution, left engine.Result) ([]byte, error) {
 	members := left.Value
 	if e.Status == execution.Failed && e.Problem != nil {
@@ -120,9 +120,9 @@ func member(out *bytes.Buffer, key, value []byte) {
 	out.Write(value)
 }
 
-// copyMembers copies those of an object; anything else has none.
+// copyMembers copies the members of an object. Any other value has none.
 func copyMembers(out *bytes.Buffer, document []byte) error {
-	// The service may have written a member twice: that is its text.
+	// A service may have written a member twice; the copy keeps both.
 	decoder := jsontext.NewDecoder(bytes.NewReader(document), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if decoder.PeekKind() != '{' {
 		return nil
@@ -156,8 +156,8 @@ type link struct {
 	Href string `json:"href"`
 }
 
-// links are those to the execution and to its files, each by its path. A file
-// that is called as a link of ours is "./status".
+// links returns the links to the execution and to its files, which are named by
+// their paths. A file with the name of another link, such as status, is "./status".
 func (a *API) links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
@@ -171,7 +171,7 @@ func (a *API) links(id execution.ID, files []engine.ResultFile) map[string]link 
 	return all
 }
 
-// escapePath escapes the parts of a path, and keeps its slashes.
+// escapePath escapes the elements of a path and keeps its slashes.
 func escapePath(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -190,7 +190,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name := strings.TrimPrefix(r.PathValue("file"), "./")
-	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") { // the engine looks it up in a list besides
+	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") { // an early check: the engine also looks the name up in its list
 		return notFound("There is no such file.")
 	}
 	content, info, err := a.Service.OpenFile(r.Context(), id, name)
@@ -219,8 +219,7 @@ func disposition(name string) string {
 	return "attachment"
 }
 
-// rangeErrors makes problem documents of the errors that ServeContent writes as
-// text.
+// rangeErrors replaces the text errors of ServeContent by problem documents.
 type rangeErrors struct {
 	http.ResponseWriter
 	failed bool

@@ -15,14 +15,14 @@ import (
 // maxHeader bounds the headers of a request.
 const maxHeader = 32 << 10
 
-// Serve answers the requests that come in by a listener until ctx ends. Then
-// event streams and long polls end, and other requests have a moment to.
+// Serve answers the requests of a listener until ctx ends. Then it ends event
+// streams and long polls, and gives other requests Limits.Shutdown to end.
 func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 	return Serve(ctx, listener, a)
 }
 
-// Serve serves several APIs, each below its base path. The first one says who the
-// peers are, how long requests may take, and where errors are logged.
+// Serve serves several APIs, each below its base path. The peers, the limits and
+// the log of the server are those of the first API.
 func Serve(ctx context.Context, listener net.Listener, apis ...*API) error {
 	if len(apis) == 0 {
 		return errors.New("a server needs an API")
@@ -35,8 +35,8 @@ func Serve(ctx context.Context, listener net.Listener, apis ...*API) error {
 		IdleTimeout:       first.Limits.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(first.Log.Handler(), slog.LevelDebug),
-		// Bodies and answers have deadlines of their own, which progress
-		// extends: see readBody and response.
+		// Bodies and answers have separate deadlines, which progress extends: see
+		// readBody and response.
 	}
 	if len(apis) > 1 {
 		server.Handler = newGateway(apis)
@@ -49,8 +49,8 @@ func Serve(ctx context.Context, listener net.Listener, apis ...*API) error {
 	return httpserver.Serve(ctx, server, listener, drain, first.Limits.Shutdown)
 }
 
-// A gateway answers each request by the API with the longest base path that it is
-// below. It is no http.ServeMux, which would redirect callers who ask for a//b.
+// A gateway passes each request to the API with the longest base path that the
+// request is below. It is no http.ServeMux, which would redirect requests for a//b.
 type gateway []*API
 
 func newGateway(apis []*API) gateway {
@@ -59,7 +59,7 @@ func newGateway(apis []*API) gateway {
 	return g
 }
 
-// ServeHTTP implements [http.Handler]. A request below no base path is not found.
+// ServeHTTP implements [http.Handler]. A request below no base path gets 404.
 func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, a := range g {
 		if _, ok := belowBase(a.Base, r); ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Service is what the API needs of one service: an [engine.Service].
+// Service is the part of an [engine.Service] that the API needs.
 type Service interface {
 	Current() (*engine.Revision, bool)
 	Submit(ctx context.Context, s engine.Submission) (store.Accepted, error)
