@@ -20,8 +20,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// checkMachine looks at what every service needs. What only services in another
-// language need is no problem.
+// checkMachine checks the tools that services need. A missing tool is a problem only
+// if the service in the workspace needs it.
 func checkMachine(ctx context.Context, language workspace.Language) []finding {
 	findings := []finding{checkPlatform()}
 	tool := func(check string, needed bool, find func(context.Context) (path, version string, err error)) {
@@ -48,8 +48,8 @@ func checkMachine(ctx context.Context, language workspace.Language) []finding {
 	return append(findings, checkSandbox()...)
 }
 
-// checkSandbox looks at what this machine gives to confine services. What it
-// lacks is no problem of the services: they run, with less around them.
+// checkSandbox checks which sandbox layers this machine provides. A missing layer is
+// a warning: services still run, with less protection.
 func checkSandbox() []finding {
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
@@ -87,13 +87,13 @@ func checkPlatform() finding {
 // advice is the hint of an error, as the table of doctor shows it.
 func advice(err error) string { return strings.ReplaceAll(hint.Of(err), "\n", "\n           ") }
 
-// checkWorkspace looks at the service in a folder, step by step: a step that
-// fails leaves nothing for the next.
+// checkWorkspace checks the service in a folder step by step, and stops at a step
+// without which the next ones cannot run.
 func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions) []finding {
 	w, err := o.build().Locate()
 	if err != nil {
 		status := isProblem
-		if o.dir == "." { // maybe nobody meant this folder
+		if o.dir == "." { // the user may not have meant this folder
 			status = isWarning
 		}
 		return []finding{{"workspace", status, err.Error(), advice(err)}}
@@ -102,7 +102,7 @@ func checkWorkspace(ctx context.Context, streams *term.Streams, o serviceOptions
 	findings = append(findings, checkEnvFile(ctx, w)...)
 	files, err := secretref.ReadFiles(o.envFile, w.EnvFile())
 	if err != nil {
-		return append(findings, finding{"env file", isProblem, err.Error(), "mend the line, or quote the value"})
+		return append(findings, finding{"env file", isProblem, err.Error(), "correct the line, or quote the value"})
 	}
 	for _, line := range files.Odd() {
 		findings = append(findings, finding{"env file", isWarning, "left out " + line.Error(), "correct the line, or make it a comment"})
@@ -141,11 +141,11 @@ func checkEnvironment(w *workspace.Workspace, state workspace.State, env *worksp
 	case workspace.Ready:
 		return finding{"environment", isOK, withOrigin(env.Path()+", made by qhubctl, up to date", env), ""}
 	case workspace.UserManaged:
-		return finding{"environment", isOK, withOrigin(env.Path()+", yours, used as it is", env), ""}
+		return finding{"environment", isOK, withOrigin(env.Path()+", yours, used unchanged", env), ""}
 	case workspace.Broken:
 		return finding{
 			"environment", isProblem, "there is no Python at " + env.Python,
-			"make it anew (uv venv && uv sync), or delete the folder .venv and let qhubctl make one",
+			"make it again (uv venv && uv sync), or delete the folder .venv and let qhubctl make one",
 		}
 	default:
 		if err := w.CheckPlan(); err != nil {
@@ -155,7 +155,7 @@ func checkEnvironment(w *workspace.Workspace, state workspace.State, env *worksp
 	}
 }
 
-// withOrigin adds to a text how an environment was made.
+// withOrigin appends to a text how an environment was made.
 func withOrigin(text string, env *workspace.Environment) string {
 	if env.Origin == "" {
 		return text
@@ -163,7 +163,7 @@ func withOrigin(text string, env *workspace.Environment) string {
 	return text + ": " + env.Origin
 }
 
-// checkEnvFile looks whether others could get hold of .env.
+// checkEnvFile checks whether other users or git can read .env.
 func checkEnvFile(ctx context.Context, w *workspace.Workspace) []finding {
 	info, err := os.Stat(w.EnvFile())
 	if err != nil {
@@ -177,15 +177,15 @@ func checkEnvFile(ctx context.Context, w *workspace.Workspace) []finding {
 		name := filepath.Base(w.EnvFile())
 		if environ.Command(ctx, git, "-C", w.Dir, "ls-files", "--error-unmatch", name).Run() == nil {
 			f.Status = isProblem
-			f.Advice = "git has it: git rm --cached .env, add it to .gitignore, and replace the secrets it held"
+			f.Advice = "git tracks it: run git rm --cached .env, add it to .gitignore, and replace the secrets in it"
 		} else if code := exitCode(environ.Command(ctx, git, "-C", w.Dir, "check-ignore", "-q", name)); code == 1 {
-			f.Status, f.Advice = isProblem, "git would take it: add the line .env to .gitignore"
+			f.Status, f.Advice = isProblem, "git does not ignore it: add the line .env to .gitignore"
 		}
 	}
 	return []finding{f}
 }
 
-// exitCode runs a command; -1 if it does not start.
+// exitCode runs a command and returns its exit code, or -1 if it does not start.
 func exitCode(cmd *exec.Cmd) int {
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		return -1
@@ -215,7 +215,7 @@ func checkSecrets(s *build.Service, described *signature.Signature) []finding {
 			f.Status, f.Says = isWarning, p.Env+" is not given"
 			f.Advice = fmt.Sprintf("export %s=…, or a line in .env, or --secret %s", p.Env, p.Name)
 		default:
-			f.Says = p.Env + " is not given, and not needed"
+			f.Says = p.Env + " is not given, and optional"
 		}
 		findings = append(findings, f)
 	}

@@ -24,10 +24,10 @@ func newDescribe(streams *term.Streams) *cobra.Command {
 	var o describeOptions
 	command := &cobra.Command{
 		Use:   "describe [DIR]",
-		Short: "Show what a service takes and returns",
-		Long: `Shows the parameters of the service in DIR: their kind, whether they are
-required, their type, and for secrets the environment variable they come from.
-With --output json it prints the whole description, schemas included.`,
+		Short: "Show the parameters and the result of a service",
+		Long: `Shows the parameters of the service in DIR: the kind and type of each, whether
+it is required, and for a secret its environment variable. With --output json
+it prints the whole description, including the schemas.`,
 		Example: `  qhubctl describe
   qhubctl describe my-service --output json`,
 		Args: cobra.MaximumNArgs(1),
@@ -87,7 +87,7 @@ func describeText(s *build.Service, described *signature.Signature) string {
 	return b.String()
 }
 
-// environmentText says in a line what the service runs with.
+// environmentText describes in one line the environment that the service runs with.
 func environmentText(env *workspace.Environment) string {
 	if env.Python == "" {
 		return ""
@@ -132,7 +132,7 @@ func origin(p signature.Parameter) string {
 	}
 }
 
-// schemaType names the type of a schema in a word or two.
+// schemaType names the type of a schema in one or two words.
 func schemaType(raw json.RawMessage) string {
 	var schema struct {
 		Type  any               `json:"type"`

@@ -12,12 +12,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// A finding is one thing that the doctor has looked at.
+// A finding is the result of one check.
 type finding struct {
 	Check  string `json:"check"`
 	Status string `json:"status"` // ok, warning or problem
 	Says   string `json:"says"`
-	// Advice is what to do about it; empty where all is well.
+	// Advice says how to fix the finding. It is empty if all is well.
 	Advice string `json:"advice,omitempty"`
 }
 
@@ -37,12 +37,13 @@ func newDoctor(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor [DIR]",
 		Short: "Check this machine and a workspace",
-		Long: `Looks at what running services needs (Python and uv, Go), at what this machine
-gives to confine services, and, where DIR holds a service, at its environment,
-its description, its secrets, and whether git could take them. It changes
-nothing and installs nothing. Values of secrets are never shown.
+		Long: `Checks the tools that services need (Python and uv, or Go), and the sandbox
+layers of this machine. If DIR holds a service, it also checks the environment,
+the description and the secrets of the service, and whether git could commit
+the secrets. It changes and installs nothing, and never shows the value of a
+secret.
 
-Exit code 1 if there is a problem; a warning is none.`,
+The exit code is 1 if there is a problem. A warning is no problem.`,
 		Example: `  qhubctl doctor
   qhubctl doctor my-service --output json`,
 		Args: cobra.MaximumNArgs(1),
@@ -95,7 +96,7 @@ func findingsText(streams *term.Streams, findings []finding) string {
 	lines := strings.SplitAfter(b.String(), "\n")
 	b.Reset()
 	for i, f := range findings {
-		// Coloured after the table is laid out, which would count the codes.
+		// Colour is added after the layout, which would count the colour codes.
 		b.WriteString(strings.Replace(lines[i], f.Status, sign(streams, f.Status), 1))
 		if f.Advice != "" {
 			b.WriteString("         " + streams.Faint("→ "+term.Quote(f.Advice)) + "\n")

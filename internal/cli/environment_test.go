@@ -39,7 +39,7 @@ func service(t testing.TB, program string) string {
 	return dir
 }
 
-// plainEnv is an environment without secrets, with a home of its own.
+// plainEnv is an environment without secrets and with a separate home.
 func plainEnv(t testing.TB) []string {
 	t.Helper()
 	home := t.TempDir()

@@ -22,7 +22,7 @@ const (
 	tokenVariable = "QHUBCTL_TOKEN"
 )
 
-// remote says which server a command calls.
+// remote holds the options for the server that a command calls.
 type remote struct {
 	url   string
 	token string
@@ -39,11 +39,12 @@ func newExecutions(streams *term.Streams) *cobra.Command {
 		Long: `Starts executions of a service on a server, such as one that ` + "`qhubctl serve`" + ` runs,
 and follows them to their results.
 
-The server is the one at --url, else at $` + urlVariable + `, else ` + defaultURL + `.
-If it asks for a token, that comes from $` + tokenVariable + ` or a file: --token @FILE.
+The commands call the server at --url, else at $` + urlVariable + `, else at
+` + defaultURL + `. If the server needs a token, set $` + tokenVariable + ` or
+give a file with --token @FILE.
 
 Exit codes: 0 success, 1 the execution failed or was cancelled, 2 wrong usage or
-a request that was refused or not answered, 130 interrupted.`,
+the server refused or did not answer the request, 130 interrupted.`,
 		Example: `  qhubctl executions start -d '{"n": 4}' --secret api_token=@token.txt --wait
   qhubctl executions list --tag nightly
   qhubctl executions log -f 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c`,
@@ -51,7 +52,7 @@ a request that was refused or not answered, 130 interrupted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := command.PersistentFlags()
-	flags.StringVar(&o.url, "url", "", "where the service is (default: $"+urlVariable+", else "+defaultURL+")")
+	flags.StringVar(&o.url, "url", "", "the address of the service (default: $"+urlVariable+", else "+defaultURL+")")
 	flags.StringVar(&o.token, "token", "", "the file with the server's token, as @FILE (default: $"+tokenVariable+")")
 	flags.StringVar(&o.output, "output", "text", "how to print: text or json")
 	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -66,7 +67,7 @@ a request that was refused or not answered, 130 interrupted.`,
 	return command
 }
 
-// client is the one for the server that was asked for.
+// client makes a client for the server that the options name.
 func (o *remote) client(streams *term.Streams) (*client.Client, error) {
 	address := o.url
 	if address == "" {
@@ -89,11 +90,11 @@ func (o *remote) client(streams *term.Streams) (*client.Client, error) {
 	return c, nil
 }
 
-// maxToken bounds what is read as a token.
+// maxToken is the largest token file in bytes.
 const maxToken = 64 << 10
 
-// readToken reads the token. Like a secret it never comes from the command
-// line, and the error does not repeat it.
+// readToken reads the token. As with a secret, the command line cannot hold it, and
+// errors do not repeat it.
 func (o *remote) readToken() (plaintext.Bytes, error) {
 	if o.token == "" {
 		return plaintext.FromString(strings.TrimSpace(os.Getenv(tokenVariable))), nil
@@ -126,8 +127,8 @@ type unknownIDError struct {
 func (e *unknownIDError) Error() string { return fmt.Sprintf("%q: %v", e.argument, e.err) }
 func (e *unknownIDError) Hint() string  { return "`qhubctl executions list` shows the ids" }
 
-// verdictOf is the error by which a command ends whose execution has not
-// succeeded.
+// verdictOf returns the error of a command whose execution has not succeeded, or
+// nil.
 func verdictOf(e execution.Execution, problem json.RawMessage) error {
 	switch e.Status {
 	case execution.Succeeded:
@@ -143,8 +144,8 @@ func verdictOf(e execution.Execution, problem json.RawMessage) error {
 	}
 }
 
-// visible is text of others made fit for a terminal, which would take some of
-// it for orders.
+// visible makes text from others safe to print: it replaces control characters, which
+// a terminal would obey.
 func visible(text string) string {
 	isOrder := func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 }
 	if strings.IndexFunc(text, isOrder) < 0 {

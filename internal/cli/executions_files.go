@@ -23,9 +23,9 @@ func newExecutionsFiles(streams *term.Streams, o *remote) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "files ID [NAME...]",
 		Short: "List or download the result files of an execution",
-		Long: `Lists the names of the files that the execution ID has left, one a line, those
-in folders by their path. With --download it puts them into a folder, those that
-are named or all, and prints where they are.`,
+		Long: `Lists the result files of the execution ID, one a line. Files in folders are
+listed by their path. With --download it downloads the named files, or all of
+them, into a folder, and prints their paths.`,
 		Example: `  qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c
   qhubctl executions files 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c plan.pdf --download results`,
 		Args: cobra.MinimumNArgs(1),
@@ -39,7 +39,7 @@ are named or all, and prints where they are.`,
 			})
 		},
 	}
-	command.Flags().StringVar(&dir, "download", "", "download them into this folder")
+	command.Flags().StringVar(&dir, "download", "", "download the files into this folder")
 	_ = command.MarkFlagDirname("download")
 	return command
 }
@@ -76,8 +76,8 @@ func (o *remote) files(ctx context.Context, streams *term.Streams, c *client.Cli
 	return nil
 }
 
-// download writes files into a folder and returns their paths. A name that
-// would lead out of it, or a link in it, is an error.
+// download writes files into a folder and returns their paths. It fails if a name or
+// a link in the folder would lead out of the folder.
 func download(ctx context.Context, streams *term.Streams, c *client.Client, id execution.ID, names []string, dir string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of the user's, as any other
 		return nil, fmt.Errorf("cannot make the folder: %w", err)
@@ -103,8 +103,8 @@ func download(ctx context.Context, streams *term.Streams, c *client.Client, id e
 	return paths, nil
 }
 
-// writable reports whether a name is that of a file below a folder, here: on
-// Windows a backslash and a colon have a meaning.
+// writable reports whether a name is a valid path below a folder on this system. On
+// Windows a backslash or a colon can make it invalid.
 func writable(name string) bool {
 	if !fs.ValidPath(name) || name == "." || strings.Contains(name, "\x00") {
 		return false
@@ -113,7 +113,8 @@ func writable(name string) bool {
 	return err == nil && filepath.IsLocal(local)
 }
 
-// downloadOne writes beside the file first: what has its name is whole.
+// downloadOne downloads a file under a temporary name and then renames it, so that a
+// file with the final name is always complete.
 func downloadOne(ctx context.Context, c *client.Client, id execution.ID, name string, root *os.Root) error {
 	content, size, err := c.Open(ctx, id, name)
 	if err != nil {
@@ -131,7 +132,7 @@ func downloadOne(ctx context.Context, c *client.Client, id execution.ID, name st
 	}
 	written, err := io.Copy(file, content)
 	if err == nil && size >= 0 && written != size {
-		err = errors.New("the server ended it too early")
+		err = errors.New("the server ended the download too early")
 	}
 	if closed := file.Close(); err == nil {
 		err = closed

@@ -18,7 +18,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
-// remoteRun is what a command does with a client.
+// remoteRun is the function of a command that uses a client.
 type remoteRun func(ctx context.Context, c *client.Client) error
 
 // call runs a command of a server.
@@ -56,8 +56,8 @@ func newExecutionsList(streams *term.Streams, o *remote) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().StringVar(&tag, "tag", "", "only those that have this tag")
-	command.Flags().IntVar(&limit, "limit", 50, "at most so many")
+	command.Flags().StringVar(&tag, "tag", "", "list only executions with this tag")
+	command.Flags().IntVar(&limit, "limit", 50, "list at most this many executions")
 	return command
 }
 
@@ -79,7 +79,7 @@ func localTime(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// duration is how long an execution has run, in the seconds that the API has.
+// duration is how long an execution has run, in whole seconds as in the API.
 func duration(e execution.Execution) string {
 	switch {
 	case e.StartedAt.IsZero():
@@ -145,9 +145,9 @@ func newExecutionsLog(streams *term.Streams, o *remote) *cobra.Command {
 	var follow bool
 	command := &cobra.Command{
 		Use:   "log ID",
-		Short: "Show what an execution has logged",
-		Long: `Shows what an execution has logged. With -f it goes on as lines come, until the
-execution has ended; --output json then prints one object a line.`,
+		Short: "Show the log of an execution",
+		Long: `Shows the log of an execution. With -f it follows the log until the execution
+has ended. With --output json it prints one object a line.`,
 		Example: `  qhubctl executions log -f 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -160,7 +160,7 @@ execution has ended; --output json then prints one object a line.`,
 			})
 		},
 	}
-	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the execution has ended")
+	command.Flags().BoolVarP(&follow, "follow", "f", false, "follow the log until the execution has ended")
 	return command
 }
 
@@ -202,10 +202,10 @@ func (o *remote) logLine(streams *term.Streams, entry execution.LogEntry) error 
 func newExecutionsResult(streams *term.Streams, o *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:   "result ID",
-		Short: "Print what an execution has returned",
-		Long: `Prints what an execution has returned: as it is, or with --output json the whole
-answer of the server, with its links. Of an execution that failed it says why,
-and exits with 1.`,
+		Short: "Print the result of an execution",
+		Long: `Prints the value that an execution has returned. With --output json it prints
+the whole answer of the server, with its links. If the execution failed, it
+prints the reason and exits with 1.`,
 		Example: `  qhubctl executions result 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c | jq .total`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -220,7 +220,7 @@ and exits with 1.`,
 	}
 }
 
-// plainResults are the files that hold a result which is no object.
+// plainResults are the files that can hold a result that is no object.
 var plainResults = []string{"output.json", "output.txt"}
 
 // printResult prints the result of an execution that has ended.
@@ -250,12 +250,12 @@ func printResult(ctx context.Context, streams *term.Streams, c *client.Client, i
 		others = append(others, name)
 	}
 	if len(others) > 0 {
-		streams.Say("result files: %s\nget them: qhubctl executions files %s --download DIR", visible(strings.Join(others, ", ")), id)
+		streams.Say("result files: %s\nto download them: qhubctl executions files %s --download DIR", visible(strings.Join(others, ", ")), id)
 	}
 	return writeAll(streams.Out, append(bytes.TrimSpace(text), '\n'))
 }
 
-// maxPrinted bounds what is printed of a file.
+// maxPrinted is the largest result in bytes that is printed.
 const maxPrinted = 256 << 20
 
 func readFile(ctx context.Context, c *client.Client, id execution.ID, name string) ([]byte, error) {
@@ -266,7 +266,7 @@ func readFile(ctx context.Context, c *client.Client, id execution.ID, name strin
 	defer func() { _ = content.Close() }()
 	text, err := io.ReadAll(io.LimitReader(content, maxPrinted+1))
 	if err == nil && len(text) > maxPrinted {
-		err = errors.New("it is too large to print; get it with `qhubctl executions files --download DIR`")
+		err = errors.New("it is too large to print; download it with `qhubctl executions files --download DIR`")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the result: %w", err)
@@ -278,7 +278,7 @@ func newExecutionsCancel(streams *term.Streams, o *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:     "cancel ID...",
 		Short:   "Cancel executions",
-		Long:    `Cancels executions. One that has ended stays as it is.`,
+		Long:    `Cancels executions. An execution that has ended stays unchanged.`,
 		Example: `  qhubctl executions cancel 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -294,7 +294,7 @@ func newExecutionsCancel(streams *term.Streams, o *remote) *cobra.Command {
 					if err := c.Cancel(ctx, id); err != nil {
 						return err
 					}
-					streams.Say("%s: its end is asked for, or was there", id)
+					streams.Say("%s: cancelled, unless it had ended before", id)
 				}
 				return nil
 			})

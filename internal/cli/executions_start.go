@@ -32,16 +32,16 @@ func newExecutionsStart(streams *term.Streams, r *remote) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "start",
 		Short: "Start an execution",
-		Long: `Starts an execution and prints its id. With --wait it shows the log as it
-comes, on standard error, and prints the result.
+		Long: `Starts an execution and prints its id. With --wait it shows the live log on
+standard error, and prints the result at the end.
 
-Secrets are given to this one execution. They come from
+Only this one execution gets the secrets. They come from
 
 ` + indent(secretref.Syntax) + `
 
-or stand in the request under $secrets, if that is a file or standard input.
-With an idempotency key the same request can be sent again, after a lost
-connection say, without starting anything twice.`,
+or from $secrets in the request, if the request is a file or standard input.
+With an idempotency key you can repeat a request, for example after a lost
+connection, without starting a second execution.`,
 		Example: `  qhubctl executions start -d '{"data": {"message": "hello"}}' --secret api_token=@token.txt
   qhubctl executions start -d @request.json --tag nightly --wait`,
 		Args: cobra.NoArgs,
@@ -56,7 +56,7 @@ connection say, without starting anything twice.`,
 	o.flags(command)
 	flags := command.Flags()
 	flags.StringArrayVar(&o.tags, "tag", nil, "a tag to find the execution by; may be repeated")
-	flags.StringVar(&o.key, "idempotency-key", "", "do not start what was started with this key before")
+	flags.StringVar(&o.key, "idempotency-key", "", "a key for this request; a repeated request with it starts nothing new")
 	flags.BoolVar(&o.wait, "wait", false, "show the log, wait for the end, and print the result")
 	return command
 }
@@ -87,7 +87,7 @@ func startRun(ctx context.Context, streams *term.Streams, o startOptions) error 
 		return err
 	}
 	if started.Replayed {
-		streams.Say("nothing new was started: this key was used before")
+		streams.Say("nothing new was started: an earlier request used this key")
 	}
 	if o.wait {
 		return o.follow(ctx, streams, c, started.Execution)
@@ -98,19 +98,19 @@ func startRun(ctx context.Context, streams *term.Streams, o startOptions) error 
 	if err := writeAll(streams.Out, []byte(started.Execution.ID.String()+"\n")); err != nil {
 		return err
 	}
-	streams.Say("follow it: qhubctl executions log -f %s", started.Execution.ID)
+	streams.Say("to follow it: qhubctl executions log -f %s", started.Execution.ID)
 	return nil
 }
 
-// follow shows the log and prints the result. Who interrupts it stops
-// watching, not the execution.
+// follow shows the log and prints the result. An interrupt ends the command, not the
+// execution.
 func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *client.Client, e execution.Execution) error {
 	streams.Say("execution %s", e.ID)
 	_, err := c.Watch(ctx, e.ID, func(entry execution.LogEntry) error {
 		return writeAll(streams.Log(), []byte(visible(entry.Message)+"\n"))
 	})
 	if errors.Is(err, context.Canceled) {
-		streams.Say("it goes on; cancel it: qhubctl executions cancel %s", e.ID)
+		streams.Say("the execution continues; to cancel it: qhubctl executions cancel %s", e.ID)
 	}
 	if err != nil {
 		return err
@@ -118,8 +118,9 @@ func (o startOptions) follow(ctx context.Context, streams *term.Streams, c *clie
 	return printResult(ctx, streams, c, e.ID, o.output)
 }
 
-// checkBodySecrets refuses what the server would, before it is sent. The
-// server describes better why a value is no object of strings.
+// checkBodySecrets refuses secrets that the server would refuse, before they are
+// sent. It leaves a value that is no object of strings to the server, which
+// describes the error better.
 func checkBodySecrets(raw json.RawMessage) error {
 	var values map[string]jsontext.Value
 	if len(raw) > 0 && json.Unmarshal(raw, &values) != nil {
@@ -145,9 +146,9 @@ func checkBodySecrets(raw json.RawMessage) error {
 	return nil
 }
 
-// buildRequest puts the body, the secrets and the tags together. Members keep
-// their text; that there are no others by the names is checked here, as the
-// server would not know which are meant.
+// buildRequest combines the body, the secrets and the tags. It copies the text of
+// the members. It refuses a body that already has secrets or tags, as the server
+// could not tell which ones the user wants.
 func buildRequest(body []byte, secrets map[string]secretref.Found, tags []string) ([]byte, error) {
 	if body == nil {
 		body = []byte("{}")

@@ -39,7 +39,7 @@ func setupGo(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	// What is compiled is kept from one test run to the next.
+	// The compiled packages are kept from one test run to the next.
 	cache, err := exec.CommandContext(e.T().(testing.TB).Context(), gotool, "env", "GOCACHE").Output()
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A service in Go is built, served, and built again when it changes; one that
-// does not compile leaves what is.
+// A service in Go is built, served, and built again when it changes. A change that
+// does not compile leaves the previous revision active.
 func TestServeAServiceInGo(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "svc")
@@ -33,7 +33,7 @@ func TestServeAServiceInGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, change := range []struct{ old, text, says string }{
-		{"func main", "func absent", "the service as it was before goes on"},
+		{"func main", "func absent", "still serving the previous revision"},
 		{"Message: in.Data.Message", `Message: "changed to " + in.Data.Message`, "reloaded svc"},
 	} {
 		text := bytes.Replace(program, []byte(change.old), []byte(change.text), 1)

@@ -18,7 +18,7 @@ const defaultDir = "user_code"
 type initOptions struct {
 	dir      string
 	language string
-	// Ask for what the command line does not say.
+	// These say that the command asks for a value that its arguments lack.
 	askDir, askLanguage bool
 }
 
@@ -28,9 +28,9 @@ func newInit(streams *term.Streams) *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Make a new service",
 		Long: `Writes a new service into DIR (default ` + defaultDir + `): its function in Python or
-Go, its project file, an input to try it with, a test, and the SDK it needs, so that nothing
-has to be published anywhere. On a terminal it asks for what is not given.
-Files that exist are never overwritten.`,
+Go, a project file, an example input, a test, and a copy of the SDK, so that no
+package registry is needed for it. On a terminal it asks for a missing folder
+or language. It never overwrites a file.`,
 		Example: `  qhubctl init
   qhubctl init my-service --lang python
   qhubctl init my-service --lang go`,
@@ -86,7 +86,7 @@ func askInit(ctx context.Context, streams *term.Streams, o *initOptions) error {
 	if o.askDir {
 		fields = append(fields, huh.NewInput().Title("Folder of the new service").Value(&o.dir).Validate(func(dir string) error {
 			if dir == "" {
-				return errors.New("name a folder")
+				return errors.New("enter the name of a folder")
 			}
 			return nil
 		}))

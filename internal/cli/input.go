@@ -20,7 +20,7 @@ import (
 
 const maxBody = 256 << 20
 
-// input is what a command is told to give to a service, by -d and --secret.
+// input holds the input and the secrets for a service, from -d and --secret.
 type input struct {
 	data      string
 	dataGiven bool
@@ -30,7 +30,7 @@ type input struct {
 func (i *input) flags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVarP(&i.data, "data", "d", "", "the input: JSON, @FILE, or - for standard input")
-	flags.StringArrayVar(&i.secrets, "secret", nil, "where a secret is: NAME, NAME=@FILE, NAME=- or NAME=env:VAR")
+	flags.StringArrayVar(&i.secrets, "secret", nil, "the source of a secret: NAME, NAME=@FILE, NAME=- or NAME=env:VAR")
 }
 
 func (i *input) check() error {
@@ -40,7 +40,7 @@ func (i *input) check() error {
 	return nil
 }
 
-// read reads the secrets, and the body: nil without -d.
+// read reads the secrets and the body. Without -d the body is nil.
 func (i *input) read(ctx context.Context, streams *term.Streams) ([]byte, map[string]secretref.Found, error) {
 	secrets, err := i.readSecrets(ctx, streams)
 	if err != nil {
@@ -83,7 +83,7 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 	return given, hint.Join(refused...)
 }
 
-// stdinUses lists what wants to read standard input: only one can.
+// stdinUses lists the options that read standard input: at most one may.
 func (i *input) stdinUses(sources []secretref.Ref) []string {
 	var uses []string
 	if i.data == "-" {
@@ -97,8 +97,8 @@ func (i *input) stdinUses(sources []secretref.Ref) []string {
 	return uses
 }
 
-// readBody reads -d. Secrets may stand in a file or come by standard input,
-// but not on the command line.
+// readBody reads the body that -d names. A body in a file or on standard input may
+// hold secrets, a body on the command line may not.
 func (i *input) readBody(streams *term.Streams) ([]byte, error) {
 	var body []byte
 	var err error
@@ -118,7 +118,7 @@ func (i *input) readBody(streams *term.Streams) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the input: %w", err)
 	}
-	body = bytes.TrimPrefix(body, []byte("\ufeff")) // which some editors write
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // some editors write one
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("the input is larger than %d MiB", maxBody>>20)
 	}

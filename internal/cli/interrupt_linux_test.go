@@ -23,9 +23,8 @@ type started struct {
 	dir      string
 }
 
-// begin starts `qhubctl run` on a service in a folder of its own, with a fifo
-// beside it on which the service says that it is ready, and another on which
-// it may wait.
+// begin starts `qhubctl run` on a service in a separate folder. The folder has two
+// fifos: on "ready" the service reports that it is ready, and on "go" it may wait.
 func begin(t *testing.T, program string, env []string, args ...string) *started {
 	t.Helper()
 	return beginIn(t, service(t, program), append(plainEnv(t), env...), args...)
@@ -142,8 +141,8 @@ def ready(*pids):
         fifo.write(" ".join(map(str, [os.getpid(), *pids])))
 `
 
-// Ctrl-C and its kin end the service and all of its processes, whatever they
-// have done to get away.
+// SIGINT, SIGTERM and SIGHUP end the service and all of its processes, even those
+// that have left its session or its process group.
 func TestInterruptEndsTheTree(t *testing.T) {
 	const program = family + `
 def run():

@@ -21,7 +21,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// keysOptions say which keys a command is about.
+// keysOptions are the options of all commands about keys.
 type keysOptions struct {
 	dir       string
 	masterKey masterKey
@@ -31,17 +31,17 @@ type keysOptions struct {
 func newKeys(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "keys",
-		Short: "Look after the master key of a served workspace",
-		Long: `The secrets of executions that wait or run are sealed on disk by a master key.
-The first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + server.MasterKeyName + `.
+		Short: "Manage the master key of a served workspace",
+		Long: `A master key seals the secrets of waiting and running executions on disk. The
+first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + server.MasterKeyName + `.
 
-A master key has versions: the newest seals, all of them open. To replace it,
-rotate: running servers take the new version over within seconds, and what is
-sealed is wrapped by it. Then retire the former versions. No execution is lost,
-and none has to wait.
+A master key has versions. The newest version seals secrets, and every version
+opens the secrets that it sealed. To replace the key, rotate it: running servers
+load the new version within seconds, and all sealed secrets are wrapped by it.
+Then retire the former versions. No execution is lost or delayed.
 
-These commands work on the workspace's own folder, whether it is being served or
-not. No key is ever shown; each has a fingerprint.`,
+These commands work on the folder of the workspace, whether it is being served
+or not. They never show a key, only its fingerprint.`,
 		Example: `  qhubctl keys list
   qhubctl keys rotate
   qhubctl keys retire`,
@@ -55,7 +55,7 @@ not. No key is ever shown; each has a fingerprint.`,
 	return command
 }
 
-// keysCommand is a command about keys, with what they have in common.
+// keysCommand adds the arguments and flags that all commands about keys share.
 func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) error) *cobra.Command {
 	var o keysOptions
 	command.Args = cobra.MaximumNArgs(1)
@@ -74,20 +74,21 @@ func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) 
 	return command
 }
 
-// openedKeys are the keys of a workspace and what they seal.
+// openedKeys are the keys of a workspace and the store of its sealed secrets.
 type openedKeys struct {
 	source     vault.KeySource
 	ring       *vault.Keyring
 	executions *sqlite.Store
 }
 
-// notServedError is a workspace that has no keys, as it was never served.
+// notServedError is the error of a workspace that has no keys, as it was never
+// served.
 type notServedError struct{ dir string }
 
 func (e *notServedError) Error() string { return "nothing was served in " + e.dir + " yet" }
 func (e *notServedError) Hint() string  { return "`qhubctl serve` makes a key at its first start" }
 
-// open opens them. It makes neither a folder nor a key.
+// open opens the keys and the store. It makes neither a folder nor a key.
 func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
 	w, err := workspace.Open(o.dir)
 	if err != nil {
@@ -116,7 +117,7 @@ func (k *openedKeys) close() error {
 	return k.executions.Close()
 }
 
-// file is the key file, which alone can be changed from here.
+// file returns the path of the key file. Commands can change only keys in a file.
 func (k *openedKeys) file() (string, error) {
 	file, ok := k.source.(vault.FileSource)
 	if !ok {
@@ -125,7 +126,8 @@ func (k *openedKeys) file() (string, error) {
 	return string(file), nil
 }
 
-// keysElsewhereError is an attempt to change keys that are not in a file.
+// keysElsewhereError is the error of a command that would change keys that are not
+// in a file.
 type keysElsewhereError struct{ source vault.KeySource }
 
 func (e *keysElsewhereError) Error() string {
@@ -137,7 +139,7 @@ func (e *keysElsewhereError) Hint() string {
 		"to retire one, remove its line once `qhubctl keys list` shows that it seals nothing"
 }
 
-// with opens the keys for the time of a call.
+// with opens the keys for one call of f, and closes them.
 func (o *keysOptions) with(ctx context.Context, f func(*openedKeys) error) error {
 	k, err := o.open(ctx)
 	if err != nil {
@@ -149,13 +151,13 @@ func (o *keysOptions) with(ctx context.Context, f func(*openedKeys) error) error
 func newKeysList(streams *term.Streams) *cobra.Command {
 	return keysCommand(&cobra.Command{
 		Use:   "list [DIR]",
-		Short: "List the versions of the master key and what they seal",
-		Long: `Lists the versions of the master key, each with its fingerprint and the number
-of executions whose secrets it seals, and looks whether all of them can be
-opened.
+		Short: "List the versions of the master key and their executions",
+		Long: `Lists the versions of the master key. Each has a fingerprint and the number of
+executions whose secrets it seals. The command also checks that it can open all
+sealed secrets.
 
-Exit code 1 if some cannot: a version is missing, or what is sealed was changed
-or moved on the disk.`,
+The exit code is 1 if some secrets cannot be opened: a version is missing, or
+the sealed secrets were changed or moved on the disk.`,
 		Example: `  qhubctl keys list
   qhubctl keys list my-service --master-key 'command:pass show qhubctl' --output json`,
 	}, func(ctx context.Context, o keysOptions) error {
@@ -167,7 +169,7 @@ or moved on the disk.`,
 type listedKey struct {
 	Version uint32 `json:"version"`
 	ID      string `json:"id"`
-	// Seals says that it is the newest.
+	// Seals says that this is the newest version, which seals new secrets.
 	Seals      bool `json:"seals"`
 	Executions int  `json:"executions"`
 }
@@ -175,16 +177,16 @@ type listedKey struct {
 type keysListing struct {
 	Source string      `json:"source"`
 	Keys   []listedKey `json:"keys"`
-	// Missing are versions that are needed and not at hand.
+	// Missing are versions that seal secrets and that the key source lacks.
 	Missing []listedKey `json:"missing"`
-	// Damaged are executions whose secrets were changed or moved.
+	// Damaged are the executions whose secrets were changed or moved.
 	Damaged []string `json:"damaged"`
 }
 
 func keysListRun(ctx context.Context, streams *term.Streams, o keysOptions, k *openedKeys) error {
 	use, err := store.FindKeyUse(ctx, k.executions, k.ring)
 	if err != nil {
-		return fmt.Errorf("cannot look through the sealed secrets: %w", err)
+		return fmt.Errorf("cannot read the sealed secrets: %w", err)
 	}
 	listing := listKeys(k, use)
 	if o.output == "json" {
@@ -245,7 +247,7 @@ func (l keysListing) text() string {
 	return b.String()
 }
 
-// problem says what cannot be opened.
+// problem names the secrets that cannot be opened.
 func (l keysListing) problem() error {
 	lost := 0
 	for _, key := range l.Missing {
@@ -253,7 +255,7 @@ func (l keysListing) problem() error {
 	}
 	var said []string
 	if lost > 0 {
-		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is not at hand; put it back, nothing is lost", server.ExecutionCount(lost)))
+		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is missing; put it back, nothing is lost", server.ExecutionCount(lost)))
 	}
 	if n := len(l.Damaged); n > 0 {
 		said = append(said, fmt.Sprintf("the secrets of %s were changed or moved on the disk: cancel those executions and start them again", server.ExecutionCount(n)))

@@ -69,8 +69,8 @@ func TestServeWithoutTheKey(t *testing.T) {
 	k.serve().wantSuccess(id)
 }
 
-// Rows that were exchanged or changed on the disk are noticed, at the start
-// and when they are to be opened; they do no harm to others.
+// The server notices rows that were exchanged or changed on the disk: at its start,
+// and when it opens them. Other rows are not affected.
 func TestServeNoticesTampering(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t)
@@ -95,7 +95,7 @@ func TestServeNoticesTampering(t *testing.T) {
 				return rows[other]
 			case other:
 				return rows[exchanged]
-			case changed: // the value, of which one can tell only when it is opened
+			case changed: // the value: opening it is the only way to notice
 				sealed[len(sealed)-1] ^= 1
 			}
 			return sealed
@@ -116,8 +116,8 @@ func TestServeNoticesTampering(t *testing.T) {
 	s.wantNoSecret()
 }
 
-// The ciphertext of a secret is in no file any more, seconds after the end of
-// its execution, and the value never is.
+// Seconds after the end of an execution no file holds the ciphertext of its secret.
+// No file ever holds the value.
 func TestCiphertextsLeaveTheFiles(t *testing.T) {
 	t.Parallel()
 	s := serve(t, workspaceDir(t))
@@ -126,7 +126,7 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 	if code != 0 {
 		t.Fatal(errs)
 	}
-	// The pieces of what is sealed, as they stand in the files.
+	// Pieces of the sealed secrets, in the form that the files hold.
 	var sealed [][]byte
 	for _, content := range contents(t, dir) {
 		for at := range content {

@@ -16,14 +16,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// keysChange is what a command did to the keys.
+// keysChange is the change that a command has made to the keys.
 type keysChange struct {
-	Version   uint32   `json:"version"` // that seals
+	Version   uint32   `json:"version"` // the version that seals
 	Rewrapped int      `json:"rewrapped"`
 	Retired   []uint32 `json:"retired,omitempty"`
 }
 
-// show prints a change. text is the same in a line.
+// show prints a change. text describes it in one line.
 func (c keysChange) show(streams *term.Streams, output, text string) error {
 	if output == "json" {
 		return printJSON(streams, c)
@@ -34,17 +34,17 @@ func (c keysChange) show(streams *term.Streams, output, text string) error {
 func newKeysRotate(streams *term.Streams) *cobra.Command {
 	return keysCommand(&cobra.Command{
 		Use:   "rotate [DIR]",
-		Short: "Make a new version of the master key and wrap all by it",
-		Long: `Adds a new version to the file of the master key, and wraps by it all that is
-sealed. Servers that run take it over within seconds; none has to be restarted.
+		Short: "Add a new version of the master key and wrap all secrets by it",
+		Long: `Adds a new version to the file of the master key, and wraps all sealed secrets
+by it. Running servers load it within seconds, without a restart.
 
-The former versions stay and still open what they sealed: ` + "`qhubctl keys retire`" + `
-removes them. Keep a copy of the file, which has changed.
+The former versions stay and still open the secrets that they sealed, until
+` + "`qhubctl keys retire`" + ` removes them. The file has changed: keep a new copy.
 
-A key in a variable or from a command is changed where it is kept: add a line
-with a higher version there, then run ` + "`qhubctl keys rewrap`" + `. Servers ask the
-command again every five minutes, and at once when they meet what a newer
-version sealed; a variable takes a restart.`,
+To rotate a key from a variable or a command, add a line with a higher version
+at its source, then run ` + "`qhubctl keys rewrap`" + `. Servers run the command again
+every five minutes, and at once when they find a secret that a newer version
+sealed. A new value of a variable needs a restart.`,
 		Example: `  qhubctl keys rotate
   qhubctl keys rotate my-service --master-key @/etc/qhubctl/master.key`,
 	}, func(ctx context.Context, o keysOptions) error {
@@ -64,7 +64,7 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	defer rotated.Clear()
 	changed, err := store.Rewrap(ctx, k.executions, rotated)
 	if err != nil {
-		return fmt.Errorf("version %d was made, but not all is wrapped by it; go on with qhubctl keys rewrap: %w", rotated.Version(), err)
+		return fmt.Errorf("version %d was made, but some secrets are not wrapped by it; run qhubctl keys rewrap: %w", rotated.Version(), err)
 	}
 	streams.Say("keep a copy of %s, and give it to every machine that serves with it", path)
 	change := keysChange{Version: rotated.Version(), Rewrapped: changed}
@@ -74,16 +74,16 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 func newKeysRewrap(streams *term.Streams) *cobra.Command {
 	return keysCommand(&cobra.Command{
 		Use:   "rewrap [DIR]",
-		Short: "Wrap all that is sealed by the newest version of the master key",
-		Long: `Wraps all that is sealed by the newest version of the master key, as rotate
-does: for keys that are not in a file, and after an interrupted rotation. What
-cannot be opened is left as it is.`,
+		Short: "Wrap all sealed secrets by the newest version of the master key",
+		Long: `Wraps all sealed secrets by the newest version of the master key, as rotate
+does. Use it for keys that are not in a file, and after an interrupted rotation.
+Secrets that cannot be opened stay unchanged.`,
 		Example: `  qhubctl keys rewrap --master-key 'command:pass show qhubctl'`,
 	}, func(ctx context.Context, o keysOptions) error {
 		return o.with(ctx, func(k *openedKeys) error {
 			changed, err := store.Rewrap(ctx, k.executions, k.ring)
 			if err != nil {
-				return fmt.Errorf("not all is wrapped by version %d: %w", k.ring.Version(), err)
+				return fmt.Errorf("some secrets are not wrapped by version %d; run the command again: %w", k.ring.Version(), err)
 			}
 			change := keysChange{Version: k.ring.Version(), Rewrapped: changed}
 			return change.show(streams, o.output, fmt.Sprintf("wrapped the secrets of %s by version %d", server.ExecutionCount(changed), change.Version))
@@ -91,25 +91,25 @@ cannot be opened is left as it is.`,
 	})
 }
 
-// settling is how long a new version has to be in its file before former ones
-// go. Servers look for it every [server.LookForKeys]; what they sealed before that is
-// on disk by then.
+// settling is how old the newest version must be before former ones are removed.
+// Servers look for it every [server.LookForKeys]. After settling, the secrets that
+// they sealed by a former version are on disk.
 const settling = 5 * server.LookForKeys
 
 func newKeysRetire(streams *term.Streams) *cobra.Command {
 	return keysCommand(&cobra.Command{
 		Use:   "retire [DIR]",
 		Short: "Remove former versions of the master key",
-		Long: `Removes all versions but the newest from the file of the master key. It refuses
-to while one of them seals anything in this workspace: nothing could open that
-any more. If the key was rotated a moment ago it waits, up to ten seconds, for
-running servers to take the new version over.
+		Long: `Removes all versions except the newest from the file of the master key. It
+refuses while one of them still seals a secret in this workspace, as nothing
+could open that secret any more. After a recent rotation it waits up to ten
+seconds for running servers to load the new version.
 
-A file that several workspaces share is retired from one of them: look at the
-others first, with ` + "`qhubctl keys list`" + `.
+If several workspaces share a file, check the other ones first with
+` + "`qhubctl keys list`" + `: this command checks only one workspace.
 
-A request that is repeated with an Idempotency-Key from before the rotation is
-not recognised once the version it came under is gone: it is refused.`,
+The server refuses a repeated request if its Idempotency-Key was first used under
+a version that was retired since.`,
 		Example: `  qhubctl keys rotate
   qhubctl keys retire`,
 	}, func(ctx context.Context, o keysOptions) error {
@@ -117,7 +117,7 @@ not recognised once the version it came under is gone: it is refused.`,
 	})
 }
 
-// keysInUseError is an attempt to retire versions that seal something.
+// keysInUseError is the error of an attempt to retire a version that seals secrets.
 type keysInUseError struct {
 	version    uint32
 	executions int
@@ -151,14 +151,14 @@ func keysRetireRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	}
 	use, err := store.FindKeyUse(ctx, k.executions, k.ring)
 	if err != nil {
-		return fmt.Errorf("cannot look through the sealed secrets: %w", err)
+		return fmt.Errorf("cannot read the sealed secrets: %w", err)
 	}
 	for _, version := range change.Retired {
 		if n := use.Versions[version]; n > 0 {
 			return &exitError{exitFailed, &keysInUseError{version, n}}
 		}
 	}
-	// Versions that another has added meanwhile stay.
+	// Versions that another process has added meanwhile stay.
 	left, err := vault.Retire(path, newest)
 	if err != nil {
 		return &server.MasterKeyError{Err: err}
@@ -178,18 +178,18 @@ func versionList(versions []uint32) string {
 	return "versions " + strings.Join(text, ", ")
 }
 
-// awaitSettled waits until the file has been as it is for long enough.
+// awaitSettled waits until the last change of the file is settling ago.
 func awaitSettled(ctx context.Context, streams *term.Streams, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return &server.MasterKeyError{Err: fmt.Errorf("examine the master key file: %w", err)}
 	}
-	// A clock that was put back makes it wait no longer than it would at most.
+	// The bound holds even if the clock was set back.
 	rest := min(settling-time.Since(info.ModTime()), settling)
 	if rest <= 0 {
 		return nil
 	}
-	streams.Say("waiting %s for servers to take the new version over", rest.Round(time.Second))
+	streams.Say("waiting %s for servers to load the new version", rest.Round(time.Second))
 	select {
 	case <-time.After(rest):
 		return nil

@@ -244,8 +244,8 @@ func TestKeysRetireWaits(t *testing.T) {
 	if err := os.Chtimes(k.key, soon, soon); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs := k.keys(0, "retire"); !strings.Contains(errs, "for servers to take the new version over") {
-		t.Errorf("retire: %s", errs)
+	if _, errs := k.keys(0, "retire"); !strings.Contains(errs, "for servers to load the new version") {
+		t.Errorf("retire soon after a rotation printed %q, want that it waits for servers", errs)
 	}
 	k.wantList("2:0 seals")
 }

@@ -38,8 +38,8 @@ def run(api_token: SecretValue) -> dict:
 		name string
 		env  []string
 		args []string
-		file string // what is in the file "given"
-		ours bool   // qhubctl's own environment has it, by the user's will
+		file string // the content of the file "given"
+		ours bool   // the user has put the secret into qhubctl's own environment
 	}{
 		{"environment", []string{"SECRET_API_TOKEN=" + canary}, []string{"-d", "{}"}, "", true},
 		{"variable", []string{"OTHER=" + canary}, []string{"-d", "{}", "--secret", "api_token=env:OTHER"}, "", true},
@@ -51,7 +51,7 @@ def run(api_token: SecretValue) -> dict:
 			t.Parallel()
 			dir := service(t, program)
 			if way.file != "" {
-				// Outside of what is searched for leaks.
+				// Outside of the folders that are searched for leaks.
 				given := filepath.Join(t.TempDir(), "given")
 				if err := os.WriteFile(given, []byte(way.file), 0o600); err != nil {
 					t.Fatal(err)

@@ -15,17 +15,17 @@ import (
 // masterKey says where the master key of a served workspace comes from.
 type masterKey struct {
 	text   string
-	source vault.KeySource // of the text; nil for the file in the folder of serve
+	source vault.KeySource // what text names; nil for the file in the folder of serve
 }
 
 func (k *masterKey) flags(command *cobra.Command) {
 	command.Flags().StringVar(&k.text, "master-key", "",
-		"where the key is that seals secrets: @FILE, env:VAR, or 'command:PROGRAM ARG...' that prints it (default: $"+
+		"the source of the key that seals secrets: @FILE, env:VAR, or 'command:PROGRAM ARG...' that prints it (default: $"+
 			vault.EnvironmentVariable+", else .qhub/serve/"+server.MasterKeyName+")")
 }
 
-// find finds the source, and takes a key in the environment out of it before
-// any other program is started.
+// find finds the source. It removes a key from the environment before any other
+// program is started.
 func (k *masterKey) find() (err error) {
 	kind, rest, _ := strings.Cut(k.text, ":")
 	switch {

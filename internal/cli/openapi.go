@@ -25,9 +25,9 @@ func newOpenAPI(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "openapi [DIR]",
 		Short: "Print the OpenAPI description of a service's API",
-		Long: `Prints the OpenAPI 3.1 description of the API by which the service in DIR is
-called: its request body from the parameters of run, secrets under $secrets,
-its result from what run returns.`,
+		Long: `Prints the OpenAPI 3.1 description of the API of the service in DIR. The request
+body follows from the parameters of run, with secrets under $secrets. The result
+follows from the return type of run.`,
 		Example: `  qhubctl openapi
   qhubctl openapi my-service -o openapi.yaml
   qhubctl openapi --format json | jq .paths`,
@@ -43,8 +43,8 @@ its result from what run returns.`,
 	flags.StringVar(&o.format, "format", "", "yaml or json (default: by the name of the file, else yaml)")
 	flags.StringVar(&o.document.Title, "title", "", "the title (default: the project's name)")
 	flags.StringVar(&o.document.Version, "api-version", "", "the version (default: the project's)")
-	flags.StringVar(&o.document.ServerURL, "server-url", "", "where the API answers (default: where the document is read from)")
-	flags.StringVar(&o.document.TokenURL, "token-url", "", "where clients get their access token")
+	flags.StringVar(&o.document.ServerURL, "server-url", "", "the address of the API (default: that of the document)")
+	flags.StringVar(&o.document.TokenURL, "token-url", "", "the address where clients get an access token")
 	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }

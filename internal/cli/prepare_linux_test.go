@@ -61,11 +61,11 @@ func TestConcurrentRunsPrepareOnce(t *testing.T) {
 		made += strings.Count(logs[i].String(), "Making .venv with uv ...")
 	}
 	if made != 1 {
-		t.Errorf("the environment was made %d times", made)
+		t.Errorf("the environment was made %d times, want once", made)
 	}
 }
 
-// Who waits for another can be told to stop.
+// Ctrl-C stops a qhubctl that waits for another one.
 func TestInterruptWhileWaiting(t *testing.T) {
 	t.Parallel()
 	dir, env := service(t, "def run(): ...\n"), plainEnv(t)
@@ -83,8 +83,8 @@ func TestInterruptWhileWaiting(t *testing.T) {
 	term.awaitEnd(t, 130)
 }
 
-// Ctrl-C while packages are installed ends the installer, and what it has left
-// is not taken for an environment.
+// Ctrl-C while packages are installed ends the installer. The next run does not use
+// the unfinished environment.
 func TestInterruptWhileInstalling(t *testing.T) {
 	t.Parallel()
 	dir := service(t, "def run(): return 'fine'\n")

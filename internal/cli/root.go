@@ -1,9 +1,8 @@
-// Package cli is the command line: a command a file, each an options struct,
-// its flags, and a run function that takes the options and can be called by
-// itself.
+// Package cli is the command line. Each command has a file, with an options struct,
+// flags, and a run function that takes the options and can be called alone.
 //
-// What a command is asked for goes to standard output; everything said about
-// it (progress, logs, errors, hints) to standard error.
+// A command writes its results to standard output, and all else (progress, logs,
+// errors, hints) to standard error.
 package cli
 
 import (
@@ -21,8 +20,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
-// Exit codes. A service keeps its own code for itself: here it has failed or
-// it has not.
+// These are the exit codes. The exit code of a service does not become that of the
+// command: every service that fails gives exitFailed.
 const (
 	exitOK          = 0
 	exitFailed      = 1
@@ -30,8 +29,8 @@ const (
 	exitInterrupted = 130
 )
 
-// exitError ends the program with a code of its choice. Without an error in it
-// all has been said.
+// exitError ends the program with the given code. Without an error in it, the
+// command has already printed everything.
 type exitError struct {
 	code int
 	err  error
@@ -46,7 +45,7 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usageError is wrong usage of a command, which its usage line helps against.
+// usageError is wrong usage of a command. The report adds the usage line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -54,13 +53,13 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// errInterrupted is returned where the user has stopped a command.
+// errInterrupted is the error of a command that the user has stopped.
 var errInterrupted = errors.New("interrupted")
 
 // Main runs the command that args name and returns the exit code. It first hides
 // the environment and the memory of this process from the programs that the
-// command starts. Where the system cannot do that, the command runs all the
-// same: docs/security.md says so.
+// command starts. If the system cannot do that, the command runs unprotected:
+// docs/security.md says so.
 func Main(args []string) int {
 	_ = environ.Hide() // before Protect: see there
 	_ = sandbox.Protect()
@@ -80,7 +79,7 @@ func Run(ctx context.Context, args []string, streams *term.Streams) int {
 	return report(streams, command, err)
 }
 
-// report says what went wrong and returns the exit code for it.
+// report prints an error and returns the exit code for it.
 func report(streams *term.Streams, command *cobra.Command, err error) int {
 	var exit *exitError
 	var usage *usageError
@@ -111,11 +110,12 @@ func isUsage(err error) bool {
 	return ok
 }
 
-const about = `Write a service as a typed function, run it with its secrets, and keep them safe.
+const about = `qhubctl runs Python and Go functions as services and keeps their secrets out of
+logs, results and process environments.
 
-A service is a function run(...) in Python or Go. Its parameters say what it
-takes: inputs from the request, secrets from the environment, data pools from a
-folder. Start with:
+A service is a function run(...) in Python or Go. It gets its parameters from
+three sources: inputs from the request, secrets from the environment, and data
+pools from a folder. Start with:
 
   qhubctl init my-service
   cd my-service
@@ -135,12 +135,12 @@ func newRoot(streams *term.Streams) *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.PersistentFlags().BoolVarP(&streams.Quiet, "quiet", "q", false, "say nothing but errors and results")
+	root.PersistentFlags().BoolVarP(&streams.Quiet, "quiet", "q", false, "print only errors and results")
 	root.AddCommand(
 		newInit(streams), newRun(streams), newServe(streams), newDescribe(streams), newOpenAPI(streams),
 		newExecutions(streams), newKeys(streams), newDoctor(streams), newVersion(streams),
 	)
-	root.InitDefaultCompletionCmd("completion") // now, so that the next lines see it
+	root.InitDefaultCompletionCmd("completion") // before the loop, which includes it
 	for _, command := range root.Commands() {
 		if command.HasSubCommands() {
 			command.Args, command.RunE = cobra.NoArgs, root.RunE
@@ -151,7 +151,7 @@ func newRoot(streams *term.Streams) *cobra.Command {
 	return root
 }
 
-// wrapArgs makes a wrong number of arguments an error of usage.
+// wrapArgs makes a wrong number of arguments a usage error.
 func wrapArgs(command *cobra.Command) {
 	check := command.Args
 	command.Args = func(cmd *cobra.Command, args []string) error {
@@ -175,7 +175,8 @@ func checkOutput(format string) error {
 	return nil
 }
 
-// dirArg is the folder a command works on: its only argument, or here.
+// dirArg is the folder that a command works on: its only argument, or the current
+// folder.
 func dirArg(args []string) string {
 	if len(args) == 0 {
 		return "."

@@ -28,23 +28,23 @@ func newRun(streams *term.Streams) *cobra.Command {
 	var o runOptions
 	command := &cobra.Command{
 		Use:   "run [DIR]",
-		Short: "Run a service once, here and now",
-		Long: `Runs the service in DIR (default: this folder) once. Its result goes to
-standard output, its log to standard error as it comes, with secrets masked.
+		Short: "Run a service once on this machine",
+		Long: `Runs the service in DIR (default: this folder) once. It prints the result on
+standard output and the live log on standard error, with secrets masked.
 
-A service in Python gets its environment first: with uv if it is installed, else
-with venv and pip, once per change of pyproject.toml or requirements.txt. A .venv
-of your own is used as it is. A service in Go is built first, once per change of
-its sources. DIR may also be a service that is built already, a program; then
-input/, .env and out/ are those of the current folder.
+For a service in Python, the command first makes the environment, and makes it
+again when pyproject.toml or requirements.txt changes. It uses uv if that is
+installed, else venv and pip. It uses your own .venv unchanged. A service in Go
+is built again when its sources change. DIR may also be a program: a service that
+is already built. Then input/, .env and out/ are in the current folder.
 
-Input is one JSON object with a key for each parameter. Without -d it is read
-from the files in input/, data.json for the parameter data. Data pools are the
-folders input/NAME or datapool/NAME, or given with --datapool.
+The input is one JSON object with a key for each parameter. Without -d, each
+parameter comes from a file in input/, such as data.json for the parameter data.
+Data pools are the folders input/NAME or datapool/NAME, or --datapool names them.
 
-Secrets come, the first that has one, from --secret, "$secrets" of the request,
-the environment, the file of --env-file, and .env, whose values are taken
-literally. The ways of --secret:
+A secret comes from the first of these sources that has it: --secret, "$secrets"
+of the request, the environment, the file of --env-file, and .env. Values in
+these files are taken literally. The forms of --secret are:
 
 ` + indent(secretref.Syntax) + `
 
@@ -113,8 +113,8 @@ func runRun(ctx context.Context, streams *term.Streams, o runOptions) error {
 	return showReport(streams, o.output, report)
 }
 
-// showReport prints the result, and returns the error of a service that failed
-// or was interrupted.
+// showReport prints the result. It returns an error if the service failed or was
+// interrupted.
 func showReport(streams *term.Streams, output string, report local.Report) error {
 	if output == "json" {
 		if err := printJSON(streams, report); err != nil {

@@ -18,8 +18,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// Each script is one behaviour of the program, run as its own process with a
-// home of its own. Besides testscript's own there are these commands:
+// TestScripts runs scripts. Each tests one behaviour of the program, which runs as a
+// separate process with a separate home. Scripts may use testscript's commands and
+// these:
 //
 //	exits CODE PROGRAM ARG...   runs a program, which must end with CODE and
 //	                            print neither a Go panic nor a traceback at the
@@ -201,8 +202,8 @@ func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// runs reports whether a process is there. One that has ended and that nobody
-// has asked about is not.
+// runs reports whether a process runs. A zombie, which has ended and whose parent
+// has not waited for it, does not.
 func runs(pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {

@@ -38,14 +38,14 @@ type serveOptions struct {
 	concurrency int
 	timeout     time.Duration
 	limitTexts  []string
-	limits      limits.Limits // of the texts
+	limits      limits.Limits // parsed from limitTexts
 	network     string
 	noReload    bool
 	importAge   time.Duration
-	// executionUsers are the numbers of users that no other program has.
+	// executionUsers is a range of user ids that no other program uses.
 	executionUsers string
-	// requireSandbox refuses to serve where this machine cannot confine
-	// services; noSandbox does not confine them even where it can.
+	// requireSandbox refuses to serve if this machine cannot sandbox services.
+	// noSandbox does not sandbox them, even if the machine can.
 	requireSandbox bool
 	noSandbox      bool
 	masterKey      masterKey
@@ -58,43 +58,43 @@ func newServe(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve [DIR]",
 		Short: "Serve a service over HTTP",
-		Long: `Serves the service in DIR (default: this folder) over HTTP: executions are
-started, followed and read through its API, by any client of the Service API,
-by ` + "`qhubctl executions`" + `, or on the page /docs.
+		Long: `Serves the service in DIR (default: this folder) over HTTP. Callers start
+executions, follow them and read their results with any client of the Service
+API, with ` + "`qhubctl executions`" + `, or on the page /docs.
 
-Each execution is a process of its own. One in Python is a fork of a process
-that has imported the service and never runs it, where that is possible:
-` + "`qhubctl describe`" + ` tells, and start = "cold" under [tool.qhubctl] in
-pyproject.toml has each start anew. What is accepted is kept in .qhub/serve
-and survives a crash: what waited then starts with the next serve. A change of
-the service's files counts for executions that start after it.
+Each execution is a separate process. A Python execution is a fork of a process
+that has imported the service, if possible: see ` + "`qhubctl describe`" + `. To start a
+new interpreter for each execution, set start = "cold" under [tool.qhubctl] in
+pyproject.toml. Accepted executions are kept in .qhub/serve and survive a crash:
+waiting ones start with the next serve. After you change a file of the service,
+new executions use the change.
 
 Secrets that a request leaves out come from the environment, the file of
---env-file, and .env; data pools from input/NAME or datapool/NAME.
+--env-file, and .env. Data pools come from input/NAME or datapool/NAME.
 
-Executions are confined by all that this machine gives (see ` + "`qhubctl doctor`" + `):
-they see the service, their own folders, data pools and the system's programs,
-and nothing else, and nothing of each other. With --require-sandbox a service is
-not served where something is missing. Where only forks lack it, it starts cold.
+Executions run in a sandbox, with all layers that this machine provides (see
+` + "`qhubctl doctor`" + `). They see only the service, their own folders, data pools and
+the system's programs. With --require-sandbox, a service is not served if a layer
+is missing. If only forks lack a layer, the service starts cold.
 
-Executions are limited in memory, processes, result and temporary files; --limit
-and the workspace, under [tool.qhubctl.limits] in pyproject.toml or [limits] in
-qhubctl.toml, set memory, cpu, cpu-time, processes, time, output, log,
-open-files and temp. The stricter of both counts. So it is with --network and
-network = "none" or "loopback" under [tool.qhubctl] or in qhubctl.toml.
+Executions have limits on memory, processes, and result and temporary files.
+--limit sets memory, cpu, cpu-time, processes, time, output, log, open-files and
+temp. So does the workspace, under [tool.qhubctl.limits] in pyproject.toml or
+[limits] in qhubctl.toml. The stricter limit counts. The same holds for --network
+and network = "none" or "loopback" under [tool.qhubctl] or in qhubctl.toml.
 
-On this machine alone no token is asked for, and any is accepted. To serve
-others give --auth: callers then have to send a token, which is made and kept
-in .qhub/serve/token, or read with --auth=@FILE or --auth=env:VAR.
+A server that only this machine reaches needs no token, and accepts any. To serve
+others, give --auth: then callers must send a token. The server makes one and
+keeps it in .qhub/serve/token, or reads it with --auth=@FILE or --auth=env:VAR.
 
-Secrets are sealed on disk by a master key, which the first serve makes; keep a
-copy. --master-key names another: a file, a variable, or a program that prints
-it. A server takes new versions of it over as it runs: see ` + "`qhubctl keys`" + `.
+A master key seals secrets on disk. The first serve makes it: keep a copy.
+--master-key names another source: a file, a variable, or a program that prints
+the key. A running server loads new versions of it: see ` + "`qhubctl keys`" + `.
 
---metrics has what the server does counted, for Prometheus to read at /metrics of
-an address of its own. Whoever reaches that needs no token.
+--metrics serves counters for Prometheus at /metrics of a separate address. That
+address needs no token, even if the API does.
 
-The address is printed on standard output, all else on standard error.`,
+It prints its address on standard output, and all else on standard error.`,
 		Example: `  qhubctl serve
   qhubctl serve my-service --port 0
   qhubctl serve --limit memory=512MiB --limit time=5m
@@ -121,20 +121,20 @@ func (o *serveOptions) serveFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&o.host, "host", "127.0.0.1", "the address to listen at")
 	flags.IntVar(&o.port, "port", defaultPort, "the port to listen at; 0 takes a free one")
-	flags.StringVar(&o.auth, "auth", "", "ask callers for a token: one that is made, or =@FILE, or =env:VAR")
+	flags.StringVar(&o.auth, "auth", "", "require a token from callers: one that the server makes, or =@FILE, or =env:VAR")
 	flags.Lookup("auth").NoOptDefVal = savedToken
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: eight for each processor)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "end an execution after this time, such as 30s or 5m")
 	flags.StringArrayVar(&o.limitTexts, "limit", nil, "bound each execution: NAME=VALUE, such as memory=512MiB or cpu=1.5")
-	flags.StringVar(&o.network, "network", "", "what executions reach of the network: full, loopback or none (default: what the workspace says, or full)")
-	flags.BoolVar(&o.noReload, "no-reload", false, "do not look for changes of the service")
-	flags.DurationVar(&o.importAge, "import-age", devserver.DefaultImportAge, "import the service again when executions have shared its import for this time; 0: never")
-	flags.StringVar(&o.executionUsers, "execution-users", "", "the users that a server which is root runs executions as: `FIRST-LAST` (default 200000-265535)")
-	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve where this machine cannot confine executions")
+	flags.StringVar(&o.network, "network", "", "the network that executions reach: full, loopback or none (default: that of the workspace, or full)")
+	flags.BoolVar(&o.noReload, "no-reload", false, "do not reload the service when its files change")
+	flags.DurationVar(&o.importAge, "import-age", devserver.DefaultImportAge, "import the service again when its import is this old; 0: never")
+	flags.StringVar(&o.executionUsers, "execution-users", "", "the user ids for executions if the server runs as root: `FIRST-LAST` (default 200000-265535)")
+	flags.BoolVar(&o.requireSandbox, "require-sandbox", false, "do not serve if this machine cannot confine executions")
 	flags.BoolVar(&o.noSandbox, "no-sandbox", false, "do not confine executions")
 	o.masterKey.flags(command)
-	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
+	flags.StringVar(&o.metrics, "metrics", "", "serve metrics for Prometheus at `ADDR`, such as 127.0.0.1:9464")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log requests that only read, too")
 }
 
 func (o *serveOptions) check() error {
@@ -202,7 +202,7 @@ func serveRun(ctx context.Context, streams *term.Streams, o serveOptions) error 
 	return devserver.Run(ctx, options)
 }
 
-// server says how the process serves.
+// server makes the options of the server.
 func (o *serveOptions) server(token server.Token, streams *term.Streams, log *slog.Logger) (server.Options, error) {
 	first, count, _ := o.users()
 	options := server.Options{
@@ -220,7 +220,7 @@ func (o *serveOptions) server(token server.Token, streams *term.Streams, log *sl
 	return options, nil
 }
 
-// newServerLog writes for the person at the terminal.
+// newServerLog makes the log that the user reads at the terminal.
 func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	switch {
@@ -232,8 +232,8 @@ func newServerLog(streams *term.Streams, verbose bool) *slog.Logger {
 	return slog.New(tint.NewTextHandler(streams.Log(), &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !streams.Animate}))
 }
 
-// token reads the token of --auth. One in a variable it takes out of the
-// environment, so that no program which is started later inherits it.
+// token reads the token of --auth. It removes a token from the environment, so that
+// programs that it starts later do not inherit it.
 func (o *serveOptions) token() (t server.Token, err error) {
 	name, variable := strings.CutPrefix(o.auth, "env:")
 	switch {
@@ -272,8 +272,8 @@ func (o *serveOptions) secretFiles() []string {
 	return files
 }
 
-// users are the first of those that executions run as, and how many there are;
-// 0 for those by default.
+// users returns the first user id for executions and their number, or zeros for the
+// default range.
 func (o *serveOptions) users() (first, count uint32, ok bool) {
 	if o.executionUsers == "" {
 		return 0, 0, true
@@ -281,8 +281,8 @@ func (o *serveOptions) users() (first, count uint32, ok bool) {
 	from, to, found := strings.Cut(o.executionUsers, "-")
 	low, err1 := strconv.ParseUint(from, 10, 31)
 	high, err2 := strconv.ParseUint(to, 10, 31)
-	// The server takes some for executions that start cold, and as many for each
-	// process that is forked.
+	// The server uses a part of the range for cold starts, and a part of the same
+	// size for each zygote.
 	const lowest, fewest = 1000, 512
 	if !found || err1 != nil || err2 != nil || low < lowest || high < low+fewest-1 {
 		return 0, 0, false
@@ -295,8 +295,8 @@ func (o *serveOptions) usersAreRange() bool {
 	return ok
 }
 
-// checkMetrics wants the host named: left out it would be every address of the
-// machine, and whoever reaches one of them may read.
+// checkMetrics requires a host. Without one the server would listen at every address
+// of the machine, and callers need no token.
 func (o *serveOptions) checkMetrics() error {
 	if o.metrics == "" {
 		return nil

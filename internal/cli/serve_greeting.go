@@ -35,11 +35,11 @@ func (s greeting) print() {
 	if len(described.Parameters) > 0 {
 		s.streams.Say("\n%s", indentLines(s.parameterTable()))
 	}
-	// The command begins at the margin: END must.
+	// The command is not indented, as END must begin its line.
 	s.streams.Say("\n%s\n\n%s\n", indentLines(s.places()), s.curl())
 }
 
-// places is where what belongs to the server is.
+// places lists the addresses and files of the server.
 func (s greeting) places() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
@@ -69,7 +69,7 @@ func (s greeting) parameterTable() string {
 	return b.String()
 }
 
-// source says where a parameter comes from if a request does not bring it.
+// source names the source of a parameter that a request leaves out.
 func (s greeting) source(p signature.Parameter) string {
 	otherwise := "the request"
 	if !p.Required {
@@ -88,7 +88,7 @@ func (s greeting) source(p signature.Parameter) string {
 	return otherwise
 }
 
-// relative is a path as it is seen from the workspace.
+// relative shortens a path inside the workspace to one relative to it.
 func (s greeting) relative(path string) string {
 	if inside, ok := workspace.Inside(s.Service.Workspace.Dir, path); ok {
 		return inside
@@ -96,9 +96,9 @@ func (s greeting) relative(path string) string {
 	return path
 }
 
-// curl is a command that starts an execution as it stands. Secrets come from
-// the shell's environment by standard input: an argument could be read by
-// everyone on the machine.
+// curl returns a command that starts an execution without further editing. It passes
+// secrets from the shell's environment on standard input, as every user of the
+// machine could read an argument.
 func (s greeting) curl() string {
 	body := map[string]json.RawMessage{}
 	secrets := map[string]string{}
@@ -125,8 +125,7 @@ func (s greeting) curl() string {
 	if len(body) > 0 {
 		text += ","
 	}
-	// In such a text the shell puts in variables, but for those it is told to
-	// leave.
+	// The shell expands variables in a here-document unless they are escaped.
 	text = strings.NewReplacer(`\`, `\\`, "$", `\$`, "`", "\\`").Replace(text)
 	return head + " -d @- <<END\n" + text + `"\$secrets":` + plainJSON(secrets) + "}\nEND"
 }
@@ -138,11 +137,11 @@ func (s greeting) tokenFile() string {
 	return "TOKEN-FILE"
 }
 
-// maxExample is how long an example may be.
+// maxExample is the largest example in bytes.
 const maxExample = 300
 
-// example is a value for an input: that of the file it has for `qhubctl run`,
-// or one made of its schema.
+// example returns a value for an input: the content of its file for `qhubctl run`, or
+// a value made from its schema.
 func (s greeting) example(p signature.Parameter) json.RawMessage {
 	text, err := os.ReadFile(filepath.Join(s.Service.Workspace.InputDir(), p.Name+".json"))
 	if err == nil && len(text) <= maxExample {

@@ -139,13 +139,13 @@ func fileOf(t *testing.T, text string) string {
 	return path
 }
 
-// wantNoSecret looks for the secret in what was said and in all files of the
-// workspace.
+// wantNoSecret checks that neither the texts, nor the output of the server, nor a
+// file of the workspace holds the secret.
 func (s *served) wantNoSecret(texts ...string) {
 	s.t.Helper()
 	for _, text := range append(texts, s.said.String()) {
 		if strings.Contains(text, theSecret) {
-			s.t.Errorf("the secret is in:\n%s", text)
+			s.t.Errorf("a text holds the secret, want it masked:\n%s", text)
 		}
 	}
 	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
@@ -305,7 +305,7 @@ func (s *served) wantNoSecretSaid(texts ...string) {
 	s.t.Helper()
 	for _, text := range append(texts, s.said.String()) {
 		if strings.Contains(text, theSecret) {
-			s.t.Errorf("the secret is in:\n%s", text)
+			s.t.Errorf("a text holds the secret, want it masked:\n%s", text)
 		}
 	}
 }
@@ -338,9 +338,9 @@ func TestServeTakesChangesOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A broken one leaves what is; a mended one counts.
+	// A broken program leaves the previous revision active; a fixed one replaces it.
 	for _, change := range []struct{ old, text, says string }{
-		{"def run", "def run(", "the service as it was before goes on"},
+		{"def run", "def run(", "still serving the previous revision"},
 		{`text: str = "hello"`, `text: str = "changed"`, "reloaded tested"},
 	} {
 		text := bytes.Replace(program, []byte(change.old), []byte(change.text), 1)
@@ -350,10 +350,10 @@ func TestServeTakesChangesOver(t *testing.T) {
 		until(t, change.says, s.said.String)
 	}
 	if out, _, _ := s.qhubctl("executions", "start", "--secret", token, "--wait", "-d", `{"data":{}}`); !strings.Contains(out, `"changed"`) {
-		t.Errorf("the new service returned %s", out)
+		t.Errorf("the new service returned %s, want \"changed\"", out)
 	}
 	if out, _, _ := s.qhubctl("executions", "get", running); !strings.Contains(out, "RUNNING") {
-		t.Errorf("the running execution was dropped: %s", out)
+		t.Errorf("the execution that ran during the reload is %s, want RUNNING", out)
 	}
 	if _, errs, code := s.qhubctl("executions", "cancel", running); code != 0 {
 		t.Error(errs)
@@ -372,7 +372,7 @@ func TestServeSaysWhatItFound(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, s.said)
 		}
 	}
-	// The command it shows runs as it is, and its secret is in no argument.
+	// The displayed command runs without editing, and no argument holds its secret.
 	_, line, ok := strings.Cut(s.said.String(), "curl ")
 	if !ok {
 		t.Fatalf("no command in:\n%s", s.said)

@@ -7,7 +7,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// serviceOptions say which service a command is about.
+// serviceOptions are the options that select a service and its environment.
 type serviceOptions struct {
 	dir        string
 	entrypoint string
@@ -17,9 +17,9 @@ type serviceOptions struct {
 
 func (o *serviceOptions) flags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&o.entrypoint, "entrypoint", "", "the function to run of a service in Python, as module:function (default "+workspace.DefaultEntrypoint+")")
-	flags.StringVar(&o.python, "python", "", "run with this Python as it is, instead of the workspace's .venv")
-	flags.StringVar(&o.envFile, "env-file", "", "read variables and secrets from this file too, before .env")
+	flags.StringVar(&o.entrypoint, "entrypoint", "", "the function of a Python service to run, as module:function (default "+workspace.DefaultEntrypoint+")")
+	flags.StringVar(&o.python, "python", "", "run with this Python, unchanged, instead of the workspace's .venv")
+	flags.StringVar(&o.envFile, "env-file", "", "also read variables and secrets from this file, before .env")
 	_ = command.MarkFlagFilename("python")
 	_ = command.MarkFlagFilename("env-file")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// terminal is a qhubctl on a terminal of its own.
+// terminal is a qhubctl that runs on a separate terminal.
 type terminal struct {
 	*exec.Cmd
 	master, tty *os.File
@@ -110,7 +110,7 @@ func (term *terminal) awaitEnd(t *testing.T, code int) {
 	}
 }
 
-// echoes reports whether the terminal shows what is typed.
+// echoes reports whether the terminal shows typed characters.
 func (term *terminal) echoes(t *testing.T) bool {
 	t.Helper()
 	state, err := unix.IoctlGetTermios(int(term.tty.Fd()), unix.TCGETS)
@@ -139,7 +139,7 @@ func TestInitAsks(t *testing.T) {
 				t.Errorf("%v; there is:\n%s", err, term.shown.String())
 			}
 			if !term.echoes(t) {
-				t.Error("the terminal was left without echo")
+				t.Error("the terminal does not echo after the prompt, want echo restored")
 			}
 		})
 	}
@@ -156,7 +156,7 @@ func TestInitCanBeLeft(t *testing.T) {
 		t.Errorf("%v, %v was written", err, entries)
 	}
 	if !term.echoes(t) {
-		t.Error("the terminal was left without echo")
+		t.Error("the terminal does not echo after the prompt, want echo restored")
 	}
 }
 
@@ -172,16 +172,16 @@ func TestSecretPrompt(t *testing.T) {
 	term := onTerminal(t, service(t, countsToken), nil, "run", "--python", sdkPython(t), "-d", "{}", "--secret", "api_token")
 	term.await(t, "api_token (not shown): ")
 	if term.echoes(t) {
-		t.Error("the terminal shows what is typed")
+		t.Error("the terminal shows typed characters at the secret prompt, want no echo")
 	}
 	term.enter(t, "canary-4711-value\r")
 	term.awaitEnd(t, 0)
 	term.await(t, "17 characters")
 	if strings.Contains(term.shown.String(), "canary") {
-		t.Error("the secret was shown")
+		t.Error("the terminal shows the secret, want it hidden")
 	}
 	if !term.echoes(t) {
-		t.Error("the terminal was left without echo")
+		t.Error("the terminal does not echo after the prompt, want echo restored")
 	}
 }
 
@@ -193,10 +193,10 @@ func TestSecretPromptCanBeLeft(t *testing.T) {
 	term.awaitEnd(t, 130)
 	term.await(t, "interrupted")
 	if strings.Contains(term.shown.String(), "canary") {
-		t.Error("the secret was shown")
+		t.Error("the terminal shows the secret, want it hidden")
 	}
 	if !term.echoes(t) {
-		t.Error("the terminal was left without echo")
+		t.Error("the terminal does not echo after the prompt, want echo restored")
 	}
 }
 

@@ -28,7 +28,7 @@ func newVersion(streams *term.Streams) *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of the program and of the SDKs it carries",
+		Short: "Print the versions of the program and of its SDKs",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := checkOutput(output); err != nil {

@@ -44,7 +44,7 @@ func (s *devServer) reload(ctx context.Context) {
 	case ctx.Err() != nil:
 	case err != nil:
 		s.reporter.Error(err)
-		s.reporter.Say("the service as it was before goes on")
+		s.reporter.Say("still serving the previous revision")
 	default:
 		s.reporter.Say("reloaded %s", s.current.Workspace.Name)
 	}

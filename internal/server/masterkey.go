@@ -85,7 +85,7 @@ func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource,
 	}
 	use, err := store.FindKeyUse(ctx, executions, ring)
 	if err != nil {
-		return nil, fmt.Errorf("cannot look through the sealed secrets: %w", err)
+		return nil, fmt.Errorf("cannot read the sealed secrets: %w", err)
 	}
 	if err := use.Err(); err != nil {
 		return nil, &lostKeyError{source, len(use.Missing), err}
@@ -101,7 +101,7 @@ func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource,
 func newKeyring(ctx context.Context, file vault.FileSource, executions store.Sealed) (*vault.Keyring, error) {
 	use, err := store.FindKeyUse(ctx, executions, new(vault.Keyring))
 	if err != nil {
-		return nil, fmt.Errorf("cannot look through the sealed secrets: %w", err)
+		return nil, fmt.Errorf("cannot read the sealed secrets: %w", err)
 	}
 	if n := use.Sealed(); n > 0 {
 		return nil, &lostKeyError{file, n, errNoKeyFile}
