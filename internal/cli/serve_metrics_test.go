@@ -198,13 +198,13 @@ func TestServeRefusesMetricsAddress(t *testing.T) {
 		{"127.0.0.1:http-alt", []string{"HOST:PORT"}},
 		{"127.0.0.1:70000", []string{"HOST:PORT"}},
 		{"127.0.0.1:-1", []string{"HOST:PORT"}},
-		{taken.Addr().String(), []string{"cannot listen for --metrics", "address already in use", "something else may use " + taken.Addr().String(), "port 0"}},
-		{"192.0.2.1:9464", []string{"cannot listen for --metrics", "no address of this machine"}},
+		{taken.Addr().String(), []string{"cannot listen for --metrics", "address already in use", "another program may use " + taken.Addr().String(), "port 0"}},
+		{"192.0.2.1:9464", []string{"cannot listen for --metrics", "this machine does not have the address"}},
 	} {
 		args := []string{"serve", dir, "--port", "0", "--python", runnertest.SDKPython(t).Interpreter, "--metrics", c.address}
 		_, errs, code := call(t, args...)
 		if code != 2 || slices.ContainsFunc(c.says, func(want string) bool { return !strings.Contains(errs, want) }) {
-			t.Errorf("%s: %d %s", c.address, code, errs)
+			t.Errorf("serve --metrics %s = %d %s, want 2 and %q", c.address, code, errs, c.says)
 		}
 	}
 }

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// LookForKeys is how often a server looks at a file for a new version of the
-	// master key.
+	// LookForKeys is how often a server reads its key file to find a new version of
+	// the master key.
 	LookForKeys = 2 * time.Second
-	// askForKeys is how often it asks another source.
+	// askForKeys is how often it reads any other key source.
 	askForKeys = 5 * time.Minute
 )
 
-// followKeys takes new versions of the master key over until ctx ends; then
-// the channel is closed. Secrets that wait or are in use are wrapped by the
-// newest one. A failure leaves the keys unchanged.
+// followKeys loads new versions of the master key until ctx ends; then the channel is
+// closed. It wraps the secrets of waiting and running executions by the newest
+// version. A failure leaves the keys unchanged.
 func (s *Server) followKeys(ctx context.Context) <-chan struct{} {
 	interval := askForKeys
 	if _, ok := s.keySource.(vault.FileSource); ok {
@@ -40,7 +40,7 @@ func (s *Server) followKeys(ctx context.Context) <-chan struct{} {
 			switch {
 			case err == nil:
 				said = ""
-			case ctx.Err() == nil && err.Error() != said: // once, not every two seconds
+			case ctx.Err() == nil && err.Error() != said: // log an error once, not every two seconds
 				said = err.Error()
 				s.log.Error("cannot look for a new master key; going on with the one at hand", "error", err)
 			}
@@ -49,13 +49,13 @@ func (s *Server) followKeys(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// takeKeysOver does so once.
+// takeKeysOver loads new versions once, and wraps the secrets by the newest one.
 func (s *Server) takeKeysOver(ctx context.Context) error {
 	added, err := s.keyring.Refresh(ctx)
 	if err != nil {
 		return err
 	}
-	// Also those that were found in between, to open something with.
+	// The keyring may have loaded a version before, to open a secret.
 	newest := s.keyring.Version()
 	if len(added) == 0 && newest == s.wrappedBy {
 		return nil

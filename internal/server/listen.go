@@ -12,7 +12,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 )
 
-// listen takes the ports first: that fails most often, and costs least.
+// listen opens the ports and the sandbox. It begins with the ports, which fail most
+// often and cost least.
 func (s *Server) listen(ctx context.Context) error {
 	listener, err := listenAt(ctx, s.options.Host, s.options.Port)
 	if err != nil {
@@ -20,7 +21,7 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	limiter := httpserver.NewLimiter(httpserver.Limits{Total: descriptors.Connections()}, s.log)
 	s.listener = limiter.Listener(listener)
-	s.OnClose(func() error { _ = s.listener.Close(); return nil }) // it may be closed
+	s.OnClose(func() error { _ = s.listener.Close(); return nil }) // it may be closed already
 	if s.metrics, err = s.options.Metrics.listen(ctx, limiter); err != nil {
 		return err
 	}
@@ -31,9 +32,9 @@ func (s *Server) listen(ctx context.Context) error {
 	return s.guard()
 }
 
-// listenAt takes a port. At 127.0.0.1 it takes that of [::1] as well, if the
-// machine has it free: a caller of "localhost" may try that first, and an
-// execution could listen there in the server's place.
+// listenAt listens at a port. For 127.0.0.1 it also listens at the same port of [::1]
+// if that is free. A caller of "localhost" may try [::1] first, and an execution
+// could listen there in the server's place.
 func listenAt(ctx context.Context, host string, port int) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
@@ -58,10 +59,10 @@ type listenError struct {
 func (e *listenError) Error() string { return fmt.Sprintf("cannot listen: %v", e.err) }
 func (e *listenError) Unwrap() error { return e.err }
 func (e *listenError) Hint() string {
-	return fmt.Sprintf("something else may use port %d; take another, or a free one with --port 0", e.port)
+	return fmt.Sprintf("another program may use port %d; choose another port, or a free one with --port 0", e.port)
 }
 
-// URL is where this machine finds the server.
+// URL is the address of the server on this machine.
 func (s *Server) URL() string { return urlOf(s.listener) }
 
 func urlOf(listener net.Listener) string {
@@ -72,18 +73,18 @@ func urlOf(listener net.Listener) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// SandboxOptions say how executions are confined.
+// SandboxOptions configure the sandbox of executions.
 type SandboxOptions struct {
-	// Off does not confine them, even where the machine can. Required refuses to
-	// serve where the machine cannot.
+	// Off runs executions without a sandbox, even if the machine can provide one.
+	// Required refuses to serve if the machine lacks a layer of it.
 	Off, Required bool
-	// FirstUser is the first of Users numbers of users that executions run as.
+	// FirstUser is the first user id for executions, and Users the number of ids.
 	// Zero: the default range.
 	FirstUser, Users uint32
 }
 
-// openSandbox looks at what executions can be confined by, and keeps their
-// processes away from this one.
+// openSandbox detects the sandbox layers of this machine, and protects this process
+// from the processes of executions.
 func (s *Server) openSandbox() error {
 	o := s.options.Sandbox
 	if o.Off {
@@ -103,8 +104,8 @@ func (s *Server) openSandbox() error {
 	return sandbox.Protect()
 }
 
-// guard tells executions from other callers of the API, by their users. Where that
-// cannot be done it recommends a token.
+// guard lets the API recognize connections from executions by their user ids. If that
+// is not possible, it recommends a token.
 func (s *Server) guard() error {
 	if s.machine.HasUsers() {
 		guard, err := peer.NewGuard(s.machine.IsExecution)

@@ -14,7 +14,8 @@ import (
 // MasterKeyName is the file of the master key in the folder of a server.
 const MasterKeyName = "master.key"
 
-// KeySource is where the master key of a folder is: as given, or in the folder.
+// KeySource returns the source of a folder's master key: the given one, or the file in
+// the folder if none is given.
 func KeySource(given vault.KeySource, dir string) vault.KeySource {
 	if given == nil {
 		return vault.FileSource(filepath.Join(dir, MasterKeyName))
@@ -22,13 +23,13 @@ func KeySource(given vault.KeySource, dir string) vault.KeySource {
 	return given
 }
 
-// A MasterKeyError is a key that cannot be read.
+// A MasterKeyError is the error of a master key that cannot be read.
 type MasterKeyError struct{ Err error }
 
 func (e *MasterKeyError) Error() string { return "cannot get the master key: " + e.Err.Error() }
 func (e *MasterKeyError) Unwrap() error { return e.Err }
 
-// Hint says how to get a key.
+// Hint says how to provide a key.
 func (e *MasterKeyError) Hint() string {
 	switch {
 	case errors.Is(e.Err, vault.ErrCommand):
@@ -42,8 +43,8 @@ func (e *MasterKeyError) Hint() string {
 	return ""
 }
 
-// lostKeyError says that secrets are sealed by a key that is not there. What
-// is sealed was not touched.
+// lostKeyError says that the key which sealed some secrets is missing. The sealed
+// secrets are unchanged.
 type lostKeyError struct {
 	source     vault.KeySource
 	executions int
@@ -59,7 +60,7 @@ func (e *lostKeyError) Hint() string {
 		"if it is lost for good, those executions are, too: delete the folder .qhub/serve, which forgets all executions"
 }
 
-// ExecutionCount is a number of executions, for a person.
+// ExecutionCount formats a number of executions for people.
 func ExecutionCount(n int) string {
 	if n == 1 {
 		return "1 execution"
@@ -67,12 +68,12 @@ func ExecutionCount(n int) string {
 	return fmt.Sprintf("%d executions", n)
 }
 
-// errNoKeyFile is why secrets cannot be opened with a file that is not there.
+// errNoKeyFile is the reason for a lostKeyError if the key file is missing.
 var errNoKeyFile = errors.New("there is no such file")
 
-// openKeyring gets the keys that seal what a store has. It makes a key only
-// where nothing is sealed by a former one, and refuses keys that do not open
-// the secrets in the store.
+// openKeyring reads the keys that seal the secrets in a store. It makes a key only if
+// the store has no sealed secrets. It refuses keys that do not open the secrets in
+// the store.
 func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource, executions store.Sealed) (*vault.Keyring, error) {
 	ring, err := source.Read(ctx)
 	if file, ok := source.(vault.FileSource); ok && errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +98,7 @@ func openKeyring(ctx context.Context, reporter Reporter, source vault.KeySource,
 	return ring, nil
 }
 
-// newKeyring makes the key file, if nothing is sealed yet.
+// newKeyring makes the key file, if the store has no sealed secrets.
 func newKeyring(ctx context.Context, file vault.FileSource, executions store.Sealed) (*vault.Keyring, error) {
 	use, err := store.FindKeyUse(ctx, executions, new(vault.Keyring))
 	if err != nil {

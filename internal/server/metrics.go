@@ -13,22 +13,22 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 )
 
-// metricsServer are the numbers of a server. Without --metrics there are none: nil.
+// metricsServer counts and serves the metrics of a server. Without --metrics it is nil.
 type metricsServer struct {
 	*metrics.Metrics
 	listener net.Listener
-	// start tells how the service is started now.
+	// start returns how the service starts now.
 	start atomic.Pointer[func() metrics.Start]
 }
 
-// MetricsOptions say where the numbers are read, and what they say about the
-// program.
+// MetricsOptions are the address of the metrics, and the version and commit of the
+// program that they show.
 type MetricsOptions struct{ Address, Version, Commit string }
 
-// listen takes the address that the numbers are read at.
+// listen listens at the address of the metrics.
 func (o *MetricsOptions) listen(ctx context.Context, limiter *httpserver.Limiter) (*metricsServer, error) {
 	if o == nil {
-		return nil, nil //nolint:nilnil // nothing is measured, and that is no error
+		return nil, nil //nolint:nilnil // no metrics are wanted, which is no error
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", o.Address)
@@ -48,7 +48,7 @@ func (e *metricsListenError) Error() string {
 }
 func (e *metricsListenError) Unwrap() error { return e.err }
 func (e *metricsListenError) Hint() string {
-	return fmt.Sprintf("something else may use %s, or it is no address of this machine; take another one, or port 0, which is a free one", e.address)
+	return fmt.Sprintf("another program may use %s, or this machine does not have the address; choose another one, or a free port with port 0", e.address)
 }
 
 func (m *metricsServer) close() {
@@ -57,7 +57,7 @@ func (m *metricsServer) close() {
 	}
 }
 
-// observer is notified of executions by the engine; nil: without metrics.
+// observer returns the observer for the engine. Without metrics it is nil.
 func (m *metricsServer) observer() engine.Observer {
 	if m == nil {
 		return nil
@@ -72,7 +72,7 @@ func (m *metricsServer) storeOptions() sqlite.Options {
 	return sqlite.Options{Committed: m.Committed}
 }
 
-// Counted has the starts of a runner counted that those of a pool are not.
+// Counted wraps a runner so that the metrics count its starts. A pool counts its own.
 func (s *Server) Counted(r runner.Runner) runner.Runner {
 	if s.metrics == nil {
 		return r
@@ -80,14 +80,14 @@ func (s *Server) Counted(r runner.Runner) runner.Runner {
 	return &countedRunner{r, s.metrics.StartedAsPlanned}
 }
 
-// ShowStart has the metrics tell how the service is started, from now on.
+// ShowStart sets the function that tells the metrics how the service starts.
 func (s *Server) ShowStart(start func() metrics.Start) {
 	if s.metrics != nil {
 		s.metrics.start.Store(&start)
 	}
 }
 
-// MetricsURL is where the metrics are read; empty if nothing is measured.
+// MetricsURL is the address of the metrics. It is empty without metrics.
 func (s *Server) MetricsURL() string {
 	if s.metrics == nil {
 		return ""
@@ -95,7 +95,7 @@ func (s *Server) MetricsURL() string {
 	return urlOf(s.metrics.listener) + metrics.Path
 }
 
-// countedRunner counts what it starts.
+// countedRunner counts the executions that it starts.
 type countedRunner struct {
 	runner.Runner
 	count func()
@@ -109,8 +109,7 @@ func (r *countedRunner) Start(ctx context.Context, job runner.Job) (runner.Run, 
 	return run, err
 }
 
-// showMetrics has the numbers be read until ctx ends; then the channel is
-// closed.
+// showMetrics serves the metrics until ctx ends; then the channel is closed.
 func (s *Server) showMetrics(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	if s.metrics == nil {

@@ -42,24 +42,24 @@ import (
 const (
 	// keepFor is how long executions are kept after their end.
 	keepFor = 30 * 24 * time.Hour
-	// shutdownGrace is how long executions may go on when the server ends.
+	// shutdownGrace is how long executions may still run when the server shuts down.
 	shutdownGrace = 10 * time.Second
-	// garbageTarget is the GOGC of a server, unless the variable is set. A server
-	// holds a few megabytes: with the usual 100 the collector would run every few
-	// executions.
+	// garbageTarget is the GOGC of a server, unless the variable is set. A server has
+	// a heap of a few megabytes: with the default of 100, the collector would run
+	// every few executions.
 	garbageTarget = 400
 )
 
-// Options say how a server listens, and what it keeps and runs.
+// Options configure a server: its address, its data and its executions.
 type Options struct {
 	Host string
 	Port int
-	// Token is what callers have to show.
+	// Token is the token that callers must send.
 	Token Token
-	// MasterKey is where the key is that seals secrets. Nil: a file in the data
+	// MasterKey is the source of the key that seals secrets. Nil: a file in the data
 	// folder, which the first start makes.
 	MasterKey vault.KeySource
-	// Metrics are shown at a separate address. Nil: nothing is measured.
+	// Metrics are served at a separate address. Nil: there are no metrics.
 	Metrics *MetricsOptions
 	// Concurrency is how many executions run at once. Zero: eight for each
 	// processor.
@@ -67,7 +67,7 @@ type Options struct {
 	Sandbox     SandboxOptions
 	// Policy says which revision runs an execution that waited.
 	Policy engine.Policy
-	// Network is the most that executions reach.
+	// Network is the widest network that executions may reach.
 	Network  sandbox.Network
 	Log      *slog.Logger
 	Reporter Reporter
@@ -79,7 +79,7 @@ type Reporter interface {
 	Warn(format string, args ...any)
 }
 
-// A Server is a process that serves. Make one with [Listen].
+// A Server serves executions. Make one with [Listen].
 type Server struct {
 	options Options
 	log     *slog.Logger
@@ -87,7 +87,7 @@ type Server struct {
 	closers []func() error
 
 	listener   net.Listener
-	dir        string // of its state
+	dir        string // the data folder
 	token      Token
 	executions store.Sealed
 	keySource  vault.KeySource
@@ -97,11 +97,11 @@ type Server struct {
 	peers      *peer.Guard      // nil: executions cannot be distinguished from other callers
 	engine     *engine.Engine
 	zygotes    *forkserver.Pool
-	metrics    *metricsServer // nil: nothing is measured
+	metrics    *metricsServer // nil: there are no metrics
 }
 
-// Listen takes the ports and looks at what executions can be confined by.
-// Nothing is answered yet. The caller closes the server.
+// Listen opens the ports and the sandbox. The server does not answer requests before
+// [Server.Serve]. The caller closes the server.
 func Listen(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{options: o, log: o.Log, token: o.Token, zygotes: forkserver.NewPool(0)}
 	s.closers = append(s.closers, tuneMemory())
@@ -111,8 +111,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// tuneMemory sets how garbage is collected, until the returned function is
-// called.
+// tuneMemory configures the garbage collector. The returned function restores it.
 func tuneMemory() (restore func() error) {
 	percent := garbageTarget
 	if os.Getenv("GOGC") == "" {
@@ -130,19 +129,20 @@ func tuneMemory() (restore func() error) {
 	}
 }
 
-// OnClose has a function called when the server closes, after the engine if
-// that is opened later.
+// OnClose registers a function that Close calls. Functions run in reverse order, so
+// one that is registered before Open runs after the engine is closed.
 func (s *Server) OnClose(f func() error) { s.closers = append(s.closers, f) }
 
-// UseDir names the folder of the server's state. It makes the token there that
-// [Token].Made stands for.
+// UseDir sets the data folder of the server. For [MadeToken] it makes or reads the
+// token there.
 func (s *Server) UseDir(dir string) (err error) {
 	s.dir = dir
 	s.token, err = s.token.keptIn(dir)
 	return err
 }
 
-// Open opens the store, the keys and the engine in the folder of [Server.UseDir].
+// Open opens the store, the keys and the engine in the folder that [Server.UseDir] has
+// set.
 func (s *Server) Open(ctx context.Context) error {
 	executions, err := OpenStore(ctx, s.dir, s.metrics.storeOptions())
 	if err != nil {
@@ -167,8 +167,8 @@ func (s *Server) Open(ctx context.Context) error {
 	return nil
 }
 
-// workers is how many executions run at once: no more than there are descriptors
-// for.
+// workers is how many executions run at once: at most as many as the limit of open
+// files allows.
 func (s *Server) workers() int {
 	wanted, most := cmp.Or(s.options.Concurrency, engine.DefaultWorkers()), descriptors.Executions()
 	if wanted > most {
@@ -177,10 +177,10 @@ func (s *Server) workers() int {
 	return min(wanted, most)
 }
 
-// DatabaseName is the file of the executions in the folder of a server.
+// DatabaseName is the name of the database in the data folder of a server.
 const DatabaseName = "executions.db"
 
-// OpenStore opens the executions in the folder of a server.
+// OpenStore opens the database in the data folder of a server.
 func OpenStore(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store, error) {
 	executions, err := sqlite.Open(ctx, filepath.Join(dir, DatabaseName), o)
 	if err != nil {
@@ -189,25 +189,25 @@ func OpenStore(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store
 	return executions, nil
 }
 
-// Engine runs the executions. It is nil before [Server.Open].
+// Engine returns the engine. It is nil before [Server.Open].
 func (s *Server) Engine() *engine.Engine { return s.engine }
 
-// Machine is what executions are confined by; nil if they are not.
+// Machine returns the sandbox of executions, or nil if they run without one.
 func (s *Server) Machine() *sandbox.Machine { return s.machine }
 
-// Zygotes bounds the processes that are forked, of all services.
+// Zygotes returns the pool that bounds the zygotes of all services.
 func (s *Server) Zygotes() *forkserver.Pool { return s.zygotes }
 
-// Secrets are the server's own, which no execution may show.
+// Secrets returns the secrets of the server itself, which no execution may show.
 func (s *Server) Secrets() []plaintext.Named {
 	return []plaintext.Named{{Value: s.token.value, Own: true}}
 }
 
-// TokenFile is where a token stands that the server has made; empty if none.
+// TokenFile is the file of a token that the server has made, or empty.
 func (s *Server) TokenFile() string { return s.token.file }
 
-// NewAPI makes the Service API of one service below a base path, empty for the
-// root, with its pages.
+// NewAPI makes the Service API of one service, with its pages, below a base path. An
+// empty base is the root.
 func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.API {
 	return httpapi.New(httpapi.Options{
 		Service: s.engine.Service(service), Auth: s.token.authenticator(), Peers: s.peers, LoopbackOnly: !s.token.Asked(),
@@ -215,8 +215,8 @@ func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.A
 	})
 }
 
-// Serve answers for APIs with different base paths until ctx ends. Meanwhile it
-// takes over new master keys and shows the metrics.
+// Serve serves APIs with different base paths until ctx ends. Meanwhile it loads new
+// master keys and serves the metrics.
 func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
 	background, stop := context.WithCancel(ctx)
 	following, showing := s.followKeys(background), s.showMetrics(background)
@@ -228,8 +228,8 @@ func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
 	return httpapi.Serve(ctx, s.listener, apis...)
 }
 
-// Close gives back all that was opened. It lets running executions end, for a
-// moment.
+// Close releases all resources of the server. Running executions get a grace time to
+// end.
 func (s *Server) Close() error {
 	var err error
 	for i := len(s.closers) - 1; i >= 0; i-- {
@@ -241,7 +241,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// closeEngine lets running executions end, for a moment. Another Ctrl-C, after
+// closeEngine waits up to shutdownGrace for running executions. Another Ctrl-C, after
 // the one that has ended ctx, stops them at once.
 func (s *Server) closeEngine(ctx context.Context) error {
 	patience, stop := context.WithTimeout(context.Background(), shutdownGrace)

@@ -14,29 +14,30 @@ import (
 	"github.com/qhubctl/qhubctl/internal/privatefile"
 )
 
-// minToken is the length below which a token can be found by trying, and
-// maxToken how much of a file is read.
+// minToken is the length of the shortest token that is hard to guess. maxToken is the
+// size of the largest token file.
 const (
 	minToken = 16
 	maxToken = 64 << 10
 )
 
-// ErrTokenTooShort is the error of a token that could be guessed.
+// ErrTokenTooShort is the error of a token that an attacker could guess.
 var ErrTokenTooShort = fmt.Errorf("the token is shorter than %d characters, so it could be guessed", minToken)
 
-// A Token is what callers of a server have to show. No execution may see it. The
-// zero value asks for nothing.
+// A Token is the token that callers of a server must send. No execution may see it.
+// With the zero value, callers need no token.
 type Token struct {
 	value plaintext.Bytes
-	made  bool   // the server makes it, and keeps it in its folder
-	file  string // where one that was made stands
+	made  bool   // the server makes it, and keeps it in the data folder
+	file  string // the file of a token that the server has made
 }
 
-// MadeToken is a token that the server makes at its first start, and keeps in its
-// folder.
+// MadeToken returns a token that the server makes at its first start, and keeps in
+// the data folder.
 func MadeToken() Token { return Token{made: true} }
 
-// NewToken makes a token of a text, which it wipes. Blanks around it do not count.
+// NewToken makes a token from a text, and wipes the text. It drops white space around
+// the token.
 func NewToken(text []byte) (Token, error) {
 	defer clear(text)
 	t := Token{value: plaintext.New([]byte(strings.TrimSpace(string(text))))}
@@ -55,11 +56,11 @@ func ReadToken(path string) (Token, error) {
 	return NewToken(text)
 }
 
-// Asked reports whether callers have to show a token.
+// Asked reports whether callers must send a token.
 func (t Token) Asked() bool { return t.made || t.value.Len() > 0 }
 
-// keptIn is the token itself, or for [MadeToken] the one in a folder, which is made
-// if need be.
+// keptIn returns the token. For [MadeToken] it reads the token in the data folder, or
+// makes it there if it is missing.
 func (t Token) keptIn(dir string) (Token, error) {
 	if !t.made || t.file != "" {
 		return t, nil
@@ -81,7 +82,7 @@ func (t Token) keptIn(dir string) (Token, error) {
 	return t, nil
 }
 
-// authenticator admits the callers that have the token.
+// authenticator returns the authenticator that admits callers with the token.
 func (t Token) authenticator() httpapi.Authenticator {
 	if t.value.Len() == 0 {
 		return httpapi.Anyone{}
