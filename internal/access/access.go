@@ -1,6 +1,5 @@
-// Package access says who a caller is and what it may do. Authenticators make
-// principals of requests; handlers ask a principal for a right, and for nothing
-// else.
+// Package access defines callers and their rights. An authenticator turns a request
+// into a principal. A handler only asks whether the principal has a right.
 package access
 
 import (
@@ -9,16 +8,16 @@ import (
 	"slices"
 )
 
-// ErrUnauthenticated is the error of a request whose caller is not known.
+// ErrUnauthenticated is the error of a request from an unknown caller.
 var ErrUnauthenticated = errors.New("the caller has not shown a valid token")
 
-// A Kind says what a principal is.
+// A Kind is the kind of a principal.
 type Kind string
 
-// The kinds of principals.
+// These are the kinds of principals.
 const (
-	// Anonymous is any caller of a server that asks for no token. It proves
-	// nothing about itself.
+	// Anonymous is any caller of a server that needs no token. It has proved no
+	// identity.
 	Anonymous Kind = "anonymous"
 	// ServerToken is a caller that has shown the one token of a server.
 	ServerToken Kind = "server-token"
@@ -27,38 +26,38 @@ const (
 // A Right is one kind of action.
 type Right string
 
-// The rights.
+// These are the rights.
 const (
-	// Read looks at executions, their results and logs, and at the description
-	// of the service.
+	// Read allows a caller to read executions, their results and logs, and the
+	// description of the service.
 	Read Right = "read"
-	// Execute starts and cancels executions.
+	// Execute allows a caller to start and cancel executions.
 	Execute Right = "execute"
 )
 
 // A Principal is a caller. The zero value is no caller and may do nothing.
 type Principal struct {
 	Kind Kind
-	// ID tells principals of one kind apart; empty where there is one only.
+	// ID distinguishes principals of one kind. It is empty if there is only one.
 	ID string
-	// Rights is what it may do.
+	// Rights are the rights of the principal.
 	Rights []Right
 }
 
-// Known reports whether the caller has proved who it is.
+// Known reports whether the caller has proved its identity.
 func (p Principal) Known() bool { return p.Kind != "" && p.Kind != Anonymous }
 
 // May reports whether the principal has a right.
 func (p Principal) May(right Right) bool { return slices.Contains(p.Rights, right) }
 
-// everything is what callers of a server with one service, and one token or none,
-// may do.
+// everything holds the rights of callers of a server that has one service, and one
+// token or none.
 var everything = []Right{Read, Execute}
 
-// Anyone is the principal of each caller where no token is asked for.
+// Anyone returns the principal of each caller of a server that needs no token.
 func Anyone() Principal { return Principal{Kind: Anonymous, Rights: everything} }
 
-// TokenHolder is the principal of a caller with the one token of a server.
+// TokenHolder returns the principal of a caller that has the one token of a server.
 func TokenHolder() Principal { return Principal{Kind: ServerToken, Rights: everything} }
 
 type contextKey struct{}
@@ -68,8 +67,8 @@ func With(ctx context.Context, p Principal) context.Context {
 	return context.WithValue(ctx, contextKey{}, p)
 }
 
-// From returns the principal of a request. Without one it is the zero value,
-// which may do nothing.
+// From returns the principal of a request. If the context has none, it returns the
+// zero value, which has no rights.
 func From(ctx context.Context) Principal {
 	p, _ := ctx.Value(contextKey{}).(Principal)
 	return p

@@ -1,5 +1,5 @@
-// Package hint joins errors for a person to read, and finds the ways out that
-// errors name by a method Hint.
+// Package hint joins errors for people to read, and finds the hints of errors: the
+// ways out that their method Hint returns.
 package hint
 
 import (
@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Join returns nil for no error, the error itself for one, and for several an
-// error that shows all of them and their hints.
+// Join ignores nil errors. It returns nil for no error, and a single error unchanged.
+// For several it returns an error that shows all of them and their hints.
 func Join(errs ...error) error {
 	var all joined
 	for _, err := range errs {
-		switch several, ok := err.(joined); { //nolint:errorlint // only what Join has made is taken apart
+		switch several, ok := err.(joined); { //nolint:errorlint // Join flattens only its own errors
 		case ok:
 			all = append(all, several...)
 		case err != nil:
@@ -44,7 +44,7 @@ func (e joined) Error() string {
 
 func (e joined) Unwrap() []error { return e }
 
-// Hint lists all hints, each once.
+// Hint lists the hints of all errors, each once.
 func (e joined) Hint() string {
 	var hints []string
 	seen := map[string]bool{}
@@ -58,7 +58,7 @@ func (e joined) Hint() string {
 	return strings.Join(hints, "\n")
 }
 
-// Of returns the way out that an error names, or an empty text.
+// Of returns the hint of an error, or an empty text.
 func Of(err error) string {
 	hinted, ok := errors.AsType[interface {
 		error

@@ -1,5 +1,5 @@
-// Package interrupt ends a context by the signals that end a command, and keeps
-// the signals that follow for the caller.
+// Package interrupt ends a context when a signal ends the command, and passes later
+// signals to the caller.
 package interrupt
 
 import (
@@ -9,9 +9,8 @@ import (
 	"os/signal"
 )
 
-// A SignalError is the cause of a context that a signal has ended. It carries the
-// signals that follow: with a second listener a caller could not tell whether a
-// signal is the one that ended the context.
+// A SignalError is the cause of a context that a signal has ended. It also delivers
+// the signals that follow: a second listener could not tell them from the first one.
 type SignalError struct {
 	Signal os.Signal
 	// Again are the signals after the first.
@@ -20,8 +19,8 @@ type SignalError struct {
 
 func (e *SignalError) Error() string { return "interrupted by " + e.Signal.String() }
 
-// Context returns a context that ends with the first signal by which a user or
-// the system ends a command. The caller calls stop at the end.
+// Context returns a context that ends with the first signal to end the command, from
+// the user or the system. The caller calls stop at the end.
 func Context(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)

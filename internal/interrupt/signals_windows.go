@@ -4,5 +4,5 @@ import "os"
 
 var interrupts = []os.Signal{os.Interrupt}
 
-// Terminate ends a service: Windows has no signal that asks.
+// Terminate kills a service: Windows has no signal that asks it to end.
 var Terminate os.Signal = os.Kill

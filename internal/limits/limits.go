@@ -1,43 +1,43 @@
-// Package limits has the limits of an execution: one type from the words of a
-// workspace or a command line to the sandbox that holds them.
+// Package limits defines the limits of an execution. One type carries them from the
+// settings of a workspace or a command line to the sandbox that enforces them.
 package limits
 
 import "time"
 
-// Limits bound one execution. Zero means no bound, or the default of the part that
-// holds it.
+// Limits bound one execution. Zero means no bound, or the default of the component
+// that enforces the limit.
 type Limits struct {
-	// Time is how long the execution may take, and Grace how long it may take to
-	// end when it is asked to. A Grace of zero means that it is not asked.
+	// Time is how long the execution may run. Grace is how long it may take to end
+	// after it is asked to. With a Grace of zero it is killed without being asked.
 	Time, Grace time.Duration
-	// CPU is in cores: 0.5 is half the time of one.
+	// CPU is the number of cores: 0.5 is half the time of one core.
 	CPU float64
-	// CPUTime is how long the processors may work for the execution. It is looked
-	// at ten times a second. Each process is ended that takes more.
+	// CPUTime is the processor time of the execution. It is checked ten times a
+	// second, and a process that uses more is killed.
 	CPUTime time.Duration
-	// Memory is in bytes, for all processes of the execution together, with the
-	// files in its /tmp. Where the machine has no memory cgroups it bounds the data
-	// of each process.
+	// Memory is the memory in bytes of all processes of the execution together,
+	// including the files in its /tmp. On a machine without memory cgroups it bounds
+	// the data of each process.
 	Memory int64
-	// Processes is the number of processes and threads, a few of the sandbox not
-	// counted.
+	// Processes is the number of processes and threads, not counting the few of the
+	// sandbox itself.
 	Processes int
-	// OpenFiles is the number of descriptors of a process.
+	// OpenFiles is the number of descriptors of each process.
 	OpenFiles int
-	// FileSize is the size of a file, in bytes.
+	// FileSize is the size of each file in bytes.
 	FileSize int64
-	// Temp is the size of /tmp, /var/tmp and /dev/shm together, and of each folder
-	// of scratch, in bytes. A sandbox without one gives 64 MiB.
+	// Temp is the size in bytes of /tmp, /var/tmp and /dev/shm together, and of each
+	// scratch folder. In a sandbox, zero means 64 MiB.
 	Temp int64
-	// Output is how many bytes it may leave in its output folder.
+	// Output is the size of the output folder in bytes.
 	Output int64
-	// Log is how many bytes its log may have.
+	// Log is the size of the log in bytes.
 	Log int64
-	// GPU is how many GPUs it may use; zero is none.
+	// GPU is the number of GPUs; zero means none.
 	GPU int
 }
 
-// Stricter are of each limit the smaller one.
+// Stricter returns the smaller value of each limit.
 func Stricter(a, b Limits) Limits {
 	return Limits{
 		Memory: smaller(a.Memory, b.Memory), Output: smaller(a.Output, b.Output),
@@ -48,7 +48,7 @@ func Stricter(a, b Limits) Limits {
 	}
 }
 
-// smaller takes zero for no limit.
+// smaller returns the smaller of two limits, where zero means no limit.
 func smaller[N int | int64 | float64 | time.Duration](a, b N) N {
 	if a == 0 || b != 0 && b < a {
 		return b

@@ -1,6 +1,6 @@
 // Package secretset prepares the secrets of one execution, for `run` and for a
-// server alike: it checks each value and all together, warns of weak ones, and
-// makes the maskers that know them.
+// server. It checks each value and all of them together, warns of weak ones, and
+// makes the maskers that mask them.
 package secretset
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 // A Set holds the secrets that an execution gets, and the other values that it must
-// not show. The zero value is empty. It is for one goroutine.
+// not show. The zero value is empty. It is not safe for concurrent use.
 type Set struct {
 	secrets      []runner.Secret
 	values       []masking.Value
@@ -19,8 +19,8 @@ type Set struct {
 	total, parts int
 }
 
-// Add adds the value of a parameter, which the set owns from now on. It returns an
-// error for a value that cannot be a secret; the caller says where it is from.
+// Add adds the value of a parameter. From then on the set owns the value. Add returns
+// an error for a value that cannot be a secret; the caller adds the source to it.
 func (s *Set) Add(p signature.Parameter, value plaintext.Bytes) error {
 	s.secrets = append(s.secrets, runner.Secret{Env: p.Env, Value: value})
 	s.total += value.Len()
@@ -35,15 +35,16 @@ func (s *Set) Add(p signature.Parameter, value plaintext.Bytes) error {
 	return nil
 }
 
-// Mask adds values that the execution does not get and must not show. Results are
-// masked for those that the service declares. The values stay the caller's.
+// Mask adds values that the execution does not get and must not show. In results, only
+// values of parameters that the service declares are masked. The caller keeps the
+// values.
 func (s *Set) Mask(values []plaintext.Named, described *signature.Signature) {
 	for _, value := range values {
 		s.values = append(s.values, masking.Value{Named: value, Declared: value.Own || described.TakesVariable(value.Name)})
 	}
 }
 
-// Err returns an error if the secrets are too much together.
+// Err returns an error if all secrets together are too large or have too many parts.
 func (s *Set) Err() error {
 	switch {
 	case s.total > plaintext.MaxTotal:
@@ -55,13 +56,13 @@ func (s *Set) Err() error {
 	}
 }
 
-// Warnings are about weak secrets.
+// Warnings returns the warnings about weak secrets.
 func (s *Set) Warnings() []string { return s.warnings }
 
-// Secrets are those that the execution gets.
+// Secrets returns the secrets that the execution gets.
 func (s *Set) Secrets() []runner.Secret { return s.secrets }
 
-// Maskers makes the maskers of the execution. They have copies of the values.
+// Maskers makes the maskers of the execution, with copies of the values.
 func (s *Set) Maskers() *masking.Maskers { return masking.New(s.values) }
 
 // Clear wipes the secrets that the execution gets.
