@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// confine says how the executions of a service are sandboxed, and its import
-// when it is described. They see no secrets except those that they are given.
+// confine chooses the sandbox for the executions of a service, and for the import that
+// describes it. Inside they see no secrets except those that they are given.
 func (s *devServer) confine(ctx context.Context, opened *service) error {
 	own, network := s.bounds(opened.Workspace.Limits), workspace.StricterNetwork(s.options.Network, opened.Workspace.Network)
 	policy := sandbox.Policy{Network: Networks[network], Limits: sandbox.DefaultLimits()}
@@ -26,7 +26,7 @@ func (s *devServer) confine(ctx context.Context, opened *service) error {
 		if s.options.Network != "" || s.options.Server.Sandbox.Required {
 			return &networkError{network}
 		}
-		s.log.Warn("executions are not kept from the network, although the workspace says so", "network", network)
+		s.log.Warn("this machine cannot limit the network as the workspace asks: executions reach all of it", "network", network)
 		policy.Network = sandbox.NetworkFull
 	}
 	if !s.server.Machine().Confines() {
@@ -35,7 +35,7 @@ func (s *devServer) confine(ctx context.Context, opened *service) error {
 	if err := s.hide(ctx, opened, &policy); err != nil {
 		return err
 	}
-	// Those that concern all executions which are forked from one process.
+	// These limits concern all executions that are forked from one zygote.
 	policy.Limits.CPU, policy.Limits.CPUTime, policy.Limits.Temp = own.CPU, own.CPUTime, own.Temp
 	opened.confinement.Sandbox = &process.Sandbox{Machine: s.server.Machine(), Policy: policy}
 	if opened.snapshot != nil {
@@ -47,12 +47,12 @@ func (s *devServer) confine(ctx context.Context, opened *service) error {
 	return nil
 }
 
-// Networks are those of a sandbox by the names that people give them.
+// Networks maps the names of networks in options and settings to those of a sandbox.
 var Networks = map[string]sandbox.Network{
 	"": sandbox.NetworkFull, "full": sandbox.NetworkFull, "loopback": sandbox.NetworkLoopback, "none": sandbox.NetworkNone,
 }
 
-// gpuError is a wish for more GPUs than there are.
+// gpuError is the error of a service that wants more GPUs than the machine has.
 type gpuError struct{ wants, has int }
 
 func (e *gpuError) Error() string {
@@ -67,7 +67,7 @@ func (e *gpuError) Hint() string {
 	return "serve it where a GPU and its driver are installed (qhubctl doctor shows GPUs), or lower the limit"
 }
 
-// networkError is a network that cannot be held.
+// networkError is the error of a network limit that this machine cannot enforce.
 type networkError struct{ network string }
 
 func (e *networkError) Error() string {
@@ -78,11 +78,11 @@ func (e *networkError) Hint() string {
 	return "qhubctl doctor says why, at network; without --network, a service that asks for less is served with a warning"
 }
 
-// defaultOutput is how much an execution may leave as its result: more than
-// services return, and less than fills a disk.
+// defaultOutput is the default limit of a result in bytes: more than services return,
+// and not enough to fill a disk.
 const defaultOutput = 1 << 30
 
-// bounds are the limits of the command line and the workspace, and defaults for
+// bounds returns the limits of the command line and the workspace, with defaults for
 // those that neither sets.
 func (s *devServer) bounds(own limits.Limits) limits.Limits {
 	l := limits.Stricter(own, s.options.Limits)

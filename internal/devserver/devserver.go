@@ -1,5 +1,5 @@
-// Package devserver serves one workspace: it registers the service with a
-// server, and again whenever the files of the workspace change.
+// Package devserver serves one workspace. It registers the service with a server, and
+// registers it again after each change of the workspace's files.
 package devserver
 
 import (
@@ -33,34 +33,33 @@ import (
 )
 
 const (
-	// DefaultImportAge is how old what a service has computed while it was
-	// imported may be in an execution.
+	// DefaultImportAge is the default of Options.ImportAge on the command line.
 	DefaultImportAge = time.Hour
-	// spares is how many forks wait for the next requests. More would start
-	// no sooner: a request takes one, and another is made meanwhile.
+	// spares is how many spare forks wait for requests. More would not start
+	// executions sooner: while a request uses one, another one is made.
 	spares = 2
-	// grace is how long an execution may take to end when it is asked to.
+	// grace is how long an execution may take to end after it is asked to.
 	grace = 10 * time.Second
 )
 
-// Options name the workspace and say how it is served.
+// Options select a workspace and configure how it is served.
 type Options struct {
 	Service build.Options
 	Server  server.Options
-	// Limits and Network bound executions; the stricter of these and those of
-	// the workspace count. Network is a name, empty if none was given.
+	// Limits and Network bound executions. The workspace sets such limits, too: the
+	// stricter ones count. Network is a key of [Networks], or empty for no bound.
 	Limits  limits.Limits
 	Network string
-	// ImportAge is how long executions share an import. Zero: always.
+	// ImportAge is how long executions share an import of the service. Zero: always.
 	ImportAge time.Duration
 	// NoReload ignores changes of the workspace.
 	NoReload bool
-	// SecretFiles are further files that no execution may read, such as those of
-	// tokens and keys.
+	// SecretFiles are additional files that no execution may read, such as the files
+	// of tokens and keys.
 	SecretFiles []string
 	Log         *slog.Logger
 	Reporter    Reporter
-	// Started is called once the service can be called.
+	// Started is called when the service accepts requests.
 	Started func(Started) error
 }
 
@@ -69,57 +68,58 @@ type Reporter interface {
 	build.Reporter
 	Say(format string, args ...any)
 	Error(err error)
-	// Log is where the log of a service goes while it is imported.
+	// Log returns the writer for the output of the service during its import.
 	Log() io.Writer
 }
 
-// Started describes a service that can be called.
+// Started describes a service that accepts requests.
 type Started struct {
 	Service   *build.Service
 	Signature *signature.Signature
 	URL       string
-	// MetricsURL and TokenFile are empty where there are none.
+	// MetricsURL and TokenFile are empty if there are none.
 	MetricsURL, TokenFile string
-	// Token says that callers have to show a token.
+	// Token says that callers must send a token.
 	Token bool
 }
 
-// devServer is one workspace that is served.
+// devServer serves one workspace.
 type devServer struct {
 	options   Options
 	reporter  Reporter
 	log       *slog.Logger
 	server    *server.Server
-	id        string // of the service
-	dir       string // of the server's state
+	id        string // the service's id
+	dir       string // the server's data folder
 	current   *service
 	warming   sync.WaitGroup
 	revisions *workspace.Revisions
 }
 
-// service is a service as this server runs it.
+// service is one revision of the service, with its sandbox and snapshot.
 type service struct {
 	*build.Service
-	// watched is what the service is reloaded for, when it changes.
+	// watched identifies the watched files: a change reloads the service.
 	watched string
-	// confinement is what its processes run in.
+	// confinement is the sandbox of its processes.
 	confinement build.Confinement
-	// own are secrets of the server itself.
+	// own are the secrets of the server itself.
 	own []plaintext.Named
-	// snapshot is what executions see of the workspace; nil: the workspace.
+	// snapshot is the copy of the workspace that executions see. Nil: they see the
+	// workspace.
 	snapshot *workspace.Snapshot
 }
 
-// masked are all values that no execution may show.
+// masked returns all values that no execution may show.
 func (s *service) masked(finder *secretref.Finder) []plaintext.Named {
 	return append(finder.AllValues(), s.own...)
 }
 
-// Run serves until ctx ends.
+// Run serves the workspace until ctx ends.
 func Run(ctx context.Context, o Options) (err error) {
 	s := &devServer{options: o, reporter: o.Reporter, log: o.Log}
 	defer s.warming.Wait()
-	o.Server.Policy = engine.FollowNewest // the author is changing the workspace
+	o.Server.Policy = engine.FollowNewest // authors change the workspace while it is served
 	if s.server, err = server.Listen(ctx, o.Server); err != nil {
 		return err
 	}
@@ -188,8 +188,8 @@ func (s *devServer) load(ctx context.Context) (*signature.Signature, error) {
 	return described, nil
 }
 
-// loadOrCreateID reads the id of the service, or makes one: its executions are found
-// by it.
+// loadOrCreateID reads the id of the service, or makes one. The store finds the
+// executions of the service by this id.
 func loadOrCreateID(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,8 +199,8 @@ func loadOrCreateID(path string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// register gives the engine the current service. Importing it ahead is
-// left to prepare, which runs its argument.
+// register activates the current service in the engine. It passes the import of the
+// service to prepare, which runs it now or in the background.
 func (s *devServer) register(ctx context.Context, described *signature.Signature, prepare func(func())) error {
 	opened := s.current
 	if err := build.CheckOwnSecrets(secretref.NewFinder(nil, opened.Files), described, s.reporter.Warn); err != nil {
@@ -216,7 +216,7 @@ func (s *devServer) register(ctx context.Context, described *signature.Signature
 		})
 	}
 	counted := run
-	if program == nil { // the starts of a pool are counted there
+	if program == nil { // a pool counts its own starts
 		counted = s.server.Counted(run)
 	}
 	if err := s.server.Engine().Service(s.id).Activate(s.revision(opened, counted, described)); err != nil {
@@ -232,7 +232,7 @@ func (s *devServer) register(ctx context.Context, described *signature.Signature
 	return nil
 }
 
-// revision is the service as the engine runs it.
+// revision makes the revision of the service for the engine.
 func (s *devServer) revision(opened *service, run runner.Runner, described *signature.Signature) *engine.Revision {
 	w := opened.Workspace
 	id := opened.Key
@@ -252,10 +252,9 @@ func (s *devServer) revision(opened *service, run runner.Runner, described *sign
 	}
 }
 
-// runner runs the executions of the service, as forks of a process that is
-// ready where that can be. Forks are kept apart as processes with a sandbox each
-// are. Where this machine cannot do that, they start cold: whyNot says so where
-// there is no process to be forked.
+// runner makes the runner of the service. If possible, executions are forks of a
+// zygote, and are isolated from each other like processes with separate sandboxes.
+// Otherwise executions start cold: program is nil, and whyNot has the reason.
 func (s *devServer) runner(opened *service) (r runner.Runner, program *forkserver.Program, whyNot string) {
 	sb := opened.confinement.Sandbox
 	_, whyNot = opened.Forkable()
@@ -274,7 +273,7 @@ func (s *devServer) runner(opened *service) (r runner.Runner, program *forkserve
 	return r, program, whyNot
 }
 
-// described is the service as its pages show it.
+// described returns the description of the service for its pages.
 func (s *devServer) described(ctx context.Context) (web.Service, error) {
 	r, ok := s.server.Engine().Service(s.id).Current()
 	if !ok {

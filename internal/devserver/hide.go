@@ -11,7 +11,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// secretFiles are the files that the server reads secrets, keys and tokens from.
+// secretFiles returns the files from which the server reads secrets, keys and tokens.
 func (s *devServer) secretFiles(opened *service) []string {
 	files := []string{opened.Workspace.EnvFile()}
 	for _, name := range append([]string{s.options.Service.EnvFile}, s.options.SecretFiles...) {
@@ -22,9 +22,9 @@ func (s *devServer) secretFiles(opened *service) []string {
 	return files
 }
 
-// hide has executions see neither secret files nor the folder of serve. Where they
-// have a private root folder they see a snapshot of the workspace, else the
-// workspace without the files that are hidden in it now.
+// hide hides the secret files and the data folder from executions. With a private root
+// folder, executions see a snapshot of the workspace. Without one, they see the
+// workspace except the files that are hidden now.
 func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.Policy) error {
 	secrets := s.secretFiles(opened)
 	policy.Hidden = append([]string{s.dir}, secrets...)
@@ -67,7 +67,7 @@ func (s *devServer) hide(ctx context.Context, opened *service, policy *sandbox.P
 	return nil
 }
 
-// showsPool makes sure that executions can see a data pool, which may have been
+// showsPool reports whether executions can see a data pool. It adds a pool that was
 // made after the snapshot.
 func (s *service) showsPool(dir string) bool {
 	if s.snapshot == nil {
@@ -80,7 +80,7 @@ func (s *service) showsPool(dir string) bool {
 	return err == nil
 }
 
-// close removes the snapshot of a service that nothing runs of.
+// close removes the snapshot. No execution of this revision may run any more.
 func (s *service) close() error {
 	if s.snapshot == nil {
 		return nil
@@ -88,7 +88,8 @@ func (s *service) close() error {
 	return s.snapshot.Remove()
 }
 
-// closing is a runner that closes the service with it: after its last execution.
+// closing wraps a runner so that its Close, after the last execution, also closes the
+// service.
 func (s *service) closing(r runner.Runner) runner.Runner {
 	if s.snapshot == nil {
 		return r

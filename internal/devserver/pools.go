@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// maxLinks is how many links an error about a data pool names, and maxPooled how
-	// many names are looked at.
+	// maxLinks is how many links an error about a data pool names. maxPooled is how
+	// many names in a pool are checked.
 	maxLinks  = 5
 	maxPooled = 20_000
-	// poolTime is how long the result of a look into a data pool counts.
+	// poolTime is how long the result of a check of a data pool is reused.
 	poolTime = 5 * time.Second
 )
 
-// pools are the data pools of a service that executions see in a sandbox.
+// pools resolves the data pools of a service whose executions run in a sandbox.
 type pools struct {
 	service *service
 
@@ -49,9 +49,9 @@ func (p *pools) Has(_ context.Context, parameter signature.Parameter) (bool, err
 	return p.service.Workspace.DataPool(parameter.Name) != "", nil
 }
 
-// Resolve implements [engine.DataPoolResolver]. A data pool that is a link is the
-// folder that it leads to. The error says that executions could not see all that
-// the pool holds. References are of no use here: a workspace has its own pools.
+// Resolve implements [engine.DataPoolResolver]. It follows a data pool that is a link.
+// It fails if executions could not see everything in the pool. It ignores references,
+// as a workspace has its own pools.
 func (p *pools) Resolve(_ context.Context, parameter signature.Parameter, _ *signature.DataPoolReference) (string, error) {
 	dir, err := p.find(parameter.Name)
 	if err != nil {
@@ -85,8 +85,8 @@ func (p *pools) find(parameter string) (string, error) {
 	return target, check.err
 }
 
-// leadOut returns an error that names links in a data pool to what executions
-// cannot see. They would find nothing there.
+// leadOut returns an error that names the links in a data pool whose targets executions
+// cannot see.
 func (p *pools) leadOut(pool string) error {
 	var links []string
 	looked := 0
@@ -114,7 +114,7 @@ func (p *pools) leadsOut(pool, link string) bool {
 	return err == nil && !p.sees(pool, target)
 }
 
-// sees reports whether executions that see a data pool see a path.
+// sees reports whether executions that see a data pool also see a path.
 func (p *pools) sees(pool, path string) bool {
 	if _, ok := workspace.Inside(pool, path); ok || p.service.confinement.Sandbox == nil {
 		return true

@@ -2,8 +2,8 @@ package devserver
 
 import "context"
 
-// reloadOnChange takes changes of the service over until ctx ends; then the
-// channel is closed. After a change that fails the service stays unchanged.
+// reloadOnChange reloads the service after changes until ctx ends; then the channel is
+// closed. If a reload fails, the previous revision stays active.
 func (s *devServer) reloadOnChange(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	if s.options.NoReload {
@@ -12,7 +12,7 @@ func (s *devServer) reloadOnChange(ctx context.Context) <-chan struct{} {
 	}
 	changed, err := s.current.Workspace.Watch(ctx, s.current.Environment)
 	if err != nil {
-		s.reporter.Warn("changes of the service are not noticed: %v", err)
+		s.reporter.Warn("changes of the service do not reload it: %v", err)
 		close(ended)
 		return ended
 	}
@@ -37,7 +37,7 @@ func (s *devServer) reload(ctx context.Context) {
 	}
 	described, err := s.load(ctx)
 	if err == nil {
-		// The new process is ready when it takes the old one's place.
+		// The new zygote is ready before the new revision becomes active.
 		err = s.register(ctx, described, func(prepare func()) { prepare() })
 	}
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// secrets are those of the environment, the file of --env-file, and .env.
+// secrets resolves secrets from the environment, the file of --env-file, and .env.
 type secrets struct {
 	service *service
 	finder  *secretref.Finder
