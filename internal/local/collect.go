@@ -13,30 +13,31 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// A Report says how a run ended. It encodes as `run --output json` prints it.
+// A Report is the outcome of a run. Its JSON is the output of `run --output json`.
 type Report struct {
-	// Status is SUCCEEDED, FAILED or CANCELLED, as the Service API has it.
+	// Status is SUCCEEDED, FAILED or CANCELLED, as in the Service API.
 	Status   string `json:"status"`
 	ExitCode int    `json:"exitCode"`
 	Signal   string `json:"signal,omitempty"`
-	// Result is what run returned; of a failed service its problem document.
+	// Result is the value that run returned, or the problem document of a failed
+	// service.
 	Result  json.RawMessage `json:"result,omitempty"`
 	Problem json.RawMessage `json:"problem,omitempty"`
 	// Files are the paths of the result files.
 	Files []string `json:"files"`
 
-	// timedOut is the time after which the service was ended; zero: it was not.
+	// timedOut is the timeout that ended the service, or zero.
 	timedOut time.Duration
 }
 
-// The states of a [Report].
+// These are the states of a [Report].
 const (
 	Succeeded = "SUCCEEDED"
 	Failed    = "FAILED"
 	Cancelled = "CANCELLED"
 )
 
-// collect takes what the service has left.
+// collect reads the result of the service and exports its result files.
 func (r *running) collect() (Report, error) {
 	report := Report{Status: Succeeded, ExitCode: r.outcome.ExitCode, Signal: r.outcome.Signal, Files: []string{}}
 	artifacts, err := r.dir.OpenOutput()
@@ -62,19 +63,19 @@ func (r *running) collect() (Report, error) {
 	}
 	if !r.stopped {
 		if report.Files, err = r.exportFiles(artifacts, left); err != nil {
-			return report, &ResultError{errors.New(r.masker.String(err.Error()))} // it names files of the service
+			return report, &ResultError{errors.New(r.masker.String(err.Error()))} // the error may name files of the service
 		}
 	}
 	return report, nil
 }
 
-// maskResult is the result without secrets. It stays JSON.
+// maskResult masks the result. The masked text is still JSON.
 func (r *running) maskResult(value []byte) json.RawMessage {
 	if len(value) == 0 {
 		return nil
 	}
 	masked, numbers, err := masking.JSON(r.results, value)
-	if err != nil { // no JSON: a service may write output.json itself
+	if err != nil { // not JSON: a service may write output.json itself
 		masked, _ = json.Marshal(r.results.String(string(value))) // a string always encodes
 	}
 	if numbers > 0 {
@@ -83,8 +84,7 @@ func (r *running) maskResult(value []byte) json.RawMessage {
 	return masked
 }
 
-// exportFiles copies the files the service has written to where the user
-// finds them.
+// exportFiles copies the files of the service, masked, to the user's output folder.
 func (r *running) exportFiles(artifacts runner.Artifacts, left runner.Result) ([]string, error) {
 	dir := r.options.OutputDir
 	if dir == "" {
@@ -115,11 +115,11 @@ func (r *running) exportFiles(artifacts runner.Artifacts, left runner.Result) ([
 	return paths, nil
 }
 
-// exportedNames are the names that result files have got, each with the number
-// of the last of that name. Masking can make names equal, and thousands of them.
+// exportedNames holds the names of exported files, each with the number of its last
+// duplicate. Masking can make thousands of names equal.
 type exportedNames map[string]int
 
-// next gives a name that no file has yet, as like the wanted one as can be.
+// next returns an unused name that is as similar as possible to the wanted one.
 func (n exportedNames) next(name string) string {
 	extension := filepath.Ext(name)
 	stem := strings.TrimSuffix(name, extension)
@@ -136,7 +136,7 @@ func (n exportedNames) next(name string) string {
 
 func (n exportedNames) take(name string) { n[name] = max(1, n[name]) }
 
-// Err is the error of a service that failed, or nil. Its log has the traceback.
+// Err returns the error of a service that failed, or nil. The log has the traceback.
 func (r Report) Err() error {
 	switch {
 	case r.Status != Failed:
@@ -148,7 +148,7 @@ func (r Report) Err() error {
 	}
 }
 
-// failedError is a service that has failed.
+// failedError is the error of a service that has failed.
 type failedError struct{ report Report }
 
 func (e *failedError) Error() string {
@@ -156,7 +156,7 @@ func (e *failedError) Error() string {
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 	}
-	_ = json.Unmarshal(e.report.Problem, &problem) // no document: an empty one
+	_ = json.Unmarshal(e.report.Problem, &problem) // without a document the problem stays empty
 	switch {
 	case problem.Title != "" && problem.Detail != "" && problem.Detail != problem.Title:
 		return fmt.Sprintf("the service failed: %s: %s", problem.Title, problem.Detail)

@@ -1,6 +1,5 @@
-// Package local runs a service once, on this machine, in the live workspace. It
-// checks everything that can be wrong before any code of the service runs with
-// a secret in reach.
+// Package local runs a service once, on this machine, in the live workspace. It checks
+// the whole request before any code of the service can reach a secret.
 package local
 
 import (
@@ -15,19 +14,19 @@ import (
 	"github.com/qhubctl/qhubctl/internal/secretref"
 )
 
-// Options say what to run.
+// Options select a service and hold its request.
 type Options struct {
 	Service build.Options
-	// Body is the JSON object of the request. Nil: the input is the files of
-	// the workspace. Run wipes it.
+	// Body is the JSON object of the request. Run wipes it. Nil: the input comes from
+	// the files in the workspace.
 	Body []byte
-	// Secrets are those that the user gave, by their parameters.
+	// Secrets are the secrets that the user has given, by their parameters.
 	Secrets map[string]secretref.Found
-	// DataPools are folders; the last one of a name counts.
+	// DataPools are the folders of data pools. The last one of a name counts.
 	DataPools []DataPool
-	// OutputDir is where result files go; empty: out/ in the workspace.
+	// OutputDir is the folder for result files. Empty: out/ in the workspace.
 	OutputDir string
-	// Timeout ends the service after this time; zero: never.
+	// Timeout ends the service after this time. Zero: never.
 	Timeout time.Duration
 }
 
@@ -38,25 +37,25 @@ type DataPool struct{ Name, Dir string }
 type Reporter interface {
 	build.Reporter
 	Say(format string, args ...any)
-	// Log is where the log of the service goes.
+	// Log returns the writer for the log of the service.
 	Log() io.Writer
 }
 
-// A UsageError is a secret or a data pool that the service does not have.
+// A UsageError is the error of a secret or a data pool that the service does not have.
 type UsageError struct{ text string }
 
 func (e *UsageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// A ResultError says that what the service left cannot be read or stored.
+// A ResultError is the error of a result that cannot be read or stored.
 type ResultError struct{ err error }
 
 func (e *ResultError) Error() string { return e.err.Error() }
 func (e *ResultError) Unwrap() error { return e.err }
 
-// Run runs the service once. A service that failed is no error here: the report
-// says so.
+// Run runs the service once. It returns no error for a service that failed: the report
+// has that.
 func Run(ctx context.Context, o Options, reporter Reporter) (Report, error) {
 	r := &running{reporter: reporter, options: o}
 	defer r.close()
@@ -69,7 +68,7 @@ func Run(ctx context.Context, o Options, reporter Reporter) (Report, error) {
 	return r.collect()
 }
 
-// poolDir is the folder of a data pool on this machine; empty if none.
+// poolDir returns the folder of a data pool on this machine, or "" if there is none.
 func (r *running) poolDir(parameter string) (string, error) {
 	for i := len(r.options.DataPools) - 1; i >= 0; i-- {
 		pool := r.options.DataPools[i]

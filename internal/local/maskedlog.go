@@ -7,9 +7,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
-// maskedLog masks one stream of a service. Both go to one terminal: what comes
-// of a write is passed on at once, so that a line is not torn where something
-// in it is masked.
+// maskedLog masks one stream of a service. Both streams go to one terminal, so it
+// passes the text of each write on in one piece: masking does not tear a line apart.
 type maskedLog struct {
 	masked   *redact.Writer
 	gathered bytes.Buffer
@@ -22,7 +21,7 @@ func newMaskedLog(m *redact.Masker, to io.Writer) *maskedLog {
 	return l
 }
 
-// Write masks p and passes it on, except the end that may be half a secret.
+// Write masks p and passes it on. It holds back an end that may begin a secret.
 func (l *maskedLog) Write(p []byte) (int, error) {
 	if _, err := l.masked.Write(p); err != nil {
 		return 0, err
@@ -30,7 +29,7 @@ func (l *maskedLog) Write(p []byte) (int, error) {
 	return len(p), l.pass()
 }
 
-// Close passes on the end that Write has held back.
+// Close passes on the text that Write has held back.
 func (l *maskedLog) Close() error {
 	if err := l.masked.Close(); err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// resolve checks all that the service needs and lays it out, so that nothing
-// runs unless everything is there. It returns all that is wrong, at once.
+// resolve checks and prepares all parameters, so that the service runs only if none is
+// missing. It returns all errors at once.
 func (r *running) resolve(context.Context) error {
 	if err := r.checkNames(); err != nil {
 		return err
@@ -64,7 +64,7 @@ func choices(s *signature.Signature, kind signature.Kind) string {
 	return "; it has: " + strings.Join(names, ", ")
 }
 
-// bodyError is an input that the service does not accept.
+// bodyError is the error of an input that the service does not accept.
 type bodyError struct{ err error }
 
 func (e bodyError) Error() string {
@@ -73,8 +73,8 @@ func (e bodyError) Error() string {
 func (e bodyError) Unwrap() error { return e.err }
 func (e bodyError) Hint() string  { return "`qhubctl describe` shows what it takes" }
 
-// request validates the body; nil where the input is files. Secrets and data
-// pools are looked for in other places too, so the body need not have them.
+// request validates the body. It returns nil if the input is in files. The body may
+// leave out secrets and data pools, which have other sources too.
 func (r *running) request() (*signature.Request, error) {
 	if r.options.Body == nil {
 		return nil, r.checkInputFiles()
@@ -93,7 +93,7 @@ func (r *running) request() (*signature.Request, error) {
 	return request, nil
 }
 
-// checkInputFiles looks whether every required input has a file.
+// checkInputFiles checks that every required input has a file.
 func (r *running) checkInputFiles() error {
 	dir := r.service.Workspace.InputDir()
 	entries, err := os.ReadDir(dir)
@@ -161,14 +161,14 @@ func (r *running) findPools() (map[string]string, error) {
 	return pools, hint.Join(errs...)
 }
 
-// findSecrets collects the secrets that the service declares, and no others. A
-// request that is refused is nil: what it holds is not missing.
+// findSecrets collects the secrets that the service declares, and no others. The request
+// is nil if it was refused: the secrets in it do not count as missing.
 func (r *running) findSecrets(request *signature.Request) error {
 	var missing []signature.Parameter
 	var errs []error
 	sent := r.sentSecrets(request)
 	for _, p := range r.signature.Of(signature.Secret) {
-		found, ok := r.options.Secrets[p.Name] // --secret counts before the request
+		found, ok := r.options.Secrets[p.Name] // --secret takes precedence over the request
 		if !ok && request != nil {
 			found.Value, ok = request.Secrets[p.Name]
 			found.From = "the request"
@@ -199,8 +199,8 @@ func (r *running) findSecrets(request *signature.Request) error {
 	return nil
 }
 
-// sentSecrets are the names of the secrets in a body that is refused; of a
-// file that is no JSON object all, as their names cannot be read.
+// sentSecrets returns the names of the secrets in a refused body. If the body is no JSON
+// object, its names cannot be read, and it returns all secrets.
 func (r *running) sentSecrets(request *signature.Request) map[string]bool {
 	sent := map[string]bool{}
 	if request != nil || !signature.HasSecrets(r.options.Body) {

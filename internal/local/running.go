@@ -20,21 +20,21 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// grace is how long a service may take to end when it is asked to.
+// grace is how long a service may take to end after it is asked to.
 const grace = 10 * time.Second
 
-// running is one run, step by step.
+// running is the state of one run.
 type running struct {
 	reporter Reporter
 	options  Options
 
 	service   *build.Service
 	finder    *secretref.Finder
-	masker    *redact.Masker // of the log
-	results   *redact.Masker // of the result, its files and problems
+	masker    *redact.Masker // for the log
+	results   *redact.Masker // for the result, its files and problems
 	log       []*maskedLog
 	dir       *runner.Dir
-	execution process.Execution // started already, to describe itself
+	execution process.Execution // already started, as it describes the service first
 	signature *signature.Signature
 	secrets   secretset.Set
 	outcome   process.Outcome
@@ -47,7 +47,7 @@ func (r *running) close() {
 		r.execution.Stop(interrupt.Terminate, 0)
 		_, _ = r.execution.Wait()
 		for _, w := range r.log {
-			_ = w.Close() // shows the end that it holds back; the error is reported already
+			_ = w.Close() // it passes on the text that it holds back; the error is already reported
 		}
 	}
 	r.secrets.Clear()
@@ -59,8 +59,8 @@ func (r *running) close() {
 	}
 }
 
-// openService prepares the workspace, and the masker with all values that may
-// be secrets: they are known before the service is.
+// openService prepares the workspace, and a masker for all values that may be secrets:
+// the description of the service is not known yet.
 func (r *running) openService(ctx context.Context) error {
 	var err error
 	if r.service, err = build.Open(ctx, r.options.Service, r.reporter); err != nil {
@@ -76,8 +76,7 @@ func (r *running) openService(ctx context.Context) error {
 	return nil
 }
 
-// secretsOf are the strings under $secrets of a body that has not been
-// validated yet.
+// secretsOf returns the strings under $secrets of a body that is not validated yet.
 func secretsOf(body []byte) []plaintext.Named {
 	var request struct {
 		Secrets map[string]jsontext.Value `json:"$secrets"`
@@ -102,8 +101,8 @@ func (r *running) placeDir(context.Context) error {
 	return err
 }
 
-// command starts nothing yet. Standard output of the service is a part of its
-// log: the result goes another way.
+// command makes the command that runs the service. The standard output of the service is
+// a part of its log; the result is in a file.
 func (r *running) command() process.Command {
 	r.log = []*maskedLog{newMaskedLog(r.masker, r.reporter.Log()), newMaskedLog(r.masker, r.reporter.Log())}
 	command := r.service.Command(*r.dir, r.log[0], r.log[1])
@@ -113,8 +112,8 @@ func (r *running) command() process.Command {
 	return command
 }
 
-// describe learns the signature: from the cache, or from the process that will
-// run the service.
+// describe gets the signature from the cache, or from the process that will run the
+// service.
 func (r *running) describe(ctx context.Context) error {
 	if described, ok := r.service.CachedSignature(); ok {
 		r.signature = described
@@ -159,8 +158,8 @@ func (r *running) execute(ctx context.Context) error {
 	return err
 }
 
-// watch ends the service when it takes too long or the user wants it: asked
-// once, killed when asked again.
+// watch ends the service after its timeout or when the user interrupts it. The first
+// interrupt asks the service to end, the second one kills it.
 func (r *running) watch(ctx context.Context, e process.Execution, ended <-chan struct{}) {
 	var again <-chan os.Signal
 	var timeout <-chan time.Time
