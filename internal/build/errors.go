@@ -7,7 +7,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// describeError is a service that says itself why it cannot be described.
+// describeError is the error of a service that reports why it cannot be described.
 type describeError struct {
 	cause    *signature.DescribeError
 	language workspace.Language
@@ -49,8 +49,8 @@ func (e *describeError) importHint() string {
 	}
 }
 
-// undescribedError is a program that was asked for a description and has given
-// none.
+// undescribedError is the error of a program that was asked for a description and
+// returned none.
 type undescribedError struct {
 	cause    error
 	language workspace.Language

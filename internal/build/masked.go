@@ -6,13 +6,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
-// shown are the members of a description that only people read. Names, types
-// and rules are not masked: that would describe another service.
+// shown are the members of a description that only people read. Names, types and rules
+// are not masked, as masking them would change the described service.
 var shown = map[string]bool{"default": true, "examples": true, "description": true, "title": true}
 
-// maskDescription takes secrets out of a description, which is kept in a file
-// and shown to callers: a module that reads .env may have made one a
-// default.
+// maskDescription masks secrets in a description, which is kept in a file and shown to
+// callers. A module that reads .env may have used a secret as a default.
 func maskDescription(m *redact.Masker, document json.RawMessage) json.RawMessage {
 	if !m.Contains(document) {
 		return document

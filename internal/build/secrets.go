@@ -10,8 +10,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
-// CheckOwnSecrets refuses values on this machine that the service takes and
-// that cannot be secrets, and warns of weak ones.
+// CheckOwnSecrets checks the values on this machine for the secrets of the service. It
+// refuses values that cannot be secrets, and warns of weak ones.
 func CheckOwnSecrets(finder *secretref.Finder, described *signature.Signature, warn func(format string, args ...any)) error {
 	var refused []error
 	for _, p := range described.Of(signature.Secret) {
@@ -30,8 +30,8 @@ func CheckOwnSecrets(finder *secretref.Finder, described *signature.Signature, w
 	return errors.Join(refused...)
 }
 
-// UntakenWarnings are about variables that are secrets by their names, and that
-// the service does not take: logs are masked for them all the same.
+// UntakenWarnings returns warnings about variables whose names mark them as secrets and
+// that the service does not declare. Logs mask their values, too.
 func UntakenWarnings(finder *secretref.Finder, described *signature.Signature) []string {
 	var warnings []string
 	finder.Each(func(name, from string, value plaintext.Bytes) {

@@ -1,5 +1,5 @@
-// Package build turns a workspace into a service that is ready to run: it
-// prepares the environment, describes the service, and says how it starts.
+// Package build turns a workspace into a service that is ready to run: it prepares the
+// environment, describes the service, and chooses how it starts.
 package build
 
 import (
@@ -24,14 +24,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// Options say which service to open.
+// Options select the service to open.
 type Options struct {
 	Dir string
-	// Entrypoint is the function of a service in Python; empty: the default.
+	// Entrypoint is the function of a service in Python. Empty: the default.
 	Entrypoint string
-	// Python is an interpreter to use instead of the workspace's own, unchanged.
+	// Python is an interpreter to use, unchanged, instead of the workspace's own.
 	Python string
-	// EnvFile is a further file of variables, read before .env.
+	// EnvFile is an additional file of variables, which is read before .env.
 	EnvFile string
 }
 
@@ -48,14 +48,14 @@ type Service struct {
 	Environment *workspace.Environment
 	Program     process.Program
 	Files       *secretref.Files
-	// Key identifies the sources and the environment; empty where they have no
+	// Key identifies the sources and the environment. It is empty if they have no
 	// hash.
 	Key string
-	// Masker knows all values that may be a secret before the service is
-	// described: a module may read .env while it is imported.
+	// Masker masks all values that may be secrets before the service is described: a
+	// module may read .env during its import.
 	Masker *redact.Masker
-	// descriptionMasker knows those of them that are not weak: the text of a
-	// weak one stands in a description by chance.
+	// descriptionMasker masks only values that are not weak: a weak value may be a part
+	// of a description by chance.
 	descriptionMasker *redact.Masker
 }
 
@@ -68,7 +68,7 @@ func (o Options) Locate() (*workspace.Workspace, error) {
 	return w, err
 }
 
-// ReadFiles reads the files of variables that belong to a workspace.
+// ReadFiles reads the files of variables for a workspace.
 func (o Options) ReadFiles(w *workspace.Workspace) (*secretref.Files, error) {
 	files, err := secretref.ReadFiles(o.EnvFile, w.EnvFile())
 	if err != nil {
@@ -77,7 +77,7 @@ func (o Options) ReadFiles(w *workspace.Workspace) (*secretref.Files, error) {
 	return files, nil
 }
 
-// envFileError is a file of variables that cannot be read.
+// envFileError is the error of a file of variables that cannot be read.
 type envFileError struct{ err error }
 
 func (e *envFileError) Error() string { return "cannot read the environment file: " + e.err.Error() }
@@ -98,7 +98,7 @@ func Open(ctx context.Context, o Options, reporter Reporter) (*Service, error) {
 	if file, err := filepath.Abs(o.EnvFile); err == nil && o.EnvFile != "" {
 		w.Settings = []string{file}
 	}
-	// Before anything is installed: a broken file is found at once.
+	// The files are read before anything is installed, to report errors in them at once.
 	files, err := o.ReadFiles(w)
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func Open(ctx context.Context, o Options, reporter Reporter) (*Service, error) {
 	return New(w, env, files)
 }
 
-// New makes a service of a workspace whose environment is ready.
+// New makes a service from a workspace whose environment is ready.
 func New(w *workspace.Workspace, env *workspace.Environment, files *secretref.Files) (*Service, error) {
 	s := &Service{Workspace: w, Environment: env, Files: files, Key: w.SourceKey(env)}
 	s.Mask(secretref.NewFinder(nil, files).AllValues())
@@ -127,7 +127,7 @@ func New(w *workspace.Workspace, env *workspace.Environment, files *secretref.Fi
 	return s, err
 }
 
-// Mask makes the maskers of the values that are known to be secret.
+// Mask makes the maskers for all values that are known to be secret.
 func (s *Service) Mask(known []plaintext.Named) {
 	var strong []plaintext.Named
 	for _, value := range known {
@@ -146,11 +146,11 @@ func newMasker(known []plaintext.Named) *redact.Masker {
 	return redact.New(secrets)
 }
 
-// Variables returns what the process of the service sees, except its secrets.
+// Variables returns the variables of the service's process, except its secrets.
 func (s *Service) Variables(dir runner.Dir) runner.Environment {
 	env := runner.BaseEnvironment()
-	// On the user's own machine their home is the service's: packages keep
-	// models and settings there.
+	// On the user's machine the service gets the user's home, where packages keep models
+	// and settings.
 	for _, name := range []string{"HOME", "USERPROFILE", "USER", "LOGNAME"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = value
@@ -165,26 +165,26 @@ func (s *Service) Variables(dir runner.Dir) runner.Environment {
 	return env
 }
 
-// Command says how a process of the service is started without a sandbox.
+// Command returns the command that starts the service without a sandbox.
 func (s *Service) Command(dir runner.Dir, stdout, stderr io.Writer) process.Command {
 	return process.Command{
 		Dir: s.Workspace.Dir, Env: s.Variables(dir).List(), Stdout: stdout, Stderr: stderr,
 	}
 }
 
-// Confinement is the sandbox of the process that describes a service, and its
-// limits. The zero value is none.
+// Confinement is the sandbox and the limits of the process that describes a service. The
+// zero value confines nothing.
 type Confinement struct {
 	Sandbox *process.Sandbox
 	Limits  runner.Limits
 }
 
-// describeTime is how long a service in a sandbox may take to be imported and
-// described: no user is there to see that it never ends.
+// describeTime is how long the import and the description of a sandboxed service may
+// take: on a server no user watches them.
 const describeTime = time.Minute
 
-// confinedCommand says how a process that describes the service is started: in
-// the sandbox of a server, with a separate home, or like a run on this machine.
+// confinedCommand returns the command that describes the service. With a confinement it
+// runs in that sandbox with a separate home, else like a run on this machine.
 func (s *Service) confinedCommand(c Confinement, dir runner.Dir, stdout, stderr io.Writer) process.Command {
 	if !c.Sandbox.Confines() {
 		return s.Command(dir, stdout, stderr)
@@ -193,7 +193,7 @@ func (s *Service) confinedCommand(c Confinement, dir runner.Dir, stdout, stderr 
 	return r.Command(runner.Job{Stdout: stdout, Stderr: stderr, Limits: c.Limits}, dir)
 }
 
-// Describe takes the description from a process that was started for it.
+// Describe reads the description from a process that was started for it.
 func (s *Service) Describe(ctx context.Context, e process.Execution) (*signature.Signature, error) {
 	document, err := e.Describe(ctx)
 	if errors.Is(err, process.ErrNotDescribed) {
@@ -215,14 +215,13 @@ func (s *Service) Describe(ctx context.Context, e process.Execution) (*signature
 	return described, nil
 }
 
-// CachedSignature returns the description, if the service has not changed since
-// it was last described.
+// CachedSignature returns the last description, if the service has not changed since.
 func (s *Service) CachedSignature() (*signature.Signature, bool) {
 	return s.Workspace.CachedSignature(s.Key)
 }
 
-// Signature describes the service, in a process only if it has changed. What
-// it prints while it is imported goes to log.
+// Signature returns the description of the service. It starts a process only if the
+// service has changed. The output of the import goes to log.
 func (s *Service) Signature(ctx context.Context, log io.Writer, c Confinement) (*signature.Signature, error) {
 	if described, ok := s.CachedSignature(); ok {
 		return described, nil
@@ -233,7 +232,7 @@ func (s *Service) Signature(ctx context.Context, log io.Writer, c Confinement) (
 	}
 	defer func() { _ = dir.Remove() }()
 	stdout, stderr := s.Masker.Writer(log), s.Masker.Writer(log)
-	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the description is what counts
+	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // errors of the log do not matter for the description
 	e, err := s.Program.Start(s.confinedCommand(c, dir, stdout, stderr), true)
 	if err != nil {
 		return nil, err

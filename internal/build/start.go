@@ -13,11 +13,11 @@ import (
 	"github.com/qhubctl/qhubctl/internal/workspace"
 )
 
-// keepIdle is how long a process that is forked is kept without requests.
+// keepIdle is how long a zygote is kept without requests.
 const keepIdle = 30 * time.Minute
 
-// Forkable returns the service as a process that can be forked runs it, or the
-// reason why there cannot be one.
+// Forkable returns the Python program that a zygote of the service runs, or the reason
+// why the service cannot have a zygote.
 func (s *Service) Forkable() (python process.Python, whyNot string) {
 	python, ok := s.Program.(process.Python)
 	switch {
@@ -31,24 +31,24 @@ func (s *Service) Forkable() (python process.Python, whyNot string) {
 	return python, ""
 }
 
-// RunnerOptions say how a service is run again and again. The zero value is for
-// a try: without a sandbox, a pool and spare processes.
+// RunnerOptions configure the runner of a service. The zero value suits a trial: without
+// a sandbox, a pool and spares.
 type RunnerOptions struct {
 	Log *slog.Logger
-	// Spares is how many forks wait for the next requests.
+	// Spares is how many spare forks wait for requests.
 	Spares int
-	// MaxAge is how old the process that is forked may be; zero: any age.
+	// MaxAge is how old a zygote may be. Zero: any age.
 	MaxAge  time.Duration
 	Sandbox *process.Sandbox
-	// Scratch is the folder below which executions have theirs.
+	// Scratch is the parent of the folders of executions.
 	Scratch string
-	// Pool bounds the processes that are forked, of all services.
+	// Pool bounds the zygotes of all services.
 	Pool *forkserver.Pool
 }
 
-// Runner makes the runner of the service. Each execution gets its own process
-// and folders. Until the returned program, if the runner is a warm one, is
-// prepared, executions start cold.
+// Runner makes the runner of the service. Each execution gets its own process and
+// folders. For a service that can be forked, it also returns the program of the zygote:
+// executions start cold until that is prepared.
 func (s *Service) Runner(o RunnerOptions) (runner.Runner, *forkserver.Program) {
 	python, whyNot := s.Forkable()
 	if whyNot != "" {
@@ -67,7 +67,7 @@ func (s *Service) ColdRunner(sb *process.Sandbox) *process.Runner {
 	return &process.Runner{Program: s.Program, Dir: s.Workspace.Dir, Environment: s.Variables(runner.Dir{}), Sandbox: sb}
 }
 
-// LearnStart records how the service turned out to start.
+// LearnStart records how the service starts, as the program has found out.
 func (s *Service) LearnStart(program *forkserver.Program) workspace.Start {
 	state := program.State()
 	start := workspace.Start{Warm: state.Warm, Reason: s.Masker.String(state.Reason), Import: state.Import}
@@ -75,8 +75,7 @@ func (s *Service) LearnStart(program *forkserver.Program) workspace.Start {
 	return start
 }
 
-// Start tells how the service starts when it is served: from the cache, or by a
-// try.
+// Start returns how the service starts when it is served: from the cache, or by a trial.
 func (s *Service) Start(ctx context.Context, progress workspace.Progress) (workspace.Start, error) {
 	if _, reason := s.Forkable(); reason != "" {
 		return workspace.Start{Reason: reason}, nil
@@ -95,7 +94,7 @@ func (s *Service) Start(ctx context.Context, progress workspace.Progress) (works
 	return s.LearnStart(program), nil
 }
 
-// StartText says it in a line.
+// StartText describes a start in one line.
 func StartText(s workspace.Start) string {
 	if s.Warm {
 		return fmt.Sprintf("warm, as forks of a process that has imported it (in %s)", s.Import.Round(10*time.Millisecond))
