@@ -167,7 +167,7 @@ func BenchmarkExecutions(b *testing.B) {
 				return
 			}
 			if e, err := s.probe().Wait(b.Context(), id); err != nil || e.Status != execution.Succeeded {
-				b.Errorf("%v, %s: %v", err, e.Status, e.Problem)
+				b.Errorf("Wait() = %s, %v: %v, want SUCCEEDED", e.Status, err, e.Problem)
 			}
 		})
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")

@@ -32,8 +32,8 @@ func (c *closable) Close() error {
 	return c.Runner.Close()
 }
 
-// A service that is replaced goes on where it runs, and is replaced where it
-// waits, unless it does not accept any more what was accepted before.
+// When a revision is replaced, its running executions go on, and the new revision runs
+// the waiting ones. One whose request the new revision refuses fails.
 func TestReplacedService(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir())
@@ -52,26 +52,26 @@ func TestReplacedService(t *testing.T) {
 	replaced.Signature = parse(t, strings.ReplaceAll(probeDocument, `"number"`, `"count"`))
 	s.set(replaced)
 	if current, ok := s.probe().Current(); !ok || current != replaced {
-		t.Errorf("the service is %+v", current)
+		t.Errorf("Current() = %+v, %t, want the replacing revision", current, ok)
 	}
 	if first.closed.Load() {
-		t.Error("a runner was closed while its execution runs")
+		t.Error("the runner was closed while its execution runs, want it kept")
 	}
 	letGo()
 	if e := s.wait(running); e.Status != execution.Succeeded || e.ServiceRevision != "1" {
-		t.Errorf("what ran is %s: %v", e.Status, e.Problem)
+		t.Errorf("the running execution is %s by revision %s: %v, want SUCCEEDED by 1", e.Status, e.ServiceRevision, e.Problem)
 	}
 	if e := s.wait(good); e.Status != execution.Succeeded || !strings.Contains(s.text(good), "NOTICE the service has changed") {
-		t.Errorf("what waited is %s: %v\n%s", e.Status, e.Problem, s.text(good))
+		t.Errorf("the waiting execution is %s: %v, want SUCCEEDED with a notice in its log:\n%s", e.Status, e.Problem, s.text(good))
 	}
 	e := s.wait(bad)
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeChanged || e.Problem.Extensions["errors"] == nil {
-		t.Errorf("what is not accepted any more is %s: %+v", e.Status, e.Problem)
+		t.Errorf("a request that the new revision refuses is %s: %+v, want FAILED with %s", e.Status, e.Problem, execution.TypeChanged)
 	}
 	deadline := time.Now().Add(patience)
 	for !first.closed.Load() {
 		if time.Now().After(deadline) {
-			t.Fatal("the runner of the replaced service was never closed")
+			t.Fatal("the runner of the replaced revision is open, want it closed after its last execution")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -111,15 +111,15 @@ func TestSecretsOfTheServer(t *testing.T) {
 	service.Concurrency = 1
 	s.set(service)
 	if s, err := service.RequestSignature(t.Context()); err != nil || required(s, "api_token") {
-		t.Error("a request must bring what the server has")
+		t.Errorf("RequestSignature(server has the secret): %v, want the secret optional", err)
 	}
 	for range 2 { // the engine wipes no value that is not its own
 		if log := s.text(s.run(action("leak")).ID); !strings.Contains(log, "stdout [redacted]\n") {
-			t.Errorf("the log is %q", log)
+			t.Errorf("the log is %q, want the server's secret masked", log)
 		}
 	}
 	if log := s.text(s.run(action("leak").token("the-caller's-own")).ID); !strings.Contains(log, "stdout [redacted]\n") {
-		t.Errorf("the log is %q", log)
+		t.Errorf("the log is %q, want the caller's secret masked", log)
 	}
 	path, letGo := pipe(t)
 	held := s.submit(action("hold").with("text", path))
@@ -127,16 +127,16 @@ func TestSecretsOfTheServer(t *testing.T) {
 	s.awaitLog(held, "ready")
 	gone.Store(true)
 	if s, err := service.RequestSignature(t.Context()); err != nil || !required(s, "api_token") {
-		t.Error("a request need not bring what the server has not")
+		t.Errorf("RequestSignature(server lacks the secret): %v, want the secret required", err)
 	}
 	letGo()
 	e := s.wait(late)
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("an execution whose secret is gone is %s: %+v, want FAILED with %s", e.Status, e.Problem, execution.TypeSecrets)
 	}
 	_, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 	if errs := (signature.Errors{}); !errors.As(err, &errs) {
-		t.Errorf("a secret is missing: %v", err)
+		t.Errorf("Submit(without the secret) = %v, want signature.Errors", err)
 	}
 	s.wait(held)
 }
@@ -175,11 +175,11 @@ func TestCloseWaits(t *testing.T) {
 	}
 	for id, want := range map[execution.ID]execution.Status{running: execution.Succeeded, waiting: execution.Pending} {
 		if e, err := s.probe().Get(t.Context(), id); err != nil || e.Status != want {
-			t.Errorf("%v, %s instead of %s", err, e.Status, want)
+			t.Errorf("Get(after Close) = %s, %v, want %s", e.Status, err, want)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "work")); err != nil || len(left) > 0 {
-		t.Errorf("%v, left behind: %v", err, left)
+		t.Errorf("Close left the folders %v, %v, want none", left, err)
 	}
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestCloseWaits(t *testing.T) {
 	next := serve(t, dir)
 	next.set(probeService(t))
 	if e := next.wait(waiting); e.Status != execution.Succeeded {
-		t.Errorf("%s: %v", e.Status, e.Problem)
+		t.Errorf("the execution that waited is %s: %v, want SUCCEEDED", e.Status, e.Problem)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestCloseStops(t *testing.T) {
 	}
 	e, err := s.probe().Get(t.Context(), id)
 	if err != nil || e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
-		t.Errorf("%v, %s: %+v", err, e.Status, e.Problem)
+		t.Errorf("Get(stopped by Close) = %s, %v: %+v, want FAILED with %s", e.Status, err, e.Problem, execution.TypeInterrupted)
 	}
 	if err := s.store.Close(); err != nil {
 		t.Error(err)
@@ -233,11 +233,11 @@ func TestRetention(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("it is still there")
+			t.Fatal("the execution is still there, want retention to remove it")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	if _, err := os.Stat(results); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("its files are still there: %v", err)
+		t.Errorf("Stat(results of a removed execution) = %v, want it gone", err)
 	}
 }

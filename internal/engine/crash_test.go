@@ -101,7 +101,7 @@ func runVictim(t *testing.T, dir string, requests int) []execution.ID {
 	}
 	var killed *exec.ExitError
 	if err := victim.Wait(); !errors.As(err, &killed) || killed.ExitCode() != -1 {
-		t.Fatalf("the victim was not killed: %v", err)
+		t.Fatalf("Wait(victim) = %v, want killed by a signal", err)
 	}
 	return accepted
 }
@@ -146,20 +146,20 @@ func TestKilledServers(t *testing.T) {
 		ran := records[string(id)]
 		switch {
 		case ran > 1:
-			t.Errorf("%s ran %d times", id, ran)
+			t.Errorf("%s ran %d times, want at most once", id, ran)
 		case e.Status == execution.Succeeded && ran != 1:
-			t.Errorf("%s succeeded without having run", id)
+			t.Errorf("%s is SUCCEEDED and ran %d times, want once", id, ran)
 		case e.Status == execution.Failed && (e.Problem == nil || e.Problem.Type != execution.TypeInterrupted):
-			t.Errorf("%s failed: %v", id, e.Problem)
+			t.Errorf("%s is FAILED with %v, want %s", id, e.Problem, execution.TypeInterrupted)
 		case e.Status == execution.Cancelled:
-			t.Errorf("%s was cancelled by nobody", id)
+			t.Errorf("%s is CANCELLED, want it not cancelled: no caller did that", id)
 		}
 	}
 	t.Logf("%d accepted: %v", len(accepted), ends)
 	if ends[execution.Succeeded] == 0 {
-		t.Error("nothing succeeded")
+		t.Error("no execution is SUCCEEDED, want some")
 	}
-	// What was accepted without the caller being told ends too.
+	// An execution ends even if the server died before it answered the caller.
 	heir.awaitLoad(store.ServiceStats{})
 	heir.recoveredDirs(t) // first: nothing is removed while the next line reads
 	noneHolds(t, dir, secretValue)
@@ -202,13 +202,13 @@ func TestOrphansOfKilledServer(t *testing.T) {
 	}
 	_ = victim.Wait()
 	if e := heir.wait(id); e.Status != execution.Failed || e.Problem.Type != execution.TypeInterrupted {
-		t.Errorf("%s: %v", e.Status, e.Problem)
+		t.Errorf("the execution of the dead server is %s: %v, want FAILED with %s", e.Status, e.Problem, execution.TypeInterrupted)
 	}
 	heir.recoveredDirs(t)
 	deadline := time.Now().Add(patience)
 	for runsMarked(child, id) { // the end is known a moment before
 		if time.Now().After(deadline) {
-			t.Fatalf("process %s still runs", child)
+			t.Fatalf("process %s still runs, want it killed", child)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -257,10 +257,10 @@ func TestTagsOfOrphans(t *testing.T) {
 	}
 	process.KillOrphans(string(id))
 	if err := orphan.Wait(); err == nil {
-		t.Error("the orphan ended by itself")
+		t.Error("the orphan exited with 0, want it killed")
 	}
 	if err := other.Process.Kill(); err != nil {
-		t.Errorf("the process of another execution has ended: %v", err)
+		t.Errorf("Kill(process of another execution) = %v, want it still running", err)
 	}
 	_ = other.Wait()
 }

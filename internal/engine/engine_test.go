@@ -40,7 +40,7 @@ func TestResults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := s.run(c.body)
 			if e.Status != execution.Succeeded || e.Problem != nil || e.StartedAt.IsZero() || e.EndedAt.Before(e.StartedAt) {
-				t.Fatalf("%+v, problem %v", e, e.Problem)
+				t.Fatalf("the execution is %+v with problem %v, want SUCCEEDED with start and end", e, e.Problem)
 			}
 			result := s.result(e.ID)
 			if result.Large != "" {
@@ -53,24 +53,24 @@ func TestResults(t *testing.T) {
 				}
 			}
 			if result.Kind != c.kind || value.String() != c.value {
-				t.Errorf("the result is %q %.100s", result.Kind, value.String())
+				t.Errorf("Result = %q %.100s, want %q %.100s", result.Kind, value.String(), c.kind, c.value)
 			}
 			var names []string
 			for _, file := range result.Files {
 				names = append(names, file.Name)
 			}
 			if !slices.Equal(names, c.files) {
-				t.Errorf("the files are %v, not %v", names, c.files)
+				t.Errorf("the result files are %v, want %v", names, c.files)
 			}
 			for _, name := range names {
 				if got := s.file(e.ID, name); got != string(result.Value) {
-					t.Errorf("%s is %q, the value %q", name, got, result.Value)
+					t.Errorf("the file %s is %q, want the value %q", name, got, result.Value)
 				}
 			}
 		})
 	}
 	if left := s.workDirs(); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("the folders %v are left, want none", left)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestSecretsStayInside(t *testing.T) {
 	s := serveProbe(t)
 	e := s.run(action("leak").token(secretValue))
 	if e.Status != execution.Succeeded {
-		t.Fatalf("%s: %v\n%s", e.Status, e.Problem, s.text(e.ID))
+		t.Fatalf("the execution is %s: %v, want SUCCEEDED; its log:\n%s", e.Status, e.Problem, s.text(e.ID))
 	}
 	log := s.text(e.ID)
 	for _, want := range []string{
@@ -95,23 +95,23 @@ func TestSecretsStayInside(t *testing.T) {
 	result := s.result(e.ID)
 	var value map[string]any
 	if err := json.Unmarshal(result.Value, &value); err != nil || value["value"] != "[redacted]" || value["[redacted]"] != "key" {
-		t.Errorf("%v, the result is %s", err, result.Value)
+		t.Errorf("Result = %s, %v, want key and value masked", result.Value, err)
 	}
 	var names []string
 	for _, file := range result.Files {
 		names = append(names, file.Name)
 	}
 	if want := []string{"output.json", "text.txt", "[redacted].txt"}; !sameElements(names, want) {
-		t.Errorf("the files are %q, not %q", names, want)
+		t.Errorf("the result files are %q, want %q", names, want)
 	}
 	if got := s.file(e.ID, "text.txt"); got != "in a file: [redacted]" {
-		t.Errorf("the file says %q", got)
+		t.Errorf("text.txt is %q, want the secret masked", got)
 	}
 	failed := s.run(action("leak and fail").token(secretValue))
 	problem, err := json.Marshal(failed.Problem)
 	if err != nil || failed.Status != execution.Failed || failed.Problem.Status != 502 ||
 		failed.Problem.Title != "Bad [redacted]" || failed.Problem.Extensions["key"] != "[redacted]" {
-		t.Errorf("%v, %s: %s", err, failed.Status, problem)
+		t.Errorf("the failed execution is %s, %v: %s, want FAILED with a masked problem", failed.Status, err, problem)
 	}
 	if got := s.file(failed.ID, "output.json"); !strings.Contains(got, "Bad [redacted]") {
 		t.Errorf("output.json of a failed execution is %q, want its problem document", got)
@@ -143,13 +143,13 @@ func noneHolds(t *testing.T, dir, value string) {
 			return nil
 		}
 		if bytes.Contains(content, []byte(value)) {
-			t.Errorf("%s holds the secret", path)
+			t.Errorf("the file %s holds the secret, want none to", path)
 		}
 		read++
 		return err
 	})
 	if err != nil || read < 3 {
-		t.Errorf("%v, %d files read", err, read)
+		t.Errorf("WalkDir read %d files, %v, want at least 3", read, err)
 	}
 }
 
@@ -158,11 +158,11 @@ func TestProblems(t *testing.T) {
 	s := serveProbe(t)
 	exit := s.run(action("exit").with("number", 3))
 	if p := exit.Problem; exit.Status != execution.Failed || p == nil || p.Title != "Service failed" || !hasNumber(p, "exitCode", "3") {
-		t.Errorf("%s: %+v", exit.Status, exit.Problem)
+		t.Errorf("an execution that exits with 3 is %s: %+v, want FAILED with the exit code", exit.Status, exit.Problem)
 	}
 	killed := s.run(action("kill"))
 	if p := killed.Problem; killed.Status != execution.Failed || p == nil || p.Extensions["signal"] != "SIGKILL" {
-		t.Errorf("%s: %+v", killed.Status, killed.Problem)
+		t.Errorf("an execution killed by a signal is %s: %+v, want FAILED with SIGKILL", killed.Status, killed.Problem)
 	}
 	service := probeService(t)
 	service.ID = "2"
@@ -172,7 +172,7 @@ func TestProblems(t *testing.T) {
 	s.set(service)
 	unstarted := s.run(action("nothing").token(secretValue))
 	if p := unstarted.Problem; unstarted.Status != execution.Failed || p == nil || p.Type != execution.TypeStart {
-		t.Errorf("%s: %+v", unstarted.Status, unstarted.Problem)
+		t.Errorf("an execution that cannot start is %s: %+v, want FAILED with %s", unstarted.Status, unstarted.Problem, execution.TypeStart)
 	}
 }
 
@@ -189,18 +189,18 @@ func TestBadRequests(t *testing.T) {
 		_, err := s.probe().Submit(t.Context(), engine.Submission{Body: given})
 		var errs signature.Errors
 		if !errors.As(err, &errs) || len(errs) == 0 {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("Submit(%s) = %v, want signature.Errors", text, err)
 		}
 		if !bytes.Equal(given, make([]byte, len(given))) {
-			t.Errorf("the body was not wiped: %q", given)
+			t.Errorf("the body is %q after Submit, want it wiped", given)
 		}
 	}
 	if _, err := s.Service("other").Submit(t.Context(), engine.Submission{Body: []byte("{}")}); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("an unknown service: %v", err)
+		t.Errorf("Submit(unknown service) = %v, want %v", err, store.ErrNotFound)
 	}
 	page, err := s.probe().List(t.Context(), store.ListQuery{})
 	if err != nil || len(page.Executions) > 0 {
-		t.Errorf("%v, %d executions", err, len(page.Executions))
+		t.Errorf("List(after refused requests) = %d executions, %v, want none", len(page.Executions), err)
 	}
 }
 
@@ -216,10 +216,10 @@ func TestIdempotency(t *testing.T) {
 	}
 	again, err := submit(action("nothing").token("1"))
 	if err != nil || !again.Replayed || again.Execution.ID != first.Execution.ID {
-		t.Errorf("%v, %+v", err, again)
+		t.Errorf("Submit(same key again) = %+v, %v, want the first execution replayed", again, err)
 	}
 	if _, err := submit(action("nothing").token("2")); !errors.Is(err, store.ErrIdempotencyMismatch) {
-		t.Errorf("another request with the same key: %v", err)
+		t.Errorf("Submit(same key, another body) = %v, want %v", err, store.ErrIdempotencyMismatch)
 	}
 	s.wait(first.Execution.ID)
 }
@@ -258,7 +258,7 @@ func TestOthersExecutionsAreNotFound(t *testing.T) {
 	s.wantOutOfScope("ended before the restart", id)
 	for _, name := range []string{"", "..", "../master.key", "value", "file-0", "/etc/hostname"} {
 		if _, _, err := s.probe().OpenFile(t.Context(), id, name); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("the file %q: %v", name, err)
+			t.Errorf("OpenFile(%q) = %v, want %v", name, err, store.ErrNotFound)
 		}
 	}
 }
@@ -273,11 +273,11 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	cancel()
 	e, err := s.probe().Wait(ctx, id)
 	if err != nil || e.Status != execution.Running {
-		t.Errorf("%v, %s", err, e.Status)
+		t.Errorf("Wait(until its context ends) = %s, %v, want RUNNING", e.Status, err)
 	}
 	letGo()
 	if e := s.wait(id); e.Status != execution.Succeeded {
-		t.Errorf("%s: %v", e.Status, e.Problem)
+		t.Errorf("the execution is %s: %v, want SUCCEEDED", e.Status, e.Problem)
 	}
 }
 

@@ -29,7 +29,7 @@ func TestFullDisk(t *testing.T) {
 	before := s.run(action("return").with("text", "before"))
 	large := s.run(action("fill").with("number", 64<<20))
 	if large.Status != execution.Failed {
-		t.Errorf("more than the disk holds: %s", large.Status)
+		t.Errorf("an execution with more output than the disk holds is %s, want FAILED", large.Status)
 	}
 	var accepted []execution.ID
 	var refused error
@@ -43,20 +43,20 @@ func TestFullDisk(t *testing.T) {
 		accepted = append(accepted, a.Execution.ID)
 	}
 	if !errors.Is(refused, store.ErrFull) {
-		t.Errorf("a full disk: %v", refused)
+		t.Errorf("Submit(full disk) = %v, want %v", refused, store.ErrFull)
 	}
 	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT, "size=128m,mode=0700"); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range accepted {
 		if e := s.wait(id); e.Status == execution.Failed && e.Problem == nil {
-			t.Errorf("%s failed without a reason", id)
+			t.Errorf("%s is FAILED without a problem, want a reason", id)
 		}
 	}
 	if e := s.run(action("return").with("text", "after")); e.Status != execution.Succeeded {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("the execution after the disk has room again is %s: %+v, want SUCCEEDED", e.Status, e.Problem)
 	}
 	if string(s.result(before.ID).Value) == "" {
-		t.Error("an earlier result is gone")
+		t.Error("the earlier result is empty, want it kept")
 	}
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner"
 )
 
-// BenchmarkServices is an engine with one service, and one with a thousand, of
-// which fifty have work: how soon an execution is at its runner, of the
-// request if a slot is free, and of those that wait once one is; and what the
-// services take in memory. The two engines take turns, so that what else the
-// machine does falls on both.
+// BenchmarkServices compares an engine with one service to an engine with a thousand,
+// of which fifty have work. It measures how soon a runner gets an execution: from the
+// request if a slot is free, and from the end of another execution if none is. It also
+// measures the memory of the services. The two engines take turns, so that other load
+// on the machine affects both.
 func BenchmarkServices(b *testing.B) {
 	fleets := []*fleet{newFleet(b, 1, 1), newFleet(b, 1000, 50)}
 	atOnce, waiting := [2][]time.Duration{}, [2][]time.Duration{}
 	for round := 0; b.Loop(); round++ {
 		for i := range fleets {
-			i = (i + round) % 2 // the first to come has the disk write what was left
+			i = (i + round) % 2 // the first one also waits for older writes to the disk
 			atOnce[i] = append(atOnce[i], fleets[i].startAtOnce(b))
 			waiting[i] = append(waiting[i], fleets[i].startWaiting(b))
 		}
@@ -39,7 +39,7 @@ func BenchmarkServices(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// liveHeap is what is in use after what is not was collected, pools too.
+// liveHeap returns the size of the heap after garbage, including pools, is collected.
 func liveHeap() (bytes float64) {
 	runtime.GC()
 	runtime.GC()

@@ -195,7 +195,7 @@ func (s *server) wait(id execution.ID) execution.Execution {
 		s.t.Fatal(err)
 	}
 	if !e.Status.Final() {
-		s.t.Fatalf("%s is still %s; its log: %q", id, e.Status, s.text(id))
+		s.t.Fatalf("%s is still %s, want it ended; its log: %q", id, e.Status, s.text(id))
 	}
 	return e
 }
@@ -247,7 +247,7 @@ func (s *server) awaitLog(id execution.ID, want string) string {
 		select {
 		case <-watch.C:
 		case <-timeout:
-			s.t.Fatalf("the log never had %q: %q", want, text)
+			s.t.Fatalf("the log is %q, want %q in it", text, want)
 		}
 	}
 }
@@ -273,7 +273,7 @@ func (s *server) file(id execution.ID, name string) string {
 		s.t.Fatal(err)
 	}
 	if int64(len(content)) != file.Size {
-		s.t.Errorf("%s has %d bytes, not %d", name, len(content), file.Size)
+		s.t.Errorf("%s has %d bytes, want %d", name, len(content), file.Size)
 	}
 	return string(content)
 }
@@ -322,11 +322,11 @@ func (s *server) awaitLoad(want store.ServiceStats) {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the load is %+v, not %+v", load.Services[serviceID], want)
+			s.t.Fatalf("the load is %+v, want %+v", load.Services[serviceID], want)
 		}
 		select {
 		case <-watch.C:
-		case <-time.After(10 * time.Millisecond): // a claim is not told
+		case <-time.After(10 * time.Millisecond): // no signal reports a claim
 		}
 	}
 }

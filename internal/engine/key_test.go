@@ -49,7 +49,7 @@ func TestMasterKeyIsMissing(t *testing.T) {
 			e := s.wait(id)
 			if e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets || !e.StartedAt.IsZero() ||
 				!strings.Contains(e.Problem.Detail, ring.ID(version)) || !strings.Contains(e.Problem.Detail, "qhubctl keys") {
-				t.Errorf("%s: %v", e.Status, e.Problem)
+				t.Errorf("an execution with a missing key is %s: %v, want FAILED with %s and the key", e.Status, e.Problem, execution.TypeSecrets)
 			}
 		})
 	}

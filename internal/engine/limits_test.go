@@ -38,7 +38,7 @@ func TestTimeLimit(t *testing.T) {
 	s := limited(t, limits.Limits{Time: 200 * time.Millisecond})
 	e := s.run(action("sleep"))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeTimeout {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("an execution over its time limit is %s: %+v, want FAILED with %s", e.Status, e.Problem, execution.TypeTimeout)
 	}
 }
 
@@ -47,11 +47,11 @@ func TestOutputLimit(t *testing.T) {
 	s := limited(t, limits.Limits{Output: 10_000})
 	e := s.run(action("fill").with("number", 10_001))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || len(s.result(e.ID).Files) > 0 {
-		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, s.result(e.ID).Files)
+		t.Errorf("an execution over its output limit is %s: %+v, files %v, want FAILED with %s and no files", e.Status, e.Problem, s.result(e.ID).Files, execution.TypeLimit)
 	}
 	e = s.run(action("fill").with("number", 10_000))
 	if files := s.result(e.ID).Files; e.Status != execution.Succeeded || len(files) != 1 || files[0].Size != 10_000 {
-		t.Errorf("%s: %+v, files %v", e.Status, e.Problem, files)
+		t.Errorf("an execution at its output limit is %s: %+v, files %v, want SUCCEEDED with one file", e.Status, e.Problem, files)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestFilesLimit(t *testing.T) {
 	s := serveProbe(t)
 	e := s.run(action("many").with("number", runner.MaxEntries+1))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || e.Problem.Extensions["of"] != "files and folders in its output" {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("an execution with too many files is %s: %+v, want FAILED with %s", e.Status, e.Problem, execution.TypeLimit)
 	}
 }
 
@@ -86,31 +86,31 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestOddFiles: no name, kind or mode of a file keeps others from being
-// results, and no name writes a line of its own into the log.
+// TestOddFiles leaves files with odd names, kinds and modes. They do not keep other
+// files from being results, and no name adds a line to the log.
 func TestOddFiles(t *testing.T) {
 	t.Parallel()
 	s := serveProbe(t)
 	e := s.run(action("odd").token(secretValue))
 	if e.Status != execution.Succeeded {
-		t.Fatalf("%s: %+v", e.Status, e.Problem)
+		t.Fatalf("an execution with odd files is %s: %+v, want SUCCEEDED", e.Status, e.Problem)
 	}
 	var names []string
 	for _, file := range s.result(e.ID).Files {
 		names = append(names, file.Name)
 		opened, _, err := s.probe().OpenFile(t.Context(), e.ID, file.Name)
 		if err != nil {
-			t.Errorf("%q: %v", file.Name, err)
+			t.Errorf("OpenFile(%q) = %v, want no error", file.Name, err)
 			continue
 		}
 		_ = opened.Close()
 	}
 	want := []string{"\x1b[2J", "-rf", "line\nend", strings.Repeat("n", 255), "\uFFFD", "\uFFFD-2", "\uFFFD-3"}
 	if !slices.Equal(names, want) {
-		t.Errorf("%q, not %q", names, want)
+		t.Errorf("the result files are %q, want %q", names, want)
 	}
 	if log := s.text(e.ID); !strings.Contains(log, `the result file "binary\nwithheld" is withheld`) {
-		t.Errorf("the log is %q", log)
+		t.Errorf("the log is %q, want a notice of the withheld file on one line", log)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestLogLimit(t *testing.T) {
 	s := limited(t, limits.Limits{Log: limit})
 	e := s.run(action("print").with("number", 100_000).token(secretValue))
 	if e.Status != execution.Failed || e.Problem.Type != execution.TypeLimit || !strings.Contains(e.Problem.Detail, "10000 bytes of log") {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("an execution over its log limit is %s: %+v, want FAILED with %s", e.Status, e.Problem, execution.TypeLimit)
 	}
 	entries := s.log(e.ID)
 	size := 0
@@ -129,10 +129,10 @@ func TestLogLimit(t *testing.T) {
 	}
 	last := entries[len(entries)-1]
 	if size > limit || last.Severity != execution.Notice || !strings.Contains(last.Message, strconv.Itoa(limit)) {
-		t.Errorf("%d bytes in %d lines, the last is %v", size, len(entries), last)
+		t.Errorf("the log has %d bytes in %d lines and ends with %v, want at most %d and a notice of the limit", size, len(entries), last, limit)
 	}
 	if entries[0].Message != "line 0" || entries[1].Message != "line 1" {
-		t.Errorf("the log begins with %v", entries[:2])
+		t.Errorf("the log begins with %v, want the lines 0 and 1", entries[:2])
 	}
 }
 
@@ -142,11 +142,11 @@ func TestLogKeepsOrder(t *testing.T) {
 	const lines = 20_000
 	entries := s.log(s.run(action("print").with("number", lines)).ID)
 	if len(entries) != lines {
-		t.Fatalf("%d lines", len(entries))
+		t.Fatalf("the log has %d lines, want %d", len(entries), lines)
 	}
 	for i, entry := range entries {
 		if entry.Message != fmt.Sprintf("line %d", i) {
-			t.Fatalf("line %d is %q", i, entry.Message)
+			t.Fatalf("line %d is %q, want the lines in order", i, entry.Message)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestShortSecretIsSaid(t *testing.T) {
 	s := serveProbe(t)
 	e := s.run(action("say").with("text", "x").token("abc"))
 	if log := s.text(e.ID); !strings.Contains(log, "NOTICE the secret api_token is shorter than 4 characters") {
-		t.Errorf("the log is %q", log)
+		t.Errorf("the log is %q, want a notice of the short secret", log)
 	}
 }
 
@@ -175,23 +175,23 @@ func TestConcurrencyAndQueue(t *testing.T) {
 	_, err := s.probe().Submit(t.Context(), engine.Submission{Body: action("nothing").json()})
 	var full *store.QueueFullError
 	if !errors.As(err, &full) || full.Limit != 3 {
-		t.Errorf("a full queue: %v", err)
+		t.Errorf("Submit(full queue) = %v, want a QueueFullError with limit 3", err)
 	}
 	s.awaitLog(held, "ready")
 	for _, id := range waiting {
 		if e, err := s.probe().Get(t.Context(), execution.ID(id)); err != nil || e.Status != execution.Pending {
-			t.Errorf("%v, %s", err, e.Status)
+			t.Errorf("Get(waiting) = %s, %v, want PENDING", e.Status, err)
 		}
 	}
 	letGo()
 	for _, id := range waiting {
 		if e := s.wait(execution.ID(id)); e.Status != execution.Succeeded {
-			t.Errorf("%s: %v", e.Status, e.Problem)
+			t.Errorf("the execution that waited is %s: %v, want SUCCEEDED", e.Status, e.Problem)
 		}
 	}
 	text, err := os.ReadFile(records)
 	if ran := strings.Fields(string(text)); err != nil || !slices.Equal(ran, waiting) {
-		t.Errorf("%v, %v ran, accepted were %v", err, ran, waiting)
+		t.Errorf("the executions ran in the order %v, %v, want %v", ran, err, waiting)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestCancelWaiting(t *testing.T) {
 	id := s.submit(action("note").with("text", records))
 	for range 2 { // twice is once
 		if e, err := s.probe().Cancel(t.Context(), id); err != nil || e.Status != execution.Cancelled {
-			t.Fatalf("%v, %s", err, e.Status)
+			t.Fatalf("Cancel(waiting) = %s, %v, want CANCELLED", e.Status, err)
 		}
 	}
 	s.awaitLog(held, "ready")
@@ -212,7 +212,7 @@ func TestCancelWaiting(t *testing.T) {
 	s.wait(held)
 	s.run(action("nothing")) // comes after it
 	if _, err := os.Stat(records); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a cancelled execution ran: %v", err)
+		t.Errorf("Stat(record of a cancelled execution) = %v, want none: it must not run", err)
 	}
 }
 
@@ -223,24 +223,25 @@ func TestCancelRunning(t *testing.T) {
 	fields := strings.Fields(s.awaitLog(id, "ready"))
 	child := fields[len(fields)-1]
 	if !runsMarked(child, id) {
-		t.Fatalf("there is no child %s", child)
+		t.Fatalf("the child %s does not run, want it running before the cancellation", child)
 	}
 	if e, err := s.probe().Cancel(t.Context(), id); err != nil || !e.CancelRequested {
-		t.Fatalf("%v, %+v", err, e)
+		t.Fatalf("Cancel(running) = %+v, %v, want CancelRequested", e, err)
 	}
 	e := s.wait(id)
 	if e.Status != execution.Cancelled || e.Problem != nil || s.result(id).Kind != engine.None {
-		t.Errorf("%s: %+v", e.Status, e.Problem)
+		t.Errorf("the cancelled execution is %s: %+v, want CANCELLED without a problem or a result", e.Status, e.Problem)
 	}
 	if runsMarked(child, id) {
-		t.Error("a child of the cancelled service still runs")
+		t.Error("a child of the cancelled service still runs, want it killed")
 	}
 	if again, err := s.probe().Cancel(t.Context(), id); err != nil || again.EndedAt != e.EndedAt {
-		t.Errorf("%v, %+v", err, again)
+		t.Errorf("Cancel(ended) = %+v, %v, want it unchanged", again, err)
 	}
 }
 
-// Another process on the same folder, here another engine, is told to cancel.
+// A cancellation through another process on the same folder, here another engine,
+// reaches the engine that runs the execution.
 func TestCancelThroughAnotherEngine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

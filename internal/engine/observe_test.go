@@ -47,8 +47,8 @@ func (t *tally) Ended(as execution.Status, ran time.Duration) {
 	}
 }
 
-// observed is a server that is observed. Its counts are complete when it is
-// closed: who waits for an end may learn of it before it is counted.
+// observed is a server with an observer. The counts are complete after the server is
+// closed: a caller may learn of an end before the observer counts it.
 func observed(t *testing.T, dir string, workers int) (*server, func(want map[string]int)) {
 	t.Helper()
 	counts := newTally()
@@ -62,7 +62,7 @@ func observed(t *testing.T, dir string, workers int) (*server, func(want map[str
 			t.Error(err)
 		}
 		if !maps.Equal(counts.seen, want) {
-			t.Errorf("%v, not %v", counts.seen, want)
+			t.Errorf("the observer counted %v, want %v", counts.seen, want)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestObserverSeesEverything(t *testing.T) {
 		s.wait(a.Execution.ID)
 	}
 	if _, err := s.trySubmit(body{"action": 1}); err == nil {
-		t.Error("a wrong request was accepted")
+		t.Error("Submit(wrong body) = no error, want one")
 	}
 	id := s.submit(action("sleep"))
 	s.awaitLog(id, "ready")
@@ -97,7 +97,7 @@ func TestObserverSeesEverything(t *testing.T) {
 	})
 }
 
-// However many cancel it, at whatever moment, an execution ends once.
+// However many callers cancel an execution, and at any moment, it ends once.
 func TestObserverSeesEachEndOnce(t *testing.T) {
 	t.Parallel()
 	const executions, callers = 30, 4
@@ -133,7 +133,7 @@ func TestObserverSeesEachEndOnce(t *testing.T) {
 	want(counts)
 }
 
-// What a dead engine has left running is ended by the one that finds it.
+// The engine that finds a running execution of a dead engine ends it.
 func TestObserverSeesInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,7 +8,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
-// What was not masked is not shown.
+// The log drops text that a panic has kept from being masked.
 func TestPanicEndsTheLog(t *testing.T) {
 	t.Parallel()
 	lw := newLogWriter(redact.New(nil), 0)
@@ -17,11 +17,11 @@ func TestPanicEndsTheLog(t *testing.T) {
 	s := lw.stream(execution.Info)
 	s.masked.Reset(panicking{})
 	if _, err := s.Write([]byte("s3cr3t-value")); err == nil {
-		t.Error("a panic is no error")
+		t.Error("Write(panic in the masker) = no error, want one")
 	}
 	s.close()
 	if len(lw.pending) > 0 || !strings.Contains(said, "string") || strings.Contains(said, "s3cr3t-value") {
-		t.Errorf("the log is %v; the operator is told %q", lw.pending, said)
+		t.Errorf("the log is %v and the operator reads %q, want no line and a panic without its value", lw.pending, said)
 	}
 }
 

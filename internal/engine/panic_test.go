@@ -31,13 +31,13 @@ func TestPanicFailsOneExecution(t *testing.T) {
 	s.set(broken)
 	e := s.run(action("return").token(secretValue))
 	if e.Status != execution.Failed || e.Problem == nil || e.Problem.Title != execution.Internal().Title {
-		t.Errorf("it ended %s with %v", e.Status, e.Problem)
+		t.Errorf("the execution with a panic is %s: %v, want FAILED with an internal error", e.Status, e.Problem)
 	}
 	if said := log.String(); !strings.Contains(said, "panic=string") || strings.Contains(said, secretValue) {
-		t.Errorf("the log says %s", said)
+		t.Errorf("the log is %s, want the panic without its value", said)
 	}
 	s.set(probeService(t))
 	if e := s.run(action("return").token(secretValue)); e.Status != execution.Succeeded {
-		t.Errorf("the next one ended %s with %v", e.Status, e.Problem)
+		t.Errorf("the next execution is %s: %v, want SUCCEEDED", e.Status, e.Problem)
 	}
 }

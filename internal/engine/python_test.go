@@ -39,7 +39,7 @@ func TestPythonService(t *testing.T) {
 			})
 			e := s.run(body{"text": "plain"}.token(secretValue))
 			if e.Status != execution.Succeeded {
-				t.Fatalf("%s: %+v\n%s", e.Status, e.Problem, s.text(e.ID))
+				t.Fatalf("the execution is %s: %+v, want SUCCEEDED; its log:\n%s", e.Status, e.Problem, s.text(e.ID))
 			}
 			log := s.text(e.ID)
 			for _, want := range []string{
@@ -50,15 +50,15 @@ func TestPythonService(t *testing.T) {
 				}
 			}
 			if value := string(s.result(e.ID).Value); !strings.Contains(value, `"Bearer [redacted]"`) {
-				t.Errorf("the result is %s", value)
+				t.Errorf("Result = %s, want the secret masked", value)
 			}
 			failed := s.run(body{"text": "x", "fail": true}.token(secretValue))
 			p := failed.Problem
 			if failed.Status != execution.Failed || p.Title != "ValueError" || p.Detail != "no good: [redacted]" || !hasNumber(p, "exitCode", "1") {
-				t.Errorf("%s: %+v", failed.Status, p)
+				t.Errorf("the failed execution is %s: %+v, want FAILED with a masked ValueError", failed.Status, p)
 			}
 			if log := s.text(failed.ID); !strings.Contains(log, "ValueError: no good: [redacted]") || strings.Contains(log, secretValue) {
-				t.Errorf("the log is %q", log)
+				t.Errorf("the log is %q, want the traceback with the secret masked", log)
 			}
 			noneHolds(t, s.dir, secretValue)
 		})

@@ -22,18 +22,18 @@ func TestRecent(t *testing.T) {
 			m.add(execution.Execution{ID: ids[i]})
 		}
 		if known(ids[0]) || !known(ids[1]) || len(m.known) != maxRecent {
-			t.Errorf("%d are remembered, and not the last ones", len(m.known))
+			t.Errorf("%d executions are remembered, want the last %d", len(m.known), maxRecent)
 		}
 		large := execution.NewID()
 		m.add(execution.Execution{ID: large, Result: make([]byte, maxRecentResult+1)})
 		if known(large) {
-			t.Error("a large one is remembered")
+			t.Error("a large execution is remembered, want it left out")
 		}
 		if m.forget(ids[1]); known(ids[1]) {
-			t.Error("one that is removed is still there")
+			t.Error("a removed execution is remembered, want it forgotten")
 		}
 		if time.Sleep(2 * time.Second); known(ids[2]) {
-			t.Error("it is relied on for too long")
+			t.Error("an old entry is still used, want it expired")
 		}
 	})
 }

@@ -17,23 +17,23 @@ import (
 // the whole program holds.
 func TestManyCallersLeaveNothing(t *testing.T) {
 	s := serveProbe(t)
-	s.fleet(50) // what is kept is there now
+	s.fleet(50) // descriptors and goroutines that are kept exist now
 	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
 	s.fleet(200)
 	deadline := time.Now().Add(patience)
 	for openDescriptors(t) > descriptors || runtime.NumGoroutine() > goroutines {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d descriptors instead of %d, %d goroutines instead of %d",
-				openDescriptors(t), descriptors, runtime.NumGoroutine(), goroutines)
+			t.Fatalf("%d descriptors and %d goroutines are left, want at most %d and %d",
+				openDescriptors(t), runtime.NumGoroutine(), descriptors, goroutines)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	if left := s.workDirs(); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("the folders %v are left, want none", left)
 	}
 }
 
-// fleet is so many callers at once, each with one request.
+// fleet runs this many callers at once, each with one request.
 func (s *server) fleet(callers int) {
 	s.t.Helper()
 	inParallel(callers, callers, func() {
@@ -44,14 +44,14 @@ func (s *server) fleet(callers int) {
 		}
 		e, err := s.probe().Wait(s.t.Context(), id)
 		if err != nil || e.Status != execution.Succeeded {
-			s.t.Errorf("%v, %s: %v", err, e.Status, e.Problem)
+			s.t.Errorf("Wait() = %s, %v: %v, want SUCCEEDED", e.Status, err, e.Problem)
 		}
 	})
 	s.awaitLoad(store.ServiceStats{})
 }
 
-// openDescriptors counts those of this program but for the store's, which
-// keeps a few connections and opens them when it needs them.
+// openDescriptors counts the descriptors of this program, except those of the store,
+// which opens a few connections when it needs them and keeps them.
 func openDescriptors(t *testing.T) int {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")

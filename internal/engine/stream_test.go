@@ -39,7 +39,7 @@ func TestSeverity(t *testing.T) {
 		"2026-01-31 12:00:00 it was an ERROR": "",
 	} {
 		if got := severityOf(line, ""); got != want {
-			t.Errorf("%q is %q, not %q", line, got, want)
+			t.Errorf("severityOf(%q) = %q, want %q", line, got, want)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.
 	s := lw.stream(execution.Info)
 	for _, piece := range pieces {
 		if n, err := s.Write([]byte(piece)); err != nil || n != len(piece) {
-			t.Errorf("%d, %v", n, err)
+			t.Errorf("Write(%d bytes) = %d, %v, want all written", len(piece), n, err)
 		}
 	}
 	s.close()
@@ -159,14 +159,14 @@ func TestLines(t *testing.T) {
 				got = append(got, line.Message)
 			}
 			if strings.Join(got, "|") != strings.Join(c.want, "|") || len(got) != len(c.want) {
-				t.Errorf("%.200q, not %.200q", got, c.want)
+				t.Errorf("the lines are %.200q, want %.200q", got, c.want)
 			}
 		})
 	}
 }
 
-// Whatever a service prints, and however it is cut, the store can take the
-// lines, and no character of the text is lost.
+// For any output of a service, cut anywhere, the store accepts the lines, and no
+// character of the text is lost.
 func FuzzLines(f *testing.F) {
 	f.Add("a\nb", "c\r\n", 1)
 	f.Add(strings.Repeat("ü", maxLine), "\xff\x00", 3)
@@ -177,15 +177,15 @@ func FuzzLines(f *testing.F) {
 		var joined strings.Builder
 		for _, line := range written(t, masker, text[:cut], text[cut:]) {
 			if !utf8.ValidString(line.Message) || strings.ContainsAny(line.Message, "\x00\n") || len(line.Message) > 3*maxLine {
-				t.Fatalf("a line of %d bytes: %.100q", len(line.Message), line.Message)
+				t.Fatalf("a line has %d bytes: %.100q, want valid text of at most %d", len(line.Message), line.Message, 3*maxLine)
 			}
 			if !line.Severity.Valid() {
-				t.Fatalf("severity %q", line.Severity)
+				t.Fatalf("the severity is %q, want a valid one", line.Severity)
 			}
 			joined.WriteString(line.Message)
 		}
 		if utf8.ValidString(text) && !strings.ContainsAny(text, "\x00\r\n") && joined.String() != text {
-			t.Fatalf("%d bytes became %d", len(text), joined.Len())
+			t.Fatalf("%d bytes became %d, want the text unchanged", len(text), joined.Len())
 		}
 	})
 }
@@ -216,7 +216,7 @@ func TestLogWriter(t *testing.T) {
 			select {
 			case <-first:
 			case <-time.After(time.Minute):
-				t.Fatal("the first line is not written at once")
+				t.Fatal("the first line is not written, want it at once")
 			}
 		}
 	}
@@ -224,12 +224,12 @@ func TestLogWriter(t *testing.T) {
 	s.close()
 	lw.close()
 	if writes > 10 || lost != lines-1 {
-		t.Errorf("%d writes, %d lines lost", writes, lost)
+		t.Errorf("%d writes and %d lost lines, want at most 10 and %d", writes, lost, lines-1)
 	}
 }
 
-// A service that prints without end is held up by the store, not by what lets
-// the lines of others gather.
+// A service that prints without end waits only for the store, and not for the interval
+// that collects lines.
 func TestLogWriterFlushesEarlyAboveTheThreshold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestLogWriterFlushesEarlyAboveTheThreshold(t *testing.T) {
 		s.close()
 		lw.close()
 		if took := time.Since(begun); took > 0 || kept != 100_000 {
-			t.Errorf("%d lines in %v", kept, took)
+			t.Errorf("%d lines written in %v, want 100000 without delay", kept, took)
 		}
 	})
 }

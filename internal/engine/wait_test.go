@@ -11,8 +11,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 )
 
-// Whoever waits for an execution is told of its end by the engine that has it,
-// or will have: the store is not asked again and again for that.
+// The engine that runs an execution, or will run it, notifies the callers that wait for
+// it: waiting does not poll the store.
 func TestWaitingNeedsNoPolling(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), func(c *engine.Config) { c.Workers, c.Poll = 2, time.Hour })
@@ -36,7 +36,7 @@ func TestWaitingNeedsNoPolling(t *testing.T) {
 				}
 				e, err := s.probe().Wait(t.Context(), accepted.Execution.ID)
 				if err != nil || !e.Status.Final() {
-					t.Errorf("it is %s: %v", e.Status, err)
+					t.Errorf("Wait() = %s, %v, want a final state", e.Status, err)
 				}
 			}
 		})
@@ -45,8 +45,8 @@ func TestWaitingNeedsNoPolling(t *testing.T) {
 	close(started)
 }
 
-// What is read while an execution is being cancelled is never older than what
-// was read before.
+// While an execution is being cancelled, a read never returns an older state than an
+// earlier read.
 func TestStatesNeverGoBack(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), func(c *engine.Config) { c.Workers, c.Poll = 1, time.Hour })
@@ -74,7 +74,7 @@ func TestStatesNeverGoBack(t *testing.T) {
 				now = 2
 			}
 			if now < rank {
-				t.Fatalf("it is %s again", e.Status)
+				t.Fatalf("Get() = %s after a later state, want states that never go back", e.Status)
 			}
 			rank = now
 		}
