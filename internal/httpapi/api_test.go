@@ -54,7 +54,7 @@ func members(t testing.TB, text []byte) map[string]any {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatalf("%v in %s", err, text)
+		t.Fatalf("Unmarshal(%s) = %v, want an object", text, err)
 	}
 	return m
 }
@@ -66,11 +66,11 @@ func wantProblem(t testing.TB, w *httptest.ResponseRecorder, status int) map[str
 		t.Fatalf("got %d, want %d: %s", w.Code, status, w.Body)
 	}
 	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
-		t.Errorf("the content type is %q", got)
+		t.Errorf("the content type is %q, want application/problem+json", got)
 	}
 	document := members(t, w.Body.Bytes())
 	if document["status"] != float64(status) || document["title"] == "" || document["type"] == "" {
-		t.Errorf("not a problem document for %d: %s", status, w.Body)
+		t.Errorf("the answer with %d is %s, want a problem document", status, w.Body)
 	}
 	return document
 }
@@ -80,7 +80,7 @@ func TestStart(t *testing.T) {
 	f, api := newAPI(t)
 	w := ask(api, "POST", "/", accepted)
 	if w.Code != http.StatusCreated {
-		t.Fatalf("%d %s", w.Code, w.Body)
+		t.Fatalf("POST / = %d %s, want 201", w.Code, w.Body)
 	}
 	e := members(t, w.Body.Bytes())
 	want := map[string]any{
@@ -90,19 +90,19 @@ func TestStart(t *testing.T) {
 	tags := e["tags"]
 	delete(e, "tags")
 	if !maps.Equal(e, want) || fmt.Sprint(tags) != "[blue]" {
-		t.Errorf("the document is %v, tags %v", e, tags)
+		t.Errorf("the answer is %v with tags %v, want a PENDING execution with its tags", e, tags)
 	}
 	if got := w.Header().Get("Location"); got != "/"+f.executions[0].ID.String() {
-		t.Errorf("Location is %q", got)
+		t.Errorf("Location is %q, want the path of the execution", got)
 	}
 	if f.copies[0] != accepted {
-		t.Errorf("the engine got %q", f.copies[0])
+		t.Errorf("the engine got %q, want the body unchanged", f.copies[0])
 	}
 	if strings.Trim(string(f.bodies[0]), "\x00") != "" {
-		t.Error("the body was not wiped")
+		t.Error("the body has its text after the answer, want it wiped")
 	}
 	if got := ask(api, "GET", w.Header().Get("Location"), ""); got.Code != http.StatusOK {
-		t.Errorf("it cannot be read at once: %d", got.Code)
+		t.Errorf("GET the new execution = %d, want 200", got.Code)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestStartListsAllErrorsAndEchoesNothing(t *testing.T) {
 	w := ask(api, "POST", "/", `{"n": "s3cr3t-value", "what": 1, "$secrets": {"api_token": {"v": "s3cr3t-value"}, "other": "s3cr3t-value"}}`)
 	document := wantProblem(t, w, http.StatusBadRequest)
 	if document["type"] != httpapi.TypeRequest {
-		t.Errorf("the type is %v", document["type"])
+		t.Errorf("the type is %v, want %s", document["type"], httpapi.TypeRequest)
 	}
 	var paths []string
 	for _, e := range document["errors"].([]any) {
@@ -122,10 +122,10 @@ func TestStartListsAllErrorsAndEchoesNothing(t *testing.T) {
 		t.Errorf("errors at %v, want %v", paths, want)
 	}
 	if strings.Contains(w.Body.String(), "s3cr3t") {
-		t.Error("the answer repeats the body")
+		t.Error("the answer repeats the body, want no part of it")
 	}
 	if len(f.executions) != 0 {
-		t.Error("something was started")
+		t.Error("an invalid body started an execution, want none")
 	}
 	var many strings.Builder
 	for i := range 5000 {
@@ -133,7 +133,7 @@ func TestStartListsAllErrorsAndEchoesNothing(t *testing.T) {
 	}
 	w = ask(api, "POST", "/", "{"+many.String()+`"n":1}`)
 	if document := wantProblem(t, w, http.StatusBadRequest); len(document["errors"].([]any)) != 100 || document["errorsOmitted"] != float64(4901) {
-		t.Errorf("%d errors are listed, %v omitted", len(document["errors"].([]any)), document["errorsOmitted"])
+		t.Errorf("%d errors are listed and %v omitted, want 100 listed and the rest counted", len(document["errors"].([]any)), document["errorsOmitted"])
 	}
 }
 
@@ -143,14 +143,14 @@ func TestIdempotencyKey(t *testing.T) {
 	first := ask(api, "POST", "/", accepted, "Idempotency-Key", "k 1")
 	second := ask(api, "POST", "/", accepted, "Idempotency-Key", "k 1")
 	if first.Code != 201 || second.Code != 201 || first.Body.String() != second.Body.String() || len(f.executions) != 1 {
-		t.Errorf("%d %s, %d %s", first.Code, first.Body, second.Code, second.Body)
+		t.Errorf("POST twice with one key = %d %s, %d %s, want the same execution", first.Code, first.Body, second.Code, second.Body)
 	}
 	if first.Header().Get("Idempotency-Replayed") != "" || second.Header().Get("Idempotency-Replayed") != "true" {
-		t.Error("a replay is not marked, or something else is")
+		t.Error("the header of a replay is missing or on a first answer, want it on the replay only")
 	}
 	for name, key := range map[string]string{"too long": strings.Repeat("k", 256), "not printable": "k\x7f", "empty": ""} {
 		if w := ask(api, "POST", "/", accepted, "Idempotency-Key", key); w.Code != http.StatusBadRequest {
-			t.Errorf("%s: %d", name, w.Code)
+			t.Errorf("POST with the key %s = %d, want 400", name, w.Code)
 		}
 	}
 }
@@ -176,13 +176,13 @@ func TestErrorsOfTheEngine(t *testing.T) {
 		w := ask(api, "POST", "/", accepted)
 		document := wantProblem(t, w, c.status)
 		if c.header != "" && w.Header().Get(c.header) == "" {
-			t.Errorf("%v: no %s", c.err, c.header)
+			t.Errorf("the answer for %v has no %s, want one", c.err, c.header)
 		}
 		if strings.Contains(w.Body.String(), "inside") {
-			t.Errorf("the answer tells of the inside: %s", w.Body)
+			t.Errorf("the answer has internal details: %s, want none", w.Body)
 		}
 		if c.status >= 500 && !strings.HasPrefix(fmt.Sprint(document["instance"]), "urn:uuid:") {
-			t.Errorf("%v: instance %v", c.err, document["instance"])
+			t.Errorf("the answer for %v has the instance %v, want one for server errors only", c.err, document["instance"])
 		}
 	}
 }
@@ -226,7 +226,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		w := ask(api, c.method, c.target, "", c.headers...)
 		wantProblem(t, w, c.status)
 		if (c.status == http.StatusMethodNotAllowed) != (w.Header().Get("Allow") != "") {
-			t.Errorf("%s %s: Allow is %q", c.method, c.target, w.Header().Get("Allow"))
+			t.Errorf("%s %s = %d with Allow %q, want Allow for 405 only", c.method, c.target, c.status, w.Header().Get("Allow"))
 		}
 	}
 	for _, c := range []struct{ header, value string }{
@@ -239,7 +239,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		wantProblem(t, ask(api, "POST", "/", accepted, c.header, c.value), http.StatusUnsupportedMediaType)
 	}
 	if w := ask(api, "POST", "/", accepted, "Content-Type", "application/vnd.x+json; charset=UTF-8"); w.Code != 201 {
-		t.Errorf("JSON by another name: %d", w.Code)
+		t.Errorf("POST with application/vnd.x+json = %d, want 201", w.Code)
 	}
 	for _, kind := range []string{"application/json; charset=utf8", `application/json; charset="UTF-8"`, "application/json;charset=us-ascii", "text/json"} {
 		if w := ask(api, "POST", "/", "\ufeff"+accepted, "Content-Type", kind); w.Code != 201 {
@@ -277,7 +277,7 @@ func TestListPages(t *testing.T) {
 	t.Parallel()
 	f, api := newAPI(t)
 	if w := ask(api, "GET", "/", ""); w.Body.String() != "[]\n" {
-		t.Errorf("no executions: %s", w.Body)
+		t.Errorf("GET / without executions = %s, want []", w.Body)
 	}
 	for i := range 7 {
 		tag := "odd"
@@ -298,7 +298,7 @@ func TestListPages(t *testing.T) {
 		}
 		link, rel, _ := strings.Cut(w.Header().Get("Link"), ">")
 		if next = strings.TrimPrefix(link, "<"); next != "" && rel != `; rel="next"` {
-			t.Errorf("Link has %q", rel)
+			t.Errorf("the Link header ends with %q, want rel=\"next\"", rel)
 		}
 	}
 	want := []string{f.executions[6].ID.String(), f.executions[4].ID.String(), f.executions[2].ID.String(), f.executions[0].ID.String()}
@@ -313,11 +313,11 @@ func TestCancel(t *testing.T) {
 	running, done := f.add(execution.Running).ID, f.add(execution.Succeeded).ID
 	for _, id := range []execution.ID{running, done, running} {
 		if w := ask(api, "PUT", "/"+id.String()+"/cancel", ""); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
-			t.Errorf("%d %s", w.Code, w.Body)
+			t.Errorf("PUT cancel = %d %s, want 204 without a body", w.Code, w.Body)
 		}
 	}
 	if f.find(running).Status != execution.Cancelled || f.find(done).Status != execution.Succeeded {
-		t.Error("the wrong one was cancelled")
+		t.Error("after the cancellations, the running execution is not CANCELLED or the ended one has changed, want only the running one cancelled")
 	}
 }
 
@@ -332,7 +332,7 @@ func TestSecurityHeaders(t *testing.T) {
 			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 		} {
 			if h.Get(name) != want {
-				t.Errorf("%s: %s is %q", target, name, h.Get(name))
+				t.Errorf("GET %s has %s: %q, want %q", target, name, h.Get(name), want)
 			}
 		}
 	}
@@ -347,7 +347,7 @@ func TestWhoMayCall(t *testing.T) {
 		"evil.example": false, "localhost.evil.example": false, "10.0.0.1": false, "127.0.0.1.evil.example": false, "": false, "0.0.0.0": false,
 	} {
 		if w := ask(local, "GET", "/", "", "Host", host); (w.Code == 200) != ok {
-			t.Errorf("Host %q: %d", host, w.Code)
+			t.Errorf("GET / with Host %q = %d, want it answered: %t", host, w.Code, ok)
 		}
 	}
 	for _, c := range []struct {
@@ -363,11 +363,11 @@ func TestWhoMayCall(t *testing.T) {
 		{"GET", "Origin", "http://evil.example", 200},
 	} {
 		if w := ask(local, c.method, "/", accepted, c.header, c.value); w.Code != c.status {
-			t.Errorf("%s with %s %s: %d", c.method, c.header, c.value, w.Code)
+			t.Errorf("%s with %s: %s = %d, want %d", c.method, c.header, c.value, w.Code, c.status)
 		}
 	}
 	if w := ask(local, "GET", "/", "", "Authorization", "Bearer anything"); w.Code != 200 {
-		t.Errorf("any token should do: %d", w.Code)
+		t.Errorf("GET / with any token = %d, want 200", w.Code)
 	}
 }
 
@@ -387,12 +387,12 @@ func TestToken(t *testing.T) {
 	} {
 		w := ask(api, "GET", "/", "", "Authorization", header, "Host", "service.example")
 		if ok && w.Code != 200 {
-			t.Errorf("%q: %d", header, w.Code)
+			t.Errorf("GET / with Authorization %q = %d, want 200", header, w.Code)
 		}
 		if !ok {
 			wantProblem(t, w, http.StatusUnauthorized)
 			if !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Bearer ") {
-				t.Errorf("the challenge is %q", w.Header().Get("WWW-Authenticate"))
+				t.Errorf("the challenge is %q, want Bearer first", w.Header().Get("WWW-Authenticate"))
 			}
 		}
 	}
@@ -433,10 +433,10 @@ func TestPanicTellsNoValue(t *testing.T) {
 	w := ask(api, "GET", "/"+execution.NewID().String()+"?q=s3cr3t-value", "")
 	wantProblem(t, w, http.StatusInternalServerError)
 	if strings.Contains(w.Body.String()+log.String(), "s3cr3t") {
-		t.Errorf("a value is in the answer or the log:\n%s\n%s", w.Body, log.String())
+		t.Errorf("the answer or the log holds the value of the panic, want none:\n%s\n%s", w.Body, log.String())
 	}
 	if !strings.Contains(log.String(), "fakeService") {
-		t.Errorf("the log has no stack: %s", log.String())
+		t.Errorf("the log is %s, want the stack of the panic", log.String())
 	}
 }
 
@@ -469,7 +469,7 @@ func TestOpenAPI(t *testing.T) {
 	document := members(t, w.Body.Bytes())
 	servers := document["servers"].([]any)[0].(map[string]any)
 	if document["openapi"] != "3.1.0" || servers["url"] != "http://localhost:8000" {
-		t.Errorf("openapi %v, servers %v", document["openapi"], servers)
+		t.Errorf("the description has openapi %v and server %v, want 3.1.0 and http://localhost:8000", document["openapi"], servers["url"])
 	}
 	if _, err := io.Copy(io.Discard, w.Body); err != nil {
 		t.Fatal(err)

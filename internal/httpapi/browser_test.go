@@ -104,7 +104,7 @@ func TestDocsPageStartsAnExecutionAndShowsNoSecret(t *testing.T) {
 		chromedp.Value(`[data-path="$secrets.api_token"] input[type=password]`, &secretValue),
 	)
 	if secretValue != "" {
-		t.Error("the secret still stands in its field")
+		t.Error("the field of the secret has its value after the start, want it empty")
 	}
 	id := follow(t, f, do)
 	do(
@@ -115,14 +115,14 @@ func TestDocsPageStartsAnExecutionAndShowsNoSecret(t *testing.T) {
 	var wide bool
 	do(chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide))
 	if wide {
-		t.Error("the page is wider than a phone")
+		t.Error("the page is wider than a phone, want it to fit")
 	}
 	if address != server.URL+"/docs#"+id {
 		t.Errorf("the address is %s", address)
 	}
 	for where, text := range map[string]string{"the document": whole, "the address": address, "the server's log": log.String(), "what the browser said": said()} {
 		if strings.Contains(text, "s3cr3t") {
-			t.Errorf("the secret is in %s:\n%s", where, text)
+			t.Errorf("the secret is in %s, want it nowhere:\n%s", where, text)
 		}
 	}
 	want := `{"data":{"endpoint":"https://device.example","exact":false},"shots":100,"$secrets":{"api_token":"s3cr3t-\"typed\""},"$tags":["blue","green"]}`
@@ -193,7 +193,7 @@ func TestReferencePage(t *testing.T) {
 		t.Fatalf("%v\n%s", err, said())
 	}
 	if !strings.Contains(text, "/{id}/cancel") {
-		t.Error("the reference lacks a path")
+		t.Error("the reference lacks a path, want all")
 	}
 	checkBrowser(t, said(), server.URL)
 }

@@ -54,7 +54,7 @@ func serve(t *testing.T, limits httpapi.Limits) *watched {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("the server ended with %v", err)
+			t.Errorf("Serve() = %v, want no error", err)
 		}
 	})
 	return s
@@ -88,7 +88,7 @@ func status(t *testing.T, c net.Conn) int {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode >= 400 && response.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("%d is no problem document", response.StatusCode)
+		t.Errorf("the answer with %d is no problem document, want one", response.StatusCode)
 	}
 	return response.StatusCode
 }
@@ -98,7 +98,7 @@ func wantClosed(t *testing.T, c net.Conn) {
 	t.Helper()
 	_, err := io.Copy(io.Discard, c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the server keeps the connection")
+		t.Error("the server keeps the connection, want it closed")
 	}
 }
 
@@ -131,12 +131,12 @@ func TestSlowClientsAreGivenUp(t *testing.T) {
 		c := dial(t, s.address)
 		send(t, c, text)
 		if got := status(t, c); got < 400 || got >= 500 {
-			t.Errorf("%s: %d", name, got)
+			t.Errorf("%s = %d, want a status from 400 to 499", name, got)
 		}
 		wantClosed(t, c)
 	}
 	if len(s.bodies) != 0 {
-		t.Error("the engine was given half a body")
+		t.Error("the engine got half a body, want none")
 	}
 }
 
@@ -149,7 +149,7 @@ func TestHalfClosedClientIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := status(t, c); got != http.StatusCreated {
-		t.Errorf("%d", got)
+		t.Errorf("a half-closed client got %d, want 201", got)
 	}
 	c = dial(t, s.address)
 	send(t, c, head+"Content-Length: 1000\r\n\r\n{")
@@ -157,7 +157,7 @@ func TestHalfClosedClientIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := status(t, c); got != http.StatusBadRequest {
-		t.Errorf("half a body: %d", got)
+		t.Errorf("half a body = %d, want 400", got)
 	}
 }
 
@@ -168,9 +168,9 @@ func TestHugeBodyIsRefusedEarly(t *testing.T) {
 	c := dial(t, s.address)
 	send(t, c, head+"Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n")
 	if got := status(t, c); got != http.StatusRequestEntityTooLarge {
-		t.Errorf("announced: %d", got)
+		t.Errorf("a huge announced body = %d, want 413", got)
 	}
-	// One that does not say how large it will be, and writes without looking.
+	// A client that does not announce the length, and writes without reading.
 	c = dial(t, s.address)
 	send(t, c, head+"Transfer-Encoding: chunked\r\n\r\n")
 	wrote := make(chan struct{})
@@ -184,15 +184,15 @@ func TestHugeBodyIsRefusedEarly(t *testing.T) {
 		}
 	}()
 	if got := status(t, c); got != http.StatusRequestEntityTooLarge {
-		t.Errorf("streamed: %d", got)
+		t.Errorf("a huge streamed body = %d, want 413", got)
 	}
 	<-wrote
-	// What the system keeps for the server is not counted: only what that takes.
+	// Bytes in the buffers of the kernel do not count: only those that the server took.
 	if n := s.tap.of(t, c).wantEnd(t).read; n > limits.Body+1<<20 {
 		t.Errorf("the server took %d bytes of a body of 100 MiB, want at most a little more than %d", n, limits.Body)
 	}
 	if len(s.bodies) != 0 {
-		t.Error("the engine was given a body")
+		t.Error("the engine got a body above the limit, want none")
 	}
 }
 
@@ -219,7 +219,7 @@ func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 	var held []net.Conn
 	for refused := false; !refused; {
 		if len(held) > 100 {
-			t.Fatal("100 bodies of a megabyte are held at once")
+			t.Fatal("the server holds 100 bodies of a megabyte at once, want it to refuse some")
 		}
 		c := dial(t, s.address)
 		held = append(held, c)
@@ -234,12 +234,12 @@ func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-			t.Errorf("%d %v", response.StatusCode, response.Header)
+			t.Errorf("a body without memory = %d %v, want 503 with Retry-After", response.StatusCode, response.Header)
 		}
 		refused = true
 	}
 	if len(held) < 4 {
-		t.Errorf("only %d bodies fit", len(held)-1)
+		t.Errorf("the server holds %d bodies, want at least 3", len(held)-1)
 	}
 	for _, c := range held {
 		_ = c.Close()
@@ -253,7 +253,7 @@ func TestUnfinishedBodiesShareTheMemory(t *testing.T) {
 	}
 	s.with(func() {
 		if len(s.copies) != 1 {
-			t.Errorf("%d bodies reached the engine", len(s.copies))
+			t.Errorf("%d bodies reached the engine, want 1", len(s.copies))
 		}
 	})
 }
@@ -272,7 +272,7 @@ func TestClientThatTakesNothingIsGivenUp(t *testing.T) {
 	s.tap.of(t, c).wantEnd(t)
 	n, err := io.Copy(io.Discard, c)
 	if errors.Is(err, os.ErrDeadlineExceeded) || n >= size {
-		t.Errorf("the server went on: %d bytes, %v", n, err)
+		t.Errorf("the server sent %d bytes, %v, want it to give up before %d", n, err, size)
 	}
 }
 
@@ -286,7 +286,7 @@ func TestSlowReaderGetsAll(t *testing.T) {
 	c := dial(t, s.address)
 	send(t, c, "GET /"+id.String()+"/result/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if n, err := io.Copy(io.Discard, c); n < size {
-		t.Errorf("got %d of %d bytes: %v", n, size, err)
+		t.Errorf("a slow client got %d bytes, %v, want all %d", n, err, size)
 	}
 	// Of a connection, up to two buffers of package http come on top.
 	if n := s.tap.of(t, c).wantEnd(t).withoutDeadline; n > 64<<10+8<<10 {
@@ -315,5 +315,5 @@ func TestStreamsOutliveTheDeadlines(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("the stream was cut off after %d beats: %v", beats, lines.Err())
+	t.Errorf("the stream was cut off after %d beats: %v, want at least 10", beats, lines.Err())
 }

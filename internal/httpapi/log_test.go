@@ -23,7 +23,7 @@ func TestLog(t *testing.T) {
 	target := "/" + id.String() + "/log"
 	for _, accept := range []string{"", "text/plain"} {
 		if w := ask(api, "GET", target, "", "Accept", accept); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
-			t.Errorf("empty, %q: %d %q", accept, w.Code, w.Body)
+			t.Errorf("GET an empty log with Accept %q = %d %q, want 204", accept, w.Code, w.Body)
 		}
 	}
 	f.write(id, "one", "t<w>o")
@@ -31,11 +31,11 @@ func TestLog(t *testing.T) {
 	want := `[{"message":"one","severity":"INFO","timestamp":"2026-01-31T22:38:09Z"},` +
 		`{"message":"t\u003cw\u003eo","severity":"INFO","timestamp":"2026-01-31T22:38:09Z"}]`
 	if w.Code != 200 || w.Body.String() != want || w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		t.Errorf("GET the log = %d %v %s, want 200 and JSON %s", w.Code, w.Header(), w.Body, want)
 	}
 	w = ask(api, "GET", target, "", "Accept", "text/plain, application/json;q=0.5")
 	if w.Body.String() != "2026-01-31T22:38:09Z INFO one\n2026-01-31T22:38:09Z INFO t<w>o\n" || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
-		t.Errorf("%v %q", w.Header(), w.Body)
+		t.Errorf("GET the log as text = %q with %v, want two lines of text/plain", w.Body, w.Header())
 	}
 }
 
@@ -52,7 +52,7 @@ func TestLongLogIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(entries) != n || entries[n-1].Message != strconv.Itoa(n-1) {
-			t.Errorf("%d lines of %d", len(entries), n)
+			t.Errorf("GET a log of %d lines returned %d, want all in order", n, len(entries))
 		}
 	}
 }
@@ -92,7 +92,7 @@ func stream(t *testing.T, server *httptest.Server, target, last string) (next fu
 		return func() *event { return nil }
 	}
 	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Fatalf("the content type is %q", got)
+		t.Fatalf("the content type is %q, want text/event-stream", got)
 	}
 	lines := bufio.NewScanner(response.Body)
 	return func() *event {
@@ -159,7 +159,7 @@ func TestEventsAreLiveAndEnd(t *testing.T) {
 	f.set(id, execution.Succeeded)
 	step("SUCCEEDED")
 	if e := next(); e != nil {
-		t.Errorf("more after the end: %v", e)
+		t.Errorf("the stream sent %v after the end, want nothing", e)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestEventsGoOnWhereTheyWereCutOff(t *testing.T) {
 	id := f.add(execution.Succeeded).ID
 	target := "/" + id.String() + "/log"
 	if got := all(stream(t, server, target, "")); !slices.Equal(got, []string{"SUCCEEDED"}) {
-		t.Errorf("no log: %v", got)
+		t.Errorf("the events without a log are %v, want SUCCEEDED only", got)
 	}
 	f.write(id, "one", "two", "three")
 	for last, want := range map[string][]string{
@@ -198,7 +198,7 @@ func TestDrainEndsWhatWaits(t *testing.T) {
 	id := f.add(execution.Running).ID
 	next := stream(t, server, "/"+id.String()+"/log", "")
 	if e := next(); e == nil || e.String() != "RUNNING" {
-		t.Fatalf("got %v", e)
+		t.Fatalf("the first event is %v, want RUNNING", e)
 	}
 	polled := make(chan string)
 	go func() {
@@ -217,10 +217,10 @@ func TestDrainEndsWhatWaits(t *testing.T) {
 	}()
 	api.Drain()
 	if e := next(); e != nil {
-		t.Errorf("the stream goes on: %v", e)
+		t.Errorf("the stream sent %v after the shutdown began, want its end", e)
 	}
 	if got := <-polled; got != "200 RUNNING" {
-		t.Errorf("the long poll answered %s", got)
+		t.Errorf("the long poll answered %s, want 200 RUNNING", got)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestWait(t *testing.T) {
 	for _, wait := range []string{"1ms", "0", "0s"} {
 		w := ask(httpapi.New(httpapi.Options{Service: f}), "GET", "/"+id.String()+"?wait="+wait, "")
 		if members(t, w.Body.Bytes())["status"] != "RUNNING" {
-			t.Errorf("wait=%s: %s", wait, w.Body)
+			t.Errorf("GET with wait=%s = %s, want RUNNING", wait, w.Body)
 		}
 	}
 	polled := make(chan execution.Status)
@@ -248,7 +248,7 @@ func TestWait(t *testing.T) {
 	}()
 	f.set(id, execution.Failed)
 	if got := <-polled; got != execution.Failed {
-		t.Errorf("the long poll answered %s", got)
+		t.Errorf("the long poll answered %s, want FAILED", got)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestResult(t *testing.T) {
 		}
 		w := ask(api, "GET", "/"+e.ID.String()+"/result", "")
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+			t.Errorf("%s: GET the result = %d %s, want 200 and JSON", c.name, w.Code, w.Body)
 			continue
 		}
 		var document struct {
@@ -58,10 +58,10 @@ func TestResult(t *testing.T) {
 			t.Errorf("%s: the members are %s, want %s", c.name, own, c.want)
 		}
 		if document.Embedded.Status.ID != e.ID || document.Embedded.Status.Status != c.status {
-			t.Errorf("%s: embedded is %+v", c.name, document.Embedded)
+			t.Errorf("%s: the embedded execution is %+v, want %s with its id", c.name, document.Embedded, c.status)
 		}
 		if document.Links["status"].Href != "/"+e.ID.String() {
-			t.Errorf("%s: links %v", c.name, document.Links)
+			t.Errorf("%s: the links are %v, want status to lead to the execution", c.name, document.Links)
 		}
 		var names []string
 		for name, link := range document.Links {
@@ -70,11 +70,11 @@ func TestResult(t *testing.T) {
 				continue
 			}
 			if got := ask(api, "GET", link.Href, ""); got.Code != 200 || got.Body.String() != c.files[strings.TrimPrefix(name, "./")] {
-				t.Errorf("%s: the link of %s leads to %d %q", c.name, name, got.Code, got.Body)
+				t.Errorf("%s: GET the link %s = %d %q, want 200 and the content of the file", c.name, name, got.Code, got.Body)
 			}
 		}
 		if slices.Sort(names); !slices.Equal(names, c.links) {
-			t.Errorf("%s: links to %v, want %v", c.name, names, c.links)
+			t.Errorf("%s: the links to files are %v, want %v", c.name, names, c.links)
 		}
 	}
 }
@@ -87,22 +87,22 @@ func TestFile(t *testing.T) {
 	w := ask(api, "GET", target, "")
 	h := w.Header()
 	if w.Code != 200 || w.Body.String() != "0123456789" || h.Get("Content-Length") != "10" || h.Get("Content-Type") != "application/octet-stream" {
-		t.Errorf("%d %v %s", w.Code, h, w.Body)
+		t.Errorf("GET a file = %d %s with %v, want 200 and 10 bytes of application/octet-stream", w.Code, w.Body, h)
 	}
 	if h.Get("Content-Disposition") != `attachment; filename*=utf-8''plan%20%22%C3%A4%22.txt` || h.Get("Accept-Ranges") != "bytes" {
-		t.Errorf("headers %v", h)
+		t.Errorf("the headers are %v, want an attachment with its name and ranges", h)
 	}
 	if w := ask(api, "HEAD", target, ""); w.Code != 200 || w.Header().Get("Content-Length") != "10" {
-		t.Errorf("HEAD: %d %v", w.Code, w.Header())
+		t.Errorf("HEAD a file = %d %v, want 200 and a length of 10", w.Code, w.Header())
 	}
 	w = ask(api, "GET", target, "", "Range", "bytes=3-5")
 	if w.Code != http.StatusPartialContent || w.Body.String() != "345" || w.Header().Get("Content-Range") != "bytes 3-5/10" {
-		t.Errorf("range: %d %q", w.Code, w.Body)
+		t.Errorf("GET the range 3-5 = %d %q, want 206 and 345", w.Code, w.Body)
 	}
 	w = ask(api, "GET", target, "", "Range", "bytes=20-")
 	wantProblem(t, w, http.StatusRequestedRangeNotSatisfiable)
 	if w.Header().Get("Content-Range") != "bytes */10" {
-		t.Errorf("Content-Range is %q", w.Header().Get("Content-Range"))
+		t.Errorf("Content-Range is %q, want bytes */10", w.Header().Get("Content-Range"))
 	}
 	wantProblem(t, ask(api, "GET", target, "", "Accept", "image/png"), http.StatusNotAcceptable)
 }
