@@ -38,10 +38,10 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 		dir := filepath.Join(outer, "inner")
 		_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, name, content).URL)
 		if code != 1 || !strings.Contains(errs, "which is not written here") {
-			t.Errorf("%q: %d %s", name, code, errs)
+			t.Errorf("download of the file %q = %d %s, want 1 and a refusal", name, code, errs)
 		}
 		if entries, err := os.ReadDir(outer); err != nil || len(entries) > 1 {
-			t.Errorf("%q: outside lies %v, %v", name, entries, err)
+			t.Errorf("download of the file %q left %v, %v outside of the folder, want nothing", name, entries, err)
 		}
 	}
 	for _, name := range []string{"a/b c/d.txt", "plain", "status"} {
@@ -49,7 +49,7 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 		out, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, "./"+name, content).URL)
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if text, err := os.ReadFile(path); code != 0 || err != nil || string(text) != "from the server" || out != path+"\n" {
-			t.Errorf("%q: %d %s, %s, %q, %v", name, code, errs, out, text, err)
+			t.Errorf("download of the file %q = %d %s %s, content %q, %v, want it below the folder", name, code, errs, out, text, err)
 		}
 	}
 	// A folder that is a link out of it is not entered.
@@ -58,10 +58,10 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, errs, code := call(t, "executions", "files", someID, "--download", inner, "--url", hostile(t, "a/b", content).URL); code != 1 {
-		t.Errorf("a file below a link: %d %s", code, errs)
+		t.Errorf("download of a file below a link = %d %s, want 1", code, errs)
 	}
 	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
-		t.Errorf("outside lies %v, %v", entries, err)
+		t.Errorf("the target of the link holds %v, %v, want nothing", entries, err)
 	}
 	// A link that is there already is replaced, not followed.
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
@@ -69,10 +69,10 @@ func TestDownloadStaysInItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", hostile(t, "x", content).URL); code != 0 {
-		t.Errorf("%d %s", code, errs)
+		t.Errorf("download over a link = %d %s, want 0", code, errs)
 	}
 	if _, err := os.Stat(outside); err == nil {
-		t.Error("a link was followed")
+		t.Error("the download followed a link, want the link replaced")
 	}
 }
 
@@ -87,10 +87,10 @@ func TestDownloadLeavesNothingHalf(t *testing.T) {
 	dir := t.TempDir()
 	_, errs, code := call(t, "executions", "files", someID, "--download", dir, "--url", server.URL)
 	if code != 1 || !strings.Contains(errs, "cannot write x") {
-		t.Errorf("%d %s", code, errs)
+		t.Errorf("a download that breaks off = %d %s, want 1 and the name of the file", code, errs)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
-		t.Errorf("left are %v, %v", entries, err)
+		t.Errorf("a download that breaks off left %v, %v, want nothing", entries, err)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestWhatAServerSaysGivesTheTerminalNoOrders(t *testing.T) {
 	for _, arguments := range [][]string{{"log", someID}, {"files", someID}, {"result", someID}} {
 		out, errs, _ := call(t, append([]string{"executions", "--url", server.URL}, arguments...)...)
 		if strings.ContainsAny(out+errs, "\x1b\u009b\x07") {
-			t.Errorf("%v: %q %q", arguments, out, errs)
+			t.Errorf("%v printed %q %q, want no control characters", arguments, out, errs)
 		}
 	}
 }
@@ -113,10 +113,10 @@ func TestExecutionsWithoutAServer(t *testing.T) {
 	t.Setenv("QHUBCTL_URL", server.URL)
 	_, errs, code := call(t, "executions", "list")
 	if code != 2 || !strings.Contains(errs, "does not answer") || !strings.Contains(errs, "qhubctl serve") {
-		t.Errorf("%d %s", code, errs)
+		t.Errorf("executions list without a server = %d %s, want 2 and a hint", code, errs)
 	}
 	_, errs, code = call(t, "executions", "list", "--url", (&url.URL{Scheme: "http", User: url.UserPassword("u", "pass-w0rd"), Host: "h"}).String())
 	if code != 2 || strings.Contains(errs, "w0rd") {
-		t.Errorf("%d %s", code, errs)
+		t.Errorf("executions list with a password in the URL = %d %s, want 2 and no password", code, errs)
 	}
 }

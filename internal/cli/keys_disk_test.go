@@ -51,16 +51,16 @@ func TestServeWithoutTheKey(t *testing.T) {
 		flags := slices.Concat([]string{"serve", k.workspace, "--no-sandbox", "--port", "0", "--python", runnertest.SDKPython(t).Interpreter}, test.flags)
 		out, errs, code := call(t, flags...)
 		if code != 2 || out != "" || strings.Contains(errs, "S0tL") {
-			t.Errorf("%s: %d %s %s", name, code, out, errs)
+			t.Errorf("serve with %s = %d %s %s, want 2 and no key in the output", name, code, out, errs)
 		}
 		for _, text := range test.says {
 			if !strings.Contains(errs, text) {
-				t.Errorf("%s: no %q in\n%s", name, text, errs)
+				t.Errorf("serve with %s printed no %q, want it in\n%s", name, text, errs)
 			}
 		}
 	}
 	if _, err := os.Stat(k.key); err == nil {
-		t.Error("a new key was made in the place of the lost one")
+		t.Error("a new key is in the place of the lost one, want none")
 	}
 	if err := os.Rename(kept, k.key); err != nil {
 		t.Fatal(err)
@@ -107,11 +107,11 @@ func TestServeNoticesTampering(t *testing.T) {
 	for _, id := range []execution.ID{exchanged, other, changed} {
 		out, errs, _ := s.qhubctl("executions", "get", string(id), "--wait")
 		if !strings.Contains(out, "FAILED") {
-			t.Errorf("%s: %s %s", id, out, errs)
+			t.Errorf("the execution %s with changed secrets: %s %s, want FAILED", id, out, errs)
 		}
 	}
 	if said := s.said.String(); strings.Count(said, "the sealed secrets were changed or belong to something else") != 3 {
-		t.Errorf("the log does not say it three times:\n%s", said)
+		t.Errorf("the log names %d executions with changed secrets, want 3:\n%s", strings.Count(said, "the sealed secrets were changed or belong to something else"), said)
 	}
 	s.wantNoSecret()
 }
@@ -136,13 +136,13 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 		}
 	}
 	if len(sealed) == 0 {
-		t.Fatal("nothing sealed is found: the test proves nothing")
+		t.Fatal("no sealed secret is in the files, want one: the test would prove nothing")
 	}
 	if _, errs, code := s.qhubctl("executions", "cancel", strings.TrimSpace(out)); code != 0 {
 		t.Fatal(errs)
 	}
 	if out, errs, _ := s.qhubctl("executions", "get", strings.TrimSpace(out), "--wait"); !strings.Contains(out, "CANCELLED") {
-		t.Fatalf("%s %s", out, errs)
+		t.Fatalf("executions get --wait printed %s %s, want CANCELLED", out, errs)
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		left := 0
@@ -155,13 +155,13 @@ func TestCiphertextsLeaveTheFiles(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d pieces of the ciphertext are left after %s", left, patience)
+			t.Fatalf("%d pieces of the ciphertext are left after %s, want none", left, patience)
 		}
 	}
 	for name, content := range contents(t, dir) {
 		for _, form := range redact.Forms([]byte(theSecret)) {
 			if bytes.Contains(content, form) {
-				t.Errorf("%s holds the value", name)
+				t.Errorf("the file %s holds the value, want none to", name)
 			}
 		}
 	}

@@ -108,7 +108,7 @@ func (k *keyed) list(args ...string) string {
 		}
 	}
 	if err := json.Unmarshal([]byte(out), &listing); err != nil {
-		k.t.Fatalf("%v: %s", err, out)
+		k.t.Fatalf("keys list printed %s: %v, want JSON", out, err)
 	}
 	var text []string
 	for _, key := range listing.Keys {
@@ -146,7 +146,7 @@ func (k *keyed) serve(flags ...string) *served {
 func (s *served) wantSuccess(id execution.ID) {
 	s.t.Helper()
 	if out, errs, code := s.qhubctl("executions", "get", string(id), "--wait", "--output", "json"); code != 0 || !strings.Contains(out, `"SUCCEEDED"`) {
-		s.t.Errorf("%d %s %s\n%s", code, out, errs, s.said)
+		s.t.Errorf("executions get --wait = %d %s %s, want 0 and SUCCEEDED\n%s", code, out, errs, s.said)
 	}
 }
 
@@ -157,11 +157,11 @@ func TestKeysRotateAndRetire(t *testing.T) {
 	ids := []execution.ID{k.wait(ring), k.wait(ring)}
 	k.wantList("1:2 seals")
 	if out, _ := k.keys(0, "retire"); !strings.Contains(out, "nothing to retire") {
-		t.Errorf("retire: %s", out)
+		t.Errorf("retire with one version printed %s, want nothing to retire", out)
 	}
 	out, errs := k.keys(0, "rotate")
 	if !strings.Contains(out, "version 2 seals from now on; wrapped the secrets of 2 executions") || !strings.Contains(errs, "keep a copy of "+k.key) {
-		t.Errorf("rotate: %s %s", out, errs)
+		t.Errorf("rotate printed %s %s, want version 2, 2 executions, and a reminder to copy the file", out, errs)
 	}
 	k.wantList("1:0, 2:2 seals")
 	ids = append(ids, k.wait(ring)) // a server that has not looked yet
@@ -172,18 +172,18 @@ func TestKeysRotateAndRetire(t *testing.T) {
 	}
 	_, errs = k.keys(1, "retire")
 	if !strings.Contains(errs, "version 1 still seals the secrets of 1 execution; nothing was retired") || !strings.Contains(errs, "hint: wrap them") {
-		t.Errorf("retire: %s", errs)
+		t.Errorf("retire of a version in use printed %s, want a refusal and a hint", errs)
 	}
 	if after, err := os.ReadFile(k.key); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("a refused retire has changed the file: %v", err)
+		t.Errorf("the key file after a refused retire: %v, want it unchanged", err)
 	}
 	if out, _ := k.keys(0, "rewrap"); !strings.Contains(out, "1 execution by version 2") {
-		t.Errorf("rewrap: %s", out)
+		t.Errorf("rewrap printed %s, want 1 execution by version 2", out)
 	}
 	out, _ = k.keys(0, "retire", "--output", "json")
 	var change map[string]any
 	if err := json.Unmarshal([]byte(out), &change); err != nil || fmt.Sprint(change) != "map[retired:[1] rewrapped:0 version:2]" {
-		t.Errorf("retire: %v %s", err, out)
+		t.Errorf("retire printed %s: %v, want version 1 retired", out, err)
 	}
 	k.wantList("2:3 seals")
 	s := k.serve()
@@ -230,7 +230,7 @@ func TestKeysRotateWhileServing(t *testing.T) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if _, key, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && !strings.HasPrefix(line, "#") && strings.Contains(s.said.String(), key) {
-			t.Error("a key is in the server's log")
+			t.Error("the server's log holds a key, want none")
 		}
 	}
 }
@@ -272,15 +272,15 @@ func TestKeysListTellsWhatCannotBeOpened(t *testing.T) {
 	out, errs := k.keys(1, "list")
 	for _, text := range []string{"missing", "damaged: " + string(moved), foreign.ID(1)} {
 		if !strings.Contains(out, text) {
-			t.Errorf("no %q in\n%s", text, out)
+			t.Errorf("list printed no %q, want it in\n%s", text, out)
 		}
 	}
 	if !strings.Contains(errs, "put it back, nothing is lost") || !strings.Contains(errs, "changed or moved") {
-		t.Errorf("list: %s", errs)
+		t.Errorf("list printed %s, want the missing version and the changed secrets", errs)
 	}
 	out, _ = k.keys(1, "list", "--output", "json")
 	if !json.Valid([]byte(out)) || !strings.Contains(out, `"damaged": [`) {
-		t.Errorf("list: %s", out)
+		t.Errorf("list printed %s, want JSON with the damaged executions", out)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestKeysFromACommand(t *testing.T) {
 	k.wait(k.ring(source))
 	_, errs := k.keys(2, "rotate", flags...)
 	if !strings.Contains(errs, "comes from the command cat, which qhubctl does not change") || !strings.Contains(errs, "qhubctl keys rewrap") {
-		t.Errorf("rotate: %s", errs)
+		t.Errorf("rotate of a key from a command printed %s, want a refusal and a hint", errs)
 	}
 	k.keys(2, "retire", flags...)
 	s := k.serve(flags...)
@@ -306,7 +306,7 @@ func TestKeysFromACommand(t *testing.T) {
 	s.wantSuccess(k.wait(rotated))
 	k.wait(rotated)
 	if out, _ := k.keys(0, "rewrap", flags...); !strings.Contains(out, "by version 2") {
-		t.Errorf("rewrap: %s", out)
+		t.Errorf("rewrap printed %s, want version 2", out)
 	}
 	s.wantNoSecretSaid()
 }
@@ -324,7 +324,7 @@ func TestKeysFromTheEnvironment(t *testing.T) {
 	}
 	s := k.serve()
 	if _, there := os.LookupEnv(vault.EnvironmentVariable); there {
-		t.Error("the key is still in the environment, which other programs inherit")
+		t.Error("the environment still has the key, which other programs inherit, want it removed")
 	}
 	s.wantSuccess(id)
 	t.Setenv("QHUBCTL_TEST_KEY", string(text))

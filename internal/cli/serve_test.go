@@ -94,7 +94,7 @@ func serveAny(t *testing.T, dir string, flags ...string) *served {
 	t.Cleanup(func() { s.stop() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the server did not start: exit code %d\n%s", s.stop(), s.said)
+		t.Fatalf("the server ended with %d before it printed its address, want it serving\n%s", s.stop(), s.said)
 	}
 	s.url = strings.TrimSpace(line)
 	return s
@@ -157,7 +157,7 @@ func (s *served) wantNoSecret(texts ...string) {
 			return nil
 		}
 		if bytes.Contains(text, []byte(theSecret)) {
-			s.t.Errorf("the secret is in the file %s", path)
+			s.t.Errorf("the file %s holds the secret, want none to", path)
 		}
 		return err
 	})
@@ -205,7 +205,7 @@ func TestPublishedClientCallsEveryMethod(t *testing.T) {
 	script.Stderr = &stderr
 	text, err := script.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, stderr.String(), s.said)
+		t.Fatalf("the upstream client failed: %v, want no error\n%s\n%s", err, stderr.String(), s.said)
 	}
 	var r clientReport
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -214,26 +214,26 @@ func TestPublishedClientCallsEveryMethod(t *testing.T) {
 	checkClientExecutions(t, r)
 	plan, err := os.ReadFile(filepath.Join(dir, "plan.txt"))
 	if err != nil || string(plan) != "the plan with [redacted]" {
-		t.Errorf("the downloaded file says %q, %v", plan, err)
+		t.Errorf("the downloaded file is %q, %v, want the secret masked", plan, err)
 	}
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
 	}
 	if r.Stream != hex.EncodeToString(all) {
-		t.Errorf("the streamed file is %s", r.Stream)
+		t.Errorf("the streamed file is %s, want every byte unchanged", r.Stream)
 	}
 	// A link that the service has made leads nowhere.
 	for _, name := range []string{"link.txt", "..%2f..%2fexecutions.db", "%2fetc%2fpasswd"} {
 		if got := s.get("/" + r.Files.ID + "/result/" + name); got != http.StatusNotFound {
-			t.Errorf("%s: %d", name, got)
+			t.Errorf("GET the file %s = %d, want 404", name, got)
 		}
 	}
 	if len(r.All) != 6 || r.All[0].ID != r.Cancelled.ID || r.All[5].ID != r.Echo.ID {
-		t.Errorf("the list has %d executions", len(r.All))
+		t.Errorf("the list has %d executions, want 6, the newest first", len(r.All))
 	}
 	if r.Refused.Status != 400 || len(r.Refused.Body.Errors) != 2 || r.Missing.Status != 400 {
-		t.Errorf("refused: %+v, missing: %+v", r.Refused, r.Missing)
+		t.Errorf("the refused request = %+v and the one without a parameter = %+v, want 400 and two errors", r.Refused, r.Missing)
 	}
 	s.wantNoSecret(string(text))
 }
@@ -248,30 +248,30 @@ func checkClientExecutions(t *testing.T, r clientReport) {
 			want = "FAILED"
 		}
 		if e.Status != want || !e.Finished || !e.ReadableAtOnce {
-			t.Errorf("%s: %+v", name, e)
+			t.Errorf("the execution %s is %+v, want %s and readable", name, e, want)
 		}
 		for _, at := range []*string{e.Created, e.Started, e.Ended} {
 			if at == nil || !apiTime.MatchString(*at) {
-				t.Errorf("%s: a time is %v", name, at)
+				t.Errorf("the execution %s has the time %v, want the format of the API", name, at)
 			}
 		}
 		if e.Metadata == nil || e.Metadata.ID != e.ID || e.Metadata.Status != want || !slices.Equal(e.Metadata.Tags, []string{"published"}) {
-			t.Errorf("%s: metadata is %+v", name, e.Metadata)
+			t.Errorf("the execution %s has the metadata %+v, want its own", name, e.Metadata)
 		}
 		if name != "quiet" && !slices.ContainsFunc(e.Logs, func(line []string) bool { return slices.Equal(line, []string{"the token is [redacted]", "INFO"}) }) {
-			t.Errorf("%s: the log is %v", name, e.Logs)
+			t.Errorf("the execution %s has the log %v, want a line with the token masked", name, e.Logs)
 		}
 	}
 	sum := sha256.Sum256([]byte(theSecret))
 	if d := r.Echo.Data; d["hash"] != hex.EncodeToString(sum[:]) || d["token"] != "[redacted]" || d["text"] != "hello" || fmt.Sprint(d["models"]) != "[small.bin]" {
-		t.Errorf("echo returned %v", d)
+		t.Errorf("echo returned %v, want its parameters with the token masked", d)
 	}
 	want := []string{"./status", `back\slash`, "odd name ä.bin", "output.json", "plan.txt", "plots/ä b/c d.txt"}
 	if got := r.Files.Files; !slices.Equal(sorted(got), want) || !slices.Equal(got, r.Files.ResultFiles) {
-		t.Errorf("files are %v and %v", got, r.Files.ResultFiles)
+		t.Errorf("the files are %v, and %v of the result, want %v", got, r.Files.ResultFiles, want)
 	}
 	if len(r.List.Data) != 0 || !slices.Equal(r.List.Files, []string{"output.json"}) {
-		t.Errorf("list returned %v, files %v", r.List.Data, r.List.Files)
+		t.Errorf("list returned %v and the files %v, want no members and output.json", r.List.Data, r.List.Files)
 	}
 	for name, want := range map[string]string{
 		"./status": "a file", `back\slash`: "a file", "output.json": `"action": "files"`, "plots/ä b/c d.txt": "nested with [redacted]",
@@ -282,16 +282,16 @@ func checkClientExecutions(t *testing.T, r clientReport) {
 		}
 	}
 	if !slices.Equal(r.Echo.Files, []string{"output.json"}) || !slices.Equal(r.Fail.Files, []string{"output.json"}) {
-		t.Errorf("files are %v, of the failed one %v", r.Echo.Files, r.Fail.Files)
+		t.Errorf("the files are %v, and %v of the failed execution, want output.json only", r.Echo.Files, r.Fail.Files)
 	}
 	if d := r.Fail.Data; d["title"] != "No luck" || d["detail"] != "with [redacted]" || d["code"] != float64(7) {
-		t.Errorf("fail returned %v", d)
+		t.Errorf("fail returned %v, want its problem with the token masked", d)
 	}
 	if !r.Quiet.LogIsNone || len(r.Quiet.Data) != 0 || len(r.Quiet.Files) != 0 {
-		t.Errorf("quiet: %+v", r.Quiet)
+		t.Errorf("the quiet execution is %+v, want no log, result or files", r.Quiet)
 	}
 	if c := r.Cancelled; c.Status != "CANCELLED" || len(c.Data) != 0 || len(c.Files) != 0 {
-		t.Errorf("cancelled: %+v", c)
+		t.Errorf("the cancelled execution is %+v, want CANCELLED without a result", c)
 	}
 }
 
@@ -315,7 +315,7 @@ func until(t *testing.T, text string, look func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !strings.Contains(look(), text); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no %q in:\n%s", text, look())
+			t.Fatalf("no %q appears, want it in:\n%s", text, look())
 		}
 	}
 }
@@ -359,7 +359,7 @@ func TestServeTakesChangesOver(t *testing.T) {
 		t.Error(errs)
 	}
 	if code := s.stop(); code != 0 {
-		t.Errorf("it ended with %d: %s", code, s.said)
+		t.Errorf("the server ended with %d, want 0: %s", code, s.said)
 	}
 }
 
@@ -375,7 +375,7 @@ func TestServeSaysWhatItFound(t *testing.T) {
 	// The displayed command runs without editing, and no argument holds its secret.
 	_, line, ok := strings.Cut(s.said.String(), "curl ")
 	if !ok {
-		t.Fatalf("no command in:\n%s", s.said)
+		t.Fatalf("the greeting has no command, want curl:\n%s", s.said)
 	}
 	line, _, _ = strings.Cut(line, "\nEND")
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -384,7 +384,7 @@ func TestServeSaysWhatItFound(t *testing.T) {
 	shell := exec.CommandContext(t.Context(), "sh", "-c", "curl -sS -f "+line+"\nEND")
 	shell.Env = append(os.Environ(), "SECRET_API_TOKEN="+theSecret)
 	if out, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(out), `"status":"PENDING"`) {
-		t.Errorf("%v\n%s\n%s", err, line, out)
+		t.Errorf("the displayed command failed: %v, want a PENDING execution\n%s\n%s", err, line, out)
 	}
 }
 
@@ -393,22 +393,22 @@ func TestServeWithToken(t *testing.T) {
 	s := serve(t, workspaceDir(t), "--auth")
 	for _, path := range []string{"/", "/docs", "/openapi.json", "/docs/assets/docs.js", "/nothing"} {
 		if got := s.get(path); got != http.StatusUnauthorized {
-			t.Errorf("%s without a token: %d", path, got)
+			t.Errorf("GET %s without a token = %d, want 401", path, got)
 		}
 	}
 	if _, errs, code := s.qhubctl("executions", "list"); code != 2 || !strings.Contains(errs, "QHUBCTL_TOKEN") {
-		t.Errorf("without a token: %d %s", code, errs)
+		t.Errorf("executions list without a token = %d %s, want 2 and the name of the variable", code, errs)
 	}
 	path := filepath.Join(s.dir, ".qhub", "serve", "token")
 	if out, errs, code := s.qhubctl("executions", "list", "--token", "@"+path); code != 0 {
-		t.Errorf("with the token: %d %s %s", code, out, errs)
+		t.Errorf("executions list with the token = %d %s %s, want 0", code, out, errs)
 	}
 	token, err := os.ReadFile(path)
 	if err != nil || strings.Contains(s.said.String(), strings.TrimSpace(string(token))) {
-		t.Errorf("the token is shown, or there is none: %v", err)
+		t.Errorf("the output shows the token or its file cannot be read: %v, want it only in the file", err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file of the token: %v, %v", info.Mode(), err)
+		t.Errorf("the file of the token has the mode %v, %v, want 0600", info.Mode(), err)
 	}
 }
 
@@ -429,7 +429,7 @@ func TestServeRefuses(t *testing.T) {
 	} {
 		_, errs, code := call(t, slices.Concat([]string{"serve", dir, "--python", runnertest.SDKPython(t).Interpreter}, c.flags)...)
 		if code != 2 || !strings.Contains(errs, c.says) || strings.Contains(errs, theSecret) {
-			t.Errorf("%v: %d %s", c.flags, code, errs)
+			t.Errorf("serve %v = %d %s, want 2 and %q", c.flags, code, errs, c.says)
 		}
 	}
 }
@@ -445,15 +445,15 @@ func TestServeFileWithABackslash(t *testing.T) {
 	}
 	id, into := strings.TrimSpace(out), t.TempDir()
 	if got := s.get("/" + id + "?wait=60s"); got != http.StatusOK {
-		t.Fatalf("GET = %d", got)
+		t.Fatalf("GET with wait=60s = %d, want 200", got)
 	}
 	if got := s.get("/" + id + `/result/back%5Cslash.txt`); got != http.StatusOK {
 		t.Errorf("GET of the file = %d, want 200", got)
 	}
 	if _, errs, code := s.qhubctl("executions", "files", id, "--download", into); code != 0 {
-		t.Errorf("the download failed: %s", errs)
+		t.Errorf("the download = %d %s, want 0", code, errs)
 	}
 	if text, err := os.ReadFile(filepath.Join(into, `back\slash.txt`)); err != nil || string(text) != "content" {
-		t.Errorf("the file is %q, %v", text, err)
+		t.Errorf("the downloaded file is %q, %v, want its content", text, err)
 	}
 }
