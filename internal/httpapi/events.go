@@ -26,12 +26,12 @@ const reconnectAfter = time.Second
 //
 // A client that was cut off sends the number of its last line in Last-Event-ID.
 type eventStream struct {
-	api       *API
-	w         http.ResponseWriter
-	r         *http.Request
-	id        execution.ID
-	sent      int64 // the number of the last line
-	pollTimes execution.Status
+	api        *API
+	w          http.ResponseWriter
+	r          *http.Request
+	id         execution.ID
+	sent       int64 // the number of the last line
+	lastStatus execution.Status
 }
 
 // events streams the log and the state of an execution until it has ended.
@@ -121,7 +121,7 @@ func (s *eventStream) catchUp() (ended bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if s.pollTimes == "" && !e.Status.Final() {
+	if s.lastStatus == "" && !e.Status.Final() {
 		if err := s.sendStatus(e); err != nil {
 			return false, err
 		}
@@ -148,7 +148,7 @@ func (s *eventStream) catchUp() (ended bool, err error) {
 			break
 		}
 	}
-	if e.Status != s.pollTimes {
+	if e.Status != s.lastStatus {
 		if err := s.sendStatus(e); err != nil {
 			return false, err
 		}
@@ -161,7 +161,7 @@ func (s *eventStream) sendStatus(e execution.Execution) error {
 	if err != nil {
 		return err
 	}
-	s.pollTimes = e.Status
+	s.lastStatus = e.Status
 	return s.send(fmt.Appendf(nil, "event: status\ndata: %s\n\n", text))
 }
 

@@ -113,14 +113,14 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait, pollTimes, err := a.waitTime(r.URL.Query())
+	wait, given, err := a.waitTime(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	var e execution.Execution
 	if wait == 0 {
 		e, err = a.Service.Get(r.Context(), id)
-		if err == nil && !pollTimes && !e.Status.Final() {
+		if err == nil && !given && !e.Status.Final() {
 			wait = a.pollHold(e)
 		}
 	}
@@ -130,7 +130,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !pollTimes && !e.Status.Final() {
+	if !given && !e.Status.Final() {
 		a.pollTimes.record(id)
 	}
 	return writeJSON(w, http.StatusOK, e)
@@ -146,7 +146,7 @@ func (a *API) waitFor(ctx context.Context, id execution.ID, wait time.Duration) 
 // waitTime reads the wait parameter, such as 30s or a number of seconds, and reports
 // whether there is one. It reduces a longer time to the limit: the client can repeat
 // the request.
-func (a *API) waitTime(query url.Values) (wait time.Duration, pollTimes bool, err error) {
+func (a *API) waitTime(query url.Values) (wait time.Duration, given bool, err error) {
 	text := query.Get("wait")
 	if text == "" {
 		return 0, false, nil
