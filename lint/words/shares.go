@@ -21,8 +21,8 @@ const (
 	// in documents and Go comments, in per cent.
 	maxLongShare = 2.0
 	// minWantShare bounds the share of failure messages in tests that say what
-	// the test wanted, in per cent. The goal is 80: raise it whenever the share allows.
-	minWantShare = 70.0
+	// the test wanted, in per cent.
+	minWantShare = 80.0
 )
 
 // A share counts the members of a set that have a property.
