@@ -28,3 +28,20 @@ func TestPrincipals(t *testing.T) {
 		t.Error("From(a context without a principal) may read, want nothing")
 	}
 }
+
+func TestRolesIncludeTheOnesBelow(t *testing.T) {
+	t.Parallel()
+	roles := []access.Role{access.Viewer, access.Maintainer, access.Owner}
+	for i, higher := range roles {
+		for j, lower := range roles {
+			if got, want := higher.Includes(lower), i >= j; got != want {
+				t.Errorf("%s.Includes(%s) = %t, want %t", higher, lower, got, want)
+			}
+		}
+	}
+	for _, odd := range []access.Role{"", "owner", "ADMIN"} {
+		if odd.Valid() || odd.Includes(access.Viewer) {
+			t.Errorf("role %q is valid or includes VIEWER, want neither", odd)
+		}
+	}
+}

@@ -14,15 +14,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// An Authenticator identifies the caller of a request.
-type Authenticator interface {
-	// Authenticate returns the caller of a request, or
-	// [access.ErrUnauthenticated]. It is safe for concurrent use.
-	Authenticate(r *http.Request) (access.Principal, error)
-	// Challenge returns the WWW-Authenticate header for unknown callers. It is empty
-	// if callers need no token.
-	Challenge() string
-}
+// An Authenticator tells who calls.
+type Authenticator = access.Authenticator
 
 // Anyone is an [Authenticator] that admits all callers, with any token or none:
 // clients without an access key send a random token.
