@@ -219,8 +219,8 @@ func listKeys(k *openedKeys, use *store.KeyUse) keysListing {
 		listing.Missing[i].Executions++
 	}
 	slices.SortFunc(listing.Missing, func(a, b listedKey) int { return strings.Compare(a.ID, b.ID) })
-	for _, id := range use.Damaged {
-		listing.Damaged = append(listing.Damaged, string(id))
+	for _, owner := range use.Damaged {
+		listing.Damaged = append(listing.Damaged, strings.TrimPrefix(owner.String(), "execution/"))
 	}
 	slices.Sort(listing.Damaged)
 	return listing

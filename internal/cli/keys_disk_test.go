@@ -76,26 +76,26 @@ func TestServeNoticesTampering(t *testing.T) {
 	k := newKeyed(t)
 	ring := k.ring(k.key)
 	exchanged, other, changed, fine := k.wait(ring), k.wait(ring), k.wait(ring), k.wait(ring)
-	rows := map[execution.ID]vault.Sealed{}
+	rows := map[vault.Owner]vault.Sealed{}
 	k.open(func(executions *sqlite.Store) {
-		reseal := func(f func(execution.ID, vault.Sealed) vault.Sealed) {
-			if _, err := executions.Reseal(t.Context(), func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
+		reseal := func(f func(vault.Owner, vault.Sealed) vault.Sealed) {
+			if _, err := executions.Reseal(t.Context(), func(id vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error) {
 				return f(id, bytes.Clone(sealed)), true, nil
 			}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		reseal(func(id execution.ID, sealed vault.Sealed) vault.Sealed {
+		reseal(func(id vault.Owner, sealed vault.Sealed) vault.Sealed {
 			rows[id] = bytes.Clone(sealed)
 			return sealed
 		})
-		reseal(func(id execution.ID, sealed vault.Sealed) vault.Sealed {
+		reseal(func(id vault.Owner, sealed vault.Sealed) vault.Sealed {
 			switch id {
-			case exchanged:
-				return rows[other]
-			case other:
-				return rows[exchanged]
-			case changed: // the value: opening it is the only way to notice
+			case vault.ExecutionOwner(string(exchanged)):
+				return rows[vault.ExecutionOwner(string(other))]
+			case vault.ExecutionOwner(string(other)):
+				return rows[vault.ExecutionOwner(string(exchanged))]
+			case vault.ExecutionOwner(string(changed)): // the value: opening it is the only way to notice
 				sealed[len(sealed)-1] ^= 1
 			}
 			return sealed

@@ -258,8 +258,8 @@ func TestKeysListTellsWhatCannotBeOpened(t *testing.T) {
 	k.wait(foreign)
 	moved := k.wait(k.ring(k.key))
 	k.open(func(executions *sqlite.Store) {
-		_, err := executions.Reseal(t.Context(), func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
-			if id != moved {
+		_, err := executions.Reseal(t.Context(), func(owner vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error) {
+			if owner != vault.ExecutionOwner(string(moved)) {
 				return sealed, false, nil
 			}
 			sealed[len(sealed)-100] ^= 1

@@ -96,7 +96,8 @@ type Retention interface {
 	Delete(ctx context.Context, ids ...execution.ID) (int, error)
 }
 
-// Sealed has the secrets of executions that have not ended.
+// Sealed has all that is sealed: the secrets of executions that have not ended, and
+// what a platform keeps.
 type Sealed interface {
 	// Reseal passes sealed secrets through rewrap, such as after a rotation
 	// of the master key, and returns how many changed. An error of rewrap ends
@@ -260,5 +261,5 @@ type LogLine struct {
 }
 
 // A Rewrapper gives the same secrets under another key, and whether that
-// changed anything. [vault.Keyring.Rewrap] with the id as the owner is one.
-type Rewrapper func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error)
+// changed anything. [vault.Keyring.Rewrap] is one.
+type Rewrapper func(owner vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error)

@@ -43,7 +43,7 @@ func TestWhatSurvivesPowerLoss(t *testing.T) {
 		}},
 		{"cancel", true, func() error { _, err := s.Cancel(ctx, id); return err }},
 		{"reseal", true, func() error {
-			_, err := s.Reseal(ctx, func(_ execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
+			_, err := s.Reseal(ctx, func(_ vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error) {
 				return sealed, false, nil
 			})
 			return err

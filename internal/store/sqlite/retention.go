@@ -55,36 +55,51 @@ func (s *Store) Delete(ctx context.Context, ids ...execution.ID) (removed int, e
 
 // Reseal implements [store.Sealed].
 func (s *Store) Reseal(ctx context.Context, rewrap store.Rewrapper) (changed int, err error) {
-	var after int64
-	for more := true; more; {
-		var inBatch int
-		var next int64
-		// Durable: the former key may be removed once this has returned.
-		err := s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
-			inBatch, next, err = reseal(t, after, rewrap)
-			return err
-		})
-		if err != nil {
-			return changed, fmt.Errorf("wrap sealed secrets again: %w", err)
+	for _, table := range sealedTables {
+		var after int64
+		for more := true; more; {
+			var inBatch int
+			var next int64
+			// Durable: the former key may be removed once this has returned.
+			err := s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+				inBatch, next, err = table.reseal(t, after, rewrap)
+				return err
+			})
+			if err != nil {
+				return changed, fmt.Errorf("wrap sealed secrets again: %w", err)
+			}
+			changed += inBatch
+			more, after = next > after, max(next, after)
 		}
-		changed += inBatch
-		more, after = next > after, max(next, after)
 	}
 	return changed, nil
 }
 
+// A sealedTable has sealed secrets. Each row has a number, its seq, by which batches
+// are read, and a name that makes its owner.
+type sealedTable struct {
+	// from selects seq, name and sealed of the rows after a seq, in that order.
+	from, update string
+	owner        func(name string) vault.Owner
+}
+
+// sealedTables are all tables with sealed secrets.
+var sealedTables = []sealedTable{
+	{selectSecretsFrom, updateSecrets, vault.ExecutionOwner},
+}
+
 // reseal passes a batch of sealed secrets after a place through rewrap, and
 // returns the place of the last one, or zero if there was none.
-func reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64, err error) {
+func (table sealedTable) reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64, err error) {
 	type row struct {
 		seq    int64
-		id     execution.ID
+		name   string
 		sealed []byte
 	}
 	var batch []row
-	err = t.rows(selectSecretsFrom, []any{after, resealBatch}, func(s scanner) error {
+	err = t.rows(table.from, []any{after, resealBatch}, func(s scanner) error {
 		var r row
-		err := s.Scan(&r.seq, &r.id, &r.sealed)
+		err := s.Scan(&r.seq, &r.name, &r.sealed)
 		batch = append(batch, r)
 		return err
 	})
@@ -93,14 +108,14 @@ func reseal(t *tx, after int64, rewrap store.Rewrapper) (changed int, last int64
 	}
 	for _, r := range batch {
 		last = r.seq
-		sealed, differs, err := rewrap(r.id, vault.Sealed(r.sealed))
+		sealed, differs, err := rewrap(table.owner(r.name), vault.Sealed(r.sealed))
 		if err != nil {
-			return 0, 0, fmt.Errorf("execution %s: %w", r.id, err)
+			return 0, 0, fmt.Errorf("%s: %w", table.owner(r.name), err)
 		}
 		if !differs {
 			continue
 		}
-		if _, err := t.exec(updateSecrets, []byte(sealed), r.seq); err != nil {
+		if _, err := t.exec(table.update, []byte(sealed), r.seq); err != nil {
 			return 0, 0, err
 		}
 		changed++

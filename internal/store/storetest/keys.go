@@ -26,6 +26,11 @@ func (f *fixture) keyUse(ring *vault.Keyring) *store.KeyUse {
 	return use
 }
 
+// owner is what the secrets of an execution are sealed for.
+func owner(a store.NewExecution) vault.Owner {
+	return vault.ExecutionOwner(string(a.Execution.ID))
+}
+
 // checkKeyUse looks through sealed secrets of every kind, and has them wrapped
 // by another key. Those that no key opens stay, and keep no others back.
 func checkKeyUse(f *fixture) {
@@ -62,7 +67,7 @@ func checkKeyUse(f *fixture) {
 		if use.Versions[1] != step.first || use.Versions[2] != step.second || use.Sealed() != step.all {
 			f.Errorf("%v of %d, want %d and %d of %d", use.Versions, use.Sealed(), step.first, step.second, step.all)
 		}
-		if missing := use.Missing[lost.Execution.ID]; missing == nil || missing.Version != 7 || !errors.Is(use.Err(), vault.ErrUnknownKey) {
+		if missing := use.Missing[owner(lost)]; missing == nil || missing.Version != 7 || !errors.Is(use.Err(), vault.ErrUnknownKey) {
 			f.Errorf("missing: %v, %v", use.Missing, use.Err())
 		}
 		changed, err := store.Rewrap(f.Context(), f, step.ring)
@@ -71,7 +76,7 @@ func checkKeyUse(f *fixture) {
 			f.Errorf("%d were wrapped again, want %d", changed, step.rewrap)
 		}
 	}
-	if use := f.keyUse(both); len(use.Damaged) != 1 || use.Damaged[0] != damaged.Execution.ID {
+	if use := f.keyUse(both); len(use.Damaged) != 1 || use.Damaged[0] != owner(damaged) {
 		f.Errorf("damaged: %v", use.Damaged)
 	}
 	if use := f.keyUse(new(vault.Keyring)); len(use.Versions) > 0 || use.Sealed() != many+1 {

@@ -211,18 +211,15 @@ func checkReseal(f *fixture) {
 		a.Secrets = f.seal(a.Execution.ID, "value")
 		f.accept(a)
 	}
-	rewrap := func(id execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
-		return rotated.Rewrap(vault.ExecutionOwner(string(id)), sealed)
-	}
 	for _, want := range []int{many, 0} {
-		n, err := f.Reseal(f.Context(), rewrap)
+		n, err := f.Reseal(f.Context(), rotated.Rewrap)
 		f.must(err)
 		if n != want {
 			f.Errorf("%d wrapped again, want %d", n, want)
 		}
 	}
 	failure := errors.New("no such key")
-	_, err = f.Reseal(f.Context(), func(execution.ID, vault.Sealed) (vault.Sealed, bool, error) { return nil, false, failure })
+	_, err = f.Reseal(f.Context(), func(vault.Owner, vault.Sealed) (vault.Sealed, bool, error) { return nil, false, failure })
 	f.wants(failure, err)
 	claimed, err := f.Claim(f.Context(), store.ClaimRequest{
 		Owner: worker, Lease: lease, Max: many, Services: []store.ServiceLimit{{ServiceID: service}},

@@ -248,7 +248,7 @@ func (f *fixture) wantLoad(serviceID string, waiting, active int) {
 // sealedLeft counts the executions that still have sealed secrets.
 func (f *fixture) sealedLeft() (n int) {
 	f.Helper()
-	_, err := f.Reseal(f.Context(), func(_ execution.ID, sealed vault.Sealed) (vault.Sealed, bool, error) {
+	_, err := f.Reseal(f.Context(), func(_ vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error) {
 		n++
 		return sealed, false, nil
 	})
