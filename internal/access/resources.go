@@ -82,8 +82,8 @@ type App struct {
 	CreatedAt time.Time
 }
 
-// An AccessKey is a key of an application, without its secret.
-type AccessKey struct {
+// An Key is a key of an application, without its secret.
+type Key struct {
 	ID          string // the access key id
 	Application string // its id
 	// UsedAt is zero for a key that was never used, ExpiresAt for one that does

@@ -20,6 +20,8 @@ type Owner struct {
 const (
 	kindExecution = "execution"
 	kindSecret    = "secret"
+	kindAccess    = "access-key"
+	kindSigning   = "signing-key"
 )
 
 // ExecutionOwner owns the secrets of one execution.
@@ -27,6 +29,12 @@ func ExecutionOwner(id string) Owner { return Owner{kindExecution, [2]string{id}
 
 // SecretOwner owns a stored secret of a tenant.
 func SecretOwner(tenant, name string) Owner { return Owner{kindSecret, [2]string{tenant, name}} }
+
+// AccessKeyOwner owns the secret of an access key.
+func AccessKeyOwner(id string) Owner { return Owner{kindAccess, [2]string{id}} }
+
+// SigningKeyOwner owns the private key that signs tokens.
+func SigningKeyOwner(id string) Owner { return Owner{kindSigning, [2]string{id}} }
 
 // String shows the owner to a person.
 func (o Owner) String() string {

@@ -14,7 +14,7 @@ func TestOwnersAreApart(t *testing.T) {
 	t.Parallel()
 	k := ring(t, map[int]byte{1: 7})
 	owners := []vault.Owner{
-		vault.ExecutionOwner("a"), vault.ExecutionOwner("a/b"), vault.ExecutionOwner(""), vault.ExecutionOwner("secret"),
+		vault.ExecutionOwner("a"), vault.AccessKeyOwner("a"), vault.SigningKeyOwner("a"), vault.ExecutionOwner("a/b"), vault.ExecutionOwner(""), vault.ExecutionOwner("secret"),
 		vault.SecretOwner("a", "b"), vault.SecretOwner("a/b", ""), vault.SecretOwner("", "a/b"), vault.SecretOwner("ab", ""),
 		vault.SecretOwner("a", ""), vault.SecretOwner("", "a"), vault.SecretOwner("a\x00\x00\x00\x01b", ""),
 	}

@@ -86,6 +86,8 @@ type sealedTable struct {
 // sealedTables are all tables with sealed secrets.
 var sealedTables = []sealedTable{
 	{selectSecretsFrom, updateSecrets, vault.ExecutionOwner},
+	{selectAccessKeysFrom, updateAccessKeySealed, vault.AccessKeyOwner},
+	{selectSigningKeysFrom, updateSigningKeySealed, vault.SigningKeyOwner},
 }
 
 // reseal passes a batch of sealed secrets after a place through rewrap, and

@@ -1,0 +1,241 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+)
+
+// inOrganization checks that the caller is a member of an organization whose role
+// there has a right, whatever tenant it acts for. Others learn nothing of it.
+func (s *Service) inOrganization(ctx context.Context, p Principal, organization string, right Right) error {
+	if p.Kind != Person {
+		return ErrNotFound
+	}
+	role, err := s.Store.Role(ctx, organization, p.ID)
+	if err != nil {
+		return err
+	}
+	if organization != p.Tenant { // the rights of p are of another role
+		tokens, err := s.Store.Tokens(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		p.Rights = rights.ofPerson(role, scopesOf(tokens, p.Credential))
+	}
+	if !p.May(right) {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// CreateOrganization makes an organization. The caller becomes its OWNER.
+func (s *Service) CreateOrganization(ctx context.Context, p Principal, displayName, description string) (Tenant, error) {
+	if p.Kind != Person || !p.May(ManageTokens) {
+		return Tenant{}, ErrForbidden
+	}
+	displayName, err := checkName("name of an organization", displayName)
+	if err != nil {
+		return Tenant{}, err
+	}
+	owned, err := s.Store.Memberships(ctx, p.ID)
+	if err != nil {
+		return Tenant{}, err
+	}
+	if len(owned) >= maxOrganizations {
+		return Tenant{}, fmt.Errorf("%w: you are a member of %d organizations", ErrConflict, len(owned))
+	}
+	o := Tenant{
+		ID: uuid.NewString(), Kind: Organization, Name: displayName, DisplayName: displayName, Description: description, CreatedAt: s.Now(),
+	}
+	defer s.changed()
+	return o, s.Store.CreateOrganization(ctx, o, p.ID)
+}
+
+// Organization reads an organization of the caller, and its role there.
+func (s *Service) Organization(ctx context.Context, p Principal, id string) (Membership, error) {
+	if err := s.inOrganization(ctx, p, id, ViewTenant); err != nil {
+		return Membership{}, err
+	}
+	o, err := s.Store.Tenant(ctx, id)
+	if err != nil {
+		return Membership{}, err
+	}
+	role, err := s.Store.Role(ctx, id, p.ID)
+	return Membership{Tenant: o, Role: role}, err
+}
+
+// UpdateOrganization changes the display name and the description.
+func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id, displayName, description string) (Membership, error) {
+	if err := s.inOrganization(ctx, p, id, ManageMembers); err != nil {
+		return Membership{}, err
+	}
+	displayName, err := checkName("name of an organization", displayName)
+	if err != nil {
+		return Membership{}, err
+	}
+	err = s.Store.UpdateOrganization(ctx, Tenant{ID: id, Name: displayName, DisplayName: displayName, Description: description})
+	if err != nil {
+		return Membership{}, err
+	}
+	return s.Organization(ctx, p, id)
+}
+
+// DeleteOrganization deletes an organization and its applications. The caller has
+// made sure that it owns no services.
+func (s *Service) DeleteOrganization(ctx context.Context, p Principal, id string) error {
+	if err := s.inOrganization(ctx, p, id, ManageMembers); err != nil {
+		return err
+	}
+	defer s.changed()
+	return s.Store.DeleteOrganization(ctx, id)
+}
+
+// Members are those of an organization of the caller.
+func (s *Service) Members(ctx context.Context, p Principal, organization string) ([]Member, error) {
+	if err := s.inOrganization(ctx, p, organization, ViewTenant); err != nil {
+		return nil, err
+	}
+	return s.Store.Members(ctx, organization)
+}
+
+// SetRole changes the role of a member.
+func (s *Service) SetRole(ctx context.Context, p Principal, organization, user string, role Role) error {
+	if err := s.inOrganization(ctx, p, organization, ManageMembers); err != nil {
+		return err
+	}
+	if !role.Valid() {
+		return invalid("role: there are VIEWER, MAINTAINER and OWNER")
+	}
+	defer s.changed()
+	return s.Store.SetRole(ctx, organization, user, role)
+}
+
+// RemoveMember ends a membership. Every member may end its own.
+func (s *Service) RemoveMember(ctx context.Context, p Principal, organization, user string) error {
+	right := ManageMembers
+	if user == p.ID {
+		right = Identify
+	}
+	if err := s.inOrganization(ctx, p, organization, right); err != nil {
+		return err
+	}
+	defer s.changed()
+	return s.Store.RemoveMember(ctx, organization, user)
+}
+
+// Invite invites a user, by id or name, or with an empty name whoever is given the
+// token. The token is returned in that case only, once.
+func (s *Service) Invite(ctx context.Context, p Principal, organization, user string, role Role) (Invitation, plaintext.Bytes, error) {
+	none := plaintext.Bytes{}
+	if err := s.inOrganization(ctx, p, organization, ManageMembers); err != nil {
+		return Invitation{}, none, err
+	}
+	if !role.Valid() {
+		return Invitation{}, none, invalid("role: there are VIEWER, MAINTAINER and OWNER")
+	}
+	o, err := s.Store.Tenant(ctx, organization)
+	if err != nil {
+		return Invitation{}, none, err
+	}
+	inviter, err := s.User(ctx, p.ID)
+	if err != nil {
+		return Invitation{}, none, err
+	}
+	now := s.Now()
+	i := Invitation{
+		ID: uuid.NewString(), Organization: o, Inviter: inviter, Role: role, Status: InvitationPending,
+		CreatedAt: now, ExpiresAt: now.Add(InvitationLifetime),
+	}
+	if user == "" {
+		value, _ := newSecret("qhi_")
+		return i, value, s.Store.CreateInvitation(ctx, i, digest(value.Reveal()))
+	}
+	invitee, err := s.findUser(ctx, user)
+	if err != nil {
+		return Invitation{}, none, err
+	}
+	i.Invitee = invitee.ID
+	return i, none, s.Store.CreateInvitation(ctx, i, nil)
+}
+
+func (s *Service) findUser(ctx context.Context, idOrName string) (Tenant, error) {
+	user, err := s.User(ctx, idOrName)
+	if errors.Is(err, ErrNotFound) {
+		return s.Store.UserByName(ctx, idOrName)
+	}
+	return user, err
+}
+
+// Invitations are those to the caller, the newest first.
+func (s *Service) Invitations(ctx context.Context, p Principal) ([]Invitation, error) {
+	if p.Kind != Person || !p.May(Identify) {
+		return nil, ErrForbidden
+	}
+	return s.Store.Invitations(ctx, "", p.ID)
+}
+
+// PendingInvitations are those of an organization that can be accepted.
+func (s *Service) PendingInvitations(ctx context.Context, p Principal, organization string) ([]Invitation, error) {
+	if err := s.inOrganization(ctx, p, organization, ViewTenant); err != nil {
+		return nil, err
+	}
+	all, err := s.Store.Invitations(ctx, organization, "")
+	pending := []Invitation{}
+	for _, i := range all {
+		if i.Status == InvitationPending && !expired(i.ExpiresAt, s.Now()) {
+			pending = append(pending, i)
+		}
+	}
+	return pending, err
+}
+
+// DeleteInvitation withdraws an invitation.
+func (s *Service) DeleteInvitation(ctx context.Context, p Principal, organization, id string) error {
+	if err := s.inOrganization(ctx, p, organization, ManageMembers); err != nil {
+		return err
+	}
+	return s.Store.DeleteInvitation(ctx, organization, id)
+}
+
+// Decide accepts or declines an invitation to the caller.
+func (s *Service) Decide(ctx context.Context, p Principal, id string, accept bool) error {
+	if p.Kind != Person || !p.May(ManageTokens) {
+		return ErrForbidden
+	}
+	d := Decision{ID: id, User: p.ID, Status: InvitationDeclined, Now: s.Now()}
+	if accept {
+		d.Status = InvitationAccepted
+	}
+	defer s.changed()
+	_, err := s.Store.DecideInvitation(ctx, d)
+	return err
+}
+
+// Redeem accepts an invitation by its token, which works once. It makes a user with
+// a name, and a token for it.
+func (s *Service) Redeem(ctx context.Context, token plaintext.Bytes, name, displayName string) (Invitation, Token, plaintext.Bytes, error) {
+	now := s.Now()
+	user, err := newUser(name, displayName, now)
+	if err != nil {
+		return Invitation{}, Token{}, plaintext.Bytes{}, err
+	}
+	login, value := newToken(user.ID, "invitation", AllScopes(), now.Add(loginLifetime), now)
+	defer s.changed()
+	i, err := s.Store.DecideInvitation(ctx, Decision{
+		Digest: digest(token.Reveal()), User: user.ID, NewUser: user, NewToken: login, NewTokenDigest: digest(value.Reveal()),
+		Status: InvitationAccepted, Now: now,
+	})
+	if err != nil {
+		return Invitation{}, Token{}, plaintext.Bytes{}, err
+	}
+	return i, login, value, nil
+}
+
+// loginLifetime is how long a token lives that an invitation gives.
+const loginLifetime = 90 * 24 * time.Hour
