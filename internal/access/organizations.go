@@ -120,7 +120,7 @@ func (s *Service) SetRole(ctx context.Context, p Principal, organization, user s
 func (s *Service) RemoveMember(ctx context.Context, p Principal, organization, user string) error {
 	right := ManageMembers
 	if user == p.ID {
-		right = Identify
+		right = ManageTokens
 	}
 	if err := s.inOrganization(ctx, p, organization, right); err != nil {
 		return err

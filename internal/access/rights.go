@@ -45,7 +45,7 @@ const (
 	SharePools Right = "datapools:share"
 	// ManageMembers changes an organization, its members and their roles.
 	ManageMembers Right = "members:manage"
-	// ManageTokens makes and revokes the caller's own tokens, makes organizations
+	// ManageTokens makes and revokes the caller's own tokens, makes organizations,
 	// and accepts invitations.
 	ManageTokens Right = "tokens:manage"
 )
@@ -122,7 +122,7 @@ func Table() map[Right]Rule {
 		WritePools:         {Role: Maintainer, Scope: ScopeWrite, Execution: true},
 		SharePools:         {Role: Owner, Scope: ScopeWrite, Execution: true},
 		ManageMembers:      {Role: Owner, Scope: ScopeAdmin},
-		ManageTokens:       {Role: Owner, Scope: ScopeAdmin},
+		ManageTokens:       {Role: Viewer, Scope: ScopeAdmin},
 	}
 }
 
