@@ -70,12 +70,16 @@ func (r routes) login(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPost, Path: catalog + "/authorize", ID: "authorize", Tag: "Login",
 		Summary: "Tell who the caller is", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[principal], error) { return answer(r.authorize(ctx)) })
+	}, func(ctx context.Context, _ *none) (*platformapi.Body[principal], error) {
+		return answer(r.authorize(ctx))
+	})
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPost, Path: users + "/authorize", ID: "authorizeUser", Tag: "Login",
 		Summary: "Tell which user calls, by which token", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[principal], error) { return answer(r.authorize(ctx)) })
+	}, func(ctx context.Context, _ *none) (*platformapi.Body[principal], error) {
+		return answer(r.authorize(ctx))
+	})
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: users + "/me", ID: "getMe", Tag: "Login",

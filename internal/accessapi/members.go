@@ -39,7 +39,9 @@ func (r routes) members(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getMembers", Tag: tag,
 		Summary: "List the members of an organization, and those who are invited", Right: access.Identify,
-	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]member], error) { return answer(r.allMembers(ctx, in.ID)) })
+	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]member], error) {
+		return answer(r.allMembers(ctx, in.ID))
+	})
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPost, Path: path, ID: "addMember", Tag: tag,

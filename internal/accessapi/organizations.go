@@ -11,13 +11,14 @@ import (
 )
 
 type organization struct {
-	ID          string      `json:"id"`
-	Name        string      `json:"name"`
-	DisplayName string      `json:"displayName"`
-	Description string      `json:"description"`
-	AccountType string      `json:"accountType"`
-	Permission  access.Role `json:"currentUserPermission"`
-	LastOwner   bool        `json:"isUserLastOwner"`
+	ID            string      `json:"id"`
+	Name          string      `json:"name"`
+	DisplayName   string      `json:"displayName"`
+	Description   string      `json:"description"`
+	AccountType   string      `json:"accountType"`
+	Permission    access.Role `json:"currentUserPermission"`
+	LastOwner     bool        `json:"isUserLastOwner"`
+	AlsoLastOwner bool        `json:"userLastOwner" doc:"The same as isUserLastOwner."`
 }
 
 func asOrganization(m access.Membership) organization {
@@ -39,12 +40,11 @@ func (r routes) organization(ctx context.Context, p access.Principal, m access.M
 		return o, nil
 	}
 	members, err := r.Access.Store.Members(ctx, m.Tenant.ID)
-	o.LastOwner = true
+	last := true
 	for _, member := range members {
-		if member.Role == access.Owner && member.User.ID != p.ID {
-			o.LastOwner = false
-		}
+		last = last && (member.Role != access.Owner || member.User.ID == p.ID)
 	}
+	o.LastOwner, o.AlsoLastOwner = last, last
 	return o, err
 }
 
@@ -53,7 +53,9 @@ func (r routes) organizations(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getOrganizations", Tag: tag,
 		Summary: "List the caller's organizations", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]organization], error) { return answer(r.own(ctx, "")) })
+	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]organization], error) {
+		return answer(r.own(ctx, ""))
+	})
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path + "/search", ID: "searchOrganizations", Tag: tag,
@@ -70,7 +72,7 @@ func (r routes) organizations(api *platformapi.API) {
 	}, func(ctx context.Context, in *struct{ Body organizationFields }) (*platformapi.Body[organization], error) {
 		o, err := r.Access.CreateOrganization(ctx, access.From(ctx), in.Body.DisplayName, in.Body.Description)
 		made := asOrganization(access.Membership{Tenant: o, Role: access.Owner})
-		made.LastOwner = true
+		made.LastOwner, made.AlsoLastOwner = true, true
 		return answer(made, err)
 	})
 
