@@ -139,6 +139,7 @@ func newRoot(streams *term.Streams) *cobra.Command {
 	root.AddCommand(
 		newInit(streams), newRun(streams), newServe(streams), newDescribe(streams), newOpenAPI(streams),
 		newExecutions(streams), newKeys(streams), newDoctor(streams), newVersion(streams),
+		newLogin(streams), newLogout(streams), newContext(streams), newTokens(streams), newOrg(streams), newApps(streams), newAccessKeys(streams),
 	)
 	root.InitDefaultCompletionCmd("completion") // before the loop, which includes it
 	for _, command := range root.Commands() {
