@@ -93,7 +93,7 @@ func (p Principal) Known() bool { return p.Kind != "" && p.Kind != Anonymous }
 // May reports whether the principal has a right.
 func (p Principal) May(right Right) bool { return slices.Contains(p.Rights, right) }
 
-// An Authenticator tells who calls.
+// An Authenticator identifies callers.
 type Authenticator interface {
 	// Authenticate returns the caller of a request, or an error that matches
 	// [ErrUnauthenticated], [ErrNotMember] or [ErrTooManyFailures]. It is safe for

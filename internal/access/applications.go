@@ -142,7 +142,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, p Principal, application 
 }
 
 // RotateAccessKey adds a key that takes the place of another one. That one gets tokens
-// for a grace period longer, and the tokens that it got run out by themselves.
+// for a grace period longer, and its tokens run out.
 func (s *Service) RotateAccessKey(ctx context.Context, p Principal, application, id string, grace time.Duration) (RevealedKey, error) {
 	if grace < 0 || grace > 30*24*time.Hour {
 		return RevealedKey{}, invalid("grace period: it may be up to 30 days")

@@ -35,7 +35,7 @@ func TestAccessKeys(t *testing.T) {
 	p.advance(time.Minute)
 	_, err = p.IssueToken(t.Context(), first.ID, first.Secret, "127.0.0.1:1")
 	p.wants(access.ErrUnauthenticated, err)
-	p.as(token, "") // runs out by itself
+	p.as(token, "") // runs out
 	p.issue(second)
 	p.must(p.DeleteAccessKey(t.Context(), p.owner, app.ID, first.ID))
 	p.refuses(token) // revoked
@@ -91,7 +91,7 @@ func TestRevealedSecrets(t *testing.T) {
 	}
 }
 
-// What is sealed follows the master key, and none is left that a former one seals.
+// Sealed secrets follow the master key, and none is left that a former one seals.
 func TestMasterKeyRotation(t *testing.T) {
 	t.Parallel()
 	const secondKey = "2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="

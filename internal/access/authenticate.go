@@ -167,9 +167,9 @@ func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 // Authorize narrows the rights of a principal to those that it has on the executions
 // of one service. [ErrNotFound]: the service does not exist for this caller.
 //
-// A person has its rights on services of the tenant that it acts for, an execution on
-// services of the tenant that owns its own service, and an application on those that
-// it is subscribed to.
+// A person has its rights on services of the tenant that it acts for. An execution has
+// them on services of the tenant that owns its service, and an application on services
+// that it is subscribed to.
 func (s *Service) Authorize(ctx context.Context, p Principal, service ServiceRef) (Principal, error) {
 	allowed := false
 	switch p.Kind {

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 )
 
 // inOrganization checks that the caller is a member of an organization whose role
-// there has a right, whatever tenant it acts for. Others learn nothing of it.
+// there has a right. It may act for another tenant. Others learn nothing of it.
 func (s *Service) inOrganization(ctx context.Context, p Principal, organization string, right Right) error {
 	if p.Kind != Person {
 		return ErrNotFound
@@ -47,12 +46,16 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, displayNa
 	if err != nil {
 		return Tenant{}, err
 	}
+	for _, m := range owned { // others may use the name: nothing of them shows
+		if m.Tenant.DisplayName == displayName {
+			return Tenant{}, ErrExists
+		}
+	}
 	if len(owned) >= maxOrganizations {
 		return Tenant{}, fmt.Errorf("%w: you are a member of %d organizations", ErrConflict, len(owned))
 	}
-	o := Tenant{
-		ID: uuid.NewString(), Kind: Organization, Name: displayName, DisplayName: displayName, Description: description, CreatedAt: s.Now(),
-	}
+	id := uuid.NewString()
+	o := Tenant{ID: id, Kind: Organization, Name: id, DisplayName: displayName, Description: description, CreatedAt: s.Now()}
 	defer s.changed()
 	return o, s.Store.CreateOrganization(ctx, o, p.ID)
 }
@@ -79,7 +82,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id, displ
 	if err != nil {
 		return Membership{}, err
 	}
-	err = s.Store.UpdateOrganization(ctx, Tenant{ID: id, Name: displayName, DisplayName: displayName, Description: description})
+	err = s.Store.UpdateOrganization(ctx, Tenant{ID: id, DisplayName: displayName, Description: description})
 	if err != nil {
 		return Membership{}, err
 	}
@@ -129,8 +132,9 @@ func (s *Service) RemoveMember(ctx context.Context, p Principal, organization, u
 	return s.Store.RemoveMember(ctx, organization, user)
 }
 
-// Invite invites a user, by id or name, or with an empty name whoever is given the
-// token. The token is returned in that case only, once.
+// Invite invites a user by its id, or with an empty one whoever is given the token. The
+// token is returned in that case only, once. Names of users are not looked up, so
+// that no caller can guess who there is.
 func (s *Service) Invite(ctx context.Context, p Principal, organization, user string, role Role) (Invitation, plaintext.Bytes, error) {
 	none := plaintext.Bytes{}
 	if err := s.inOrganization(ctx, p, organization, ManageMembers); err != nil {
@@ -156,20 +160,12 @@ func (s *Service) Invite(ctx context.Context, p Principal, organization, user st
 		value, _ := newSecret("qhi_")
 		return i, value, s.Store.CreateInvitation(ctx, i, digest(value.Reveal()))
 	}
-	invitee, err := s.findUser(ctx, user)
+	invitee, err := s.User(ctx, user)
 	if err != nil {
 		return Invitation{}, none, err
 	}
 	i.Invitee = invitee.ID
 	return i, none, s.Store.CreateInvitation(ctx, i, nil)
-}
-
-func (s *Service) findUser(ctx context.Context, idOrName string) (Tenant, error) {
-	user, err := s.User(ctx, idOrName)
-	if errors.Is(err, ErrNotFound) {
-		return s.Store.UserByName(ctx, idOrName)
-	}
-	return user, err
 }
 
 // Invitations are those to the caller, the newest first.

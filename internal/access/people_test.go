@@ -124,7 +124,9 @@ func TestInvitations(t *testing.T) {
 	token, organization := p.person("ada", access.Viewer)
 	second, err := p.CreateOrganization(t.Context(), p.owner, "second", "")
 	p.must(err)
-	i, value, err := p.Invite(t.Context(), p.owner, second.ID, "ada", access.Maintainer)
+	_, _, err = p.Invite(t.Context(), p.owner, second.ID, "ada", access.Maintainer)
+	p.wants(access.ErrNotFound, err) // a name could be guessed
+	i, value, err := p.Invite(t.Context(), p.owner, second.ID, p.as(token, "").ID, access.Maintainer)
 	p.must(err)
 	if value.Len() > 0 {
 		t.Error("Invite(a user) made a token, want none")
@@ -178,4 +180,19 @@ func TestOrganizationsAreApart(t *testing.T) {
 			t.Errorf("%s(an organization of others) = %v, want %v", name, err, access.ErrNotFound)
 		}
 	}
+}
+
+// The names of organizations are unique for their members only, so that no user learns
+// from a refusal which others there are.
+func TestOrganizationNames(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	token, _ := p.person("ada", access.Owner)
+	ada := p.as(token, "")
+	_, err := p.CreateOrganization(t.Context(), p.owner, "secret project", "")
+	p.must(err)
+	_, err = p.CreateOrganization(t.Context(), ada, "secret project", "")
+	p.must(err)
+	_, err = p.CreateOrganization(t.Context(), ada, "secret project", "")
+	p.wants(access.ErrExists, err)
 }

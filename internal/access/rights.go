@@ -45,13 +45,13 @@ const (
 	SharePools Right = "datapools:share"
 	// ManageMembers changes an organization, its members and their roles.
 	ManageMembers Right = "members:manage"
-	// ManageTokens makes and revokes the caller's own tokens, makes organizations,
+	// ManageTokens makes and revokes the tokens of the caller, makes organizations,
 	// and accepts invitations.
 	ManageTokens Right = "tokens:manage"
 )
 
 // A Role is what a member may do in a tenant. Each role includes those below it:
-// VIEWER < MAINTAINER < OWNER. A user is the OWNER of its own tenant.
+// VIEWER < MAINTAINER < OWNER. A user is always OWNER of the tenant that it is.
 type Role string
 
 // The roles.
@@ -90,7 +90,7 @@ func AllScopes() []Scope { return []Scope{ScopeRead, ScopeExecute, ScopeWrite, S
 // Valid reports whether s is one of the scopes.
 func (s Scope) Valid() bool { return slices.Contains(AllScopes(), s) }
 
-// A Rule says who has a right.
+// A Rule says which callers have a right.
 type Rule struct {
 	// Role is the least role of a person.
 	Role Role
@@ -100,7 +100,7 @@ type Rule struct {
 	Application, Execution bool
 }
 
-// Table says who may do what on a platform. Nothing else does: a right that is not in it
+// Table says what each caller may do on a platform. Nothing else does: a right that is not in it
 // belongs to no principal.
 //
 // The rights Read and Execute are about the executions of one service: a

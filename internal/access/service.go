@@ -132,7 +132,7 @@ func (s *Service) doChores(ctx context.Context) error {
 	)
 }
 
-// changed makes what is cached invalid, once a change is durable.
+// changed makes the cache invalid, once a change is durable.
 func (s *Service) changed() { s.changes.Add(1) }
 
 // noteUse notes that a token or an access key was used. It is written down later.

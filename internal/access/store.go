@@ -32,7 +32,7 @@ type Tenants interface {
 	Tenant(ctx context.Context, id string) (Tenant, error)
 	// UserByName reads a user by its name.
 	UserByName(ctx context.Context, name string) (Tenant, error)
-	// UpdateOrganization changes the names and the description.
+	// UpdateOrganization changes the display name and the description.
 	UpdateOrganization(ctx context.Context, organization Tenant) error
 	// DeleteOrganization deletes an organization and all that it owns.
 	DeleteOrganization(ctx context.Context, id string) error
@@ -84,7 +84,7 @@ type Tokens interface {
 	CreateToken(ctx context.Context, token Token, digest []byte) error
 	// Tokens are those of a user, the newest first.
 	Tokens(ctx context.Context, user string) ([]Token, error)
-	// TokenByDigest reads a token, and its digest as it is stored.
+	// TokenByDigest reads a token, and its stored digest.
 	TokenByDigest(ctx context.Context, digest []byte) (Token, []byte, error)
 	// DeleteToken revokes a token of a user.
 	DeleteToken(ctx context.Context, user, id string) error
@@ -104,7 +104,7 @@ type Applications interface {
 	DeleteApplication(ctx context.Context, tenant, id string) error
 }
 
-// A StoredKey is an access key as it is stored.
+// A StoredKey is an access key in a store.
 type StoredKey struct {
 	Key
 	// Digest is SHA-256 of the secret.

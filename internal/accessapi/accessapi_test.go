@@ -131,7 +131,7 @@ func TestOrganizations(t *testing.T) {
 	p.as(token, id).call("GET", "/qc-catalog/applications", 403, nil)
 }
 
-// Answers to what is not valid are problem documents that repeat no value.
+// Answers to invalid requests are problem documents that repeat no value.
 func TestInvalidRequests(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
@@ -183,8 +183,8 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	ctx := t.Context()
 	o, err := p.CreateOrganization(ctx, p.owner, "Team", "")
 	p.must(err)
-	join := func(name string, role access.Role) string {
-		_, invitation, err := p.Invite(ctx, p.owner, o.ID, "", role)
+	join := func(organization, name string, role access.Role) string {
+		_, invitation, err := p.Invite(ctx, p.owner, organization, "", role)
 		p.must(err)
 		_, _, value, err := p.Redeem(ctx, invitation, name, "")
 		p.must(err)
@@ -195,16 +195,9 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 		p.must(err)
 		return string(value.Reveal())
 	}
-	viewer, stranger := join("viewer", access.Viewer), ""
-	{
-		other, err := p.CreateOrganization(ctx, p.owner, "Other", "")
-		p.must(err)
-		_, invitation, err := p.Invite(ctx, p.owner, other.ID, "", access.Owner)
-		p.must(err)
-		_, _, value, err := p.Redeem(ctx, invitation, "stranger", "")
-		p.must(err)
-		stranger = string(value.Reveal())
-	}
+	other, err := p.CreateOrganization(ctx, p.owner, "Other", "")
+	p.must(err)
+	viewer, stranger := join(o.ID, "viewer", access.Viewer), join(other.ID, "stranger", access.Owner)
 	team, err := p.Authenticate(authenticated(ctx, p.token, o.ID))
 	p.must(err)
 	app, err := p.CreateApplication(ctx, team, "app")
@@ -212,8 +205,6 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	keys, err := p.AccessKeys(ctx, team, app.ID)
 	p.must(err)
 	subscription, err := p.Subscribe(ctx, team, app.ID, "service")
-	p.must(err)
-	application, err := p.IssueToken(ctx, keys[0].ID, keys[0].Secret, "127.0.0.1:1")
 	p.must(err)
 	execution, err := p.ExecutionToken("run-1", o.ID, app.ID)
 	p.must(err)
@@ -226,7 +217,7 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	p.must(p.DeleteToken(ctx, p.owner, rp.Credential))
 	readOnly := tokenOf(p.owner, []access.Scope{access.ScopeRead}, time.Time{})
 	p.advance.Store(int64(61 * time.Minute))
-	application, err = p.IssueToken(ctx, keys[0].ID, keys[0].Secret, "127.0.0.1:1")
+	application, err := p.IssueToken(ctx, keys[0].ID, keys[0].Secret, "127.0.0.1:1")
 	p.must(err)
 
 	ids := map[string]string{

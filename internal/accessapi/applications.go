@@ -62,7 +62,7 @@ func (r routes) applications(api *platformapi.API) {
 type accessKey struct {
 	Type        string  `json:"type" enum:"SERVICE_GATEWAY"`
 	ID          string  `json:"accessKeyId"`
-	Secret      *string `json:"secretAccessKey" doc:"Null for callers who are no OWNER, and a day after the key was made."`
+	Secret      *string `json:"secretAccessKey" doc:"Null unless the caller is an OWNER, and a day after the key was made."`
 	CreatedAt   *string `json:"createdAt"`
 	UsedAt      *string `json:"usedAt" doc:"Exact to a minute."`
 	ExpiresAt   *string `json:"expiresAt" doc:"When it gets no more tokens; null: never."`

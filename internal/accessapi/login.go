@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 )
 
-// principal answers who calls: a person, or an execution.
+// principal describes the caller: a person, or an execution.
 type principal struct {
 	Type string `json:"type" enum:"token.personal,token.execution"`
 	// Of a person.

@@ -24,7 +24,7 @@ func asMember(m access.Member) member {
 
 // permission is a role of a user, as the published clients send it.
 type permission struct {
-	SID  string      `json:"sid,omitempty" maxLength:"64" doc:"The id or the name of a user."`
+	SID  string      `json:"sid,omitempty" maxLength:"64" doc:"The id of a user."`
 	Role access.Role `json:"accessPermissionRole,omitempty" doc:"VIEWER, MAINTAINER or OWNER."`
 }
 
@@ -38,7 +38,7 @@ func (r routes) members(api *platformapi.API) {
 	const path, tag = catalog + "/organizations/{id}/members", "Organizations"
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getMembers", Tag: tag,
-		Summary: "List the members of an organization, and those who are invited", Right: access.Identify,
+		Summary: "List the members of an organization, and invited users", Right: access.Identify,
 	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]member], error) {
 		return answer(r.allMembers(ctx, in.ID))
 	})
@@ -202,7 +202,7 @@ func (r routes) organizationInvitations(api *platformapi.API, tag string) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body struct {
-			User string      `json:"user,omitempty" maxLength:"64" doc:"The id or name of a user. Absent: whoever has the token."`
+			User string      `json:"user,omitempty" maxLength:"64" doc:"The id of a user. Absent: whoever has the token."`
 			Role access.Role `json:"role" doc:"VIEWER, MAINTAINER or OWNER."`
 		}
 	}) (*platformapi.Body[invitation], error) {

@@ -76,6 +76,10 @@ func (r routes) organizations(api *platformapi.API) {
 		return answer(made, err)
 	})
 
+	r.oneOrganization(api, path, tag)
+}
+
+func (r routes) oneOrganization(api *platformapi.API, path, tag string) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path + "/{id}", ID: "getOrganization", Tag: tag,
 		Summary: "Read an organization", Right: access.Identify,

@@ -79,7 +79,7 @@ func loginRun(ctx context.Context, streams *term.Streams, o loginOptions) error 
 		return err
 	}
 	defer p.Close()
-	who, err := p.Who(ctx)
+	who, err := p.Identify(ctx)
 	if client.Refused(err, http.StatusUnauthorized) {
 		return errors.New("the platform does not accept this token; the former login is unchanged")
 	}
@@ -202,7 +202,7 @@ account it chooses that one, for all commands that follow.
 		Example: `  qhubctl context
   qhubctl context Team`,
 		Args: cobra.MaximumNArgs(1),
-	}, &output, func(ctx context.Context, p *client.Platform, args []string) error {
+	}, &output, func(ctx context.Context, _ *client.Platform, args []string) error {
 		l, err := currentLogin()
 		if err != nil {
 			return err

@@ -143,13 +143,13 @@ func newMembersList(streams *term.Streams) *cobra.Command {
 func newMembersAdd(streams *term.Streams) *cobra.Command {
 	var output, role, save string
 	command := &cobra.Command{
-		Use: "add ORG [USER]", Short: "Invite a person", Args: cobra.RangeArgs(1, 2),
-		Long: `Invites a person to an organization. A USER of the platform, by name or id, accepts
-with ` + "`qhubctl org accept`" + `. Without USER it makes a token that works once and
+		Use: "add ORG [USER-ID]", Short: "Invite a person", Args: cobra.RangeArgs(1, 2),
+		Long: `Invites a person to an organization. A user of the platform, by its id, accepts
+with ` + "`qhubctl org accept`" + `. Without USER-ID it makes a token that works once and
 for a week: hand it over, and the person logs in with
 ` + "`qhubctl login URL --invitation @FILE --user NAME`" + `.`,
 		Example: `  qhubctl org members add Team --role MAINTAINER --save invitation.txt
-  qhubctl org members add Team ada`,
+  qhubctl org members add Team 3f1d6d0e-7b4b-4d31-8f65-0b6d7c9a1e55`,
 	}
 	command.Flags().StringVar(&role, "role", "VIEWER", "VIEWER, MAINTAINER or OWNER")
 	command.Flags().StringVar(&save, "save", "", "write the token to this file instead of printing it")

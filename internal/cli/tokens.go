@@ -12,7 +12,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
-const tokensPath = "/user-service/me/access-tokens" //nolint:gosec // an address
+const tokensPath = "/user-service/me/access-tokens"
 
 func newTokens(streams *term.Streams) *cobra.Command {
 	return group(&cobra.Command{

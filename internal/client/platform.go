@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
@@ -32,7 +33,7 @@ func NewPlatform(address string, token plaintext.Bytes, organization string) (*P
 // Close gives idle connections back.
 func (p *Platform) Close() { p.client.Close() }
 
-// Exposed reports whether what is sent can be read on the way.
+// Exposed reports whether requests can be read on the way.
 func (p *Platform) Exposed() bool { return p.client.Exposed() }
 
 // Address is that of the platform.
@@ -85,8 +86,8 @@ func Refused(err error, status int) bool {
 	return ok && refused.Problem.Status == status
 }
 
-// A Who is the caller, as the platform sees it.
-type Who struct {
+// An Identity is the caller, as the platform sees it.
+type Identity struct {
 	ID   string
 	User struct {
 		ID, Username string
@@ -167,21 +168,21 @@ type Invitation struct {
 	Token      string `json:"token,omitempty"`
 }
 
-// Path joins parts of an address, with what stands in them escaped.
+// Path joins the parts of an address. Each second one is a name, which it escapes.
 func Path(parts ...string) string {
-	path := ""
+	var path strings.Builder
 	for i, part := range parts {
 		if i%2 == 1 {
 			part = url.PathEscape(part)
 		}
-		path += part
+		path.WriteString(part)
 	}
-	return path
+	return path.String()
 }
 
-// Who asks who the caller is.
-func (p *Platform) Who(ctx context.Context) (Who, error) {
-	var who Who
+// Identify asks the platform about the caller.
+func (p *Platform) Identify(ctx context.Context) (Identity, error) {
+	var who Identity
 	err := p.Call(ctx, http.MethodPost, "/qc-catalog/authorize", nil, &who)
 	return who, err
 }

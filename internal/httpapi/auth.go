@@ -14,7 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// An Authenticator tells who calls.
+// An Authenticator identifies callers.
 type Authenticator = access.Authenticator
 
 // Anyone is an [Authenticator] that admits all callers, with any token or none:

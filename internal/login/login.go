@@ -14,10 +14,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/privatefile"
 )
 
-// ErrNone says that nobody is logged in.
+// ErrNone says that there is no login.
 var ErrNone = errors.New("not logged in")
 
-// maxFile bounds what is read.
+// maxFile bounds how much of a file is read.
 const maxFile = 64 << 10
 
 // A Context is the account that commands act for.
@@ -145,7 +145,8 @@ func WritePrivate(path string, text []byte) (err error) {
 		}
 	}()
 	_, err = file.Write(text)
-	if err = errors.Join(err, file.Close()); err != nil {
+	err = errors.Join(err, file.Close())
+	if err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)

@@ -13,6 +13,7 @@ package platformapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"path"
@@ -29,7 +30,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/peer"
 )
 
-// Options say who may call, and what the description says.
+// Options say how callers are authenticated, and how errors are explained.
 type Options struct {
 	Auth access.Authenticator
 	// Explain makes a problem of an error that this package does not know. It returns
@@ -145,7 +146,7 @@ func (a *API) problem(route Route, err error) *Problem {
 	return p
 }
 
-// authorize finds out who calls, and refuses callers without the right to a route.
+// authorize authenticates the caller, and refuses callers without the right to a route.
 func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	route, _ := ctx.Operation().Metadata[routeKey].(Route)
 	r, w := humago.Unwrap(ctx)
@@ -184,7 +185,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if cause == nil {
 			return
 		}
-		if cause == http.ErrAbortHandler {
+		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(cause) //nolint:forbidigo // this is how net/http is told
 		}
 		what, trace := panics.Describe(cause)

@@ -18,15 +18,15 @@ type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	Type         string         `json:"type" doc:"A URI reference that names the kind of problem."`
 	Title        string         `json:"title" doc:"The kind of problem, for a person."`
 	Status       int            `json:"status" doc:"The HTTP status."`
-	Detail       string         `json:"detail" doc:"What is wrong, for a person."`
+	Detail       string         `json:"detail" doc:"The error, for a person."`
 	ErrorMessage string         `json:"errorMessage" doc:"The same as detail."`
-	Errors       []InvalidField `json:"errors,omitempty" doc:"What is wrong with the request."`
+	Errors       []InvalidField `json:"errors,omitempty" doc:"The parts of the request that are not valid."`
 }
 
 // An InvalidField is a part of a request that is not valid.
 type InvalidField struct {
 	Location string `json:"location" doc:"Where it is, such as body.name."`
-	Message  string `json:"message" doc:"What is wrong with it."`
+	Message  string `json:"message" doc:"The rule that it breaks."`
 }
 
 // NewProblem makes a problem without a type.

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// Access returns the part of the store that keeps who may call a platform.
+// Access returns the part of the store that keeps the callers of a platform.
 func (s *Store) Access() access.Store { return accessStore{s} }
 
 // accessStore is an [access.Store] in the same database.
@@ -117,15 +117,7 @@ func (a accessStore) UserByName(ctx context.Context, name string) (access.Tenant
 // UpdateOrganization implements [access.Tenants].
 func (a accessStore) UpdateOrganization(ctx context.Context, o access.Tenant) error {
 	return a.change(ctx, "change an organization", func(t *tx) error {
-		var other string
-		err := t.row(selectTenantID, []any{string(access.Organization), o.Name}, &other)
-		if err == nil && other != o.ID {
-			return access.ErrExists
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		return found(t.exec(updateOrganization, o.Name, o.DisplayName, o.Description, o.ID))
+		return found(t.exec(updateOrganization, o.DisplayName, o.Description, o.ID))
 	})
 }
 

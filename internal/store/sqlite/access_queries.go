@@ -1,6 +1,6 @@
 package sqlite
 
-// The queries about who may call a platform. In conditions such as $1 IN ('', x), an
+// The queries about callers of a platform. In conditions such as $1 IN ('', x), an
 // empty parameter means any.
 
 const tenantColumns = `t.id, t.kind, t.name, t.display_name, t.description, t.email, t.created_at`
@@ -13,10 +13,8 @@ const (
 
 	selectTenantByName = `SELECT ` + tenantColumns + ` FROM tenants t WHERE t.kind = $1 AND t.name = $2`
 
-	selectTenantID = `SELECT id FROM tenants WHERE kind = $1 AND name = $2`
-
-	updateOrganization = `UPDATE tenants SET name = $1, display_name = $2, description = $3
-	WHERE id = $4 AND kind = 'ORGANIZATION'`
+	updateOrganization = `UPDATE tenants SET display_name = $1, description = $2
+	WHERE id = $3 AND kind = 'ORGANIZATION'`
 
 	deleteOrganization = `DELETE FROM tenants WHERE id = $1 AND kind = 'ORGANIZATION'`
 
