@@ -171,6 +171,9 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
+	if problem := t.addToken(&set); problem != nil {
+		return problem
+	}
 	masked, err := t.masked()
 	if err != nil {
 		t.engine.log.Error("cannot learn which values to mask", "execution", t.id, "error", err)
@@ -178,6 +181,22 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	}
 	set.Mask(masked, t.revision.Signature)
 	p.maskers, p.notices = set.Maskers(), append(p.notices, set.Warnings()...)
+	return nil
+}
+
+// addToken adds the token of the execution, if its service gets one.
+func (t *task) addToken(set *secretset.Set) *execution.Problem {
+	if t.revision.Resolvers.Token == nil {
+		return nil
+	}
+	token, err := t.revision.Resolvers.Token(t.ctx, t.claimed.Execution)
+	if err == nil {
+		err = set.Add(signature.Parameter{Name: signature.ExecutionToken, Env: signature.ExecutionToken, Kind: signature.Secret}, token)
+	}
+	if err != nil {
+		t.engine.log.Error("cannot make the token of an execution", "execution", t.id, "error", err)
+		return execution.SecretsUnavailable()
+	}
 	return nil
 }
 

@@ -3,11 +3,15 @@
 package engine_test
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
@@ -62,5 +66,62 @@ func TestPythonService(t *testing.T) {
 			}
 			noneHolds(t, s.dir, secretValue)
 		})
+	}
+}
+
+// TestExecutionToken gives each execution a token of the server, which no sink shows.
+func TestExecutionToken(t *testing.T) {
+	t.Parallel()
+	const program = `
+import os
+
+def run(text: str) -> dict:
+    token = os.environ["KQH_SERVICE_EXECUTION_TOKEN"]
+    print("the token is", token)
+    return {"begins": token[:6] == "token-", "shown": token}
+`
+	const document = `{
+  "schemaVersion": 1, "sdk": {"language": "python", "name": "qhub-commons", "version": "1.2.2"}, "entrypoint": "src.program:run",
+  "parameters": [{"name": "text", "kind": "input", "check": "schema", "required": true, "schema": {"type": "string"}}]
+}`
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "src"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"__init__.py": "", "program.py": program} {
+		if err := os.WriteFile(filepath.Join(dir, "src", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serve(t, t.TempDir())
+	made := make(chan execution.ID, 1)
+	s.set(&engine.Revision{
+		ID: "1", Signature: parse(t, document),
+		Runner: &process.Runner{Program: runnertest.SDKPython(t), Dir: dir, Environment: runner.BaseEnvironment()},
+		Resolvers: engine.Resolvers{Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
+			made <- e.ID
+			return plaintext.FromString("token-" + e.ID.String()), nil
+		}},
+	})
+	e := s.run(body{"text": "x"})
+	if e.Status != execution.Succeeded || <-made != e.ID {
+		t.Fatalf("the execution is %s: %+v, want SUCCEEDED with its own token\n%s", e.Status, e.Problem, s.text(e.ID))
+	}
+	if value := string(s.result(e.ID).Value); !strings.Contains(value, `"begins": true`) || !strings.Contains(value, `"shown": "[redacted]"`) {
+		t.Errorf("Result = %s, want the token given and masked", value)
+	}
+	if log := s.text(e.ID); !strings.Contains(log, "the token is [redacted]") {
+		t.Errorf("the log is %q, want the token masked", log)
+	}
+	noneHolds(t, s.dir, "token-"+e.ID.String())
+
+	failing := probeService(t)
+	failing.ID = "2"
+	failing.Resolvers.Token = func(context.Context, execution.Execution) (plaintext.Bytes, error) {
+		return plaintext.Bytes{}, errResolver
+	}
+	s.set(failing)
+	if e := s.run(action("return").token(secretValue)); e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets || !e.StartedAt.IsZero() {
+		t.Errorf("without its token the execution is %s: %+v, want FAILED before it starts", e.Status, e.Problem)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
@@ -13,6 +14,10 @@ import (
 type Resolvers struct {
 	Secrets   SecretResolver
 	DataPools DataPoolResolver
+	// Token makes the token by which an execution calls the server that runs it. The
+	// service finds it in the variable [signature.ExecutionToken]. The engine owns the
+	// value: it wipes it, and masks it as a declared secret. Nil: there is none.
+	Token func(ctx context.Context, e execution.Execution) (plaintext.Bytes, error)
 }
 
 // A SecretResolver provides secrets. It is safe for concurrent use.
