@@ -128,7 +128,7 @@ func (p *platform) person(name string, role access.Role) (token, organization st
 	p.must(err)
 	_, invitation, err := p.Invite(p.Context(), p.owner, o.ID, "", role)
 	p.must(err)
-	_, _, value, err := p.Redeem(p.Context(), invitation, name, "")
+	_, _, value, err := p.Redeem(p.Context(), invitation, name, "", "127.0.0.1:1")
 	p.must(err)
 	return string(value.Reveal()), o.ID
 }

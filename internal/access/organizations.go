@@ -214,9 +214,13 @@ func (s *Service) Decide(ctx context.Context, p Principal, id string, accept boo
 }
 
 // Redeem accepts an invitation by its token, which works once. It makes a user with
-// a name, and a token for it.
-func (s *Service) Redeem(ctx context.Context, token plaintext.Bytes, name, displayName string) (Invitation, Token, plaintext.Bytes, error) {
+// a name, and a token for it. address is the caller's, who needs no other credential:
+// each address may try as often as it may fail to authenticate.
+func (s *Service) Redeem(ctx context.Context, token plaintext.Bytes, name, displayName, address string) (Invitation, Token, plaintext.Bytes, error) {
 	now := s.Now()
+	if !s.redeeming.allow(network(address), now) {
+		return Invitation{}, Token{}, plaintext.Bytes{}, ErrTooManyFailures
+	}
 	user, err := newUser(name, displayName, now)
 	if err != nil {
 		return Invitation{}, Token{}, plaintext.Bytes{}, err

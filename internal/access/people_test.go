@@ -141,14 +141,14 @@ func TestInvitations(t *testing.T) {
 	p.must(err)
 	_, once, err := p.Invite(t.Context(), p.owner, organization, "", access.Viewer)
 	p.must(err)
-	_, _, _, err = p.Redeem(t.Context(), once, "ada", "") //nolint:dogsled // the error is what is tested
+	_, _, _, err = p.Redeem(t.Context(), once, "ada", "", "127.0.0.1:1") //nolint:dogsled // the error is what is tested
 	p.wants(access.ErrExists, err)
-	_, _, _, err = p.Redeem(t.Context(), once, "grace", "Grace") //nolint:dogsled // the error is what is tested
+	_, _, _, err = p.Redeem(t.Context(), once, "grace", "Grace", "127.0.0.1:1") //nolint:dogsled // the error is what is tested
 	p.must(err)
-	_, _, _, err = p.Redeem(t.Context(), once, "joan", "") //nolint:dogsled // the error is what is tested
+	_, _, _, err = p.Redeem(t.Context(), once, "joan", "", "127.0.0.1:1") //nolint:dogsled // the error is what is tested
 	p.wants(access.ErrNotFound, err)
 	p.advance(access.InvitationLifetime)
-	_, _, _, err = p.Redeem(t.Context(), late, "joan", "") //nolint:dogsled // the error is what is tested
+	_, _, _, err = p.Redeem(t.Context(), late, "joan", "", "127.0.0.1:1") //nolint:dogsled // the error is what is tested
 	p.wants(access.ErrNotFound, err)
 	members, err := p.Members(t.Context(), p.owner, organization)
 	p.must(err)

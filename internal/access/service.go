@@ -56,10 +56,11 @@ type Options struct {
 type Service struct {
 	Options
 
-	signer   signer
-	cache    cache
-	failures limiter // by address
-	issuing  limiter // by access key
+	signer    signer
+	cache     cache
+	failures  limiter // by address
+	redeeming limiter // by address
+	issuing   limiter // by access key
 
 	usedMu sync.Mutex
 	used   map[string]time.Time
@@ -84,7 +85,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o, used: map[string]time.Time{}, done: make(chan struct{}),
-		failures: limiter{every: time.Second, burst: failureBurst}, issuing: limiter{every: time.Second / 20, burst: issueBurst},
+		failures:  limiter{every: time.Second, burst: failureBurst},
+		redeeming: limiter{every: time.Second, burst: failureBurst},
+		issuing:   limiter{every: time.Second / 20, burst: issueBurst},
 	}
 	if err := s.rotateSigningKey(ctx); err != nil {
 		return nil, err

@@ -116,6 +116,10 @@ func TestOrganizations(t *testing.T) {
 	invited := me.call("POST", "/qc-catalog/organizations/"+id+"/invitations", 201, map[string]any{"role": "VIEWER"})
 	joined := p.as("", "").call("POST", "/qc-catalog/invitations/redeem", 201, map[string]any{"token": field(invited, "token"), "username": "ada"})
 	p.as("", "").call("POST", "/qc-catalog/invitations/redeem", 404, map[string]any{"token": field(invited, "token"), "username": "grace"})
+	for range 40 {
+		p.as("", "").do("POST", "/qc-catalog/invitations/redeem", "application/json", []byte(`{"token": "x", "username": "grace"}`))
+	}
+	p.as("", "").call("POST", "/qc-catalog/invitations/redeem", 429, map[string]any{"token": "x", "username": "grace"})
 	token, ada := field(joined, "accessToken", "value"), field(joined, "user", "id")
 	if accounts := p.as(token, "").call("GET", "/qc-catalog/my/accounts", 200, nil)["list"].([]any); len(accounts) != 2 {
 		t.Errorf("my/accounts = %v, want two", accounts)
@@ -186,7 +190,7 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	join := func(organization, name string, role access.Role) string {
 		_, invitation, err := p.Invite(ctx, p.owner, organization, "", role)
 		p.must(err)
-		_, _, value, err := p.Redeem(ctx, invitation, name, "")
+		_, _, value, err := p.Redeem(ctx, invitation, name, "", "127.0.0.1:1")
 		p.must(err)
 		return string(value.Reveal())
 	}

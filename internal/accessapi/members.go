@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
@@ -134,6 +137,22 @@ func asInvitation(i access.Invitation) invitation {
 	}
 }
 
+// Redemption is a request of a person who has an invitation.
+type Redemption struct {
+	Body struct {
+		Token       string `json:"token" maxLength:"200"`
+		Username    string `json:"username" maxLength:"64"`
+		DisplayName string `json:"displayName,omitempty" maxLength:"100"`
+	}
+	request *http.Request
+}
+
+// Resolve implements [huma.Resolver]: it keeps the request, whose address counts.
+func (in *Redemption) Resolve(ctx huma.Context) []error {
+	in.request, _ = humago.Unwrap(ctx)
+	return nil
+}
+
 // redeemed is what a new user gets for an invitation.
 type redeemed struct {
 	User         user        `json:"user"`
@@ -164,16 +183,10 @@ func (r routes) invitations(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPost, Path: catalog + "/invitations/redeem", ID: "redeemInvitation", Tag: tag,
 		Summary: "Make a user by the token of an invitation", Public: true, Status: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
-		Body struct {
-			Token       string `json:"token" maxLength:"200"`
-			Username    string `json:"username" maxLength:"64"`
-			DisplayName string `json:"displayName,omitempty" maxLength:"100"`
-		}
-	}) (*platformapi.Body[redeemed], error) {
+	}, func(ctx context.Context, in *Redemption) (*platformapi.Body[redeemed], error) {
 		given := plaintext.FromString(in.Body.Token)
 		defer given.Clear()
-		i, token, value, err := r.Access.Redeem(ctx, given, in.Body.Username, in.Body.DisplayName)
+		i, token, value, err := r.Access.Redeem(ctx, given, in.Body.Username, in.Body.DisplayName, r.Access.Address(in.request))
 		if err != nil {
 			return nil, err
 		}
