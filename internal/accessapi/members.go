@@ -137,7 +137,7 @@ func asInvitation(i access.Invitation) invitation {
 	}
 }
 
-// Redemption is a request of a person who has an invitation.
+// Redemption is the request of an invited person.
 type Redemption struct {
 	Body struct {
 		Token       string `json:"token" maxLength:"200"`

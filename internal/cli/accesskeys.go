@@ -13,7 +13,7 @@ import (
 )
 
 func newAccessKeys(streams *term.Streams) *cobra.Command {
-	return group(&cobra.Command{
+	return completesAll(streams, group(&cobra.Command{
 		Use:     "access-keys",
 		Aliases: []string{"access-key"},
 		Short:   "Make, rotate and revoke access keys of applications",
@@ -25,7 +25,7 @@ application.
 The master key of a server is another thing: see ` + "`qhubctl keys`" + `.`,
 		Example: `  qhubctl access-keys list shop
   qhubctl access-keys rotate shop qhk_ABC --grace 1h --save key.env`,
-	}, newAccessKeysList(streams), newAccessKeysCreate(streams), newAccessKeysRotate(streams), newAccessKeysRevoke(streams))
+	}, newAccessKeysList(streams), newAccessKeysCreate(streams), newAccessKeysRotate(streams), newAccessKeysRevoke(streams)), "APP", appNames)
 }
 
 // keysOf is where the access keys of an application are.

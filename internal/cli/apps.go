@@ -13,7 +13,7 @@ import (
 const appsPath = "/qc-catalog/applications"
 
 func newApps(streams *term.Streams) *cobra.Command {
-	return group(&cobra.Command{
+	return completesAll(streams, group(&cobra.Command{
 		Use:     "apps",
 		Aliases: []string{"app"},
 		Short:   "Make applications and subscribe them to services",
@@ -24,7 +24,7 @@ APP is the name or the id of an application.`,
   qhubctl apps subscribe shop SERVICE-ID
   qhubctl access-keys list shop`,
 	}, newAppsList(streams), newAppsCreate(streams), newAppsRemove(streams),
-		newAppsSubscriptions(streams), newAppsSubscribe(streams), newAppsUnsubscribe(streams))
+		newAppsSubscriptions(streams), newAppsSubscribe(streams), newAppsUnsubscribe(streams)), "APP", appNames)
 }
 
 func newAppsList(streams *term.Streams) *cobra.Command {

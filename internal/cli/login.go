@@ -191,7 +191,7 @@ func revoke(ctx context.Context, streams *term.Streams, l login.Login) error {
 
 func newContext(streams *term.Streams) *cobra.Command {
 	var output string
-	return onPlatform(streams, &cobra.Command{
+	return completes(streams, onPlatform(streams, &cobra.Command{
 		Use:   "context [ACCOUNT]",
 		Short: "Show the accounts, or choose the one to act for",
 		Long: `Without an argument it lists the accounts that you can act for: your own, and
@@ -221,7 +221,7 @@ account it chooses that one, for all commands that follow.
 			return showAccounts(streams, output, accounts, l.Context.ID)
 		}
 		return chooseAccount(streams, accounts, args[0])
-	})
+	}), accountNames)
 }
 
 func showAccounts(streams *term.Streams, output string, accounts []client.Account, current string) error {

@@ -14,7 +14,7 @@ import (
 const orgsPath = "/qc-catalog/organizations"
 
 func newOrg(streams *term.Streams) *cobra.Command {
-	return group(&cobra.Command{
+	return completesAll(streams, group(&cobra.Command{
 		Use:   "org",
 		Short: "Make organizations and manage their members",
 		Long: `An organization owns services, applications and data pools of several people. Its
@@ -24,7 +24,7 @@ manages access keys and members. ORG is the name or the id of an organization.`,
   qhubctl org members add Team --role MAINTAINER --save invitation.txt
   qhubctl context Team`,
 	}, newOrgList(streams), newOrgCreate(streams), newOrgRemove(streams), newOrgMembers(streams),
-		newOrgInvitations(streams), newOrgAnswer(streams, "accept"), newOrgAnswer(streams, "decline"))
+		newOrgInvitations(streams), newOrgAnswer(streams, "accept"), newOrgAnswer(streams, "decline")), "ORG", orgNames)
 }
 
 type listedOrg struct {
@@ -106,10 +106,10 @@ func newOrgRemove(streams *term.Streams) *cobra.Command {
 }
 
 func newOrgMembers(streams *term.Streams) *cobra.Command {
-	return group(&cobra.Command{
+	return completesAll(streams, group(&cobra.Command{
 		Use: "members", Short: "List, add and remove members of an organization",
 		Example: "  qhubctl org members list Team",
-	}, newMembersList(streams), newMembersAdd(streams), newMembersRole(streams), newMembersRemove(streams))
+	}, newMembersList(streams), newMembersAdd(streams), newMembersRole(streams), newMembersRemove(streams)), "ORG", orgNames)
 }
 
 func newMembersList(streams *term.Streams) *cobra.Command {

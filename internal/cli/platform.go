@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -128,6 +130,17 @@ func group(command *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	return command
 }
 
+// completesAll has the first argument of each command of a group completed that takes
+// a name of a kind, such as APP.
+func completesAll(streams *term.Streams, command *cobra.Command, kind string, names func(context.Context, *client.Platform) ([]string, error)) *cobra.Command {
+	for _, child := range command.Commands() {
+		if _, takes, _ := strings.Cut(child.Use, " "); strings.HasPrefix(takes, kind) {
+			completes(streams, child, names)
+		}
+	}
+	return command
+}
+
 // table prints rows under a heading. Texts of others are made fit for a terminal.
 func table(streams *term.Streams, heading string, rows [][]string) error {
 	var b strings.Builder
@@ -186,4 +199,62 @@ func saveSecret(streams *term.Streams, file, text string) error {
 	}
 	streams.Say("written to %s, which its owner only can read", file)
 	return nil
+}
+
+// completionPatience is how long a completion waits for the server.
+const completionPatience = 2 * time.Second
+
+// completes has the first argument of a command completed with names from the server.
+// Without a login or an answer there are none.
+func completes(streams *term.Streams, command *cobra.Command, names func(context.Context, *client.Platform) ([]string, error)) *cobra.Command {
+	command.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		l, err := currentLogin()
+		if len(args) > 0 || err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		p, err := openPlatform(streams, l)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer p.Close()
+		ctx, stop := context.WithTimeout(cmd.Context(), completionPatience)
+		defer stop()
+		all, _ := names(ctx, p) // a completion has nowhere to report an error
+		fitting := []string{}
+		for _, name := range all {
+			if strings.HasPrefix(name, begun) && name == visible(name) {
+				fitting = append(fitting, name)
+			}
+		}
+		return fitting, cobra.ShellCompDirectiveNoFileComp
+	}
+	return command
+}
+
+func appNames(ctx context.Context, p *client.Platform) ([]string, error) {
+	var apps []client.Application
+	err := p.Call(ctx, http.MethodGet, appsPath, nil, &apps)
+	names := make([]string, 0, len(apps))
+	for _, app := range apps {
+		names = append(names, app.Name)
+	}
+	return names, err
+}
+
+func accountNames(ctx context.Context, p *client.Platform) ([]string, error) {
+	accounts, err := p.Accounts(ctx)
+	names := make([]string, 0, len(accounts))
+	for _, account := range accounts {
+		names = append(names, account.DisplayName)
+	}
+	return names, err
+}
+
+func orgNames(ctx context.Context, p *client.Platform) ([]string, error) {
+	orgs, err := listOrgs(ctx, p)
+	names := make([]string, 0, len(orgs))
+	for _, o := range orgs {
+		names = append(names, o.DisplayName)
+	}
+	return names, err
 }

@@ -110,6 +110,10 @@ func TestPlatformCommands(t *testing.T) {
 	h.wantText(h.run(0, "", "apps", "create", "shop"), "shop")
 	h.run(2, "", "apps", "create", "shop") // the name is taken
 	h.wantText(h.run(0, "", "access-keys", "list", "shop", "--reveal"), "qhk_", "qhs_")
+	h.wantText(h.run(0, "", "__complete", "apps", "rm", "sh"), "shop\n")
+	if out := h.run(0, "", "__complete", "apps", "rm", "x"); strings.Contains(out, "shop") {
+		t.Errorf("the completion of x is %q, want nothing", out)
+	}
 	listed := h.run(0, "", "access-keys", "list", "shop", "--output", "json")
 	if strings.Contains(listed, "qhs_") {
 		t.Errorf("access-keys list without --reveal shows a secret:\n%s", listed)
@@ -165,6 +169,8 @@ func TestOrganizationCommands(t *testing.T) {
 	h.wantText(ada.run(0, "", "login", h.url, "--invitation", "@"+invitation, "--user", "ada"), "as ada")
 	h.wantText(ada.run(2, "", "login", h.url, "--invitation", "@"+invitation, "--user", "grace"), "invitation is not valid")
 	h.wantText(ada.run(0, "", "context"), "* ", "Team", "MAINTAINER")
+	h.wantText(ada.run(0, "", "__complete", "context", "T"), "Team\n")
+	h.wantText(ada.run(0, "", "__complete", "org", "members", "list", "T"), "Team\n")
 	h.wantText(ada.run(0, "", "context", "Team"), "act for Team")
 	ada.run(0, "", "apps", "create", "shop")
 	h.wantText(ada.run(0, "", "access-keys", "list", "shop", "--reveal"), "qhk_")
