@@ -107,6 +107,35 @@ func (s *Service) Members(ctx context.Context, p Principal, organization string)
 	return s.Store.Members(ctx, organization)
 }
 
+// KnownUsers are the caller, and the users with whom it shares an organization. Of
+// others a caller learns nothing.
+func (s *Service) KnownUsers(ctx context.Context, p Principal) ([]Tenant, error) {
+	if p.Kind != Person {
+		return nil, ErrForbidden
+	}
+	self, err := s.User(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	known, seen := []Tenant{self}, map[string]bool{self.ID: true}
+	organizations, err := s.Store.Memberships(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range organizations {
+		members, err := s.Store.Members(ctx, o.Tenant.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if !seen[m.User.ID] {
+				known, seen[m.User.ID] = append(known, m.User), true
+			}
+		}
+	}
+	return known, nil
+}
+
 // SetRole changes the role of a member.
 func (s *Service) SetRole(ctx context.Context, p Principal, organization, user string, role Role) error {
 	if err := s.inOrganization(ctx, p, organization, ManageMembers); err != nil {

@@ -58,6 +58,7 @@ func Register(api *platformapi.API, o Options) {
 	r := routes{o}
 	r.login(api)
 	r.tokens(api)
+	r.users(api)
 	r.organizations(api)
 	r.members(api)
 	r.invitations(api)

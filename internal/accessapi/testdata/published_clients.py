@@ -25,6 +25,12 @@ who = client.authentication.resolve_auth_token()
 report = {"who": type(who).__name__, "me": users.user_settings.get_current_user().username}
 assert who.id == users.authentication.authorize_by_personal_access_token().id
 
+assert users.users.get_user_by_id(who.id).firstname == "owner"
+users.users.check_user_exists(who.id)
+assert [u.id for u in users.search.users(q="own")] == [who.id]
+batch = users.users.resolve_users(ids=[who.id, "x"])
+assert len(batch.users) == 1 and batch.not_found == "x"
+
 tokens = users.user_settings_personal_access_tokens
 made = tokens.create_personal_access_token(name="another", expires_at="2999-12-31")
 assert made.value and made.expires_at == "2999-12-31"
