@@ -1,7 +1,7 @@
 package access
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -31,7 +31,7 @@ func TestLimiterForgets(t *testing.T) {
 	l := limiter{every: time.Second, burst: 2}
 	now := time.Unix(1_800_000_000, 0)
 	for i := range maxLimited - 1 {
-		l.allow(fmt.Sprint(i), now)
+		l.allow(strconv.Itoa(i), now)
 	}
 	later := now.Add(time.Minute)
 	for range 3 {
@@ -48,7 +48,7 @@ func TestLimiterForgets(t *testing.T) {
 		t.Error("allow(after others were forgotten) = true, want false")
 	}
 	for i := range 3 * maxLimited {
-		l.allow(fmt.Sprint("new ", i), later)
+		l.allow("new "+strconv.Itoa(i), later)
 	}
 	if n := len(l.names); n > maxLimited {
 		t.Errorf("the limiter remembers %d names, want %d at most", n, maxLimited)
