@@ -22,6 +22,8 @@ type Submission struct {
 	Body []byte
 	// IdempotencyKey recognises the request when it is repeated. Empty: none.
 	IdempotencyKey string
+	// Caller is noted with the execution.
+	Caller store.Caller
 }
 
 // Submit accepts a request and returns once it is durable. The execution is then
@@ -105,6 +107,7 @@ func (e *Engine) newExecution(r *revision, s Submission, request *signature.Requ
 	a := store.NewExecution{
 		Execution: execution.Execution{
 			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
+			TenantID: s.Caller.Tenant, ApplicationID: s.Caller.Application, ParentID: s.Caller.Execution,
 		},
 		Queue: e.config.Queue,
 	}

@@ -64,6 +64,10 @@ type Execution struct {
 	Tags                []string
 	ServiceDefinitionID string // empty: none
 	ApplicationID       string // empty: none
+	// TenantID is the tenant that has started it, and ParentID the execution that
+	// has; empty: none. Neither is a part of the document.
+	TenantID string
+	ParentID ID
 
 	// CancelRequested is set when a caller cancels a running execution; it
 	// stays set in any final state.

@@ -223,8 +223,23 @@ type ListQuery struct {
 	Tag string
 	// Limit is the length of the page. Zero: [DefaultPage].
 	Limit int
+	// Caller selects what one caller has started. Nil: all.
+	Caller *Caller
 	// After is the Next of the page before. Empty: the first page.
 	After Cursor
+}
+
+// A Caller starts executions on a server with several of them. It has all the
+// executions with its tenant and its application, if it acts as one; one that
+// acts in an execution has those that this has started.
+type Caller struct {
+	Tenant, Application string
+	Execution           execution.ID
+}
+
+// Has reports whether the caller has started an execution.
+func (c Caller) Has(e execution.Execution) bool {
+	return c.Tenant != "" && e.TenantID == c.Tenant && e.ApplicationID == c.Application && (c.Execution == "" || e.ParentID == c.Execution)
 }
 
 // DefaultPage is the length of a page unless the caller asks for another.

@@ -9,7 +9,7 @@ package sqlite
 // the two large ones.
 const (
 	listColumns = `id, service_id, service_revision, status, type, created_at, started_at, ended_at,
-	tags, service_definition_id, application_id, cancel_requested`
+	tags, service_definition_id, application_id, tenant_id, parent_id, cancel_requested`
 	allColumns = listColumns + `, problem, result`
 	// returningAll makes a change return the whole new row.
 	returningAll = ` RETURNING ` + allColumns
@@ -24,8 +24,8 @@ const (
 
 	insertExecution = `INSERT INTO executions
 	(id, service_id, service_revision, status, type, created_at, tags,
-	 service_definition_id, application_id, owner, lease_expires_at)
-	VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10)
+	 service_definition_id, application_id, tenant_id, parent_id, owner, lease_expires_at)
+	VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12)
 	ON CONFLICT (id) DO NOTHING
 	RETURNING seq`
 
@@ -122,6 +122,15 @@ const (
 		SELECT execution_seq FROM execution_tags
 		WHERE service_id = $1 AND tag = $4 AND execution_seq < $2
 		ORDER BY execution_seq DESC LIMIT $3)
+	ORDER BY seq`
+
+	// selectPageOfCaller is selectPage for what one caller has started.
+	selectPageOfCaller = `SELECT seq, ` + listColumns + ` FROM executions
+	WHERE seq IN (
+		SELECT seq FROM executions
+		WHERE service_id = $1 AND seq < $2 AND tenant_id = $4 AND tenant_id <> '' AND application_id = $5 AND ($6 = '' OR parent_id = $6)
+			AND ($7 = '' OR seq IN (SELECT execution_seq FROM execution_tags WHERE service_id = $1 AND tag = $7))
+		ORDER BY seq DESC LIMIT $3)
 	ORDER BY seq`
 
 	selectSeq = `SELECT seq FROM executions WHERE id = $1`

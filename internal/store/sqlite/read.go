@@ -59,7 +59,11 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.Page, error)
 	}
 	// One row more than the limit shows whether there is another page.
 	query, args := selectPage, []any{q.ServiceID, before, limit + 1}
-	if q.Tag != "" {
+	switch {
+	case q.Caller != nil:
+		c := q.Caller
+		query, args = selectPageOfCaller, append(args, c.Tenant, c.Application, string(c.Execution), q.Tag)
+	case q.Tag != "":
 		query, args = selectPageByTag, append(args, q.Tag)
 	}
 	var page store.Page

@@ -96,6 +96,40 @@ func checkListByTag(f *fixture) {
 	}
 }
 
+func checkListByCaller(f *fixture) {
+	parent := execution.NewID()
+	callers := []store.Caller{
+		{Tenant: "t", Application: "a"}, {Tenant: "t", Application: "b"}, {Tenant: "t"}, {Tenant: "t", Execution: parent},
+		{Tenant: "u", Application: "a"}, {},
+	}
+	has := make([][]execution.ID, len(callers))
+	for i := range 18 {
+		c := callers[i%len(callers)]
+		a := newExecution(service)
+		a.Execution.TenantID, a.Execution.ApplicationID, a.Execution.ParentID = c.Tenant, c.Application, c.Execution
+		if i < len(callers) {
+			a.Execution.Tags = []string{"first"}
+		}
+		accepted := f.accept(a)
+		for n, other := range callers {
+			if other.Has(accepted.Execution) {
+				has[n] = append([]execution.ID{a.Execution.ID}, has[n]...)
+			}
+		}
+	}
+	for n, want := range []int{3, 3, 6, 3, 3, 0} { // a tenant has those of its executions too
+		if len(has[n]) != want {
+			f.Errorf("%+v has %d executions, want %d", callers[n], len(has[n]), want)
+		}
+		f.wantIDs(f.pages(store.ListQuery{ServiceID: service, Caller: &callers[n], Limit: 2}), has[n])
+		tagged := f.pages(store.ListQuery{ServiceID: service, Caller: &callers[n], Tag: "first", Limit: 2})
+		f.wantIDs(tagged, has[n][len(has[n])-len(tagged):])
+		if len(tagged) != want/3 {
+			f.Errorf("%+v has %d executions with a tag, want %d", callers[n], len(tagged), want/3)
+		}
+	}
+}
+
 func checkListRefusesNonsense(f *fixture) {
 	for _, q := range []store.ListQuery{
 		{}, {ServiceID: service, Limit: -1}, {ServiceID: service, After: "no cursor"}, {ServiceID: service, After: "-1"},

@@ -58,6 +58,7 @@ func Run(t *testing.T, open Open) {
 		"RecoverMany":                checkRecoverMany,
 		"ListPages":                  checkListPages,
 		"ListByTag":                  checkListByTag,
+		"ListByCaller":               checkListByCaller,
 		"ListRefusesNonsense":        checkListRefusesNonsense,
 		"Log":                        checkLog,
 		"LongLog":                    checkLongLog,
