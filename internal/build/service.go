@@ -54,6 +54,10 @@ type Service struct {
 	// Masker masks all values that may be secrets before the service is described: a
 	// module may read .env during its import.
 	Masker *redact.Masker
+	// Hosted are further variables of a service that somebody else has written, on a
+	// server of many. Not nil, even if empty: its processes get nothing of the
+	// user that runs the server.
+	Hosted map[string]string
 	// descriptionMasker masks only values that are not weak: a weak value may be a part
 	// of a description by chance.
 	descriptionMasker *redact.Masker
@@ -149,6 +153,11 @@ func newMasker(known []plaintext.Named) *redact.Masker {
 // Variables returns the variables of the service's process, except its secrets.
 func (s *Service) Variables(dir runner.Dir) runner.Environment {
 	env := runner.BaseEnvironment()
+	if s.Hosted != nil {
+		maps.Copy(env, s.Workspace.SetVariables())
+		maps.Copy(env, s.Hosted)
+		return s.placed(env, dir)
+	}
 	// On the user's machine the service gets the user's home, where packages keep models
 	// and settings.
 	for _, name := range []string{"HOME", "USERPROFILE", "USER", "LOGNAME"} {
@@ -158,6 +167,11 @@ func (s *Service) Variables(dir runner.Dir) runner.Environment {
 	}
 	maps.Copy(env, s.Workspace.Variables())
 	maps.Copy(env, s.Files.Plain())
+	return s.placed(env, dir)
+}
+
+// placed adds what qhubctl sets.
+func (s *Service) placed(env runner.Environment, dir runner.Dir) runner.Environment {
 	env.Place(dir)
 	env["ENTRYPOINT"] = s.Workspace.Entrypoint
 	env["WORKSPACE"] = s.Workspace.Dir

@@ -50,6 +50,26 @@ func openBinary(given, path string, info fs.FileInfo) (*Workspace, error) {
 	return &Workspace{Dir: dir, Language: Prebuilt, Entrypoint: mainEntrypoint, Name: name, binary: path}, nil
 }
 
+// OpenProgram is the workspace of a program in a folder, which says in its
+// qhubctl.toml how the program is run.
+func OpenProgram(dir, name string) (*Workspace, error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, &Error{Message: "cannot open " + path, Err: err}
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return nil, &Error{Message: path + " is not executable", Advice: "chmod +x " + name}
+	}
+	w := &Workspace{Dir: dir, Language: Prebuilt, Entrypoint: mainEntrypoint, Name: name, binary: path}
+	confined, err := w.readConfinement()
+	if err != nil {
+		return nil, err
+	}
+	w.Limits, w.Network, w.variables = confined.limits, confined.network, confined.variables
+	return w, nil
+}
+
 // Program describes how to run the service in the environment.
 func (w *Workspace) Program(env *Environment) (process.Program, error) {
 	if env.Binary != "" {

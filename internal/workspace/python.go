@@ -20,6 +20,20 @@ func FindPython(ctx context.Context) (path, version string, err error) {
 	return path, "Python " + found, err
 }
 
+// FindPython finds an interpreter that this workspace, in Python, can run with.
+func (w *Workspace) FindPython(ctx context.Context) (string, error) {
+	project, err := readDocument(w.path("pyproject.toml"))
+	if err != nil {
+		return "", err
+	}
+	wish, err := w.pythonWish(project)
+	if err != nil {
+		return "", err
+	}
+	path, _, err := wish.find(ctx)
+	return path, err
+}
+
 // find finds an interpreter that the workspace can run with, and its version.
 func (wish pythonWish) find(ctx context.Context) (path, version string, err error) {
 	if wish.unknown != "" {

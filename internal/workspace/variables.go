@@ -67,3 +67,15 @@ func (w *Workspace) Variables() map[string]string {
 	}
 	return values
 }
+
+// SetVariables are those of Variables that the workspace sets itself. A server that
+// runs services of others gives them nothing of its own environment.
+func (w *Workspace) SetVariables() map[string]string {
+	values := make(map[string]string, len(w.variables))
+	for _, entry := range w.variables {
+		if name, value, given := strings.Cut(entry, "="); given {
+			values[name] = value
+		}
+	}
+	return values
+}
