@@ -168,6 +168,23 @@ func (s *Service) Activate(r *Revision) error {
 	return nil
 }
 
+// Deactivate takes the service out of the engine: there is no revision any more that
+// new requests meet. Executions that run go on.
+func (s *Service) Deactivate() {
+	e := s.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.services[s.id]
+	if h == nil || e.closing {
+		return
+	}
+	delete(e.services, s.id)
+	e.replace(h.current, &revision{Revision: &Revision{}})
+	for _, r := range h.former {
+		e.replace(r, &revision{Revision: &Revision{}})
+	}
+}
+
 // replace retires a revision, unless the next one uses the same runner. The caller
 // holds the lock.
 func (e *Engine) replace(old, next *revision) {
@@ -266,6 +283,9 @@ func (t *task) findRevision() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.services[wanted.ServiceID]
+	if h == nil { // it was deactivated meanwhile
+		return fmt.Errorf("%w: service %s", store.ErrNotFound, wanted.ServiceID)
+	}
 	known := h.forExecution(e.config.Policy, found.ID)
 	if known == nil {
 		known = held

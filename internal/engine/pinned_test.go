@@ -185,3 +185,34 @@ func TestRevisionOfAnEarlierEngine(t *testing.T) {
 		t.Errorf("the execution of a revision that is gone is %s: %v, want FAILED with %s", e.Status, e.Problem, execution.TypeChanged)
 	}
 }
+
+// TestDeactivate takes a service away while an execution runs: that one ends as it
+// would, its runner is closed then, and new requests find no service.
+func TestDeactivate(t *testing.T) {
+	t.Parallel()
+	l := newLoads()
+	s := serve(t, t.TempDir(), pinned)
+	s.set(revision(t, "1", l))
+	path, letGo := pipe(t)
+	running := s.submit(action("hold").with("text", path))
+	s.awaitLog(running, "ready")
+	s.probe().Deactivate()
+	if _, err := s.trySubmit(action("print")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Submit after Deactivate = %v, want ErrNotFound", err)
+	}
+	if _, ok := s.probe().Current(); ok {
+		t.Error("Current after Deactivate has a revision")
+	}
+	letGo()
+	if e := s.wait(running); e.Status != execution.Succeeded {
+		t.Errorf("the execution that ran has ended %s, want SUCCEEDED", e.Status)
+	}
+	if id := next(t, l.closed); id != "1" {
+		t.Errorf("closed was %s, want 1", id)
+	}
+	s.probe().Deactivate() // there is nothing
+	s.set(revision(t, "1", l))
+	if e := s.wait(s.submit(action("print"))); e.Status != execution.Succeeded {
+		t.Errorf("after it was activated again, an execution has ended %s", e.Status)
+	}
+}

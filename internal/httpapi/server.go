@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/qhubctl/qhubctl/internal/httpserver"
+	"github.com/qhubctl/qhubctl/internal/peer"
 )
 
 // maxHeader bounds the headers of a request.
@@ -28,25 +29,44 @@ func Serve(ctx context.Context, listener net.Listener, apis ...*API) error {
 		return errors.New("a server needs an API")
 	}
 	first := apis[0]
-	server := &http.Server{
-		Handler:           first,
-		ConnContext:       first.Peers.ConnContext,
-		ReadHeaderTimeout: first.Limits.HeaderTimeout,
-		IdleTimeout:       first.Limits.IdleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(first.Log.Handler(), slog.LevelDebug),
-		// Bodies and answers have separate deadlines, which progress extends: see
-		// readBody and response.
-	}
+	var handler http.Handler = first
 	if len(apis) > 1 {
-		server.Handler = newGateway(apis)
+		handler = newGateway(apis)
 	}
 	drain := func() {
 		for _, a := range apis {
 			a.Drain()
 		}
 	}
-	return httpserver.Serve(ctx, server, listener, drain, first.Limits.Shutdown)
+	return ServeHandler(ctx, listener, handler, HandlerOptions{Peers: first.Peers, Limits: first.Limits, Log: first.Log, Drain: drain})
+}
+
+// HandlerOptions say how a handler is served.
+type HandlerOptions struct {
+	// Peers tells the connections of executions. Nil: there are none.
+	Peers *peer.Guard
+	// Limits bound the headers of requests, and how long the end may take.
+	Limits Limits
+	Log    *slog.Logger
+	// Drain ends what would be answered for long, when the server is to end.
+	Drain func()
+}
+
+// ServeHandler answers the requests that come in by a listener until ctx ends. The
+// handler bounds bodies and answers itself, as an [API] does.
+func ServeHandler(ctx context.Context, listener net.Listener, handler http.Handler, o HandlerOptions) error {
+	o.Limits.fill()
+	server := &http.Server{
+		Handler:           handler,
+		ConnContext:       o.Peers.ConnContext,
+		ReadHeaderTimeout: o.Limits.HeaderTimeout,
+		IdleTimeout:       o.Limits.IdleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		// Bodies and answers have deadlines of their own, which progress
+		// extends: see readBody and response.
+	}
+	return httpserver.Serve(ctx, server, listener, o.Drain, o.Limits.Shutdown)
 }
 
 // A gateway passes each request to the API with the longest base path that the

@@ -118,7 +118,12 @@ func (s *Server) showMetrics(ctx context.Context) <-chan struct{} {
 	}
 	page := s.metrics.Page(metrics.Sources{
 		QueueStats: s.engine.QueueStats, Slots: s.engine.Slots(), Zygotes: s.zygotes,
-		Start: func() metrics.Start { return (*s.metrics.start.Load())() },
+		Start: func() metrics.Start {
+			if start := s.metrics.start.Load(); start != nil {
+				return (*start)()
+			}
+			return metrics.Start{}
+		},
 	})
 	go func() {
 		defer close(ended)

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -33,7 +34,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/runner/process"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
-	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 	"github.com/qhubctl/qhubctl/internal/web"
@@ -67,6 +67,8 @@ type Options struct {
 	Sandbox     SandboxOptions
 	// Policy says which revision runs an execution that waited.
 	Policy engine.Policy
+	// Registry finds revisions that were activated before. Nil: there are none.
+	Registry engine.Registry
 	// Network is the widest network that executions may reach.
 	Network  sandbox.Network
 	Log      *slog.Logger
@@ -89,7 +91,7 @@ type Server struct {
 	listener   net.Listener
 	dir        string // the data folder
 	token      Token
-	executions store.Sealed
+	executions *sqlite.Store
 	keySource  vault.KeySource
 	keyring    *vault.Keyring
 	wrappedBy  uint32           // the version of the master key that all secrets are wrapped by
@@ -159,6 +161,7 @@ func (s *Server) Open(ctx context.Context) error {
 	s.engine, err = engine.Open(ctx, engine.Config{
 		Store: executions, Keyring: s.keyring, Dir: s.dir, Log: s.log, Workers: s.workers(), Retention: keepFor,
 		Observer: s.metrics.observer(), Policy: s.options.Policy, Recoverer: process.Recoverer{},
+		Registry: s.options.Registry,
 	})
 	if err != nil {
 		return err
@@ -192,6 +195,15 @@ func OpenStore(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store
 // Engine returns the engine. It is nil before [Server.Open].
 func (s *Server) Engine() *engine.Engine { return s.engine }
 
+// Store is what the server keeps its state in. It is nil before [Server.Open].
+func (s *Server) Store() *sqlite.Store { return s.executions }
+
+// Keyring seals secrets. It is nil before [Server.Open].
+func (s *Server) Keyring() *vault.Keyring { return s.keyring }
+
+// Peers tell the connections of executions; nil if they cannot be told.
+func (s *Server) Peers() *peer.Guard { return s.peers }
+
 // Machine returns the sandbox of executions, or nil if they run without one.
 func (s *Server) Machine() *sandbox.Machine { return s.machine }
 
@@ -218,14 +230,27 @@ func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.A
 // Serve serves APIs with different base paths until ctx ends. Meanwhile it loads new
 // master keys and serves the metrics.
 func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
+	defer s.inBackground(ctx)()
+	return httpapi.Serve(ctx, s.listener, apis...)
+}
+
+// ServeHandler is [Server.Serve] for a handler with several APIs, which drain ends
+// the long answers of.
+func (s *Server) ServeHandler(ctx context.Context, handler http.Handler, drain func()) error {
+	defer s.inBackground(ctx)()
+	return httpapi.ServeHandler(ctx, s.listener, handler, httpapi.HandlerOptions{Peers: s.peers, Log: s.log, Drain: drain})
+}
+
+// inBackground does what a server does while it answers, until the returned
+// function is called.
+func (s *Server) inBackground(ctx context.Context) (end func()) {
 	background, stop := context.WithCancel(ctx)
 	following, showing := s.followKeys(background), s.showMetrics(background)
-	defer func() {
+	return func() {
 		stop()
 		<-following
 		<-showing
-	}()
-	return httpapi.Serve(ctx, s.listener, apis...)
+	}
 }
 
 // Close releases all resources of the server. Running executions get a grace time to

@@ -242,6 +242,20 @@ func (c Caller) Has(e execution.Execution) bool {
 	return c.Tenant != "" && e.TenantID == c.Tenant && e.ApplicationID == c.Application && (c.Execution == "" || e.ParentID == c.Execution)
 }
 
+// A CallerQuery selects executions by who has started them, of all services.
+type CallerQuery struct {
+	Tenant string // needed
+	// Application selects those of one application; "*" those of any, and empty
+	// those without one. Execution selects those that an execution has started.
+	Application string
+	Execution   execution.ID
+	// Services selects those of these services. Nil: all.
+	Services []string
+	// Tag selects those with a tag. Empty: all.
+	Tag           string
+	Offset, Limit int
+}
+
 // DefaultPage is the length of a page unless the caller asks for another.
 const DefaultPage = 1000
 

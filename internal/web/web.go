@@ -17,9 +17,11 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -58,6 +60,13 @@ func Pages(base string, service Describer) map[string]http.Handler {
 		Home:      page("docs.html", formPolicy, base, service),
 		Reference: page("reference.html", referencePolicy, base, service),
 	}
+	maps.Copy(handlers, assetHandlers())
+	return handlers
+}
+
+// assetHandlers are those of the files that belong to the pages, of all services.
+var assetHandlers = sync.OnceValue(func() map[string]http.Handler {
+	handlers := map[string]http.Handler{}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
 		panic(err) //nolint:forbidigo // the templates are in the binary
@@ -71,7 +80,7 @@ func Pages(base string, service Describer) map[string]http.Handler {
 		handlers[assetsDir+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
 	}
 	return handlers
-}
+})
 
 const (
 	ownPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
