@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -47,7 +48,9 @@ type HandlerOptions struct {
 	Peers *peer.Guard
 	// Limits bound the headers of requests, and how long the end may take.
 	Limits Limits
-	Log    *slog.Logger
+	// TLS is how the server proves who it is. Nil: it speaks plain HTTP.
+	TLS *tls.Config
+	Log *slog.Logger
 	// Drain ends what would be answered for long, when the server is to end.
 	Drain func()
 }
@@ -62,6 +65,7 @@ func ServeHandler(ctx context.Context, listener net.Listener, handler http.Handl
 		ReadHeaderTimeout: o.Limits.HeaderTimeout,
 		IdleTimeout:       o.Limits.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		TLSConfig:         o.TLS,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		// Bodies and answers have deadlines of their own, which progress
 		// extends: see readBody and response.

@@ -18,7 +18,13 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener, drai
 		limited.limiter.attach(server)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() {
+		if server.TLSConfig != nil {
+			ended <- server.ServeTLS(listener, "", "") // the certificate is in its settings
+			return
+		}
+		ended <- server.Serve(listener)
+	}()
 	select {
 	case err := <-ended:
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/httpserver"
@@ -63,7 +64,12 @@ func (e *listenError) Hint() string {
 }
 
 // URL is the address of the server on this machine.
-func (s *Server) URL() string { return urlOf(s.listener) }
+func (s *Server) URL() string {
+	if s.options.TLS != nil {
+		return "https" + strings.TrimPrefix(urlOf(s.listener), "http")
+	}
+	return urlOf(s.listener)
+}
 
 func urlOf(listener net.Listener) string {
 	host, port, err := net.SplitHostPort(listener.Addr().String())

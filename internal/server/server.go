@@ -14,6 +14,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,8 @@ const (
 type Options struct {
 	Host string
 	Port int
+	// TLS is how the server proves who it is. Nil: it speaks plain HTTP.
+	TLS *tls.Config
 	// Token is the token that callers must send.
 	Token Token
 	// MasterKey is the source of the key that seals secrets. Nil: a file in the data
@@ -238,7 +241,7 @@ func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
 // the long answers of.
 func (s *Server) ServeHandler(ctx context.Context, handler http.Handler, drain func()) error {
 	defer s.inBackground(ctx)()
-	return httpapi.ServeHandler(ctx, s.listener, handler, httpapi.HandlerOptions{Peers: s.peers, Log: s.log, Drain: drain})
+	return httpapi.ServeHandler(ctx, s.listener, handler, httpapi.HandlerOptions{Peers: s.peers, Log: s.log, Drain: drain, TLS: s.options.TLS})
 }
 
 // inBackground does what a server does while it answers, until the returned

@@ -1,0 +1,166 @@
+// Package hub is the platform: one process with the services of many tenants, the
+// gateway by which applications call them, and the API by which their owners deploy
+// them.
+//
+//	/gateway/{tenant}/{service}/{version}   the Service API of one version
+//	/gateway/{tenant}/{service}/latest      that of the highest version
+//	/qc-catalog/…                           the platform API
+//	/healthz, /readyz                       probes
+//
+// Identity is package access; a [Hub] asks it who a caller is, and mounts its
+// handlers.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/blob"
+	"github.com/qhubctl/qhubctl/internal/blob/filestore"
+	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/server"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// Access is what a hub needs of package access.
+type Access interface {
+	access.Authenticator
+	// Authorize narrows the rights of a caller to those on one service.
+	Authorize(ctx context.Context, p access.Principal, service access.ServiceRef) (access.Principal, error)
+	// SubscriptionsOf are all subscriptions of a service, and UnsubscribeAll ends
+	// them.
+	SubscriptionsOf(ctx context.Context, service string) ([]access.Subscription, error)
+	UnsubscribeAll(ctx context.Context, service string) error
+}
+
+// Store is the state of a hub, beside that of the engine.
+type Store interface {
+	registry.Store
+	Get(ctx context.Context, id execution.ID) (execution.Execution, error)
+	ListOfCaller(ctx context.Context, q store.CallerQuery) ([]execution.Execution, int, error)
+}
+
+// Options say what a hub is made of. All are needed but Mounts and Limits.
+type Options struct {
+	// Server is open. Its registry is Revisions.
+	Server    *server.Server
+	Revisions *Revisions
+	Access    Access
+	// Mounts are further handlers by their patterns, as of [http.ServeMux], such as
+	// those of package access. They authenticate themselves.
+	Mounts map[string]http.Handler
+	// Dir is the data folder.
+	Dir string
+	// Prepare is the command line of [builder.Prepare] in a process.
+	Prepare []string
+	// URL is where clients find the platform; empty: where they have called it.
+	URL string
+	// Builds is how many builds run at once. Zero: one.
+	Builds int
+	// Limits bound builds.
+	Limits builder.Limits
+	Log    *slog.Logger
+}
+
+// A Hub is a platform. Make one with [New].
+type Hub struct {
+	Options
+	store   Store
+	blobs   blob.Store
+	builder *builder.Builder
+	builds  *builds
+	mux     *http.ServeMux
+
+	gateway gateway
+	ready   atomic.Bool
+	// draining ends when the server is about to.
+	draining context.Context //nolint:containedctx // the server's life
+	drain    context.CancelFunc
+	tasks    sync.WaitGroup
+}
+
+// The folders of a hub in its data folder.
+const (
+	blobsDir     = "blobs"
+	revisionsDir = "revisions"
+)
+
+// New makes a hub. Builds that were interrupted begin again, and services with
+// executions that wait are loaded.
+func New(ctx context.Context, o Options) (*Hub, error) {
+	h := &Hub{Options: o, store: o.Server.Store()}
+	h.draining, h.drain = context.WithCancel(context.WithoutCancel(ctx))
+	blobs, err := filestore.Open(filepath.Join(o.Dir, blobsDir))
+	if err != nil {
+		return nil, err
+	}
+	h.blobs = blobs
+	h.builder, err = builder.New(builder.Options{
+		Dir: filepath.Join(o.Dir, revisionsDir), Blobs: blobs, Machine: o.Server.Machine(), Program: o.Prepare,
+		Hidden: []string{o.Dir}, Limits: o.Limits, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.gateway.init(h)
+	o.Revisions.use(h)
+	h.builds = newBuilds(h, max(o.Builds, 1))
+	if err := h.resume(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.mux = h.routes()
+	h.ready.Store(true)
+	return h, nil
+}
+
+// resume goes on where a former process has stopped.
+func (h *Hub) resume(ctx context.Context) error {
+	if err := h.collect(ctx); err != nil {
+		h.Log.Warn("cannot remove what deleted services have left", "error", err)
+	}
+	unfinished, err := h.store.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range unfinished {
+		h.builds.add(r.ID)
+	}
+	waiting, err := h.Server.Engine().QueueStats(ctx)
+	if err != nil {
+		return fmt.Errorf("find services with executions that wait: %w", err)
+	}
+	for version := range waiting.Services {
+		if err := h.Revisions.ensure(ctx, version); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			h.Log.Error("cannot load a service whose executions wait", "version", version, "error", err)
+		}
+	}
+	return nil
+}
+
+// Serve answers until ctx ends.
+func (h *Hub) Serve(ctx context.Context) error {
+	return h.Server.ServeHandler(ctx, h, func() {
+		h.ready.Store(false)
+		h.drain()
+		h.gateway.drain()
+	})
+}
+
+// Close ends builds that run; they begin again at the next start.
+func (h *Hub) Close() error {
+	h.drain()
+	if h.builds != nil {
+		h.builds.close()
+	}
+	h.tasks.Wait()
+	return nil
+}

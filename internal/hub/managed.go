@@ -1,0 +1,314 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/archive"
+	"github.com/qhubctl/qhubctl/internal/blob"
+	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/registry"
+)
+
+const (
+	// maxArchive is the size of an archive, and uploadTime how long its client may
+	// take for each piece of it.
+	maxArchive = 512 << 20
+	uploadTime = 30 * time.Second
+)
+
+// managedBody makes a service.
+type managedBody struct {
+	Name                   string       `json:"name"`
+	DisplayName            string       `json:"displayName"`
+	Summary                string       `json:"summary"`
+	Description            string       `json:"description"`
+	Source                 *sourceView  `json:"source"`
+	RuntimeConfiguration   *runtimeView `json:"runtimeConfiguration"`
+	ResourceConfigurations []resource   `json:"resourceConfigurations"`
+}
+
+func (h *Hub) createManaged(ctx context.Context, c *call) error {
+	var body managedBody
+	if err := c.read(&body); err != nil {
+		return err
+	}
+	if body.Source != nil && body.Source.Type != "file" {
+		return problem(http.StatusBadRequest, fmt.Sprintf("This server builds uploaded archives; it has no sources of the type %.40q.", body.Source.Type))
+	}
+	var settings registry.Settings
+	if body.RuntimeConfiguration != nil {
+		if err := applyRuntime(&settings, *body.RuntimeConfiguration); err != nil {
+			return err
+		}
+	}
+	for _, r := range body.ResourceConfigurations {
+		if err := applyResource(&settings, r); err != nil {
+			return err
+		}
+	}
+	texts := registry.Texts{DisplayName: body.DisplayName, Summary: body.Summary, Description: body.Description}
+	s, _, err := h.newService(ctx, c.caller.Tenant, body.Name, registry.DefaultVersion, texts, settings)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", catalog+"/services/"+s.ID)
+	return c.service(ctx, http.StatusCreated, s)
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+const (
+	maxVariables = 200
+	maxVariable  = 32 << 10
+)
+
+// applyRuntime takes a runtime over. No error repeats a value.
+func applyRuntime(s *registry.Settings, given runtimeView) error {
+	if given.Runtime != "" && given.Runtime != pythonRuntime {
+		return problem(http.StatusBadRequest, fmt.Sprintf("This server has the runtime %s only, and takes programs built for Linux; it does not run %.40q.", pythonRuntime, given.Runtime))
+	}
+	if len(given.Environment) > maxVariables {
+		return problem(http.StatusBadRequest, fmt.Sprintf("A service may have %d variables.", maxVariables))
+	}
+	for name, value := range given.Environment {
+		switch {
+		case !variableName.MatchString(name):
+			return problem(http.StatusBadRequest, fmt.Sprintf("%.40q is no name of a variable.", name))
+		case environ.IsSecret(name):
+			return problem(http.StatusBadRequest, name+" is the name of a secret. Secrets are given with each request, under $secrets: this map is readable.")
+		case reserved(name):
+			return problem(http.StatusBadRequest, name+" is set by the server.")
+		case len(value) > maxVariable || strings.ContainsRune(value, 0):
+			return problem(http.StatusBadRequest, fmt.Sprintf("The value of %s has a NUL, or more than %d KiB.", name, maxVariable>>10))
+		}
+	}
+	s.Environment, s.ApplyProviderTokens = given.Environment, given.ApplyProviderTokens
+	return nil
+}
+
+// reserved are variables that the server gives a meaning, and those that load code
+// into the processes that start an execution.
+func reserved(name string) bool {
+	switch name {
+	case "HOME", "TMPDIR", "PATH", "WORKSPACE", "ENTRYPOINT", "INPUT_DIRECTORY", "OUTPUT_DIRECTORY", "DATAPOOL_DIRECTORY", "VIRTUAL_ENV", "PYTHONUNBUFFERED":
+		return true
+	}
+	return strings.HasPrefix(name, "QHUBCTL_") || strings.HasPrefix(name, "KQH_") || strings.HasPrefix(name, "LD_")
+}
+
+// applyResource takes a limit over.
+func applyResource(s *registry.Settings, given resource) error {
+	bad := func(rule string) error {
+		return problem(http.StatusBadRequest, fmt.Sprintf("The amount of %s must be %s.", given.Type, rule))
+	}
+	switch given.Type {
+	case "cpu":
+		if given.Unit != "m" || given.Amount < 10 || given.Amount > 1_000_000 {
+			return bad("10 to 1000000 in the unit m")
+		}
+		s.MilliCPU = given.Amount
+	case "memory":
+		if given.Unit != "M" || given.Amount < 16 || given.Amount > 1<<20 {
+			return bad("16 to 1048576 in the unit M")
+		}
+		s.MemoryMB = given.Amount
+	case "gpu":
+		if given.Amount != 0 {
+			return problem(http.StatusBadRequest, "This server gives services no GPU.")
+		}
+	default:
+		return problem(http.StatusBadRequest, "type must be cpu, memory or gpu.")
+	}
+	return nil
+}
+
+// configure changes the settings of the current version.
+func (h *Hub) configure(ctx context.Context, c *call, change func(*registry.Settings) error) error {
+	s, err := h.own(ctx, c)
+	if err != nil {
+		return err
+	}
+	v, err := h.current(ctx, s)
+	if err == nil {
+		_, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { return change(&v.Settings) })
+	}
+	if err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+func (h *Hub) configureRuntime(ctx context.Context, c *call) error {
+	var body runtimeView
+	if err := c.read(&body); err != nil {
+		return err
+	}
+	return h.configure(ctx, c, func(s *registry.Settings) error { return applyRuntime(s, body) })
+}
+
+func (h *Hub) configureResource(ctx context.Context, c *call) error {
+	var body resource
+	if err := c.read(&body); err != nil {
+		return err
+	}
+	return h.configure(ctx, c, func(s *registry.Settings) error { return applyResource(s, body) })
+}
+
+// upload stores an archive and begins to build it.
+func (h *Hub) upload(ctx context.Context, c *call) error {
+	s, err := h.own(ctx, c)
+	if err != nil {
+		return err
+	}
+	v, err := h.current(ctx, s)
+	if err != nil {
+		return err
+	}
+	part, err := c.filePart()
+	if err != nil {
+		return err
+	}
+	if _, err := h.accept(ctx, c, v.ID, part, nil); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+// accept stores an archive, gives it to a version, and begins a build. The archive is
+// checked before the version has it.
+func (h *Hub) accept(ctx context.Context, c *call, version string, content io.Reader, change func(*registry.Settings)) (registry.Revision, error) {
+	key := "sources/" + uuid.NewString()
+	if _, err := h.blobs.Put(ctx, key, &patientReader{content, http.NewResponseController(c.w)}, blob.PutOptions{Limit: maxArchive}); err != nil {
+		return registry.Revision{}, uploadError(err)
+	}
+	err := h.check(ctx, key)
+	if err == nil {
+		_, err = h.store.ChangeVersion(ctx, version, func(v *registry.Version) error {
+			v.Source = key
+			if change != nil {
+				change(&v.Settings)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return registry.Revision{}, errors.Join(err, h.blobs.Delete(ctx, key))
+	}
+	return h.begin(ctx, version, c.caller.ID)
+}
+
+func uploadError(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrNotMultipart) || errors.Is(err, multipart.ErrMessageTooLarge) {
+		return problem(http.StatusBadRequest, "The upload is not complete.")
+	}
+	return err
+}
+
+func (h *Hub) check(ctx context.Context, key string) error {
+	object, err := h.blobs.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = object.Close() }()
+	_, err = archive.Open(object, object.Info().Size, h.Limits.Archive)
+	return err
+}
+
+// patientReader extends the deadline of an upload with each piece that comes.
+type patientReader struct {
+	from    io.Reader
+	control *http.ResponseController
+}
+
+func (r *patientReader) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(uploadTime)
+	_ = r.control.SetReadDeadline(deadline)
+	_ = r.control.SetWriteDeadline(deadline.Add(answerTime))
+	return r.from.Read(p)
+}
+
+// filePart is the first file of a multipart body.
+func (c *call) filePart() (io.Reader, error) {
+	kind, parameters, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" || parameters["boundary"] == "" {
+		return nil, problem(http.StatusUnsupportedMediaType, "The body must be multipart/form-data with one part named file.")
+	}
+	reader := multipart.NewReader(c.r.Body, parameters["boundary"])
+	for range 10 {
+		part, err := reader.NextPart()
+		if err != nil {
+			break
+		}
+		if name := part.FormName(); name == "file" || name == "userCode" {
+			return part, nil
+		}
+	}
+	return nil, problem(http.StatusBadRequest, "The body has no part named file.")
+}
+
+// download answers with the archive that was uploaded last.
+func (h *Hub) download(ctx context.Context, c *call) error {
+	s, err := h.own(ctx, c)
+	if err != nil {
+		return err
+	}
+	v, err := h.current(ctx, s)
+	if err != nil {
+		return err
+	}
+	if v.Source == "" {
+		return registry.ErrNotFound
+	}
+	object, err := h.blobs.Open(ctx, v.Source)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = object.Close() }()
+	c.wrote = true
+	c.w.Header().Set("Content-Type", "application/zip")
+	c.w.Header().Set("Content-Disposition", `attachment; filename="`+s.Name+`.zip"`)
+	c.w.Header().Set("Content-Length", strconv.FormatInt(object.Info().Size, 10))
+	if _, err := io.Copy(&patientWriter{c.w, http.NewResponseController(c.w)}, object); err != nil {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // half an archive must not look whole
+	}
+	return nil
+}
+
+// patientWriter extends the deadline of a download with each piece.
+type patientWriter struct {
+	to      io.Writer
+	control *http.ResponseController
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(answerTime))
+	return w.to.Write(p)
+}
+
+// build begins a build. It is harmless while one works.
+func (h *Hub) build(ctx context.Context, c *call) error {
+	s, err := h.own(ctx, c)
+	if err != nil {
+		return err
+	}
+	v, err := h.current(ctx, s)
+	if err == nil {
+		_, err = h.begin(ctx, v.ID, c.caller.ID)
+	}
+	if err != nil {
+		return err
+	}
+	return c.noContent()
+}

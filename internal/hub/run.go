@@ -1,0 +1,232 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
+	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/server"
+	"github.com/qhubctl/qhubctl/internal/store"
+)
+
+// RunOptions say how a platform runs.
+type RunOptions struct {
+	// Server listens. Its policy and registry are set here.
+	Server server.Options
+	// Dir is the data folder. It is made if need be.
+	Dir string
+	// Prepare is the command line of [builder.Prepare] in a process.
+	Prepare []string
+	// URL is where clients find the platform; empty: where they have called it.
+	URL string
+	// BehindProxy takes the address of a client from X-Forwarded-For.
+	BehindProxy bool
+	// RevealAccessKeys lets owners read the secrets of access keys at any time.
+	RevealAccessKeys bool
+	Builds           int
+	Limits           builder.Limits
+	// Version is that of the program.
+	Version string
+	// Started is called once the platform answers.
+	Started func(Started) error
+}
+
+// Started describes a platform that can be called.
+type Started struct {
+	URL, MetricsURL string
+	// OwnerToken is the file with the token of the owner.
+	OwnerToken string
+	// First says that this start has made it.
+	First bool
+}
+
+// OwnerTokenName is the file of the owner's token in the data folder.
+const OwnerTokenName = "owner-token"
+
+// ownerName is the user that owns a platform.
+const ownerName = "owner"
+
+// Run runs a platform until ctx ends.
+func Run(ctx context.Context, o RunOptions) (err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	revisions := &Revisions{}
+	o.Server.Policy, o.Server.Registry = engine.Pinned, revisions
+	s, err := server.Listen(ctx, o.Server)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := s.Close(); err == nil {
+			err = closed
+		}
+	}()
+	if err := s.UseDir(o.Dir); err != nil {
+		return err
+	}
+	if err := s.Open(ctx); err != nil {
+		return err
+	}
+	return serve(ctx, o, s, revisions)
+}
+
+// serve runs the platform of an open server.
+func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revisions) (err error) {
+	identity, err := access.Open(ctx, access.Options{
+		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Store()},
+		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Log: o.Server.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, identity.Close()) }()
+	first, err := keepOwnerToken(ctx, identity, filepath.Join(o.Dir, OwnerTokenName))
+	if err != nil {
+		return err
+	}
+	api := platformapi.New(platformapi.Options{Auth: identity, Version: o.Version, Log: o.Server.Log})
+	h, err := New(ctx, Options{
+		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, URL: strings.TrimSuffix(o.URL, "/"),
+		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, Mounts: map[string]http.Handler{"/": api},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	accessapi.Register(api, accessapi.Options{Access: identity, Catalog: &subscribable{h}})
+	err = o.Started(Started{
+		URL: s.URL(), MetricsURL: s.MetricsURL(), OwnerToken: filepath.Join(o.Dir, OwnerTokenName), First: first,
+	})
+	if err != nil {
+		return err
+	}
+	return h.Serve(ctx)
+}
+
+// address names the client of a request: behind a proxy as that has noted it last.
+func (o RunOptions) address() func(*http.Request) string {
+	if !o.BehindProxy {
+		return nil
+	}
+	return func(r *http.Request) string {
+		forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if last := strings.TrimSpace(forwarded[len(forwarded)-1]); net.ParseIP(last) != nil {
+			return last
+		}
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr
+		}
+		return host
+	}
+}
+
+// keepOwnerToken makes the owner and its token at the first start. The token is in the
+// file before it counts as made: after a crash in between another one is made.
+func keepOwnerToken(ctx context.Context, identity *access.Service, path string) (first bool, err error) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	token, err := identity.OwnerToken(ctx, ownerName)
+	if err != nil {
+		return false, fmt.Errorf("make the token of the owner: %w", err)
+	}
+	defer token.Clear()
+	file, err := os.CreateTemp(filepath.Dir(path), OwnerTokenName+"-") // only its owner can read it
+	if err != nil {
+		return false, fmt.Errorf("keep the token of the owner: %w", err)
+	}
+	_, err = file.Write(append(token.Reveal()[:token.Len():token.Len()], '\n'))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("keep the token of the owner: %w", err), os.Remove(file.Name()))
+	}
+	return true, nil
+}
+
+// running tells which executions run, for their tokens.
+type running struct {
+	store interface {
+		Get(ctx context.Context, id execution.ID) (execution.Execution, error)
+	}
+}
+
+// Running implements [access.Executions].
+func (r *running) Running(ctx context.Context, id string) (bool, error) {
+	e, err := r.store.Get(ctx, execution.ID(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && e.Status == execution.Running, err
+}
+
+// subscribable describes services to their subscribers.
+type subscribable struct{ hub *Hub }
+
+var _ accessapi.Catalog = (*subscribable)(nil)
+
+// Subscribable implements [accessapi.Catalog]: a tenant may subscribe to its own
+// published services, and to public ones.
+func (s *subscribable) Subscribable(ctx context.Context, tenant, id string) (accessapi.Service, error) {
+	found, err := s.hub.store.Service(ctx, id)
+	if errors.Is(err, registry.ErrNotFound) || err == nil && found.Publication != registry.Public && found.Tenant != tenant {
+		return accessapi.Service{}, access.ErrNotFound
+	}
+	if err == nil && found.Publication == registry.Unpublished {
+		err = fmt.Errorf("%w: the service is not published", access.ErrInvalid)
+	}
+	if err != nil {
+		return accessapi.Service{}, err
+	}
+	return s.describe(ctx, found)
+}
+
+// Describe implements [accessapi.Catalog].
+func (s *subscribable) Describe(ctx context.Context, id string) (accessapi.Service, error) {
+	found, err := s.hub.store.Service(ctx, id)
+	if errors.Is(err, registry.ErrNotFound) {
+		return accessapi.Service{}, access.ErrNotFound
+	}
+	if err != nil {
+		return accessapi.Service{}, err
+	}
+	return s.describe(ctx, found)
+}
+
+func (s *subscribable) describe(ctx context.Context, found registry.Service) (accessapi.Service, error) {
+	v, err := s.hub.current(ctx, found)
+	if errors.Is(err, registry.ErrNotFound) {
+		err = access.ErrNotFound
+	}
+	base := s.hub.URL
+	if base == "" {
+		base = s.hub.Server.URL()
+	}
+	return accessapi.Service{
+		ID: found.ID, DefinitionID: v.ID, Name: found.Name, Type: managedType, Lifecycle: lifecycle(found.Publication), Context: found.Tenant,
+		Version: v.Version, GatewayEndpoint: base + gatewayBase + "/" + found.Tenant + "/" + found.Name + "/" + v.Version,
+	}, err
+}
+
+// Owned implements [accessapi.Catalog].
+func (s *subscribable) Owned(ctx context.Context, tenant string) (int, error) {
+	list, err := s.hub.store.Services(ctx, tenant, registry.Page{})
+	return len(list), err
+}
