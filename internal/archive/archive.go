@@ -76,8 +76,7 @@ func Excluded(name string) bool {
 	return slices.Contains(excluded, name) || name == ".env" || strings.HasPrefix(name, ".env.")
 }
 
-// Open checks a zip archive. An error that says what is wrong with it is an
-// [*Error].
+// Open checks a zip archive. An error about the archive itself is an [*Error].
 func Open(r io.ReaderAt, size int64, l Limits) (*Archive, error) {
 	if l.Entries == 0 {
 		l.Entries = DefaultEntries
@@ -204,8 +203,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// addPath notes a path and the folders above it. It refuses what stands there
-// twice, and what is a file here and a folder there.
+// addPath notes a path and the folders above it. It refuses a path that
+// stands there twice, and one of a file that is also a folder.
 func addPath(kinds map[string]bool, f *zip.File) error {
 	name := strings.TrimSuffix(f.Name, "/")
 	folder := name != f.Name

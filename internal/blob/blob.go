@@ -45,8 +45,8 @@ type Store interface {
 	Open(ctx context.Context, key string) (Object, error)
 	// Stat describes a blob.
 	Stat(ctx context.Context, key string) (Info, error)
-	// Delete removes a blob. It is no error if there is none. Who has opened it
-	// can read on.
+	// Delete removes a blob. It is no error if there is none. An opened Object
+	// stays readable.
 	Delete(ctx context.Context, key string) error
 	// List calls each for the blobs whose keys begin with prefix, in the order of
 	// their keys, until that returns an error, which List returns.

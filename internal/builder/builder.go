@@ -2,7 +2,7 @@
 // unpacks the archive, prepares the environment, and describes the service.
 //
 // What comes from the archive never runs outside a sandbox. The environment is
-// prepared by this program, started again in a sandbox of its own ([Prepare]),
+// prepared by this program, started again in a separate sandbox ([Prepare]),
 // which sees no secret and no other revision. Afterwards the folder is checked:
 // its links must not lead out of it.
 //

@@ -14,8 +14,7 @@ const (
 	lastLines = 20
 )
 
-// A lineWriter passes what is written to it on, line by line, up to a number of
-// lines. It is safe for concurrent use.
+// A lineWriter passes text on, line by line, up to a number of lines. It is safe for concurrent use.
 type lineWriter struct {
 	say func(line string)
 

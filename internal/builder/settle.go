@@ -14,7 +14,7 @@ import (
 // settle makes a folder that a sandbox has written the server's own: it gives the
 // files to the server's user, and has every execution read them. It refuses links
 // that lead elsewhere than into the folder or the installation of Python, and
-// what is neither file, folder nor link: an execution may see what a path in the
+// entries that are neither file, folder nor link: an execution may see what a path in the
 // workspace leads to.
 func settle(dir, python string, most int64) error {
 	uid, gid := os.Getuid(), os.Getgid()

@@ -140,7 +140,7 @@ func (o *upOptions) identity(w *workspace.Workspace) (name, version string, err 
 	return name, version, nil
 }
 
-// selectFiles chooses what is sent: the files of a Python service, or the program of
+// selectFiles chooses the files to send: those of a Python service, or the program of
 // one in Go, which is built first.
 func selectFiles(ctx context.Context, streams *term.Streams, w *workspace.Workspace, scratch string) (deploy.Selection, error) {
 	if w.Language == workspace.Python {

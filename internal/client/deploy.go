@@ -240,7 +240,7 @@ func (p *Platform) streamBuild(ctx context.Context, service, revision string, gi
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // it may not end by itself
+	defer func() { _ = response.Body.Close() }() // it may not end alone
 	seen := 0
 	for event, err := range sse.Read(response.Body, &sse.ReadConfig{MaxEventSize: maxEvent}) {
 		if err != nil {

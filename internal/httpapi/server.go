@@ -51,7 +51,7 @@ type HandlerOptions struct {
 	// TLS is how the server proves who it is. Nil: it speaks plain HTTP.
 	TLS *tls.Config
 	Log *slog.Logger
-	// Drain ends what would be answered for long, when the server is to end.
+	// Drain ends what would be answered for long, when the server ends.
 	Drain func()
 }
 
@@ -67,7 +67,7 @@ func ServeHandler(ctx context.Context, listener net.Listener, handler http.Handl
 		MaxHeaderBytes:    maxHeader,
 		TLSConfig:         o.TLS,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		// Bodies and answers have deadlines of their own, which progress
+		// Bodies and answers have separate deadlines, which progress
 		// extends: see readBody and response.
 	}
 	return httpserver.Serve(ctx, server, listener, o.Drain, o.Limits.Shutdown)

@@ -132,8 +132,8 @@ func (b *builds) run(id string) {
 	}
 }
 
-// failed is what the owner of a service reads about a build. What is not the fault of
-// the archive stands in the log of the server only.
+// failed is what the owner of a service reads about a build. A cause in the server
+// stands in the log of the server only.
 func failed(err error) registry.Outcome {
 	if failure, ok := errors.AsType[*builder.Failure](err); ok {
 		return registry.Outcome{Summary: failure.Summary, Messages: failure.Messages}
@@ -214,7 +214,7 @@ func (h *Hub) begin(ctx context.Context, version, by string) (registry.Revision,
 	return r, err
 }
 
-// activated has the engine and the gateway follow a change of what is active.
+// activated has the engine and the gateway follow a change of the active revision.
 func (h *Hub) activated(ctx context.Context, version string) {
 	h.gateway.changed()
 	if _, held := h.Server.Engine().Service(version).Current(); !held {
@@ -228,7 +228,7 @@ func (h *Hub) activated(ctx context.Context, version string) {
 // orphanAge is how old an archive must be that no version has.
 const orphanAge = time.Hour
 
-// collect removes folders and archives of what was deleted.
+// collect removes the folders and archives of deleted services.
 func (h *Hub) collect(ctx context.Context) error {
 	folders, err := h.builder.Folders()
 	if err != nil {
@@ -244,7 +244,7 @@ func (h *Hub) collect(ctx context.Context) error {
 		return h.store.SourceInUse(ctx, i.Key)
 	})
 	if err = errors.Join(append(errs, err)...); err != nil {
-		return fmt.Errorf("remove what is not used: %w", err)
+		return fmt.Errorf("remove unused folders and archives: %w", err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ const (
 // gateway finds the Service API that a request is for.
 type gateway struct {
 	hub *Hub
-	// generation counts changes of the registry, each of which makes what is known
+	// generation counts changes of the registry, each of which makes the known targets
 	// invalid.
 	generation atomic.Uint64
 
@@ -146,7 +146,7 @@ func pick(versions []registry.Version, name string) (registry.Version, bool) {
 	return registry.Version{}, false
 }
 
-// forget drops what is kept for a version that was deleted.
+// forget drops the APIs of a deleted version.
 func (g *gateway) forget(version string) {
 	g.changed()
 	g.mu.Lock()

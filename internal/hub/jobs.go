@@ -75,7 +75,7 @@ func (h *Hub) deploy(ctx context.Context, c *call) error {
 	})
 }
 
-// versionFor finds a version of a service, and makes what is missing.
+// versionFor finds a version of a service, and makes those that are missing.
 func (h *Hub) versionFor(ctx context.Context, tenant, name, display, version string) (registry.Service, registry.Version, error) {
 	s, err := h.store.ServiceNamed(ctx, tenant, name)
 	if errors.Is(err, registry.ErrNotFound) {
@@ -316,8 +316,8 @@ func (h *Hub) executionResult(ctx context.Context, c *call) error {
 	return c.json(http.StatusOK, document)
 }
 
-// executionFile answers with a result file. Published clients ask for "**" only; they
-// are told the names.
+// executionFile answers with a result file. Published clients ask for "**" only; the
+// answer lists the names.
 func (h *Hub) executionFile(ctx context.Context, c *call) error {
 	ctx, e, s, err := h.execution(ctx, c)
 	if err != nil {

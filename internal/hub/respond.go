@@ -77,7 +77,7 @@ func (h *Hub) handle(right access.Right, do action) http.Handler {
 	})
 }
 
-// authenticate finds out who calls.
+// authenticate finds the caller of a request.
 func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (access.Principal, error) {
 	caller, err := h.Access.Authenticate(r)
 	switch {
@@ -125,7 +125,7 @@ func (c *call) end(begun time.Time) {
 	c.hub.Log.LogAttrs(c.r.Context(), level, "request", slog.String("route", c.r.Pattern), slog.Duration("took", time.Since(begun)))
 }
 
-// asProblem is what the caller is told of an error. An error without a case is a
+// asProblem is the problem document of an error. An error without a case is a
 // bug of ours.
 func asProblem(err error) *execution.Problem {
 	if p, ok := errors.AsType[*execution.Problem](err); ok {
@@ -157,7 +157,7 @@ func asProblem(err error) *execution.Problem {
 	return execution.Internal()
 }
 
-// problems say what becomes of errors. Those without a detail are shown as they are:
+// problems say what becomes of errors. Those without a detail are shown unchanged:
 // they are about what the caller has sent.
 var problems = []struct {
 	of     []error
@@ -180,7 +180,7 @@ var problems = []struct {
 // read nothing else.
 func (c *call) fail(err error) {
 	if c.r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		return // nobody listens
+		return // the client has gone
 	}
 	secure(c.w.Header())
 	p := *asProblem(err)

@@ -33,7 +33,7 @@ func withPath(r *http.Request, path string) *http.Request {
 	return &other
 }
 
-// A route is one operation of the platform API: who may do it, and how.
+// A route is one operation of the platform API, and the right that it needs.
 type route struct {
 	pattern string
 	right   access.Right

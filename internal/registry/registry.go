@@ -1,7 +1,7 @@
 // Package registry has the services of a platform: their versions, and the
 // immutable revisions of these.
 //
-//	service        a name of a tenant, its texts, and who may subscribe to it
+//	service        a name of a tenant, its texts, and its publication
 //	  └─ version   such as 1.0.0: an address of the gateway, and settings
 //	       └─ revision   what one build has made of one archive
 //
@@ -38,7 +38,7 @@ var (
 	ErrNotReady = errors.New("the revision is not ready")
 )
 
-// A Scope says who may subscribe to a service.
+// A Scope selects the applications that may subscribe to a service.
 type Scope string
 
 // The scopes of a publication.

@@ -204,7 +204,7 @@ func (s *Server) Store() *sqlite.Store { return s.executions }
 // Keyring seals secrets. It is nil before [Server.Open].
 func (s *Server) Keyring() *vault.Keyring { return s.keyring }
 
-// Peers tell the connections of executions; nil if they cannot be told.
+// Peers tell the connections of executions; nil if they cannot be distinguished.
 func (s *Server) Peers() *peer.Guard { return s.peers }
 
 // Machine returns the sandbox of executions, or nil if they run without one.

@@ -242,7 +242,7 @@ func (c Caller) Has(e execution.Execution) bool {
 	return c.Tenant != "" && e.TenantID == c.Tenant && e.ApplicationID == c.Application && (c.Execution == "" || e.ParentID == c.Execution)
 }
 
-// A CallerQuery selects executions by who has started them, of all services.
+// A CallerQuery selects executions by their caller, in all services.
 type CallerQuery struct {
 	Tenant string // needed
 	// Application selects those of one application; "*" those of any, and empty

@@ -69,7 +69,7 @@ func (w *Workspace) Variables() map[string]string {
 }
 
 // SetVariables are those of Variables that the workspace sets itself. A server that
-// runs services of others gives them nothing of its own environment.
+// runs services of others gives them no variable of the server.
 func (w *Workspace) SetVariables() map[string]string {
 	values := make(map[string]string, len(w.variables))
 	for _, entry := range w.variables {

@@ -78,7 +78,7 @@ func TestReadsFindDamage(t *testing.T) {
 }
 
 // A process that is killed while it stores a blob leaves no blob, and the next one
-// removes what is left. One that lives keeps its own.
+// removes the rest. One that lives keeps its own.
 func TestOpenRemovesUnfinishedBlobs(t *testing.T) {
 	if dir := os.Getenv("FILESTORE_TEST_DIR"); dir != "" { // the process to kill
 		s, err := filestore.Open(dir)
