@@ -127,15 +127,15 @@ func (a *Archive) check(files []*zip.File, size int64) error {
 		if err := checkEntry(f); err != nil {
 			return err
 		}
-		if total += f.UncompressedSize64; f.UncompressedSize64 > uint64(a.limit) || total > uint64(a.limit) { //nolint:gosec // not negative
+		if total += f.UncompressedSize64; f.UncompressedSize64 > uint64(a.limit) || total > uint64(a.limit) {
 			return refused("", "has more than %d MiB when it is unpacked", a.limit>>20)
 		}
 		begin, err := f.DataOffset()
-		if err != nil || f.CompressedSize64 > uint64(size) || uint64(begin)+f.CompressedSize64 > uint64(size) { //nolint:gosec // not negative
+		if err != nil || f.CompressedSize64 > uint64(size) || uint64(begin)+f.CompressedSize64 > uint64(size) {
 			return refused(f.Name, "is damaged")
 		}
 		if f.CompressedSize64 > 0 {
-			spans = append(spans, span{begin, begin + int64(f.CompressedSize64), f.Name}) //nolint:gosec // at most size
+			spans = append(spans, span{begin, begin + int64(f.CompressedSize64), f.Name})
 		}
 		if err := addPath(kinds, f); err != nil {
 			return err
@@ -300,7 +300,7 @@ func unpackFile(root *os.Root, name string, f *zip.File, left *int64) error {
 		return refused(f.Name, "is damaged")
 	case err != nil:
 		return fmt.Errorf("unpack the archive: %w", err)
-	case *left < 0 || uint64(n) != f.UncompressedSize64: //nolint:gosec // not negative
+	case *left < 0 || uint64(n) != f.UncompressedSize64:
 		return refused(f.Name, "has another size than it claims")
 	case closed != nil:
 		return fmt.Errorf("unpack the archive: %w", closed)

@@ -56,7 +56,8 @@ func unpack(b []byte, dir string, l archive.Limits) (*archive.Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, a.Unpack(dir)
+	err = a.Unpack(dir)
+	return a, err
 }
 
 func tree(t *testing.T, dir string) []string {

@@ -15,7 +15,7 @@ func checkDirectory(r io.ReaderAt, size int64) error {
 		most      = 32 << 20 // bytes of the list
 	)
 	tail := make([]byte, min(size, end+comment))
-	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF { //nolint:errorlint // of ReadAt
+	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
 		return err
 	}
 	for i := len(tail) - end; i >= 0; i-- {

@@ -84,25 +84,25 @@ func New(o Options) (*Builder, error) {
 	return &Builder{o}, nil
 }
 
-// A Failure says why a build has failed, in words for the owner of the service.
-type Failure struct {
+// A FailedError says why a build has failed, in words for the owner of the service.
+type FailedError struct {
 	Summary  string
 	Messages []string
 }
 
-func (e *Failure) Error() string { return e.Summary }
+func (e *FailedError) Error() string { return e.Summary }
 
 // without takes the folder of the server out of all texts.
-func (e *Failure) without(dir string) *Failure {
+func (e *FailedError) without(dir string) *FailedError {
 	clean := strings.NewReplacer(dir+"/", "", dir, ".")
-	shown := &Failure{Summary: clean.Replace(e.Summary)}
+	shown := &FailedError{Summary: clean.Replace(e.Summary)}
 	for _, message := range e.Messages {
 		shown.Messages = append(shown.Messages, clean.Replace(message))
 	}
 	return shown
 }
 
-func failure(summary string, messages ...string) error { return &Failure{summary, messages} }
+func failure(summary string, messages ...string) error { return &FailedError{summary, messages} }
 
 // A Reporter follows a build.
 type Reporter interface {
@@ -116,16 +116,16 @@ const completeFile = "complete"
 
 func (b *Builder) workDir(revision string) string { return filepath.Join(b.Dir, revision, "work") }
 
-// Build makes a revision. An error of type [*Failure] is the archive's fault.
+// Build makes a revision. An error of type [*FailedError] is the archive's fault.
 func (b *Builder) Build(ctx context.Context, r registry.Revision, report Reporter) (*registry.Manifest, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, b.Limits.Time, failure(fmt.Sprintf("the build took longer than %s", b.Limits.Time)))
 	defer cancel()
 	manifest, err := b.build(ctx, r, report)
 	if err != nil {
-		if late, ok := errors.AsType[*Failure](context.Cause(ctx)); ok {
+		if late, ok := errors.AsType[*FailedError](context.Cause(ctx)); ok {
 			err = late
 		}
-		if failed, ok := errors.AsType[*Failure](err); ok {
+		if failed, ok := errors.AsType[*FailedError](err); ok {
 			err = failed.without(b.workDir(r.ID))
 		}
 		return nil, errors.Join(err, b.Remove(r.ID))
@@ -260,7 +260,7 @@ func (b *Builder) workspaceOf(r registry.Revision) (*workspace.Workspace, error)
 
 // isProgram reports whether a file is a Linux program.
 func isProgram(path string) bool {
-	file, err := os.Open(path) //nolint:gosec // below the folder of a revision
+	file, err := os.Open(path)
 	if err != nil {
 		return false
 	}

@@ -254,9 +254,9 @@ func TestFailures(t *testing.T) {
 			}
 			r := f.upload(test.files)
 			_, err := f.Build(t.Context(), r, f)
-			failed, ok := errors.AsType[*builder.Failure](err)
+			failed, ok := errors.AsType[*builder.FailedError](err)
 			if !ok {
-				t.Fatalf("Build = %v, want a *Failure", err)
+				t.Fatalf("Build = %v, want a *FailedError", err)
 			}
 			text := failed.Summary + "\n" + strings.Join(failed.Messages, "\n")
 			if !strings.Contains(text, test.want) || strings.Contains(text, f.data) {
@@ -272,8 +272,8 @@ func TestFailures(t *testing.T) {
 func TestRefusesABadArchive(t *testing.T) {
 	f := newFixture(t, builder.Limits{})
 	_, err := f.Build(t.Context(), f.uploadBytes([]byte("no archive")), f)
-	if _, ok := errors.AsType[*builder.Failure](err); !ok {
-		t.Errorf("Build(no archive) = %v, want a *Failure", err)
+	if _, ok := errors.AsType[*builder.FailedError](err); !ok {
+		t.Errorf("Build(no archive) = %v, want a *FailedError", err)
 	}
 }
 
@@ -301,9 +301,9 @@ for path in [%q, %q, "/root", "/etc/shadow", "/proc/1/environ"]:
 print(said, "UID", os.getuid(), flush=True)
 `, filepath.Join(f.data, "master.key"), filepath.Join(f.data, "blobs"))))
 	_, err := f.Build(t.Context(), r, f)
-	failed, ok := errors.AsType[*builder.Failure](err)
+	failed, ok := errors.AsType[*builder.FailedError](err)
 	if !ok {
-		t.Fatalf("Build = %v, want a *Failure", err)
+		t.Fatalf("Build = %v, want a *FailedError", err)
 	}
 	log := f.log.String() + strings.Join(failed.Messages, "\n")
 	for _, bad := range []string{"canary-1", "canary-2", "the key of the server", "UID 0", "FOUND " + f.data} {
@@ -330,9 +330,9 @@ func TestBuildsAreBounded(t *testing.T) {
 			f := newFixture(t, test.limits)
 			begun := time.Now()
 			_, err := f.Build(t.Context(), f.upload(hostile(test.code)), f)
-			failed, ok := errors.AsType[*builder.Failure](err)
+			failed, ok := errors.AsType[*builder.FailedError](err)
 			if !ok || !strings.Contains(failed.Summary, test.want) {
-				t.Errorf("Build = %v, want a *Failure about %q; log %s", err, test.want, f.log.String())
+				t.Errorf("Build = %v, want a *FailedError about %q; log %s", err, test.want, f.log.String())
 			}
 			if took := time.Since(begun); took > 2*time.Minute {
 				t.Errorf("Build took %s", took)
@@ -367,8 +367,8 @@ def build_wheel(d, *a, **k):
 			r = f.upload(files)
 			r.ID = id
 			_, err := f.Build(t.Context(), r, f)
-			if failed, ok := errors.AsType[*builder.Failure](err); !ok || !strings.Contains(failed.Summary, "leads out") && !strings.Contains(failed.Summary, "neither") && !strings.Contains(failed.Summary, "prepared") {
-				t.Errorf("Build = %v, want a *Failure about the link; log %s", err, f.log.String())
+			if failed, ok := errors.AsType[*builder.FailedError](err); !ok || !strings.Contains(failed.Summary, "leads out") && !strings.Contains(failed.Summary, "neither") && !strings.Contains(failed.Summary, "prepared") {
+				t.Errorf("Build = %v, want a *FailedError about the link; log %s", err, f.log.String())
 			}
 		})
 	}

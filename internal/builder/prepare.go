@@ -76,7 +76,7 @@ func (b *Builder) prepare(ctx context.Context, r registry.Revision, report Repor
 	case err != nil:
 		return err
 	case outcome.Limit != runner.NoLimit:
-		return failure(fmt.Sprintf("the build ran into its limit of %s", limitName(outcome.Limit)))
+		return failure("the build ran into its limit of " + limitName(outcome.Limit))
 	case outcome.ExitCode != 0:
 		return failure("the environment could not be prepared", lines.last()...)
 	}
@@ -114,7 +114,7 @@ func (b *Builder) runPrepare(ctx context.Context, w *workspace.Workspace, dir ru
 		command.Sandbox = &process.Sandbox{Machine: b.Machine, Policy: policy}
 		home = b.Machine.Home(home)
 	}
-	command.Env = append(env, "HOME="+home, "TMPDIR="+temp)
+	command.Env = slices.Concat(env, []string{"HOME=" + home, "TMPDIR=" + temp})
 	p, err := process.Start(command, nil)
 	if err != nil {
 		return process.Outcome{}, err

@@ -23,7 +23,7 @@ func settle(dir, python string, most int64) error {
 		if err != nil {
 			return err
 		}
-		if err := os.Lchown(path, uid, gid); err != nil {
+		if err := os.Lchown(path, uid, gid); err != nil { //nolint:gosec // no process of the build is left
 			return err
 		}
 		relative, err := filepath.Rel(dir, path)
@@ -69,7 +69,7 @@ func openUp(dir string) error {
 		if entry.IsDir() {
 			permissions |= 0o777
 		}
-		return os.Chmod(path, permissions) //nolint:gosec // see above
+		return os.Chmod(path, permissions) //nolint:gosec // nothing of the archive has run yet
 	})
 }
 

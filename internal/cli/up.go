@@ -104,7 +104,7 @@ func upRun(ctx context.Context, streams *term.Streams, p *client.Platform, o upO
 	if o.dryRun {
 		return listSelection(streams, selection, name, version)
 	}
-	done := streams.Step(fmt.Sprintf("Sending %d files, %s", len(selection.Files), humanize.IBytes(uint64(len(content))))) //nolint:gosec // not negative
+	done := streams.Step(fmt.Sprintf("Sending %d files, %s", len(selection.Files), humanize.IBytes(uint64(len(content)))))
 	d, err := p.Deploy(ctx, name, version, content)
 	done(err)
 	if err != nil {
@@ -185,7 +185,7 @@ func listSelection(streams *term.Streams, s deploy.Selection, name, version stri
 	for _, left := range s.LeftOut {
 		streams.Say("left out %s (%s)", visible(left.Name), visible(left.Reason))
 	}
-	streams.Say("%s %s: %d files, %s", registry.NameOf(name), version, len(s.Files), humanize.IBytes(uint64(s.Size()))) //nolint:gosec // not negative
+	streams.Say("%s %s: %d files, %s", registry.NameOf(name), version, len(s.Files), humanize.IBytes(uint64(s.Size())))
 	return writeAll(streams.Out, []byte(b.String()))
 }
 

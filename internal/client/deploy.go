@@ -106,7 +106,8 @@ func (p *Platform) Deploy(ctx context.Context, name, version string, content []b
 		return d, err
 	}
 	defer closeBody(response)
-	return d, decode(response, &d)
+	err = decode(response, &d)
+	return d, err
 }
 
 // Services are those of the account.

@@ -32,7 +32,7 @@ type Selection struct {
 type LeftOut struct{ Name, Reason string }
 
 // Names are the paths of the files.
-func (s Selection) Names() []string {
+func (s *Selection) Names() []string {
 	names := make([]string, len(s.Files))
 	for i, f := range s.Files {
 		names[i] = f.Name
@@ -41,7 +41,7 @@ func (s Selection) Names() []string {
 }
 
 // Size is how many bytes the files have.
-func (s Selection) Size() (size int64) {
+func (s *Selection) Size() (size int64) {
 	for _, f := range s.Files {
 		if info, err := os.Stat(f.Path); err == nil {
 			size += info.Size()

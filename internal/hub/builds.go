@@ -109,7 +109,7 @@ func (b *builds) run(id string) {
 	outcome := registry.Outcome{Summary: "The service was built."}
 	if err != nil {
 		outcome = failed(err)
-		if _, known := errors.AsType[*builder.Failure](err); !known {
+		if _, known := errors.AsType[*builder.FailedError](err); !known {
 			h.Log.Error("a build has failed", "revision", id, "error", err)
 		}
 		report.Say("ERROR", outcome.Summary)
@@ -135,7 +135,7 @@ func (b *builds) run(id string) {
 // failed is what the owner of a service reads about a build. A cause in the server
 // stands in the log of the server only.
 func failed(err error) registry.Outcome {
-	if failure, ok := errors.AsType[*builder.Failure](err); ok {
+	if failure, ok := errors.AsType[*builder.FailedError](err); ok {
 		return registry.Outcome{Summary: failure.Summary, Messages: failure.Messages}
 	}
 	switch {

@@ -49,7 +49,7 @@ var programs sync.Map
 func program(t testing.TB, word string) []byte {
 	t.Helper()
 	if built, ok := programs.Load(word); ok {
-		return built.([]byte) //nolint:forcetypeassert // see the next lines
+		return built.([]byte)
 	}
 	path := filepath.Join(t.TempDir(), "service")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "-ldflags", "-s -w -X main.word="+word, "./testdata/greeter")
@@ -158,7 +158,7 @@ func (d document) text(names ...string) string {
 		case map[string]any:
 			at = known[name]
 		case []any:
-			at = known[0].(map[string]any)[name] //nolint:forcetypeassert // a test
+			at = known[0].(map[string]any)[name]
 		}
 	}
 	text, _ := at.(string)
@@ -226,6 +226,12 @@ func (p *platform) call(token, method, path string, in any, want int) document {
 // A service that was deployed.
 type deployed struct{ id, version, endpoint, revision string }
 
+// path is the endpoint without the address of the server.
+func (d deployed) path() string {
+	_, path, _ := strings.Cut(d.endpoint, "/gateway/")
+	return "/gateway/" + path
+}
+
 // deploy deploys an archive and waits for its build.
 func (p *platform) deploy(name, version string, content []byte, want string) deployed {
 	p.Helper()
@@ -254,7 +260,7 @@ func (p *platform) built(s deployed, want string) document {
 			p.Fatalf("the build does not end: %v", d)
 		}
 		// The stream of the log ends with the build.
-		r, err := http.NewRequestWithContext(p.Context(), http.MethodGet, p.url+"/qc-catalog/services/"+s.id+"/revisions/"+s.revision+"/build-logs", nil)
+		r, err := http.NewRequestWithContext(p.Context(), http.MethodGet, p.url+"/qc-catalog/services/"+s.id+"/revisions/"+s.revision+"/build-logs", http.NoBody)
 		if err != nil {
 			p.Fatal(err)
 		}

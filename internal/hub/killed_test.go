@@ -95,7 +95,7 @@ func TestKilled(t *testing.T) {
 	<-sent
 
 	p, _ = startProcess(t, program, dir)
-	endpoint := p.url + s.endpoint[strings.Index(s.endpoint, "/gateway/"):]
+	endpoint := p.url + s.path()
 	if result := p.run(p.owner, endpoint, document{"name": "you"}); result.text("hello") != "you" && result.text("python") != "you" {
 		t.Errorf("after the server was killed the result is %v, want that of a whole revision", result)
 	}

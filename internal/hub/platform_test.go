@@ -99,7 +99,7 @@ func TestCallersSeeTheirOwnExecutions(t *testing.T) {
 
 	// The platform API shows the tenant what it and its applications have started.
 	all := p.call(p.owner, http.MethodGet, "/qc-catalog/service-executions?size=2", nil, http.StatusOK)
-	if all["totalElements"] != 3.0 || all["totalPages"] != 2.0 || all["numberOfElements"] != 2.0 || all["last"] != false {
+	if all["totalElements"] != 3.0 || all["totalPages"] != 2.0 || all["numberOfElements"] != 2.0 || all["last"].(bool) {
 		t.Errorf("GET /service-executions = %v", all)
 	}
 	jobs := p.call(p.owner, http.MethodGet, "/qc-catalog/service-jobs", nil, http.StatusOK)
@@ -132,7 +132,7 @@ func TestCallersSeeTheirOwnExecutions(t *testing.T) {
 // as calls for an organization.
 func (p *platform) as(organization, method, path string) int {
 	p.Helper()
-	r, err := http.NewRequestWithContext(p.Context(), method, p.url+path, nil)
+	r, err := http.NewRequestWithContext(p.Context(), method, p.url+path, http.NoBody)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestRevisions(t *testing.T) {
 	// After a restart all of it is there, and so are the executions.
 	p.stop()
 	p = start(t, p.dir)
-	endpoint := p.url + first.endpoint[strings.Index(first.endpoint, "/gateway/"):]
+	endpoint := p.url + first.path()
 	if result := p.run(p.owner, endpoint, document{"name": "again"}); result.text("hello") != "again" {
 		t.Errorf("after a restart the result is %v", result)
 	}

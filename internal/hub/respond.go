@@ -59,7 +59,7 @@ func (h *Hub) handle(right access.Right, do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{hub: h, w: w, r: r}
 		begun := time.Now()
-		defer c.end(begun)
+		defer func() { c.end(begun, recover()) }()
 		secure(w.Header())
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(begun.Add(bodyTime)) // uploads extend it
@@ -106,8 +106,8 @@ func secure(h http.Header) {
 }
 
 // end answers for an action that has panicked, and logs the request.
-func (c *call) end(begun time.Time) {
-	if cause := recover(); cause != nil {
+func (c *call) end(begun time.Time, cause any) {
+	if cause != nil {
 		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(http.ErrAbortHandler) //nolint:forbidigo // this is how net/http is told
 		}
@@ -218,7 +218,7 @@ func (c *call) write(status int, contentType string, body []byte) {
 	c.w.Header().Set("Content-Type", contentType)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	c.w.WriteHeader(status)
-	if _, err := c.w.Write(body); err == nil { //nolint:gosec // no page: see contentType
+	if _, err := c.w.Write(body); err == nil {
 		_, _ = io.WriteString(c.w, "\n") // that a client is gone is no error of ours
 	}
 }

@@ -238,16 +238,16 @@ func (h *Hub) streamBuildLog(ctx context.Context, c *call, revision string) erro
 		changed := h.builds.changes() // before it looks
 		r, err := h.store.Revision(ctx, revision)
 		if err != nil {
-			return nil //nolint:nilerr // the stream has begun; it was deleted, or nobody reads
+			return nil
 		}
 		lines, err := h.store.BuildLog(ctx, revision, last, maxBuildLog)
 		if err != nil {
-			return nil //nolint:nilerr // the same
+			return nil
 		}
 		for _, line := range lines {
 			text, err := json.Marshal(logOf(line))
 			if err != nil || !send("event: log\nid: %d\ndata: %s\n\n", line.Sequence, text) {
-				return nil //nolint:nilerr // the same
+				return nil
 			}
 			last = line.Sequence
 		}
@@ -256,7 +256,7 @@ func (h *Hub) streamBuildLog(ctx context.Context, c *call, revision string) erro
 			if err == nil {
 				send("event: end\ndata: %s\n\n", text)
 			}
-			return nil //nolint:nilerr // a view is a document
+			return nil
 		}
 		if control.Flush() != nil {
 			return nil

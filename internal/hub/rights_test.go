@@ -36,7 +36,6 @@ func TestEveryOperationAsksForItsRight(t *testing.T) {
 		n++
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 77, n)}}
 		client := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
-		defer client.CloseIdleConnections()
 		method, path, _ := strings.Cut(pattern, " ")
 		id := s.id
 		if strings.Contains(path, "/service-jobs/") || strings.Contains(path, "/service-executions/") {
@@ -74,6 +73,7 @@ func TestEveryOperationAsksForItsRight(t *testing.T) {
 		if strings.Contains(pattern, "{id}") {
 			check("another tenant", do("X-Auth-Token", p.owner, "X-OrganizationId", organization), http.StatusNotFound)
 		}
+		client.CloseIdleConnections()
 	}
 	if d := p.call(p.owner, http.MethodGet, "/qc-catalog/services/"+s.id, nil, http.StatusOK); d.text("serviceDefinitions", "lifecycle") != "ACCESSIBLE" {
 		t.Errorf("after all that the service is %v, want it unchanged", d)

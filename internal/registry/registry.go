@@ -183,6 +183,13 @@ type Page struct {
 // A Store keeps the registry. Its methods are durable when they return. A lookup
 // that finds nothing is [ErrNotFound].
 type Store interface {
+	Services
+	Versions
+	Revisions
+}
+
+// Services keeps services.
+type Services interface {
 	// CreateService makes a service with its first version. [ErrNameTaken].
 	CreateService(ctx context.Context, s Service, v Version) error
 	Service(ctx context.Context, id string) (Service, error)
@@ -194,7 +201,10 @@ type Store interface {
 	ChangeService(ctx context.Context, id string, change func(*Service) error) (Service, error)
 	// DeleteService deletes a service with all its versions and revisions.
 	DeleteService(ctx context.Context, id string) error
+}
 
+// Versions keeps the versions of services.
+type Versions interface {
 	// AddVersion adds a version. [ErrNameTaken] if there is one.
 	AddVersion(ctx context.Context, v Version) error
 	Version(ctx context.Context, id string) (Version, error)
@@ -202,7 +212,10 @@ type Store interface {
 	Versions(ctx context.Context, service string) ([]Version, error)
 	// ChangeVersion changes the settings of a version.
 	ChangeVersion(ctx context.Context, id string, change func(*Version) error) (Version, error)
+}
 
+// Revisions keeps the revisions of versions, and their builds.
+type Revisions interface {
 	// BeginBuild makes a revision of the source and the settings that its version
 	// has now. Where the same is being built already, it returns that revision, and
 	// false. [ErrInvalid] without a source.

@@ -233,14 +233,16 @@ func (s *Server) NewAPI(service, base string, describe web.Describer) *httpapi.A
 // Serve serves APIs with different base paths until ctx ends. Meanwhile it loads new
 // master keys and serves the metrics.
 func (s *Server) Serve(ctx context.Context, apis ...*httpapi.API) error {
-	defer s.inBackground(ctx)()
+	end := s.inBackground(ctx)
+	defer end()
 	return httpapi.Serve(ctx, s.listener, apis...)
 }
 
 // ServeHandler is [Server.Serve] for a handler with several APIs, which drain ends
 // the long answers of.
 func (s *Server) ServeHandler(ctx context.Context, handler http.Handler, drain func()) error {
-	defer s.inBackground(ctx)()
+	end := s.inBackground(ctx)
+	defer end()
 	return httpapi.ServeHandler(ctx, s.listener, handler, httpapi.HandlerOptions{Peers: s.peers, Log: s.log, Drain: drain, TLS: s.options.TLS})
 }
 

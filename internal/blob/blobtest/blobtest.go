@@ -174,7 +174,7 @@ func leavesNothingOfAFailedPut(t *testing.T, s blob.Store) {
 	end()
 	tests := []struct {
 		name string
-		ctx  context.Context
+		ctx  context.Context //nolint:containedctx // of one call
 		from io.Reader
 		o    blob.PutOptions
 		want error

@@ -132,7 +132,7 @@ func write(ctx context.Context, file *os.File, content io.Reader, o blob.PutOpti
 	if o.SHA256 != "" && !strings.EqualFold(o.SHA256, sum) {
 		return "", 0, fmt.Errorf("%w: it has %s, not %s", blob.ErrChecksum, sum, o.SHA256)
 	}
-	end = binary.BigEndian.AppendUint64(end, uint64(size)) //nolint:gosec // a size is not negative
+	end = binary.BigEndian.AppendUint64(end, uint64(size))
 	_, err = file.Write(append(end, magic...))
 	return sum, size, err
 }

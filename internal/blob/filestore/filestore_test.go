@@ -132,7 +132,7 @@ type announcing struct{ calls int }
 func (r *announcing) Read(p []byte) (int, error) {
 	r.calls++
 	if r.calls == 2 {
-		_, _ = os.Stdout.Write([]byte("!"))
+		_, _ = os.Stdout.WriteString("!")
 		_, err := io.ReadFull(os.Stdin, make([]byte, 1)) // until it is killed
 		return 0, err
 	}

@@ -256,7 +256,9 @@ func buildLog(f *fixture) {
 	f.must(f.AppendBuildLog(f.Context(), r.ID, []registry.LogLine{{Severity: "INFO", Time: at, Message: "three"}}))
 	lines, err := f.BuildLog(f.Context(), r.ID, 1, 10)
 	f.must(err)
-	want := []registry.LogLine{{2, "ERROR", at, "two"}, {3, "INFO", at, "three"}}
+	want := []registry.LogLine{
+		{Sequence: 2, Severity: "ERROR", Time: at, Message: "two"}, {Sequence: 3, Severity: "INFO", Time: at, Message: "three"},
+	}
 	if !slices.Equal(lines, want) {
 		f.Errorf("BuildLog = %+v, want %+v", lines, want)
 	}
