@@ -38,3 +38,17 @@ func (s *Service) check(ctx context.Context, id execution.ID) error {
 	_, err := s.own(s.engine.read(ctx, id))
 	return err
 }
+
+// Runs reports whether this engine runs an execution, of any service.
+func (e *Engine) Runs(id execution.ID) bool {
+	t := e.task(id)
+	if t == nil {
+		return false
+	}
+	select {
+	case <-t.done:
+		return false
+	default:
+		return true
+	}
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -40,6 +41,8 @@ type Access interface {
 	// them.
 	SubscriptionsOf(ctx context.Context, service string) ([]access.Subscription, error)
 	UnsubscribeAll(ctx context.Context, service string) error
+	// ExecutionToken makes the token of an execution, which ends with it.
+	ExecutionToken(id, tenant, application string) (plaintext.Bytes, error)
 }
 
 // Store is the state of a hub, beside that of the engine.

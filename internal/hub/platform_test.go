@@ -252,3 +252,23 @@ func TestFirstStart(t *testing.T) {
 }
 
 const hubToken = "owner-token"
+
+// TestExecutionTokens has an execution call the platform with its token, which no log
+// and no result shows.
+func TestExecutionTokens(t *testing.T) {
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	s := p.deploy("greeter", "1.0.0", greeter(t, "hello"), "SUCCESS")
+	p.call(p.owner, http.MethodPut, "/qc-catalog/services/"+s.id+"/publication", document{"scope": "INTERNAL"}, http.StatusNoContent)
+	bearer := p.application(p.owner, "app", s.id)
+	for caller, token := range map[string]string{"the owner": p.owner, "an application": bearer} {
+		id := p.call(token, http.MethodPost, s.endpoint, document{"call": s.endpoint}, http.StatusCreated).text("id")
+		result := p.result(token, s.endpoint, id)
+		if !strings.HasPrefix(result.text("with"), "200") || strings.HasPrefix(result.text("without"), "2") {
+			t.Errorf("an execution of %s has called the gateway: %v; want 200 with its token only", caller, result)
+		}
+		_, log := p.send(token, http.MethodGet, s.endpoint+"/"+id+"/log", "", nil)
+		if strings.Contains(string(log), "eyJ") || strings.Contains(result.text("token"), "eyJ") || !strings.Contains(string(log), "the token is") {
+			t.Errorf("the token of an execution stands in its log or result: %s %v", log, result)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -68,6 +70,10 @@ func (h *Hub) engineRevision(ctx context.Context, r registry.Revision) (*engine.
 	return &engine.Revision{
 		ID: r.ID, Name: cmp.Or(s.DisplayName, s.Name), Version: v.Version, Description: cmp.Or(s.Description, r.Manifest.Description),
 		Signature: described, Limits: h.builder.LimitsOf(r.Manifest.Limits),
+		// An execution acts for the tenant that owns its service.
+		Resolvers: engine.Resolvers{Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
+			return h.Access.ExecutionToken(e.ID.String(), s.Tenant, e.ApplicationID)
+		}},
 		Load: func(ctx context.Context, _ *engine.Revision) (runner.Runner, error) {
 			return h.builder.Load(ctx, r, builder.RunnerOptions{
 				Scratch: h.Server.Engine().Scratch(), Pool: h.Server.Zygotes(), Counted: h.Server.Counted,

@@ -19,7 +19,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/server"
-	"github.com/qhubctl/qhubctl/internal/store"
 )
 
 // RunOptions say how a platform runs.
@@ -87,7 +86,7 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 // serve runs the platform of an open server.
 func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revisions) (err error) {
 	identity, err := access.Open(ctx, access.Options{
-		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Store()},
+		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Engine()},
 		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Log: o.Server.Log,
 	})
 	if err != nil {
@@ -161,20 +160,13 @@ func keepOwnerToken(ctx context.Context, identity *access.Service, path string) 
 	return true, nil
 }
 
-// running tells which executions run, for their tokens.
-type running struct {
-	store interface {
-		Get(ctx context.Context, id execution.ID) (execution.Execution, error)
-	}
-}
+// running tells which executions run, for their tokens. A start is in the store a
+// moment after the process has begun, so the engine is asked.
+type running struct{ engine *engine.Engine }
 
 // Running implements [access.Executions].
-func (r *running) Running(ctx context.Context, id string) (bool, error) {
-	e, err := r.store.Get(ctx, execution.ID(id))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && e.Status == execution.Running, err
+func (r *running) Running(_ context.Context, id string) (bool, error) {
+	return r.engine.Runs(execution.ID(id)), nil
 }
 
 // subscribable describes services to their subscribers.

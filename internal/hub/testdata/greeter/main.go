@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
@@ -17,7 +18,9 @@ var word = "hello"
 type Input struct {
 	Name string `json:"name" default:"nobody"`
 	// Hold is a file whose appearance ends the execution.
-	Hold  string        `json:"hold" default:""`
+	Hold string `json:"hold" default:""`
+	// Call is an address that it asks with the token of the execution.
+	Call  string        `json:"call" default:""`
 	Token *secret.Value `json:"api_token"`
 }
 
@@ -26,6 +29,9 @@ func run(ctx context.Context, in Input) (map[string]string, error) {
 	if in.Hold != "" {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if in.Call != "" {
+		return call(ctx, in.Call)
 	}
 	token := ""
 	if in.Token != nil {
@@ -36,6 +42,27 @@ func run(ctx context.Context, in Input) (map[string]string, error) {
 		token = fmt.Sprint(len(value))
 	}
 	return map[string]string{word: in.Name, "token": token, "mode": os.Getenv("MODE")}, nil
+}
+
+// call asks an address with the token of the execution, and without it.
+func call(ctx context.Context, address string) (map[string]string, error) {
+	token := os.Getenv("KQH_SERVICE_EXECUTION_TOKEN")
+	fmt.Println("the token is", token)
+	statuses := map[string]string{"token": token}
+	for _, shown := range []string{token, ""} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("X-Auth-Token", shown)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		_ = response.Body.Close()
+		statuses[map[bool]string{true: "with", false: "without"}[shown != ""]] = response.Status
+	}
+	return statuses, nil
 }
 
 func main() { service.Main(run) }
