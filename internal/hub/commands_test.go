@@ -1,0 +1,110 @@
+package hub_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/testenv"
+)
+
+// TestCommands goes from nothing to a called service with the commands of the README, and
+// looks after the service.
+func TestCommands(t *testing.T) {
+	folder, err := testenv.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(folder, "qhubctl")
+	p, _ := startProcess(t, program, filepath.Join(t.TempDir(), "data"))
+	home, work := t.TempDir(), t.TempDir()
+	run := func(want int, args ...string) (stdout, stderr string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), program, args...)
+		command.Dir = work
+		command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home, "PIP_FIND_LINKS=" + os.Getenv("PIP_FIND_LINKS")}
+		var out, said bytes.Buffer
+		command.Stdout, command.Stderr = &out, &said
+		_ = command.Run()
+		if code := command.ProcessState.ExitCode(); code != want {
+			t.Fatalf("qhubctl %s = %d, want %d\n%s%s", strings.Join(args, " "), code, want, out.String(), said.String())
+		}
+		if strings.Contains(out.String()+said.String(), p.owner) {
+			t.Errorf("qhubctl %s prints the token", strings.Join(args, " "))
+		}
+		return out.String(), said.String()
+	}
+	write := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(work, "adder", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("src/__init__.py", "")
+	write("src/program.py", "def run(a: int, b: int) -> dict:\n    return {'sum': a + b}\n")
+	write("pyproject.toml", "[project]\nname = \"adder\"\nversion = \"1.2.0\"\n")
+	write(".env", "SECRET_KEY=a-secret-of-this-machine\n")
+
+	if _, said := run(2, "up", "adder"); !strings.Contains(said, "not logged in") {
+		t.Errorf("up without a login says %q", said)
+	}
+	run(0, "login", p.url, "--token", "@"+filepath.Join(p.dir, hubToken))
+	listed, said := run(0, "up", "adder", "--dry-run")
+	if strings.Contains(listed, ".env") || !strings.Contains(listed, "src/program.py") || !strings.Contains(said, "left out .env") {
+		t.Errorf("up --dry-run prints %q and says %q", listed, said)
+	}
+	endpoint, said := run(0, "up", "adder")
+	endpoint = strings.TrimSpace(endpoint)
+	if !strings.HasSuffix(endpoint, "/adder/1.2.0") || !strings.Contains(said, "revision 1 of adder 1.2.0 is active") {
+		t.Errorf("up prints %q and says %q", endpoint, said)
+	}
+	run(0, "services", "publish", "adder")
+	services, _ := run(0, "services", "list", "--output", "json")
+	var list []struct{ ID, Lifecycle string }
+	if err := json.Unmarshal([]byte(services), &list); err != nil || len(list) != 1 || list[0].Lifecycle != "ACCESSIBLE" {
+		t.Fatalf("services list prints %s, %v", services, err)
+	}
+	if result := p.run(p.application(p.owner, "app", list[0].ID), endpoint, document{"a": 2, "b": 3}); result["sum"] != 5.0 {
+		t.Errorf("the result is %v, want the sum 5", result)
+	}
+
+	// A build that fails is an error, and changes nothing.
+	write("src/program.py", "import nothing_of_this_name\n")
+	if _, said := run(1, "up", "adder"); !strings.Contains(said, "nothing_of_this_name") || !strings.Contains(said, "the service stays as it was") {
+		t.Errorf("up of a broken service says %q", said)
+	}
+	write("src/program.py", "KEY = 'a-secret-of-this-machine'\ndef run() -> int:\n    return 1\n")
+	if _, said := run(2, "up", "adder"); !strings.Contains(said, "src/program.py") || strings.Contains(said, "a-secret-of-this-machine") {
+		t.Errorf("up with a secret in a file says %q", said)
+	}
+	write("src/program.py", "def run(a: int, b: int) -> dict:\n    return {'sum': a + b, 'new': True}\n")
+	run(0, "up", "adder")
+	if result := p.run(p.owner, endpoint, document{"a": 2, "b": 3}); result["new"] != true {
+		t.Errorf("the result of the new revision is %v", result)
+	}
+	if _, said := run(0, "services", "rollback", "adder"); !strings.Contains(said, "revision 1 of adder is active") {
+		t.Errorf("services rollback says %q", said)
+	}
+	if result := p.run(p.owner, endpoint, document{"a": 2, "b": 3}); result["new"] != nil {
+		t.Errorf("the result after a rollback is %v", result)
+	}
+	if log, _ := run(1, "services", "log", "adder", "2"); !strings.Contains(log, "nothing_of_this_name") {
+		t.Errorf("services log of the bad revision prints %q", log)
+	}
+	run(0, "services", "activate", "adder", "3")
+	run(0, "services", "unpublish", "adder", "--force")
+	run(0, "services", "rm", "adder")
+	p.call(p.owner, http.MethodGet, endpoint, nil, http.StatusNotFound)
+	run(2, "services", "versions", "adder")
+	run(0, "logout")
+	p.call(p.owner, http.MethodGet, "/qc-catalog/services", nil, http.StatusUnauthorized)
+}
