@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/interrupt"
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -154,6 +155,7 @@ func newMasker(known []plaintext.Named) *redact.Masker {
 func (s *Service) Variables(dir runner.Dir) runner.Environment {
 	env := runner.BaseEnvironment()
 	if s.Hosted != nil {
+		maps.DeleteFunc(env, func(_, value string) bool { return environ.HasPassword(value) })
 		maps.Copy(env, s.Workspace.SetVariables())
 		maps.Copy(env, s.Hosted)
 		return s.placed(env, dir)

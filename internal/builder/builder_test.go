@@ -290,6 +290,7 @@ func hostile(code string) map[string]string {
 func TestBuildsAreConfined(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_SERVER", "canary-1-of-the-server")
 	t.Setenv("PIP_INDEX_URL", "https://user:canary-2@localhost:1/simple")
+	t.Setenv("all_proxy", "http://user:canary-3@localhost:1")
 	f := newFixture(t, builder.Limits{})
 	r := f.upload(hostile(fmt.Sprintf(`
 said = ["ENV", dict(os.environ)]
@@ -306,7 +307,7 @@ print(said, "UID", os.getuid(), flush=True)
 		t.Fatalf("Build = %v, want a *FailedError", err)
 	}
 	log := f.log.String() + strings.Join(failed.Messages, "\n")
-	for _, bad := range []string{"canary-1", "canary-2", "the key of the server", "UID 0", "FOUND " + f.data} {
+	for _, bad := range []string{"canary-1", "canary-2", "canary-3", "the key of the server", "UID 0", "FOUND " + f.data} {
 		if strings.Contains(log, bad) {
 			t.Errorf("a build has seen %q:\n%s", bad, log)
 		}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,6 +148,7 @@ func findPython(ctx context.Context, w *workspace.Workspace) (string, error) {
 // It returns the files and folders that they name, too.
 func installerEnvironment(python string) (env, shown []string) {
 	base := runner.BaseEnvironment()
+	maps.DeleteFunc(base, func(_, value string) bool { return environ.HasPassword(value) })
 	base.PrependPath(filepath.Dir(python))
 	if uv, err := exec.LookPath("uv"); err == nil {
 		shown = append(shown, uv)
@@ -155,7 +156,7 @@ func installerEnvironment(python string) (env, shown []string) {
 	for _, entry := range environ.Public() {
 		name, value, _ := strings.Cut(entry, "=")
 		upper := strings.ToUpper(name)
-		if !strings.HasPrefix(upper, "PIP_") && !strings.HasPrefix(upper, "UV_") || hasPassword(value) {
+		if !strings.HasPrefix(upper, "PIP_") && !strings.HasPrefix(upper, "UV_") || environ.HasPassword(value) {
 			continue
 		}
 		base[name] = value
@@ -171,16 +172,6 @@ func installerEnvironment(python string) (env, shown []string) {
 	delete(base, "UV_CACHE_DIR")
 	delete(base, "PIP_CACHE_DIR")
 	return base.List(), shown
-}
-
-// hasPassword reports whether one of the addresses in a value has a user.
-func hasPassword(value string) bool {
-	for word := range strings.FieldsSeq(value) {
-		if u, err := url.Parse(word); err != nil && strings.Contains(word, "@") || err == nil && u.User != nil {
-			return true
-		}
-	}
-	return false
 }
 
 var errFull = errors.New("too large")

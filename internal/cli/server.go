@@ -15,6 +15,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/hub"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/term"
+	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
 // serverOptions are those of a platform.
@@ -165,6 +166,11 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 		}
 		options.Server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
+	for _, file := range []string{o.tlsKey, o.config, keyFile(o.masterKey.source)} {
+		if path, err := filepath.Abs(file); err == nil && file != "" {
+			options.Hidden = append(options.Hidden, path)
+		}
+	}
 	if o.noSandbox {
 		streams.Warn("builds and executions are not confined: whoever deploys a service can read and change all that this user can")
 	}
@@ -173,6 +179,12 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 	}
 	streams.Say("stopped")
 	return nil
+}
+
+// keyFile is the file of a source of the master key; empty if it is none.
+func keyFile(source vault.KeySource) string {
+	file, _ := source.(vault.FileSource)
+	return string(file)
 }
 
 // greetOwner tells the two commands that follow.

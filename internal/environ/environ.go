@@ -10,6 +10,7 @@ package environ
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
@@ -87,4 +88,15 @@ func Command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, path, args...) //nolint:forbidigo // the one place
 	command.Env = Public()
 	return command
+}
+
+// HasPassword reports whether a value, such as that of HTTP_PROXY or PIP_INDEX_URL, has
+// an address with a user in it.
+func HasPassword(value string) bool {
+	for word := range strings.FieldsSeq(value) {
+		if u, err := url.Parse(word); err != nil && strings.Contains(word, "@") || err == nil && u.User != nil {
+			return true
+		}
+	}
+	return false
 }

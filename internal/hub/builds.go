@@ -228,6 +228,22 @@ func (h *Hub) activated(ctx context.Context, version string) {
 // orphanAge is how old an archive must be that no version has.
 const orphanAge = time.Hour
 
+// collectLoop removes what deleted services have left, now and then.
+func (h *Hub) collectLoop() {
+	ticker := time.NewTicker(orphanAge)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.draining.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := h.collect(h.draining); err != nil && h.draining.Err() == nil {
+			h.Log.Warn("cannot remove what deleted services have left", "error", err)
+		}
+	}
+}
+
 // collect removes the folders and archives of deleted services.
 func (h *Hub) collect(ctx context.Context) error {
 	folders, err := h.builder.Folders()

@@ -65,6 +65,8 @@ type Options struct {
 	Dir string
 	// Prepare is the command line of [builder.Prepare] in a process.
 	Prepare []string
+	// Hidden are further files that no build and no execution may see.
+	Hidden []string
 	// URL is where clients find the platform; empty: where they have called it.
 	URL string
 	// Builds is how many builds run at once. Zero: one.
@@ -109,7 +111,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	h.blobs = blobs
 	h.builder, err = builder.New(builder.Options{
 		Dir: filepath.Join(o.Dir, revisionsDir), Blobs: blobs, Machine: o.Server.Machine(), Program: o.Prepare,
-		Hidden: []string{o.Dir}, Limits: o.Limits, Log: o.Log,
+		Hidden: append([]string{o.Dir}, o.Hidden...), Limits: o.Limits, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +122,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	if err := h.resume(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
+	h.tasks.Go(h.collectLoop)
 	h.mux = h.routes()
 	h.ready.Store(true)
 	return h, nil

@@ -29,6 +29,8 @@ type RunOptions struct {
 	Dir string
 	// Prepare is the command line of [builder.Prepare] in a process.
 	Prepare []string
+	// Hidden are files of keys and tokens outside the data folder.
+	Hidden []string
 	// URL is where clients find the platform; empty: where they have called it.
 	URL string
 	// BehindProxy takes the address of a client from X-Forwarded-For.
@@ -99,7 +101,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	}
 	api := platformapi.New(platformapi.Options{Auth: identity, Version: o.Version, Log: o.Server.Log})
 	h, err := New(ctx, Options{
-		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, URL: strings.TrimSuffix(o.URL, "/"),
+		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
 		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, Mounts: map[string]http.Handler{"/": api},
 	})
 	if err != nil {
