@@ -50,7 +50,7 @@ func settle(dir, python string, most int64) error {
 		if info.Mode().Perm()&0o111 != 0 {
 			permissions = 0o755
 		}
-		return os.Chmod(path, permissions)
+		return os.Chmod(path, permissions) //nolint:gosec // no process of the build is left
 	})
 }
 

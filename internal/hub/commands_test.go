@@ -88,7 +88,7 @@ func TestCommands(t *testing.T) {
 	}
 	write("src/program.py", "def run(a: int, b: int) -> dict:\n    return {'sum': a + b, 'new': True}\n")
 	run(0, "up", "adder")
-	if result := p.run(p.owner, endpoint, document{"a": 2, "b": 3}); result["new"] != true {
+	if result := p.run(p.owner, endpoint, document{"a": 2, "b": 3}); !result["new"].(bool) {
 		t.Errorf("the result of the new revision is %v", result)
 	}
 	if _, said := run(0, "services", "rollback", "adder"); !strings.Contains(said, "revision 1 of adder is active") {

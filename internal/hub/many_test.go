@@ -49,7 +49,7 @@ func (p *platform) heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // it fits
+	return int64(m.HeapAlloc)
 }
 
 // addServices adds services like one that was built, to a database that no server has
