@@ -198,9 +198,11 @@ func (w *writer) report(group []*op, err error) {
 				w.scrubLater()
 			}
 		}
-		close(j.done)
 	}
 	if queue {
 		w.signals.QueueChanged()
+	}
+	for _, j := range group {
+		close(j.done) // a caller that goes on finds its token in the watches
 	}
 }
