@@ -159,6 +159,8 @@ func newServicesLog(streams *term.Streams) *cobra.Command {
 	var output, version string
 	command := onService(streams, &cobra.Command{
 		Use: "log SERVICE [REVISION]", Short: "Show the log of a build, the newest one by default", Args: cobra.RangeArgs(1, 2),
+		Long: `Shows the log of the build that made a revision of a service: by its number or id, or of
+the newest revision.`,
 		Example: "  qhubctl services log my-service\n  qhubctl services log my-service 3",
 	}, &output, func(ctx context.Context, p *client.Platform, s client.Service, args []string) error {
 		wanted := ""

@@ -48,6 +48,8 @@ func (s *stream) Write(p []byte) (n int, err error) {
 			s.broken, err = true, errPanicked
 		}
 	}()
+	// The masker passes text on in pieces of other lengths.
+	s.lines.expect(len(p) > 0 && len(p)%block == 0)
 	return s.masked.Write(p)
 }
 
@@ -73,6 +75,7 @@ type lineWriter struct {
 	timer   *time.Timer // shows the partial line; nil before the first one
 	waiting bool        // the timer runs
 	begun   bool        // the beginning of the line was shown
+	more    bool        // a program that buffers its output has cut the line at the end of a block
 	closed  bool
 }
 
@@ -95,11 +98,17 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	if len(entries) > 0 {
 		l.logWriter.add(entries)
 	}
-	// A program that buffers its output cuts a line at the end of a block.
-	if len(p)%block != 0 {
+	if !l.more {
 		l.await()
 	}
 	return len(p), nil
+}
+
+// expect says whether more of the line follows the next text for certain.
+func (l *lineWriter) expect(more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.more = more
 }
 
 // add adds text without a line end to the partial line. A carriage return at the end

@@ -68,7 +68,7 @@ func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.
 // TestLinesAreLive has a line shown that does not go on for a while.
 func TestLinesAreLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lw := newLogWriter(redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-hunter2")}}), 1<<40)
+		lw := newLogWriter(redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-secret")}}), 1<<40)
 		shown := make(chan string, 10)
 		lw.write = func(entries []execution.LogEntry) error {
 			for _, entry := range entries {
@@ -88,13 +88,13 @@ func TestLinesAreLive(t *testing.T) {
 				t.Errorf("the log shows nothing within %v, want %q", within, text)
 			}
 		}
-		for _, dots := range []string{"..", "...", "hunter2-hunter2 .."} {
+		for _, dots := range []string{"..", "...", "hunter2-secret .."} {
 			begun := time.Now()
 			for i := range dots {
 				_, _ = s.Write([]byte{dots[i]})
 				time.Sleep(time.Millisecond)
 			}
-			want(strings.ReplaceAll(dots, "hunter2-hunter2", redact.Mask), liveAfter+2*flushInterval)
+			want(strings.ReplaceAll(dots, "hunter2-secret", redact.Mask), liveAfter+2*flushInterval)
 			if passed := time.Since(begun); passed < liveAfter {
 				t.Errorf("the log shows a line that went on after %v, want it to wait %v", passed, liveAfter)
 			}
