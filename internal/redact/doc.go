@@ -21,11 +21,15 @@
 //   - the Python form as pydantic shortens it in its errors.
 //
 // The same holds for the parts of a secret that programs use without the rest:
-// the value without the white space around it, each line, the value of a line
-// KEY=VALUE, each string and number of JSON, the password of a URL, of a DSN and
-// of user:password, unchanged written and decoded, and a PEM block with its line
-// ends given as \n, joined and decoded. A part shorter than [MinPart] is not
-// searched for: ports and regions stand in most logs for other reasons.
+//
+//   - the value without the white space around it, each line, and the value of a
+//     line KEY=VALUE;
+//   - each string and number of JSON;
+//   - the password of a URL, of a DSN and of user:password, as written and decoded;
+//   - a PEM block with its line ends given as \n, joined and decoded.
+//
+// A part shorter than [MinPart] is not searched for: ports and regions stand in
+// most logs for other reasons.
 //
 // A secret for which [Secret.Word] is set is masked only where it stands as a
 // word on its own.
@@ -68,23 +72,25 @@
 //
 // # Held text
 //
-// A [Writer] passes on at once what no form can claim any more and holds the
-// longest suffix of the stream, or of a view, that is the beginning of a form, and
-// an escape that is not complete. That is less than the longest form has bytes in
-// the view, and usually nothing: a progress dot, a prompt or a part of a line shows
-// at once. A line is held for the next one only if it ends with at least four bytes
-// of the beginning of a form, with digits that stand for text, or with an escape
-// that may go on. At most 256 KiB are held. Only more text or the end of the
+// A [Writer] holds the longest suffix of the stream, or of a view, that is the
+// beginning of a form, and an escape that is not complete. It passes all other
+// text on at once. The held text is shorter than the longest form is in the view,
+// and usually empty: a progress dot, a prompt or a part of a line shows at once.
+//
+// A line is held for the next one only if it may go on there. Then it ends with at
+// least four bytes of the beginning of a form, with digits that stand for text, or
+// with an open escape. At most 256 KiB are held. Only more text or the end of the
 // stream releases them, never time or a flush, as they may be half a secret.
 //
-// What is out before it can be known to be part of a secret stays: fewer than four
-// bytes at the end of a line that a printer has broken, the percent sign behind a
-// number with which a secret begins, and up to five bytes with which a run of
-// digits begins that is encoded twice.
+// Text that went out before it could be recognised as part of a secret stays:
+//
+//   - fewer than four bytes at the end of a line that a printer has broken;
+//   - the percent sign behind a number with which a secret begins;
+//   - up to five bytes with which a run of digits begins that is encoded twice.
 //
 // # What masking cannot do
 //
-// A service that means to can send a secret out in a form nobody looks for:
+// A service that means to can send a secret out in a form that no masker knows:
 // reversed, encrypted, letter by letter, base32, base85, or as decimal numbers.
 // Base64 digits that mix bits of the secret with bits of unknown neighbours stay
 // in the plain search: up to four bits of its first and last byte. Separators
@@ -98,8 +104,8 @@
 //
 // The bytes that are decoded, and the escapes that are judged, are counted. A
 // stream that needs more than it has earned is withheld at the next of the places
-// that are 4 KiB apart: what is held becomes [Withheld], and so does what follows,
-// until enough is earned. So the time is linear on any text.
+// that are 4 KiB apart: the held text becomes [Withheld], and so does the text behind
+// it, until enough is earned. So the time is linear on any text.
 //
 // # How the search works
 //

@@ -29,7 +29,7 @@ func (s *formSet) addHex(value []byte) {
 // anything before and after it: "user:" before a token, a line feed behind it.
 // Digits that also hold bits of the unknown neighbours cannot be searched for
 // and are left out; at the end of the text, where there is no neighbour, the
-// last digit and the padding are known and are forms of their own.
+// last digit and the padding are known and are separate forms.
 func (s *formSet) addBase64(value []byte, shift int) {
 	// Digits before first and from inner on hold bits of a neighbour.
 	first := (8*shift + 5) / 6

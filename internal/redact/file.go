@@ -118,7 +118,7 @@ func (m *Masker) clean(src io.ReadSeeker) (bool, error) {
 	return false, nil
 }
 
-// comparer tells whether what is written to it is what it expects.
+// comparer tells whether the text written to it is the expected text.
 type comparer struct {
 	expected []byte
 	differs  bool
@@ -131,7 +131,7 @@ func (c *comparer) Write(b []byte) (int, error) {
 		c.differs = true
 		return len(b), nil
 	}
-	// Moved to the front, so that the buffer stays as small as what is held.
+	// Moved to the front, so that the buffer stays as small as the text held.
 	c.expected = append(c.expected[:0], c.expected[len(b):]...)
 	return len(b), nil
 }

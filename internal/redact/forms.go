@@ -79,7 +79,7 @@ func (s *formSet) commit(start int) {
 	s.reserve()
 }
 
-// reserve has the arena take another form without growing by itself, which
+// reserve has the arena take another form without growing automatically, which
 // would leave a copy of the secrets behind.
 func (s *formSet) reserve() {
 	if cap(s.arena)-len(s.arena) < s.capacity {
@@ -118,7 +118,7 @@ func (s *formSet) addSecret(value []byte) {
 	eachPart(value, s.addPart)
 }
 
-// addPart adds all forms of a part of a secret. Parts have parts of their own:
+// addPart adds all forms of a part of a secret. Parts have parts, too:
 // the private key inside a service account's JSON is printed line by line.
 func (s *formSet) addPart(part []byte) {
 	if len(part) >= MinPart {

@@ -23,8 +23,8 @@ var ErrNotJSON = errors.New("redact: not a JSON document; mask it as text")
 //   - strings and names are masked as the text they stand for, so a form is
 //     found whichever way it is escaped;
 //   - a number or literal that holds a form becomes a string;
-//   - members of one object whose names become equal by masking are told apart
-//     by a suffix, "[redacted]-2", so that none is lost to a reader;
+//   - members of one object whose names become equal by masking get a different
+//     suffix, "[redacted]-2", so that none is lost to a reader;
 //   - if a form still spans several values, such as a secret that is a JSON
 //     document, the smallest value around it becomes the string "[redacted]".
 func (m *Masker) JSON(doc []byte) ([]byte, error) {
@@ -50,7 +50,7 @@ func validJSON(doc []byte) bool {
 	return jsontext.Value(doc).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// jsonNode is a value of a document: where its text is, and what is in it.
+// jsonNode is a value of a document: where its text is, and the values in it.
 type jsonNode struct {
 	span
 	names    []span     // of an object's members
@@ -137,7 +137,7 @@ func (e *jsonEdit) done() []byte {
 	return append(e.out, e.doc[e.at:]...)
 }
 
-// maskTree masks each string, name, number and literal by itself.
+// maskTree masks each string, name, number and literal separately.
 func (m *Masker) maskTree(doc []byte) []byte {
 	edit := jsonEdit{doc: doc}
 	var walk func(node jsonNode)

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// Mask stands for every run of masked bytes, whatever its length: the number
+// Mask stands for every run of masked bytes, of any length: the number
 // and length of secrets in a row are not shown.
 const Mask = "[redacted]"
 
@@ -48,7 +48,7 @@ type Masker struct {
 	sparse    bool       // and stand in runs only
 	work      int        // bytes that may be decoded for each byte of a text
 	block     int        // size of a block: several times the longest pattern
-	words     [][]byte   // values that are masked only as words of their own
+	words     [][]byte   // values that are masked only as separate words
 
 	wordHeads byteSet // first bytes of words
 	inputs    *inputs // what the receiver of results has sent; nil for logs
@@ -188,7 +188,7 @@ func (m *Masker) find(text []byte) spans {
 	return found
 }
 
-// findAll is find whatever the inputs are.
+// findAll is find without regard to the inputs.
 func (m *Masker) findAll(text []byte) spans {
 	if m.empty() {
 		return nil

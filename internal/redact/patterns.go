@@ -21,7 +21,7 @@ type patterns struct {
 	shortest, longest int
 }
 
-// sortPatterns returns the forms of a set in order, in memory of their own.
+// sortPatterns returns the forms of a set in order, in separate memory.
 func sortPatterns(set *formSet) *patterns {
 	type keyed struct {
 		key   uint64
@@ -97,9 +97,9 @@ func (p *patterns) at(i int) []byte { return p.text[p.starts[i]:p.starts[i+1]] }
 
 func (p *patterns) length(i int) int { return int(p.starts[i+1] - p.starts[i]) }
 
-// longestPrefix returns the length of the longest of the patterns from low up
-// to high that is a prefix of text, 0 for none, and whether text itself is a
-// proper prefix of one of them.
+// longestPrefix looks at the patterns from low up to high. It returns the length of
+// the longest one that is a prefix of text, 0 for none, and whether text itself is
+// a proper prefix of one of them.
 func (p *patterns) longestPrefix(low, high int, text []byte) (length int, begins bool) {
 	if high-low > 4 {
 		return p.searchPrefix(low, high, text)

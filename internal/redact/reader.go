@@ -3,7 +3,7 @@ package redact
 import "io"
 
 // Reader masks a stream on its way from another reader. It holds back as
-// [Writer] does, and what is left at the end of the stream is returned before
+// [Writer] does, and the text left at the end of the stream is returned before
 // the end is reported.
 type Reader struct {
 	in     io.Reader
@@ -31,7 +31,7 @@ func (m *Masker) Reader(r io.Reader) *Reader {
 	return reader
 }
 
-// Reset discards what is held back and any error, and starts a new stream from
+// Reset discards the text held back and any error, and starts a new stream from
 // in. It keeps the buffers, so a Reader can serve many streams in turn.
 func (r *Reader) Reset(in io.Reader) {
 	clear(r.chunk)

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 )
 
-// TestReaderShowsAtOnce reads from a stream that does not end: what is decided
+// TestReaderShowsAtOnce reads from a stream that does not end: decided text
 // comes while the other side waits for an answer.
 func TestReaderShowsAtOnce(t *testing.T) {
 	in, out := io.Pipe()
@@ -67,7 +67,7 @@ func TestLongStreamsAllocateNothing(t *testing.T) {
 	const rounds, limit = 16, 256 << 10
 	for _, load := range redacttest.Workloads(256 << 10) {
 		m := newMasker(load.Secrets...)
-		m.automaton() // built once, whatever the length
+		m.automaton() // built once, for any length
 		w := m.Writer(struct{ io.Writer }{io.Discard})
 		grown := allocated(func() {
 			for range rounds {
@@ -134,7 +134,7 @@ func TestFormsLeaveNoCopies(t *testing.T) {
 }
 
 // TestFormsFitTheirRoom: no form is longer than the room that is made for it,
-// so that the list does not grow by itself.
+// so that the list does not grow automatically.
 func TestFormsFitTheirRoom(t *testing.T) {
 	for _, value := range []string{"plain", "\x01\x02\x03\x04\x05", "\"\"\"\"\"\"", "é'\"\\/é'\"\\/", "😀😀\u2028\u2029", "\xff\xfe\xfd\xfc", "''''''''", "\x7f\x7f\x7f\x7f"} {
 		for _, repeat := range []int{1, 40, 400} {

@@ -70,7 +70,7 @@ func TestWorkIsLinear(t *testing.T) {
 				text := []byte(strings.Repeat(hard.unit, length/len(hard.unit)+1))
 				units, read := spending(t, m, text, size)
 				// The filter may overdraw once per spell by one step: a
-				// block, or one short write and what is held.
+				// block, or one short write and the text held.
 				if units > 4*perByte || read > 3 {
 					t.Errorf("%s, %d bytes in pieces of %d: %.1f units and %.2f states a byte", hard.name, length, size, units, read)
 				}
@@ -110,7 +110,7 @@ func TestReferenceCatchesBrokenMaskers(t *testing.T) {
 	}
 	nothing := func(*Writer) {}
 	if differs(newMasker(secrets...), nothing) {
-		t.Fatal("the masker is wrong as it is")
+		t.Fatal("the unchanged masker is wrong, want it right")
 	}
 	for name, broken := range map[string]struct {
 		damage  func(*Masker)

@@ -36,7 +36,7 @@ type Writer struct {
 	merged     spans
 	runs       spans // found in runs
 	base       int64
-	listener   func(span) // is told each range that is masked
+	listener   func(span) // learns of each range that is masked
 	exceptions *exceptions
 
 	reading int    // bytes the automaton is still to read, 0 for the filter
@@ -166,8 +166,8 @@ func (w *Writer) Close() error {
 // short writes are searched in one piece.
 const joinSize = 1 << 10
 
-// stepFilter searches the next block of p by the filter, passes on what is
-// decided and returns the rest of p. It works on p itself; only behind held
+// stepFilter searches the next block of p by the filter, passes on the
+// decided text and returns the rest of p. It works on p itself; only behind held
 // text it searches a copy, up to where p alone decides.
 func (w *Writer) stepFilter(p []byte) []byte {
 	m, before := w.masker, len(w.held)
@@ -233,8 +233,8 @@ func (w *Writer) stopAutomaton() {
 	w.reading, w.budget = 0, startCredit
 }
 
-// stepAutomaton reads the next block of p by the automaton, passes on what is
-// decided and returns the rest of p.
+// stepAutomaton reads the next block of p by the automaton, passes on the
+// decided text and returns the rest of p.
 func (w *Writer) stepAutomaton(p []byte) []byte {
 	a := w.masker.automaton()
 	block := p[:min(len(p), w.masker.block, w.reading)]

@@ -72,7 +72,7 @@ func TestUnion(t *testing.T) {
 	}
 }
 
-// TestShownAtOnce follows a stream write by write: what is out after each.
+// TestShownAtOnce follows a stream write by write: the text that is out after each.
 func TestShownAtOnce(t *testing.T) {
 	var out bytes.Buffer
 	w := newMasker([]byte("hunter2"), []byte("first line\nsecond line")).Writer(&out)
