@@ -154,8 +154,10 @@ func (s *siege) aftermath(t *testing.T, mounts []string) {
 		t.Errorf("the scratch folder holds %v (%v), want nothing", left, err)
 	}
 	if left := slices.DeleteFunc(mountsOf(t), func(point string) bool {
-		// Other tests mount meanwhile, in folders of theirs.
-		others := strings.HasPrefix(point, os.TempDir()+"/") && !strings.HasPrefix(point, filepath.Dir(s.scratch)+"/")
+		// Other tests mount meanwhile, in their folders. The tests as an ordinary user
+		// have another temporary folder than those.
+		temporary := strings.HasPrefix(point, os.TempDir()+"/") || strings.HasPrefix(point, "/tmp/Test")
+		others := temporary && !strings.HasPrefix(point, filepath.Dir(s.scratch)+"/")
 		return others || slices.Contains(mounts, point)
 	}); len(left) > 0 {
 		t.Errorf("the mounts %q are left, want none", left)
