@@ -197,14 +197,10 @@ func newServicesActivate(streams *term.Streams) *cobra.Command {
 		Example: "  qhubctl services activate my-service 3",
 	}, nil, func(ctx context.Context, p *client.Platform, s client.Service, args []string) error {
 		r, err := findRevision(ctx, p, s, version, args[0])
-		if err == nil {
-			_, err = p.Activate(ctx, s.ID, r.ID)
-		}
 		if err != nil {
 			return err
 		}
-		streams.Say("revision %d of %s is active", r.Number, s.Name)
-		return nil
+		return activate(ctx, streams, p, s, r)
 	})
 	versionFlag(command, &version)
 	return command
@@ -224,14 +220,18 @@ func newServicesRollback(streams *term.Streams) *cobra.Command {
 		if !ok {
 			return &exitError{exitFailed, fmt.Errorf("the service %s has no earlier revision that was built", s.Name)}
 		}
-		if _, err := p.Activate(ctx, s.ID, before.ID); err != nil {
-			return err
-		}
-		streams.Say("revision %d of %s is active", before.Number, s.Name)
-		return nil
+		return activate(ctx, streams, p, s, before)
 	})
 	versionFlag(command, &version)
 	return command
+}
+
+func activate(ctx context.Context, streams *term.Streams, p *client.Platform, s client.Service, r client.Revision) error {
+	if _, err := p.Activate(ctx, s.ID, r.ID); err != nil {
+		return err
+	}
+	streams.Say("revision %d of %s is active", r.Number, s.Name)
+	return nil
 }
 
 // revisionBefore is the newest good revision that is older than the active one.

@@ -136,11 +136,7 @@ func applyResource(s *registry.Settings, given resource) error {
 
 // configure changes the settings of the current version.
 func (h *Hub) configure(ctx context.Context, c *call, change func(*registry.Settings) error) error {
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return err
-	}
-	v, err := h.current(ctx, s)
+	v, err := h.ownCurrent(ctx, c)
 	if err == nil {
 		_, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { return change(&v.Settings) })
 	}
@@ -168,11 +164,7 @@ func (h *Hub) configureResource(ctx context.Context, c *call) error {
 
 // upload stores an archive and begins to build it.
 func (h *Hub) upload(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return err
-	}
-	v, err := h.current(ctx, s)
+	v, err := h.ownCurrent(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -299,11 +291,7 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 
 // build begins a build. It is harmless while one works.
 func (h *Hub) build(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return err
-	}
-	v, err := h.current(ctx, s)
+	v, err := h.ownCurrent(ctx, c)
 	if err == nil {
 		_, err = h.begin(ctx, v.ID, c.caller.ID)
 	}

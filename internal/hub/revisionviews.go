@@ -50,11 +50,7 @@ type revisionView struct {
 
 // newest is the newest revision of the current version of a service.
 func (h *Hub) newest(ctx context.Context, c *call) (registry.Revision, error) {
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return registry.Revision{}, err
-	}
-	v, err := h.current(ctx, s)
+	v, err := h.ownCurrent(ctx, c)
 	if err != nil {
 		return registry.Revision{}, err
 	}

@@ -43,6 +43,15 @@ func (h *Hub) current(ctx context.Context, s registry.Service) (registry.Version
 	return versions[0], nil
 }
 
+// ownCurrent is the current version of the caller's service that the address names.
+func (h *Hub) ownCurrent(ctx context.Context, c *call) (registry.Version, error) {
+	s, err := h.own(ctx, c)
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return h.current(ctx, s)
+}
+
 func (h *Hub) listServices(ctx context.Context, c *call) error {
 	services, err := h.store.Services(ctx, c.caller.Tenant, registry.Page{})
 	if err != nil {
@@ -343,11 +352,7 @@ func (h *Hub) publish(ctx context.Context, c *call) error {
 	if body.Scope == registry.Unpublished || !body.Scope.Valid() {
 		return problem(http.StatusBadRequest, "scope must be INTERNAL or PUBLIC.")
 	}
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return err
-	}
-	v, err := h.current(ctx, s)
+	v, err := h.ownCurrent(ctx, c)
 	if err != nil {
 		return err
 	}
