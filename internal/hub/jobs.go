@@ -109,10 +109,7 @@ func (h *Hub) startJob(ctx context.Context, c *call) error {
 	if err := c.read(&body); err != nil {
 		return err
 	}
-	s, err := h.store.Service(ctx, body.ServiceID)
-	if err == nil && s.Tenant != c.caller.Tenant {
-		err = registry.ErrNotFound
-	}
+	s, err := h.owned(ctx, c, body.ServiceID)
 	if err != nil {
 		return err
 	}

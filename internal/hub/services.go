@@ -20,8 +20,22 @@ import (
 // own finds the service of the caller's tenant that the request names, by its id, or
 // by that of one of its versions.
 func (h *Hub) own(ctx context.Context, c *call) (registry.Service, error) {
-	s, err := h.store.Service(ctx, c.r.PathValue("id"))
+	return h.owned(ctx, c, c.r.PathValue("id"))
+}
+
+// owned is a service of the caller's tenant.
+func (h *Hub) owned(ctx context.Context, c *call, id string) (registry.Service, error) {
+	s, err := h.store.Service(ctx, id)
 	if err == nil && s.Tenant != c.caller.Tenant {
+		err = registry.ErrNotFound
+	}
+	return s, err
+}
+
+// visible is the service that the address names, if it is the caller's or public.
+func (h *Hub) visible(ctx context.Context, c *call) (registry.Service, error) {
+	s, err := h.store.Service(ctx, c.r.PathValue("id"))
+	if err == nil && s.Tenant != c.caller.Tenant && s.Publication != registry.Public {
 		err = registry.ErrNotFound
 	}
 	return s, err
@@ -121,10 +135,7 @@ func serviceNames(given string) (name, display string, err error) {
 }
 
 func (h *Hub) getService(ctx context.Context, c *call) error {
-	s, err := h.store.Service(ctx, c.r.PathValue("id"))
-	if err == nil && s.Tenant != c.caller.Tenant && s.Publication != registry.Public {
-		err = registry.ErrNotFound
-	}
+	s, err := h.visible(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -282,10 +293,7 @@ func (h *Hub) setLinks(ctx context.Context, c *call) error {
 // getOpenAPI answers with the document as a JSON string, which is what published
 // clients read, or as a document where that is asked for.
 func (h *Hub) getOpenAPI(ctx context.Context, c *call) error {
-	s, err := h.store.Service(ctx, c.r.PathValue("id"))
-	if err == nil && s.Tenant != c.caller.Tenant && s.Publication != registry.Public {
-		err = registry.ErrNotFound
-	}
+	s, err := h.visible(ctx, c)
 	if err != nil {
 		return err
 	}
