@@ -172,7 +172,7 @@ func TestForgedTokens(t *testing.T) {
 	}
 	opened, err := p.OpenGrant(string(grant.Reveal()))
 	if err != nil || opened.Pool != "pool" || opened.Permission != "VIEW" {
-		t.Errorf("OpenGrant = %+v, %v, want what was granted", opened, err)
+		t.Errorf("OpenGrant = %+v, %v, want the grant", opened, err)
 	}
 	p.advance(access.AccessTokenLifetime - time.Second)
 	p.as(token, "")

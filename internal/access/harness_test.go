@@ -117,7 +117,7 @@ func (p *platform) refuses(token string) {
 	caller, err := p.Authenticate(request(token, ""))
 	p.wants(access.ErrUnauthenticated, err)
 	if caller.Known() || len(caller.Rights) > 0 {
-		p.Errorf("Authenticate = %+v, want nobody", caller)
+		p.Errorf("Authenticate = %+v, want no caller", caller)
 	}
 }
 

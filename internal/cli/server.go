@@ -49,7 +49,7 @@ DATA/` + hub.OwnerTokenName + `. Back the folder up: without the key no secret i
 
 Each option can be a variable, such as QHUBCTL_SERVER_LISTEN, or stand in a TOML file
 (--config), such as listen = "127.0.0.1:8700". A flag comes before a variable, and
-that before the file. qhubctl server config shows what is in force.`,
+that before the file. qhubctl server config shows the values in force.`,
 		Example: `  qhubctl server
   qhubctl server --data /var/lib/qhubctl --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,
