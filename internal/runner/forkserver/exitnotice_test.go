@@ -12,7 +12,7 @@ import (
 // saying is a service that misuses the socket by which a fork sends its exit notice,
 // the only socket that it has, or reads its result at the end.
 const saying = `
-import atexit, logging, os, subprocess, sys, threading, time
+import atexit, logging, os, resource, subprocess, sys, threading, time
 
 def look(*about):
     folder = os.environ["OUTPUT_DIRECTORY"]
@@ -85,6 +85,10 @@ def run(action: str) -> dict:
         result_is(os.mkdir)
     elif action == "has a link for a result":
         result_is(lambda path: os.symlink("/tmp/elsewhere", path))
+    elif action == "can write no file":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        globals()["kept"] = (number for number in range(3))  # the end of a generator may look at the result
+        next(kept)
     elif action == "fails at the end":
         atexit.register(os._exit, 3)
     elif action == "runs twice":
@@ -145,6 +149,9 @@ func TestResultIsThereAtTheEnd(t *testing.T) {
 			t.Errorf("%s: got %+v %q %q %v, want as of a cold start %+v %q %q %v", action,
 				got.outcome, got.stdout, got.files, got.value, want.outcome, want.stdout, want.files, want.value)
 		}
+	}
+	if got, want := do(t, r, "can write no file"), do(t, cold(o), "can write no file"); got.outcome != want.outcome || got.outcome.ExitCode == 0 {
+		t.Errorf("can write no file: got %+v %s, want as of a cold start %+v", got.outcome, got.stderr, want.outcome)
 	}
 	// A cold start does not always call __del__ of the objects of a module.
 	want := "said\ndeleted output.json {\"action\":\"lookswhenitisdeleted\"}\n"

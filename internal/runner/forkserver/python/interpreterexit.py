@@ -124,7 +124,7 @@ class ExitNotice:
 
     def __init__(self, descriptor):
         self.descriptor, self.place, self.process = descriptor, place(descriptor), os.getpid()
-        self.folder, self.kind, self.content = None, 0, b""
+        self.folder, self.kind, self.content, self.lost = None, 0, b"", False
 
     def deliver(self, folder, name, content):
         """Takes the file of a result. False if it has to be written now."""
@@ -147,14 +147,23 @@ class ExitNotice:
         if self.kind:
             path, content = os.path.join(self.folder, self.NAMES[self.kind]), self.content
             self.kind, self.content = 0, b""
-            if not os.path.exists(path):
-                with open(path, "wb") as file:
-                    file.write(content)
+            try:
+                if not os.path.exists(path):
+                    with open(path, "wb") as file:
+                        file.write(content)
+            except OSError as error:  # such as a full disk
+                self.lost = True
+                with contextlib.suppress(OSError):  # the service has closed it
+                    os.write(2, f"the result cannot be written: {error.strerror}\n".encode())
 
     def send(self, code):
-        """Ends the output, and sends the notice, unless the service has closed the descriptor or taken its number."""
+        """Ends the output, and sends the notice, unless the service has closed the descriptor or taken its number.
+
+        Returns the exit code, which is 1 if the result is lost.
+        """
         if code or not self.reaches():
             self.write()
+        code = code or int(self.lost)
         for stream in (1, 2):
             with contextlib.suppress(OSError):  # the service has closed it
                 os.close(stream)
@@ -162,6 +171,7 @@ class ExitNotice:
             head = bytes((code & 0xFF, self.kind)) + len(self.content).to_bytes(4, "big")
             with contextlib.suppress(OSError):  # the other side has closed its end
                 os.write(self.descriptor, head + self.content)
+        return code
 
 
 def place(descriptor):
@@ -194,7 +204,7 @@ def leave(code, kept, handlers, notice):
         for stream in streams:
             quietly(stream, "flush")
         if notice is not None:
-            notice.send(code)
+            code = notice.send(code)
         os._exit(code)
 
 
