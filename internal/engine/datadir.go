@@ -25,6 +25,9 @@ const lockPatience = 5 * time.Second
 // executions. The lock file is not inside it, because zygotes can write there.
 const scratchName = "executions"
 
+// ResultsDir is the folder of large results and result files in the data folder.
+const ResultsDir = "results"
+
 // dataDir is one engine's view of the data folder.
 type dataDir struct {
 	dir     string
@@ -41,7 +44,7 @@ func openDataDir(ctx context.Context, dir, owner string) (*dataDir, error) {
 	}
 	f := &dataDir{dir: dir, workDir: filepath.Join(dir, "work", owner)}
 	f.scratch = runner.NewDirPool(f.scratchDir())
-	for _, folder := range []string{f.workDir, filepath.Join(dir, "results")} {
+	for _, folder := range []string{f.workDir, filepath.Join(dir, ResultsDir)} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
@@ -119,7 +122,7 @@ func isEmptyBut(folder, name string) bool {
 
 // results is the folder of an execution's large result and result files.
 func (f *dataDir) results(id execution.ID) string {
-	return filepath.Join(f.dir, "results", string(id))
+	return filepath.Join(f.dir, ResultsDir, string(id))
 }
 
 // removeResults removes that folder. A missing folder is no error.

@@ -22,9 +22,11 @@ import (
 	"sync/atomic"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/backup"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/registry"
@@ -98,6 +100,15 @@ const (
 	blobsDir     = "blobs"
 	revisionsDir = "revisions"
 )
+
+// Layout is what of a data folder is backed up. The folders of revisions are not: the
+// first execution of a revision that has none makes it again from its archive.
+func Layout() backup.Layout {
+	return backup.Layout{
+		Database: server.DatabaseName, Copy: server.CopyDatabase, Verify: server.VerifyDatabase,
+		Trees: []string{blobsDir + "/" + filestore.ObjectsDir, engine.ResultsDir},
+	}
+}
 
 // New makes a hub. Builds that were interrupted begin again, and services with
 // executions that wait are loaded.

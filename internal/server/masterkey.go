@@ -57,7 +57,7 @@ func (e *lostKeyError) Error() string {
 func (e *lostKeyError) Unwrap() error { return e.why }
 func (e *lostKeyError) Hint() string {
 	return "nothing was changed: put the former key back, or name it with --master-key, and start again;\n" +
-		"if it is lost for good, those executions are, too: delete the folder .qhub/serve, which forgets all executions"
+		"if it is lost for good, so is all that it sealed: a new data folder begins with a new key"
 }
 
 // ExecutionCount formats a number of executions for people.

@@ -195,6 +195,16 @@ func OpenStore(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store
 	return executions, nil
 }
 
+// CopyDatabase copies the state after one commit of the database at path, which servers
+// may be using, to a new file.
+func CopyDatabase(ctx context.Context, path, copyPath string) error {
+	return sqlite.Snapshot(ctx, path, copyPath)
+}
+
+// VerifyDatabase returns an error if a database that no server uses is damaged, or if
+// this program is too old for it. It changes nothing.
+func VerifyDatabase(ctx context.Context, path string) error { return sqlite.Verify(ctx, path) }
+
 // Engine returns the engine. It is nil before [Server.Open].
 func (s *Server) Engine() *engine.Engine { return s.engine }
 

@@ -25,8 +25,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/blob"
 )
 
+// ObjectsDir is the folder of all blobs in that of a store.
+const ObjectsDir = "objects"
+
 const (
-	objectsDir = "objects"
 	pendingDir = "pending"
 	// suffix keeps the file of a key apart from the folder of keys below it.
 	suffix = ".blob"
@@ -44,7 +46,7 @@ var _ blob.Store = (*Store)(nil)
 // left of unfinished blobs. Only the owner can read the folder.
 func Open(dir string) (*Store, error) {
 	s := &Store{dir}
-	for _, sub := range []string{objectsDir, pendingDir} {
+	for _, sub := range []string{ObjectsDir, pendingDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open the blob store: %w", err)
 		}
@@ -78,7 +80,7 @@ func removeAbandoned(path string) error {
 }
 
 func (s *Store) path(key string) string {
-	return filepath.Join(s.dir, objectsDir, filepath.FromSlash(key)+suffix)
+	return filepath.Join(s.dir, ObjectsDir, filepath.FromSlash(key)+suffix)
 }
 
 // Put implements [blob.Store].
@@ -153,7 +155,7 @@ func (r *contextReader) Read(p []byte) (int, error) {
 // publish gives a whole file the name of its key, unless another has it. A link,
 // unlike a rename, replaces nothing.
 func (s *Store) publish(pending, path string) error {
-	made, err := makeDirs(filepath.Join(s.dir, objectsDir), filepath.Dir(path))
+	made, err := makeDirs(filepath.Join(s.dir, ObjectsDir), filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -258,7 +260,7 @@ func readFooter(file *os.File, key string) (blob.Info, error) {
 
 // List implements [blob.Store].
 func (s *Store) List(ctx context.Context, prefix string, each func(blob.Info) error) error {
-	root := filepath.Join(s.dir, objectsDir)
+	root := filepath.Join(s.dir, ObjectsDir)
 	// Only the folder that all such keys lie in is walked.
 	at := root
 	if i := strings.LastIndexByte(prefix, '/'); i > 0 {

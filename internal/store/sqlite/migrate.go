@@ -33,6 +33,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("bring the schema up to date: %w", classify(err))
 	}
+	return checkVersions(ctx, provider)
+}
+
+// checkVersion refuses a database of a newer program.
+func checkVersion(ctx context.Context, db *sql.DB) error {
+	provider, err := newMigrator(db)
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	return checkVersions(ctx, provider)
+}
+
+func checkVersions(ctx context.Context, provider *goose.Provider) error {
 	current, newest, err := provider.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the version of the schema: %w", classify(err))

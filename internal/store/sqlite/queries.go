@@ -89,6 +89,9 @@ const (
 
 	selectBoot = `SELECT boot FROM machine`
 
+	vacuumInto = `VACUUM INTO $1`
+	quickCheck = `PRAGMA quick_check(1)`
+
 	upsertBoot = `INSERT INTO machine (only, boot) VALUES (1, $1)
 	ON CONFLICT (only) DO UPDATE SET boot = excluded.boot`
 
