@@ -45,6 +45,8 @@ const (
 	SharePools Right = "datapools:share"
 	// ManageMembers changes an organization, its members and their roles.
 	ManageMembers Right = "members:manage"
+	// ReadAudit reads the audit log of the tenant.
+	ReadAudit Right = "audit:read"
 	// ManageTokens makes and revokes the tokens of the caller, makes organizations,
 	// and accepts invitations.
 	ManageTokens Right = "tokens:manage"
@@ -122,6 +124,7 @@ func Table() map[Right]Rule {
 		WritePools:         {Role: Maintainer, Scope: ScopeWrite, Execution: true},
 		SharePools:         {Role: Owner, Scope: ScopeWrite, Execution: true},
 		ManageMembers:      {Role: Owner, Scope: ScopeAdmin},
+		ReadAudit:          {Role: Owner, Scope: ScopeAdmin},
 		ManageTokens:       {Role: Viewer, Scope: ScopeAdmin},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -101,9 +102,22 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 
 // do runs an operation and returns once it is committed. An operation that
 // fails is undone, and with it only its own writes. Results that it has set
-// count only if do returns nil: the commit may fail after it.
+// count only if do returns nil: the commit may fail after it. The first operation of a
+// context with an audit record that survives a loss of power writes its entry.
 func (w *writer) do(ctx context.Context, d durability, run func(*tx) error) error {
-	return w.submit(ctx, &op{durability: d, run: run, done: make(chan struct{})})
+	record := audit.From(ctx)
+	if record == nil || d != survivesPowerLoss {
+		return w.submit(ctx, &op{durability: d, run: run, done: make(chan struct{})})
+	}
+	entry, due := record.Entry()
+	if due {
+		run = audited(run, entry)
+	}
+	err := w.submit(ctx, &op{durability: d, run: run, done: make(chan struct{})})
+	if err == nil && due {
+		record.Written()
+	}
+	return err
 }
 
 func (w *writer) submit(ctx context.Context, j *op) error {
