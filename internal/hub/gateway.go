@@ -60,15 +60,13 @@ func (g *gateway) drain() {
 // ServeHTTP implements [http.Handler]. A service that the caller may not call is not
 // there.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{hub: g.hub, w: w, r: r}
-	caller, err := g.hub.authenticate(w, r)
-	if err != nil {
-		c.fail(err)
+	caller, ok := g.hub.API.Identify(w, r)
+	if !ok {
 		return
 	}
 	base, ok := gatewayPath(r.URL.Path)
 	if !ok {
-		c.fail(errNotFound)
+		g.hub.API.WriteError(w, r, errNotFound)
 		return
 	}
 	found, err := g.find(r.Context(), base)
@@ -76,7 +74,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		caller, err = g.hub.Access.Authorize(r.Context(), caller, access.ServiceRef{ID: found.service.ID, Tenant: found.service.Tenant})
 	}
 	if err != nil {
-		c.fail(err)
+		g.hub.API.WriteError(w, r, err)
 		return
 	}
 	found.api.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))

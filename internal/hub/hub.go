@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -54,15 +54,14 @@ type Store interface {
 	ListOfCaller(ctx context.Context, q store.CallerQuery) ([]execution.Execution, int, error)
 }
 
-// Options say what a hub is made of. All are needed but Mounts and Limits.
+// Options say what a hub is made of. All are needed but Limits.
 type Options struct {
 	// Server is open. Its registry is Revisions.
 	Server    *server.Server
 	Revisions *Revisions
 	Access    Access
-	// Mounts are further handlers by their patterns, as of [http.ServeMux], such as
-	// those of package access. They authenticate themselves.
-	Mounts map[string]http.Handler
+	// API gets the routes of the hub.
+	API *platformapi.API
 	// Dir is the data folder.
 	Dir string
 	// Prepare is the command line of [builder.Prepare] in a process.
@@ -85,7 +84,6 @@ type Hub struct {
 	blobs   blob.Store
 	builder *builder.Builder
 	builds  *builds
-	mux     *http.ServeMux
 
 	gateway gateway
 	ready   atomic.Bool
@@ -134,7 +132,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	h.tasks.Go(h.collectLoop)
-	h.mux = h.routes()
+	h.register(o.API)
 	h.ready.Store(true)
 	return h, nil
 }

@@ -6,17 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"strconv"
 
-	"github.com/google/uuid"
-
 	"github.com/qhubctl/qhubctl/internal/access"
-	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -28,88 +24,25 @@ type engineService interface {
 	Cancel(ctx context.Context, id execution.ID) (execution.Execution, error)
 }
 
-// deploy takes an archive for a version of a service, both of which it makes if need
-// be: POST /deployments?name=NAME&version=1.0.0 with the archive as the body. Nothing
-// is made of an archive that is refused.
-func (h *Hub) deploy(ctx context.Context, c *call) error {
-	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/zip" {
-		return problem(http.StatusUnsupportedMediaType, "The body must be an archive: application/zip.")
-	}
-	query := c.r.URL.Query()
-	version := cmp.Or(query.Get("version"), registry.DefaultVersion)
-	name, display, err := serviceNames(query.Get("name"))
-	if err == nil {
-		err = registry.CheckVersion(version)
-	}
-	if err != nil {
-		return err
-	}
-	key := "sources/" + uuid.NewString()
-	info, err := h.blobs.Put(ctx, key, &patientReader{c.r.Body, http.NewResponseController(c.w)}, blob.PutOptions{
-		Limit: maxArchive, SHA256: query.Get("sha256"),
-	})
-	if errors.Is(err, blob.ErrChecksum) {
-		return problem(http.StatusBadRequest, "The archive does not have the checksum that was announced.")
-	}
-	if err != nil {
-		return uploadError(err)
-	}
-	if err := h.check(ctx, key); err != nil {
-		return errors.Join(err, h.blobs.Delete(ctx, key))
-	}
-	s, v, err := h.versionFor(ctx, c.caller.Tenant, name, display, version)
-	if err == nil {
-		v, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { v.Source = key; return nil })
-	}
-	var r registry.Revision
-	if err == nil {
-		r, err = h.begin(ctx, v.ID, c.caller.ID)
-	}
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusCreated, map[string]any{
-		"serviceId": s.ID, "serviceDefinitionId": v.ID, "name": s.Name, "version": v.Version, "sha256": info.SHA256,
-		"gatewayEndpoint": c.endpoint(s, v.Version), "revision": revisionOf(r, v),
-	})
-}
-
-// versionFor finds a version of a service, and makes those that are missing.
-func (h *Hub) versionFor(ctx context.Context, tenant, name, display, version string) (registry.Service, registry.Version, error) {
-	s, err := h.store.ServiceNamed(ctx, tenant, name)
-	if errors.Is(err, registry.ErrNotFound) {
-		return h.newService(ctx, tenant, name, version, registry.Texts{DisplayName: display}, registry.Settings{})
-	}
-	if err != nil {
-		return s, registry.Version{}, err
-	}
-	versions, err := h.store.Versions(ctx, s.ID)
-	if err != nil {
-		return s, registry.Version{}, err
-	}
-	if v, ok := pick(versions, version); ok {
-		return s, v, nil
-	}
-	v := registry.Version{ID: uuid.NewString(), Service: s.ID, Version: version}
-	return s, v, h.store.AddVersion(ctx, v)
-}
-
 // jobBody starts a job.
 type jobBody struct {
 	ServiceID  string                     `json:"serviceId"`
-	Input      map[string]json.RawMessage `json:"input"`
-	Tags       []string                   `json:"tags"`
-	StoreInput bool                       `json:"storeInput"`
+	Input      map[string]json.RawMessage `json:"input" required:"false" doc:"The parameters by their names; secrets are members of $secrets."`
+	Tags       []string                   `json:"tags" required:"false"`
+	StoreInput bool                       `json:"storeInput" required:"false"`
+}
+
+type jobInput struct {
+	Key string `header:"Idempotency-Key" doc:"A repeated key of the same caller gives the first job."`
 }
 
 // startJob starts an execution of a service of the caller's tenant.
-func (h *Hub) startJob(ctx context.Context, c *call) error {
+func (h *Hub) startJob(ctx context.Context, in *jobInput, w http.ResponseWriter, r *http.Request) error {
 	var body jobBody
-	if err := c.read(&body); err != nil {
+	if err := platformapi.ReadJSON(w, r, &body); err != nil {
 		return err
 	}
-	s, err := h.owned(ctx, c, body.ServiceID)
+	s, err := h.own(ctx, body.ServiceID)
 	if err != nil {
 		return err
 	}
@@ -137,55 +70,52 @@ func (h *Hub) startJob(ctx context.Context, c *call) error {
 	if err != nil {
 		return problem(http.StatusBadRequest, "input is not a JSON object.")
 	}
-	accepted, err := h.scope(s, v).Submit(ctx, engine.Submission{Body: request, IdempotencyKey: c.r.Header.Get("Idempotency-Key")})
+	accepted, err := h.scope(s, v).Submit(ctx, engine.Submission{Body: request, IdempotencyKey: in.Key})
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Location", catalog+"/service-jobs/"+accepted.Execution.ID.String())
-	return c.json(http.StatusCreated, accepted.Execution)
+	w.Header().Set("Location", catalog+"/service-jobs/"+accepted.Execution.ID.String())
+	return platformapi.WriteJSON(w, http.StatusCreated, accepted.Execution)
 }
 
 func (h *Hub) scope(s registry.Service, v registry.Version) *scoped {
 	return &scoped{Service: h.Server.Engine().Service(v.ID), service: s.ID, version: v.ID}
 }
 
-// pageView is a page of a list, as published clients need it.
-type pageView struct {
-	Content          []execution.Execution `json:"content"`
-	Page             int                   `json:"page"`
-	Size             int                   `json:"size"`
-	TotalElements    int                   `json:"totalElements"`
-	TotalPages       int                   `json:"totalPages"`
-	First            bool                  `json:"first"`
-	Last             bool                  `json:"last"`
-	Number           int                   `json:"number"`
-	NumberOfElements int                   `json:"numberOfElements"`
-	Empty            bool                  `json:"empty"`
+// JobsQuery selects jobs and executions.
+type JobsQuery struct {
+	platformapi.PageQuery
+	ServiceID string `query:"serviceId" doc:"Executions of this service only."`
+	Tags      string `query:"tags" doc:"Executions with this tag only."`
 }
+
+type executionsQuery struct {
+	JobsQuery
+	ApplicationID string `query:"applicationId" doc:"Executions of this application only."`
+}
+
+type executionPage = platformapi.Body[platformapi.Page[execution.Execution]]
 
 // listJobs lists what the tenant has started itself.
-func (h *Hub) listJobs(ctx context.Context, c *call) error { return h.list(ctx, c, "") }
-
-// listExecutions lists what the tenant and its applications have started.
-func (h *Hub) listExecutions(ctx context.Context, c *call) error {
-	return h.list(ctx, c, cmp.Or(c.r.URL.Query().Get("applicationId"), "*"))
+func (h *Hub) listJobs(ctx context.Context, in *JobsQuery) (*executionPage, error) {
+	return h.list(ctx, in, "")
 }
 
-func (h *Hub) list(ctx context.Context, c *call, application string) error {
-	const most = 200
-	number, size, err := c.page(most)
-	if err != nil {
-		return err
-	}
-	query := c.r.URL.Query()
+// listExecutions lists what the tenant and its applications have started.
+func (h *Hub) listExecutions(ctx context.Context, in *executionsQuery) (*executionPage, error) {
+	return h.list(ctx, &in.JobsQuery, cmp.Or(in.ApplicationID, "*"))
+}
+
+func (h *Hub) list(ctx context.Context, in *JobsQuery, application string) (*executionPage, error) {
+	caller := access.From(ctx)
+	offset, limit := in.Bounds()
 	q := store.CallerQuery{
-		Tenant: c.caller.Tenant, Application: application, Execution: callerOf(c.caller).Execution,
-		Tag: query.Get("tags"), Offset: number * size, Limit: size,
+		Tenant: caller.Tenant, Application: application, Execution: callerOf(caller).Execution, Tag: in.Tags, Offset: offset, Limit: limit,
 	}
-	if id := query.Get("serviceId"); id != "" {
-		versions, err := h.store.Versions(ctx, id)
+	if in.ServiceID != "" {
+		versions, err := h.store.Versions(ctx, in.ServiceID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		q.Services = []string{}
 		for _, v := range versions {
@@ -194,17 +124,13 @@ func (h *Hub) list(ctx context.Context, c *call, application string) error {
 	}
 	list, total, err := h.store.ListOfCaller(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	services := map[string]string{} // by version
 	for i := range list {
 		list[i] = h.shownIn(ctx, services, list[i])
 	}
-	pages := (total + size - 1) / size
-	return c.json(http.StatusOK, pageView{
-		Content: append([]execution.Execution{}, list...), Page: number, Size: size, TotalElements: total, TotalPages: pages,
-		First: number == 0, Last: number >= pages-1, Number: number, NumberOfElements: len(list), Empty: len(list) == 0,
-	})
+	return platformapi.PageOf(&in.PageQuery, list, total), nil
 }
 
 // shownIn is an execution as the platform shows it. The service of one that was deleted
@@ -223,18 +149,38 @@ func (h *Hub) shownIn(ctx context.Context, services map[string]string, e executi
 	return e
 }
 
+// ByExecution names an execution in the address.
+type ByExecution struct {
+	ID string `path:"id" maxLength:"64" doc:"The id of the execution."`
+}
+
+// executionView is an execution in the description: it encodes itself.
+type executionView struct {
+	ID                  string   `json:"id"`
+	CreatedAt           *string  `json:"createdAt" doc:"UTC, as 2026-01-31 23:59:59."`
+	StartedAt           *string  `json:"startedAt"`
+	EndedAt             *string  `json:"endedAt"`
+	Status              string   `json:"status" enum:"UNKNOWN,PENDING,RUNNING,SUCCEEDED,FAILED,CANCELLED"`
+	Type                string   `json:"type" enum:"MANAGED,WORKFLOW"`
+	ServiceID           string   `json:"serviceId"`
+	ServiceDefinitionID *string  `json:"serviceDefinitionId" doc:"The id of the version."`
+	ApplicationID       *string  `json:"applicationId" doc:"The application that has started it; null: a member of the account."`
+	Tags                []string `json:"tags"`
+}
+
 // execution finds an execution that the caller's tenant has started, and its service
 // as the starter sees it.
-func (h *Hub) execution(ctx context.Context, c *call) (context.Context, execution.Execution, *scoped, error) {
-	id, err := execution.ParseID(c.r.PathValue("id"))
+func (h *Hub) execution(ctx context.Context, in *ByExecution) (context.Context, execution.Execution, *scoped, error) {
+	caller := access.From(ctx)
+	id, err := execution.ParseID(in.ID)
 	if err != nil {
 		return ctx, execution.Execution{}, nil, errNotFound
 	}
 	e, err := h.store.Get(ctx, id)
-	if err == nil && (c.caller.Tenant == "" || e.TenantID != c.caller.Tenant) {
+	if err == nil && (caller.Tenant == "" || e.TenantID != caller.Tenant) {
 		err = store.ErrNotFound
 	}
-	if caller := callerOf(c.caller); err == nil && caller.Execution != "" && e.ParentID != caller.Execution {
+	if started := callerOf(caller); err == nil && started.Execution != "" && e.ParentID != started.Execution {
 		err = store.ErrNotFound
 	}
 	if err != nil {
@@ -242,7 +188,7 @@ func (h *Hub) execution(ctx context.Context, c *call) (context.Context, executio
 	}
 	// The members of a tenant see what its applications have started.
 	if e.ApplicationID != "" {
-		acting := c.caller
+		acting := caller
 		acting.Kind, acting.ID = access.Application, e.ApplicationID
 		ctx = access.With(ctx, acting)
 	}
@@ -251,35 +197,30 @@ func (h *Hub) execution(ctx context.Context, c *call) (context.Context, executio
 	return ctx, e, &scoped{Service: h.Server.Engine().Service(version), service: e.ServiceID, version: version}, nil
 }
 
-func (h *Hub) getExecution(ctx context.Context, c *call) error {
-	_, e, _, err := h.execution(ctx, c)
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusOK, e)
+func (h *Hub) getExecution(ctx context.Context, in *ByExecution) (*platformapi.Body[execution.Execution], error) {
+	_, e, _, err := h.execution(ctx, in)
+	return &platformapi.Body[execution.Execution]{Body: e}, err
 }
 
-func (h *Hub) cancelExecution(ctx context.Context, c *call) error {
-	ctx, e, s, err := h.execution(ctx, c)
+func (h *Hub) cancelExecution(ctx context.Context, in *ByExecution) (*none, error) {
+	ctx, e, s, err := h.execution(ctx, in)
 	if err == nil {
 		_, err = s.Cancel(ctx, e.ID)
 	}
-	if err != nil {
-		return err
-	}
-	return c.noContent()
+	return nil, err
 }
 
 // executionResult answers with the members of a result, and links to its files; with
 // 204 while there is none.
-func (h *Hub) executionResult(ctx context.Context, c *call) error {
-	ctx, e, s, err := h.execution(ctx, c)
+func (h *Hub) executionResult(ctx context.Context, in *ByExecution, w http.ResponseWriter, _ *http.Request) error {
+	ctx, e, s, err := h.execution(ctx, in)
 	if err != nil {
 		return err
 	}
 	if !e.Status.Final() {
-		c.w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		return c.noContent()
+		w.Header().Set("Retry-After", "2")
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
 	result, err := s.Result(ctx, e.ID)
 	if err != nil {
@@ -310,17 +251,22 @@ func (h *Hub) executionResult(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	return c.json(http.StatusOK, document)
+	return platformapi.WriteJSON(w, http.StatusOK, document)
+}
+
+type fileInput struct {
+	ByExecution
+	File string `path:"file" doc:"The name of the file, which may have slashes."`
 }
 
 // executionFile answers with a result file. Published clients ask for "**" only; the
 // answer lists the names.
-func (h *Hub) executionFile(ctx context.Context, c *call) error {
-	ctx, e, s, err := h.execution(ctx, c)
+func (h *Hub) executionFile(ctx context.Context, in *fileInput, w http.ResponseWriter, _ *http.Request) error {
+	ctx, e, s, err := h.execution(ctx, &in.ByExecution)
 	if err != nil {
 		return err
 	}
-	file, info, err := s.OpenFile(ctx, e.ID, c.r.PathValue("file"))
+	file, info, err := s.OpenFile(ctx, e.ID, in.File)
 	if errors.Is(err, store.ErrNotFound) {
 		names := []string{}
 		if result, err := s.Result(ctx, e.ID); err == nil {
@@ -334,39 +280,41 @@ func (h *Hub) executionFile(ctx context.Context, c *call) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	c.wrote = true
-	c.w.Header().Set("Content-Type", "application/octet-stream")
-	c.w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))
-	if _, err := io.Copy(&patientWriter{c.w, http.NewResponseController(c.w)}, file); err != nil {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // half a file must not look whole
-	}
-	return nil
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))
+	return platformapi.Copy(w, file)
 }
 
-// executionLog answers with an object: published clients fail on a list. They read its
-// first and last entries; entries are all.
-func (h *Hub) executionLog(ctx context.Context, c *call) error {
-	ctx, e, s, err := h.execution(ctx, c)
+type logQuery struct {
+	ByExecution
+	Limit int  `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"How many entries the answer has at most."`
+	Raw   bool `query:"raw" doc:"Makes no difference here."`
+}
+
+// executionLogView is the log of an execution. Published clients read its first and
+// last entries, and fail on a list.
+type executionLogView struct {
+	First   *execution.LogEntry  `json:"first"`
+	Last    *execution.LogEntry  `json:"last"`
+	Empty   bool                 `json:"empty"`
+	Entries []execution.LogEntry `json:"entries"`
+}
+
+func (h *Hub) executionLog(ctx context.Context, in *logQuery) (*platformapi.Body[executionLogView], error) {
+	ctx, e, s, err := h.execution(ctx, &in.ByExecution)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	limit := maxPage
-	if text := c.r.URL.Query().Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 10*maxPage {
-			return problem(http.StatusBadRequest, fmt.Sprintf("limit must be a number from 1 to %d.", 10*maxPage))
-		}
-	}
-	lines, err := s.ReadLog(ctx, e.ID, 0, limit)
+	lines, err := s.ReadLog(ctx, e.ID, 0, in.Limit)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	entries := make([]execution.LogEntry, len(lines))
+	log := executionLogView{Empty: len(lines) == 0, Entries: make([]execution.LogEntry, len(lines))}
 	for i, line := range lines {
-		entries[i] = line.Entry
+		log.Entries[i] = line.Entry
 	}
-	document := map[string]any{"empty": len(entries) == 0, "entries": entries, "first": nil, "last": nil}
-	if len(entries) > 0 {
-		document["first"], document["last"] = entries[0], entries[len(entries)-1]
+	if len(lines) > 0 {
+		log.First, log.Last = &log.Entries[0], &log.Entries[len(lines)-1]
 	}
-	return c.json(http.StatusOK, document)
+	return &platformapi.Body[executionLogView]{Body: log}, nil
 }

@@ -11,37 +11,34 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/archive"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 )
 
-const (
-	// maxArchive is the size of an archive, and uploadTime how long its client may
-	// take for each piece of it.
-	maxArchive = 512 << 20
-	uploadTime = 30 * time.Second
-)
+// maxArchive is the size of an archive.
+const maxArchive = 512 << 20
 
 // managedBody makes a service.
 type managedBody struct {
-	Name                   string       `json:"name"`
-	DisplayName            string       `json:"displayName"`
-	Summary                string       `json:"summary"`
-	Description            string       `json:"description"`
-	Source                 *sourceView  `json:"source"`
-	RuntimeConfiguration   *runtimeView `json:"runtimeConfiguration"`
-	ResourceConfigurations []resource   `json:"resourceConfigurations"`
+	Name                   string       `json:"name" doc:"The name in addresses is made of it."`
+	DisplayName            string       `json:"displayName" required:"false"`
+	Summary                string       `json:"summary" required:"false"`
+	Description            string       `json:"description" required:"false"`
+	Source                 *sourceView  `json:"source" required:"false"`
+	RuntimeConfiguration   *runtimeView `json:"runtimeConfiguration" required:"false"`
+	ResourceConfigurations []resource   `json:"resourceConfigurations" required:"false"`
 }
 
-func (h *Hub) createManaged(ctx context.Context, c *call) error {
+func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter, r *http.Request) error {
 	var body managedBody
-	if err := c.read(&body); err != nil {
+	if err := platformapi.ReadJSON(w, r, &body); err != nil {
 		return err
 	}
 	if body.Source != nil && body.Source.Type != "file" {
@@ -59,12 +56,16 @@ func (h *Hub) createManaged(ctx context.Context, c *call) error {
 		}
 	}
 	texts := registry.Texts{DisplayName: body.DisplayName, Summary: body.Summary, Description: body.Description}
-	s, _, err := h.newService(ctx, c.caller.Tenant, body.Name, registry.DefaultVersion, texts, settings)
+	s, _, err := h.newService(ctx, access.From(ctx).Tenant, body.Name, registry.DefaultVersion, texts, settings)
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Location", catalog+"/services/"+s.ID)
-	return c.service(ctx, http.StatusCreated, s)
+	view, err := h.shownService(ctx, s)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", catalog+"/services/"+s.ID)
+	return platformapi.WriteJSON(w, http.StatusCreated, view)
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
@@ -135,70 +136,70 @@ func applyResource(s *registry.Settings, given resource) error {
 }
 
 // configure changes the settings of the current version.
-func (h *Hub) configure(ctx context.Context, c *call, change func(*registry.Settings) error) error {
-	v, err := h.ownCurrent(ctx, c)
+func (h *Hub) configure(ctx context.Context, id string, change func(*registry.Settings) error) error {
+	v, err := h.ownCurrent(ctx, id)
 	if err == nil {
 		_, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { return change(&v.Settings) })
 	}
-	if err != nil {
-		return err
-	}
-	return c.noContent()
+	return err
 }
 
-func (h *Hub) configureRuntime(ctx context.Context, c *call) error {
+func (h *Hub) configureRuntime(ctx context.Context, in *ByID, w http.ResponseWriter, r *http.Request) error {
 	var body runtimeView
-	if err := c.read(&body); err != nil {
+	if err := platformapi.ReadJSON(w, r, &body); err != nil {
 		return err
 	}
-	return h.configure(ctx, c, func(s *registry.Settings) error { return applyRuntime(s, body) })
+	if err := h.configure(ctx, in.ID, func(s *registry.Settings) error { return applyRuntime(s, body) }); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
-func (h *Hub) configureResource(ctx context.Context, c *call) error {
-	var body resource
-	if err := c.read(&body); err != nil {
-		return err
-	}
-	return h.configure(ctx, c, func(s *registry.Settings) error { return applyResource(s, body) })
+type resourceInput struct {
+	ByID
+	Body resource
+}
+
+func (h *Hub) configureResource(ctx context.Context, in *resourceInput) (*none, error) {
+	return nil, h.configure(ctx, in.ID, func(s *registry.Settings) error { return applyResource(s, in.Body) })
 }
 
 // upload stores an archive and begins to build it.
-func (h *Hub) upload(ctx context.Context, c *call) error {
-	v, err := h.ownCurrent(ctx, c)
+func (h *Hub) upload(ctx context.Context, in *ByID, w http.ResponseWriter, r *http.Request) error {
+	v, err := h.ownCurrent(ctx, in.ID)
 	if err != nil {
 		return err
 	}
-	part, err := c.filePart()
+	part, err := filePart(r)
 	if err != nil {
 		return err
 	}
-	if _, err := h.accept(ctx, c, v.ID, part, nil); err != nil {
+	if _, err := h.accept(ctx, v.ID, platformapi.Patient(w, part)); err != nil {
 		return err
 	}
-	return c.noContent()
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // accept stores an archive, gives it to a version, and begins a build. The archive is
 // checked before the version has it.
-func (h *Hub) accept(ctx context.Context, c *call, version string, content io.Reader, change func(*registry.Settings)) (registry.Revision, error) {
+func (h *Hub) accept(ctx context.Context, version string, content io.Reader) (registry.Revision, error) {
 	key := "sources/" + uuid.NewString()
-	if _, err := h.blobs.Put(ctx, key, &patientReader{content, http.NewResponseController(c.w)}, blob.PutOptions{Limit: maxArchive}); err != nil {
+	if _, err := h.blobs.Put(ctx, key, content, blob.PutOptions{Limit: maxArchive}); err != nil {
 		return registry.Revision{}, uploadError(err)
 	}
 	err := h.check(ctx, key)
 	if err == nil {
 		_, err = h.store.ChangeVersion(ctx, version, func(v *registry.Version) error {
 			v.Source = key
-			if change != nil {
-				change(&v.Settings)
-			}
 			return nil
 		})
 	}
 	if err != nil {
 		return registry.Revision{}, errors.Join(err, h.blobs.Delete(ctx, key))
 	}
-	return h.begin(ctx, version, c.caller.ID)
+	return h.begin(ctx, version, access.From(ctx).ID)
 }
 
 func uploadError(err error) error {
@@ -218,26 +219,13 @@ func (h *Hub) check(ctx context.Context, key string) error {
 	return err
 }
 
-// patientReader extends the deadline of an upload with each piece that comes.
-type patientReader struct {
-	from    io.Reader
-	control *http.ResponseController
-}
-
-func (r *patientReader) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(uploadTime)
-	_ = r.control.SetReadDeadline(deadline)
-	_ = r.control.SetWriteDeadline(deadline.Add(answerTime))
-	return r.from.Read(p)
-}
-
 // filePart is the first file of a multipart body.
-func (c *call) filePart() (io.Reader, error) {
-	kind, parameters, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+func filePart(r *http.Request) (io.Reader, error) {
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || parameters["boundary"] == "" {
 		return nil, problem(http.StatusUnsupportedMediaType, "The body must be multipart/form-data with one part named file.")
 	}
-	reader := multipart.NewReader(c.r.Body, parameters["boundary"])
+	reader := multipart.NewReader(r.Body, parameters["boundary"])
 	for range 10 {
 		part, err := reader.NextPart()
 		if err != nil {
@@ -251,8 +239,8 @@ func (c *call) filePart() (io.Reader, error) {
 }
 
 // download answers with the archive that was uploaded last.
-func (h *Hub) download(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+func (h *Hub) download(ctx context.Context, in *ByID, w http.ResponseWriter, _ *http.Request) error {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
 		return err
 	}
@@ -268,35 +256,17 @@ func (h *Hub) download(ctx context.Context, c *call) error {
 		return err
 	}
 	defer func() { _ = object.Close() }()
-	c.wrote = true
-	c.w.Header().Set("Content-Type", "application/zip")
-	c.w.Header().Set("Content-Disposition", `attachment; filename="`+s.Name+`.zip"`)
-	c.w.Header().Set("Content-Length", strconv.FormatInt(object.Info().Size, 10))
-	if _, err := io.Copy(&patientWriter{c.w, http.NewResponseController(c.w)}, object); err != nil {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // half an archive must not look whole
-	}
-	return nil
-}
-
-// patientWriter extends the deadline of a download with each piece.
-type patientWriter struct {
-	to      io.Writer
-	control *http.ResponseController
-}
-
-func (w *patientWriter) Write(p []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(answerTime))
-	return w.to.Write(p)
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+s.Name+`.zip"`)
+	w.Header().Set("Content-Length", strconv.FormatInt(object.Info().Size, 10))
+	return platformapi.Copy(w, object)
 }
 
 // build begins a build. It is harmless while one works.
-func (h *Hub) build(ctx context.Context, c *call) error {
-	v, err := h.ownCurrent(ctx, c)
+func (h *Hub) build(ctx context.Context, in *ByID) (*none, error) {
+	v, err := h.ownCurrent(ctx, in.ID)
 	if err == nil {
-		_, err = h.begin(ctx, v.ID, c.caller.ID)
+		_, err = h.begin(ctx, v.ID, access.From(ctx).ID)
 	}
-	if err != nil {
-		return err
-	}
-	return c.noContent()
+	return nil, err
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 )
 
@@ -49,8 +51,8 @@ type revisionView struct {
 }
 
 // newest is the newest revision of the current version of a service.
-func (h *Hub) newest(ctx context.Context, c *call) (registry.Revision, error) {
-	v, err := h.ownCurrent(ctx, c)
+func (h *Hub) newest(ctx context.Context, id string) (registry.Revision, error) {
+	v, err := h.ownCurrent(ctx, id)
 	if err != nil {
 		return registry.Revision{}, err
 	}
@@ -64,30 +66,29 @@ func (h *Hub) newest(ctx context.Context, c *call) (registry.Revision, error) {
 	return list[0], nil
 }
 
-func (h *Hub) buildStatus(ctx context.Context, c *call) error {
-	r, err := h.newest(ctx, c)
+func (h *Hub) buildStatus(ctx context.Context, in *ByID) (*platformapi.Body[buildView], error) {
+	r, err := h.newest(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &platformapi.Body[buildView]{Body: buildOf(r)}, nil
+}
+
+func (h *Hub) buildLogs(ctx context.Context, in *ByID, w http.ResponseWriter, r *http.Request) error {
+	newest, err := h.newest(ctx, in.ID)
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, buildOf(r))
+	return h.writeBuildLog(ctx, w, r, newest.ID)
 }
 
-func (h *Hub) buildLogs(ctx context.Context, c *call) error {
-	r, err := h.newest(ctx, c)
-	if err != nil {
-		return err
-	}
-	return h.writeBuildLog(ctx, c, r.ID)
-}
-
-// revision finds the revision, of a service of the caller's tenant, that the request
-// names.
-func (h *Hub) revision(ctx context.Context, c *call) (registry.Revision, registry.Version, error) {
-	s, err := h.own(ctx, c)
+// revision finds a revision of a service of the caller's tenant.
+func (h *Hub) revision(ctx context.Context, in *ByRevision) (registry.Revision, registry.Version, error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
 		return registry.Revision{}, registry.Version{}, err
 	}
-	r, err := h.store.Revision(ctx, c.r.PathValue("revision"))
+	r, err := h.store.Revision(ctx, in.Revision)
 	if err != nil {
 		return r, registry.Version{}, err
 	}
@@ -102,84 +103,86 @@ func revisionOf(r registry.Revision, v registry.Version) revisionView {
 	return revisionView{ID: r.ID, VersionID: r.Version, Number: r.Number, Active: v.Active == r.ID, CreatedBy: r.By, buildView: buildOf(r)}
 }
 
-func (h *Hub) getRevision(ctx context.Context, c *call) error {
-	r, v, err := h.revision(ctx, c)
+func (h *Hub) getRevision(ctx context.Context, in *ByRevision) (*platformapi.Body[revisionView], error) {
+	r, v, err := h.revision(ctx, in)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.json(http.StatusOK, revisionOf(r, v))
+	return &platformapi.Body[revisionView]{Body: revisionOf(r, v)}, nil
 }
 
-func (h *Hub) revisionLog(ctx context.Context, c *call) error {
-	r, _, err := h.revision(ctx, c)
+func (h *Hub) revisionLog(ctx context.Context, in *ByRevision, w http.ResponseWriter, r *http.Request) error {
+	found, _, err := h.revision(ctx, in)
 	if err != nil {
 		return err
 	}
-	return h.writeBuildLog(ctx, c, r.ID)
+	return h.writeBuildLog(ctx, w, r, found.ID)
 }
 
 // activate makes a revision the active one: the way back to an older one, too.
-func (h *Hub) activate(ctx context.Context, c *call) error {
-	r, _, err := h.revision(ctx, c)
+func (h *Hub) activate(ctx context.Context, in *ByRevision) (*platformapi.Body[revisionView], error) {
+	r, _, err := h.revision(ctx, in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v, err := h.store.Activate(ctx, r.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.activated(ctx, v.ID)
-	return c.json(http.StatusOK, revisionOf(r, v))
+	return &platformapi.Body[revisionView]{Body: revisionOf(r, v)}, nil
 }
 
-func (h *Hub) listVersions(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+func (h *Hub) listVersions(ctx context.Context, in *PageByID) (*platformapi.List[definitionView], error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	versions, err := h.store.Versions(ctx, s.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.json(http.StatusOK, c.view(s, versions).ServiceDefinitions)
+	return platformapi.ListOf(&in.PageQuery, h.view(ctx, s, versions).ServiceDefinitions), nil
 }
 
-// maxPage is the length of a page.
-const maxPage = 1000
+type revisionsQuery struct {
+	PageByID
+	Version string `query:"version" doc:"The version. Absent: the highest one that can be called."`
+}
 
-func (h *Hub) listRevisions(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+func (h *Hub) listRevisions(ctx context.Context, in *revisionsQuery) (*platformapi.List[revisionView], error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
-		return err
-	}
-	number, size, err := c.page(maxPage)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	versions, err := h.store.Versions(ctx, s.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name := c.r.URL.Query().Get("version")
-	if name == "" {
-		name = latest
-	}
+	name := cmp.Or(in.Version, latest)
 	v, ok := pick(versions, name)
 	if !ok && name == latest && len(versions) > 0 {
 		v, ok = versions[0], true
 	}
 	if !ok {
-		return registry.ErrNotFound
+		return nil, registry.ErrNotFound
 	}
-	list, err := h.store.Revisions(ctx, v.ID, registry.Page{Offset: number * size, Limit: size})
+	list, err := h.store.Revisions(ctx, v.ID, registry.Page{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views := []revisionView{}
 	for _, r := range list {
 		views = append(views, revisionOf(r, v))
 	}
-	return c.json(http.StatusOK, views)
+	return platformapi.ListOf(&in.PageQuery, views), nil
+}
+
+// The log of a build, for the description.
+const buildLogText = "All lines that there are; or, where Accept names text/event-stream, an event \"log\" for each line until the build ends, and an event \"end\" with its status."
+
+func buildLogContent() []platformapi.Content {
+	return append(platformapi.JSONOf[[]logView](), platformapi.Content{Type: "text/event-stream"})
 }
 
 // logView is a line of a build log.
@@ -197,9 +200,9 @@ const maxBuildLog = 20_000
 
 // writeBuildLog answers with the log of a build: all that there is, or as events
 // until the build ends.
-func (h *Hub) writeBuildLog(ctx context.Context, c *call, revision string) error {
-	if strings.Contains(c.r.Header.Get("Accept"), "text/event-stream") {
-		return h.streamBuildLog(ctx, c, revision)
+func (h *Hub) writeBuildLog(ctx context.Context, w http.ResponseWriter, r *http.Request, revision string) error {
+	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		return h.streamBuildLog(ctx, w, revision)
 	}
 	lines, err := h.store.BuildLog(ctx, revision, 0, maxBuildLog)
 	if err != nil {
@@ -209,22 +212,20 @@ func (h *Hub) writeBuildLog(ctx context.Context, c *call, revision string) error
 	for _, line := range lines {
 		views = append(views, logOf(line))
 	}
-	return c.json(http.StatusOK, views)
+	return platformapi.WriteJSON(w, http.StatusOK, views)
 }
 
 // keepAlive is how often a stream without events says that it is alive.
 const keepAlive = 15 * time.Second
 
 // streamBuildLog sends each line as an event "log", and "end" with the status.
-func (h *Hub) streamBuildLog(ctx context.Context, c *call, revision string) error {
-	control := http.NewResponseController(c.w)
-	c.wrote = true
-	c.w.Header().Set("Content-Type", "text/event-stream")
-	c.w.Header().Set("X-Accel-Buffering", "no")
-	c.w.WriteHeader(http.StatusOK)
+func (h *Hub) streamBuildLog(ctx context.Context, w http.ResponseWriter, revision string) error {
+	control, out := http.NewResponseController(w), platformapi.PatientWriter(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
 	send := func(format string, args ...any) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(answerTime))
-		_, err := fmt.Fprintf(c.w, format, args...)
+		_, err := fmt.Fprintf(out, format, args...)
 		return err == nil
 	}
 	ticker := time.NewTicker(keepAlive)

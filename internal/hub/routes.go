@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 )
 
 // catalog is the base path of the platform API.
@@ -13,104 +15,196 @@ const catalog = "/qc-catalog"
 
 // ServeHTTP implements [http.Handler].
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if len(r.URL.Path) > len(gatewayBase) && r.URL.Path[:len(gatewayBase)+1] == gatewayBase+"/" {
-		h.gateway.ServeHTTP(w, r) // not by the mux, which redirects
+	if strings.HasPrefix(r.URL.Path, gatewayBase+"/") {
+		h.gateway.ServeHTTP(w, r) // each service has a frame of its own
 		return
 	}
-	if trimmed := strings.TrimSuffix(r.URL.Path, "/"); trimmed != r.URL.Path && strings.HasPrefix(trimmed, catalog+"/") {
-		r = withPath(r, trimmed)
-	}
-	h.mux.ServeHTTP(w, r)
+	h.API.ServeHTTP(w, r)
 }
 
-// withPath is a request with another path: with and without a slash at its end is the
-// same, without a redirect that would lose the body.
-func withPath(r *http.Request, path string) *http.Request {
-	other := *r
-	u := *r.URL
-	u.Path, u.RawPath = path, strings.TrimSuffix(u.RawPath, "/")
-	other.URL = &u
-	return &other
+// ByID names a service in the address.
+type ByID struct {
+	ID string `path:"id" maxLength:"64" doc:"The id of the service."`
 }
 
-// A route is one operation of the platform API, and the right that it needs.
-type route struct {
-	pattern string
-	right   access.Right
-	do      action
+// ByRevision names a revision of a service in the address.
+type ByRevision struct {
+	ByID
+	Revision string `path:"revision" maxLength:"64" doc:"The id of the revision."`
 }
 
-// operations are those of the platform API. The list is what the documentation and the
-// test of rights go through.
-func (h *Hub) operations() []route {
-	return []route{
-		{"GET /services", access.ViewTenant, h.listServices},
-		{"GET /services/name-available", access.ViewTenant, h.nameAvailable},
-		{"GET /services/{id}", access.ViewTenant, h.getService},
-		{"DELETE /services/{id}", access.DeleteService, h.deleteService},
-		{"PUT /services/{id}/display-name", access.Deploy, h.setDisplayName},
-		{"PUT /services/{id}/summary", access.Deploy, h.setSummary},
-		{"PUT /services/{id}/description", access.Deploy, h.setDescription},
-		{"PUT /services/{id}/contacts", access.Deploy, h.setContacts},
-		{"PUT /services/{id}/links", access.Deploy, h.setLinks},
-		{"GET /services/{id}/openapi", access.ViewTenant, h.getOpenAPI},
-		{"PUT /services/{id}/publication", access.Publish, h.publish},
-		{"DELETE /services/{id}/publication", access.Publish, h.unpublish},
-		{"GET /services/{id}/subscriptions", access.ViewTenant, h.listSubscriptions},
-		{"GET /services/{id}/versions", access.ViewTenant, h.listVersions},
-		{"GET /services/{id}/revisions", access.ViewTenant, h.listRevisions},
-		{"GET /services/{id}/revisions/{revision}", access.ViewTenant, h.getRevision},
-		{"GET /services/{id}/revisions/{revision}/build-logs", access.ViewTenant, h.revisionLog},
-		{"PUT /services/{id}/revisions/{revision}/activation", access.Deploy, h.activate},
+// none is the input of a route that takes nothing, and the answer of one that gives
+// nothing.
+type none struct{}
 
-		{"POST /managed-services", access.Deploy, h.createManaged},
-		{"PUT /managed-services/{id}/source/file", access.Deploy, h.upload},
-		{"GET /managed-services/{id}/source", access.ViewTenant, h.download},
-		{"PUT /managed-services/{id}/build", access.Deploy, h.build},
-		{"GET /managed-services/{id}/build-status", access.ViewTenant, h.buildStatus},
-		{"GET /managed-services/{id}/build-logs", access.ViewTenant, h.buildLogs},
-		{"PUT /managed-services/{id}/runtime-configuration", access.Deploy, h.configureRuntime},
-		{"PUT /managed-services/{id}/resource-configuration", access.Deploy, h.configureResource},
-		{"POST /deployments", access.Deploy, h.deploy},
+// The groups of operations.
+const (
+	tagServices = "Services"
+	tagManaged  = "Builds and settings"
+	tagVersions = "Versions and revisions"
+	tagJobs     = "Jobs and executions"
+	tagServer   = "Server"
+)
 
-		{"POST /service-jobs", access.RunJob, h.startJob},
-		{"GET /service-jobs", access.ViewTenant, h.listJobs},
-		{"GET /service-jobs/{id}", access.ViewTenant, h.getExecution},
-		{"GET /service-executions", access.ViewTenant, h.listExecutions},
-		{"GET /service-executions/{id}", access.ViewTenant, h.getExecution},
-		{"PUT /service-executions/{id}/cancel", access.RunJob, h.cancelExecution},
-		{"GET /service-executions/{id}/results", access.ViewTenant, h.executionResult},
-		{"GET /service-executions/{id}/results/{file...}", access.ViewTenant, h.executionFile},
-		{"GET /service-executions/{id}/logs", access.ViewTenant, h.executionLog},
-	}
+// op is a route of the platform API: method and path, id and right.
+func op(pattern, id string, right access.Right, tag, summary string) platformapi.Route {
+	method, path, _ := strings.Cut(pattern, " ")
+	return platformapi.Route{Method: method, Path: catalog + path, ID: id, Right: right, Tag: tag, Summary: summary}
 }
 
-func (h *Hub) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	for _, o := range h.operations() {
-		method, path, _ := strings.Cut(o.pattern, " ")
-		mux.Handle(method+" "+catalog+path, h.handle(o.right, o.do))
-	}
-	for pattern, handler := range h.Mounts {
-		mux.Handle(pattern, handler)
-	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, h.ready.Load()) })
-	if _, mounted := h.Mounts["/"]; mounted {
-		return mux
-	}
-	mux.Handle("/", h.handle(access.Identify, func(context.Context, *call) error { return errNotFound }))
-	return mux
+// with completes a route.
+func with(r platformapi.Route, complete func(*platformapi.Route)) platformapi.Route {
+	complete(&r)
+	return r
 }
 
-// probe answers whoever asks whether the server lives.
-func probe(w http.ResponseWriter, ok bool) {
-	secure(w.Header())
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if !ok {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte("not ready\n"))
-		return
+// register adds all routes to the platform API.
+func (h *Hub) register(api *platformapi.API) {
+	platformapi.Alias[execution.Execution, executionView](api)
+	platformapi.Alias[execution.LogEntry, logView](api)
+	h.serviceRoutes(api)
+	h.textRoutes(api)
+	h.versionRoutes(api)
+	h.managedRoutes(api)
+	h.jobRoutes(api)
+	h.executionRoutes(api)
+	h.serverRoutes(api)
+}
+
+func (h *Hub) serviceRoutes(api *platformapi.API) {
+	platformapi.Register(api, op("GET /services", "getServices", access.ViewTenant, tagServices, "List the services of the account"), h.listServices)
+	platformapi.Register(api, with(op("GET /services/name-available", "isServiceNameAvailable", access.ViewTenant, tagServices,
+		"Tell whether a name is free"), func(r *platformapi.Route) {
+		r.Description = "The answer is false, too, for a name that no service can have."
+	}), h.nameAvailable)
+	platformapi.Register(api, with(op("GET /services/{id}", "getService", access.ViewTenant, tagServices, "Read a service"),
+		func(r *platformapi.Route) {
+			r.Description = "It has one definition for each version; the first is the one that is called without a version. Settings are shown to its account only."
+		}), h.getService)
+	platformapi.Register(api, with(op("DELETE /services/{id}", "deleteService", access.DeleteService, tagServices, "Delete a service"),
+		func(r *platformapi.Route) {
+			r.Description = "Its subscriptions end, and what waits or runs is cancelled."
+		}), h.deleteService)
+	openapi := op("GET /services/{id}/openapi", "getServiceOpenApi", access.ViewTenant, tagServices, "Read the description of a service's API")
+	openapi.Description = "The answer is a JSON string that holds the document, as published clients read it, or the document itself where Accept names its media type."
+	openapi.Gives = append(platformapi.JSONOf[string](), platformapi.Content{Type: openAPIJSON}, platformapi.Content{Type: openAPIYAML})
+	platformapi.Stream(api, openapi, h.getOpenAPI)
+	platformapi.Register(api, with(op("PUT /services/{id}/publication", "publishService", access.Publish, tagServices, "Publish a service"),
+		func(r *platformapi.Route) {
+			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first."
+		}), h.publish)
+	platformapi.Register(api, with(op("DELETE /services/{id}/publication", "unpublishService", access.Publish, tagServices, "Take a publication back"),
+		func(r *platformapi.Route) { r.Errors = []int{http.StatusConflict} }), h.unpublish)
+	platformapi.Register(api, op("GET /services/{id}/subscriptions", "getServiceSubscriptions", access.ViewTenant, tagServices,
+		"List the subscriptions of a service"), h.listSubscriptions)
+}
+
+func (h *Hub) textRoutes(api *platformapi.API) {
+	platformapi.Register(api, op("PUT /services/{id}/display-name", "setServiceDisplayName", access.Deploy, tagServices, "Set the name that people see"), h.setDisplayName)
+	platformapi.Register(api, op("PUT /services/{id}/summary", "setServiceSummary", access.Deploy, tagServices, "Set the summary"), h.setSummary)
+	platformapi.Register(api, op("PUT /services/{id}/description", "setServiceDescription", access.Deploy, tagServices, "Set the description"), h.setDescription)
+	platformapi.Register(api, op("PUT /services/{id}/contacts", "setServiceContacts", access.Deploy, tagServices, "Set the contacts"), h.setContacts)
+	platformapi.Register(api, op("PUT /services/{id}/links", "setServiceLinks", access.Deploy, tagServices, "Set the links"), h.setLinks)
+}
+
+func (h *Hub) versionRoutes(api *platformapi.API) {
+	platformapi.Register(api, op("GET /services/{id}/versions", "getServiceVersions", access.ViewTenant, tagVersions, "List the versions of a service"), h.listVersions)
+	platformapi.Register(api, with(op("GET /services/{id}/revisions", "getServiceRevisions", access.ViewTenant, tagVersions,
+		"List the revisions of a version, the newest first"), func(r *platformapi.Route) {
+		r.Description = "Each build makes a revision, which never changes."
+	}), h.listRevisions)
+	platformapi.Register(api, op("GET /services/{id}/revisions/{revision}", "getServiceRevision", access.ViewTenant, tagVersions, "Read a revision"), h.getRevision)
+	log := op("GET /services/{id}/revisions/{revision}/build-logs", "getServiceRevisionLog", access.ViewTenant, tagVersions, "Read the log of a build")
+	log.Description, log.Gives = buildLogText, buildLogContent()
+	platformapi.Stream(api, log, h.revisionLog)
+	platformapi.Register(api, with(op("PUT /services/{id}/revisions/{revision}/activation", "activateServiceRevision", access.Deploy, tagVersions,
+		"Make a revision the one that is called"), func(r *platformapi.Route) {
+		r.Description = "This is the way back to an older one, too. Executions keep the revision that has accepted them."
+	}), h.activate)
+}
+
+func (h *Hub) managedRoutes(api *platformapi.API) {
+	create := op("POST /managed-services", "createManagedService", access.Deploy, tagManaged, "Make a service")
+	create.Description = "It has the version 1.0.0 and no revision yet: upload its sources next."
+	create.Status, create.Takes, create.Gives = http.StatusCreated, platformapi.JSONOf[managedBody](), platformapi.JSONOf[serviceView]()
+	create.Errors = []int{http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge}
+	platformapi.Stream(api, create, h.createManaged)
+
+	upload := op("PUT /managed-services/{id}/source/file", "uploadManagedServiceSource", access.Deploy, tagManaged, "Upload the sources, and begin a build")
+	upload.Description = "The archive is checked before anything of it is written."
+	upload.Status, upload.Takes = http.StatusNoContent, platformapi.MultipartFile()
+	upload.Errors = []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	platformapi.Stream(api, upload, h.upload)
+
+	download := op("GET /managed-services/{id}/source", "downloadManagedServiceSource", access.ViewTenant, tagManaged, "Download the sources that were uploaded last")
+	download.Gives = []platformapi.Content{{Type: "application/zip"}}
+	platformapi.Stream(api, download, h.download)
+
+	platformapi.Register(api, with(op("PUT /managed-services/{id}/build", "buildManagedService", access.Deploy, tagManaged, "Begin a build"),
+		func(r *platformapi.Route) { r.Description = "It is harmless while one works." }), h.build)
+	platformapi.Register(api, op("GET /managed-services/{id}/build-status", "getManagedServiceBuildStatus", access.ViewTenant, tagManaged, "Tell how the newest build stands"), h.buildStatus)
+	log := op("GET /managed-services/{id}/build-logs", "getManagedServiceBuildLogs", access.ViewTenant, tagManaged, "Read the log of the newest build")
+	log.Description, log.Gives = buildLogText, buildLogContent()
+	platformapi.Stream(api, log, h.buildLogs)
+
+	runtime := op("PUT /managed-services/{id}/runtime-configuration", "setManagedServiceRuntime", access.Deploy, tagManaged, "Set the variables of executions")
+	runtime.Description = "The map replaces the former one."
+	runtime.Status, runtime.Takes = http.StatusNoContent, platformapi.JSONOf[runtimeView]()
+	runtime.Errors = []int{http.StatusRequestEntityTooLarge}
+	platformapi.Stream(api, runtime, h.configureRuntime)
+	platformapi.Register(api, op("PUT /managed-services/{id}/resource-configuration", "setManagedServiceResource", access.Deploy, tagManaged, "Set one limit of executions"), h.configureResource)
+
+	deploy := op("POST /deployments", "deploy", access.Deploy, tagManaged, "Upload sources for a version of a service, and begin a build")
+	deploy.Description = "The service and the version are made if need be. Nothing is made of an archive that is refused."
+	deploy.Status, deploy.Gives = http.StatusCreated, platformapi.JSONOf[deploymentView]()
+	deploy.Takes = []platformapi.Content{{Type: "application/zip"}}
+	deploy.Errors = []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	platformapi.Stream(api, deploy, h.deploy)
+}
+
+func (h *Hub) jobRoutes(api *platformapi.API) {
+	start := op("POST /service-jobs", "createServiceJob", access.RunJob, tagJobs, "Run a service of the account")
+	start.Description = "It needs no publication and no subscription. Secrets come in input, under $secrets. A repeated Idempotency-Key gives the first job."
+	start.Status, start.Takes, start.Gives = http.StatusCreated, platformapi.JSONOf[jobBody](), platformapi.JSONOf[execution.Execution]()
+	start.Errors = []int{http.StatusRequestEntityTooLarge}
+	platformapi.Stream(api, start, h.startJob)
+	platformapi.Register(api, op("GET /service-jobs", "getServiceJobs", access.ViewTenant, tagJobs, "List the jobs that members of the account have started"), h.listJobs)
+	platformapi.Register(api, op("GET /service-jobs/{id}", "getServiceJob", access.ViewTenant, tagJobs, "Read a job"), h.getExecution)
+}
+
+func (h *Hub) executionRoutes(api *platformapi.API) {
+	platformapi.Register(api, op("GET /service-executions", "getServiceExecutions", access.ViewTenant, tagJobs,
+		"List the executions that members and applications of the account have started"), h.listExecutions)
+	platformapi.Register(api, op("GET /service-executions/{id}", "getServiceExecution", access.ViewTenant, tagJobs, "Read an execution"), h.getExecution)
+	platformapi.Register(api, op("PUT /service-executions/{id}/cancel", "cancelServiceExecution", access.RunJob, tagJobs, "Cancel an execution"), h.cancelExecution)
+	result := op("GET /service-executions/{id}/results", "getServiceExecutionResult", access.ViewTenant, tagJobs, "Read the result of an execution")
+	result.Description = "It has the members of the result, and links to its files. The answer is 204, with Retry-After, while there is none."
+	result.Gives, result.MayBeEmpty = platformapi.JSONOf[map[string]any](), true
+	platformapi.Stream(api, result, h.executionResult)
+	file := op("GET /service-executions/{id}/results/{file...}", "getServiceExecutionResultFile", access.ViewTenant, tagJobs, "Download a file of a result")
+	file.Description, file.Gives = "Links of the result name its files; so does the error of a name that does not exist.", []platformapi.Content{{Type: "application/octet-stream"}}
+	platformapi.Stream(api, file, h.executionFile)
+	platformapi.Register(api, op("GET /service-executions/{id}/logs", "getServiceExecutionLogs", access.ViewTenant, tagJobs, "Read the log of an execution"), h.executionLog)
+}
+
+func (h *Hub) serverRoutes(api *platformapi.API) {
+	for _, probe := range []struct {
+		path, id, summary string
+		ok                func() bool
+	}{
+		{"/healthz", "isAlive", "Tell whether the server answers", func() bool { return true }},
+		{"/readyz", "isReady", "Tell whether the server takes requests", h.ready.Load},
+	} {
+		platformapi.Stream(api, platformapi.Route{
+			Method: http.MethodGet, Path: probe.path, ID: probe.id, Summary: probe.summary, Tag: tagServer, Public: true,
+			Gives: []platformapi.Content{{Type: "text/plain"}}, Errors: []int{http.StatusServiceUnavailable},
+		}, func(_ context.Context, _ *none, w http.ResponseWriter, _ *http.Request) error {
+			status, text := http.StatusOK, "ok\n"
+			if !probe.ok() {
+				status, text = http.StatusServiceUnavailable, "not ready\n"
+			}
+			platformapi.WriteText(w, status, "text/plain; charset=utf-8", []byte(text))
+			return nil
+		})
 	}
-	_, _ = w.Write([]byte("ok\n"))
 }

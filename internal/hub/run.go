@@ -99,10 +99,10 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	if err != nil {
 		return err
 	}
-	api := platformapi.New(platformapi.Options{Auth: identity, Version: o.Version, Log: o.Server.Log})
+	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Version: o.Version, Log: o.Server.Log})
 	h, err := New(ctx, Options{
 		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
-		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, Mounts: map[string]http.Handler{"/": api},
+		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, API: api,
 	})
 	if err != nil {
 		return err

@@ -7,35 +7,33 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/openapi"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// own finds the service of the caller's tenant that the request names, by its id, or
-// by that of one of its versions.
-func (h *Hub) own(ctx context.Context, c *call) (registry.Service, error) {
-	return h.owned(ctx, c, c.r.PathValue("id"))
-}
-
-// owned is a service of the caller's tenant.
-func (h *Hub) owned(ctx context.Context, c *call, id string) (registry.Service, error) {
+// own finds a service of the caller's tenant by its id, or by that of one of its
+// versions.
+func (h *Hub) own(ctx context.Context, id string) (registry.Service, error) {
 	s, err := h.store.Service(ctx, id)
-	if err == nil && s.Tenant != c.caller.Tenant {
+	if err == nil && s.Tenant != access.From(ctx).Tenant {
 		err = registry.ErrNotFound
 	}
 	return s, err
 }
 
-// visible is the service that the address names, if it is the caller's or public.
-func (h *Hub) visible(ctx context.Context, c *call) (registry.Service, error) {
-	s, err := h.store.Service(ctx, c.r.PathValue("id"))
-	if err == nil && s.Tenant != c.caller.Tenant && s.Publication != registry.Public {
+// visible finds a service that is the caller's, or public.
+func (h *Hub) visible(ctx context.Context, id string) (registry.Service, error) {
+	s, err := h.store.Service(ctx, id)
+	if err == nil && s.Tenant != access.From(ctx).Tenant && s.Publication != registry.Public {
 		err = registry.ErrNotFound
 	}
 	return s, err
@@ -57,45 +55,50 @@ func (h *Hub) current(ctx context.Context, s registry.Service) (registry.Version
 	return versions[0], nil
 }
 
-// ownCurrent is the current version of the caller's service that the address names.
-func (h *Hub) ownCurrent(ctx context.Context, c *call) (registry.Version, error) {
-	s, err := h.own(ctx, c)
+// ownCurrent is the current version of a service of the caller's tenant.
+func (h *Hub) ownCurrent(ctx context.Context, id string) (registry.Version, error) {
+	s, err := h.own(ctx, id)
 	if err != nil {
 		return registry.Version{}, err
 	}
 	return h.current(ctx, s)
 }
 
-func (h *Hub) listServices(ctx context.Context, c *call) error {
-	services, err := h.store.Services(ctx, c.caller.Tenant, registry.Page{})
+// overview is a service in a list.
+type overview struct {
+	ID                  string  `json:"id"`
+	ServiceDefinitionID string  `json:"serviceDefinitionId" doc:"The id of the version that is called without one."`
+	Name                string  `json:"name"`
+	DisplayName         string  `json:"displayName"`
+	Type                string  `json:"type" enum:"MANAGED"`
+	Lifecycle           string  `json:"lifecycle" enum:"CREATED,ACCESSIBLE,PUBLISHED"`
+	CreatedAt           *string `json:"createdAt"`
+}
+
+type servicesQuery struct {
+	platformapi.PageQuery
+	Lifecycle []string `query:"lifecycle,explode" doc:"Services in one of these states only: CREATED, ACCESSIBLE (or INTERNAL), PUBLISHED (or PUBLIC)."`
+}
+
+func (h *Hub) listServices(ctx context.Context, in *servicesQuery) (*platformapi.List[overview], error) {
+	services, err := h.store.Services(ctx, access.From(ctx).Tenant, registry.Page{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	wanted := c.r.URL.Query()["lifecycle"]
-	type overview struct {
-		ID                  string  `json:"id"`
-		ServiceDefinitionID string  `json:"serviceDefinitionId"`
-		Name                string  `json:"name"`
-		DisplayName         string  `json:"displayName"`
-		Type                string  `json:"type"`
-		Lifecycle           string  `json:"lifecycle"`
-		CreatedAt           *string `json:"createdAt"`
-	}
+	services = slices.DeleteFunc(services, func(s registry.Service) bool { return !lifecycleWanted(in.Lifecycle, s.Publication) })
+	page := platformapi.ListOf(&in.PageQuery, services)
 	list := []overview{}
-	for _, s := range services {
-		if !lifecycleWanted(wanted, s.Publication) {
-			continue
-		}
+	for _, s := range page.Body {
 		v, err := h.current(ctx, s)
 		if errors.Is(err, registry.ErrNotFound) { // deleted meanwhile
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list = append(list, overview{s.ID, v.ID, s.Name, cmp.Or(s.DisplayName, s.Name), managedType, lifecycle(s.Publication), formatTime(s.CreatedAt)})
 	}
-	return c.json(http.StatusOK, list)
+	return &platformapi.List[overview]{Total: page.Total, Link: page.Link, Body: list}, nil
 }
 
 // lifecycleWanted knows both sets of words that clients use.
@@ -111,16 +114,20 @@ func lifecycleWanted(wanted []string, s registry.Scope) bool {
 	return false
 }
 
-func (h *Hub) nameAvailable(ctx context.Context, c *call) error {
-	name, _, err := serviceNames(c.r.URL.Query().Get("name"))
+type nameQuery struct {
+	Name string `query:"name" doc:"A name, as a person types it."`
+}
+
+func (h *Hub) nameAvailable(ctx context.Context, in *nameQuery) (*platformapi.Body[bool], error) {
+	name, _, err := serviceNames(in.Name)
 	if err != nil {
-		return c.json(http.StatusOK, false)
+		return &platformapi.Body[bool]{}, nil //nolint:nilerr // nothing can have this name
 	}
-	_, err = h.store.ServiceNamed(ctx, c.caller.Tenant, name)
+	_, err = h.store.ServiceNamed(ctx, access.From(ctx).Tenant, name)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return err
+		return nil, err
 	}
-	return c.json(http.StatusOK, err != nil)
+	return &platformapi.Body[bool]{Body: err != nil}, nil
 }
 
 // serviceNames are the name of a service in addresses, and the one for people, of what
@@ -134,27 +141,28 @@ func serviceNames(given string) (name, display string, err error) {
 	return name, given, registry.CheckName(name)
 }
 
-func (h *Hub) getService(ctx context.Context, c *call) error {
-	s, err := h.visible(ctx, c)
+func (h *Hub) getService(ctx context.Context, in *ByID) (*platformapi.Body[serviceView], error) {
+	s, err := h.visible(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.service(ctx, http.StatusOK, s)
+	view, err := h.shownService(ctx, s)
+	return &platformapi.Body[serviceView]{Body: view}, err
 }
 
-func (c *call) service(ctx context.Context, status int, s registry.Service) error {
-	versions, err := c.hub.store.Versions(ctx, s.ID)
+func (h *Hub) shownService(ctx context.Context, s registry.Service) (serviceView, error) {
+	versions, err := h.store.Versions(ctx, s.ID)
 	if err != nil {
-		return err
+		return serviceView{}, err
 	}
-	return c.json(status, c.view(s, versions))
+	return h.view(ctx, s, versions), nil
 }
 
 // deleteService deletes a service. What waits is cancelled, and what runs ends.
-func (h *Hub) deleteService(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+func (h *Hub) deleteService(ctx context.Context, in *ByID) (*none, error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	versions, err := h.store.Versions(ctx, s.ID)
 	if err == nil {
@@ -172,14 +180,14 @@ func (h *Hub) deleteService(ctx context.Context, c *call) error {
 		err = h.store.DeleteService(ctx, s.ID)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, v := range versions {
 		h.gateway.forget(v.ID)
 	}
 	// The answer does not wait, and a client that has gone changes nothing.
 	h.tasks.Go(func() { h.discard(context.WithoutCancel(ctx), versions, revisions) })
-	return c.noContent()
+	return nil, nil
 }
 
 // discard ends the executions of versions that were deleted, and removes what these
@@ -225,75 +233,16 @@ func cancelAll(ctx context.Context, service engineService) error {
 	}
 }
 
-// change changes the texts of a service, as the body says.
-func (h *Hub) change(ctx context.Context, c *call, change func(*registry.Service)) error {
-	s, err := h.own(ctx, c)
-	if err != nil {
-		return err
-	}
-	_, err = h.store.ChangeService(ctx, s.ID, func(s *registry.Service) error {
-		change(s)
-		return s.Check()
-	})
-	if err != nil {
-		return err
-	}
-	h.gateway.changed()
-	return c.noContent()
-}
-
-func (h *Hub) setDisplayName(ctx context.Context, c *call) error {
-	var body struct{ DisplayName string }
-	if err := c.read(&body); err != nil {
-		return err
-	}
-	return h.change(ctx, c, func(s *registry.Service) { s.DisplayName = body.DisplayName })
-}
-
-func (h *Hub) setSummary(ctx context.Context, c *call) error {
-	var body struct{ Summary string }
-	if err := c.read(&body); err != nil {
-		return err
-	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Summary = body.Summary })
-}
-
-func (h *Hub) setDescription(ctx context.Context, c *call) error {
-	var body struct{ Description string }
-	if err := c.read(&body); err != nil {
-		return err
-	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Description = body.Description })
-}
-
-func (c *call) readList() (json.RawMessage, error) {
-	var list []map[string]any
-	if err := c.read(&list); err != nil {
-		return nil, err
-	}
-	return json.Marshal(list)
-}
-
-func (h *Hub) setContacts(ctx context.Context, c *call) error {
-	list, err := c.readList()
-	if err != nil {
-		return err
-	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Contacts = list })
-}
-
-func (h *Hub) setLinks(ctx context.Context, c *call) error {
-	list, err := c.readList()
-	if err != nil {
-		return err
-	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Links = list })
-}
-
 // getOpenAPI answers with the document as a JSON string, which is what published
 // clients read, or as a document where that is asked for.
-func (h *Hub) getOpenAPI(ctx context.Context, c *call) error {
-	s, err := h.visible(ctx, c)
+// The media types of descriptions.
+const (
+	openAPIJSON = "application/openapi+json"
+	openAPIYAML = "application/openapi+yaml"
+)
+
+func (h *Hub) getOpenAPI(ctx context.Context, in *openAPIQuery, w http.ResponseWriter, r *http.Request) error {
+	s, err := h.visible(ctx, in.ID)
 	if err != nil {
 		return err
 	}
@@ -304,17 +253,17 @@ func (h *Hub) getOpenAPI(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	r, ok := h.Server.Engine().Service(v.ID).Current()
+	active, ok := h.Server.Engine().Service(v.ID).Current()
 	if !ok {
 		return registry.ErrNotFound
 	}
-	request, err := r.RequestSignature(ctx)
+	request, err := active.RequestSignature(ctx)
 	if err != nil {
 		return err
 	}
 	document, err := openapi.New(request, openapi.Options{
-		Title: r.Name, Version: r.Version, Description: r.Description, ServerURL: c.endpoint(s, v.Version),
-		TokenURL: strings.TrimSuffix(c.endpoint(registry.Service{}, ""), gatewayBase+"///") + "/token",
+		Title: active.Name, Version: active.Version, Description: active.Description, ServerURL: h.endpoint(ctx, s, v.Version),
+		TokenURL: h.base(ctx) + "/token",
 	})
 	if err != nil {
 		return err
@@ -323,18 +272,23 @@ func (h *Hub) getOpenAPI(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.document(text)
+	return writeOpenAPI(w, r, in.Format, text)
+}
+
+type openAPIQuery struct {
+	ByID
+	Format string `query:"format" doc:"JSON or YAML: what the JSON string holds."`
 }
 
 const yamlFormat = "YAML"
 
-func (c *call) document(text []byte) error {
-	accept, yamlWanted := c.r.Header.Get("Accept"), strings.EqualFold(c.r.URL.Query().Get("format"), yamlFormat)
+func writeOpenAPI(w http.ResponseWriter, r *http.Request, format string, text []byte) error {
+	accept := r.Header.Get("Accept")
 	switch {
-	case strings.Contains(accept, "application/openapi+json"):
-		c.write(http.StatusOK, "application/openapi+json", text)
+	case strings.Contains(accept, openAPIJSON):
+		platformapi.WriteText(w, http.StatusOK, openAPIJSON, text)
 		return nil
-	case yamlWanted, strings.Contains(accept, "yaml"):
+	case strings.EqualFold(format, yamlFormat), strings.Contains(accept, "yaml"):
 		var document any
 		if err := json.Unmarshal(text, &document); err != nil {
 			return err
@@ -344,80 +298,94 @@ func (c *call) document(text []byte) error {
 			return err
 		}
 		if !strings.Contains(accept, "yaml") {
-			return c.json(http.StatusOK, string(shown))
+			return platformapi.WriteJSON(w, http.StatusOK, string(shown))
 		}
-		c.write(http.StatusOK, "application/openapi+yaml", shown)
+		platformapi.WriteText(w, http.StatusOK, openAPIYAML, shown)
 		return nil
 	}
-	return c.json(http.StatusOK, string(text))
+	return platformapi.WriteJSON(w, http.StatusOK, string(text))
 }
 
-func (h *Hub) publish(ctx context.Context, c *call) error {
-	var body struct{ Scope registry.Scope }
-	if err := c.read(&body); err != nil {
-		return err
+type publishInput struct {
+	ByID
+	Body struct {
+		Scope registry.Scope `json:"scope,omitempty" enum:"INTERNAL,PUBLIC"`
 	}
-	if body.Scope == registry.Unpublished || !body.Scope.Valid() {
-		return problem(http.StatusBadRequest, "scope must be INTERNAL or PUBLIC.")
+}
+
+func (h *Hub) publish(ctx context.Context, in *publishInput) (*none, error) {
+	if in.Body.Scope == registry.Unpublished || !in.Body.Scope.Valid() {
+		return nil, problem(http.StatusBadRequest, "scope must be INTERNAL or PUBLIC.")
 	}
-	v, err := h.ownCurrent(ctx, c)
+	v, err := h.ownCurrent(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if v.Active == "" {
-		return problem(http.StatusBadRequest, "The service must be built before it can be published.")
+		return nil, problem(http.StatusBadRequest, "The service must be built before it can be published.")
 	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Publication = body.Scope })
+	return h.change(ctx, in.ID, func(s *registry.Service) { s.Publication = in.Body.Scope })
 }
 
-func (h *Hub) unpublish(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+type unpublishInput struct {
+	ByID
+	Force bool `query:"force" doc:"End the subscriptions. Without it, a service with subscriptions is a 409."`
+}
+
+func (h *Hub) unpublish(ctx context.Context, in *unpublishInput) (*none, error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	subscriptions, err := h.Access.SubscriptionsOf(ctx, s.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(subscriptions) > 0 {
-		if c.r.URL.Query().Get("force") != "true" {
-			return problem(http.StatusConflict, fmt.Sprintf("The service has %d subscriptions. They end with ?force=true.", len(subscriptions)))
+		if !in.Force {
+			return nil, problem(http.StatusConflict, fmt.Sprintf("The service has %d subscriptions. They end with ?force=true.", len(subscriptions)))
 		}
 		if err := h.Access.UnsubscribeAll(ctx, s.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return h.change(ctx, c, func(s *registry.Service) { s.Publication = registry.Unpublished })
+	return h.change(ctx, in.ID, func(s *registry.Service) { s.Publication = registry.Unpublished })
 }
 
-func (h *Hub) listSubscriptions(ctx context.Context, c *call) error {
-	s, err := h.own(ctx, c)
+// PageByID names a part of a list of a service.
+type PageByID struct {
+	platformapi.PageQuery
+	ByID
+}
+
+func (h *Hub) listSubscriptions(ctx context.Context, in *PageByID) (*platformapi.List[subscriptionView], error) {
+	s, err := h.own(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	subscriptions, err := h.Access.SubscriptionsOf(ctx, s.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v, err := h.current(ctx, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	list := []map[string]any{}
+	views := []subscriptionView{}
 	for _, one := range subscriptions {
-		list = append(list, map[string]any{
-			"id": one.ID, "application": map[string]any{"id": one.Application.ID, "name": one.Application.Name},
-			"service": c.subscribed(s, v), "createdAt": formatTime(one.CreatedAt), "pricingPlan": nil,
+		views = append(views, subscriptionView{
+			ID: one.ID, Application: applicationView{one.Application.ID, one.Application.Name},
+			Service: h.subscribed(ctx, s, v), CreatedAt: formatTime(one.CreatedAt),
 		})
 	}
-	return c.json(http.StatusOK, list)
+	return platformapi.ListOf(&in.PageQuery, views), nil
 }
 
 // subscribed is a service as a subscription shows it.
-func (c *call) subscribed(s registry.Service, v registry.Version) map[string]any {
-	return map[string]any{
-		"id": s.ID, "serviceDefinitionId": v.ID, "name": s.Name, "displayName": cmp.Or(s.DisplayName, s.Name), "type": managedType,
-		"lifecycle": lifecycle(s.Publication), "context": s.Tenant, "version": v.Version, "gatewayEndpoint": c.endpoint(s, v.Version),
+func (h *Hub) subscribed(ctx context.Context, s registry.Service, v registry.Version) subscribedView {
+	return subscribedView{
+		ID: s.ID, ServiceDefinitionID: v.ID, Name: s.Name, DisplayName: cmp.Or(s.DisplayName, s.Name), Type: managedType,
+		Lifecycle: lifecycle(s.Publication), Context: s.Tenant, Version: v.Version, GatewayEndpoint: h.endpoint(ctx, s, v.Version),
 	}
 }
 

@@ -2,10 +2,12 @@ package hub
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 )
 
@@ -46,8 +48,8 @@ type serviceView struct {
 	Name                  string           `json:"name"`
 	DisplayName           string           `json:"displayName"`
 	CurrentUserPermission access.Role      `json:"currentUserPermission"`
-	Contacts              json.RawMessage  `json:"contacts"`
-	Links                 json.RawMessage  `json:"links"`
+	Contacts              []contact        `json:"contacts"`
+	Links                 []link           `json:"links"`
 	ServiceDefinitions    []definitionView `json:"serviceDefinitions"`
 }
 
@@ -66,26 +68,55 @@ type definitionView struct {
 	Configurations       []resource   `json:"configurations"`
 	RuntimeConfiguration *runtimeView `json:"runtimeConfiguration,omitempty"`
 	Source               *sourceView  `json:"source,omitempty"`
-	PricingPlans         []any        `json:"pricingPlans"`
+	PricingPlans         []string     `json:"pricingPlans" doc:"Always empty: nothing is sold here."`
 	// ActiveRevision is not in the published API.
-	ActiveRevision string `json:"activeRevision,omitempty"`
+	ActiveRevision string `json:"activeRevision,omitempty" doc:"The id of the revision that is called."`
+}
+
+// subscriptionView is a subscription of a service.
+type subscriptionView struct {
+	ID          string          `json:"id"`
+	Application applicationView `json:"application"`
+	Service     subscribedView  `json:"service"`
+	CreatedAt   *string         `json:"createdAt"`
+	PricingPlan *string         `json:"pricingPlan" doc:"Always null."`
+}
+
+type applicationView struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// subscribedView is a service as a subscription shows it.
+type subscribedView struct {
+	ID                  string `json:"id"`
+	ServiceDefinitionID string `json:"serviceDefinitionId"`
+	Name                string `json:"name"`
+	DisplayName         string `json:"displayName"`
+	Type                string `json:"type"`
+	Lifecycle           string `json:"lifecycle"`
+	Context             string `json:"context" doc:"The id of the account that owns the service."`
+	Version             string `json:"version"`
+	GatewayEndpoint     string `json:"gatewayEndpoint"`
 }
 
 type sourceView struct {
-	Type string `json:"type"`
+	_    struct{} `nullable:"true"`
+	Type string   `json:"type" doc:"file: an archive that is uploaded. This server has no other."`
 }
 
 type runtimeView struct {
-	Runtime             string            `json:"runtime"`
-	Environment         map[string]string `json:"environment"`
-	ApplyProviderTokens bool              `json:"applyProviderTokens"`
+	_                   struct{}          `nullable:"true"`
+	Runtime             string            `json:"runtime" required:"false" doc:"PYTHON_TEMPLATE; it also takes programs built for Linux."`
+	Environment         map[string]string `json:"environment" required:"false" doc:"Variables of each execution."`
+	ApplyProviderTokens bool              `json:"applyProviderTokens" required:"false"`
 }
 
 type resource struct {
-	Type        string `json:"type"`
+	Type        string `json:"type" enum:"cpu,memory,gpu"`
 	Amount      int    `json:"amount"`
-	Unit        string `json:"unit,omitempty"`
-	Accelerator string `json:"accelerator,omitempty"`
+	Unit        string `json:"unit,omitempty" nullable:"true" doc:"m of cpu, M of memory."`
+	Accelerator string `json:"accelerator,omitempty" nullable:"true"`
 }
 
 const pythonRuntime = "PYTHON_TEMPLATE"
@@ -96,52 +127,51 @@ const (
 	defaultMemoryMB = 2048
 )
 
-func listOr(list json.RawMessage) json.RawMessage {
-	if list == nil {
-		return json.RawMessage("[]")
+// listOf decodes a list that was stored as JSON.
+func listOf[T any](stored json.RawMessage) []T {
+	list := []T{}
+	if json.Unmarshal(stored, &list) != nil || list == nil {
+		return []T{}
 	}
 	return list
 }
 
+// base is the address of the platform for the caller.
+func (h *Hub) base(ctx context.Context) string { return cmp.Or(h.URL, platformapi.Origin(ctx)) }
+
 // endpoint is where a version is called.
-func (c *call) endpoint(s registry.Service, version string) string {
-	base := c.hub.URL
-	if base == "" {
-		base = "http://" + c.r.Host
-		if c.r.TLS != nil {
-			base = "https://" + c.r.Host
-		}
-	}
-	return base + gatewayBase + "/" + s.Tenant + "/" + s.Name + "/" + version
+func (h *Hub) endpoint(ctx context.Context, s registry.Service, version string) string {
+	return h.base(ctx) + gatewayBase + "/" + s.Tenant + "/" + s.Name + "/" + version
 }
 
 // view is a service as the caller sees it. To strangers it shows no settings.
-func (c *call) view(s registry.Service, versions []registry.Version) serviceView {
+func (h *Hub) view(ctx context.Context, s registry.Service, versions []registry.Version) serviceView {
+	caller := access.From(ctx)
 	view := serviceView{
 		ID: s.ID, Name: s.Name, DisplayName: cmp.Or(s.DisplayName, s.Name), CurrentUserPermission: access.Viewer,
-		Contacts: listOr(s.Contacts), Links: listOr(s.Links),
+		Contacts: listOf[contact](s.Contacts), Links: listOf[link](s.Links), ServiceDefinitions: []definitionView{},
 	}
-	own := s.Tenant == c.caller.Tenant
+	own := s.Tenant == caller.Tenant
 	if own {
-		view.CurrentUserPermission = c.caller.Role
+		view.CurrentUserPermission = caller.Role
 	}
 	if first, ok := registry.Latest(versions); ok { // clients take the first definition
 		versions = append([]registry.Version{first}, without(versions, first.ID)...)
 	}
 	for _, v := range versions {
-		endpoint := c.endpoint(s, v.Version)
+		endpoint := h.endpoint(ctx, s, v.Version)
 		d := definitionView{
 			ID: v.ID, Version: v.Version, Name: s.Name, Context: s.Tenant, Description: s.Description, Summary: s.Summary, Type: managedType,
 			Lifecycle: lifecycle(s.Publication), CreatedAt: formatTime(v.CreatedAt), GatewayEndpoint: endpoint, ProductionEndpoint: endpoint,
-			PricingPlans: []any{}, Configurations: []resource{}, ActiveRevision: v.Active,
+			PricingPlans: []string{}, Configurations: []resource{}, ActiveRevision: v.Active,
 		}
 		if own {
 			environment := v.Environment
 			if environment == nil {
 				environment = map[string]string{}
 			}
-			d.RuntimeConfiguration = &runtimeView{pythonRuntime, environment, v.ApplyProviderTokens}
-			d.Source = &sourceView{"file"}
+			d.RuntimeConfiguration = &runtimeView{Runtime: pythonRuntime, Environment: environment, ApplyProviderTokens: v.ApplyProviderTokens}
+			d.Source = &sourceView{Type: "file"}
 			d.Configurations = []resource{
 				{Type: "cpu", Amount: cmp.Or(v.MilliCPU, defaultMilliCPU), Unit: "m"},
 				{Type: "memory", Amount: cmp.Or(v.MemoryMB, defaultMemoryMB), Unit: "M"}, {Type: "gpu", Accelerator: "NONE"},

@@ -6,6 +6,9 @@
 //	platformapi.Register(api, platformapi.Route{Method: "GET", Path: "/qc-catalog/things", Right: access.ViewTenant, …},
 //		func(ctx context.Context, in *struct{}) (*platformapi.Body[[]Thing], error) { … })
 //
+// [Register] is for routes that take and give JSON. [Stream] is for routes that read
+// their request or write their answer piece by piece, and for those that take secrets.
+//
 // A route without a right is open to everyone only if it says so: Public. Handlers read
 // the caller by [access.From]. Their errors are those of package access, a [*Problem],
 // or another error, which the caller learns nothing of.
@@ -13,21 +16,16 @@ package platformapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-	"path"
+	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/qhubctl/qhubctl/internal/access"
-	"github.com/qhubctl/qhubctl/internal/httpserver"
-	"github.com/qhubctl/qhubctl/internal/panics"
-	"github.com/qhubctl/qhubctl/internal/peer"
 )
 
 // Options say how callers are authenticated, and how errors are explained.
@@ -45,27 +43,51 @@ type Options struct {
 // A Route is an address with a method.
 type Route struct {
 	Method, Path string
-	// ID names the operation in the description.
-	ID, Summary, Tag string
+	// ID names the operation in the description, Summary says what it does, and
+	// Description, if any, what a caller must know beyond that.
+	ID, Summary, Description, Tag string
 	// Right is what the caller needs. Routes without one are refused, unless they are
 	// Public.
 	Right  access.Right
 	Public bool
 	// Status is that of a success. Zero: 200, or 204 without a body.
 	Status int
-	// MaxBody bounds a request. Zero: 1 MiB.
+	// MaxBody bounds a request of [Register]. Zero: 1 MiB.
 	MaxBody int64
+	// Takes and Gives are the bodies of a [Stream], for the description.
+	Takes, Gives []Content
+	// MayBeEmpty says that a [Stream] also succeeds with 204 and no body.
+	MayBeEmpty bool
+	// Errors are statuses of errors beyond those that all routes have.
+	Errors []int
 }
+
+// A Content is a form of a body: a media type, and the Go type of its values. A nil Of
+// means bytes.
+type Content struct {
+	Type string
+	Of   reflect.Type
+}
+
+// JSONOf is the content of a JSON document that a T makes.
+func JSONOf[T any]() []Content { return []Content{{"application/json", reflect.TypeFor[T]()}} }
 
 // A Body is an answer with a JSON document.
 type Body[T any] struct{ Body T }
 
+// A Created is an answer with a JSON document, and the address of what was made.
+type Created[T any] struct {
+	Location string `header:"Location" doc:"The address of what was made."`
+	Body     T
+}
+
 // An API answers requests. Register all routes before the first request.
 type API struct {
-	options Options
-	mux     *http.ServeMux
-	huma    huma.API
-	routes  []Route
+	options  Options
+	mux      *http.ServeMux
+	huma     huma.API
+	routes   []Route
+	document func() ([]byte, error)
 }
 
 // problems has huma answer with problem documents of ours: its own repeat values of
@@ -84,15 +106,18 @@ func New(o Options) *API {
 	}
 	a := &API{options: o, mux: http.NewServeMux()}
 	config := huma.DefaultConfig("qhubctl platform API", o.Version)
+	config.Info.Description = about
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
+	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", namer())
 	config.AllowAdditionalPropertiesByDefault = true // clients send members that we do not read
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token":  {Type: "apiKey", In: "header", Name: "X-Auth-Token"},
-		"bearer": {Type: "http", Scheme: "bearer"},
+		"token":  {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "A personal access token, or the token of an execution."},
+		"bearer": {Type: "http", Scheme: "bearer", Description: "The same tokens."},
 	}
 	a.huma = humago.New(a.mux, config)
 	a.huma.UseMiddleware(a.authorize)
+	a.document = sync.OnceValues(a.describe)
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		WriteProblem(w, NewProblem(http.StatusNotFound, "There is nothing here."))
 	})
@@ -102,110 +127,86 @@ func New(o Options) *API {
 // routeKey is where an operation keeps its route.
 const routeKey = "route"
 
-// Register adds a route. It must not be called once requests are answered.
-func Register[I, O any](a *API, route Route, handle func(context.Context, *I) (*O, error)) {
-	operation := huma.Operation{
-		Method: route.Method, Path: route.Path, OperationID: route.ID, Summary: route.Summary, Tags: []string{route.Tag},
-		DefaultStatus: route.Status, MaxBodyBytes: route.MaxBody, Metadata: map[string]any{routeKey: route},
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound},
+// operation describes a route to huma.
+func (a *API) operation(route Route) huma.Operation {
+	o := huma.Operation{
+		Method: route.Method, Path: route.Path, OperationID: route.ID, Summary: route.Summary, Description: route.Description,
+		Tags: []string{route.Tag}, DefaultStatus: route.Status, MaxBodyBytes: route.MaxBody, BodyReadTimeout: bodyTime,
+		Metadata: map[string]any{routeKey: route},
+		Errors:   append([]int{http.StatusBadRequest, http.StatusNotFound}, route.Errors...),
 	}
 	if !route.Public {
-		operation.Security = []map[string][]string{{"token": {}}, {"bearer": {}}}
-		operation.Errors = append(operation.Errors, http.StatusUnauthorized, http.StatusForbidden)
+		o.Security = []map[string][]string{{"token": {}}, {"bearer": {}}}
+		o.Errors = append(o.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	}
 	a.routes = append(a.routes, route)
-	huma.Register(a.huma, operation, func(ctx context.Context, in *I) (*O, error) {
+	return o
+}
+
+// Register adds a route. It must not be called once requests are answered.
+func Register[I, O any](a *API, route Route, handle func(context.Context, *I) (*O, error)) {
+	huma.Register(a.huma, a.operation(route), func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, a.problem(route, err)
+			return nil, a.problem(ctx, route, err)
 		}
 		return out, nil
 	})
 }
 
-// Handle adds a route that answers as it likes, to anyone, such as an endpoint of
-// OAuth. The pattern is that of an [http.ServeMux].
-func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
+// Stream adds a route whose handler reads the body of the request and writes the answer
+// itself. Its input has the parameters only. An error that it returns becomes the answer
+// if none has begun, and breaks the answer off otherwise.
+func Stream[I any](a *API, route Route, handle func(ctx context.Context, in *I, w http.ResponseWriter, r *http.Request) error) {
+	huma.Register(a.huma, a.operation(route), func(_ context.Context, in *I) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(c huma.Context) {
+			r, w := humago.Unwrap(c)
+			err := handle(c.Context(), in, w, r.WithContext(c.Context()))
+			if err == nil {
+				return
+			}
+			p := a.problem(c.Context(), route, err)
+			if begun(w) {
+				panic(http.ErrAbortHandler) //nolint:forbidigo // half an answer must not look whole
+			}
+			WriteProblem(w, p)
+		}}, nil
+	})
+}
 
-// Routes are those of [Register].
+// Handle adds a route that answers as it likes, to anyone, and stands in no description.
+// The pattern is that of an [http.ServeMux].
+func (a *API) Handle(pattern string, h http.Handler) {
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if sameSite(w, r) {
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Routes are those of [Register] and [Stream].
 func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
-// OpenAPI is the description of all routes, as JSON.
-func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() }
+// Alias has the description show a T as an As. It is for types that encode themselves.
+func Alias[T, As any](a *API) {
+	a.huma.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[T](), reflect.TypeFor[As]())
+}
 
 // problem explains an error to the caller.
-func (a *API) problem(route Route, err error) *Problem {
+func (a *API) problem(ctx context.Context, route Route, err error) *Problem {
 	p := explain(err)
 	if p == nil && a.options.Explain != nil {
 		p = a.options.Explain(err)
 	}
+	if p == nil && ctx.Err() != nil {
+		return NewProblem(http.StatusServiceUnavailable, "The request was cancelled.") // the client has gone
+	}
 	if p == nil {
-		a.options.Log.Error("request failed", "method", route.Method, "route", route.Path, "error", err)
-		p = NewProblem(http.StatusInternalServerError, "The server could not do this. Its log says why.")
+		p = internal()
+	}
+	if p.Status >= http.StatusInternalServerError {
+		p = p.named()
+		a.options.Log.Error("request failed", "instance", p.Instance, "method", route.Method, "route", route.Path, "error", err)
 	}
 	return p
-}
-
-// authorize authenticates the caller, and refuses callers without the right to a route.
-func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
-	route, _ := ctx.Operation().Metadata[routeKey].(Route)
-	r, w := humago.Unwrap(ctx)
-	if route.Public {
-		next(ctx)
-		return
-	}
-	caller, err := a.options.Auth.Authenticate(r)
-	switch {
-	case peer.FromExecution(r) && !caller.Known():
-		WriteProblem(w, NewProblem(http.StatusForbidden, "An execution needs its execution token here."))
-	case err != nil:
-		p := a.problem(route, err)
-		if p.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", a.options.Auth.Challenge())
-		}
-		WriteProblem(w, p)
-	case !caller.May(route.Right):
-		httpserver.Trust(r.Context())
-		WriteProblem(w, NewProblem(http.StatusForbidden, "The caller does not have this right: "+string(route.Right)+"."))
-	default:
-		httpserver.Trust(r.Context())
-		next(huma.WithContext(ctx, access.With(ctx.Context(), caller)))
-	}
-}
-
-// ServeHTTP answers a request. A slash at the end of an address makes no difference.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
-	defer func() {
-		cause := recover()
-		if cause == nil {
-			return
-		}
-		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(cause) //nolint:forbidigo // this is how net/http is told
-		}
-		what, trace := panics.Describe(cause)
-		a.options.Log.Error("a request caused a panic", "panic", what, "stack", trace)
-		WriteProblem(w, NewProblem(http.StatusInternalServerError, "The server could not do this. Its log says why."))
-	}()
-	if http.NewCrossOriginProtection().Check(r) != nil {
-		WriteProblem(w, NewProblem(http.StatusForbidden, "A page of another site may not do this."))
-		return
-	}
-	requested := r.URL.EscapedPath()
-	exact := strings.TrimSuffix(requested, "/")
-	if exact != "" && path.Clean(exact) != exact { // http.ServeMux would redirect
-		WriteProblem(w, NewProblem(http.StatusNotFound, "There is nothing here."))
-		return
-	}
-	if exact != requested && exact != "" {
-		r = r.Clone(r.Context())
-		r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
-		r.URL.RawPath = strings.TrimSuffix(r.URL.RawPath, "/")
-	}
-	a.mux.ServeHTTP(w, r)
 }

@@ -3,10 +3,12 @@ package platformapi
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -20,18 +22,58 @@ type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	Status       int            `json:"status" doc:"The HTTP status."`
 	Detail       string         `json:"detail" doc:"The error, for a person."`
 	ErrorMessage string         `json:"errorMessage" doc:"The same as detail."`
+	Instance     string         `json:"instance,omitempty" doc:"Names this occurrence in the log of the server."`
 	Errors       []InvalidField `json:"errors,omitempty" doc:"The parts of the request that are not valid."`
+	// Extensions are further members of the document.
+	Extensions map[string]any `json:"-"`
 }
 
 // An InvalidField is a part of a request that is not valid.
 type InvalidField struct {
 	Location string `json:"location" doc:"Where it is, such as body.name."`
+	Path     string `json:"path,omitempty" doc:"Where it is in the input of a service, such as data.points[2].x."`
 	Message  string `json:"message" doc:"The rule that it breaks."`
 }
 
 // NewProblem makes a problem without a type.
 func NewProblem(status int, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, ErrorMessage: detail}
+}
+
+// internal is the problem of an error that the caller learns nothing of.
+func internal() *Problem {
+	return NewProblem(http.StatusInternalServerError, "The server could not do this. Its log says why.").named()
+}
+
+// named is a problem with a name of its occurrence.
+func (p *Problem) named() *Problem {
+	named := *p
+	if named.Instance == "" {
+		named.Instance = "urn:uuid:" + uuid.NewString()
+	}
+	return &named
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	text, err := json.Marshal((*plain)(p))
+	if err != nil || len(p.Extensions) == 0 {
+		return text, err
+	}
+	members := maps.Clone(p.Extensions)
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	return json.Marshal(members)
+}
+
+// GetHeaders implements [huma.HeadersError].
+func (p *Problem) GetHeaders() http.Header {
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		return http.Header{"Retry-After": {"2"}}
+	}
+	return nil
 }
 
 // Error implements error.
@@ -49,7 +91,7 @@ func newProblem(status int, message string, errs []error) *Problem {
 	case status == http.StatusUnprocessableEntity:
 		status, message = http.StatusBadRequest, "The request is not valid; nothing was done."
 	case status >= http.StatusInternalServerError:
-		return NewProblem(status, "The server could not do this. Its log says why.")
+		return internal()
 	}
 	p := NewProblem(status, message)
 	for _, err := range errs {
@@ -116,10 +158,9 @@ func WriteProblem(w http.ResponseWriter, p *Problem) {
 	if err != nil {
 		text = []byte(`{"type":"about:blank","status":500,"title":"Internal Server Error"}`)
 	}
+	secure(w.Header())
 	w.Header().Set("Content-Type", p.ContentType(""))
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "2")
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(text, '\n')) // a client that is gone needs no answer
 }
