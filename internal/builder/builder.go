@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/archive"
@@ -73,7 +74,12 @@ func (l *Limits) fill() {
 }
 
 // A Builder builds revisions. It is safe for concurrent use.
-type Builder struct{ Options }
+type Builder struct {
+	Options
+
+	mu   sync.Mutex
+	held map[string]int // how many runners need the folder of a revision
+}
 
 // New makes a builder and its folder.
 func New(o Options) (*Builder, error) {
@@ -81,7 +87,7 @@ func New(o Options) (*Builder, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of revisions: %w", err)
 	}
-	return &Builder{o}, nil
+	return &Builder{Options: o, held: map[string]int{}}, nil
 }
 
 // A FailedError says why a build has failed, in words for the owner of the service.
@@ -334,6 +340,31 @@ func (b *Builder) LimitsOf(l limits.Limits) limits.Limits {
 // Remove deletes the folder of a revision, if there is one.
 func (b *Builder) Remove(revision string) error {
 	return runner.RemoveAll(filepath.Join(b.Dir, revision))
+}
+
+// RemoveIdle deletes the folder of a revision that no runner needs, and reports whether
+// it did. [Builder.Load] makes it again.
+func (b *Builder) RemoveIdle(revision string) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held[revision] > 0 {
+		return false, nil
+	}
+	return true, b.Remove(revision)
+}
+
+// hold keeps the folder of a revision until release is called.
+func (b *Builder) hold(revision string) (release func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held[revision]++
+	return sync.OnceFunc(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.held[revision]--; b.held[revision] == 0 {
+			delete(b.held, revision)
+		}
+	})
 }
 
 // Ready reports whether the folder of a revision is complete.

@@ -232,6 +232,20 @@ func TestLoadPreparesAgain(t *testing.T) {
 	if result, log := f.run(r, nil); result != "7" {
 		t.Errorf("the result is %s, want 7; log %s", result, log)
 	}
+	// A folder that a runner needs stays.
+	loaded, err := f.Load(t.Context(), r, builder.RunnerOptions{Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := f.RemoveIdle(r.ID); removed || err != nil || !f.Ready(r.ID) {
+		t.Errorf("RemoveIdle() with a runner = %t, %v, want false", removed, err)
+	}
+	if err := loaded.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := f.RemoveIdle(r.ID); !removed || err != nil || f.Ready(r.ID) {
+		t.Errorf("RemoveIdle() = %t, %v, want true", removed, err)
+	}
 }
 
 func TestFailures(t *testing.T) {

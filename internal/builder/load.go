@@ -25,8 +25,31 @@ type RunnerOptions struct {
 const spares = 2
 
 // Load makes the runner of a revision. A revision whose folder is not there, such as
-// after a restore, is prepared again from its archive first.
+// after a restore, is prepared again from its archive first. The folder stays at least
+// until the runner is closed.
 func (b *Builder) Load(ctx context.Context, r registry.Revision, o RunnerOptions) (runner.Runner, error) {
+	release := b.hold(r.ID)
+	loaded, err := b.load(ctx, r, o)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return &heldRunner{loaded, release}, nil
+}
+
+// heldRunner is a runner that needs the folder of its revision.
+type heldRunner struct {
+	runner.Runner
+	release func()
+}
+
+// Close implements [runner.Runner].
+func (r *heldRunner) Close() error {
+	defer r.release()
+	return r.Runner.Close()
+}
+
+func (b *Builder) load(ctx context.Context, r registry.Revision, o RunnerOptions) (runner.Runner, error) {
 	if !b.Ready(r.ID) {
 		if _, err := b.Build(ctx, r, &discard{b.Log}); err != nil {
 			return nil, err

@@ -244,7 +244,12 @@ func (h *Hub) collectLoop() {
 	}
 }
 
-// collect removes the folders and archives of deleted services.
+// keptRevisions is how many of the newest revisions of a version keep their folder. An
+// older one is prepared again when an execution needs it.
+const keptRevisions = 3
+
+// collect removes the folders and archives of deleted services, and the folders of
+// revisions that are neither new nor active nor in use.
 func (h *Hub) collect(ctx context.Context) error {
 	folders, err := h.builder.Folders()
 	if err != nil {
@@ -252,9 +257,11 @@ func (h *Hub) collect(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range folders {
-		if _, err := h.store.Revision(ctx, id); errors.Is(err, registry.ErrNotFound) {
-			errs = append(errs, h.builder.Remove(id))
+		needed, err := h.needsFolder(ctx, id)
+		if err == nil && !needed {
+			_, err = h.builder.RemoveIdle(id)
 		}
+		errs = append(errs, err)
 	}
 	_, err = blob.Sweep(ctx, h.blobs, "sources/", time.Now().Add(-orphanAge), func(ctx context.Context, i blob.Info) (bool, error) {
 		return h.store.SourceInUse(ctx, i.Key)
@@ -263,4 +270,21 @@ func (h *Hub) collect(ctx context.Context) error {
 		return fmt.Errorf("remove unused folders and archives: %w", err)
 	}
 	return nil
+}
+
+// needsFolder reports whether the folder of a revision must stay.
+func (h *Hub) needsFolder(ctx context.Context, id string) (bool, error) {
+	r, err := h.store.Revision(ctx, id)
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || r.State == registry.Working {
+		return true, err
+	}
+	v, err := h.store.Version(ctx, r.Version)
+	if err != nil || v.Active == id {
+		return true, err
+	}
+	newest, err := h.store.Revisions(ctx, r.Version, registry.Page{Limit: keptRevisions})
+	return slices.ContainsFunc(newest, func(n registry.Revision) bool { return n.ID == id }), err
 }

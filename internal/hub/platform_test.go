@@ -195,6 +195,31 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
+// TestOldRevisionsHaveNoFolder and one that comes back is prepared again.
+func TestOldRevisionsHaveNoFolder(t *testing.T) {
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	var all []deployed
+	for _, word := range []string{"hello", "welcome", "hello", "welcome", "hello", "welcome"} {
+		all = append(all, p.deploy("greeter", "1.0.0", greeter(t, word), "SUCCESS"))
+	}
+	activate := func(at int) {
+		t.Helper()
+		p.call(p.owner, http.MethodPut, "/qc-catalog/services/"+all[at].id+"/revisions/"+all[at].revision+"/activation", nil, http.StatusOK)
+	}
+	activate(1)
+	p.stop()
+	p = start(t, p.dir)
+	for i, want := range []bool{false, true, false, true, true, true} {
+		if _, err := os.Stat(filepath.Join(p.dir, "revisions", all[i].revision)); (err == nil) != want {
+			t.Errorf("the folder of revision %d: %v, want it there: %t", i+1, err, want)
+		}
+	}
+	activate(0)
+	if result := p.run(p.owner, p.url+all[0].path(), document{"name": "you"}); result.text("hello") != "you" {
+		t.Errorf("the result of a revision that came back is %v", result)
+	}
+}
+
 // TestRefusesUploads has a bad archive leave nothing.
 func TestRefusesUploads(t *testing.T) {
 	p := start(t, filepath.Join(t.TempDir(), "data"))

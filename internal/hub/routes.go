@@ -16,7 +16,7 @@ const catalog = "/qc-catalog"
 // ServeHTTP implements [http.Handler].
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, gatewayBase+"/") {
-		h.gateway.ServeHTTP(w, r) // each service has a frame of its own
+		h.gateway.ServeHTTP(w, r) // each service has its own frame
 		return
 	}
 	h.API.ServeHTTP(w, r)

@@ -75,9 +75,9 @@ func JSONOf[T any]() []Content { return []Content{{"application/json", reflect.T
 // A Body is an answer with a JSON document.
 type Body[T any] struct{ Body T }
 
-// A Created is an answer with a JSON document, and the address of what was made.
+// A Created is an answer with a JSON document, and the address of the new thing.
 type Created[T any] struct {
-	Location string `header:"Location" doc:"The address of what was made."`
+	Location string `header:"Location" doc:"The address of the new thing."`
 	Body     T
 }
 

@@ -16,7 +16,7 @@ const about = `The API of a platform: services and their versions, the applicati
 
 Callers show a token. A call is about the caller's personal account, or about the organization that the header X-OrganizationId names. Things of other accounts are not found.
 
-Errors are problem documents (RFC 9457) that never repeat a value of a request. Each service has an API and a description of its own, below /gateway/TENANT/SERVICE/VERSION.`
+Errors are problem documents (RFC 9457) that never repeat a value of a request. Each service has its own API and description, below /gateway/TENANT/SERVICE/VERSION.`
 
 // OpenAPI is the description of all routes, as JSON. It is made once: all routes must
 // have been registered.
