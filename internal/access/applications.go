@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -71,6 +72,9 @@ func (s *Service) CreateApplication(ctx context.Context, p Principal, name strin
 	if err != nil {
 		return App{}, err
 	}
+	audit.Note(ctx, "application", app.ID)
+	audit.Note(ctx, "name", name)
+	audit.Note(ctx, "accessKey", key.ID)
 	return app, s.Store.CreateApplication(ctx, app, key)
 }
 
@@ -159,6 +163,7 @@ func (s *Service) addKey(ctx context.Context, p Principal, application string, l
 	}
 	key, secret, err := s.newAccessKey(p.Tenant, application, lifetime)
 	if err == nil {
+		audit.Note(ctx, "accessKey", key.ID)
 		err = s.Store.AddKey(ctx, key, replaced, until)
 	}
 	if err != nil {
@@ -257,6 +262,8 @@ func (s *Service) Subscribe(ctx context.Context, p Principal, application, servi
 		return Subscription{}, err
 	}
 	defer s.changed()
+	audit.Note(ctx, "application", application)
+	audit.Note(ctx, "service", service)
 	return s.Store.Subscribe(ctx, p.Tenant, Subscription{ID: uuid.NewString(), Application: app, Service: service, CreatedAt: s.Now()})
 }
 

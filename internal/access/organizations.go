@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -27,6 +28,7 @@ func (s *Service) inOrganization(ctx context.Context, p Principal, organization 
 		}
 		p.Rights = rights.ofPerson(role, scopesOf(tokens, p.Credential))
 	}
+	audit.In(ctx, organization)
 	if !p.May(right) {
 		return ErrForbidden
 	}
@@ -56,6 +58,8 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, displayNa
 	}
 	id := uuid.NewString()
 	o := Tenant{ID: id, Kind: Organization, Name: id, DisplayName: displayName, Description: description, CreatedAt: s.Now()}
+	audit.Note(ctx, "organization", id)
+	audit.Note(ctx, "name", displayName)
 	defer s.changed()
 	return o, s.Store.CreateOrganization(ctx, o, p.ID)
 }
@@ -144,6 +148,8 @@ func (s *Service) SetRole(ctx context.Context, p Principal, organization, user s
 	if !role.Valid() {
 		return invalid("role: there are VIEWER, MAINTAINER and OWNER")
 	}
+	audit.Note(ctx, "member", user)
+	audit.Note(ctx, "role", string(role))
 	defer s.changed()
 	return s.Store.SetRole(ctx, organization, user, role)
 }
@@ -185,6 +191,8 @@ func (s *Service) Invite(ctx context.Context, p Principal, organization, user st
 		ID: uuid.NewString(), Organization: o, Inviter: inviter, Role: role, Status: InvitationPending,
 		CreatedAt: now, ExpiresAt: now.Add(InvitationLifetime),
 	}
+	audit.Note(ctx, "invitation", i.ID)
+	audit.Note(ctx, "role", string(role))
 	if user == "" {
 		value, _ := newSecret("qhi_")
 		return i, value, s.Store.CreateInvitation(ctx, i, digest(value.Reveal()))
@@ -254,6 +262,11 @@ func (s *Service) Redeem(ctx context.Context, token plaintext.Bytes, name, displ
 	if err != nil {
 		return Invitation{}, Token{}, plaintext.Bytes{}, err
 	}
+	// The organization is known to the store only.
+	ctx = audit.With(ctx, audit.NewRecord(audit.Entry{
+		Time: now, Actor: audit.Actor{Kind: string(Person), ID: user.ID}, Action: "redeemInvitation", Outcome: audit.Done,
+		Details: map[string]string{"name": name},
+	}))
 	login, value := newToken(user.ID, "invitation", AllScopes(), now.Add(loginLifetime), now)
 	defer s.changed()
 	i, err := s.Store.DecideInvitation(ctx, Decision{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
@@ -162,6 +163,9 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, sco
 		}
 	}
 	token, value := newToken(p.ID, name, scopes, expires, now)
+	audit.Note(ctx, "token", token.ID)
+	audit.Note(ctx, "name", name)
+	audit.Note(ctx, "scopes", joinScopes(scopes))
 	return token, value, s.Store.CreateToken(ctx, token, digest(value.Reveal()))
 }
 

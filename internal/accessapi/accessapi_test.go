@@ -124,6 +124,14 @@ func TestOrganizations(t *testing.T) {
 	if accounts := p.as(token, "").call("GET", "/qc-catalog/my/accounts", 200, nil)["list"].([]any); len(accounts) != 2 {
 		t.Errorf("my/accounts = %v, want two", accounts)
 	}
+	// The organization's audit log has both, although the caller of the first acts for itself.
+	log, err := json.Marshal(p.as(p.token, id).call("GET", "/qc-catalog/audit", 200, nil))
+	p.must(err)
+	for _, want := range []string{"createInvitation", "redeemInvitation", ada, `"head":2`} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("GET /qc-catalog/audit of the organization = %s, want %s in it", log, want)
+		}
+	}
 	if u := me.call("GET", "/user-service/users/"+ada, 200, nil); field(u, "firstname") != "ada" {
 		t.Errorf("users/{id} = %v, want ada", u)
 	}

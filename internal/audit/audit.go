@@ -212,6 +212,16 @@ func From(ctx context.Context) *Record {
 	return r
 }
 
+// In has the entry of a request stand in the chain of a tenant other than the one that
+// the caller acts for.
+func In(ctx context.Context, tenant string) {
+	if r := From(ctx); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.entry.Tenant = tenant
+	}
+}
+
 // Note adds a name or an id to the entry of a request. It has no effect in a context
 // without a record.
 func Note(ctx context.Context, name, value string) {

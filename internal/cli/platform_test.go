@@ -14,6 +14,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
@@ -39,7 +40,8 @@ func newHub(t *testing.T) *hub {
 	h.Service, err = access.Open(t.Context(), access.Options{Store: db.Access(), Keyring: ring})
 	h.must(err)
 	t.Cleanup(func() { h.must(h.Close()) })
-	api := platformapi.New(platformapi.Options{Auth: h.Service})
+	api := platformapi.New(platformapi.Options{Auth: h.Service, Audit: db.Audit()})
+	auditapi.Register(api, db.Audit())
 	accessapi.Register(api, accessapi.Options{Access: h.Service})
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
@@ -140,6 +142,59 @@ func TestPlatformCommands(t *testing.T) {
 		t.Error("after the logout there is a login")
 	}
 	h.wantText(h.run(2, "", "login", h.url, "--token", "@"+file), "does not accept this token") // revoked
+}
+
+// TestAuditCommands reads and checks the log of what the commands have changed, with
+// anchors, and in files that were edited.
+func TestAuditCommands(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	file := filepath.Join(t.TempDir(), "token")
+	h.must(os.WriteFile(file, []byte(h.token+"\n"), 0o600))
+	h.run(0, "", "login", h.url, "--token", "@"+file)
+	h.wantText(h.run(0, "", "audit", "verify"), "no entries yet")
+	h.run(0, "", "apps", "create", "shop")
+	h.run(2, "", "apps", "create", "shop") // the name is taken: nothing has changed
+	h.run(0, "", "access-keys", "create", "shop")
+	dir := t.TempDir()
+	anchor, exported := filepath.Join(dir, "anchor"), filepath.Join(dir, "audit.jsonl")
+	h.wantText(h.run(0, "", "audit", "verify", "--save", anchor), "2 entries are unchanged")
+	h.run(0, "", "tokens", "create", "ci", "--scopes", "read", "--save", filepath.Join(dir, "ci"))
+	listed := h.run(0, "", "audit", "list")
+	h.wantText(listed, "createApplication", "name=shop", "accessKey=", "createAccessToken", "scopes=read", "/qc-catalog/applications", "DONE")
+	h.wantText(h.run(0, "", "audit", "list", "--action", "createApplication", "--output", "json"), `"name": "shop"`)
+	lines := h.run(0, "", "audit", "export")
+	for _, secret := range []string{h.token, "qhs_", "qhp_"} {
+		if strings.Contains(listed+lines, secret) {
+			t.Errorf("the audit log has a secret that begins %.4s", secret)
+		}
+	}
+	h.wantText(h.run(0, "", "audit", "verify", "--anchor", "@"+anchor), "3 entries are unchanged")
+	h.run(2, "", "audit", "verify", "--anchor", "3")
+
+	all := strings.SplitAfter(strings.TrimSpace(lines)+"\n", "\n")
+	for name, edited := range map[string]string{
+		"":              lines,
+		"changed":       strings.Replace(lines, "shop", "shed", 1),
+		"removed":       all[0] + all[2],
+		"another order": all[0] + all[2] + all[1],
+		"cut":           all[0],
+		"no export":     "nothing\n",
+	} {
+		h.must(os.WriteFile(exported, []byte(edited), 0o600))
+		code := 1
+		if name == "" {
+			code = 0
+		}
+		h.run(code, "", "audit", "verify", "--file", exported, "--anchor", "@"+anchor)
+	}
+
+	// A token without the scope admin may not read it, and what it tries is recorded.
+	h.run(0, "", "login", h.url, "--token", "@"+filepath.Join(dir, "ci"))
+	h.wantText(h.run(2, "", "audit", "list"), "audit:read")
+	h.run(2, "", "apps", "create", "other")
+	h.run(0, "", "login", h.url, "--token", "@"+file)
+	h.wantText(h.run(0, "", "audit", "list", "--limit", "1"), "createApplication", "DENIED")
 }
 
 // gets gets a token by an access key.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
@@ -59,6 +60,9 @@ func (h *Hub) deploy(ctx context.Context, in *deployQuery, w http.ResponseWriter
 	if err := h.check(ctx, key); err != nil {
 		return errors.Join(err, h.blobs.Delete(ctx, key))
 	}
+	audit.Note(ctx, "service", name)
+	audit.Note(ctx, "version", version)
+	audit.Note(ctx, "sha256", info.SHA256)
 	s, v, err := h.versionFor(ctx, access.From(ctx).Tenant, name, display, version)
 	if err == nil {
 		v, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { v.Source = key; return nil })

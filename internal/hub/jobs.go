@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
@@ -70,6 +71,7 @@ func (h *Hub) startJob(ctx context.Context, in *jobInput, w http.ResponseWriter,
 	if err != nil {
 		return problem(http.StatusBadRequest, "input is not a JSON object.")
 	}
+	audit.Note(ctx, "service", s.Name)
 	accepted, err := h.scope(s, v).Submit(ctx, engine.Submission{Body: request, IdempotencyKey: in.Key})
 	if err != nil {
 		return err

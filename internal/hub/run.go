@@ -13,6 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
@@ -99,7 +100,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	if err != nil {
 		return err
 	}
-	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Version: o.Version, Log: o.Server.Log})
+	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Audit: s.Store().Audit(), Version: o.Version, Log: o.Server.Log})
 	h, err := New(ctx, Options{
 		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
 		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, API: api,
@@ -108,6 +109,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	auditapi.Register(api, s.Store().Audit())
 	accessapi.Register(api, accessapi.Options{Access: identity, Catalog: &subscribable{h}})
 	err = o.Started(Started{
 		URL: s.URL(), MetricsURL: s.MetricsURL(), OwnerToken: filepath.Join(o.Dir, OwnerTokenName), First: first,

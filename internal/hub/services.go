@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/openapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
@@ -324,6 +325,7 @@ func (h *Hub) publish(ctx context.Context, in *publishInput) (*none, error) {
 	if v.Active == "" {
 		return nil, problem(http.StatusBadRequest, "The service must be built before it can be published.")
 	}
+	audit.Note(ctx, "scope", string(in.Body.Scope))
 	return h.change(ctx, in.ID, func(s *registry.Service) { s.Publication = in.Body.Scope })
 }
 
@@ -404,6 +406,8 @@ func (h *Hub) newService(ctx context.Context, tenant, given, version string, tex
 	}
 	s := registry.Service{ID: uuid.NewString(), Tenant: tenant, Name: name, Texts: texts}
 	v := registry.Version{ID: uuid.NewString(), Service: s.ID, Version: version, Settings: settings}
+	audit.Note(ctx, "service", name)
+	audit.Note(ctx, "serviceId", s.ID)
 	if err := h.store.CreateService(ctx, s, v); err != nil {
 		return registry.Service{}, registry.Version{}, err
 	}

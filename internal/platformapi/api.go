@@ -26,6 +26,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 )
 
 // Options say how callers are authenticated, and how errors are explained.
@@ -36,6 +37,8 @@ type Options struct {
 	Explain func(error) *Problem
 	// Version is that of the program.
 	Version string
+	// Audit keeps the entries of requests that change something. Nil: they are not recorded.
+	Audit audit.Store
 	// Log gets failures. Nil: they are not logged.
 	Log *slog.Logger
 }
@@ -88,6 +91,7 @@ type API struct {
 	huma     huma.API
 	routes   []Route
 	document func() ([]byte, error)
+	denials  sync.Map // limiters by the id of the tenant
 }
 
 // problems has huma answer with problem documents of ours: its own repeat values of
@@ -203,6 +207,9 @@ func (a *API) problem(ctx context.Context, route Route, err error) *Problem {
 	}
 	if p == nil {
 		p = internal()
+	}
+	if p.Status == http.StatusForbidden {
+		a.recordDenial(ctx)
 	}
 	if p.Status >= http.StatusInternalServerError {
 		p = p.named()

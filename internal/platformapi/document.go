@@ -65,7 +65,9 @@ func (a *API) describeBodies(o *huma.Operation, route Route) {
 }
 
 // MultipartFile is the content of a form with one file.
-func MultipartFile() []Content { return []Content{{"multipart/form-data", reflect.TypeFor[fileForm]()}} }
+func MultipartFile() []Content {
+	return []Content{{"multipart/form-data", reflect.TypeFor[fileForm]()}}
+}
 
 type fileForm struct {
 	File string `json:"file" format:"binary" doc:"The file."`

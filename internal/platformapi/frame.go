@@ -39,9 +39,11 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	caller, ok := a.Identify(w, r)
+	inner = a.recorded(inner, caller, route, r)
 	switch {
 	case !ok:
 	case !caller.May(route.Right):
+		a.recordDenial(inner)
 		WriteProblem(w, NewProblem(http.StatusForbidden, "The caller does not have this right: "+string(route.Right)+"."))
 	default:
 		next(huma.WithContext(ctx, access.With(inner, caller)))

@@ -68,6 +68,7 @@ func (a accessStore) DecideInvitation(ctx context.Context, d access.Decision) (a
 		if err := found(t.exec(updateInvitation, string(d.Status), decided.ID)); err != nil || d.Status != access.InvitationAccepted {
 			return err
 		}
+		t.auditIn = decided.Organization.ID
 		return join(t, d, decided)
 	})
 	return decided, err

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ func audited(run func(*tx) error, e audit.Entry) func(*tx) error {
 		if err := run(t); err != nil {
 			return err
 		}
+		e.Tenant = cmp.Or(e.Tenant, t.auditIn)
 		if err := t.appendAudit(e); err != nil {
 			return fmt.Errorf("write the audit entry: %w", err)
 		}

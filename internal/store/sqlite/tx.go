@@ -18,10 +18,11 @@ type tx struct {
 	queue     bool           // there may be something to claim
 	changed   []execution.ID // these executions have changed
 	destroyed bool           // sealed secrets were destroyed
+	auditIn   string         // the tenant of an audit entry that names none
 }
 
 // forget drops the notices of an operation that failed.
-func (t *tx) forget() { t.queue, t.changed, t.destroyed = false, nil, false }
+func (t *tx) forget() { t.queue, t.changed, t.destroyed, t.auditIn = false, nil, false, "" }
 
 // exec runs a statement and gives the number of rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
