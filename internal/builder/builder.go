@@ -167,6 +167,9 @@ func (b *Builder) build(ctx context.Context, r registry.Revision, report Reporte
 		return nil, err
 	}
 	w := opened.Workspace
+	if err := b.settleWorkspace(ctx, w); err != nil { // the description is in a file, too
+		return nil, asFailure(err)
+	}
 	if err := os.WriteFile(filepath.Join(b.Dir, r.ID, completeFile), nil, 0o600); err != nil {
 		return nil, err
 	}

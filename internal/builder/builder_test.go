@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -73,7 +74,7 @@ func newFixture(t *testing.T, l builder.Limits) *fixture {
 	}
 	b, err := builder.New(builder.Options{
 		Dir: filepath.Join(data, "revisions"), Blobs: blobs, Machine: machine, Program: []string{self, "prepare"},
-		Hidden: []string{data}, Limits: l, Log: slog.New(slog.DiscardHandler),
+		Hidden: []string{data}, Limits: l, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -217,6 +218,45 @@ func TestBuildsAndRunsAPythonService(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.Dir, r.ID, "work", "draft.txt")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what an execution has written is in the revision: %v", err)
 	}
+}
+
+// TestForks runs a Python service until it is forked, which all that a build leaves must
+// allow.
+func TestForks(t *testing.T) {
+	f := newFixture(t, builder.Limits{})
+	r := f.upload(map[string]string{"src/__init__.py": "", "src/program.py": "def run() -> int:\n    return 7\n"})
+	if _, err := f.Build(t.Context(), r, f); err != nil {
+		t.Fatalf("Build = %v\n%s", err, f.log.String())
+	}
+	pool, scratch := forkserver.NewPool(0), t.TempDir()
+	if err := os.Chmod(scratch, 0o700); err != nil { //nolint:gosec // a folder
+		t.Fatal(err)
+	}
+	loaded, err := f.Load(t.Context(), r, builder.RunnerOptions{Scratch: scratch, Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := loaded.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for range 50 { // until the zygote has imported the service
+		run, err := loaded.Start(t.Context(), runner.Job{ID: execution.NewID(), Scratch: scratch, Stdout: io.Discard, Stderr: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if outcome, err := run.Wait(); err != nil || outcome != (runner.Outcome{}) {
+			t.Fatalf("Wait() = %+v, %v, want success", outcome, err)
+		}
+		if err := run.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if pool.Stats().Warm > 0 {
+			return
+		}
+	}
+	t.Errorf("50 executions have started %+v, want the last ones to be forks", pool.Stats())
 }
 
 // A revision whose folder is gone is made from its archive when it is needed.

@@ -65,7 +65,7 @@ func (b *Builder) prepare(ctx context.Context, r registry.Revision, report Repor
 	outcome, err := b.runPrepare(ctx, w, dir, python, lines)
 	lines.flush()
 	if err == nil {
-		err = settle(w.Dir, filepath.Dir(filepath.Dir(python)), b.Limits.Disk)
+		err = b.settleWorkspace(ctx, w)
 	}
 	if err == nil { // an installer may have changed them
 		err = checkSettings(w.Dir)
@@ -81,6 +81,18 @@ func (b *Builder) prepare(ctx context.Context, r registry.Revision, report Repor
 		return failure("the environment could not be prepared", lines.last()...)
 	}
 	return runner.RemoveAll(dir.Root())
+}
+
+// settleWorkspace has every execution read all of a workspace, as a fork must.
+func (b *Builder) settleWorkspace(ctx context.Context, w *workspace.Workspace) error {
+	if w.Language != workspace.Python { // others have no forks, and their archive has no links
+		return nil
+	}
+	python, err := findPython(ctx, w)
+	if err != nil {
+		return err
+	}
+	return settle(w.Dir, filepath.Dir(filepath.Dir(python)), b.Limits.Disk)
 }
 
 func limitName(l runner.Limit) string {
