@@ -3,6 +3,8 @@ package redact
 import (
 	"math/bits"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // automaton is an Aho–Corasick automaton: the slow way to search, whose time
@@ -23,6 +25,12 @@ type automaton struct {
 	open     []uint32 // longest proper prefix of a pattern ending here
 	root     [256]uint32
 
+	// read counts the bytes that were read without the table below, which is made
+	// once that pays.
+	read  atomic.Int64
+	made  atomic.Bool
+	table sync.Once
+
 	// dense holds all transitions if they fit into maxDense numbers: at the
 	// row of a state plus the class of a byte, the row of the next state. From
 	// the row called ends on, rows are those of states in which a pattern
@@ -38,6 +46,11 @@ type automaton struct {
 }
 
 const maxDense = 2 << 20 // 8 MiB
+
+// densePays is how many bytes for each state must be read before the table of all
+// transitions takes less time than it saves. Results and logs of most executions are
+// shorter.
+const densePays = 8
 
 // trieNode is a state while the trie grows.
 type trieNode struct {
@@ -80,7 +93,6 @@ func newAutomaton(p *patterns) *automaton {
 		}
 	}
 	a.children[len(order)] = uint32(len(order))
-	a.makeDense()
 	return a
 }
 
@@ -112,6 +124,24 @@ func growTrie(p *patterns) []trieNode {
 		nodes[at].pattern = uint32(len(pattern))
 	}
 	return nodes
+}
+
+// isDense reports whether there is a table for a text of so many bytes.
+func (a *automaton) isDense(text int) bool {
+	if !a.made.Load() {
+		if a.read.Add(int64(text)) < densePays*int64(len(a.fail)) {
+			return false
+		}
+		a.makeTable()
+	}
+	return a.dense != nil
+}
+
+func (a *automaton) makeTable() {
+	a.table.Do(func() {
+		a.makeDense()
+		a.made.Store(true)
+	})
 }
 
 // makeDense fills the table of all transitions, if it is small enough. Bytes
@@ -186,7 +216,7 @@ func (a *automaton) step(s uint32, c byte) uint32 {
 // run reads text from state s, adds the occurrences that end in it to found,
 // with base added to their positions, and returns the state reached.
 func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {
-	if a.dense == nil {
+	if !a.isDense(len(text)) {
 		for i, c := range text {
 			s = a.step(s, c)
 			if n := int(a.longest[s]); n > 0 {

@@ -133,14 +133,17 @@ func TestReferenceCatchesBrokenMaskers(t *testing.T) {
 		"covered text forgotten":   {func(*Masker) {}, func(w *Writer) { w.covered = 0 }},
 		"automaton without failure links": {func(m *Masker) {
 			a := m.automaton()
-			a.dense = nil
+			a.table.Do(func() { a.made.Store(true) }) // it stays without a table
 			clear(a.fail)
 		}, func(w *Writer) {
 			if w.reading == 0 {
 				w.budget = -1 << 20
 			}
 		}},
-		"automaton without ends": {func(m *Masker) { clear(m.automaton().lengths) }, func(w *Writer) {
+		"automaton without ends": {func(m *Masker) {
+			m.automaton().makeTable()
+			clear(m.automaton().lengths)
+		}, func(w *Writer) {
 			if w.reading == 0 {
 				w.budget = -1 << 20
 			}

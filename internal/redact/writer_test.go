@@ -196,17 +196,27 @@ func TestSparseAutomaton(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	m := New(tokens(rng, 1000, 20))
 	a := m.automaton()
+	a.makeTable()
 	if a.dense != nil {
 		t.Fatal("a thousand secrets are expected to be too many for the table")
 	}
 	small := newMasker([]byte("ababac"), []byte("aaaa"), []byte("bacab"))
-	table := small.automaton()
-	sparse := *table
-	sparse.dense = nil
+	table, sparse := small.automaton(), newAutomaton(small.patterns)
+	table.makeTable()
+	sparse.table.Do(func() { sparse.made.Store(true) }) // it stays without one
 	text := []byte(strings.Repeat("abababacaaaaabacabab", 50))
 	var want, got spans
 	if table.run(0, text, 0, &want) != sparse.run(0, text, 0, &got) || !slices.Equal(want, got) {
 		t.Error("the automaton differs from itself without the table")
+	}
+	later := newAutomaton(small.patterns) // the table is made between two pieces
+	got = got[:0]
+	state := uint32(0)
+	for i, c := range text {
+		state = later.run(state, []byte{c}, i, &got)
+	}
+	if later.dense == nil || !slices.Equal(want, got) {
+		t.Errorf("the automaton that makes its table within a text finds %d ranges, want %d", len(got), len(want))
 	}
 }
 
