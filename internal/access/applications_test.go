@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -198,6 +199,25 @@ func TestExecutionTokens(t *testing.T) {
 	}
 	p.executions.Delete("run")
 	p.refuses(token)
+
+	id, tenant, app := uuid.NewString(), uuid.NewString(), uuid.NewString()
+	value, err = p.ExecutionToken(id, tenant, app)
+	p.must(err)
+	token = string(value.Reveal())
+	p.executions.Store(id, true)
+	if caller := p.as(token, ""); caller.ID != id || caller.Tenant != tenant || caller.Application != app || len(token) > 170 {
+		t.Errorf("Authenticate(a token of %d bytes) = %+v, want the execution %s", len(token), caller, id)
+	}
+	for at := len("qhe_"); at < len(token); at += 3 {
+		p.advance(time.Minute) // so many failures are allowed again
+		for _, other := range []string{"A", "_", ""} {
+			if changed := token[:at] + other + token[at+1:]; changed != token {
+				p.refuses(changed)
+			}
+		}
+	}
+	p.advance(31 * 24 * time.Hour)
+	p.refuses(token) // of an execution that never ends
 }
 
 func TestSubscriptions(t *testing.T) {

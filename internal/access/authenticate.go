@@ -78,9 +78,12 @@ func credential(r *http.Request) string {
 func (s *Service) identify(ctx context.Context, value string, key cacheKey, now time.Time) (cached, error) {
 	var found cached
 	var err error
-	if strings.Count(value, ".") == 2 {
-		found, err = s.identifySigned(ctx, value, now)
-	} else {
+	switch {
+	case strings.HasPrefix(value, executionPrefix):
+		found, err = s.identifyExecution(value, now)
+	case strings.Count(value, ".") == 2:
+		found, err = s.identifyApplication(ctx, value, now)
+	default:
 		found, err = s.identifyPerson(ctx, key, now)
 	}
 	if err != nil {
@@ -124,18 +127,22 @@ func (s *Service) identifyPerson(ctx context.Context, key cacheKey, now time.Tim
 	}}, nil
 }
 
-// identifySigned identifies an application or an execution.
-func (s *Service) identifySigned(ctx context.Context, value string, now time.Time) (cached, error) {
-	kind, c, err := s.signer.verify(value, now, typeAccess, typeExecution)
+func (s *Service) identifyExecution(value string, now time.Time) (cached, error) {
+	t, err := s.signer.verifyExecution(value, now)
+	if err != nil {
+		return cached{}, err
+	}
+	return cached{until: t.expires, principal: Principal{
+		Kind: Execution, ID: t.execution, Tenant: t.tenant, Application: t.application, Credential: t.execution, Rights: rights.execution,
+	}}, nil
+}
+
+func (s *Service) identifyApplication(ctx context.Context, value string, now time.Time) (cached, error) {
+	c, err := s.signer.verify(value, now, typeAccess)
 	if err != nil {
 		return cached{}, err
 	}
 	until := c.ExpiresAt.Time
-	if kind == typeExecution {
-		return cached{until: until, principal: Principal{
-			Kind: Execution, ID: c.Subject, Tenant: c.Tenant, Application: c.Application, Credential: c.ID, Rights: rights.execution,
-		}}, nil
-	}
 	// A key that was rotated has expired, but its tokens run out; a revoked one is gone.
 	key, err := s.Store.Key(ctx, c.Key)
 	if errors.Is(err, ErrNotFound) || err == nil && key.Application != c.Subject {

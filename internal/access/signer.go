@@ -17,9 +17,8 @@ import (
 
 // The types of tokens that are signed. A token of one type is no token of another.
 const (
-	typeAccess    = "at+jwt" // RFC 9068
-	typeExecution = "execution+jwt"
-	typeGrant     = "grant+jwt"
+	typeAccess = "at+jwt" // RFC 9068
+	typeGrant  = "grant+jwt"
 )
 
 const (
@@ -34,7 +33,7 @@ type claims struct {
 	Tenant string `json:"tenant,omitempty"`
 	// Key is the access key by which an access token was got.
 	Key string `json:"key,omitempty"`
-	// Application is the one that started an execution, or that a grant is for.
+	// Application is the one that a grant is for.
 	Application string `json:"application,omitempty"`
 	// Pool and Permission are of a grant.
 	Pool       string `json:"dataPool,omitempty"`
@@ -118,28 +117,24 @@ func (s *signer) sign(kind string, c *claims) (plaintext.Bytes, error) {
 	return plaintext.FromString(text), nil
 }
 
-// verify reads a token of one of some types. All failures are the same error.
-func (s *signer) verify(text string, now time.Time, kinds ...string) (kind string, c *claims, err error) {
-	c = &claims{}
+// verify reads a token of a type. All failures are the same error.
+func (s *signer) verify(text string, now time.Time, kind string) (*claims, error) {
+	c := &claims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(),
 		jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return now }))
-	_, err = parser.ParseWithClaims(text, c, func(t *jwt.Token) (any, error) {
-		kind, _ = t.Header["typ"].(string)
+	_, err := parser.ParseWithClaims(text, c, func(t *jwt.Token) (any, error) {
 		id, _ := t.Header["kid"].(string)
 		s.mu.RLock()
 		defer s.mu.RUnlock()
-		public, ok := s.public[id]
-		for _, accepted := range kinds {
-			if ok && kind == accepted {
-				return public, nil
-			}
+		if public, ok := s.public[id]; ok && t.Header["typ"] == kind {
+			return public, nil
 		}
 		return nil, ErrUnauthenticated
 	})
 	if err != nil {
-		return "", nil, ErrUnauthenticated
+		return nil, ErrUnauthenticated
 	}
-	return kind, c, nil
+	return c, nil
 }
 
 // A JWK is a public key that verifies tokens (RFC 7517 and 8037).
