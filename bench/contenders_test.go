@@ -31,12 +31,15 @@ type contender struct {
 	cold bool
 	// variant: it is like another, without one layer.
 	variant bool
+	// platform: the service is deployed to it, and called by its gateway.
+	platform bool
 	// waits: it answers a request for a state when that is final.
 	waits bool
 }
 
 // contenders are our server and the published one. Ours runs with its
-// defaults, without its sandbox, with cold starts, and with services in Go. The published
+// defaults, without its sandbox, as a platform that is called by its gateway, with cold
+// starts, and with services in Go. The published
 // one is started by uvicorn, where executions are threads of one process, and
 // by its own command, which uses the reload mode of uvicorn. It stores nothing,
 // not even a log.
@@ -51,6 +54,9 @@ func contenders(b *testing.B) []contender {
 	python := []string{"--python", testenv.Program(sdk, "python")}
 	ours := func(dir string, port int) *exec.Cmd { return serve(dir, port, python...) }
 	open := func(dir string, port int) *exec.Cmd { return serve(dir, port, append(python, "--no-sandbox")...) }
+	platform := func(dir string, port int) *exec.Cmd {
+		return exec.Command(qhubctl, "server", "--quiet", "--data", platformDir(dir), "--listen", "127.0.0.1:"+strconv.Itoa(port))
+	}
 	golang := func(dir string, port int) *exec.Cmd { return serve(dir, port) }
 	direct := func(dir string, port int) *exec.Cmd {
 		command := exec.Command(testenv.Program(upstream, "python"), "-m", "uvicorn", "qhub_serve.app:app", "--port", strconv.Itoa(port),
@@ -64,6 +70,7 @@ func contenders(b *testing.B) []contender {
 	return []contender{
 		{name: "qhubctl", command: ours, waits: true},
 		{name: "qhubctl-no-sandbox", command: open, variant: true, waits: true},
+		{name: "qhubctl-server", command: platform, variant: true, platform: true, waits: true},
 		{name: "qhubctl-go", command: golang, golang: true, waits: true},
 		{name: "qhubctl-cold", command: ours, cold: true},
 		{name: "qhub-serve-by-uvicorn", command: direct},
