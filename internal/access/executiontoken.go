@@ -13,7 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
-// The form of an execution token is our own, as it is a secret of each execution, and
+// The form of an execution token is our own. It is a secret of each execution, and
 // each masker has to know it: a JWT is three times as long.
 //
 //	qhe_ base64url( form, expiry, execution, tenant, application, signature )
