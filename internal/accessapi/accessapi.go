@@ -73,7 +73,13 @@ type none struct{}
 
 // ByID names a resource in the address. It is exported for the reflection that fills it.
 type ByID struct {
-	ID string `path:"id" maxLength:"64"`
+	ID string `path:"id" maxLength:"64" doc:"The id of the resource."`
+}
+
+// PageByID names a part of a list that a resource has.
+type PageByID struct {
+	ByID
+	platformapi.PageQuery
 }
 
 // A text is a time, or null. The published clients read yyyy-MM-dd HH:mm:ss, UTC.
@@ -109,4 +115,12 @@ func answer[T any](document T, err error) (*platformapi.Body[T], error) {
 		return nil, err
 	}
 	return &platformapi.Body[T]{Body: document}, nil
+}
+
+// page is a part of a list, unless there is an error.
+func page[T any](q *platformapi.PageQuery, all []T, err error) (*platformapi.List[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return platformapi.ListOf(q, all), nil
 }

@@ -25,9 +25,9 @@ func (r routes) applications(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getApplications", Tag: tag,
 		Summary: "List the applications", Right: access.ViewTenant,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]application], error) {
+	}, func(ctx context.Context, in *platformapi.PageQuery) (*platformapi.List[application], error) {
 		apps, err := r.Access.Applications(ctx, access.From(ctx))
-		return answer(list(apps, func(app access.App) application { return asApplication(ctx, app) }), err)
+		return page(in, list(apps, func(app access.App) application { return asApplication(ctx, app) }), err)
 	})
 
 	platformapi.Register(api, platformapi.Route{
@@ -86,7 +86,7 @@ func asAccessKey(k access.RevealedKey) accessKey {
 // KeyOf names an access key in the address.
 type KeyOf struct {
 	ByID
-	Key string `path:"keyId" maxLength:"64"`
+	Key string `path:"keyId" maxLength:"64" doc:"The id of the access key."`
 }
 
 func (r routes) accessKeys(api *platformapi.API) {
@@ -94,9 +94,9 @@ func (r routes) accessKeys(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getAccessKeys", Tag: tag,
 		Summary: "List the live access keys of an application", Right: access.ViewTenant,
-	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]accessKey], error) {
+	}, func(ctx context.Context, in *PageByID) (*platformapi.List[accessKey], error) {
 		keys, err := r.Access.AccessKeys(ctx, access.From(ctx), in.ID)
-		return answer(list(keys, asAccessKey), err)
+		return page(&in.PageQuery, list(keys, asAccessKey), err)
 	})
 
 	platformapi.Register(api, platformapi.Route{

@@ -17,6 +17,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/accessapi"
 	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
+	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -48,11 +49,12 @@ func (executions) Running(_ context.Context, id string) (bool, error) {
 type platform struct {
 	testing.TB
 	*access.Service
-	api     *platformapi.API
-	url     string
-	token   string // of the owner
-	owner   access.Principal
-	advance atomic.Int64 // of the clock
+	api         *platformapi.API
+	description *platformapitest.Description
+	url         string
+	token       string // of the owner
+	owner       access.Principal
+	advance     atomic.Int64 // of the clock
 }
 
 func serve(t testing.TB) *platform {
@@ -75,6 +77,8 @@ func serve(t testing.TB) *platform {
 		"service": {ID: "service", DefinitionID: "definition", Name: "adder", Type: "MANAGED", Lifecycle: "PUBLISHED",
 			Context: "tenant", Version: "1.0.0", GatewayEndpoint: "http://127.0.0.1:1/gateway/tenant/adder/1.0.0"},
 	}})
+	p.description, err = platformapitest.Describe(p.api)
+	p.must(err)
 	server := httptest.NewServer(p.api)
 	t.Cleanup(server.Close)
 	p.url = server.URL
@@ -127,6 +131,7 @@ func (c caller) do(method, path, contentType string, body []byte) (int, http.Hea
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	c.must(err)
+	c.description.Compare(c, method, r.URL.Path, response.StatusCode, response.Header, answer)
 	return response.StatusCode, response.Header, answer
 }
 

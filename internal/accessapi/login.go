@@ -41,10 +41,11 @@ type authorized struct {
 }
 
 type provider struct {
+	_           struct{}  `nullable:"true"`
 	ID          string    `json:"id"`
 	ContextType string    `json:"contextType" enum:"USER,ORGANIZATION,SERVICE_EXECUTION"`
 	AccountType string    `json:"accountType"`
-	Parent      *provider `json:"parent"`
+	Parent      *provider `json:"parent" required:"false"`
 }
 
 // user is the caller's own user.
@@ -97,13 +98,13 @@ func (r routes) login(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: catalog + "/my/accounts", ID: "getMyAccounts", Tag: "Login",
 		Summary: "List the accounts that the caller can act for", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]account], error) {
+	}, func(ctx context.Context, in *platformapi.PageQuery) (*platformapi.List[account], error) {
 		p := access.From(ctx)
 		if p.Kind != access.Person {
 			return nil, access.ErrForbidden
 		}
 		accounts, err := r.Access.Accounts(ctx, p.ID)
-		return answer(list(accounts, asAccount), err)
+		return page(in, list(accounts, asAccount), err)
 	})
 }
 

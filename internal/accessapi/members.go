@@ -34,7 +34,7 @@ type permission struct {
 // MemberOf names a member in the address.
 type MemberOf struct {
 	ByID
-	User string `path:"userId" maxLength:"64"`
+	User string `path:"userId" maxLength:"64" doc:"The id of the user."`
 }
 
 func (r routes) members(api *platformapi.API) {
@@ -42,8 +42,9 @@ func (r routes) members(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getMembers", Tag: tag,
 		Summary: "List the members of an organization, and invited users", Right: access.Identify,
-	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]member], error) {
-		return answer(r.allMembers(ctx, in.ID))
+	}, func(ctx context.Context, in *PageByID) (*platformapi.List[member], error) {
+		all, err := r.allMembers(ctx, in.ID)
+		return page(&in.PageQuery, all, err)
 	})
 
 	platformapi.Register(api, platformapi.Route{
@@ -166,9 +167,9 @@ func (r routes) invitations(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: own, ID: "getMyInvitations", Tag: tag,
 		Summary: "List the invitations to the caller", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]invitation], error) {
+	}, func(ctx context.Context, in *platformapi.PageQuery) (*platformapi.List[invitation], error) {
 		all, err := r.Access.Invitations(ctx, access.From(ctx))
-		return answer(list(all, asInvitation), err)
+		return page(in, list(all, asInvitation), err)
 	})
 	for word, accept := range map[string]bool{"accept": true, "decline": false} {
 		platformapi.Register(api, platformapi.Route{
@@ -204,9 +205,9 @@ func (r routes) organizationInvitations(api *platformapi.API, tag string) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getInvitations", Tag: tag,
 		Summary: "List the pending invitations of an organization", Right: access.Identify,
-	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]invitation], error) {
+	}, func(ctx context.Context, in *PageByID) (*platformapi.List[invitation], error) {
 		all, err := r.Access.PendingInvitations(ctx, access.From(ctx), in.ID)
-		return answer(list(all, asInvitation), err)
+		return page(&in.PageQuery, list(all, asInvitation), err)
 	})
 
 	platformapi.Register(api, platformapi.Route{
@@ -234,7 +235,7 @@ func (r routes) organizationInvitations(api *platformapi.API, tag string) {
 		Summary: "Withdraw an invitation", Right: access.Identify,
 	}, func(ctx context.Context, in *struct {
 		ByID
-		Invitation string `path:"invitationId" maxLength:"64"`
+		Invitation string `path:"invitationId" maxLength:"64" doc:"The id of the invitation."`
 	}) (*none, error) {
 		return nil, r.Access.DeleteInvitation(ctx, access.From(ctx), in.ID, in.Invitation)
 	})

@@ -1,11 +1,13 @@
 package accessapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -18,8 +20,41 @@ const maxForm = 16 << 10
 
 // oauth adds the endpoints of OAuth 2.0, which have errors in their own form.
 func (r routes) oauth(api *platformapi.API) {
-	api.Handle("POST /token", http.HandlerFunc(r.token))
-	api.Handle("GET /jwks", http.HandlerFunc(r.jwks))
+	const tag = "Tokens"
+	platformapi.Stream(api, platformapi.Route{
+		Method: http.MethodPost, Path: "/token", ID: "issueToken", Tag: tag, Public: true, Summary: "Get an access token for an access key",
+		Description: "The client credentials grant of OAuth 2.0. The key comes by HTTP Basic, or in the form. Errors are those of RFC 6749, section 5.2.",
+		Takes:       []platformapi.Content{{Type: "application/x-www-form-urlencoded", Of: reflect.TypeFor[tokenForm]()}},
+		Gives:       platformapi.JSONOf[issuedToken](),
+		Refusals:    map[int][]platformapi.Content{http.StatusBadRequest: platformapi.JSONOf[oauthError](), http.StatusUnauthorized: platformapi.JSONOf[oauthError]()},
+	}, func(_ context.Context, _ *none, w http.ResponseWriter, req *http.Request) error {
+		r.token(w, req)
+		return nil
+	})
+	platformapi.Stream(api, platformapi.Route{
+		Method: http.MethodGet, Path: "/jwks", ID: "getKeys", Tag: tag, Public: true,
+		Summary: "Read the public keys of access tokens (RFC 7517)", Gives: platformapi.JSONOf[keySet](),
+	}, func(_ context.Context, _ *none, w http.ResponseWriter, _ *http.Request) error {
+		write(w, http.StatusOK, keySet{r.Access.Keys()})
+		return nil
+	})
+}
+
+type tokenForm struct {
+	GrantType    string `json:"grant_type" enum:"client_credentials"`
+	ClientID     string `json:"client_id,omitempty" doc:"The id of the access key, where HTTP Basic does not have it."`
+	ClientSecret string `json:"client_secret,omitempty" doc:"Its secret."`
+}
+
+type issuedToken struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type" enum:"Bearer"`
+	ExpiresIn   int    `json:"expires_in" doc:"Seconds."`
+	Scope       string `json:"scope"`
+}
+
+type keySet struct {
+	Keys []access.JWK `json:"keys"`
 }
 
 // oauthError is an error of RFC 6749, section 5.2.
@@ -58,9 +93,8 @@ func (r routes) token(w http.ResponseWriter, req *http.Request) {
 		write(w, http.StatusInternalServerError, oauthError{"server_error", "The server could not make a token."})
 	default:
 		defer token.Clear()
-		write(w, http.StatusOK, map[string]any{
-			"access_token": string(token.Reveal()), "token_type": "Bearer",
-			"expires_in": int(access.AccessTokenLifetime.Seconds()), "scope": "",
+		write(w, http.StatusOK, issuedToken{
+			AccessToken: string(token.Reveal()), TokenType: "Bearer", ExpiresIn: int(access.AccessTokenLifetime.Seconds()),
 		})
 	}
 }
@@ -80,10 +114,6 @@ func decoded(text string) string {
 		return plain
 	}
 	return text
-}
-
-func (r routes) jwks(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, map[string]any{"keys": r.Access.Keys()})
 }
 
 func write(w http.ResponseWriter, status int, document any) {

@@ -53,17 +53,20 @@ func (r routes) organizations(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getOrganizations", Tag: tag,
 		Summary: "List the caller's organizations", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[[]organization], error) {
-		return answer(r.own(ctx, ""))
+	}, func(ctx context.Context, in *platformapi.PageQuery) (*platformapi.List[organization], error) {
+		all, err := r.own(ctx, "")
+		return page(in, all, err)
 	})
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path + "/search", ID: "searchOrganizations", Tag: tag,
 		Summary: "Search the caller's organizations by name", Right: access.Identify,
 	}, func(ctx context.Context, in *struct {
-		Query string `query:"q" maxLength:"100"`
-	}) (*platformapi.Body[[]organization], error) {
-		return answer(r.own(ctx, in.Query))
+		platformapi.PageQuery
+		Query string `query:"q" maxLength:"100" doc:"A part of the name."`
+	}) (*platformapi.List[organization], error) {
+		all, err := r.own(ctx, in.Query)
+		return page(&in.PageQuery, all, err)
 	})
 
 	platformapi.Register(api, platformapi.Route{

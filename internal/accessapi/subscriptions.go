@@ -54,11 +54,12 @@ func (r routes) subscriptions(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: catalog + "/applications/{id}/subscriptions", ID: "getApplicationSubscriptions", Tag: tag,
 		Summary: "List the subscriptions of an application", Right: access.ViewTenant,
-	}, func(ctx context.Context, in *ByID) (*platformapi.Body[[]Subscription], error) {
+	}, func(ctx context.Context, in *PageByID) (*platformapi.List[Subscription], error) {
 		if _, err := r.Access.Application(ctx, access.From(ctx), in.ID); err != nil {
 			return nil, err
 		}
-		return answer(r.find(ctx, access.SubscriptionQuery{Application: in.ID}))
+		all, err := r.find(ctx, access.SubscriptionQuery{Application: in.ID})
+		return page(&in.PageQuery, all, err)
 	})
 
 	platformapi.Register(api, platformapi.Route{

@@ -33,6 +33,13 @@ type accessTokens struct {
 	AccessTokens []accessToken `json:"accessTokens"`
 }
 
+// pageOfTokens has the headers of a plain list.
+type pageOfTokens struct {
+	Total int    `header:"X-Total-Count" doc:"How many elements there are on all pages."`
+	Link  string `header:"Link" doc:"The addresses of the pages before and after, as RFC 8288 has it."`
+	Body  accessTokens
+}
+
 type newToken struct {
 	Body struct {
 		Name      string         `json:"name" maxLength:"100"`
@@ -46,9 +53,13 @@ func (r routes) tokens(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: path, ID: "getAccessTokens", Tag: "Tokens",
 		Summary: "List the caller's personal access tokens", Right: access.Identify,
-	}, func(ctx context.Context, _ *none) (*platformapi.Body[accessTokens], error) {
+	}, func(ctx context.Context, in *platformapi.PageQuery) (*pageOfTokens, error) {
 		tokens, err := r.Access.Tokens(ctx, access.From(ctx))
-		return answer(accessTokens{AccessTokens: list(tokens, asToken)}, err)
+		part, err := page(in, list(tokens, asToken), err)
+		if err != nil {
+			return nil, err
+		}
+		return &pageOfTokens{Total: part.Total, Link: part.Link, Body: accessTokens{AccessTokens: part.Body}}, nil
 	})
 
 	platformapi.Register(api, platformapi.Route{

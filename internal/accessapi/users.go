@@ -74,13 +74,14 @@ func (r routes) users(api *platformapi.API) {
 		Method: http.MethodGet, Path: users + "/search", ID: "searchUsers", Tag: tag,
 		Summary: "Search users with whom the caller shares an organization", Right: access.Identify,
 	}, func(ctx context.Context, in *struct {
-		Query string `query:"q" maxLength:"100"`
-	}) (*platformapi.Body[[]overview], error) {
+		platformapi.PageQuery
+		Query string `query:"q" maxLength:"100" doc:"A part of the name."`
+	}) (*platformapi.List[overview], error) {
 		known, err := r.Access.KnownUsers(ctx, access.From(ctx))
 		text := strings.ToLower(in.Query)
 		known = slices.DeleteFunc(known, func(u access.Tenant) bool {
 			return !strings.Contains(strings.ToLower(u.DisplayName), text) && !strings.Contains(u.Name, text)
 		})
-		return answer(list(known, asOverview), err)
+		return page(&in.PageQuery, list(known, asOverview), err)
 	})
 }

@@ -1,6 +1,9 @@
 package hub
 
-import "github.com/qhubctl/qhubctl/internal/platformapi"
+import (
+	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/platformapi"
+)
 
 // Catalog is the base path of the platform API.
 const Catalog = catalog
@@ -10,4 +13,12 @@ func Routes() []platformapi.Route {
 	api := platformapi.New(platformapi.Options{})
 	(&Hub{}).register(api)
 	return api.Routes()
+}
+
+// Description is an API with all routes of a platform, which cannot be called.
+func Description() *platformapi.API {
+	api := platformapi.New(platformapi.Options{Version: "1.2.3"})
+	(&Hub{}).register(api)
+	accessapi.Register(api, accessapi.Options{})
+	return api
 }

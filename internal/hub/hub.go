@@ -68,6 +68,8 @@ type Options struct {
 	Prepare []string
 	// Hidden are further files that no build and no execution may see.
 	Hidden []string
+	// Version is that of the program.
+	Version string
 	// URL is where clients find the platform; empty: where they have called it.
 	URL string
 	// Builds is how many builds run at once. Zero: one.

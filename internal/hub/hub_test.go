@@ -20,6 +20,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/hub"
+	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/server"
 )
@@ -148,6 +149,9 @@ func start(t testing.TB, dir string) *platform {
 	return p
 }
 
+// described is the description with which the answers of all tests are compared.
+var described = sync.OnceValues(func() (*platformapitest.Description, error) { return platformapitest.Describe(hub.Description()) })
+
 // A document is JSON that was answered.
 type document map[string]any
 
@@ -193,6 +197,11 @@ func (p *platform) send(token, method, path, contentType string, body []byte) (i
 	if err != nil {
 		p.Fatalf("%s %s: %v", method, path, err)
 	}
+	d, err := described()
+	if err != nil {
+		p.Fatal(err)
+	}
+	d.Compare(p, method, r.URL.Path, response.StatusCode, response.Header, answer)
 	return response.StatusCode, answer
 }
 

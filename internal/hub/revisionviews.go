@@ -23,7 +23,8 @@ type buildView struct {
 }
 
 type validationView struct {
-	State    string   `json:"state"`
+	_        struct{} `nullable:"true"`
+	State    string   `json:"state" enum:"SUCCESS,ERROR"`
 	Summary  string   `json:"summary"`
 	Messages []string `json:"messages"`
 }
@@ -187,13 +188,14 @@ func buildLogContent() []platformapi.Content {
 
 // logView is a line of a build log.
 type logView struct {
-	Message   string `json:"message"`
-	Severity  string `json:"severity"`
-	Timestamp string `json:"timestamp"`
+	_         struct{} `nullable:"true"`
+	Message   string   `json:"message"`
+	Severity  string   `json:"severity"`
+	Timestamp string   `json:"timestamp"`
 }
 
 func logOf(l registry.LogLine) logView {
-	return logView{l.Message, l.Severity, l.Time.UTC().Format(time.RFC3339Nano)}
+	return logView{Message: l.Message, Severity: l.Severity, Timestamp: l.Time.UTC().Format(time.RFC3339Nano)}
 }
 
 const maxBuildLog = 20_000

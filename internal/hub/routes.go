@@ -93,8 +93,7 @@ func (h *Hub) serviceRoutes(api *platformapi.API) {
 		func(r *platformapi.Route) {
 			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first."
 		}), h.publish)
-	platformapi.Register(api, with(op("DELETE /services/{id}/publication", "unpublishService", access.Publish, tagServices, "Take a publication back"),
-		func(r *platformapi.Route) { r.Errors = []int{http.StatusConflict} }), h.unpublish)
+	platformapi.Register(api, op("DELETE /services/{id}/publication", "unpublishService", access.Publish, tagServices, "Take a publication back"), h.unpublish)
 	platformapi.Register(api, op("GET /services/{id}/subscriptions", "getServiceSubscriptions", access.ViewTenant, tagServices,
 		"List the subscriptions of a service"), h.listSubscriptions)
 }
@@ -127,13 +126,12 @@ func (h *Hub) managedRoutes(api *platformapi.API) {
 	create := op("POST /managed-services", "createManagedService", access.Deploy, tagManaged, "Make a service")
 	create.Description = "It has the version 1.0.0 and no revision yet: upload its sources next."
 	create.Status, create.Takes, create.Gives = http.StatusCreated, platformapi.JSONOf[managedBody](), platformapi.JSONOf[serviceView]()
-	create.Errors = []int{http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge}
+	create.Errors = []int{http.StatusUnprocessableEntity}
 	platformapi.Stream(api, create, h.createManaged)
 
 	upload := op("PUT /managed-services/{id}/source/file", "uploadManagedServiceSource", access.Deploy, tagManaged, "Upload the sources, and begin a build")
 	upload.Description = "The archive is checked before anything of it is written."
 	upload.Status, upload.Takes = http.StatusNoContent, platformapi.MultipartFile()
-	upload.Errors = []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
 	platformapi.Stream(api, upload, h.upload)
 
 	download := op("GET /managed-services/{id}/source", "downloadManagedServiceSource", access.ViewTenant, tagManaged, "Download the sources that were uploaded last")
@@ -150,7 +148,6 @@ func (h *Hub) managedRoutes(api *platformapi.API) {
 	runtime := op("PUT /managed-services/{id}/runtime-configuration", "setManagedServiceRuntime", access.Deploy, tagManaged, "Set the variables of executions")
 	runtime.Description = "The map replaces the former one."
 	runtime.Status, runtime.Takes = http.StatusNoContent, platformapi.JSONOf[runtimeView]()
-	runtime.Errors = []int{http.StatusRequestEntityTooLarge}
 	platformapi.Stream(api, runtime, h.configureRuntime)
 	platformapi.Register(api, op("PUT /managed-services/{id}/resource-configuration", "setManagedServiceResource", access.Deploy, tagManaged, "Set one limit of executions"), h.configureResource)
 
@@ -158,7 +155,6 @@ func (h *Hub) managedRoutes(api *platformapi.API) {
 	deploy.Description = "The service and the version are made if need be. Nothing is made of an archive that is refused."
 	deploy.Status, deploy.Gives = http.StatusCreated, platformapi.JSONOf[deploymentView]()
 	deploy.Takes = []platformapi.Content{{Type: "application/zip"}}
-	deploy.Errors = []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
 	platformapi.Stream(api, deploy, h.deploy)
 }
 
@@ -166,7 +162,6 @@ func (h *Hub) jobRoutes(api *platformapi.API) {
 	start := op("POST /service-jobs", "createServiceJob", access.RunJob, tagJobs, "Run a service of the account")
 	start.Description = "It needs no publication and no subscription. Secrets come in input, under $secrets. A repeated Idempotency-Key gives the first job."
 	start.Status, start.Takes, start.Gives = http.StatusCreated, platformapi.JSONOf[jobBody](), platformapi.JSONOf[execution.Execution]()
-	start.Errors = []int{http.StatusRequestEntityTooLarge}
 	platformapi.Stream(api, start, h.startJob)
 	platformapi.Register(api, op("GET /service-jobs", "getServiceJobs", access.ViewTenant, tagJobs, "List the jobs that members of the account have started"), h.listJobs)
 	platformapi.Register(api, op("GET /service-jobs/{id}", "getServiceJob", access.ViewTenant, tagJobs, "Read a job"), h.getExecution)
@@ -188,6 +183,7 @@ func (h *Hub) executionRoutes(api *platformapi.API) {
 }
 
 func (h *Hub) serverRoutes(api *platformapi.API) {
+	h.documentRoutes(api)
 	for _, probe := range []struct {
 		path, id, summary string
 		ok                func() bool
@@ -197,7 +193,8 @@ func (h *Hub) serverRoutes(api *platformapi.API) {
 	} {
 		platformapi.Stream(api, platformapi.Route{
 			Method: http.MethodGet, Path: probe.path, ID: probe.id, Summary: probe.summary, Tag: tagServer, Public: true,
-			Gives: []platformapi.Content{{Type: "text/plain"}}, Errors: []int{http.StatusServiceUnavailable},
+			Gives:    []platformapi.Content{{Type: "text/plain"}},
+			Refusals: map[int][]platformapi.Content{http.StatusServiceUnavailable: {{Type: "text/plain"}}},
 		}, func(_ context.Context, _ *none, w http.ResponseWriter, _ *http.Request) error {
 			status, text := http.StatusOK, "ok\n"
 			if !probe.ok() {

@@ -102,7 +102,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	}
 	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Audit: s.Store().Audit(), Version: o.Version, Log: o.Server.Log})
 	h, err := New(ctx, Options{
-		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
+		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Version: o.Version, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
 		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, API: api,
 	})
 	if err != nil {

@@ -61,6 +61,8 @@ type Route struct {
 	Takes, Gives []Content
 	// MayBeEmpty says that a [Stream] also succeeds with 204 and no body.
 	MayBeEmpty bool
+	// Refusals are the bodies of errors of a [Stream] that are no problem documents.
+	Refusals map[int][]Content
 	// Errors are statuses of errors beyond those that all routes have.
 	Errors []int
 }
@@ -137,11 +139,14 @@ func (a *API) operation(route Route) huma.Operation {
 		Method: route.Method, Path: route.Path, OperationID: route.ID, Summary: route.Summary, Description: route.Description,
 		Tags: []string{route.Tag}, DefaultStatus: route.Status, MaxBodyBytes: route.MaxBody, BodyReadTimeout: bodyTime,
 		Metadata: map[string]any{routeKey: route},
-		Errors:   append([]int{http.StatusBadRequest, http.StatusNotFound}, route.Errors...),
+		Errors:   append([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests, http.StatusServiceUnavailable}, route.Errors...),
+	}
+	if route.Method != http.MethodGet {
+		o.Errors = append(o.Errors, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
 	}
 	if !route.Public {
 		o.Security = []map[string][]string{{"token": {}}, {"bearer": {}}}
-		o.Errors = append(o.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+		o.Errors = append(o.Errors, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	a.routes = append(a.routes, route)
 	return o

@@ -31,6 +31,10 @@ func (a *API) describe() ([]byte, error) {
 			delete(o.Responses, strconv.Itoa(http.StatusUnprocessableEntity)) // newProblem makes it 400
 		}
 		a.describeBodies(o, route)
+		if o.RequestBody == nil {
+			delete(o.Responses, strconv.Itoa(http.StatusRequestEntityTooLarge))
+			delete(o.Responses, strconv.Itoa(http.StatusUnsupportedMediaType))
+		}
 		for name, response := range o.Responses {
 			if status, err := strconv.Atoi(name); err == nil && response.Description == "" {
 				response.Description = http.StatusText(status)
@@ -58,6 +62,9 @@ func (a *API) describeBodies(o *huma.Operation, route Route) {
 			status = http.StatusOK
 		}
 		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: a.content(route.Gives)}
+	}
+	for status, bodies := range route.Refusals {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: a.content(bodies)}
 	}
 	if route.MayBeEmpty {
 		o.Responses[strconv.Itoa(http.StatusNoContent)] = &huma.Response{Description: http.StatusText(http.StatusNoContent)}

@@ -16,7 +16,9 @@ const maxDepth = 3
 // view is the data of the templates.
 type view struct {
 	// Base is the path below which the API answers.
-	Base                       string
+	Base string
+	// Alone says that the reference is the only page.
+	Alone                      bool
 	Name, Version, Description string
 	Inputs, Secrets, DataPools []field
 }

@@ -1,5 +1,5 @@
 // Package web holds the pages of a service: a form that starts an execution and follows
-// it (/docs), and the reference of its API (/docs/reference). All their files are in the
+// it (/docs), and the reference of its API (/docs/reference); and that of a platform. All their files are in the
 // binary; a browser loads nothing from elsewhere.
 //
 // The server makes the form of the signature. The user's input goes into one POST. Once it
@@ -31,7 +31,7 @@ import (
 const (
 	Home      = "/docs"
 	Reference = "/docs/reference"
-	assetsDir = "/docs/assets/"
+	Assets    = "/docs/assets/"
 )
 
 //go:embed assets/*
@@ -64,6 +64,16 @@ func Pages(base string, service Describer) map[string]http.Handler {
 	return handlers
 }
 
+// PlatformPages are the handlers, by their paths, of the reference of a platform's API,
+// whose description is at /openapi.json.
+func PlatformPages(name, version string) map[string]http.Handler {
+	handlers := map[string]http.Handler{Home: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		write(w, "reference.html", referencePolicy, view{Name: name, Version: version, Alone: true})
+	})}
+	maps.Copy(handlers, assetHandlers())
+	return handlers
+}
+
 // assetHandlers are those of the files that belong to the pages, of all services.
 var assetHandlers = sync.OnceValue(func() map[string]http.Handler {
 	handlers := map[string]http.Handler{}
@@ -77,7 +87,7 @@ var assetHandlers = sync.OnceValue(func() map[string]http.Handler {
 		if err != nil {
 			panic(err) //nolint:forbidigo // the files are in the binary
 		}
-		handlers[assetsDir+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
+		handlers[Assets+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
 	}
 	return handlers
 })
@@ -98,18 +108,22 @@ func page(name, policy, base string, service Describer) http.Handler {
 			http.Error(w, "The service is not ready. Try again in a moment.", http.StatusServiceUnavailable)
 			return
 		}
-		var out bytes.Buffer
 		v := newView(s)
 		v.Base = strings.TrimSuffix(base, "/")
-		if err := pages.ExecuteTemplate(&out, name, v); err != nil {
-			http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		_, _ = w.Write(out.Bytes()) // an error means that the browser has gone
+		write(w, name, policy, v)
 	})
+}
+
+func write(w http.ResponseWriter, name, policy string, v view) {
+	var out bytes.Buffer
+	if err := pages.ExecuteTemplate(&out, name, v); err != nil {
+		http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	_, _ = w.Write(out.Bytes()) // an error means that the browser has gone
 }
 
 // asset is a file that belongs to the pages.
