@@ -21,7 +21,7 @@ func (h *Hub) documentRoutes(api *platformapi.API) {
 		text              func() ([]byte, error)
 	}{
 		{"/openapi.json", "getOpenApi", "Read the description of the platform API", api.OpenAPI},
-		{catalog + "/docs", "getCatalogOpenApi", "Read the description of the platform API, as published programs do", api.OpenAPI},
+		{catalog + "/docs", "getCatalogOpenApi", "Read the description of the routes below, relative to them", func() ([]byte, error) { return api.OpenAPIBelow(catalog) }},
 		{"/quantum/docs", "getQuantumOpenApi", "Read the description of the API of quantum backends, which is empty", func() ([]byte, error) { return []byte(noQuantum), nil }},
 	} {
 		platformapi.Stream(api, platformapi.Route{

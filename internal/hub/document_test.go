@@ -151,6 +151,15 @@ func TestDescriptionIsServed(t *testing.T) {
 			t.Errorf("GET %s = %d %.100s, want a document of OpenAPI 3.1.0", path, status, text)
 		}
 	}
+	_, text := p.send("", http.MethodGet, "/qc-catalog/docs", "", nil)
+	var below struct {
+		Servers []struct{ URL string }
+		Paths   map[string]any
+	}
+	if err := json.Unmarshal(text, &below); err != nil || len(below.Servers) != 1 || below.Servers[0].URL != "/qc-catalog" ||
+		below.Paths["/services/{id}"] == nil || below.Paths["/token"] != nil {
+		t.Errorf("GET /qc-catalog/docs = %.200s, want the routes below, relative to them", text)
+	}
 	status, page := p.send("", http.MethodGet, "/docs", "", nil)
 	if status != http.StatusOK || !strings.Contains(string(page), `src="/docs/assets/reference.js"`) || strings.Contains(string(page), "//") {
 		t.Errorf("GET /docs = %d %s, want the page, and nothing from elsewhere", status, page)

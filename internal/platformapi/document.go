@@ -1,6 +1,7 @@
 package platformapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"path"
 	"reflect"
@@ -21,6 +22,34 @@ Errors are problem documents (RFC 9457) that never repeat a value of a request. 
 // OpenAPI is the description of all routes, as JSON. It is made once: all routes must
 // have been registered.
 func (a *API) OpenAPI() ([]byte, error) { return a.document() }
+
+// OpenAPIBelow is the description of the routes below a base path, relative to it: that
+// is how clients read it which have the base path in their address of the server.
+func (a *API) OpenAPIBelow(base string) ([]byte, error) {
+	text, err := a.document()
+	if err != nil {
+		return nil, err
+	}
+	var document map[string]json.RawMessage
+	paths, below := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(document["paths"], &paths); err != nil {
+		return nil, err
+	}
+	for address, item := range paths {
+		if relative, ok := strings.CutPrefix(address, base+"/"); ok {
+			below["/"+relative] = item
+		}
+	}
+	for name, value := range map[string]any{"paths": below, "servers": []map[string]string{{"url": base}}} {
+		if document[name], err = json.Marshal(value); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(document)
+}
 
 // describe completes what huma knows of the routes.
 func (a *API) describe() ([]byte, error) {
