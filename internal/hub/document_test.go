@@ -3,15 +3,18 @@ package hub_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/qhubctl/qhubctl/internal/hub"
+	"github.com/qhubctl/qhubctl/internal/web/webtest"
 )
 
 // An operation is one of the description.
@@ -167,6 +170,31 @@ func TestDescriptionIsServed(t *testing.T) {
 	for path, want := range map[string]int{"/docs/assets/reference.js": 200, "/docs/assets/rapidoc-min.js": 200, "/docs/assets/nothing.js": 404} {
 		if status, _ := p.send("", http.MethodGet, path, "", nil); status != want {
 			t.Errorf("GET %s = %d, want %d", path, status, want)
+		}
+	}
+}
+
+// TestDescriptionInBrowser opens the page in a browser, which must load nothing from
+// elsewhere.
+func TestDescriptionInBrowser(t *testing.T) {
+	server := httptest.NewServer(hub.Description())
+	t.Cleanup(server.Close)
+	ctx, said := webtest.Browser(t)
+	var text string
+	err := chromedp.Run(ctx, chromedp.Navigate(server.URL+"/docs"),
+		chromedp.Poll(`document.querySelector("rapi-doc")?.shadowRoot?.textContent.includes("Make a service")`, nil),
+		chromedp.Evaluate(`document.querySelector("rapi-doc").shadowRoot.textContent`, &text),
+	)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said())
+	}
+	if !strings.Contains(text, "/qc-catalog/managed-services/{id}/build") {
+		t.Error("the page lacks a route, want all")
+	}
+	for line := range strings.Lines(said()) {
+		if strings.HasPrefix(line, "exception:") || strings.HasPrefix(line, "request: ") && !strings.Contains(line, " "+server.URL+"/") &&
+			!strings.Contains(line, " data:") && !strings.Contains(line, " blob:") {
+			t.Error(line)
 		}
 	}
 }
