@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 // keysOptions are the options of all commands about keys.
 type keysOptions struct {
 	dir       string
+	data      string // the data folder of a platform, instead of a workspace
 	masterKey masterKey
 	output    string
 }
@@ -31,7 +31,7 @@ type keysOptions struct {
 func newKeys(streams *term.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "keys",
-		Short: "Manage the master key of a served workspace",
+		Short: "Manage the master key of a served workspace, or of a platform",
 		Long: `A master key seals the secrets of waiting and running executions on disk. The
 first ` + "`qhubctl serve`" + ` of a workspace makes it, in .qhub/serve/` + server.MasterKeyName + `.
 
@@ -40,11 +40,13 @@ opens the secrets that it sealed. To replace the key, rotate it: running servers
 load the new version within seconds, and all sealed secrets are wrapped by it.
 Then retire the former versions. No execution is lost or delayed.
 
-These commands work on the folder of the workspace, whether it is being served
-or not. They never show a key, only its fingerprint.`,
+These commands work on the folder of the workspace, or with --data on that of a
+platform, whether it is being served or not. They never show a key, only its
+fingerprint.`,
 		Example: `  qhubctl keys list
   qhubctl keys rotate
-  qhubctl keys retire`,
+  qhubctl keys retire
+  qhubctl keys rotate --data ~/.local/state/qhubctl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -61,6 +63,9 @@ func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) 
 	command.Args = cobra.MaximumNArgs(1)
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		o.dir = dirArg(args)
+		if o.data != "" && len(args) > 0 {
+			return usagef("--data names a platform and %s a workspace; give one of them", args[0])
+		}
 		if err := checkOutput(o.output); err != nil {
 			return err
 		}
@@ -69,9 +74,23 @@ func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) 
 		}
 		return run(cmd.Context(), o)
 	}
+	command.Flags().StringVar(&o.data, "data", "", "the data `FOLDER` of a platform, instead of a workspace")
 	o.masterKey.flags(command)
 	outputFlag(command, &o.output)
 	return command
+}
+
+// sealed formats a number of owners of sealed secrets for people. On a platform these are
+// access keys and keys that sign tokens, too.
+func (o *keysOptions) sealed(n int) string {
+	switch {
+	case o.data == "":
+		return "the secrets of " + server.ExecutionCount(n)
+	case n == 1:
+		return "1 sealed secret"
+	default:
+		return fmt.Sprintf("%d sealed secrets", n)
+	}
 }
 
 // openedKeys are the keys of a workspace and the store of its sealed secrets.
@@ -90,16 +109,9 @@ func (e *notServedError) Hint() string  { return "`qhubctl serve` makes a key at
 
 // open opens the keys and the store. It makes neither a folder nor a key.
 func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
-	w, err := workspace.Open(o.dir)
+	dir, err := o.stateDir()
 	if err != nil {
 		return nil, err
-	}
-	dir, ok := w.Served()
-	if !ok {
-		return nil, &notServedError{w.Dir}
-	}
-	if _, err := os.Stat(filepath.Join(dir, server.DatabaseName)); errors.Is(err, fs.ErrNotExist) {
-		return nil, &notServedError{w.Dir}
 	}
 	k := &openedKeys{source: server.KeySource(o.masterKey.source, dir)}
 	if k.ring, err = k.source.Read(ctx); err != nil {
@@ -110,6 +122,28 @@ func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// stateDir is the folder with the database.
+func (o *keysOptions) stateDir() (string, error) {
+	dir, shown := o.data, o.data
+	if dir == "" {
+		w, err := workspace.Open(o.dir)
+		if err != nil {
+			return "", err
+		}
+		shown = w.Dir
+		dir, _ = w.Served()
+	}
+	_, err := os.Stat(filepath.Join(dir, server.DatabaseName))
+	switch {
+	case dir != "" && err == nil:
+		return dir, nil
+	case o.data != "":
+		return "", usagef("there is no platform in %s; name its data folder", o.data)
+	default:
+		return "", &notServedError{shown}
+	}
 }
 
 func (k *openedKeys) close() error {
@@ -192,13 +226,13 @@ func keysListRun(ctx context.Context, streams *term.Streams, o keysOptions, k *o
 	if o.output == "json" {
 		err = printJSON(streams, listing)
 	} else {
-		err = writeAll(streams.Out, []byte(listing.text()))
+		err = writeAll(streams.Out, []byte(listing.text(o)))
 	}
 	if err != nil {
 		return err
 	}
 	if len(listing.Missing)+len(listing.Damaged) > 0 {
-		return &exitError{exitFailed, listing.problem()}
+		return &exitError{exitFailed, listing.problem(o)}
 	}
 	return nil
 }
@@ -226,10 +260,14 @@ func listKeys(k *openedKeys, use *store.KeyUse) keysListing {
 	return listing
 }
 
-func (l keysListing) text() string {
+func (l keysListing) text(o keysOptions) string {
+	heading := "EXECUTIONS"
+	if o.data != "" {
+		heading = "SEALED"
+	}
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\tEXECUTIONS\n")
+	_, _ = fmt.Fprintf(table, "VERSION\tFINGERPRINT\t%s\n", heading)
 	for _, key := range l.Keys {
 		suffix := ""
 		if key.Seals {
@@ -248,17 +286,17 @@ func (l keysListing) text() string {
 }
 
 // problem names the secrets that cannot be opened.
-func (l keysListing) problem() error {
+func (l keysListing) problem(o keysOptions) error {
 	lost := 0
 	for _, key := range l.Missing {
 		lost += key.Executions
 	}
 	var said []string
 	if lost > 0 {
-		said = append(said, fmt.Sprintf("the secrets of %s need a version of the key that is missing; put it back, nothing is lost", server.ExecutionCount(lost)))
+		said = append(said, o.sealed(lost)+" need a version of the key that is missing; put it back, nothing is lost")
 	}
 	if n := len(l.Damaged); n > 0 {
-		said = append(said, fmt.Sprintf("the secrets of %s were changed or moved on the disk: cancel those executions and start them again", server.ExecutionCount(n)))
+		said = append(said, o.sealed(n)+" were changed or moved on the disk: start those executions again, and rotate those access keys")
 	}
 	return errors.New(strings.Join(said, "\n"))
 }

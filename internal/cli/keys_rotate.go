@@ -68,7 +68,7 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	}
 	streams.Say("keep a copy of %s, and give it to every machine that serves with it", path)
 	change := keysChange{Version: rotated.Version(), Rewrapped: changed}
-	return change.show(streams, o.output, fmt.Sprintf("version %d seals from now on; wrapped the secrets of %s by it", change.Version, server.ExecutionCount(changed)))
+	return change.show(streams, o.output, fmt.Sprintf("version %d seals from now on; wrapped %s by it", change.Version, o.sealed(changed)))
 }
 
 func newKeysRewrap(streams *term.Streams) *cobra.Command {
@@ -86,7 +86,7 @@ Secrets that cannot be opened stay unchanged.`,
 				return fmt.Errorf("some secrets are not wrapped by version %d; run the command again: %w", k.ring.Version(), err)
 			}
 			change := keysChange{Version: k.ring.Version(), Rewrapped: changed}
-			return change.show(streams, o.output, fmt.Sprintf("wrapped the secrets of %s by version %d", server.ExecutionCount(changed), change.Version))
+			return change.show(streams, o.output, fmt.Sprintf("wrapped %s by version %d", o.sealed(changed), change.Version))
 		})
 	})
 }
@@ -119,12 +119,12 @@ a version that was retired since.`,
 
 // keysInUseError is the error of an attempt to retire a version that seals secrets.
 type keysInUseError struct {
-	version    uint32
-	executions int
+	version uint32
+	sealed  string
 }
 
 func (e *keysInUseError) Error() string {
-	return fmt.Sprintf("version %d still seals the secrets of %s; nothing was retired", e.version, server.ExecutionCount(e.executions))
+	return fmt.Sprintf("version %d still seals %s; nothing was retired", e.version, e.sealed)
 }
 
 func (e *keysInUseError) Hint() string {
@@ -155,7 +155,7 @@ func keysRetireRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 	}
 	for _, version := range change.Retired {
 		if n := use.Versions[version]; n > 0 {
-			return &exitError{exitFailed, &keysInUseError{version, n}}
+			return &exitError{exitFailed, &keysInUseError{version, o.sealed(n)}}
 		}
 	}
 	// Versions that another process has added meanwhile stay.
