@@ -228,7 +228,7 @@ type Grant struct {
 }
 
 // GrantLifetime is how long a grant can be used.
-const GrantLifetime = 15 * time.Minute
+const GrantLifetime = 10 * time.Minute
 
 // IssueGrant signs a grant. The caller has checked that its principal may give it.
 func (s *Service) IssueGrant(g Grant) (plaintext.Bytes, Grant, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,8 +46,9 @@ func (r *idleRun) Wait() (runner.Outcome, error) {
 	return runner.Outcome{Stopped: true, ExitCode: -1}, nil
 }
 
-func (r *idleRun) Artifacts() (runner.Artifacts, error) { return &runner.Output{}, nil }
-func (r *idleRun) Close() error                         { return nil }
+func (r *idleRun) Artifacts() (runner.Artifacts, error)  { return &runner.Output{}, nil }
+func (r *idleRun) Pool(string) (runner.Artifacts, error) { return nil, fs.ErrNotExist }
+func (r *idleRun) Close() error                          { return nil }
 
 // onBoth runs a benchmark on an empty server and on one with 100,000
 // executions that have ended, which must make no difference.

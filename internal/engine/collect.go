@@ -79,6 +79,9 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 		manifest = nil
 	}
 	if !c.failed {
+		if problem := t.writeBack(run, p, results, lw); problem != nil {
+			return outcome{status: execution.Failed, problem: problem, result: manifest}
+		}
 		return outcome{status: execution.Succeeded, result: manifest}
 	}
 	failed.result, failed.problem = manifest, c.problem

@@ -22,6 +22,8 @@ type prepared struct {
 	maskers *masking.Maskers
 	// notices are lines for the log.
 	notices []string
+	// mounts are the data pools of the execution; nil if it has none, or shared ones.
+	mounts PoolMounts
 	// started returns the memory of a large request to the budget.
 	started func()
 }
@@ -46,9 +48,13 @@ func (p *prepared) clearSecrets() {
 	p.job.Secrets = nil
 }
 
-// clear wipes all secrets. The maskers mask nothing afterwards.
+// clear wipes all secrets, and ends the use of data pools. The maskers mask nothing
+// afterwards.
 func (p *prepared) clear() {
 	p.clearSecrets()
+	if p.mounts != nil {
+		p.mounts.Close()
+	}
 	if p.maskers != nil {
 		p.maskers.Clear()
 	}
@@ -98,7 +104,7 @@ func (t *task) recheck(request storedRequest) *execution.Problem {
 	if err != nil {
 		return execution.Internal()
 	}
-	again, err := t.revision.accept(t.ctx, body)
+	again, err := t.revision.check(t.ctx, body)
 	if errs, ok := errors.AsType[signature.Errors](err); ok {
 		return execution.ServiceChanged(errs)
 	}
@@ -110,11 +116,14 @@ func (t *task) recheck(request storedRequest) *execution.Problem {
 }
 
 func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Problem {
+	if t.revision.Resolvers.Pools != nil {
+		return t.mountPools(p, request)
+	}
 	p.job.DataPools = map[string]string{}
 	for _, parameter := range t.revision.Signature.Of(signature.DataPool) {
 		var reference *signature.DataPoolReference
 		if given, ok := request.DataPools[parameter.Name]; ok {
-			reference = &given
+			reference = &given.DataPoolReference
 		}
 		dir, err := t.revision.Resolvers.dataPool(t.ctx, parameter, reference)
 		unusable, ok := errors.AsType[*PoolError](err)

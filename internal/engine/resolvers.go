@@ -14,6 +14,8 @@ import (
 type Resolvers struct {
 	Secrets   SecretResolver
 	DataPools DataPoolResolver
+	// Pools mounts the data pools that requests name; DataPools is not asked then.
+	Pools PoolMounter
 	// Token makes the token by which an execution calls the server that runs it. The
 	// service finds it in the variable [signature.ExecutionToken]. The engine owns the
 	// value: it wipes it, and masks it as a declared secret. Nil: there is none.
@@ -102,9 +104,26 @@ func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, 
 	return relaxed, a.err
 }
 
-// accept validates a body. The body may leave out every parameter that the server
+// accept validates a body, and asks whether its caller may use the data pools that it
+// names.
+func (r *revision) accept(ctx context.Context, body []byte) (*acceptedRequest, error) {
+	request, err := r.check(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	accepted := &acceptedRequest{Request: request}
+	if r.Resolvers.Pools != nil {
+		if err := r.admit(ctx, accepted); err != nil {
+			request.Clear()
+			return nil, err
+		}
+	}
+	return accepted, nil
+}
+
+// check validates a body. The body may leave out every parameter that the server
 // provides.
-func (r *revision) accept(ctx context.Context, body []byte) (*signature.Request, error) {
+func (r *revision) check(ctx context.Context, body []byte) (*signature.Request, error) {
 	validator, err := r.validator()
 	if err != nil {
 		return nil, err
@@ -117,6 +136,9 @@ func (r *revision) accept(ctx context.Context, body []byte) (*signature.Request,
 	request, err := relaxed.Request(body)
 	if err != nil {
 		return nil, err
+	}
+	if r.Resolvers.Pools != nil {
+		return request, nil
 	}
 	if err := r.acceptDataPools(ctx, request); err != nil {
 		request.Clear()

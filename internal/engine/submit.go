@@ -103,7 +103,7 @@ func (e *Engine) enter(serviceID string) (*revision, error) {
 
 // newExecution builds the record of a request for the store, with its secrets
 // sealed.
-func (e *Engine) newExecution(r *revision, s Submission, request *signature.Request) (store.NewExecution, error) {
+func (e *Engine) newExecution(r *revision, s Submission, request *acceptedRequest) (store.NewExecution, error) {
 	a := store.NewExecution{
 		Execution: execution.Execution{
 			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
@@ -129,23 +129,29 @@ func (e *Engine) newExecution(r *revision, s Submission, request *signature.Requ
 }
 
 // A storedRequest is the form of a request in the store. It leaves out the values
-// of secrets, which are sealed, and the grants of data pools, which the engine
-// does not use.
+// of secrets, which are sealed, and the grants of data pools, in whose place stand
+// their permissions.
 type storedRequest struct {
-	Inputs    map[string]json.RawMessage             `json:"inputs,omitempty"`
-	DataPools map[string]signature.DataPoolReference `json:"dataPools,omitempty"`
+	Inputs    map[string]json.RawMessage `json:"inputs,omitempty"`
+	DataPools map[string]storedPool      `json:"dataPools,omitempty"`
 	// Secrets holds the names of the secrets that came with the request.
 	Secrets []string `json:"secrets,omitempty"`
 }
 
-func storeRequest(request *signature.Request) ([]byte, error) {
+// A storedPool is a data pool of a request, without its grant.
+type storedPool struct {
+	signature.DataPoolReference
+	Permission string `json:"permission,omitempty"`
+}
+
+func storeRequest(request *acceptedRequest) ([]byte, error) {
 	stored := storedRequest{
-		Inputs: request.Inputs, DataPools: maps.Clone(request.DataPools),
+		Inputs: request.Inputs, DataPools: make(map[string]storedPool, len(request.DataPools)),
 		Secrets: slices.Sorted(maps.Keys(request.Secrets)),
 	}
-	for name, reference := range stored.DataPools {
+	for name, reference := range request.DataPools {
 		reference.Grant = ""
-		stored.DataPools[name] = reference
+		stored.DataPools[name] = storedPool{reference, request.permissions[name]}
 	}
 	size := 0
 	for name, value := range stored.Inputs {
@@ -192,8 +198,8 @@ func (s storedRequest) body() ([]byte, error) {
 	for name, value := range s.Inputs {
 		members[name] = value
 	}
-	for name, reference := range s.DataPools {
-		members[name] = reference
+	for name, pool := range s.DataPools {
+		members[name] = pool.DataPoolReference
 	}
 	if len(s.Secrets) > 0 {
 		secrets := map[string]string{}

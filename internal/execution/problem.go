@@ -41,6 +41,7 @@ const (
 	TypeSecrets     = "urn:qhubctl:problem:secrets-unavailable"
 	TypeStart       = "urn:qhubctl:problem:start-failed"
 	TypeChanged     = "urn:qhubctl:problem:service-changed"
+	TypeDataPool    = "urn:qhubctl:problem:data-pool-not-written"
 	TypeInternal    = "urn:qhubctl:problem:internal"
 )
 
@@ -187,6 +188,15 @@ func ResultLost() *Problem {
 	return &Problem{
 		Type: TypeInternal, Status: http.StatusInternalServerError, Title: "Result lost",
 		Detail: "The service ended, but its result could not be stored. The operator finds the reason in the server's log.",
+	}
+}
+
+// DataPoolNotWritten is the problem of an execution that succeeded, but whose changes to
+// data pools could not be kept; reason continues the sentence.
+func DataPoolNotWritten(reason string) *Problem {
+	return &Problem{
+		Type: TypeDataPool, Status: http.StatusConflict, Title: "Data pool not written",
+		Detail: fmt.Sprintf("The service succeeded, but its changes to data pools were not written back: %s. No data pool was changed.", reason),
 	}
 }
 

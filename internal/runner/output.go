@@ -66,14 +66,20 @@ func (f Dir) OpenOutput() (*Output, error) {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 		return &Output{}, nil
 	}
-	root, err := os.OpenRoot(f.Output())
-	if errors.Is(err, fs.ErrPermission) && os.Chmod(f.Output(), 0o700) == nil { //nolint:gosec // a folder
-		root, err = os.OpenRoot(f.Output())
-	}
+	root, err := openRoot(f.Output())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the result: %w", err)
 	}
 	return &Output{root: root}, nil
+}
+
+// openRoot opens a folder that a service may have made unreadable.
+func openRoot(path string) (*os.Root, error) {
+	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, 0o700) == nil { //nolint:gosec // a folder
+		root, err = os.OpenRoot(path)
+	}
+	return root, err
 }
 
 // Add adds a file that was sent, if there is one. The caller wipes it when no output

@@ -29,8 +29,10 @@ type Job struct {
 	ID execution.ID
 	// Inputs are JSON texts by parameter, as [Dir.WriteInputs] takes them.
 	Inputs map[string]json.RawMessage
-	// DataPools are folders by parameter.
+	// DataPools are folders by parameter, which all executions share.
 	DataPools map[string]string
+	// Pools are data pools by parameter whose files are placed for this execution.
+	Pools map[string]Pool
 	// Secrets are for this execution alone. When Start has returned, the caller
 	// owns them again and wipes them.
 	Secrets []Secret
@@ -124,6 +126,9 @@ type Run interface {
 	// Artifacts opens the files that the execution has left. It can be called
 	// several times, until Close.
 	Artifacts() (Artifacts, error)
+	// Pool opens the files that the execution has left of a writable pool, until Close.
+	// [fs.ErrNotExist]: it has removed or replaced the folder.
+	Pool(parameter string) (Artifacts, error)
 	// Close removes the execution's folders.
 	Close() error
 }

@@ -145,11 +145,20 @@ func tryMapping(path string, space *os.File) error {
 }
 
 // own gives a folder of the execution to its user, if a mapping cannot make it
-// look so.
+// look so. A file with several names stays as it is: other executions share it.
 func own(path string, id uint32) error {
-	return filepath.WalkDir(path, func(path string, _ os.DirEntry, err error) error {
+	return filepath.WalkDir(path, func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if entry.Type().IsRegular() {
+			var info unix.Stat_t
+			if err := unix.Lstat(path, &info); err != nil {
+				return &os.PathError{Op: "lstat", Path: path, Err: err}
+			}
+			if info.Nlink > 1 {
+				return nil
+			}
 		}
 		return os.Lchown(path, int(id), int(id)) //nolint:gosec // no other process uses it yet
 	})

@@ -15,8 +15,8 @@ import (
 // counts.
 type Policy struct {
 	// Writable are the folders for the result of the execution. If it runs as
-	// another user, they are given to that user, and so are all files in
-	// Inputs.
+	// another user, they are given to that user with all files in them, and so
+	// are all files in Inputs, except for files with several names.
 	Writable []string
 	// Inputs are folders of the execution that it reads and does not write.
 	Inputs []string

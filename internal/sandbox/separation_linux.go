@@ -279,7 +279,7 @@ func TempOptions(limit int64) string {
 }
 
 // Hand gives a user access to a folder: to read it and the contents of the folders
-// in it that are named readable, and to own those that are named writable. It
+// in it that are named readable, and to own those that are named writable, with their contents. It
 // returns the descriptors from which a fork mounts the folder; none if forks find
 // it themselves.
 func (s *Separation) Hand(folder string, readable, writable []string, user uint32) ([]*os.File, error) {
@@ -291,8 +291,7 @@ func (s *Separation) Hand(folder string, readable, writable []string, user uint3
 		return nil, err
 	}
 	for _, name := range writable {
-		path := filepath.Join(folder, name)
-		if err := os.Lchown(path, int(user), int(user)); err != nil {
+		if err := own(filepath.Join(folder, name), user); err != nil {
 			return nil, err
 		}
 	}

@@ -433,10 +433,7 @@ func (b *builder) ownedBy(pl *place) (uint64, error) {
 	}
 	// Change the owner on the disk: a mount that only maps it would let the
 	// execution do more to a file than its owner allows.
-	if pl.kind == placeWritable {
-		return 0, os.Lchown(pl.path, int(b.program.UID), int(b.program.GID))
-	}
-	if pl.kind == placeInput {
+	if pl.kind == placeWritable || pl.kind == placeInput {
 		return 0, own(pl.path, b.program.UID)
 	}
 	space, err := b.machine.ids.space(pl.source(), b.program.UID)

@@ -52,6 +52,7 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 		return nil, errors.Join(err, dir.Remove())
 	}
 	x := &run{execution: e, dir: dir, dirs: job.DirPool, limits: job.Limits, said: said}
+	x.hasPools, x.pools = writable(job.Pools)
 	x.watch()
 	// A program that takes no orders would block this.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
@@ -87,6 +88,11 @@ func prepare(job runner.Job) (runner.Dir, error) {
 			err = dir.LinkDataPool(parameter, pool)
 		}
 	}
+	for parameter, pool := range job.Pools {
+		if err == nil {
+			err = dir.PlacePool(parameter, pool)
+		}
+	}
 	if err != nil {
 		return dir, errors.Join(err, dir.Remove())
 	}
@@ -116,6 +122,9 @@ type run struct {
 	dirs      *runner.DirPool // nil: the folder is removed
 	limits    runner.Limits
 	said      outputTail
+	// hasPools says that there are writable data pools, of so many bytes at first.
+	hasPools bool
+	pools    int64
 
 	mu      sync.Mutex
 	outcome runner.Outcome // without the exit
@@ -139,7 +148,7 @@ func (x *run) watch() {
 // measureUse measures the output and the processor time, and again later.
 func (x *run) measureUse() {
 	begin := time.Now()
-	limit := x.dir.Exceeded(x.limits)
+	limit := x.measured(x.limits)
 	if counted, ok := x.execution.(interface{ CPUTime() time.Duration }); ok &&
 		x.limits.CPUTime > 0 && counted.CPUTime() >= x.limits.CPUTime {
 		limit = runner.CPUTimeLimit
@@ -148,7 +157,7 @@ func (x *run) measureUse() {
 		x.reach(limit)
 	}
 	// While a service is asked to end, it must not continue to fill the disk.
-	if limit != runner.NoLimit && x.dir.Exceeded(twice(x.limits)) != runner.NoLimit {
+	if limit != runner.NoLimit && x.measured(twice(x.limits)) != runner.NoLimit {
 		x.execution.Stop(os.Kill, 0)
 		return
 	}
@@ -224,7 +233,39 @@ func (x *run) exceeded(sent *runner.SentFile) runner.Limit {
 		}
 		limits.Output = max(1, limits.Output) // 0 would mean no limit
 	}
-	return x.dir.Exceeded(limits)
+	return x.measured(limits)
+}
+
+// measured is the limit that the folders of the execution exceed.
+func (x *run) measured(limits runner.Limits) runner.Limit {
+	limit := x.dir.Exceeded(limits)
+	if limit == runner.NoLimit && x.hasPools {
+		most := int64(0)
+		if limits.Output > 0 {
+			most = x.pools + limits.Output
+		}
+		limit = x.dir.PoolsExceeded(most)
+	}
+	return limit
+}
+
+// writable reports whether some data pools are writable, and their size.
+func writable(pools map[string]runner.Pool) (some bool, size int64) {
+	for _, pool := range pools {
+		if pool.Writable {
+			some, size = true, size+pool.Size
+		}
+	}
+	return some, size
+}
+
+// Pool implements [runner.Run].
+func (x *run) Pool(parameter string) (runner.Artifacts, error) {
+	folder, err := x.dir.OpenPool(parameter)
+	if err != nil {
+		return nil, err
+	}
+	return folder, nil
 }
 
 // Artifacts implements [runner.Run].

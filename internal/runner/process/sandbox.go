@@ -62,6 +62,12 @@ func (c *Sandbox) around(r *Runner, job runner.Job, dir runner.Dir) *Sandbox {
 	p.Scratch = slices.Concat(p.Scratch, absolute(dir.Home()))
 	p.Home = p.Scratch[len(p.Scratch)-1]
 	p.Writable = slices.Concat(p.Writable, absolute(dir.Output()))
+	if some, size := writable(job.Pools); some {
+		p.Writable = append(p.Writable, absolute(dir.Pools())...)
+		if job.Limits.Output > 0 {
+			job.Limits.Output += size // for the size of one file
+		}
+	}
 	p.Limits = bounds(p.Limits, job.Limits)
 	return sb
 }
