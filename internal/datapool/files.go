@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/blob"
 )
 
@@ -90,6 +91,7 @@ func (s *Service) Put(ctx context.Context, p access.Principal, pool, name, kind,
 	if err != nil {
 		return File{}, err
 	}
+	audit.Note(ctx, "file", name)
 	done, err := s.Store.Apply(ctx, []Change{s.change(pool, name, kind, info)}, s.MaxFiles)
 	return s.applied(ctx, key, done, err)
 }
@@ -149,6 +151,7 @@ func (s *Service) DeleteFile(ctx context.Context, p access.Principal, pool, id s
 	if err != nil {
 		return err
 	}
+	audit.Note(ctx, "file", file.Name)
 	done, err := s.Store.Apply(ctx, []Change{{Pool: pool, Name: file.Name}}, s.MaxFiles)
 	if err != nil {
 		return err

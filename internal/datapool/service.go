@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	Store  Store
 	Blobs  blob.Store
 	Access *access.Service
+	// Audit records grants. Nil: they are not recorded.
+	Audit audit.Store
 	// Dir is a folder for copies of files that executions read. The service empties it.
 	Dir string
 	// MaxFile bounds a file in bytes, MaxFiles the files of a pool, and MaxPools the
@@ -167,7 +170,9 @@ func (s *Service) Create(ctx context.Context, p access.Principal, pool Pool) (Po
 	if err := pool.check(); err != nil {
 		return Pool{}, err
 	}
+	audit.Note(ctx, "name", pool.Name)
 	pool.ID, pool.Tenant, pool.CreatedAt, pool.Role = uuid.NewString(), p.Tenant, s.Now(), p.Role
+	audit.Note(ctx, "dataPool", pool.ID)
 	return pool, s.Store.CreatePool(ctx, pool, s.MaxPools)
 }
 
@@ -242,6 +247,7 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, id string) err
 	if err != nil {
 		return err
 	}
+	audit.Note(ctx, "name", pool.Name)
 	blobs, err := s.Store.DeletePool(ctx, id)
 	if err != nil {
 		return err
@@ -272,6 +278,21 @@ func (s *Service) IssueGrant(ctx context.Context, p access.Principal, pool, appl
 	if err != nil {
 		return plaintext.Bytes{}, time.Time{}, err
 	}
+	audit.Note(ctx, "application", application)
+	audit.Note(ctx, "permission", string(permission))
+	if err := s.record(ctx); err != nil {
+		return plaintext.Bytes{}, time.Time{}, err
+	}
 	token, grant, err := s.Access.IssueGrant(access.Grant{Pool: pool, Application: application, Permission: string(permission)})
 	return token, grant.ExpiresAt, err
+}
+
+// record writes the audit entry of a request that changes nothing in the store.
+func (s *Service) record(ctx context.Context) error {
+	record := audit.From(ctx)
+	if record == nil || s.Audit == nil {
+		return nil
+	}
+	entry, _ := record.Entry()
+	return s.Audit.Append(ctx, entry)
 }

@@ -95,7 +95,7 @@ func TestShares(t *testing.T) {
 	ctx := t.Context()
 	pool := f.pool("models")
 	file := f.put(pool.ID, "a", "1")
-	share, err := f.ShareWith(ctx, f.owner, pool.ID, f.stranger.Tenant, access.User, access.Viewer)
+	share, err := f.ShareWith(ctx, f.owner, pool.ID, f.stranger.Tenant, access.User, access.Viewer, time.Time{}, time.Time{})
 	f.must(err)
 	if list, n, err := f.List(ctx, f.stranger, 0, 0); err != nil || n != 1 || list[0].Role != access.Viewer {
 		t.Errorf("List of the other tenant = %+v, %d, %v; want the pool, as VIEWER", list, n, err)
@@ -109,7 +109,7 @@ func TestShares(t *testing.T) {
 	f.must(err)
 	f.must(f.DeleteFile(ctx, f.stranger, pool.ID, file.ID))
 	f.wants("Delete by a share as OWNER", f.Delete(ctx, f.stranger, pool.ID), access.ErrForbidden)
-	_, err = f.ShareWith(ctx, f.stranger, pool.ID, f.owner.Tenant, access.Organization, access.Owner)
+	_, err = f.ShareWith(ctx, f.stranger, pool.ID, f.owner.Tenant, access.Organization, access.Owner, time.Time{}, time.Time{})
 	f.wants("ShareWith by a share as OWNER", err, access.ErrForbidden)
 	until := time.Now().Add(time.Hour)
 	_, err = f.SetShareValidity(ctx, f.owner, pool.ID, share.ID, time.Time{}, until)
@@ -121,10 +121,10 @@ func TestShares(t *testing.T) {
 	f.wants("SetShareValidity(of no time)", err, access.ErrInvalid)
 	for name, do := range map[string]func() (datapool.Share, error){
 		"nobody": func() (datapool.Share, error) {
-			return f.ShareWith(ctx, f.owner, pool.ID, "none", access.User, access.Viewer)
+			return f.ShareWith(ctx, f.owner, pool.ID, "none", access.User, access.Viewer, time.Time{}, time.Time{})
 		},
 		"a user of a kind": func() (datapool.Share, error) {
-			return f.ShareWith(ctx, f.owner, pool.ID, f.stranger.Tenant, access.Organization, access.Viewer)
+			return f.ShareWith(ctx, f.owner, pool.ID, f.stranger.Tenant, access.Organization, access.Viewer, time.Time{}, time.Time{})
 		},
 	} {
 		_, err := do()

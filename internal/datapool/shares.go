@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 )
 
 func sortByName(pools []Pool) {
@@ -24,14 +25,18 @@ func (s *Service) shareable(ctx context.Context, p access.Principal, pool string
 	return found, err
 }
 
-// ShareWith gives another tenant a role in a pool, or changes the role that it has.
-func (s *Service) ShareWith(ctx context.Context, p access.Principal, pool, tenant string, kind access.TenantKind, role access.Role) (Share, error) {
+// ShareWith gives another tenant a role in a pool for a time; zero times are no bounds. If
+// the tenant has a share already, its role changes, and its time if one is given.
+func (s *Service) ShareWith(ctx context.Context, p access.Principal, pool, tenant string, kind access.TenantKind, role access.Role, from, until time.Time) (Share, error) {
 	found, err := s.shareable(ctx, p, pool)
 	if err != nil {
 		return Share{}, err
 	}
 	if !role.Valid() {
 		return Share{}, invalid("role: it must be VIEWER, MAINTAINER or OWNER")
+	}
+	if err := checkValidity(from, until); err != nil {
+		return Share{}, err
 	}
 	if tenant == found.Tenant {
 		return Share{}, invalid("share: the pool belongs to this account")
@@ -43,8 +48,11 @@ func (s *Service) ShareWith(ctx context.Context, p access.Principal, pool, tenan
 	if err != nil {
 		return Share{}, err
 	}
+	audit.Note(ctx, "sharedWith", tenant)
+	audit.Note(ctx, "role", string(role))
 	return s.Store.Share(ctx, Share{
-		ID: uuid.NewString(), Pool: pool, Tenant: tenant, TenantKind: kind, Role: role, CreatedAt: s.Now(),
+		ID: uuid.NewString(), Pool: pool, Tenant: tenant, TenantKind: kind, Role: role,
+		ValidFrom: from, ValidUntil: until, CreatedAt: s.Now(),
 	})
 }
 
@@ -69,13 +77,20 @@ func (s *Service) SetShareRole(ctx context.Context, p access.Principal, pool, id
 
 // SetShareValidity bounds a share to a time. Zero times are no bounds.
 func (s *Service) SetShareValidity(ctx context.Context, p access.Principal, pool, id string, from, until time.Time) (Share, error) {
-	if !until.IsZero() && !from.Before(until) {
-		return Share{}, invalid("validity: it must end after its beginning")
+	if err := checkValidity(from, until); err != nil {
+		return Share{}, err
 	}
 	return s.changeShare(ctx, p, pool, id, func(share *Share) error {
 		share.ValidFrom, share.ValidUntil = from, until
 		return nil
 	})
+}
+
+func checkValidity(from, until time.Time) error {
+	if !until.IsZero() && !from.Before(until) {
+		return invalid("validity: it must end after its beginning")
+	}
+	return nil
 }
 
 func (s *Service) changeShare(ctx context.Context, p access.Principal, pool, id string, change func(*Share) error) (Share, error) {

@@ -96,7 +96,8 @@ type Uploads interface {
 
 // Shares keeps shares.
 type Shares interface {
-	// Share makes a share, or changes the role of the one that the tenant has.
+	// Share makes a share, or changes the role of the one that the tenant has, and its
+	// time if s has one.
 	Share(ctx context.Context, s Share) (Share, error)
 	// Shares are those of a pool, the oldest first.
 	Shares(ctx context.Context, pool string) ([]Share, error)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/blob"
 )
 
@@ -42,6 +43,7 @@ func (s *Service) BeginUpload(ctx context.Context, p access.Principal, u Upload)
 	if u.Size < 1 {
 		return Progress{}, invalid("size: it must be at least 1; send an empty file as a whole")
 	}
+	audit.Note(ctx, "file", u.Name)
 	now := s.Now()
 	u.ID, u.CreatedAt, u.ExpiresAt, u.ContentType = uuid.NewString(), now, now.Add(uploadLifetime), contentType(u.Name, u.ContentType)
 	u.SHA256 = strings.ToLower(u.SHA256)
@@ -164,6 +166,7 @@ func (s *Service) finish(ctx context.Context, at Progress) (Progress, error) {
 	if err != nil {
 		return at, err
 	}
+	audit.Note(ctx, "file", at.Name)
 	done, err := s.Store.FinishUpload(ctx, at.ID, s.change(at.Pool, at.Name, at.ContentType, info), s.MaxFiles)
 	file, err := s.applied(ctx, key, []Applied{done}, err)
 	if err != nil {

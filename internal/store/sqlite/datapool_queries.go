@@ -68,7 +68,9 @@ const (
 	shareColumns = `id, datapool_id, tenant_id, tenant_kind, role, valid_from, valid_until, created_at`
 
 	upsertShare = `INSERT INTO datapool_shares (` + shareColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-	ON CONFLICT (datapool_id, tenant_id) DO UPDATE SET role = excluded.role`
+	ON CONFLICT (datapool_id, tenant_id) DO UPDATE SET role = excluded.role,
+	valid_from = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_from ELSE valid_from END,
+	valid_until = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_until ELSE valid_until END`
 
 	selectShareOf = `SELECT ` + shareColumns + ` FROM datapool_shares WHERE datapool_id = $1 AND tenant_id = $2`
 
