@@ -25,6 +25,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -62,6 +63,8 @@ type Options struct {
 	Access    Access
 	// API gets the routes of the hub.
 	API *platformapi.API
+	// DataPools opens the data pools, over the contents of the hub. Nil: there are none.
+	DataPools func(blobs blob.Store) (*datapool.Service, error)
 	// Dir is the data folder.
 	Dir string
 	// Prepare is the command line of [builder.Prepare] in a process.
@@ -84,6 +87,7 @@ type Hub struct {
 	Options
 	store   Store
 	blobs   blob.Store
+	pools   *datapool.Service // nil: there are none
 	builder *builder.Builder
 	builds  *builds
 
@@ -126,6 +130,11 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if o.DataPools != nil {
+		if h.pools, err = o.DataPools(blobs); err != nil {
+			return nil, err
+		}
 	}
 	h.gateway.init(h)
 	o.Revisions.use(h)
@@ -179,5 +188,8 @@ func (h *Hub) Close() error {
 		h.builds.close()
 	}
 	h.tasks.Wait()
+	if h.pools != nil {
+		return h.pools.Close()
+	}
 	return nil
 }

@@ -67,11 +67,15 @@ func (h *Hub) engineRevision(ctx context.Context, r registry.Revision) (*engine.
 	if err != nil {
 		return nil, fmt.Errorf("read the signature of revision %s: %w", r.ID, err)
 	}
+	var pools engine.PoolMounter
+	if h.pools != nil {
+		pools = &mounter{h.pools}
+	}
 	return &engine.Revision{
 		ID: r.ID, Name: cmp.Or(s.DisplayName, s.Name), Version: v.Version, Description: cmp.Or(s.Description, r.Manifest.Description),
 		Signature: described, Limits: h.builder.LimitsOf(r.Manifest.Limits),
 		// An execution acts for the tenant that owns its service.
-		Resolvers: engine.Resolvers{Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
+		Resolvers: engine.Resolvers{Pools: pools, Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
 			return h.Access.ExecutionToken(e.ID.String(), s.Tenant, e.ApplicationID)
 		}},
 		Load: func(ctx context.Context, _ *engine.Revision) (runner.Runner, error) {

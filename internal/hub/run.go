@@ -14,7 +14,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
 	"github.com/qhubctl/qhubctl/internal/auditapi"
+	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/datapool"
+	"github.com/qhubctl/qhubctl/internal/datapoolapi"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
@@ -38,8 +41,10 @@ type RunOptions struct {
 	BehindProxy bool
 	// RevealAccessKeys lets owners read the secrets of access keys at any time.
 	RevealAccessKeys bool
-	Builds           int
-	Limits           builder.Limits
+	// MaxPoolFile bounds a file of a data pool in bytes. Zero: [datapool.DefaultMaxFile].
+	MaxPoolFile int64
+	Builds      int
+	Limits      builder.Limits
 	// Version is that of the program.
 	Version string
 	// Started is called once the platform answers.
@@ -104,12 +109,19 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	h, err := New(ctx, Options{
 		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Version: o.Version, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
 		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, API: api,
+		DataPools: func(blobs blob.Store) (*datapool.Service, error) {
+			return datapool.Open(ctx, datapool.Options{
+				Store: s.Store().DataPools(), Blobs: blobs, Access: identity, Audit: s.Store().Audit(),
+				Dir: filepath.Join(o.Dir, poolsDir), MaxFile: o.MaxPoolFile, Log: o.Server.Log,
+			})
+		},
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	auditapi.Register(api, s.Store().Audit())
+	datapoolapi.Register(api, h.pools)
 	accessapi.Register(api, accessapi.Options{Access: identity, Catalog: &subscribable{h}})
 	err = o.Started(Started{
 		URL: s.URL(), MetricsURL: s.MetricsURL(), OwnerToken: filepath.Join(o.Dir, OwnerTokenName), First: first,
