@@ -55,7 +55,7 @@ func (c *copies) link(ctx context.Context, blobs blob.Store, file File, path str
 	busy.Lock()
 	defer busy.Unlock()
 	shared := c.path(key)
-	if _, err := os.Lstat(shared); errors.Is(err, fs.ErrNotExist) {
+	if !intact(shared, file) {
 		part := shared + "." + uuid.NewString()
 		err := write(ctx, blobs, file, part, 0o444)
 		if err == nil {
@@ -70,6 +70,13 @@ func (c *copies) link(ctx context.Context, blobs blob.Store, file File, path str
 		return nil
 	}
 	return write(ctx, blobs, file, path, 0o444) // too many links, or another file system
+}
+
+// intact reports whether a copy is there, and no service without a sandbox has written to
+// it.
+func intact(path string, file File) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Size() == file.Size && info.ModTime().Equal(file.CreatedAt)
 }
 
 // write writes a content to a new file, with the time of the file of the pool, and

@@ -77,6 +77,8 @@ func run(ctx context.Context, in input) (map[string]any, error) {
 	case "pool":
 		files, err := in.Models.List()
 		return map[string]any{"files": files}, err
+	case "write_pool":
+		return writePool(in.Number)
 	case "exit":
 		os.Exit(in.Number)
 	case "signal":
@@ -110,6 +112,22 @@ func run(ctx context.Context, in input) (map[string]any, error) {
 		return fill(ctx)
 	}
 	return attack(in)
+}
+
+// writePool changes a file of a data pool, removes one and makes one.
+func writePool(number int) (map[string]any, error) {
+	root := filepath.Join(os.Getenv("DATAPOOL_DIRECTORY"), "models")
+	old, err := os.ReadFile(filepath.Join(root, "a.txt"))
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"old": string(old)}, errors.Join(
+		os.WriteFile(filepath.Join(root, "a.txt"), []byte("new"), 0o600),
+		os.Chmod(filepath.Join(root, "a.txt"), 0o600),
+		os.Remove(filepath.Join(root, "b.txt")),
+		os.MkdirAll(filepath.Join(root, "dir", "inner"), 0o700),
+		os.WriteFile(filepath.Join(root, "dir", "inner", "c.txt"), []byte("made"+strings.Repeat("x", number)), 0o600),
+	)
 }
 
 func wait(ctx context.Context) (map[string]any, error) {

@@ -63,6 +63,20 @@ def do_pool(models, **_):
     return {"files": sorted(models.list_files())}
 
 
+def do_write_pool(number, **_):
+    root = os.path.join(os.environ["DATAPOOL_DIRECTORY"], "models")
+    with open(os.path.join(root, "a.txt"), "r+") as file:
+        old = file.read()
+        file.seek(0)
+        file.write("new")
+    os.chmod(os.path.join(root, "a.txt"), 0o600)
+    os.remove(os.path.join(root, "b.txt"))
+    os.makedirs(os.path.join(root, "dir", "inner"))
+    with open(os.path.join(root, "dir", "inner", "c.txt"), "w") as file:
+        file.write("made" + "x" * number)
+    return {"old": old}
+
+
 def do_exit(number, **_):
     sys.exit(number)
 
