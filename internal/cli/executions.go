@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ const (
 type remote struct {
 	url   string
 	token string
+	// service is one of the platform that the user is logged in to: NAME, or
+	// NAME@VERSION.
+	service string
+	// job finds the server of a job; nil: the options above name the server.
+	job func(ctx context.Context, p *client.Platform) (endpoint string, err error)
 	// output is text or json.
 	output string
 }
@@ -41,12 +47,14 @@ and follows them to their results.
 
 The commands call the server at --url, else at $` + urlVariable + `, else at
 ` + defaultURL + `. If the server needs a token, set $` + tokenVariable + ` or
-give a file with --token @FILE.
+give a file with --token @FILE. With --service they call a service of the platform
+that you are logged in to (qhubctl login).
 
 Exit codes: 0 success, 1 the execution failed or was cancelled, 2 wrong usage or
 the server refused or did not answer the request, 130 interrupted.`,
 		Example: `  qhubctl executions start -d '{"n": 4}' --secret api_token=@token.txt --wait
   qhubctl executions list --tag nightly
+  qhubctl executions start --service my-service -d @request.json --wait
   qhubctl executions log -f 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -55,6 +63,8 @@ the server refused or did not answer the request, 130 interrupted.`,
 	flags.StringVar(&o.url, "url", "", "the address of the service (default: $"+urlVariable+", else "+defaultURL+")")
 	flags.StringVar(&o.token, "token", "", "the file with the server's token, as @FILE (default: $"+tokenVariable+")")
 	flags.StringVar(&o.output, "output", "text", "how to print: text or json")
+	flags.StringVar(&o.service, "service", "", "a service of the platform that you are logged in to: `NAME`, or NAME@VERSION")
+	_ = command.RegisterFlagCompletionFunc("service", completeServices(streams))
 	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	command.PersistentPreRunE = func(*cobra.Command, []string) error { return checkOutput(o.output) }
 	command.AddCommand(
@@ -68,7 +78,10 @@ the server refused or did not answer the request, 130 interrupted.`,
 }
 
 // client makes a client for the server that the options name.
-func (o *remote) client(streams *term.Streams) (*client.Client, error) {
+func (o *remote) client(ctx context.Context, streams *term.Streams) (*client.Client, error) {
+	if o.service != "" || o.job != nil {
+		return o.platformClient(ctx, streams)
+	}
 	address := o.url
 	if address == "" {
 		address = os.Getenv(urlVariable)
@@ -88,6 +101,30 @@ func (o *remote) client(streams *term.Streams) (*client.Client, error) {
 		streams.Warn("the token goes to %s unencrypted; use https", address)
 	}
 	return c, nil
+}
+
+// platformClient makes a client for a service of the platform.
+func (o *remote) platformClient(ctx context.Context, streams *term.Streams) (*client.Client, error) {
+	if o.url != "" || o.token != "" {
+		return nil, usagef("--service is of the platform that you are logged in to; it needs neither --url nor --token")
+	}
+	l, err := currentLogin()
+	if err != nil {
+		return nil, err
+	}
+	p, err := openPlatform(streams, l)
+	if err != nil {
+		return nil, err
+	}
+	find := o.job
+	if find == nil {
+		find = func(ctx context.Context, p *client.Platform) (string, error) { return p.Endpoint(ctx, o.service) }
+	}
+	endpoint, err := find(ctx, p)
+	if err != nil {
+		return nil, loginHint(err)
+	}
+	return p.At(endpoint)
 }
 
 // maxToken is the largest token file in bytes.

@@ -23,7 +23,7 @@ type remoteRun func(ctx context.Context, c *client.Client) error
 
 // call runs a command of a server.
 func (o *remote) call(ctx context.Context, streams *term.Streams, run remoteRun) error {
-	c, err := o.client(streams)
+	c, err := o.client(ctx, streams)
 	if err != nil {
 		return err
 	}

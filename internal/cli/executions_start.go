@@ -77,7 +77,7 @@ func startRun(ctx context.Context, streams *term.Streams, o startOptions) error 
 	if err != nil {
 		return err
 	}
-	c, err := o.client(streams)
+	c, err := o.client(ctx, streams)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type Client struct {
 	base  string
 	token plaintext.Bytes
 	http  *http.Client
+	// organization is the id of the one that requests are for; empty: none is named.
+	organization string
 }
 
 // New makes a client for the service at an address. The token may be empty.
@@ -188,6 +190,9 @@ func (c *Client) do(ctx context.Context, method, target string, header http.Head
 	}
 	if header != nil {
 		request.Header = header
+	}
+	if c.organization != "" {
+		request.Header.Set("X-OrganizationId", c.organization)
 	}
 	if c.token.Len() > 0 {
 		request.Header.Set("Authorization", "Bearer "+string(c.token.Reveal()))

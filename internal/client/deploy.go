@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	sse "github.com/tmaxmax/go-sse"
@@ -86,9 +87,6 @@ func (p *Platform) header(accept, contentType string) http.Header {
 	if contentType != "" {
 		h.Set("Content-Type", contentType)
 	}
-	if p.organization != "" {
-		h.Set("X-OrganizationId", p.organization)
-	}
 	return h
 }
 
@@ -136,6 +134,28 @@ func (p *Platform) Versions(ctx context.Context, service string) ([]Version, err
 	list := []Version{}
 	err := p.Call(ctx, http.MethodGet, Path(servicesPath+"/", service, "/versions"), nil, &list)
 	return list, err
+}
+
+// Endpoint is the address of a service, NAME, or of one version, NAME@VERSION.
+func (p *Platform) Endpoint(ctx context.Context, service string) (string, error) {
+	name, version, one := strings.Cut(service, "@")
+	s, err := p.Service(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	versions, err := p.Versions(ctx, s.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range versions {
+		if one && v.Version == version {
+			return v.GatewayEndpoint, nil
+		}
+		if at := strings.LastIndexByte(v.GatewayEndpoint, '/'); !one && at > 0 {
+			return v.GatewayEndpoint[:at+1] + "latest", nil
+		}
+	}
+	return "", fmt.Errorf("the service %s has no version %q", s.Name, version)
 }
 
 // Revisions are those of a version of a service, the newest first. An empty version is

@@ -16,8 +16,7 @@ import (
 
 // A Platform calls the platform API. It is safe for concurrent use.
 type Platform struct {
-	client       *Client
-	organization string
+	client *Client
 }
 
 // NewPlatform makes a client for the platform at an address. An organization is the id
@@ -27,7 +26,8 @@ func NewPlatform(address string, token plaintext.Bytes, organization string) (*P
 	if err != nil {
 		return nil, err
 	}
-	return &Platform{c, organization}, nil
+	c.organization = organization
+	return &Platform{c}, nil
 }
 
 // Close gives idle connections back.
@@ -53,18 +53,23 @@ func (e *PlatformError) Hint() string {
 
 // Call sends a document, if in is not nil, and reads one, if out is not nil.
 func (p *Platform) Call(ctx context.Context, method, path string, in, out any) error {
-	header := acceptJSON()
-	var body io.Reader
+	var text []byte
 	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if text, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("make a request: %w", err)
 		}
+	}
+	return p.Send(ctx, method, path, text, out)
+}
+
+// Send sends a document, if text is not empty, and reads one, if out is not nil.
+func (p *Platform) Send(ctx context.Context, method, path string, text []byte, out any) error {
+	header := acceptJSON()
+	var body io.Reader
+	if len(text) > 0 {
 		header.Set("Content-Type", "application/json")
 		body = bytes.NewReader(text)
-	}
-	if p.organization != "" {
-		header.Set("X-OrganizationId", p.organization)
 	}
 	response, err := p.client.do(ctx, method, path, header, body)
 	if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
@@ -78,6 +83,18 @@ func (p *Platform) Call(ctx context.Context, method, path string, in, out any) e
 		return nil
 	}
 	return decode(response, out)
+}
+
+// At is a client for the service whose address the platform has given. Only its path
+// counts: the token goes to the platform that the user has logged in to, and nowhere else.
+func (p *Platform) At(endpoint string) (*Client, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Path == "" {
+		return nil, &StrangeAnswerError{Status: "an address", Err: errors.New("it is not that of a service")}
+	}
+	c := *p.client
+	c.base += strings.TrimRight(u.EscapedPath(), "/")
+	return &c, nil
 }
 
 // Refused reports whether an error is an answer with a status.

@@ -77,6 +77,37 @@ func TestCommands(t *testing.T) {
 		t.Errorf("the result is %v, want the sum 5", result)
 	}
 
+	// The owner calls it by the commands of executions, and runs jobs.
+	for _, service := range []string{"adder", "adder@1.2.0", list[0].ID} {
+		if out, said := run(0, "executions", "start", "--service", service, "-d", `{"a": 2, "b": 3}`, "--wait"); !strings.Contains(out, `"sum":5`) {
+			t.Errorf("executions start --service %s prints %q and says %q", service, out, said)
+		}
+	}
+	run(2, "executions", "list", "--service", "subtracter")
+	run(2, "executions", "list", "--service", "adder@9.9.9")
+	run(2, "executions", "list", "--service", "adder", "--url", p.url)
+	if out, _ := run(0, "executions", "list", "--service", "adder", "--output", "json"); strings.Count(out, `"serviceId"`) < 3 {
+		t.Errorf("executions list --service prints %s", out)
+	}
+	if out, _ := run(0, "jobs", "start", "adder", "-d", `{"a": 4, "b": 3}`, "--tag", "nightly", "--wait"); !strings.Contains(out, `"sum":7`) {
+		t.Errorf("jobs start --wait prints %q", out)
+	}
+	out, said := run(0, "jobs", "start", "adder", "-d", `{"a": 1, "b": 3}`)
+	job := strings.TrimSpace(out)
+	if out, _ := run(0, "jobs", "get", job, "--wait"); !strings.Contains(out, "SUCCEEDED") || !strings.Contains(said, "qhubctl jobs log -f "+job) {
+		t.Errorf("jobs get prints %q, and jobs start says %q", out, said)
+	}
+	if out, _ := run(0, "jobs", "result", job); !strings.Contains(out, `"sum":4`) {
+		t.Errorf("jobs result prints %q", out)
+	}
+	run(0, "jobs", "log", job)
+	if out, _ := run(0, "jobs", "list", "--service", "adder", "--tag", "nightly"); !strings.Contains(out, "adder") || strings.Contains(out, job) {
+		t.Errorf("jobs list prints %q, want the one with the tag", out)
+	}
+	run(2, "jobs", "start", "adder", "-d", `{"a": "x"}`)
+	run(2, "jobs", "start", "nothing")
+	run(2, "jobs", "get", "01a229f6-ea1a-7990-a845-5266deefc5d3")
+
 	// A build that fails is an error, and changes nothing.
 	write("src/program.py", "import nothing_of_this_name\n")
 	if _, said := run(1, "up", "adder"); !strings.Contains(said, "nothing_of_this_name") || !strings.Contains(said, "the service stays as it was") {
