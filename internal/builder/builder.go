@@ -28,6 +28,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/archive"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/build"
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/runner"
@@ -296,7 +297,9 @@ func (b *Builder) open(r registry.Revision) (*build.Service, error) {
 	}
 	opened.Hosted = map[string]string{}
 	for name, value := range r.Settings.Environment {
-		opened.Hosted[name] = value
+		if !environ.IsSecret(name) { // executions get those with their other secrets
+			opened.Hosted[name] = value
+		}
 	}
 	return opened, nil
 }

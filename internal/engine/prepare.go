@@ -180,6 +180,9 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
+	if problem := t.addEnvironment(&set); problem != nil {
+		return problem
+	}
 	if problem := t.addToken(&set); problem != nil {
 		return problem
 	}
@@ -190,6 +193,34 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 	}
 	set.Mask(masked, t.revision.Signature)
 	p.maskers, p.notices = set.Maskers(), append(p.notices, set.Warnings()...)
+	return nil
+}
+
+// addEnvironment adds the secrets that the service finds in its environment.
+func (t *task) addEnvironment(set *secretset.Set) *execution.Problem {
+	if t.revision.Resolvers.Environment == nil {
+		return nil
+	}
+	all, err := t.revision.Resolvers.Environment(t.ctx)
+	if err != nil {
+		t.engine.log.Error("cannot open the secrets of the environment", "execution", t.id, "error", err)
+		return execution.SecretsUnavailable()
+	}
+	for _, variable := range all {
+		if t.revision.Signature.TakesVariable(variable.Name) {
+			variable.Value.Clear()
+			continue
+		}
+		if addErr := set.Add(signature.Parameter{Name: variable.Name, Env: variable.Name, Kind: signature.Secret}, variable.Value); err == nil {
+			err = addErr
+		}
+	}
+	if err == nil {
+		err = set.Err()
+	}
+	if err != nil {
+		return execution.SecretsTooLarge(err)
+	}
 	return nil
 }
 

@@ -78,8 +78,10 @@ import os
 def run(text: str) -> dict:
     token = os.environ["KQH_SERVICE_EXECUTION_TOKEN"]
     print("the token is", token)
-    return {"begins": token[:6] == "token-", "shown": token}
+    other = os.environ["SECRET_OTHER"]
+    return {"begins": token[:6] == "token-", "shown": token, "length": len(other), "other": other}
 `
+	const otherSecret = "of-the-environment-4711"
 	const document = `{
   "schemaVersion": 1, "sdk": {"language": "python", "name": "qhub-commons", "version": "1.2.2"}, "entrypoint": "src.program:run",
   "parameters": [{"name": "text", "kind": "input", "check": "schema", "required": true, "schema": {"type": "string"}}]
@@ -101,6 +103,8 @@ def run(text: str) -> dict:
 		Resolvers: engine.Resolvers{Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
 			made <- e.ID
 			return plaintext.FromString("token-" + e.ID.String()), nil
+		}, Environment: func(context.Context) ([]plaintext.Named, error) {
+			return []plaintext.Named{{Name: "SECRET_OTHER", Value: plaintext.FromString(otherSecret)}}, nil
 		}},
 	})
 	e := s.run(body{"text": "x"})
@@ -110,13 +114,24 @@ def run(text: str) -> dict:
 	if value := string(s.result(e.ID).Value); !strings.Contains(value, `"begins": true`) || !strings.Contains(value, `"shown": "[redacted]"`) {
 		t.Errorf("Result = %s, want the token given and masked", value)
 	}
+	if value := string(s.result(e.ID).Value); !strings.Contains(value, `"length": 23`) || !strings.Contains(value, `"other": "[redacted]"`) {
+		t.Errorf("Result = %s, want the secret of the environment given and masked", value)
+	}
 	if log := s.text(e.ID); !strings.Contains(log, "the token is [redacted]") {
 		t.Errorf("the log is %q, want the token masked", log)
 	}
 	noneHolds(t, s.dir, "token-"+e.ID.String())
+	noneHolds(t, s.dir, otherSecret)
 
 	failing := probeService(t)
 	failing.ID = "2"
+	failing.Resolvers.Environment = func(context.Context) ([]plaintext.Named, error) { return nil, errResolver }
+	s.set(failing)
+	if e := s.run(action("return").token(secretValue)); e.Status != execution.Failed || e.Problem.Type != execution.TypeSecrets || !e.StartedAt.IsZero() {
+		t.Errorf("without its environment the execution is %s: %+v, want FAILED before it starts", e.Status, e.Problem)
+	}
+	failing = probeService(t)
+	failing.ID = "3"
 	failing.Resolvers.Token = func(context.Context, execution.Execution) (plaintext.Bytes, error) {
 		return plaintext.Bytes{}, errResolver
 	}

@@ -20,6 +20,10 @@ type Resolvers struct {
 	// service finds it in the variable [signature.ExecutionToken]. The engine owns the
 	// value: it wipes it, and masks it as a declared secret. Nil: there is none.
 	Token func(ctx context.Context, e execution.Execution) (plaintext.Bytes, error)
+	// Environment has the secrets that an execution finds in its environment. Those of
+	// variables that belong to a declared secret are left out. The engine owns the
+	// values: it wipes them, and masks them as declared secrets. Nil: there are none.
+	Environment func(ctx context.Context) ([]plaintext.Named, error)
 }
 
 // A SecretResolver provides secrets. It is safe for concurrent use.

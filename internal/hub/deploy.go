@@ -84,7 +84,7 @@ func (h *Hub) deploy(ctx context.Context, in *deployQuery, w http.ResponseWriter
 func (h *Hub) versionFor(ctx context.Context, tenant, name, display, version string) (registry.Service, registry.Version, error) {
 	s, err := h.store.ServiceNamed(ctx, tenant, name)
 	if errors.Is(err, registry.ErrNotFound) {
-		return h.newService(ctx, tenant, name, version, registry.Texts{DisplayName: display}, registry.Settings{})
+		return h.newService(ctx, tenant, name, version, registry.Texts{DisplayName: display}, nil)
 	}
 	if err != nil {
 		return s, registry.Version{}, err

@@ -91,8 +91,9 @@ type Hub struct {
 	builder *builder.Builder
 	builds  *builds
 
-	gateway gateway
-	ready   atomic.Bool
+	gateway   gateway
+	variables variables
+	ready     atomic.Bool
 	// draining ends when the server is about to.
 	draining context.Context //nolint:containedctx // the server's life
 	drain    context.CancelFunc

@@ -17,7 +17,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/archive"
 	"github.com/qhubctl/qhubctl/internal/blob"
-	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 )
@@ -32,13 +31,15 @@ type managedBody struct {
 	Summary                string       `json:"summary" required:"false"`
 	Description            string       `json:"description" required:"false"`
 	Source                 *sourceView  `json:"source" required:"false"`
-	RuntimeConfiguration   *runtimeView `json:"runtimeConfiguration" required:"false"`
+	RuntimeConfiguration   *runtimeBody `json:"runtimeConfiguration" required:"false"`
 	ResourceConfigurations []resource   `json:"resourceConfigurations" required:"false"`
 }
 
 func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter, r *http.Request) error {
 	var body managedBody
-	if err := platformapi.ReadJSON(w, r, &body); err != nil {
+	err := platformapi.ReadJSON(w, r, &body)
+	defer body.RuntimeConfiguration.clear()
+	if err != nil {
 		return err
 	}
 	if body.Source != nil && body.Source.Type != "file" {
@@ -46,7 +47,7 @@ func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter,
 	}
 	var settings registry.Settings
 	if body.RuntimeConfiguration != nil {
-		if err := applyRuntime(&settings, *body.RuntimeConfiguration); err != nil {
+		if err := body.RuntimeConfiguration.check(); err != nil {
 			return err
 		}
 	}
@@ -56,7 +57,14 @@ func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter,
 		}
 	}
 	texts := registry.Texts{DisplayName: body.DisplayName, Summary: body.Summary, Description: body.Description}
-	s, _, err := h.newService(ctx, access.From(ctx).Tenant, body.Name, registry.DefaultVersion, texts, settings)
+	tenant := access.From(ctx).Tenant
+	s, _, err := h.newService(ctx, tenant, body.Name, registry.DefaultVersion, texts, func(v *registry.Version) error {
+		v.Settings = settings
+		if body.RuntimeConfiguration == nil {
+			return nil
+		}
+		return h.applyRuntime(v, tenant, body.RuntimeConfiguration)
+	})
 	if err != nil {
 		return err
 	}
@@ -74,30 +82,6 @@ const (
 	maxVariables = 200
 	maxVariable  = 32 << 10
 )
-
-// applyRuntime takes a runtime over. No error repeats a value.
-func applyRuntime(s *registry.Settings, given runtimeView) error {
-	if given.Runtime != "" && given.Runtime != pythonRuntime {
-		return problem(http.StatusBadRequest, fmt.Sprintf("This server has the runtime %s only, and takes programs built for Linux; it does not run %.40q.", pythonRuntime, given.Runtime))
-	}
-	if len(given.Environment) > maxVariables {
-		return problem(http.StatusBadRequest, fmt.Sprintf("A service may have %d variables.", maxVariables))
-	}
-	for name, value := range given.Environment {
-		switch {
-		case !variableName.MatchString(name):
-			return problem(http.StatusBadRequest, fmt.Sprintf("%.40q is no name of a variable.", name))
-		case environ.IsSecret(name):
-			return problem(http.StatusBadRequest, name+" is the name of a secret. Secrets are given with each request, under $secrets: this map is readable.")
-		case reserved(name):
-			return problem(http.StatusBadRequest, name+" is set by the server.")
-		case len(value) > maxVariable || strings.ContainsRune(value, 0):
-			return problem(http.StatusBadRequest, fmt.Sprintf("The value of %s has a NUL, or more than %d KiB.", name, maxVariable>>10))
-		}
-	}
-	s.Environment, s.ApplyProviderTokens = given.Environment, given.ApplyProviderTokens
-	return nil
-}
 
 // reserved are variables that the server gives a meaning, and those that load code
 // into the processes that start an execution.
@@ -136,20 +120,26 @@ func applyResource(s *registry.Settings, given resource) error {
 }
 
 // configure changes the settings of the current version.
-func (h *Hub) configure(ctx context.Context, id string, change func(*registry.Settings) error) error {
+func (h *Hub) configure(ctx context.Context, id string, change func(*registry.Version) error) error {
 	v, err := h.ownCurrent(ctx, id)
 	if err == nil {
-		_, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { return change(&v.Settings) })
+		_, err = h.store.ChangeVersion(ctx, v.ID, change)
+		h.variables.changed(v.ID)
 	}
 	return err
 }
 
 func (h *Hub) configureRuntime(ctx context.Context, in *ByID, w http.ResponseWriter, r *http.Request) error {
-	var body runtimeView
-	if err := platformapi.ReadJSON(w, r, &body); err != nil {
-		return err
+	var body runtimeBody
+	err := platformapi.ReadJSON(w, r, &body)
+	defer body.clear()
+	if err == nil {
+		err = body.check()
 	}
-	if err := h.configure(ctx, in.ID, func(s *registry.Settings) error { return applyRuntime(s, body) }); err != nil {
+	if err == nil {
+		err = h.configure(ctx, in.ID, func(v *registry.Version) error { return h.applyRuntime(v, access.From(ctx).Tenant, &body) })
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -162,7 +152,7 @@ type resourceInput struct {
 }
 
 func (h *Hub) configureResource(ctx context.Context, in *resourceInput) (*none, error) {
-	return nil, h.configure(ctx, in.ID, func(s *registry.Settings) error { return applyResource(s, in.Body) })
+	return nil, h.configure(ctx, in.ID, func(v *registry.Version) error { return applyResource(&v.Settings, in.Body) })
 }
 
 // upload stores an archive and begins to build it.

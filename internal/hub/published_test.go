@@ -42,6 +42,7 @@ func TestPublishedClients(t *testing.T) {
 		"build": ["SUCCESS", "PUSH_IMAGE", "SUCCESS"], "log": ["Unpacked 1 files", "Describing the service"],
 		"service": ["The Greeter", "Says it louder.", "ACCESSIBLE", "1.0.0"], "listed": [["greeter", "ACCESSIBLE"]], "openapi": "3.1.0",
 		"result": {"hello": "you", "token": "19", "mode": "slow"}, "execution": ["SUCCEEDED", ["hello you"]],
+		"environment": {"MODE": "slow", "SECRET_EXTRA": "[redacted]"}, "shown": ["20", false],
 		"jobs": [1, true, true], "executions": ["j", "t"], "job": {"hello": "job", "token": "16", "mode": "slow"},
 		"logs": ["hello job", "hello job", false], "refused": [404, 404, 404, 404, 400]
 	}`), &want)

@@ -62,6 +62,7 @@ func with(r platformapi.Route, complete func(*platformapi.Route)) platformapi.Ro
 func (h *Hub) register(api *platformapi.API) {
 	platformapi.Alias[execution.Execution, executionView](api)
 	platformapi.Alias[execution.LogEntry, logView](api)
+	platformapi.Alias[runtimeBody, runtimeView](api)
 	h.serviceRoutes(api)
 	h.textRoutes(api)
 	h.versionRoutes(api)
@@ -146,7 +147,7 @@ func (h *Hub) managedRoutes(api *platformapi.API) {
 	platformapi.Stream(api, log, h.buildLogs)
 
 	runtime := op("PUT /managed-services/{id}/runtime-configuration", "setManagedServiceRuntime", access.Deploy, tagManaged, "Set the variables of executions")
-	runtime.Description = "The map replaces the former one."
+	runtime.Description = "The map replaces the former one. Variables count from the next build on. Those whose names begin with SECRET_ are sealed, and count at once: they read back as [redacted], and writing that text keeps the value."
 	runtime.Status, runtime.Takes = http.StatusNoContent, platformapi.JSONOf[runtimeView]()
 	platformapi.Stream(api, runtime, h.configureRuntime)
 	platformapi.Register(api, op("PUT /managed-services/{id}/resource-configuration", "setManagedServiceResource", access.Deploy, tagManaged, "Set one limit of executions"), h.configureResource)

@@ -392,7 +392,7 @@ func (h *Hub) subscribed(ctx context.Context, s registry.Service, v registry.Ver
 }
 
 // newService makes a service of a tenant with its first version.
-func (h *Hub) newService(ctx context.Context, tenant, given, version string, texts registry.Texts, settings registry.Settings) (registry.Service, registry.Version, error) {
+func (h *Hub) newService(ctx context.Context, tenant, given, version string, texts registry.Texts, configure func(*registry.Version) error) (registry.Service, registry.Version, error) {
 	name, display, err := serviceNames(given)
 	if err == nil {
 		err = registry.CheckVersion(version)
@@ -405,9 +405,14 @@ func (h *Hub) newService(ctx context.Context, tenant, given, version string, tex
 		return registry.Service{}, registry.Version{}, err
 	}
 	s := registry.Service{ID: uuid.NewString(), Tenant: tenant, Name: name, Texts: texts}
-	v := registry.Version{ID: uuid.NewString(), Service: s.ID, Version: version, Settings: settings}
+	v := registry.Version{ID: uuid.NewString(), Service: s.ID, Version: version}
 	audit.Note(ctx, "service", name)
 	audit.Note(ctx, "serviceId", s.ID)
+	if configure != nil {
+		if err := configure(&v); err != nil {
+			return registry.Service{}, registry.Version{}, err
+		}
+	}
 	if err := h.store.CreateService(ctx, s, v); err != nil {
 		return registry.Service{}, registry.Version{}, err
 	}

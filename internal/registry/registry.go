@@ -79,7 +79,14 @@ type Version struct {
 	Active    string
 	CreatedAt time.Time
 	Settings
+	// Secrets are the sealed secrets of its environment, for the owner [SecretsName].
+	// [Versions.VersionSecrets] reads them: lookups leave them out.
+	Secrets []byte
 }
+
+// SecretsName is the name, among the secrets of its tenant, of those in the environment
+// of a version.
+func SecretsName(version string) string { return "service/" + version + "/environment" }
 
 // Settings are what the owner of a service sets for a version. They count from the
 // next revision on.
@@ -90,7 +97,7 @@ type Settings struct {
 	// the default.
 	MilliCPU int `json:"milliCpu,omitempty"`
 	MemoryMB int `json:"memoryMb,omitempty"`
-	// Environment has variables of each execution. None of them is a secret.
+	// Environment has variables of each execution. That of a secret has no value.
 	Environment         map[string]string `json:"environment,omitempty"`
 	ApplyProviderTokens bool              `json:"applyProviderTokens,omitempty"`
 	// OpenAPI is a document that the owner has uploaded; nil: it is made.
@@ -210,7 +217,9 @@ type Versions interface {
 	Version(ctx context.Context, id string) (Version, error)
 	// Versions are all versions of a service, the oldest first.
 	Versions(ctx context.Context, service string) ([]Version, error)
-	// ChangeVersion changes the settings of a version.
+	// VersionSecrets are the sealed secrets of a version; nil: it has none.
+	VersionSecrets(ctx context.Context, id string) ([]byte, error)
+	// ChangeVersion changes the settings of a version, and its secrets.
 	ChangeVersion(ctx context.Context, id string, change func(*Version) error) (Version, error)
 }
 

@@ -30,6 +30,11 @@ made = managed.create_managed_service(
 assert not services.check_service_name_availability(name="greeter")
 managed.update_managed_service_resource_configuration(made.id, request=ServiceResourceConfigurationCpu(amount=1000, unit="m", type="cpu"))
 managed.update_managed_service_runtime_configuration(made.id, runtime="PYTHON_TEMPLATE", environment={"MODE": "slow"}, apply_provider_tokens=False)
+configuration = lambda: services.get_service(made.id).service_definitions[0].runtime_configuration
+managed.update_managed_service_runtime_configuration(made.id, runtime="PYTHON_TEMPLATE", environment={"MODE": "slow", "SECRET_EXTRA": "a-value-that-is-kept"}, apply_provider_tokens=False)
+read = configuration()
+managed.update_managed_service_runtime_configuration(made.id, runtime=read.runtime, environment=read.environment, apply_provider_tokens=read.apply_provider_tokens)
+report["environment"] = configuration().environment
 with open(archive, "rb") as f:
     managed.upload_managed_service_source(made.id, file=f)
 managed.build_managed_service(made.id)
@@ -60,8 +65,12 @@ service = HubServiceClient(endpoint, key.access_key_id, key.secret_access_key, t
 execution = service.run(request={"name": "you"}, secrets={"api_token": "a-token-of-19-bytes"}, tags=["t"])
 execution.wait_for_final_state(timeout=60)
 report["result"] = execution.result().data()
+shown = service.run(request={"name": "you", "show": "SECRET_EXTRA"})
+shown.wait_for_final_state(timeout=60)
+shown_data = shown.result().data()
+report["shown"] = [shown_data["length"], "kept" in json.dumps(shown_data)]
 report["execution"] = [execution.status, [entry.message for entry in execution.logs()]]
-assert [e.id for e in service.get_service_executions()] == [execution.id]
+assert [e.id for e in service.get_service_executions()] == [shown.id, execution.id]
 
 job = client.service_jobs.create_service_job(service_id=made.id, input={"name": "job", "$secrets": {"api_token": "a-longer-token-2"}}, tags=["j"])
 executions = client.service_executions
@@ -69,7 +78,7 @@ while executions.get_service_execution(job.id).status not in ("SUCCEEDED", "FAIL
     time.sleep(0.1)
 page = client.service_jobs.get_service_jobs(page=0, size=10, sort="createdAt,desc", service_id=made.id)
 report["jobs"] = [page.total_elements, page.content[0].id == job.id, page.last]
-report["executions"] = sorted(e.tags[0] for e in executions.get_service_executions().content)
+report["executions"] = sorted(e.tags[0] for e in executions.get_service_executions().content if e.tags)
 report["job"] = executions.get_service_execution_result(job.id)
 report["job"].pop("_embedded"), report["job"].pop("_links")
 logs = executions.get_service_execution_logs(job.id)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -123,7 +124,10 @@ func addVersion(t *tx, v registry.Version) error {
 	if err == nil && n == 0 {
 		err = registry.ErrNameTaken
 	}
-	return err
+	if err != nil || len(v.Secrets) == 0 {
+		return err
+	}
+	return putVersionSecrets(t, v.ID, v.Secrets)
 }
 
 // Service implements [registry.Store].
@@ -189,6 +193,11 @@ func (s *Store) ChangeService(ctx context.Context, id string, change func(*regis
 // DeleteService implements [registry.Store].
 func (s *Store) DeleteService(ctx context.Context, id string) error {
 	return ofRegistry("delete a service", s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
+		secrets, err := t.exec(deleteSecretsOfService, id)
+		if err != nil {
+			return err
+		}
+		t.destroyed = t.destroyed || secrets > 0
 		n, err := t.exec(deleteService, id)
 		if err == nil && n == 0 {
 			err = store.ErrNotFound
@@ -238,6 +247,11 @@ func (s *Store) ChangeVersion(ctx context.Context, id string, change func(*regis
 		if changed, err = versionIn(t, id); err != nil {
 			return err
 		}
+		before, err := versionSecretsIn(t, id)
+		if err != nil {
+			return err
+		}
+		changed.Secrets = before
 		if err := change(&changed); err != nil {
 			return err
 		}
@@ -245,9 +259,15 @@ func (s *Store) ChangeVersion(ctx context.Context, id string, change func(*regis
 		if err != nil {
 			return err
 		}
+		if !bytes.Equal(before, changed.Secrets) {
+			if err := putVersionSecrets(t, id, changed.Secrets); err != nil {
+				return err
+			}
+		}
 		_, err = t.exec(updateVersion, string(settings), changed.Source, id)
 		return err
 	})
+	changed.Secrets = nil
 	return changed, ofRegistry("change a version", err)
 }
 

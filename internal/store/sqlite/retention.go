@@ -88,6 +88,7 @@ var sealedTables = []sealedTable{
 	{selectSecretsFrom, updateSecrets, vault.ExecutionOwner},
 	{selectAccessKeysFrom, updateAccessKeySealed, vault.AccessKeyOwner},
 	{selectSigningKeysFrom, updateSigningKeySealed, vault.SigningKeyOwner},
+	{selectStoredSecretsFrom, updateStoredSecret, storedSecretOwner},
 }
 
 // reseal passes a batch of sealed secrets after a place through rewrap, and

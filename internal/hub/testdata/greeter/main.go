@@ -22,6 +22,8 @@ type Input struct {
 	// Call is an address that it asks with the token of the execution.
 	Call  string        `json:"call" default:""`
 	Token *secret.Value `json:"api_token"`
+	// Show is a variable whose value it prints and returns.
+	Show string `json:"show" default:""`
 }
 
 func run(ctx context.Context, in Input) (map[string]string, error) {
@@ -41,7 +43,12 @@ func run(ctx context.Context, in Input) (map[string]string, error) {
 		}
 		token = fmt.Sprint(len(value))
 	}
-	return map[string]string{word: in.Name, "token": token, "mode": os.Getenv("MODE")}, nil
+	result := map[string]string{word: in.Name, "token": token, "mode": os.Getenv("MODE")}
+	if in.Show != "" {
+		fmt.Println("the variable is", os.Getenv(in.Show))
+		result["shown"], result["length"] = os.Getenv(in.Show), fmt.Sprint(len(os.Getenv(in.Show)))
+	}
+	return result, nil
 }
 
 // call asks an address with the token of the execution, and without it.

@@ -1,0 +1,212 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/environ"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// redacted is how the value of a secret reads back. Who writes that text keeps the value:
+// clients read the map, change a part of it, and write it back.
+const redacted = "[redacted]"
+
+// runtimeBody is a runtime as a request. Values of variables may be secrets.
+type runtimeBody struct {
+	Runtime             string              `json:"runtime"`
+	Environment         map[string]variable `json:"environment"`
+	ApplyProviderTokens bool                `json:"applyProviderTokens"`
+}
+
+// A variable is the value of one in a request.
+type variable []byte
+
+// UnmarshalJSON implements [encoding/json.Unmarshaler].
+func (v *variable) UnmarshalJSON(raw []byte) error {
+	value, err := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
+	if err != nil {
+		clear(value)
+		return problem(http.StatusBadRequest, "environment: the value of each variable must be a text.")
+	}
+	*v = value
+	return nil
+}
+
+// clear wipes the values.
+func (b *runtimeBody) clear() {
+	if b == nil {
+		return
+	}
+	for _, value := range b.Environment {
+		clear(value)
+	}
+}
+
+// check reports what cannot be in a runtime. No error repeats a value.
+func (b *runtimeBody) check() error {
+	if b.Runtime != "" && b.Runtime != pythonRuntime {
+		return problem(http.StatusBadRequest, fmt.Sprintf("This server has the runtime %s only, and takes programs built for Linux; it does not run %.40q.", pythonRuntime, b.Runtime))
+	}
+	if len(b.Environment) > maxVariables {
+		return problem(http.StatusBadRequest, fmt.Sprintf("A service may have %d variables.", maxVariables))
+	}
+	total := 0
+	for name, value := range b.Environment {
+		switch {
+		case !variableName.MatchString(name):
+			return problem(http.StatusBadRequest, fmt.Sprintf("%.40q is no name of a variable.", name))
+		case reserved(name):
+			return problem(http.StatusBadRequest, name+" is set by the server.")
+		case environ.IsSecret(name):
+			total += len(value)
+			if err := plaintext.Check(value); err != nil {
+				return problem(http.StatusBadRequest, fmt.Sprintf("The value of %s %v.", name, err))
+			}
+		case len(value) > maxVariable || bytes.IndexByte(value, 0) >= 0:
+			return problem(http.StatusBadRequest, fmt.Sprintf("The value of %s has a NUL, or more than %d KiB.", name, maxVariable>>10))
+		}
+	}
+	if total > plaintext.MaxTotal {
+		return problem(http.StatusBadRequest, fmt.Sprintf("The secrets have more than %d KiB together.", plaintext.MaxTotal>>10))
+	}
+	return nil
+}
+
+// applyRuntime takes a checked runtime over. It replaces all variables.
+func (h *Hub) applyRuntime(v *registry.Version, tenant string, given *runtimeBody) error {
+	owner := vault.SecretOwner(tenant, registry.SecretsName(v.ID))
+	kept, err := h.Server.Keyring().Open(owner, v.Secrets)
+	if err != nil {
+		return fmt.Errorf("open the secrets of a version: %w", err)
+	}
+	defer kept.Clear()
+	secrets, environment := vault.Secrets{}, map[string]string{}
+	for name, value := range given.Environment {
+		if !environ.IsSecret(name) {
+			environment[name] = string(value)
+			continue
+		}
+		environment[name] = redacted
+		if string(value) != redacted {
+			secrets[name] = plaintext.New(value)
+			continue
+		}
+		former, ok := kept[name]
+		if !ok {
+			return problem(http.StatusBadRequest, name+" has no value that could be kept.")
+		}
+		secrets[name] = former
+	}
+	sealed, err := h.Server.Keyring().Seal(owner, secrets)
+	if err != nil {
+		return fmt.Errorf("seal the secrets of a version: %w", err)
+	}
+	v.Secrets, v.Environment, v.ApplyProviderTokens = sealed, environment, given.ApplyProviderTokens
+	return nil
+}
+
+// variables knows the names of the secrets in the environment of versions.
+type variables struct {
+	mu    sync.Mutex
+	known map[string][]string // by the version
+}
+
+// changed forgets a version.
+func (v *variables) changed(version string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.known, version)
+}
+
+// secretNames are the names of the secrets in the environment of a version.
+func (h *Hub) secretNames(ctx context.Context, version string) ([]string, error) {
+	h.variables.mu.Lock()
+	defer h.variables.mu.Unlock()
+	if names, ok := h.variables.known[version]; ok {
+		return names, nil
+	}
+	found, err := h.store.Version(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for name := range found.Environment {
+		if environ.IsSecret(name) {
+			names = append(names, name)
+		}
+	}
+	if h.variables.known == nil {
+		h.variables.known = map[string][]string{}
+	}
+	h.variables.known[version] = names
+	return names, nil
+}
+
+// environment has the secrets in the environment of a version. A new value counts for the
+// executions that start after it was set.
+type environment struct {
+	hub             *Hub
+	tenant, version string
+}
+
+var _ engine.SecretResolver = (*environment)(nil)
+
+// Has implements [engine.SecretResolver].
+func (e *environment) Has(ctx context.Context, p signature.Parameter) (bool, error) {
+	names, err := e.hub.secretNames(ctx, e.version)
+	return slices.Contains(names, p.Env), err
+}
+
+// Resolve implements [engine.SecretResolver].
+func (e *environment) Resolve(ctx context.Context, p signature.Parameter) (engine.ResolvedSecret, bool, error) {
+	secrets, err := e.open(ctx)
+	if err != nil {
+		return engine.ResolvedSecret{}, false, err
+	}
+	value, ok := secrets[p.Env]
+	delete(secrets, p.Env)
+	secrets.Clear()
+	return engine.ResolvedSecret{Value: value, From: "the environment of the service"}, ok, nil
+}
+
+// Masked implements [engine.SecretResolver]: executions get all that there is.
+func (e *environment) Masked(context.Context) ([]plaintext.Named, error) { return nil, nil }
+
+// all are the secrets that executions find in their environment.
+func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
+	secrets, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]plaintext.Named, 0, len(secrets))
+	for name, value := range secrets {
+		all = append(all, plaintext.Named{Name: name, Value: value})
+	}
+	slices.SortFunc(all, func(a, b plaintext.Named) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// open opens the secrets. The caller clears them.
+func (e *environment) open(ctx context.Context) (vault.Secrets, error) {
+	names, err := e.hub.secretNames(ctx, e.version)
+	if err != nil || len(names) == 0 {
+		return vault.Secrets{}, err
+	}
+	sealed, err := e.hub.store.VersionSecrets(ctx, e.version)
+	if err != nil {
+		return nil, err
+	}
+	return e.hub.Server.Keyring().Open(vault.SecretOwner(e.tenant, registry.SecretsName(e.version)), sealed)
+}
