@@ -19,7 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// redacted is how the value of a secret reads back. Who writes that text keeps the value:
+// redacted is how the value of a secret reads back. A request with that text keeps the value:
 // clients read the map, change a part of it, and write it back.
 const redacted = "[redacted]"
 
@@ -54,7 +54,7 @@ func (b *runtimeBody) clear() {
 	}
 }
 
-// check reports what cannot be in a runtime. No error repeats a value.
+// check reports the first part of a runtime that is not valid. No error repeats a value.
 func (b *runtimeBody) check() error {
 	if b.Runtime != "" && b.Runtime != pythonRuntime {
 		return problem(http.StatusBadRequest, fmt.Sprintf("This server has the runtime %s only, and takes programs built for Linux; it does not run %.40q.", pythonRuntime, b.Runtime))

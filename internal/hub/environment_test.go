@@ -76,7 +76,7 @@ func TestSecretsOfTheEnvironment(t *testing.T) {
 	} {
 		configure(http.StatusBadRequest, bad)
 	}
-	wants("after what was refused", document{"show": "SECRET_OTHER"}, document{"token": "29", "length": "17"})
+	wants("after the refusals", document{"show": "SECRET_OTHER"}, document{"token": "29", "length": "17"})
 	p.noneHold(declared, other, changed)
 
 	p.stop()
