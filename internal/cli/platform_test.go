@@ -27,6 +27,7 @@ type hub struct {
 	*access.Service
 	url, home string
 	token     string // of the owner
+	breaks           // connections
 }
 
 func newHub(t *testing.T) *hub {
@@ -43,7 +44,8 @@ func newHub(t *testing.T) *hub {
 	api := platformapi.New(platformapi.Options{Auth: h.Service, Audit: db.Audit()})
 	auditapi.Register(api, db.Audit())
 	accessapi.Register(api, accessapi.Options{Access: h.Service})
-	server := httptest.NewServer(api)
+	h.withPools(api, db)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.breaking(w, r, api) }))
 	t.Cleanup(server.Close)
 	h.url = server.URL
 	value, err := h.OwnerToken(t.Context(), "owner")

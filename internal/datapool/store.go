@@ -80,8 +80,9 @@ type Files interface {
 // Uploads keeps files that come in pieces.
 type Uploads interface {
 	// CreateUpload makes an upload unless its pool has limit ones that are not
-	// complete: [access.ErrConflict].
-	CreateUpload(ctx context.Context, u Upload, limit int) error
+	// complete: [access.ErrConflict]. One of the same name, size and checksum that is
+	// not complete is returned instead.
+	CreateUpload(ctx context.Context, u Upload, limit int) (Upload, error)
 	// Upload reads an upload of a pool.
 	Upload(ctx context.Context, pool, id string) (Upload, error)
 	// FinishUpload makes the change of an upload, and notes the file in it.

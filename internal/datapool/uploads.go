@@ -28,8 +28,9 @@ type Progress struct {
 	Done *File
 }
 
-// BeginUpload makes an upload of a file that comes in pieces. sha256 is the checksum that
-// the file must have; empty: any.
+// BeginUpload makes an upload of a file that comes in pieces. If one with the same name,
+// size and checksum is not complete, it returns that one, so that a client goes on with
+// it.
 func (s *Service) BeginUpload(ctx context.Context, p access.Principal, u Upload) (Progress, error) {
 	if _, err := s.reach(ctx, p, u.Pool, access.WritePools); err != nil {
 		return Progress{}, err
@@ -47,7 +48,11 @@ func (s *Service) BeginUpload(ctx context.Context, p access.Principal, u Upload)
 	now := s.Now()
 	u.ID, u.CreatedAt, u.ExpiresAt, u.ContentType = uuid.NewString(), now, now.Add(uploadLifetime), contentType(u.Name, u.ContentType)
 	u.SHA256 = strings.ToLower(u.SHA256)
-	return Progress{Upload: u}, s.Store.CreateUpload(ctx, u, maxUploads)
+	begun, err := s.Store.CreateUpload(ctx, u, maxUploads)
+	if err != nil || begun.ID == u.ID {
+		return Progress{Upload: begun}, err
+	}
+	return s.progress(ctx, u.Pool, begun.ID)
 }
 
 // Progress tells how far an upload has come.
@@ -89,8 +94,8 @@ func (s *Service) pieces(ctx context.Context, upload string) ([]blob.Info, error
 	return pieces, err
 }
 
-// errUploading says that another request brings a piece of the same upload.
-var errUploading = fmt.Errorf("%w: another request sends a piece of this upload", access.ErrConflict)
+// ErrUploading says that another request brings a piece of the same upload.
+var ErrUploading = fmt.Errorf("%w: another request sends a piece of this upload", access.ErrConflict)
 
 // Continue takes bytes of an upload from an offset, which must be the one of
 // [Service.Progress]: else it returns that and [ErrStale]. With the last byte the upload
@@ -100,7 +105,7 @@ func (s *Service) Continue(ctx context.Context, p access.Principal, pool, id str
 		return Progress{}, err
 	}
 	if !s.beginPiece(id) {
-		return Progress{}, errUploading
+		return Progress{}, ErrUploading
 	}
 	defer s.endPiece(id)
 	at, err := s.progress(ctx, pool, id)
@@ -191,7 +196,7 @@ func (s *Service) Abandon(ctx context.Context, p access.Principal, pool, id stri
 		return err
 	}
 	if !s.beginPiece(id) {
-		return errUploading
+		return ErrUploading
 	}
 	defer s.endPiece(id)
 	return s.abandon(ctx, pool, id)

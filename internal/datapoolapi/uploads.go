@@ -126,7 +126,10 @@ func (r routes) piece(ctx context.Context, in *PieceQuery, w http.ResponseWriter
 	p, err := r.Continue(ctx, caller, in.ID, in.Upload, first, length, body{platformapi.Patient(w, request.Body)})
 	w.Header().Set(headerOffset, strconv.FormatInt(p.Offset, 10))
 	if errors.Is(err, datapool.ErrStale) {
-		return platformapi.NewProblem(http.StatusConflict, fmt.Sprintf("The upload stands at byte %d; go on there.", p.Offset))
+		return elsewhere(fmt.Sprintf("The upload stands at byte %d; go on there.", p.Offset))
+	}
+	if errors.Is(err, datapool.ErrUploading) {
+		return elsewhere("Another request sends a piece of this upload; ask where it stands.")
 	}
 	if err != nil {
 		return r.explain(err)
@@ -138,6 +141,16 @@ func (r routes) piece(ctx context.Context, in *PieceQuery, w http.ResponseWriter
 		w.Header().Set("Location", base+"/"+in.ID+"/files/"+p.Done.ID)
 	}
 	return platformapi.WriteJSON(w, status, asUpload(p))
+}
+
+// TypeElsewhere is the type of the problem of a piece that does not begin where the upload
+// stands.
+const TypeElsewhere = "urn:qhubctl:problem:upload-stands-elsewhere"
+
+func elsewhere(detail string) *platformapi.Problem {
+	p := platformapi.NewProblem(http.StatusConflict, detail)
+	p.Type = TypeElsewhere
+	return p
 }
 
 // contentRange reads "bytes FIRST-LAST/SIZE", and "bytes */SIZE", which has no bytes.

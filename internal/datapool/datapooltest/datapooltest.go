@@ -388,8 +388,18 @@ func (f *fixture) upload(pool, name string) datapool.Upload {
 	u := datapool.Upload{
 		ID: uuid.NewString(), Pool: pool, Name: name, ContentType: "text/plain", Size: 10, SHA256: "sum", CreatedAt: now(), ExpiresAt: now().Add(time.Hour),
 	}
-	f.must(f.CreateUpload(f.Context(), u, limit))
+	begun, err := f.CreateUpload(f.Context(), u, limit)
+	f.must(err)
+	if begun != u {
+		f.Errorf("CreateUpload = %+v, want %+v", begun, u)
+	}
 	return u
+}
+
+// again begins an upload that differs from another one by its id only, or by its size.
+func (f *fixture) again(u datapool.Upload, size int64, limit int) (datapool.Upload, error) {
+	u.ID, u.Size = uuid.NewString(), size
+	return f.CreateUpload(f.Context(), u, limit)
 }
 
 func uploads(f *fixture) {
@@ -403,6 +413,12 @@ func uploads(f *fixture) {
 	f.wants("Upload(of another pool)", err, access.ErrNotFound)
 	f.wants("DeleteUpload(of another pool)", f.DeleteUpload(ctx, other.ID, u.ID), access.ErrNotFound)
 	f.wantNames(p.ID)
+	if same, err := f.again(u, u.Size, limit); err != nil || same != u {
+		f.Errorf("CreateUpload(the same file) = %+v, %v; want %+v", same, err, u)
+	}
+	if another, err := f.again(u, 11, limit); err != nil || another.ID == u.ID {
+		f.Errorf("CreateUpload(another size) = %+v, %v; want another upload", another, err)
+	}
 	done, err := f.FinishUpload(ctx, u.ID, put(p.ID, "x", "0123456789"), limit)
 	f.must(err)
 	f.wantNames(p.ID, "x")
@@ -416,7 +432,8 @@ func uploads(f *fixture) {
 	_, err = f.Upload(ctx, p.ID, u.ID)
 	f.wants("Upload(deleted)", err, access.ErrNotFound)
 	u.Pool = "none"
-	f.wants("CreateUpload(no pool)", f.CreateUpload(ctx, u, limit), access.ErrNotFound)
+	_, err = f.again(u, 10, limit)
+	f.wants("CreateUpload(no pool)", err, access.ErrNotFound)
 }
 
 func uploadsExpire(f *fixture) {
@@ -437,10 +454,10 @@ func boundsUploads(f *fixture) {
 	ctx := f.Context()
 	p := f.pool(f.tenant("a"), "pool")
 	u := f.upload(p.ID, "x")
-	second := u
-	second.ID = uuid.NewString()
-	f.wants("CreateUpload(beyond the bound)", f.CreateUpload(ctx, second, 1), access.ErrConflict)
-	_, err := f.FinishUpload(ctx, u.ID, put(p.ID, "x", "0123456789"), limit)
+	_, err := f.again(u, 11, 1)
+	f.wants("CreateUpload(beyond the bound)", err, access.ErrConflict)
+	_, err = f.FinishUpload(ctx, u.ID, put(p.ID, "x", "0123456789"), limit)
 	f.must(err)
-	f.must(f.CreateUpload(ctx, second, 1)) // complete ones do not count
+	_, err = f.again(u, 10, 1) // complete ones do not count
+	f.must(err)
 }

@@ -156,18 +156,27 @@ func scanUpload(into *datapool.Upload, created, expires *int64) []any {
 }
 
 // CreateUpload implements [datapool.Uploads].
-func (p poolStore) CreateUpload(ctx context.Context, u datapool.Upload, limit int) error {
-	return p.change(ctx, "begin an upload", func(t *tx) error {
+func (p poolStore) CreateUpload(ctx context.Context, u datapool.Upload, limit int) (begun datapool.Upload, err error) {
+	err = p.change(ctx, "begin an upload", func(t *tx) error {
 		var r poolRow
 		if err := t.row(selectPool, []any{u.Pool}, r.into()...); err != nil {
 			return err
 		}
+		var created, expires int64
+		begun = datapool.Upload{}
+		err := t.row(selectSameUpload, []any{u.Pool, u.Name, u.Size, u.SHA256}, scanUpload(&begun, &created, &expires)...)
+		begun.CreatedAt, begun.ExpiresAt = moment(created), moment(expires)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		begun = u
 		if err := t.atMost(limit, "uploads", countUploads, u.Pool); err != nil {
 			return err
 		}
-		_, err := t.exec(insertUpload, u.ID, u.Pool, u.Name, u.ContentType, u.Size, u.SHA256, u.File, stamp(u.CreatedAt), stamp(u.ExpiresAt))
+		_, err = t.exec(insertUpload, u.ID, u.Pool, u.Name, u.ContentType, u.Size, u.SHA256, u.File, stamp(u.CreatedAt), stamp(u.ExpiresAt))
 		return err
 	})
+	return begun, err
 }
 
 // Upload implements [datapool.Uploads].

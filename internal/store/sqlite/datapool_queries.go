@@ -53,6 +53,10 @@ const (
 
 	insertUpload = `INSERT INTO datapool_uploads (` + uploadColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
+	// A checksum makes an upload recognizable.
+	selectSameUpload = `SELECT ` + uploadColumns + ` FROM datapool_uploads
+	WHERE datapool_id = $1 AND name = $2 AND size = $3 AND sha256 = $4 AND sha256 <> '' AND file_id = '' LIMIT 1`
+
 	countUploads = `SELECT count(*) FROM datapool_uploads WHERE datapool_id = $1 AND file_id = ''`
 
 	selectUpload = `SELECT ` + uploadColumns + ` FROM datapool_uploads WHERE datapool_id = $1 AND id = $2`
