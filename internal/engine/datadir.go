@@ -114,6 +114,28 @@ func removeOrphan(folder string) error {
 	return errors.Join(runner.RemoveAll(folder), lock.Close())
 }
 
+// InUse reports whether an engine uses a data folder.
+func InUse(dir string) (bool, error) {
+	locks, err := filepath.Glob(filepath.Join(dir, "work", "*", lockName))
+	if err != nil {
+		return false, err
+	}
+	for _, path := range locks {
+		lock := flock.New(path)
+		free, err := lock.TryLock()
+		if err != nil {
+			return false, fmt.Errorf("look at the engines of %s: %w", dir, err)
+		}
+		if !free {
+			return true, nil
+		}
+		if err := lock.Close(); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // isEmptyBut reports whether a folder holds the named file and nothing else.
 func isEmptyBut(folder, name string) bool {
 	entries, err := os.ReadDir(folder)

@@ -164,3 +164,34 @@ const (
 
 	updateSecrets = `UPDATE execution_secrets SET sealed = $1 WHERE execution_seq = $2`
 )
+
+// The queries of [Adopt]. The other database is attached as source.
+const (
+	attachSource       = `ATTACH DATABASE $1 AS source`
+	countLeased        = `SELECT count(*) FROM source.executions WHERE owner IS NOT NULL AND lease_expires_at > $1`
+	countKnown         = `SELECT count(*) FROM main.executions WHERE id IN (SELECT id FROM source.executions)`
+	countSource        = `SELECT count(*) FROM source.executions`
+	countSourceWaiting = `SELECT count(*) FROM source.executions WHERE status = 'PENDING'`
+	selectLastSeq      = `SELECT coalesce(max(seq), 0) FROM main.executions`
+	selectSourceIDs    = `SELECT id FROM source.executions ORDER BY seq`
+
+	adoptExecutions = `INSERT INTO main.executions
+	(seq, id, service_id, service_revision, status, type, created_at, started_at, ended_at, tags,
+	 service_definition_id, application_id, cancel_requested, problem, result, owner, lease_expires_at, tenant_id)
+	SELECT $1 + seq, id, $2, $3, status, type, created_at, started_at, ended_at, tags,
+	 service_definition_id, '', cancel_requested, problem, result, owner, lease_expires_at, $4 FROM source.executions`
+
+	adoptRequests = `INSERT INTO main.execution_requests (execution_seq, payload)
+	SELECT $1 + execution_seq, payload FROM source.execution_requests`
+
+	adoptTags = `INSERT INTO main.execution_tags (service_id, tag, execution_seq)
+	SELECT $2, tag, $1 + execution_seq FROM source.execution_tags`
+
+	adoptLogs = `INSERT INTO main.execution_log_parts (execution_seq, last, lines, text)
+	SELECT $1 + execution_seq, last, lines, text FROM source.execution_log_parts`
+
+	selectSourceSecrets = `SELECT s.execution_seq, e.id, s.sealed
+	FROM source.execution_secrets s JOIN source.executions e ON e.seq = s.execution_seq`
+
+	insertAdoptedSecrets = `INSERT INTO main.execution_secrets (execution_seq, sealed) VALUES ($1, $2)`
+)
