@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/hub"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -30,6 +31,7 @@ type serverOptions struct {
 	executionUsers   string
 	concurrency      int
 	builds           int
+	poolFileLimit    int
 	metrics          string
 	revealAccessKeys bool
 	verbose          bool
@@ -81,6 +83,7 @@ func (o *serverOptions) flags(command *cobra.Command) {
 	flags.StringVar(&o.executionUsers, "execution-users", "", "the users that a server which is root runs executions as: `FIRST-LAST` (default 200000-265535)")
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: eight for each processor)")
 	flags.IntVar(&o.builds, "builds", 1, "how many builds run at once")
+	flags.IntVar(&o.poolFileLimit, "pool-file-limit", datapool.DefaultMaxFile>>20, "the largest file of a data pool, in `MiB`")
 	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
 	flags.BoolVar(&o.revealAccessKeys, "reveal-access-keys", false, "let owners read the secrets of access keys at any time, not for 24 hours only")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
@@ -101,6 +104,8 @@ func (o *serverOptions) check() error {
 		return usagef("--listen %s lets other machines send tokens to the server; give --tls-cert and --tls-key, or --behind-proxy where a proxy ends TLS", o.listen)
 	case o.concurrency < 0 || o.builds < 1:
 		return usagef("--concurrency may not be negative, and --builds must be 1 or more")
+	case o.poolFileLimit < 1 || o.poolFileLimit > 1<<20:
+		return usagef("--pool-file-limit is %d; it takes 1 to %d MiB", o.poolFileLimit, 1<<20)
 	case !(&serveOptions{executionUsers: o.executionUsers}).usersAreRange():
 		return usagef("--execution-users is %q; it must be FIRST-LAST, at least 512 users from 1000 on", o.executionUsers)
 	}
@@ -148,7 +153,7 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 	number, _ := strconv.Atoi(port)
 	first, count, _ := (&serveOptions{executionUsers: o.executionUsers}).users()
 	options := hub.RunOptions{
-		Dir: dir, URL: o.url, BehindProxy: o.behindProxy, RevealAccessKeys: o.revealAccessKeys, Builds: o.builds,
+		Dir: dir, URL: o.url, BehindProxy: o.behindProxy, RevealAccessKeys: o.revealAccessKeys, Builds: o.builds, MaxPoolFile: int64(o.poolFileLimit) << 20,
 		Prepare: []string{self, prepareCommand}, Version: info.Version,
 		Server: server.Options{
 			Host: host, Port: number, MasterKey: o.masterKey.source, Concurrency: o.concurrency, Log: log, Reporter: streams,
