@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -113,6 +112,6 @@ data pool. It counts for this data pool and this application only.`,
 			})
 		}
 		streams.Say("the grant counts until %s UTC", grant.ExpiresAt)
-		return saveSecret(streams, save, fmt.Sprintf("%s\n", grant.Token))
+		return saveSecret(streams, save, grant.Token+"\n")
 	})
 }

@@ -104,7 +104,7 @@ the one of --to. The checksum of each file is verified before it gets its name.`
 	command.Flags().BoolVar(&force, "force", false, "replace files that exist")
 	return onPool(streams, command, nil, func(ctx context.Context, p *client.Platform, pool client.DataPool, args []string) error {
 		if to == "-" {
-			return usagef("a download cannot go to standard output, as it is checked first; name a folder with --to")
+			return usagef("a download cannot go to standard output, because its checksum comes first; name a folder with --to")
 		}
 		var files []client.DataPoolFile
 		var err error

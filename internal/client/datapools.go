@@ -99,8 +99,8 @@ func (e *ChecksumError) Error() string {
 // wholeUpload is the largest file that is sent as a whole.
 const wholeUpload = 4 << 20
 
-// attempts is how often a transfer that brings nothing is tried again. Each byte begins
-// the count anew.
+// attempts is how often a transfer that brings nothing is tried again. Progress resets the
+// count.
 const attempts = 8
 
 // maxPause is the longest pause between two attempts.
@@ -281,7 +281,7 @@ func verify(hashed hash.Hash, want string) error {
 	return nil
 }
 
-// counted counts what was written, and keeps apart the errors of writing.
+// counted counts the bytes that were written, and keeps apart the errors of writing.
 type counted struct {
 	to       io.Writer
 	n        int64
@@ -298,7 +298,7 @@ func (c *counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// downloadFrom reads what is missing of a file, if it is still the one that was listed.
+// downloadFrom reads the missing bytes of a file, if it is still the one that was listed.
 func (p *Platform) downloadFrom(ctx context.Context, file DataPoolFile, out *counted) error {
 	if out.n == file.ContentLength {
 		return nil

@@ -41,7 +41,7 @@ func (c *copies) path(key string) string {
 	return filepath.Join(c.dir, strings.ReplaceAll(strings.TrimPrefix(key, filesPrefix), "/", "_"))
 }
 
-// link gives the content of a blob a name, which any user may read and nobody may write.
+// link gives the content of a file a name. Any user may read it, and no user may write it.
 func (c *copies) link(ctx context.Context, blobs blob.Store, file File, path string) error {
 	key := file.Blob
 	c.mu.Lock()

@@ -193,7 +193,7 @@ const folderMode = 0o755
 // them. They have the time at which they came into the pool.
 func (m *Mounted) Place(ctx context.Context, parameter, dir string) error {
 	one := m.pools[parameter]
-	if err := os.Chmod(dir, folderMode); err != nil { //nolint:gosec // it lies in a private folder
+	if err := os.Chmod(dir, folderMode); err != nil {
 		return fmt.Errorf("place a data pool: %w", err)
 	}
 	for name, file := range one.files {
@@ -218,7 +218,7 @@ func makeFolders(dir, name string) error {
 			continue
 		}
 		if err == nil {
-			err = os.Chmod(dir, folderMode) //nolint:gosec // it lies in a private folder
+			err = os.Chmod(dir, folderMode)
 		}
 		if err != nil {
 			return err
@@ -248,13 +248,13 @@ func (m *Mounted) Close() {
 	for _, one := range m.pools {
 		files := one.files
 		one.release(s)
-		for _, file := range files { // what was replaced
+		for _, file := range files { // some may be replaced by now
 			if used, err := s.Store.BlobUsed(context.Background(), file.Blob); err == nil && !used {
 				s.discard(context.Background(), file.Blob)
 			}
 		}
 	}
-	for _, key := range m.made { // what was not committed
+	for _, key := range m.made { // unless they were committed
 		s.unpin(key)
 		if used, err := s.Store.BlobUsed(context.Background(), key); err == nil && !used {
 			s.discard(context.Background(), key)

@@ -13,8 +13,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/datapool"
 )
 
-// TestRights has a viewer read, a maintainer write, an owner delete and share, and nobody
-// else do anything.
+// TestRights has a viewer read, a maintainer write, an owner delete and share, and no
+// other caller do anything.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -16,7 +16,7 @@ func sortByName(pools []Pool) {
 	slices.SortFunc(pools, func(a, b Pool) int { return strings.Compare(a.Name+"\x00"+a.ID, b.Name+"\x00"+b.ID) })
 }
 
-// shareable finds a pool that the caller may share: one of its own tenant.
+// shareable finds a pool that the caller may share: one of its tenant.
 func (s *Service) shareable(ctx context.Context, p access.Principal, pool string) (Pool, error) {
 	found, err := s.reach(ctx, p, pool, access.SharePools)
 	if err == nil && found.Tenant != p.Tenant {

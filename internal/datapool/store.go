@@ -7,7 +7,7 @@ import (
 
 // A Store keeps what this package knows, except for contents. It is safe for concurrent
 // use. Each change is durable when its method returns, and happens as a whole or not at
-// all. What is not there gives [access.ErrNotFound]. Package datapooltest is the suite
+// all. A missing thing gives [access.ErrNotFound]. Package datapooltest is the suite
 // that every store passes.
 type Store interface {
 	Pools

@@ -177,7 +177,7 @@ func (s *Service) finish(ctx context.Context, at Progress) (Progress, error) {
 	if err != nil {
 		return at, err
 	}
-	at.Upload.File, at.Done = file.ID, &file
+	at.File, at.Done = file.ID, &file
 	s.deletePieces(ctx, pieces)
 	return at, nil
 }

@@ -25,8 +25,9 @@ type ConflictError struct{ Reason string }
 
 func (e *ConflictError) Error() string { return e.Reason }
 
-// Stage compares what an execution has left of a writable pool with what was mounted, and
-// stores changed contents, masked as result files are. It returns notices for the log.
+// Stage compares the files that an execution has left of a writable pool with those that
+// were mounted, and stores changed contents, masked as result files are. It returns
+// notices for the log.
 // [*ConflictError]: the pool cannot take the files.
 func (m *Mounted) Stage(ctx context.Context, parameter string, left runner.Artifacts, masker *redact.Masker) (notices []string, err error) {
 	one := m.pools[parameter]

@@ -117,7 +117,7 @@ func asPool(p datapool.Pool) poolView {
 	}
 }
 
-// poolFields are those that a client sets. Absent ones stay as they are.
+// poolFields are those that a client sets. Absent ones stay unchanged.
 type poolFields struct {
 	Name             string    `json:"name" doc:"3 to 255 characters, unique in the account."`
 	ShortDescription *string   `json:"shortDescription,omitempty" doc:"At most 60 characters."`
@@ -169,7 +169,7 @@ func (r routes) pools(api *platformapi.API) {
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPut, Path: base + "/{id}", ID: "updateDataPool", Tag: tag, Right: access.WritePools,
-		Summary: "Change the name and the texts of a data pool", Description: "Absent members stay as they are.", Errors: []int{http.StatusConflict},
+		Summary: "Change the name and the texts of a data pool", Description: "Absent members stay unchanged.", Errors: []int{http.StatusConflict},
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body poolFields

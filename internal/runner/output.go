@@ -74,10 +74,10 @@ func (f Dir) OpenOutput() (*Output, error) {
 }
 
 // openRoot opens a folder that a service may have made unreadable.
-func openRoot(path string) (*os.Root, error) {
-	root, err := os.OpenRoot(path)
-	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, 0o700) == nil { //nolint:gosec // a folder
-		root, err = os.OpenRoot(path)
+func openRoot(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(dir, 0o700) == nil { //nolint:gosec // a folder
+		root, err = os.OpenRoot(dir)
 	}
 	return root, err
 }

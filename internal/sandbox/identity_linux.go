@@ -145,7 +145,7 @@ func tryMapping(path string, space *os.File) error {
 }
 
 // own gives a folder of the execution to its user, if a mapping cannot make it
-// look so. A file with several names stays as it is: other executions share it.
+// look so. A file with several names stays unchanged: other executions share it.
 func own(path string, id uint32) error {
 	return filepath.WalkDir(path, func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
