@@ -13,7 +13,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/server"
-	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -35,7 +34,7 @@ var ErrRuns = errors.New("a server runs")
 
 // Adopt takes the executions of another server over, such as one of `qhubctl serve`: with
 // their requests, sealed secrets, tags, logs and results. The other folder stays unchanged.
-func Adopt(ctx context.Context, a Adoption) (adopted sqlite.Adopted, err error) {
+func Adopt(ctx context.Context, a Adoption) (adopted server.Adopted, err error) {
 	for _, dir := range []string{a.From, a.Dir} {
 		if used, err := engine.InUse(dir); err != nil || used {
 			return adopted, errors.Join(fmt.Errorf("%w with %s; stop it first", ErrRuns, dir), err)
@@ -47,7 +46,7 @@ func Adopt(ctx context.Context, a Adoption) (adopted sqlite.Adopted, err error) 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	source := filepath.Join(scratch, server.DatabaseName)
-	if err := sqlite.Snapshot(ctx, filepath.Join(a.From, server.DatabaseName), source); err != nil {
+	if err := server.CopyDatabase(ctx, filepath.Join(a.From, server.DatabaseName), source); err != nil {
 		return adopted, err
 	}
 	if err := upgrade(ctx, scratch); err != nil {
@@ -75,14 +74,14 @@ func Adopt(ctx context.Context, a Adoption) (adopted sqlite.Adopted, err error) 
 		defer secrets.Clear()
 		return to.Seal(owner, secrets)
 	}
-	return sqlite.Adopt(ctx, filepath.Join(a.Dir, server.DatabaseName), source, into, func(ids []execution.ID) error {
+	return server.AdoptExecutions(ctx, filepath.Join(a.Dir, server.DatabaseName), source, into, func(ids []execution.ID) error {
 		return copyResults(ctx, a.From, a.Dir, ids)
 	})
 }
 
 // upgrade brings the copy of a database up to date.
 func upgrade(ctx context.Context, dir string) error {
-	db, err := server.OpenStore(ctx, dir, sqlite.Options{})
+	db, err := server.OpenStore(ctx, dir, server.StoreOptions{})
 	if err != nil {
 		return err
 	}
@@ -90,8 +89,8 @@ func upgrade(ctx context.Context, dir string) error {
 }
 
 // target finds the version that executions become those of.
-func (a Adoption) target(ctx context.Context) (into sqlite.Adoption, err error) {
-	db, err := server.OpenStore(ctx, a.Dir, sqlite.Options{})
+func (a Adoption) target(ctx context.Context) (into server.Adoption, err error) {
+	db, err := server.OpenStore(ctx, a.Dir, server.StoreOptions{})
 	if err != nil {
 		return into, err
 	}
@@ -119,7 +118,7 @@ func (a Adoption) target(ctx context.Context) (into sqlite.Adoption, err error) 
 	if !ok || v.Active == "" {
 		return into, fmt.Errorf("%w: the service %s has no such version that was built", registry.ErrNotReady, a.Service)
 	}
-	return sqlite.Adoption{Service: v.ID, Revision: v.Active, Tenant: s.Tenant}, nil
+	return server.Adoption{Service: v.ID, Revision: v.Active, Tenant: s.Tenant}, nil
 }
 
 // copyResults copies the folders of results. They are durable before the executions that

@@ -27,6 +27,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/descriptors"
 	"github.com/qhubctl/qhubctl/internal/engine"
+	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/interrupt"
 	"github.com/qhubctl/qhubctl/internal/memory"
@@ -204,6 +205,21 @@ func CopyDatabase(ctx context.Context, path, copyPath string) error {
 // VerifyDatabase returns an error if a database that no server uses is damaged, or if
 // this program is too old for it. It changes nothing.
 func VerifyDatabase(ctx context.Context, path string) error { return sqlite.Verify(ctx, path) }
+
+// StoreOptions adjust a store.
+type StoreOptions = sqlite.Options
+
+// Adoption and Adopted describe executions of another database that are taken over.
+type (
+	Adoption = sqlite.Adoption
+	Adopted  = sqlite.Adopted
+)
+
+// AdoptExecutions takes the executions of the database at from over into the one at path.
+// See [sqlite.Adopt].
+func AdoptExecutions(ctx context.Context, path, from string, a Adoption, copied func([]execution.ID) error) (Adopted, error) {
+	return sqlite.Adopt(ctx, path, from, a, copied)
+}
 
 // Engine returns the engine. It is nil before [Server.Open].
 func (s *Server) Engine() *engine.Engine { return s.engine }
