@@ -157,6 +157,16 @@ func (s *Service) identifyApplication(ctx context.Context, value string, now tim
 	}}, nil
 }
 
+// ExecutionOf returns the id of the running execution that a token belongs to.
+// [ErrUnauthenticated]: it is no such token.
+func (s *Service) ExecutionOf(ctx context.Context, token string) (string, error) {
+	t, err := s.signer.verifyExecution(token, s.Now())
+	if err != nil {
+		return "", err
+	}
+	return t.execution, s.stillRuns(ctx, t.execution)
+}
+
 // stillRuns reports an execution that does not run as a token that is not valid.
 func (s *Service) stillRuns(ctx context.Context, id string) error {
 	if s.Executions == nil {

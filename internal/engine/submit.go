@@ -24,6 +24,8 @@ type Submission struct {
 	IdempotencyKey string
 	// Caller is noted with the execution.
 	Caller store.Caller
+	// Kept is a document that stays with the execution. It holds no secret.
+	Kept []byte
 }
 
 // Submit accepts a request and returns once it is durable. The execution is then
@@ -109,7 +111,7 @@ func (e *Engine) newExecution(r *revision, s Submission, request *acceptedReques
 			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
 			TenantID: s.Caller.Tenant, ApplicationID: s.Caller.Application, ParentID: s.Caller.Execution,
 		},
-		Queue: e.config.Queue,
+		Queue: e.config.Queue, Kept: s.Kept,
 	}
 	var err error
 	if a.Request, err = storeRequest(request); err != nil {

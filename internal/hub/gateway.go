@@ -77,7 +77,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.hub.API.WriteError(w, r, err)
 		return
 	}
-	found.api.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
+	ctx := access.With(r.Context(), caller)
+	if token := r.Header.Get(parentHeader); token != "" && r.Method == http.MethodPost {
+		ctx = g.hub.inParent(ctx, token)
+	}
+	found.api.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // gatewayPath is the base path of a request: /gateway and three more parts.

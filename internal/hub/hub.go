@@ -46,6 +46,8 @@ type Access interface {
 	UnsubscribeAll(ctx context.Context, service string) error
 	// ExecutionToken makes the token of an execution, which ends with it.
 	ExecutionToken(id, tenant, application string) (plaintext.Bytes, error)
+	// ExecutionOf returns the id of the running execution that a token belongs to.
+	ExecutionOf(ctx context.Context, token string) (string, error)
 }
 
 // Store is the state of a hub, beside that of the engine.
@@ -53,6 +55,11 @@ type Store interface {
 	registry.Store
 	Get(ctx context.Context, id execution.ID) (execution.Execution, error)
 	ListOfCaller(ctx context.Context, q store.CallerQuery) ([]execution.Execution, int, error)
+	// Kept is what a job has kept of its request. [store.ErrNotFound]: nothing.
+	Kept(ctx context.Context, id execution.ID) ([]byte, error)
+	// Descendants are an execution of a tenant, and those of the tenant that were started
+	// in it, or in these.
+	Descendants(ctx context.Context, tenant string, id execution.ID, limit int) ([]execution.Execution, error)
 }
 
 // Options say what a hub is made of. All are needed but Limits.

@@ -8,14 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
-	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
-	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
@@ -25,61 +25,6 @@ type engineService interface {
 	Cancel(ctx context.Context, id execution.ID) (execution.Execution, error)
 }
 
-// jobBody starts a job.
-type jobBody struct {
-	ServiceID  string                     `json:"serviceId"`
-	Input      map[string]json.RawMessage `json:"input" required:"false" doc:"The parameters by their names; secrets are members of $secrets."`
-	Tags       []string                   `json:"tags" required:"false"`
-	StoreInput bool                       `json:"storeInput" required:"false"`
-}
-
-type jobInput struct {
-	Key string `header:"Idempotency-Key" doc:"A repeated key of the same caller gives the first job."`
-}
-
-// startJob starts an execution of a service of the caller's tenant.
-func (h *Hub) startJob(ctx context.Context, in *jobInput, w http.ResponseWriter, r *http.Request) error {
-	var body jobBody
-	if err := platformapi.ReadJSON(w, r, &body); err != nil {
-		return err
-	}
-	s, err := h.own(ctx, body.ServiceID)
-	if err != nil {
-		return err
-	}
-	v, err := h.current(ctx, s)
-	if err == nil {
-		err = h.Revisions.ensure(ctx, v.ID)
-	}
-	if err != nil {
-		return err
-	}
-	if body.Input == nil {
-		body.Input = map[string]json.RawMessage{}
-	}
-	if len(body.Tags) > 0 {
-		tags, err := json.Marshal(body.Tags)
-		if err != nil {
-			return err
-		}
-		body.Input[signature.TagsKey] = tags
-	}
-	request, err := json.Marshal(body.Input)
-	for _, value := range body.Input { // secrets may be among them
-		clear(value)
-	}
-	if err != nil {
-		return problem(http.StatusBadRequest, "input is not a JSON object.")
-	}
-	audit.Note(ctx, "service", s.Name)
-	accepted, err := h.scope(s, v).Submit(ctx, engine.Submission{Body: request, IdempotencyKey: in.Key})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", catalog+"/service-jobs/"+accepted.Execution.ID.String())
-	return platformapi.WriteJSON(w, http.StatusCreated, accepted.Execution)
-}
-
 func (h *Hub) scope(s registry.Service, v registry.Version) *scoped {
 	return &scoped{Service: h.Server.Engine().Service(v.ID), service: s.ID, version: v.ID}
 }
@@ -87,8 +32,12 @@ func (h *Hub) scope(s registry.Service, v registry.Version) *scoped {
 // JobsQuery selects jobs and executions.
 type JobsQuery struct {
 	platformapi.PageQuery
-	ServiceID string `query:"serviceId" doc:"Executions of this service only."`
-	Tags      string `query:"tags" doc:"Executions with this tag only."`
+	ServiceID     string   `query:"serviceId" doc:"Executions of this service only."`
+	Tags          []string `query:"tags,explode" maxItems:"100" doc:"Executions with one of these tags only."`
+	IDs           []string `query:"ids,explode" maxItems:"100" doc:"Executions with one of these ids only; * stands for any text."`
+	CreatedAfter  string   `query:"createdAfter" doc:"Executions made after this time only: as in RFC 3339, or milliseconds since 1970."`
+	CreatedBefore string   `query:"createdBefore" doc:"Executions made before this time only."`
+	Sort          string   `query:"sort" doc:"createdAt, startedAt, endedAt, status or serviceId; then a comma, and asc or desc. Absent: createdAt,desc."`
 }
 
 type executionsQuery struct {
@@ -108,11 +57,50 @@ func (h *Hub) listExecutions(ctx context.Context, in *executionsQuery) (*executi
 	return h.list(ctx, &in.JobsQuery, cmp.Or(in.ApplicationID, "*"))
 }
 
+// orders are the words of sort.
+var orders = map[string]store.Order{
+	"": store.ByCreation, "createdAt": store.ByCreation, "startedAt": store.ByStart, "endedAt": store.ByEnd, "status": store.ByStatus, "serviceId": store.ByService,
+}
+
+// moment reads a time of a query.
+func moment(name, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if milliseconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.UnixMilli(milliseconds), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, timeLayout} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, problem(http.StatusBadRequest, name+" must be a time, such as 2026-01-31T23:59:59Z, or milliseconds since 1970.")
+}
+
+// query is the query of a list for the store.
+func (q *JobsQuery) query(caller access.Principal, application string) (store.CallerQuery, error) {
+	offset, limit := q.Bounds()
+	query := store.CallerQuery{
+		Tenant: caller.Tenant, Application: application, Execution: callerOf(caller).Execution, Tags: q.Tags, IDs: q.IDs, Offset: offset, Limit: limit,
+	}
+	by, direction, _ := strings.Cut(q.Sort, ",")
+	order, known := orders[by]
+	if !known || direction != "" && direction != "asc" && direction != "desc" {
+		return query, problem(http.StatusBadRequest, "sort must be createdAt, startedAt, endedAt, status or serviceId; then a comma, and asc or desc.")
+	}
+	query.Order, query.Ascending = order, direction == "asc" || direction == "" && by != ""
+	var err error
+	if query.CreatedAfter, err = moment("createdAfter", q.CreatedAfter); err == nil {
+		query.CreatedBefore, err = moment("createdBefore", q.CreatedBefore)
+	}
+	return query, err
+}
+
 func (h *Hub) list(ctx context.Context, in *JobsQuery, application string) (*executionPage, error) {
-	caller := access.From(ctx)
-	offset, limit := in.Bounds()
-	q := store.CallerQuery{
-		Tenant: caller.Tenant, Application: application, Execution: callerOf(caller).Execution, Tag: in.Tags, Offset: offset, Limit: limit,
+	q, err := in.query(access.From(ctx), application)
+	if err != nil {
+		return nil, err
 	}
 	if in.ServiceID != "" {
 		versions, err := h.store.Versions(ctx, in.ServiceID)
@@ -168,6 +156,21 @@ type executionView struct {
 	ServiceDefinitionID *string  `json:"serviceDefinitionId" doc:"The id of the version."`
 	ApplicationID       *string  `json:"applicationId" doc:"The application that has started it; null: a member of the account."`
 	Tags                []string `json:"tags"`
+}
+
+// jobView is a job in the description.
+type jobView struct {
+	ID                  string   `json:"id"`
+	CreatedAt           *string  `json:"createdAt" doc:"UTC, as 2026-01-31 23:59:59."`
+	StartedAt           *string  `json:"startedAt"`
+	EndedAt             *string  `json:"endedAt"`
+	Status              string   `json:"status" enum:"UNKNOWN,PENDING,RUNNING,SUCCEEDED,FAILED,CANCELLED"`
+	Type                string   `json:"type" enum:"MANAGED,WORKFLOW"`
+	ServiceID           string   `json:"serviceId"`
+	ServiceDefinitionID *string  `json:"serviceDefinitionId" doc:"The id of the version."`
+	ApplicationID       *string  `json:"applicationId" doc:"The application that has started it; null: a member of the account."`
+	Tags                []string `json:"tags"`
+	Input               string   `json:"input,omitempty" doc:"The input as JSON, without secrets, if the job has kept it."`
 }
 
 // execution finds an execution that the caller's tenant has started, and its service

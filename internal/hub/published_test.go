@@ -44,6 +44,7 @@ func TestPublishedClients(t *testing.T) {
 		"result": {"hello": "you", "token": "19", "mode": "slow"}, "execution": ["SUCCEEDED", ["hello you"]],
 		"environment": {"MODE": "slow", "SECRET_EXTRA": "[redacted]"}, "shown": ["20", false],
 		"jobs": [1, true, true], "executions": ["j", "t"], "job": {"hello": "job", "token": "16", "mode": "slow"},
+		"rerun": [{"name": "again"}, {"name": "again"}, ["kept", "x"], true], "kept": true, "lineage": [1, true, false],
 		"logs": ["hello job", "hello job", false], "refused": [404, 404, 404, 404, 400]
 	}`), &want)
 	if err != nil {

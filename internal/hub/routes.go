@@ -63,6 +63,7 @@ func (h *Hub) register(api *platformapi.API) {
 	platformapi.Alias[execution.Execution, executionView](api)
 	platformapi.Alias[execution.LogEntry, logView](api)
 	platformapi.Alias[runtimeBody, runtimeView](api)
+	platformapi.Alias[job, jobView](api)
 	h.serviceRoutes(api)
 	h.textRoutes(api)
 	h.versionRoutes(api)
@@ -162,10 +163,15 @@ func (h *Hub) managedRoutes(api *platformapi.API) {
 func (h *Hub) jobRoutes(api *platformapi.API) {
 	start := op("POST /service-jobs", "createServiceJob", access.RunJob, tagJobs, "Run a service of the account")
 	start.Description = "It needs no publication and no subscription. Secrets come in input, under $secrets. A repeated Idempotency-Key gives the first job."
-	start.Status, start.Takes, start.Gives = http.StatusCreated, platformapi.JSONOf[jobBody](), platformapi.JSONOf[execution.Execution]()
+	start.Status, start.Takes, start.Gives = http.StatusCreated, platformapi.JSONOf[jobBody](), platformapi.JSONOf[job]()
 	platformapi.Stream(api, start, h.startJob)
 	platformapi.Register(api, op("GET /service-jobs", "getServiceJobs", access.ViewTenant, tagJobs, "List the jobs that members of the account have started"), h.listJobs)
-	platformapi.Register(api, op("GET /service-jobs/{id}", "getServiceJob", access.ViewTenant, tagJobs, "Read a job"), h.getExecution)
+	platformapi.Register(api, op("GET /service-jobs/{id}", "getServiceJob", access.ViewTenant, tagJobs, "Read a job"), h.getJob)
+	rerun := op("POST /service-jobs/{id}/rerun", "rerunServiceJob", access.RunJob, tagJobs, "Run a job again that has kept its input")
+	rerun.Description = "It has the same input and tags, and runs the current version. Secrets that the server has not kept come in the body, which may be left out otherwise."
+	rerun.Status, rerun.Takes, rerun.Gives = http.StatusCreated, platformapi.JSONOf[rerunBody](), platformapi.JSONOf[job]()
+	rerun.MayTakeNothing = true
+	platformapi.Stream(api, rerun, h.rerunJob)
 }
 
 func (h *Hub) executionRoutes(api *platformapi.API) {
@@ -181,6 +187,13 @@ func (h *Hub) executionRoutes(api *platformapi.API) {
 	file.Description, file.Gives = "Links of the result name its files; so does the error of a name that does not exist.", []platformapi.Content{{Type: "application/octet-stream"}}
 	platformapi.Stream(api, file, h.executionFile)
 	platformapi.Register(api, op("GET /service-executions/{id}/logs", "getServiceExecutionLogs", access.ViewTenant, tagJobs, "Read the log of an execution"), h.executionLog)
+	platformapi.Register(api, with(op("GET /service-executions/{id}/lineage", "getServiceExecutionLineage", access.ViewTenant, tagJobs,
+		"List the executions that were started in an execution"), func(r *platformapi.Route) {
+		r.Description = "An execution is started in another one by its token, or by X-Parent-Execution-Token. Those of other accounts are left out."
+	}), h.executionLineage)
+	platformapi.Register(api, op("GET /service-executions/{id}/metrics", "getServiceExecutionMetrics", access.ViewTenant, tagJobs, "Read the usage of an execution"), h.executionMetrics)
+	platformapi.Register(api, with(op("GET /service-executions/{id}/costs", "getServiceExecutionCosts", access.ViewTenant, tagJobs,
+		"Read the costs of an execution"), func(r *platformapi.Route) { r.Description = "There are none: nothing is sold here." }), h.executionCosts)
 }
 
 func (h *Hub) serverRoutes(api *platformapi.API) {

@@ -61,8 +61,11 @@ func (s *scoped) check(ctx context.Context, id execution.ID) error {
 // different.
 func (s *scoped) Submit(ctx context.Context, given engine.Submission) (store.Accepted, error) {
 	given.Caller = callerOf(access.From(ctx))
+	c := given.Caller
+	if c.Execution == "" {
+		given.Caller.Execution = parentOf(ctx)
+	}
 	if given.IdempotencyKey != "" {
-		c := given.Caller
 		given.IdempotencyKey = c.Tenant + " " + c.Application + " " + string(c.Execution) + " " + given.IdempotencyKey
 	}
 	accepted, err := s.Service.Submit(ctx, given)

@@ -59,6 +59,8 @@ type Route struct {
 	MaxBody int64
 	// Takes and Gives are the bodies of a [Stream], for the description.
 	Takes, Gives []Content
+	// MayTakeNothing says that a [Stream] needs no body.
+	MayTakeNothing bool
 	// MayBeEmpty says that a [Stream] also succeeds with 204 and no body.
 	MayBeEmpty bool
 	// Refusals are the bodies of errors of a [Stream] that are no problem documents.

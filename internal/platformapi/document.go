@@ -83,7 +83,7 @@ func (a *API) describe() ([]byte, error) {
 // describeBodies describes what a stream takes and gives.
 func (a *API) describeBodies(o *huma.Operation, route Route) {
 	if len(route.Takes) > 0 {
-		o.RequestBody = &huma.RequestBody{Required: true, Content: a.content(route.Takes)}
+		o.RequestBody = &huma.RequestBody{Required: !route.MayTakeNothing, Content: a.content(route.Takes)}
 	}
 	if len(route.Gives) > 0 {
 		status := route.Status

@@ -52,6 +52,9 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 // maxJSON is the size of a JSON document that [ReadJSON] reads.
 const maxJSON = 1 << 20
 
+// ErrNoBody is the error of [ReadJSON] where the request has no body.
+var ErrNoBody error = NewProblem(http.StatusBadRequest, "The request has no body.")
+
 // ReadJSON reads the body of a request of [Stream], and clears its copy of it: secrets
 // may be in it. Unknown members are left out: clients of other versions send them.
 func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
@@ -59,6 +62,9 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	defer clear(text)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body may have %d KiB.", maxJSON>>10))
+	}
+	if err == nil && len(text) == 0 {
+		return ErrNoBody
 	}
 	if err == nil {
 		err = json.Unmarshal(text, into)

@@ -115,6 +115,9 @@ type NewExecution struct {
 	Request []byte
 	// Secrets are the secrets of the request, sealed for this execution.
 	Secrets vault.Sealed
+	// Kept is a JSON document that stays with the execution, such as what a job keeps of
+	// its request. It holds no secret. Nil: there is none.
+	Kept []byte
 	// Idempotency is nil when the caller sent no key.
 	Idempotency *Idempotency
 	Queue       QueueLimit
@@ -251,10 +254,29 @@ type CallerQuery struct {
 	Execution   execution.ID
 	// Services selects those of these services. Nil: all.
 	Services []string
-	// Tag selects those with a tag. Empty: all.
-	Tag           string
+	// Tags selects those with one of these tags. Nil: all.
+	Tags []string
+	// IDs selects those with one of these ids, in which * stands for any text. Nil: all.
+	IDs []string
+	// CreatedAfter and CreatedBefore select those made between them. Zero: no bound.
+	CreatedAfter, CreatedBefore time.Time
+	Order                       Order
+	// Ascending has the smallest first. Otherwise it comes last.
+	Ascending     bool
 	Offset, Limit int
 }
+
+// An Order is what a list is sorted by.
+type Order int
+
+// The orders of [CallerQuery]. Equal ones are in the order of their creation.
+const (
+	ByCreation Order = iota
+	ByStart
+	ByEnd
+	ByStatus
+	ByService
+)
 
 // DefaultPage is the length of a page unless the caller asks for another.
 const DefaultPage = 1000

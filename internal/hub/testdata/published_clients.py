@@ -2,6 +2,7 @@
 
 The personal access token comes by TEST_TOKEN."""
 
+import datetime
 import json
 import os
 import sys
@@ -81,6 +82,15 @@ report["jobs"] = [page.total_elements, page.content[0].id == job.id, page.last]
 report["executions"] = sorted(e.tags[0] for e in executions.get_service_executions().content if e.tags)
 report["job"] = executions.get_service_execution_result(job.id)
 report["job"].pop("_embedded"), report["job"].pop("_links")
+stored = client.service_jobs.create_service_job(service_id=made.id, input={"name": "again"}, tags=["kept", "x"], store_input=True)
+again = client.service_jobs.rerun_service_job(stored.id)
+report["rerun"] = [json.loads(stored.input), json.loads(client.service_jobs.get_service_job(again.id).input), again.tags, again.id != stored.id]
+kept = client.service_jobs.get_service_jobs(tags=["kept", "other"], ids=stored.id[:4] + "*", sort="createdAt,asc", created_after=datetime.datetime(2026, 1, 1))
+report["kept"] = [e.id for e in kept.content] == [stored.id, again.id]
+lineage = executions.get_service_execution_lineage(stored.id)
+report["lineage"] = [len(lineage.nodes), lineage.nodes[0].id == stored.id, lineage.truncated]
+assert executions.get_service_execution_metrics(stored.id).service_execution_id == stored.id
+assert executions.get_service_execution_costs(stored.id) is None
 logs = executions.get_service_execution_logs(job.id)
 report["logs"] = [logs.first.message, logs.last.message, logs.empty]
 executions.cancel_service_execution(job.id)

@@ -130,6 +130,11 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 			return err
 		}
 	}
+	if len(a.Kept) > 0 {
+		if _, err := t.exec(insertKept, seq, a.Kept); err != nil {
+			return err
+		}
+	}
 	for _, tag := range e.Tags {
 		if _, err := t.exec(insertTag, e.ServiceID, tag, seq); err != nil {
 			return err

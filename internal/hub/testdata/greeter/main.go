@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 	"github.com/qhubctl/qhubctl/sdk/go/service"
@@ -22,6 +23,9 @@ type Input struct {
 	// Call is an address that it asks with the token of the execution.
 	Call  string        `json:"call" default:""`
 	Token *secret.Value `json:"api_token"`
+	// Start is an address at which it starts two executions in this one: with its token,
+	// and with the secret.
+	Start string `json:"start" default:""`
 	// Show is a variable whose value it prints and returns.
 	Show string `json:"show" default:""`
 }
@@ -34,6 +38,9 @@ func run(ctx context.Context, in Input) (map[string]string, error) {
 	}
 	if in.Call != "" {
 		return call(ctx, in.Call)
+	}
+	if in.Start != "" {
+		return start(ctx, in)
 	}
 	token := ""
 	if in.Token != nil {
@@ -68,6 +75,32 @@ func call(ctx context.Context, address string) (map[string]string, error) {
 		}
 		_ = response.Body.Close()
 		statuses[map[bool]string{true: "with", false: "without"}[shown != ""]] = response.Status
+	}
+	return statuses, nil
+}
+
+// start starts two executions.
+func start(ctx context.Context, in Input) (map[string]string, error) {
+	token := os.Getenv("KQH_SERVICE_EXECUTION_TOKEN")
+	bearer, err := in.Token.Unwrap()
+	if err != nil {
+		return nil, err
+	}
+	statuses := map[string]string{}
+	for name, header := range map[string][2]string{"own": {"X-Auth-Token", token}, "other": {"Authorization", string(bearer)}} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, in.Start, strings.NewReader(`{"name":"`+name+`"}`))
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set(header[0], header[1])
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Parent-Execution-Token", token)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		_ = response.Body.Close()
+		statuses[name] = response.Status
 	}
 	return statuses, nil
 }
