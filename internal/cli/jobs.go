@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,7 +25,7 @@ func newJobs(streams *term.Streams) *cobra.Command {
 	o := &remote{}
 	children := []*cobra.Command{
 		newJobsStart(streams, o), newJobsList(streams, o), newExecutionsGet(streams, o), newExecutionsLog(streams, o),
-		newExecutionsResult(streams, o), newExecutionsFiles(streams, o), newExecutionsCancel(streams, o),
+		newExecutionsResult(streams, o), newExecutionsFiles(streams, o), newExecutionsCancel(streams, o), newJobsRerun(streams, o),
 	}
 	for _, child := range children {
 		child.Example = strings.ReplaceAll(child.Example, "qhubctl executions", "qhubctl jobs")
@@ -69,7 +70,7 @@ func jobEndpoint(ctx context.Context, p *client.Platform, id string) (string, er
 }
 
 func newJobsStart(streams *term.Streams, r *remote) *cobra.Command {
-	o := startOptions{remote: r}
+	o, store := startOptions{remote: r}, false
 	command := &cobra.Command{
 		Use:   "start SERVICE",
 		Short: "Start a job",
@@ -89,16 +90,17 @@ or from $secrets in the request, if the request is a file or standard input.`,
 	flags := command.Flags()
 	flags.StringArrayVar(&o.tags, "tag", nil, "a tag to find the job by; may be repeated")
 	flags.BoolVar(&o.wait, "wait", false, "show the log, wait for the end, and print the result")
+	flags.BoolVar(&store, "store-input", false, "keep the input, without secrets, so that the job can run again")
 	return onPlatform(streams, command, nil, func(ctx context.Context, p *client.Platform, args []string) error {
 		o.dataGiven = command.Flags().Changed("data")
 		if err := o.check(); err != nil {
 			return err
 		}
-		return jobStartRun(ctx, streams, p, o, args[0])
+		return jobStartRun(ctx, streams, p, o, args[0], store)
 	})
 }
 
-func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform, o startOptions, service string) error {
+func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform, o startOptions, service string, store bool) error {
 	body, secrets, err := o.read(ctx, streams)
 	defer clear(body)
 	defer func() {
@@ -123,10 +125,16 @@ func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform,
 	if err != nil {
 		return err
 	}
-	request := bytes.Join([][]byte{[]byte(`{"serviceId":`), id, []byte(`,"input":`), input, []byte(`}`)}, nil)
+	head := fmt.Appendf(nil, `{"serviceId":%s,"storeInput":%t,"input":`, id, store)
+	request := bytes.Join([][]byte{head, input, []byte(`}`)}, nil)
 	defer clear(request)
+	return o.startJob(ctx, streams, p, jobsPath, request)
+}
+
+// startJob sends a request that starts a job, and follows it, or prints its id.
+func (o startOptions) startJob(ctx context.Context, streams *term.Streams, p *client.Platform, path string, request []byte) error {
 	var job execution.Execution
-	if err := p.Send(ctx, http.MethodPost, jobsPath, request, &job); err != nil {
+	if err := p.Send(ctx, http.MethodPost, path, request, &job); err != nil {
 		return err
 	}
 	if o.wait {
@@ -148,6 +156,38 @@ func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform,
 	}
 	streams.Say("to follow it: qhubctl jobs log -f %s", job.ID)
 	return nil
+}
+
+func newJobsRerun(streams *term.Streams, r *remote) *cobra.Command {
+	o := startOptions{remote: r}
+	command := &cobra.Command{
+		Use: "rerun ID", Short: "Run a job again that has kept its input", Args: cobra.ExactArgs(1),
+		Long: `Runs a job again that was started with --store-input, as another job. Secrets are never
+kept: give again those that the platform does not have. They come from
+
+` + indent(secretref.Syntax),
+		Example: "  qhubctl jobs rerun 5f2c0a1e-8f0e-4a53-9f67-9a4c7a1d2b3c --secret api_token=@token.txt --wait",
+	}
+	flags := command.Flags()
+	flags.StringArrayVar(&o.secrets, "secret", nil, "the source of a secret: NAME, NAME=@FILE, NAME=- or NAME=env:VAR")
+	flags.BoolVar(&o.wait, "wait", false, "show the log, wait for the end, and print the result")
+	return onPlatform(streams, command, nil, func(ctx context.Context, p *client.Platform, args []string) error {
+		secrets, err := o.readSecrets(ctx, streams)
+		defer func() {
+			for _, found := range secrets {
+				found.Value.Clear()
+			}
+		}()
+		if err != nil {
+			return err
+		}
+		request, err := buildRequest(nil, secrets, nil)
+		defer clear(request)
+		if err != nil {
+			return err
+		}
+		return o.startJob(ctx, streams, p, client.Path(jobsPath+"/", args[0])+"/rerun", request)
+	})
 }
 
 func newJobsList(streams *term.Streams, o *remote) *cobra.Command {

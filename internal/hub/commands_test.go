@@ -104,6 +104,13 @@ func TestCommands(t *testing.T) {
 	if out, _ := run(0, "jobs", "list", "--service", "adder", "--tag", "nightly"); !strings.Contains(out, "adder") || strings.Contains(out, job) {
 		t.Errorf("jobs list prints %q, want the one with the tag", out)
 	}
+	out, _ = run(0, "jobs", "start", "adder", "-d", `{"a": 5, "b": 4}`, "--store-input")
+	if out, _ := run(0, "jobs", "rerun", strings.TrimSpace(out), "--wait"); !strings.Contains(out, `"sum":9`) {
+		t.Errorf("jobs rerun prints %q", out)
+	}
+	if _, said := run(2, "jobs", "rerun", job); !strings.Contains(said, "did not keep its input") {
+		t.Errorf("jobs rerun of a job without its input says %q", said)
+	}
 	run(2, "jobs", "start", "adder", "-d", `{"a": "x"}`)
 	run(2, "jobs", "start", "nothing")
 	run(2, "jobs", "get", "01a229f6-ea1a-7990-a845-5266deefc5d3")
