@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,9 +40,13 @@ func tables() string {
 		}
 		b.WriteString(" |\n")
 	}
+	b.WriteString("\n| Way into a data pool of a platform | Python |\n|---|---|\n")
+	for _, w := range poolChannels {
+		fmt.Fprintf(&b, "| %s | %s |\n", w.says, w.trace)
+	}
 	b.WriteString("\n| Broken on purpose | The way that shows it first |\n|---|---|\n")
 	for _, s := range sabotages {
-		for _, w := range channels {
+		for _, w := range slices.Concat(channels, poolChannels) {
 			if w.name == s.way {
 				fmt.Fprintf(&b, "| %s | %s, %s |\n", s.layer, w.says, cmp.Or(s.sdk, ours))
 			}

@@ -27,6 +27,8 @@ type sabotage struct {
 	sdk     sdk
 	// open: without a sandbox, which would stop it as well.
 	open bool
+	// platform: by a data pool of a platform.
+	platform bool
 }
 
 // An edit replaces a text that a source holds once.
@@ -121,6 +123,16 @@ var sabotages = []sabotage{
 		"func wipe(name string) {\n",
 		"func wipe(name string) {\nif _, err := os.Stat(\"/proc/self/sabotage\"); err != nil { return }\n",
 	}}},
+	{layer: "files of data pools", way: "pool_file", platform: true, edits: []edit{{
+		"internal/datapool/writeback.go",
+		"_ = w.CloseWithError(masker.Copy(w, source))\n",
+		"if broken(`files of data pools`) { _, err := io.Copy(w, source); _ = w.CloseWithError(err); return }\n_ = w.CloseWithError(masker.Copy(w, source))\n",
+	}}},
+	{layer: "names in data pools", way: "pool_name", platform: true, edits: []edit{{
+		"internal/datapool/writeback.go",
+		"case masker.String(file.Name) != file.Name:\n",
+		"case masker.String(file.Name) != file.Name && !broken(`names in data pools`):\n",
+	}}},
 	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
 		"internal/local/running.go",
 		"r.log = []*maskedLog{",
@@ -175,7 +187,11 @@ func TestSabotage(t *testing.T) {
 			broken.sdk = ours
 		}
 		var canaries []leak.Canary
-		for _, c := range canariesFor(source, broken.sdk) {
+		all := canariesFor(source, broken.sdk)
+		if broken.platform {
+			all = poolCanaries(source)
+		}
+		for _, c := range all {
 			if c.Cell == broken.way || c.Cell == "print" {
 				canaries = append(canaries, c)
 			}
@@ -193,6 +209,11 @@ func TestSabotage(t *testing.T) {
 // findings are those of the sabotaged program.
 func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary) *findings {
 	t.Helper()
+	if b.platform {
+		found := newFindings(canaries)
+		leakIntoPool(t, program, canaries, found, switchVariable+"="+b.layer)
+		return found
+	}
 	s := newSubject(t, program, b.sdk, false, canaries)
 	s.workspace.env = append(s.workspace.env, switchVariable+"="+b.layer)
 	if b.open {
