@@ -156,19 +156,19 @@ func (v *view) wait(at int) {
 	}
 	p := v.parent
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))
+	from := max(p.base, at-v.c.reach)
+	left := withoutMargin(p.text[:at-p.base])
+	if before := p.text[:left]; v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before) {
+		p.holdFrom(from) // what stands before an escape, or a soft line break, may go on behind it
+	}
 	if v.awake {
 		return
 	}
-	from := max(p.base, at-v.c.m.patterns.longest)
 	for _, sibling := range p.kids {
 		if sibling != nil && sibling.awake && at > from {
 			p.holdFrom(from)
 			return
 		}
-	}
-	left := withoutMargin(p.text[:at-p.base])
-	if before := p.text[:left]; v.kind == viewQuoted && (v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before)) {
-		p.holdFrom(from) // what stands before a soft line break may go on behind it
 	}
 	if n := v.c.begun(p.text[:left]); n > 0 {
 		p.holdFrom(p.base + left - n)

@@ -1,6 +1,9 @@
 package redact
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A survey lists where in new text views may decode something.
 type survey struct {
@@ -140,6 +143,7 @@ func (v *view) looked(g *gate, at, blocks int) {
 	if v.c.m.grams.long && !v.c.m.spaced {
 		g.closeLines(text[at:end], v.c.m.grams)
 	}
+	lines := len(s.places[viewJoin])
 	for _, line := range g.lines[:g.ends] {
 		s.add(viewJoin, v.base+at+int(line))
 	}
@@ -148,6 +152,9 @@ func (v *view) looked(g *gate, at, blocks int) {
 			if special != 0 {
 				v.specials(at+i*blockSpan, special)
 			}
+		}
+		if places := s.places[viewJoin][lines:]; len(places) > g.ends {
+			slices.Sort(places) // some are those of \n between digits
 		}
 	}
 	if v.depth == 0 {
@@ -204,7 +211,7 @@ func (v *view) specials(at int, special uint64) {
 			s.add(viewWide, v.base+p)
 		case '\\':
 			s.add(viewBackslash, v.base+p)
-			if p >= minJoined && p+1 < len(text) && (text[p+1] == 'n' || text[p+1] == 'r') && endsInDigits(text[:digitsEnd(text, p)]) {
+			if p >= minJoined && (p+1 == len(text) || text[p+1] == 'n' || text[p+1] == 'r') && endsInDigits(text[:digitsEnd(text, p)]) {
 				s.add(viewJoin, v.base+p)
 			}
 		default:

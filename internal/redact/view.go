@@ -226,10 +226,10 @@ func (v *view) mark(r span) {
 
 // holdFrom holds the stream from what position x is decoded from on.
 func (v *view) holdFrom(x int) {
-	for ; v.parent != nil; v = v.parent {
+	for from := v; v.parent != nil; v = v.parent {
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
-			if v.at < v.parent.end() && v.end()-x < minPiece {
+			if v == from && v.at < v.parent.end() && v.end()-x < minPiece {
 				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
 					return
 				}
@@ -322,13 +322,30 @@ func (v *view) words(final bool) {
 
 // drop forgets content that nothing needs any more.
 func (v *view) drop() {
+	margin := v.c.reach + 2*maxMargin
 	keep := v.c.passed
 	if v.parent != nil {
 		keep = v.end()
+	}
+	if keep-margin-v.base <= len(v.text)/2 {
+		return
+	}
+	if drop := v.needed(keep) - margin - v.base; drop > len(v.text)/2 && drop > 0 {
+		n := copy(v.text, v.text[drop:])
+		v.text, v.base = v.text[:n], v.base+drop
+		if i := v.stepAt(v.base); i > 0 {
+			v.steps = v.steps[:copy(v.steps, v.steps[i:])]
+		}
+	}
+}
 
-		keep = min(keep, v.hold)
+// needed is where the content begins that may still be masked, held or decoded, up
+// to a place.
+func (v *view) needed(most int) int {
+	if v.parent != nil {
+		most = min(most, v.hold)
 		if len(v.c.m.words) > 0 {
-			keep = min(keep, v.word)
+			most = min(most, v.word)
 		}
 	}
 	for _, k := range v.kids {
@@ -336,18 +353,14 @@ func (v *view) drop() {
 			continue
 		}
 		if k.pending >= 0 {
-			keep = min(keep, k.pending)
+			most = min(most, k.pending)
 		}
 		if k.awake {
-			keep = min(keep, k.at)
+			most = min(most, k.at)
+			if first := k.needed(k.end()); first < k.end() {
+				most = min(most, k.source(first))
+			}
 		}
 	}
-	keep -= v.c.reach + 2*maxMargin
-	if drop := keep - v.base; drop > len(v.text)/2 && drop > 0 {
-		n := copy(v.text, v.text[drop:])
-		v.text, v.base = v.text[:n], v.base+drop
-		if i := v.stepAt(v.base); i > 0 {
-			v.steps = v.steps[:copy(v.steps, v.steps[i:])]
-		}
-	}
+	return most
 }
