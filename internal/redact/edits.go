@@ -158,7 +158,7 @@ func (v *view) wait(at int) {
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))
 	from := max(p.base, at-v.c.reach)
 	left := withoutMargin(p.text[:at-p.base])
-	if before := p.text[:left]; v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before) {
+	if before := p.text[:min(left, withoutMargin(p.text[:v.leftMargin(p.text, at-p.base)]))]; v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before) {
 		p.holdFrom(from) // what stands before an escape, or a soft line break, may go on behind it
 	}
 	if v.awake {

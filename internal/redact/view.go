@@ -226,19 +226,26 @@ func (v *view) mark(r span) {
 
 // holdFrom holds the stream from what position x is decoded from on.
 func (v *view) holdFrom(x int) {
-	for from := v; v.parent != nil; v = v.parent {
+	for ; v.parent != nil; v = v.parent {
+		if x >= v.end() {
+			return
+		}
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
-			if v == from && v.at < v.parent.end() && v.end()-x < minPiece {
-				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
-					return
-				}
-				continue
-			}
 		}
 		x = v.source(x)
 	}
 	v.c.hold = min(v.c.hold, x)
+}
+
+// holdForm holds the stream where a form begins at the end of the content. It does
+// not hold a piece that is too short, before what may be the end of its line.
+func (v *view) holdForm() {
+	if !v.kind.isJoin() || v.at >= v.parent.end() || v.end()-v.firstPiece(span{v.hold, v.end()}) >= minPiece {
+		v.holdFrom(v.hold)
+	} else if v.pending >= 0 && v.resume < v.parent.end() {
+		v.parent.holdFrom(v.resume)
+	}
 }
 
 // advance searches the new content, and all views of it.
@@ -277,7 +284,7 @@ func (v *view) search(final bool) {
 		}
 	}
 	if !final && v.hold < v.end() {
-		v.holdFrom(v.hold)
+		v.holdForm()
 	}
 	if len(v.c.m.words) > 0 && (v.kind.isJoin() || v.kind <= viewQuoted) {
 		v.words(final)
