@@ -98,7 +98,7 @@
 // fewer than 16 digits, are not skipped: of 4,000 random compositions of encoders
 // and printers about 14 show a secret. Where lines are broken and then encoded
 // again, writes that cut them at unlucky places may leave some bytes more: that
-// is so in about 3 of 1,000 of those compositions.
+// is so in about 3 of 10,000 of those compositions.
 //
 // # Work
 //

@@ -27,10 +27,12 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return v.joinDigits(e)
 	}
 	if text[i] == '\\' {
+		left := digitsEnd(text, i)
 		switch next = literalEnd(text, i); {
-		case !endsInDigits(text[:digitsEnd(text, i)]):
+		case !endsInDigits(text[:left]):
 			return none
 		case next == len(text) && !closed:
+			v.waitForLine(text, text[min(left, max(0, v.floor-base)):left], i, left, next)
 			return wait
 		case next == i:
 			return none
@@ -82,6 +84,9 @@ func (v *view) joinDigits(e *edit) verdict {
 func (v *view) waitForLine(text, before []byte, i, left, right int) {
 	p, after := v.parent, text[right:]
 	v.resume = p.base + right
+	if len(before) == 0 {
+		return
+	}
 	switch last := before[len(before)-1]; {
 	case v.mayGoOn(before):
 		if !v.awake && (v.kind != viewMarked || last == '=' || last == '\\') {

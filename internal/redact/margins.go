@@ -50,7 +50,7 @@ func quotes(text []byte, left, right int, open bool) (end, next int) {
 		if !endsInDigits(text[:digitsEnd(text, left)]) {
 			break
 		}
-		if right = trimLeft(text, right); right == len(text) || text[right] != '\'' && text[right] != '"' {
+		if right = trimLeft(text, right); right == len(text) && !open || right < len(text) && text[right] != '\'' && text[right] != '"' {
 			break
 		}
 	}
