@@ -18,7 +18,9 @@
 //     UTF-16 and UTF-32;
 //   - where something in it looks like an escape: with that undone, for a view
 //     undoes it too;
-//   - the Python form as pydantic shortens it in its errors.
+//   - the Python form as pydantic shortens it in its errors;
+//   - pieces of 16 bytes of the tokens in it that have 40 bytes or more and look
+//     random, for rich, loguru and SQLAlchemy cut long texts at other places.
 //
 // The same holds for the parts of a secret that programs use without the rest:
 //

@@ -41,6 +41,11 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	}
 	left, right := margins(text, i, next, !closed)
 	low := max(0, v.floor-base)
+	if !closed && endsWord(text[low:max(low, left)]) && mayBeWord(text[right:]) {
+		left -= 2
+		v.waitForLine(text, text[low:left], i, left, right)
+		return wait
+	}
 	left = max(left, low)
 	before := text[low:left]
 	if len(before) == 0 || before[len(before)-1] == '\n' || right < len(text) && text[right] == '\n' {
@@ -313,7 +318,7 @@ func withoutMargin(text []byte) int {
 		case (c == '\\' || c == '=') && marks < maxMarks:
 			marks++
 			n--
-		case bytes.IndexByte([]byte(" \t\r|,+.'\""), c) >= 0, c == 0xe2 && n >= len(text)-1:
+		case c == '?' && n < len(text) && text[n] == '=', bytes.IndexByte([]byte(" \t\r|,+.'\""), c) >= 0, c == 0xe2 && n >= len(text)-1:
 			n--
 		case c >= 0x80 && n >= 3 && isFrame(text[n-3:n]):
 			n -= 3

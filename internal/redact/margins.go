@@ -106,9 +106,29 @@ func cutFrame(text []byte) int {
 	return n
 }
 
+// maxCharset is the length of the longest name of a character set in a word.
+const maxCharset = 40
+
+// endsWord reports whether text ends in a word of RFC 2047.
+func endsWord(text []byte) bool {
+	n := len(text)
+	return n >= 2 && text[n-2] == '?' && text[n-1] == '='
+}
+
+// mayBeWord reports whether more text decides if a word of RFC 2047 begins text.
+func mayBeWord(text []byte) bool {
+	switch {
+	case len(text) < 2:
+		return len(text) == 0 || text[0] == '='
+	case text[0] != '=' || text[1] != '?' || len(text) > maxCharset+4:
+		return false
+	}
+	return bytes.Count(text, []byte("?")) < 3 && bytes.IndexByte(text, ' ') < 0
+}
+
 // encodedWord is the length of the character set and the encoding of a word.
 func encodedWord(text []byte) int {
-	charset := bytes.IndexByte(text[:min(len(text), 40)], '?')
+	charset := bytes.IndexByte(text[:min(len(text), maxCharset)], '?')
 	if charset < 0 || charset+2 >= len(text) || text[charset+2] != '?' {
 		return 0
 	}

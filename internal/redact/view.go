@@ -296,21 +296,27 @@ func (v *view) search(final bool) {
 func (v *view) markLines(r span) {
 	for i := v.stepAt(r.start) + 1; i < len(v.steps) && v.steps[i].out < r.end; i++ {
 		at := v.steps[i].out
-		if at > r.start && v.covered(r.start, at) && v.covered(at, r.end) {
-			v.mark(span{r.start, at})
+		if at > r.start && !v.crossed(at) {
+			if at-r.start >= minPiece {
+				v.mark(span{r.start, at})
+			}
 			r.start = at
 		}
 	}
 	v.mark(r)
 }
 
-// covered reports whether all of a range of the content is found without what
-// stands around it.
-func (v *view) covered(from, to int) bool {
-	found := v.c.spans[:0]
-	v.c.m.scan(v.text[from-v.base:to-v.base], false, &found)
-	v.c.spans = found
-	return len(found) == 1 && found[0] == (span{0, to - from})
+// crossed reports whether a form stands on both sides of a place, and is held there.
+func (v *view) crossed(at int) bool {
+	m := v.c.m
+	at -= v.base
+	if text := v.text[:at]; !m.grams.cross(text, v.text[at:]) {
+		return false
+	}
+	longest := m.patterns.longest
+	from := max(0, at-longest)
+	v.c.work += 2 * longest
+	return m.automaton().crosses(v.text[from:min(len(v.text), at+longest)], at-from, minPiece)
 }
 
 // words looks for words in the new content.
