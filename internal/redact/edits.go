@@ -61,15 +61,16 @@ func (v *view) isTrigger(at int) bool {
 // take reads what begins at a place of the parent.
 func (v *view) take(at int, final bool) {
 	var e edit
+	cost := workJudge
 	if v.kind == viewWide {
-		v.c.work += workJudgeNUL
-	} else {
-		v.c.work += workJudge
+		cost = workJudgeNUL
 	}
+	v.c.work += cost
 	switch v.judge(at, final, &e) {
 	case none:
 		v.next = at + 1
 	case wait:
+		v.c.work -= cost // it counts once, however often more text comes
 		v.pending = at
 		v.wait(at)
 	case dead:
