@@ -45,7 +45,7 @@ func TestViewsAreBounded(t *testing.T) {
 }
 
 // Ordinary text, and text that is encoded once, is not withheld, and no more of it
-// is held than two forms have bytes, with what may belong to their escapes.
+// is held than two forms and their escapes have bytes.
 func TestNothingIsWithheld(t *testing.T) {
 	for _, load := range append(redacttest.Encoded(2<<20), redacttest.Workloads(2<<20)...) {
 		m := newMasker(load.Secrets...)

@@ -239,7 +239,7 @@ func (v *view) holdFrom(x int) {
 }
 
 // holdForm holds the stream where a form begins at the end of the content. It does
-// not hold a piece that is too short, before what may be the end of its line.
+// not hold a piece that is too short at a possible end of its line.
 func (v *view) holdForm() {
 	if !v.kind.isJoin() || v.at >= v.parent.end() || v.end()-v.firstPiece(span{v.hold, v.end()}) >= minPiece {
 		v.holdFrom(v.hold)
