@@ -52,12 +52,12 @@ class Echo(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_GET
 
     def log_message(self, format, *args):
-        print("%s %s" % (self.requestline, dict(self.headers)))
+        print(self.requestline, dict(self.headers))
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-address = "127.0.0.1:%d" % server.server_address[1]
+address = f"127.0.0.1:{server.server_address[1]}"
 
 
 def printed(function):
@@ -71,12 +71,20 @@ quote = urllib.parse.quote
 
 @printed
 def httpx_url(secret):
-    httpx.get(f"http://user:{quote(secret, safe='')}@{address}/", params={"token": secret}, headers={"X-Seen": "1"})
+    httpx.get(
+        f"http://user:{quote(secret, safe='')}@{address}/",
+        params={"token": secret},
+        headers={"X-Seen": "1"},
+    )
 
 
 @printed
 def httpx_json(secret):
-    response = httpx.post(f"http://{address}/", json={"body": json.dumps({"t": secret})}, auth=("user", secret.encode()))
+    response = httpx.post(
+        f"http://{address}/",
+        json={"body": json.dumps({"t": secret})},
+        auth=("user", secret.encode()),
+    )
     print(response.request.headers.raw, response.request.content)
     response.raise_for_status()
 
@@ -89,16 +97,25 @@ def httpx_invalid(secret):
 @printed
 def aiohttp_get(secret):
     async def get():
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://{address}/", params={"token": secret}, raise_for_status=True):
-                pass
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{address}/", params={"token": secret}, raise_for_status=True),
+        ):
+            pass
 
     asyncio.run(get())
 
 
 @printed
 def yarl_url(secret):
-    url = yarl.URL.build(scheme="https", user="user", password=secret, host="host.example", query={"q": secret}, fragment=secret)
+    url = yarl.URL.build(
+        scheme="https",
+        user="user",
+        password=secret,
+        host="host.example",
+        query={"q": secret},
+        fragment=secret,
+    )
     print(url, repr(url / quote(secret, safe="")))
 
 
@@ -113,7 +130,12 @@ def requests_get(secret):
 
 @printed
 def requests_form(secret):
-    prepared = requests.Request("POST", f"http://{address}/", data={"password": secret}, files={"f": ("n", secret)}).prepare()
+    prepared = requests.Request(
+        "POST",
+        f"http://{address}/",
+        data={"password": secret},
+        files={"f": ("n", secret)},
+    ).prepare()
     print(prepared.body)
     print(requests.Request("POST", f"http://{address}/", json={"password": secret}).prepare().body)
     requests.get(f"http://127.0.0.1:1/{quote(secret)}")
@@ -128,7 +150,14 @@ def urllib3_get(secret):
 
 @printed
 def botocore_sign(secret):
-    client = boto3.client("s3", endpoint_url=f"http://{address}", region_name="eu-central-1", aws_access_key_id="key", aws_secret_access_key=secret, aws_session_token=secret.replace("\n", ""))
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{address}",
+        region_name="eu-central-1",
+        aws_access_key_id="key",
+        aws_secret_access_key=secret,
+        aws_session_token=secret.replace("\n", ""),
+    )
     print(client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": secret}))
     client.put_object(Bucket="bucket", Key="key", Body=b"", Metadata={"token": quote(secret)})
 
@@ -178,7 +207,12 @@ def loguru_exception(secret):
 
 @printed
 def structlog_event(secret):
-    for renderer in (structlog.dev.ConsoleRenderer(colors=False), structlog.processors.JSONRenderer(), structlog.processors.LogfmtRenderer(bool_as_flag=False), structlog.processors.KeyValueRenderer()):
+    for renderer in (
+        structlog.dev.ConsoleRenderer(colors=False),
+        structlog.processors.JSONRenderer(),
+        structlog.processors.LogfmtRenderer(bool_as_flag=False),
+        structlog.processors.KeyValueRenderer(),
+    ):
         logger = structlog.wrap_logger(structlog.PrintLogger(sys.stdout), processors=[renderer])
         try:
             logger.info("event", token=secret, nested=json.dumps({"t": secret}))
@@ -189,7 +223,11 @@ def structlog_event(secret):
 @printed
 def email_message(secret):
     for policy in (email.policy.default, email.policy.SMTP, email.policy.compat32):
-        message = email.message.EmailMessage(policy=policy) if policy is not email.policy.compat32 else email.mime.text.MIMEText("pass: " + secret + "\n" * 2, "plain", "utf-8")
+        message = (
+            email.message.EmailMessage(policy=policy)
+            if policy is not email.policy.compat32
+            else email.mime.text.MIMEText("pass: " + secret + "\n" * 2, "plain", "utf-8")
+        )
         if policy is not email.policy.compat32:
             message.set_content("The password is:\n" + secret + "\nKeep it.\n")
         print(message.as_string())
@@ -216,11 +254,20 @@ def standard_library(secret):
     pprint.pprint({"token": secret, "text": "some words " + secret}, width=60)
     print(textwrap.fill("The token is " + secret, 50))
     print(base64.encodebytes(b"user-of-the-service:" + secret.encode()).decode())
-    print(urllib.parse.urlencode({"body": json.dumps({"t": secret})}), html.escape(secret), shlex.quote(secret))
+    print(
+        urllib.parse.urlencode({"body": json.dumps({"t": secret})}),
+        html.escape(secret),
+        shlex.quote(secret),
+    )
     print(secret.encode().hex(":"), secret.encode().hex())
     connection = http.client.HTTPConnection(address)
     connection.set_debuglevel(1)
-    connection.request("POST", "/?t=" + quote(secret), body=json.dumps({"t": secret}), headers={"Authorization": "Basic " + base64.b64encode(("u:" + secret).encode()).decode()})
+    connection.request(
+        "POST",
+        "/?t=" + quote(secret),
+        body=json.dumps({"t": secret}),
+        headers={"Authorization": "Basic " + base64.b64encode(("u:" + secret).encode()).decode()},
+    )
     connection.getresponse()
     raise RuntimeError({"token": secret})
 
