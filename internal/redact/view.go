@@ -225,27 +225,32 @@ func (v *view) mark(r span) {
 }
 
 // holdFrom holds the stream from what position x is decoded from on.
-func (v *view) holdFrom(x int) {
+func (v *view) holdFrom(x int) { v.holdPiece(x, false) }
+
+// holdForm holds the stream where a form begins at the end of the content.
+func (v *view) holdForm() { v.holdPiece(v.hold, v.kind.isJoin()) }
+
+// holdPiece is holdFrom. It does not hold a piece of a line that is too short at the
+// end of it, or, if it stands in joined lines as it is, at a possible end.
+func (v *view) holdPiece(x int, possible bool) {
 	for ; v.parent != nil; v = v.parent {
 		if x >= v.end() {
 			return
 		}
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
+			if v.at < v.parent.end() && v.end()-x < minPiece && (v.pending >= 0 || possible) {
+				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
+					return
+				}
+				possible = false
+				continue
+			}
 		}
+		possible = false
 		x = v.source(x)
 	}
 	v.c.hold = min(v.c.hold, x)
-}
-
-// holdForm holds the stream where a form begins at the end of the content. It does
-// not hold a piece that is too short at a possible end of its line.
-func (v *view) holdForm() {
-	if !v.kind.isJoin() || v.at >= v.parent.end() || v.end()-v.firstPiece(span{v.hold, v.end()}) >= minPiece {
-		v.holdFrom(v.hold)
-	} else if v.pending >= 0 && v.resume < v.parent.end() {
-		v.parent.holdFrom(v.resume)
-	}
 }
 
 // advance searches the new content, and all views of it.
