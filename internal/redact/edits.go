@@ -159,8 +159,11 @@ func (v *view) wait(at int) {
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))
 	from := max(p.base, at-v.c.reach)
 	left := withoutMargin(p.text[:at-p.base])
-	if before := p.text[:min(left, withoutMargin(p.text[:v.leftMargin(p.text, at-p.base)]))]; v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before) {
+	before := p.text[:min(left, withoutMargin(p.text[:v.leftMargin(p.text, at-p.base)]))]
+	if open := p.openFrom(before); open == 0 && len(before) > 0 {
 		p.holdFrom(from) // what stands before an escape, or a soft line break, may go on behind it
+	} else if open < len(before) {
+		p.holdFrom(p.base + open)
 	}
 	if v.awake {
 		return

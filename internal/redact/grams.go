@@ -8,12 +8,12 @@ import (
 // grams are the bytes of which patterns are made: all four that follow each
 // other, the two with which a pattern or an escape begins, and each one.
 type grams struct {
-	four  []uint64
-	shift uint
-	three []uint64       // all three that follow each other
-	heads [1 << 9]uint64 // the first two of patterns
-	bytes byteSet
-	long  bool // all patterns have eight bytes or more
+	four          []uint64
+	shift         uint
+	three         []uint64       // all three that follow each other
+	heads         [1 << 9]uint64 // the first two of patterns
+	bytes, firsts byteSet
+	long          bool // all patterns have eight bytes or more
 }
 
 func newGrams(p *patterns) *grams {
@@ -98,7 +98,15 @@ func (g *grams) endsIn(text []byte) bool {
 	return n >= 4 && g.has(binary.LittleEndian.Uint32(text[n-4:]))
 }
 
+// mayEnd reports whether text may end in the beginning of a pattern.
+func (g *grams) mayEnd(text []byte) bool {
+	n := len(text)
+	return n > 0 && g.firsts.has(text[n-1]) || n > 1 && g.starts(text[n-2], text[n-1]) ||
+		n > 2 && g.starts(text[n-3], text[n-2]) && g.hasThree(text[n-3], text[n-2], text[n-1]) || g.endsIn(text)
+}
+
 func (g *grams) begin(a, b byte) {
+	g.firsts.add(a)
 	pair := pairHash(a, b)
 	g.heads[pair>>6%(1<<9)] |= 1 << (pair & 63)
 }

@@ -51,7 +51,10 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	if len(before) == 0 || before[len(before)-1] == '\n' || right < len(text) && text[right] == '\n' {
 		return dead
 	}
-	if after := text[right:]; !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+	if !v.parent.opens(before) {
+		return dead
+	}
+	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
 		v.waitForLine(text, before, i, left, right)
 		return wait
 	}
@@ -87,27 +90,27 @@ func (v *view) joinDigits(e *edit) verdict {
 // waitForLine decodes the line that ends at text[i], and holds the next one as far as
 // it has come, if a form may go on in it.
 func (v *view) waitForLine(text, before []byte, i, left, right int) {
-	p, after := v.parent, text[right:]
+	p, after := v.parent, lineOf(text[right:])
 	v.resume = p.base + right
 	if len(before) == 0 {
 		return
 	}
 	switch last := before[len(before)-1]; {
-	case v.mayGoOn(before):
+	case p.mayGoOn(before):
 		if !v.awake && (v.kind != viewMarked || last == '=' || last == '\\') {
 			v.wake(p.base + min(left, withoutMargin(text[:i])))
 		}
 		if v.awake && len(after) > 0 {
 			p.holdFrom(v.resume)
 		}
-	case v.c.m.grams.mayCross(before, after) || hasEscape(after):
+	case v.c.m.grams.mayCross(before, after) || hasEscape(after[:min(nearEnd, len(after))]):
 		p.holdFrom(v.resume)
 	}
 }
 
 // join says whether the lines before left and from right on are one.
 func (v *view) join(text, before []byte, right int, e *edit) verdict {
-	after := text[right:]
+	after := lineOf(text[right:])
 	last := before[len(before)-1]
 	if endsInPair(before) && beginsWithPair(after) {
 		e.n, e.out[0] = 1, ' '
@@ -141,10 +144,20 @@ func hasEscape(text []byte) bool {
 	return false
 }
 
+// lineOf is the beginning of a line by which is judged whether it goes on from
+// another one: up to its end, or maxMargin bytes.
+func lineOf(text []byte) []byte {
+	text = text[:min(len(text), maxMargin)]
+	if end := bytes.IndexByte(text, '\n'); end >= 0 {
+		return text[:end+1]
+	}
+	return text
+}
+
 // showsEscape reports whether text is long enough to say whether an escape begins
 // it, or goes on in it, that matters to the line before.
 func showsEscape(before, text []byte) bool {
-	return len(text) >= nearLine || len(text) >= nearEnd && !hasEscape(text[:nearEnd]) && !hasEscape(before[max(0, len(before)-nearLine):]) && !endsInPairs(before)
+	return len(text) >= nearLine || len(text) > 0 && text[len(text)-1] == '\n' || len(text) >= nearEnd && !hasEscape(text[:nearEnd]) && !hasEscape(before[max(0, len(before)-nearLine):]) && !endsInPairs(before)
 }
 
 // literalEnd is where \n, \r or \r\n at text[i:] end, i if there is none of them,
@@ -165,7 +178,67 @@ func literalEnd(text []byte, i int) int {
 
 // mayGoOn reports whether a form may go on in the next line.
 func (v *view) mayGoOn(before []byte) bool {
-	return v.begun(before) || v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before)
+	return v.begun(before) || v.decoded() || v.endsInEscape(before)
+}
+
+// opens reports whether a form may go on behind text, however short its beginning is.
+func (v *view) opens(text []byte) bool {
+	if v.c.m.grams.mayEnd(text) && v.c.begun(text) > 0 || v.openFrom(text) < len(text) {
+		return true
+	}
+	for i := len(text) - 1; i >= max(0, len(text)-v.c.reach); i-- {
+		if unitKind[text[i]] != 0 && mayBeUnit(text, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// endsInEscape reports whether an escape that matters stands at the end of text, or one
+// goes on behind it that may be of a form of which enough has come.
+func (v *view) endsInEscape(text []byte) bool { return len(text)-v.openFrom(text) >= minPiece }
+
+// decoded reports whether an escape that mattered is near the end of the content.
+func (v *view) decoded() bool {
+	for _, k := range v.kids[:viewJoin] {
+		if k != nil && (k.awake || k.kept > max(0, v.end()-v.c.reach)) {
+			return true
+		}
+	}
+	return false
+}
+
+// openFrom is where in text, of the content, something begins that goes on behind it in escapes or
+// digits, 0 if that is not known, or its length if there is nothing.
+func (v *view) openFrom(text []byte) int {
+	if endsInText(text) || endsInPairs(text) {
+		return 0
+	}
+	near := text[max(0, len(text)-nearLine):]
+	open := false
+	for i := 0; i < len(near); i++ {
+		if unitKind[near[i]] == 0 {
+			continue
+		}
+		var u unit
+		switch parseUnit(near, i, &u) {
+		case cutUnit:
+			at := len(text) - len(near) + i
+			if before := text[:at]; open || v.decoded() || endsInText(before) || endsInPairs(before) {
+				return 0
+			} else if v.c.m.grams.mayEnd(before) {
+				at -= v.c.begun(before)
+			}
+			return at
+		case isUnit:
+			if v.c.m.mattersAt(near, i, len(near), &u) {
+				return 0
+			}
+			open = open || u.n == 0 || v.c.m.byteFlags[u.out[0]]&(inForm|leading|asDigit) != 0
+			i = max(i, u.end-1)
+		}
+	}
+	return len(text)
 }
 
 // begun reports whether text ends in the beginning of a form.
@@ -234,7 +307,7 @@ func (v *view) joinable(before, after []byte) bool {
 }
 
 // escapeAt reports whether an escape that matters stands shortly before or behind
-// the end of a line, or goes on there. Nothing after it is known if after is nil.
+// the end of a line, or goes on there.
 func (m *Masker) escapeAt(before, after []byte) bool {
 	var joined [2 * nearLine]byte
 	end := copy(joined[:nearLine], before[max(0, len(before)-nearLine):])
@@ -247,7 +320,7 @@ func (m *Masker) escapeAt(before, after []byte) bool {
 		var u unit
 		switch parseUnit(text, i, &u) {
 		case cutUnit:
-			if after == nil || len(text) == len(joined) && c != '=' {
+			if len(text) == len(joined) && c != '=' {
 				return true
 			}
 		case isUnit:

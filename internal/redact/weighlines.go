@@ -1,5 +1,7 @@
 package redact
 
+import "bytes"
+
 // weighBreak says what the end of a line that goes on means, as in
 // quoted-printable text, or a backslash before a character beyond ASCII.
 func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
@@ -15,7 +17,10 @@ func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
 	if v.begun(before) {
 		return keep
 	}
-	after := text[end:]
+	if !v.parent.opens(bytes.TrimRight(before, "=")) {
+		return soft
+	}
+	after := lineOf(text[end:])
 	if !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
 		return wait
 	}
@@ -32,9 +37,12 @@ func (v *view) weighLine(text []byte, start, end int, closed bool) verdict {
 	if left <= low {
 		return soft
 	}
-	before, after := text[low:left], text[right:]
+	before, after := text[low:left], lineOf(text[right:])
 	if v.begun(before) || endsInText(before) {
 		return keep
+	}
+	if !v.parent.opens(before) {
+		return soft
 	}
 	if !showsEscape(before, after) && !closed {
 		return wait
