@@ -20,7 +20,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-const secretValue = "tok-4f9a-W8z+qq7==x"
+const secretValue = "tok-4f9a-W8z+qq7=="
 
 func TestResults(t *testing.T) {
 	t.Parallel()

@@ -48,7 +48,12 @@ func (v *view) read(places []int, from int, final bool) {
 		end = v.pending
 	}
 	if v.kind.isJoin() && !final {
-		end = p.base + withoutMargin(p.text[:end-p.base])
+		line := p.text[:end-p.base]
+		at := withoutMargin(line)
+		for v.kind != viewMarked && at > 0 && at < len(line) && line[at] == '=' && line[at-1] != '?' {
+			at++ // only what leaves out marks leaves it out
+		}
+		end = p.base + at
 	}
 	v.flush(end)
 }
@@ -157,6 +162,9 @@ func (v *view) wait(at int) {
 	}
 	p := v.parent
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))
+	if v.kind == viewQuoted && v.c.m.completes(p.text[:at+1-p.base]) {
+		return // it belongs to a form
+	}
 	from := max(p.base, at-v.c.reach)
 	left := withoutMargin(p.text[:at-p.base])
 	before := p.text[:min(left, withoutMargin(p.text[:v.leftMargin(p.text, at-p.base)]))]

@@ -51,7 +51,7 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	if len(before) == 0 || before[len(before)-1] == '\n' || right < len(text) && text[right] == '\n' {
 		return dead
 	}
-	if !v.parent.opens(before) {
+	if !v.parent.opens(before) || v.kind == viewMarked && v.c.m.completes(before) {
 		return dead
 	}
 	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
@@ -198,6 +198,17 @@ func (v *view) opens(text []byte) bool {
 // goes on behind it that may be of a form of which enough has come.
 func (v *view) endsInEscape(text []byte) bool { return len(text)-v.openFrom(text) >= minPiece }
 
+// completes reports whether a form ends with text.
+func (m *Masker) completes(text []byte) bool {
+	if !m.grams.endsIn(text) {
+		return false
+	}
+	var found spans
+	text = text[max(0, len(text)-m.patterns.longest):]
+	m.scan(text, false, &found)
+	return len(found) > 0 && found[len(found)-1].end == len(text)
+}
+
 // decoded reports whether an escape that mattered is near the end of the content.
 func (v *view) decoded() bool {
 	for _, k := range v.kids[:viewJoin] {
@@ -224,6 +235,9 @@ func (v *view) openFrom(text []byte) int {
 		switch parseUnit(near, i, &u) {
 		case cutUnit:
 			at := len(text) - len(near) + i
+			if i == len(near)-1 && v.c.m.completes(text) {
+				return len(text)
+			}
 			if before := text[:at]; open || v.decoded() || endsInText(before) || endsInPairs(before) {
 				return 0
 			} else if v.c.m.grams.mayEnd(before) {

@@ -14,6 +14,9 @@ func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
 	}
 	low := max(0, v.floor-v.parent.base)
 	before := text[min(low, start):start]
+	if v.c.m.completes(text[min(low, start) : start+1]) {
+		return dead // the mark belongs to a form
+	}
 	if v.begun(before) {
 		return keep
 	}
