@@ -51,10 +51,13 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	if len(before) == 0 || before[len(before)-1] == '\n' || right < len(text) && text[right] == '\n' {
 		return dead
 	}
-	if !v.parent.opens(before) || v.kind == viewMarked && v.c.m.completes(before) {
+	if v.kind == viewMarked && v.c.m.completes(before) {
 		return dead
 	}
 	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+		if (v.kept == 0 || v.kept < at-v.c.reach) && !v.parent.opens(before) {
+			return dead
+		}
 		v.waitForLine(text, before, i, left, right)
 		return wait
 	}

@@ -20,11 +20,11 @@ func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
 	if v.begun(before) {
 		return keep
 	}
-	if !v.parent.opens(bytes.TrimRight(before, "=")) {
-		return soft
-	}
 	after := lineOf(text[end:])
 	if !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+		if !v.parent.opens(bytes.TrimRight(before, "=")) {
+			return soft
+		}
 		return wait
 	}
 	if len(before) > 0 && v.joinable(before, after) {
@@ -44,10 +44,10 @@ func (v *view) weighLine(text []byte, start, end int, closed bool) verdict {
 	if v.begun(before) || endsInText(before) {
 		return keep
 	}
-	if !v.parent.opens(before) {
-		return soft
-	}
 	if !showsEscape(before, after) && !closed {
+		if !v.parent.opens(before) {
+			return soft
+		}
 		return wait
 	}
 	if len(after) == 0 || after[0] == '\n' {
