@@ -55,7 +55,7 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return dead
 	}
 	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
-		if (v.kept == 0 || v.kept < at-v.c.reach) && !v.parent.opens(before) {
+		if len(after) > 0 && (v.kept == 0 || v.kept < at-v.c.reach) && !v.parent.opens(before) {
 			return dead
 		}
 		v.waitForLine(text, before, i, left, right)
@@ -147,11 +147,10 @@ func hasEscape(text []byte) bool {
 	return false
 }
 
-// lineOf is the beginning of a line by which is judged whether it goes on from
-// another one: up to its end, or maxMargin bytes.
+// lineOf is text without what stands behind its first line, if that is so short that
+// more than it would be looked at.
 func lineOf(text []byte) []byte {
-	text = text[:min(len(text), maxMargin)]
-	if end := bytes.IndexByte(text, '\n'); end >= 0 {
+	if end := bytes.IndexByte(text[:min(len(text), minJoined)], '\n'); end >= 0 {
 		return text[:end+1]
 	}
 	return text
@@ -229,6 +228,9 @@ func (v *view) openFrom(text []byte) int {
 		return 0
 	}
 	near := text[max(0, len(text)-nearLine):]
+	if !hasEscape(near) {
+		return len(text)
+	}
 	open := false
 	for i := 0; i < len(near); i++ {
 		if unitKind[near[i]] == 0 {
