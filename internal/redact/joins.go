@@ -27,7 +27,7 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return v.joinDigits(e)
 	}
 	if text[i] == '\\' {
-		said := none
+		var said verdict
 		if next, said = v.literalLine(text, i, closed); said != keep {
 			return said
 		}

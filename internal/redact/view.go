@@ -231,7 +231,7 @@ func (v *view) holdFrom(x int) { v.holdPiece(x, false) }
 func (v *view) holdForm() { v.holdPiece(v.hold, v.kind.isJoin()) }
 
 // holdPiece is holdFrom. It does not hold a piece of a line that is too short at the
-// end of it, or, if it stands in joined lines as it is, at a possible end.
+// end of it, or, if it is not decoded but joined, at a possible end.
 func (v *view) holdPiece(x int, possible bool) {
 	for ; v.parent != nil; v = v.parent {
 		if x >= v.end() {
