@@ -167,6 +167,18 @@ func TestDescriptionIsServed(t *testing.T) {
 	if status != http.StatusOK || !strings.Contains(string(page), `src="/docs/assets/reference.js"`) || strings.Contains(string(page), "//") {
 		t.Errorf("GET /docs = %d %s, want the page, and nothing from elsewhere", status, page)
 	}
+	// A person who opens the address of the platform gets the page, a program a problem.
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil || response.Request.URL.Path != "/docs" {
+		t.Fatalf("GET / = %v, %v, want the page", response, err)
+	}
+	_ = response.Body.Close()
+	p.call("", http.MethodGet, "/", nil, http.StatusNotFound)
 	for path, want := range map[string]int{"/docs/assets/reference.js": 200, "/docs/assets/rapidoc-min.js": 200, "/docs/assets/nothing.js": 404} {
 		if status, _ := p.send("", http.MethodGet, path, "", nil); status != want {
 			t.Errorf("GET %s = %d, want %d", path, status, want)

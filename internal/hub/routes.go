@@ -8,6 +8,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
+	"github.com/qhubctl/qhubctl/internal/web"
 )
 
 // catalog is the base path of the platform API.
@@ -17,6 +18,10 @@ const catalog = "/qc-catalog"
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, gatewayBase+"/") {
 		h.gateway.ServeHTTP(w, r) // each service has its own frame
+		return
+	}
+	if r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, web.Home, http.StatusSeeOther) // a person has opened the address
 		return
 	}
 	h.API.ServeHTTP(w, r)
