@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/qhubctl/qhubctl/internal/client"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/privatefile"
 	"github.com/qhubctl/qhubctl/internal/term"
 )
 
@@ -26,6 +30,37 @@ The master key of a server is another thing: see ` + "`qhubctl keys`" + `.`,
 		Example: `  qhubctl access-keys list shop
   qhubctl access-keys rotate shop qhk_ABC --grace 1h --save key.env`,
 	}, newAccessKeysList(streams), newAccessKeysCreate(streams), newAccessKeysRotate(streams), newAccessKeysRevoke(streams)), "APP", appNames)
+}
+
+// accessKeyText is a key as files hold it.
+func accessKeyText(key client.AccessKey) string {
+	return fmt.Sprintf("ACCESS_KEY_ID=%s\nSECRET_ACCESS_KEY=%s\n", key.ID, orDash(key.Secret))
+}
+
+// readAccessKey reads a key from a file, as @FILE.
+func readAccessKey(argument string) (id string, secret plaintext.Bytes, err error) {
+	path, ok := strings.CutPrefix(argument, "@")
+	if !ok || path == "" {
+		return "", secret, usagef("--access-key takes @FILE, not the key itself, which every user of this machine could read")
+	}
+	text, err := privatefile.Read(path, maxToken)
+	defer clear(text)
+	if err != nil {
+		return "", secret, usagef("--access-key: %w", err)
+	}
+	for line := range bytes.Lines(text) {
+		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte("="))
+		switch string(name) {
+		case "ACCESS_KEY_ID":
+			id = string(value)
+		case "SECRET_ACCESS_KEY":
+			secret = plaintext.FromString(string(value))
+		}
+	}
+	if id == "" || secret.Len() == 0 {
+		return "", secret, usagef("--access-key: %s holds no access key; qhubctl access-keys create APP --save FILE writes one", path)
+	}
+	return id, secret, nil
 }
 
 // keysOf is where the access keys of an application are.
@@ -82,7 +117,7 @@ func showKey(streams *term.Streams, output, save string, key client.AccessKey) e
 	if output == "json" && save == "" {
 		return printJSON(streams, key)
 	}
-	return saveSecret(streams, save, fmt.Sprintf("ACCESS_KEY_ID=%s\nSECRET_ACCESS_KEY=%s\n", key.ID, orDash(key.Secret)))
+	return saveSecret(streams, save, accessKeyText(key))
 }
 
 func newAccessKeysCreate(streams *term.Streams) *cobra.Command {

@@ -21,7 +21,7 @@ func newApps(streams *term.Streams) *cobra.Command {
 ` + "`qhubctl access-keys`" + `), and calls the services that it is subscribed to.
 APP is the name or the id of an application.`,
 		Example: `  qhubctl apps create shop
-  qhubctl apps subscribe shop SERVICE-ID
+  qhubctl apps subscribe shop my-service
   qhubctl access-keys list shop`,
 	}, newAppsList(streams), newAppsCreate(streams), newAppsRemove(streams),
 		newAppsSubscriptions(streams), newAppsSubscribe(streams), newAppsUnsubscribe(streams)), "APP", appNames)
@@ -109,17 +109,21 @@ func newAppsSubscriptions(streams *term.Streams) *cobra.Command {
 func newAppsSubscribe(streams *term.Streams) *cobra.Command {
 	var output string
 	return onPlatform(streams, &cobra.Command{
-		Use: "subscribe APP SERVICE-ID", Short: "Let an application call a service", Args: cobra.ExactArgs(2),
+		Use: "subscribe APP SERVICE", Short: "Let an application call a service", Args: cobra.ExactArgs(2),
 		Long: `Subscribes an application to a service, and prints the endpoint that it calls.
-Clients also need the address of the token endpoint, which is said beside it.`,
-		Example: "  qhubctl apps subscribe shop 2f0f5b1e-43a7-4f0e-8d0c-0a1f4f5c9a77",
+Clients also need the address of the token endpoint, which is said beside it.
+SERVICE is the name of a service of the account, or the id of any that is published.`,
+		Example: "  qhubctl apps subscribe shop my-service\n  qhubctl apps subscribe shop 2f0f5b1e-43a7-4f0e-8d0c-0a1f4f5c9a77",
 	}, &output, func(ctx context.Context, p *client.Platform, args []string) error {
 		app, err := p.Application(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		var made client.Subscription
-		err = p.Call(ctx, http.MethodPost, "/qc-catalog/subscriptions", map[string]string{"applicationId": app.ID, "serviceId": args[1]}, &made)
+		service := args[1]
+		if own, err := p.Service(ctx, service); err == nil {
+			service = own.ID
+		}
+		made, err := p.Subscribe(ctx, app.ID, service)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,8 @@ type remote struct {
 	// service is one of the platform that the user is logged in to: NAME, or
 	// NAME@VERSION.
 	service string
+	// accessKey is the file with an access key, as @FILE.
+	accessKey string
 	// job finds the server of a job; nil: the options above name the server.
 	job func(ctx context.Context, p *client.Platform) (endpoint string, err error)
 	// output is text or json.
@@ -48,7 +50,8 @@ and follows them to their results.
 The commands call the server at --url, else at $` + urlVariable + `, else at
 ` + defaultURL + `. If the server needs a token, set $` + tokenVariable + ` or
 give a file with --token @FILE. With --service they call a service of the platform
-that you are logged in to (qhubctl login).
+that you are logged in to (qhubctl login), and with --access-key they call as an
+application (qhubctl apps).
 
 Exit codes: 0 success, 1 the execution failed or was cancelled, 2 wrong usage or
 the server refused or did not answer the request, 130 interrupted.`,
@@ -64,6 +67,7 @@ the server refused or did not answer the request, 130 interrupted.`,
 	flags.StringVar(&o.token, "token", "", "the file with the server's token, as @FILE (default: $"+tokenVariable+")")
 	flags.StringVar(&o.output, "output", "text", "how to print: text or json")
 	flags.StringVar(&o.service, "service", "", "a service of the platform that you are logged in to: `NAME`, or NAME@VERSION")
+	flags.StringVar(&o.accessKey, "access-key", "", "call as the application of an access key: the file that holds it, as @FILE")
 	_ = command.RegisterFlagCompletionFunc("service", completeServices(streams))
 	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	command.PersistentPreRunE = func(*cobra.Command, []string) error { return checkOutput(o.output) }
@@ -79,6 +83,22 @@ the server refused or did not answer the request, 130 interrupted.`,
 
 // client makes a client for the server that the options name.
 func (o *remote) client(ctx context.Context, streams *term.Streams) (*client.Client, error) {
+	c, err := o.anyClient(ctx, streams)
+	if err != nil || o.accessKey == "" {
+		return c, err
+	}
+	id, secret, err := readAccessKey(o.accessKey)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.UseAccessKey(id, secret)
+}
+
+// anyClient makes a client that calls by a token, or by none.
+func (o *remote) anyClient(ctx context.Context, streams *term.Streams) (*client.Client, error) {
+	if o.accessKey != "" && o.token != "" {
+		return nil, usagef("--access-key and --token are two ways to call; give one")
+	}
 	if o.service != "" || o.job != nil {
 		return o.platformClient(ctx, streams)
 	}

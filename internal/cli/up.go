@@ -35,6 +35,7 @@ type upOptions struct {
 	detach        bool
 	timeout       time.Duration
 	output        string
+	app, saveKey  string
 }
 
 func newUp(streams *term.Streams) *cobra.Command {
@@ -48,10 +49,15 @@ it when that has succeeded. A build that fails replaces nothing.
 Files that .gitignore or .qhubignore name stay here, and so do .env, .git, .venv and
 files of keys. A file that holds the value of a secret of this machine is refused.
 
+With --app an application can call the service at once: the application is made, the
+service is published for the applications of the account, and the access key is written
+to a file that only you can read.
+
 The name and the version are those of pyproject.toml or planqk.json, else the name of
 the folder and 1.0.0. A service in Go is built here, as a program for Linux.`,
 		Example: `  qhubctl up
   qhubctl up my-service --version 1.1.0
+  qhubctl up my-service --app shop
   qhubctl up --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -60,6 +66,8 @@ the folder and 1.0.0. A service in Go is built here, as a program for Linux.`,
 	flags.StringVar(&o.version, "version", "", "the version, three numbers such as 1.0.0")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "list what would be sent, and send nothing")
 	flags.BoolVar(&o.detach, "detach", false, "do not wait for the build")
+	flags.StringVar(&o.app, "app", "", "let this application call the service; it is made if need be")
+	flags.StringVar(&o.saveKey, "save-key", "", "with --app: the `FILE` for its access key (default: APP.key)")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to wait for the build; it goes on")
 	onPlatform(streams, command, &o.output, func(ctx context.Context, p *client.Platform, _ []string) error {
 		return upRun(ctx, streams, p, o)
@@ -67,6 +75,14 @@ the folder and 1.0.0. A service in Go is built here, as a program for Linux.`,
 	deployRun := command.RunE
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		o.dir = dirArg(args)
+		if o.app == "" && o.saveKey != "" || o.app != "" && o.detach {
+			return usagef("--save-key belongs to --app, and --app waits for the build: it cannot be used with --detach")
+		}
+		if o.app != "" {
+			if err := o.checkKeyFile(); err != nil {
+				return err
+			}
+		}
 		if o.dryRun { // it needs no login
 			return upRun(cmd.Context(), streams, nil, o)
 		}
@@ -221,6 +237,11 @@ func followBuild(ctx context.Context, streams *term.Streams, p *client.Platform,
 	}
 	d.Revision.Active = true
 	streams.Say("revision %d of %s %s is active", d.Revision.Number, d.Name, d.Version)
+	if o.app != "" {
+		if err := giveAccess(ctx, streams, p, d, o); err != nil {
+			return err
+		}
+	}
 	return printDeployment(streams, d, o.output)
 }
 

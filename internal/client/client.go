@@ -39,6 +39,8 @@ type Client struct {
 	http  *http.Client
 	// organization is the id of the one that requests are for; empty: none is named.
 	organization string
+	// key gets the tokens; nil: the token above is sent.
+	key *credential
 }
 
 // New makes a client for the service at an address. The token may be empty.
@@ -194,8 +196,14 @@ func (c *Client) do(ctx context.Context, method, target string, header http.Head
 	if c.organization != "" {
 		request.Header.Set("X-OrganizationId", c.organization)
 	}
-	if c.token.Len() > 0 {
-		request.Header.Set("Authorization", "Bearer "+string(c.token.Reveal()))
+	token := c.token
+	if c.key != nil {
+		if token, err = c.key.current(ctx, c.http); err != nil {
+			return nil, err
+		}
+	}
+	if token.Len() > 0 {
+		request.Header.Set("Authorization", "Bearer "+string(token.Reveal()))
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

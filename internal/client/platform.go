@@ -153,6 +153,13 @@ type Subscription struct {
 	} `json:"service"`
 }
 
+// Subscribe lets an application call a service.
+func (p *Platform) Subscribe(ctx context.Context, application, service string) (Subscription, error) {
+	var made Subscription
+	err := p.Call(ctx, http.MethodPost, "/qc-catalog/subscriptions", map[string]string{"applicationId": application, "serviceId": service}, &made)
+	return made, err
+}
+
 // A Token is a personal access token.
 type Token struct {
 	ID        string   `json:"id"`
@@ -222,5 +229,12 @@ func (p *Platform) Application(ctx context.Context, idOrName string) (Applicatio
 			return app, nil
 		}
 	}
-	return Application{}, fmt.Errorf("there is no application %q in this account", idOrName)
+	return Application{}, &NoApplicationError{idOrName}
+}
+
+// A NoApplicationError says that an account has no such application.
+type NoApplicationError struct{ Name string }
+
+func (e *NoApplicationError) Error() string {
+	return fmt.Sprintf("there is no application %q in this account", e.Name)
 }

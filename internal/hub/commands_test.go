@@ -62,11 +62,21 @@ func TestCommands(t *testing.T) {
 	if strings.Contains(listed, ".env") || !strings.Contains(listed, "src/program.py") || !strings.Contains(said, "left out .env") {
 		t.Errorf("up --dry-run prints %q and says %q", listed, said)
 	}
-	endpoint, said := run(0, "up", "adder")
+	endpoint, said := run(0, "up", "adder", "--app", "shop", "--save-key", "shop.key")
 	endpoint = strings.TrimSpace(endpoint)
 	if !strings.HasSuffix(endpoint, "/adder/1.2.0") || !strings.Contains(said, "revision 1 of adder 1.2.0 is active") {
 		t.Errorf("up prints %q and says %q", endpoint, said)
 	}
+	if info, err := os.Stat(filepath.Join(work, "shop.key")); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(said, "--access-key @shop.key") {
+		t.Errorf("up --app writes a key of mode %v, %v, and says %q", info.Mode(), err, said)
+	}
+	if out, _ := run(0, "executions", "start", "--service", "adder", "--access-key", "@shop.key", "-d", `{"a": 20, "b": 3}`, "--wait"); !strings.Contains(out, `"sum":23`) {
+		t.Errorf("a call with the access key prints %q", out)
+	}
+	if out, _ := run(0, "executions", "list", "--url", endpoint, "--access-key", "@shop.key", "--output", "json"); strings.Count(out, `"serviceId"`) != 1 {
+		t.Errorf("the executions of the application are %s, want one", out)
+	}
+	run(2, "executions", "list", "--url", endpoint, "--access-key", "shop.key")
 	run(0, "services", "publish", "adder")
 	services, _ := run(0, "services", "list", "--output", "json")
 	var list []struct{ ID, Lifecycle string }
@@ -115,6 +125,12 @@ func TestCommands(t *testing.T) {
 	run(2, "jobs", "start", "nothing")
 	run(2, "jobs", "get", "01a229f6-ea1a-7990-a845-5266deefc5d3")
 
+	run(0, "apps", "subscribe", "shop", "adder") // again
+	write("taken.key", "something else\n")
+	if _, said := run(2, "up", "adder", "--app", "shop", "--save-key", "adder/taken.key"); !strings.Contains(said, "holds no access key") {
+		t.Errorf("up --app over another file says %q", said)
+	}
+
 	// A build that fails is an error, and changes nothing.
 	write("src/program.py", "import nothing_of_this_name\n")
 	if _, said := run(1, "up", "adder"); !strings.Contains(said, "nothing_of_this_name") || !strings.Contains(said, "the service stays as it was") {
@@ -125,7 +141,9 @@ func TestCommands(t *testing.T) {
 		t.Errorf("up with a secret in a file says %q", said)
 	}
 	write("src/program.py", "def run(a: int, b: int) -> dict:\n    return {'sum': a + b, 'new': True}\n")
-	run(0, "up", "adder")
+	if _, said := run(0, "up", "adder", "--app", "shop", "--save-key", "shop.key"); strings.Contains(said, "the access key of shop is in") {
+		t.Errorf("up --app says %q, want the key that is there to stay", said)
+	}
 	if result := p.run(p.owner, endpoint, document{"a": 2, "b": 3}); !result["new"].(bool) {
 		t.Errorf("the result of the new revision is %v", result)
 	}
