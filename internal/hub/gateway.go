@@ -81,6 +81,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if token := r.Header.Get(parentHeader); token != "" && r.Method == http.MethodPost {
 		ctx = g.hub.inParent(ctx, token)
 	}
+	if r.Method == http.MethodPost {
+		var end func()
+		ctx, w, end = g.hub.repeats.watch(ctx, w)
+		defer end()
+	}
 	found.api.ServeHTTP(w, r.WithContext(ctx))
 }
 
@@ -173,7 +178,7 @@ func (g *gateway) newAPI(base, service string, version registry.Version) *httpap
 		url = h.URL + base
 	}
 	return httpapi.New(httpapi.Options{
-		Service: &scoped{Service: h.Server.Engine().Service(version.ID), service: service, version: version.ID},
+		Service: &scoped{Service: h.Server.Engine().Service(version.ID), service: service, version: version.ID, repeats: h.repeats},
 		Auth:    authenticated{}, Peers: h.Server.Peers(), Base: base, URL: url, Home: web.Home, Log: h.Log,
 		Pages: web.Pages(base, func(ctx context.Context) (web.Service, error) {
 			r, ok := h.Server.Engine().Service(version.ID).Current()

@@ -100,6 +100,7 @@ type Hub struct {
 
 	gateway   gateway
 	variables variables
+	repeats   *repeats
 	ready     atomic.Bool
 	// draining ends when the server is about to.
 	draining context.Context //nolint:containedctx // the server's life
@@ -125,7 +126,7 @@ func Layout() backup.Layout {
 // New makes a hub. Builds that were interrupted begin again, and services with
 // executions that wait are loaded.
 func New(ctx context.Context, o Options) (*Hub, error) {
-	h := &Hub{Options: o, store: o.Server.Store()}
+	h := &Hub{Options: o, store: o.Server.Store(), repeats: newRepeats()}
 	h.draining, h.drain = context.WithCancel(context.WithoutCancel(ctx))
 	blobs, err := filestore.Open(filepath.Join(o.Dir, blobsDir))
 	if err != nil {

@@ -26,7 +26,7 @@ type engineService interface {
 }
 
 func (h *Hub) scope(s registry.Service, v registry.Version) *scoped {
-	return &scoped{Service: h.Server.Engine().Service(v.ID), service: s.ID, version: v.ID}
+	return &scoped{Service: h.Server.Engine().Service(v.ID), service: s.ID, version: v.ID, repeats: h.repeats}
 }
 
 // JobsQuery selects jobs and executions.
@@ -199,7 +199,7 @@ func (h *Hub) execution(ctx context.Context, in *ByExecution) (context.Context, 
 	}
 	version := e.ServiceID
 	e = h.shownIn(ctx, map[string]string{}, e)
-	return ctx, e, &scoped{Service: h.Server.Engine().Service(version), service: e.ServiceID, version: version}, nil
+	return ctx, e, &scoped{Service: h.Server.Engine().Service(version), service: e.ServiceID, version: version, repeats: h.repeats}, nil
 }
 
 func (h *Hub) getExecution(ctx context.Context, in *ByExecution) (*platformapi.Body[execution.Execution], error) {

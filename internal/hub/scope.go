@@ -17,6 +17,7 @@ import (
 type scoped struct {
 	*engine.Service
 	service, version string // the ids
+	repeats          *repeats
 }
 
 var _ httpapi.Service = (*scoped)(nil)
@@ -68,7 +69,16 @@ func (s *scoped) Submit(ctx context.Context, given engine.Submission) (store.Acc
 	if given.IdempotencyKey != "" {
 		given.IdempotencyKey = c.Tenant + " " + c.Application + " " + string(c.Execution) + " " + given.IdempotencyKey
 	}
+	if id, ok := s.repeats.find(ctx, s.version, given); ok {
+		clear(given.Body)
+		e, err := s.Get(ctx, id)
+		made(ctx, id)
+		return store.Accepted{Execution: e, Replayed: true}, err
+	}
 	accepted, err := s.Service.Submit(ctx, given)
+	if err == nil {
+		made(ctx, accepted.Execution.ID)
+	}
 	accepted.Execution = s.shown(accepted.Execution)
 	return accepted, err
 }

@@ -216,6 +216,8 @@ func (h *Hub) submitJob(ctx context.Context, w http.ResponseWriter, s registry.S
 	if submission.Body, err = json.Marshal(body.Input); err != nil {
 		return problem(http.StatusBadRequest, "input is not a JSON object.")
 	}
+	ctx, w, end := h.repeats.watch(ctx, w)
+	defer end()
 	accepted, err := h.scope(s, v).Submit(ctx, submission)
 	if err != nil {
 		return err
