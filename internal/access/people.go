@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -125,6 +126,12 @@ func (s *Service) User(ctx context.Context, id string) (Tenant, error) {
 		return Tenant{}, ErrNotFound
 	}
 	return t, err
+}
+
+// TenantName is the name of a tenant for people.
+func (s *Service) TenantName(ctx context.Context, id string) (string, error) {
+	t, err := s.Store.Tenant(ctx, id)
+	return cmp.Or(t.DisplayName, t.Name), err
 }
 
 // CreateToken makes a token for the caller, and returns its value, which is not shown

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/backup"
@@ -46,6 +47,8 @@ type Access interface {
 	UnsubscribeAll(ctx context.Context, service string) error
 	// ExecutionToken makes the token of an execution, which ends with it.
 	ExecutionToken(id, tenant, application string) (plaintext.Bytes, error)
+	// TenantName is the name of a tenant for people.
+	TenantName(ctx context.Context, id string) (string, error)
 	// ExecutionOf returns the id of the running execution that a token belongs to.
 	ExecutionOf(ctx context.Context, token string) (string, error)
 }
@@ -57,6 +60,9 @@ type Store interface {
 	ListOfCaller(ctx context.Context, q store.CallerQuery) ([]execution.Execution, int, error)
 	// Kept is what a job has kept of its request. [store.ErrNotFound]: nothing.
 	Kept(ctx context.Context, id execution.ID) ([]byte, error)
+	// CountSince counts the executions of services that were made since each of some
+	// times.
+	CountSince(ctx context.Context, services []string, since ...time.Time) ([]int, error)
 	// Descendants are an execution of a tenant, and those of the tenant that were started
 	// in it, or in these.
 	Descendants(ctx context.Context, tenant string, id execution.ID, limit int) ([]execution.Execution, error)

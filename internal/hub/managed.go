@@ -93,6 +93,12 @@ func reserved(name string) bool {
 	return strings.HasPrefix(name, "QHUBCTL_") || strings.HasPrefix(name, "KQH_") || strings.HasPrefix(name, "LD_")
 }
 
+// The most that a service may ask for.
+const (
+	maxMilliCPU = 1_000_000
+	maxMemoryMB = 1 << 20
+)
+
 // applyResource takes a limit over.
 func applyResource(s *registry.Settings, given resource) error {
 	bad := func(rule string) error {
@@ -100,12 +106,12 @@ func applyResource(s *registry.Settings, given resource) error {
 	}
 	switch given.Type {
 	case "cpu":
-		if given.Unit != "m" || given.Amount < 10 || given.Amount > 1_000_000 {
+		if given.Unit != "m" || given.Amount < 10 || given.Amount > maxMilliCPU {
 			return bad("10 to 1000000 in the unit m")
 		}
 		s.MilliCPU = given.Amount
 	case "memory":
-		if given.Unit != "M" || given.Amount < 16 || given.Amount > 1<<20 {
+		if given.Unit != "M" || given.Amount < 16 || given.Amount > maxMemoryMB {
 			return bad("16 to 1048576 in the unit M")
 		}
 		s.MemoryMB = given.Amount

@@ -49,6 +49,7 @@ const (
 	tagVersions = "Versions and revisions"
 	tagJobs     = "Jobs and executions"
 	tagServer   = "Server"
+	tagMarket   = "Marketplace"
 )
 
 // op is a route of the platform API: method and path, id and right.
@@ -71,6 +72,7 @@ func (h *Hub) register(api *platformapi.API) {
 	platformapi.Alias[job, jobView](api)
 	h.serviceRoutes(api)
 	h.textRoutes(api)
+	h.marketplaceRoutes(api)
 	h.versionRoutes(api)
 	h.managedRoutes(api)
 	h.jobRoutes(api)
@@ -93,16 +95,36 @@ func (h *Hub) serviceRoutes(api *platformapi.API) {
 			r.Description = "Its subscriptions end, and what waits or runs is cancelled."
 		}), h.deleteService)
 	openapi := op("GET /services/{id}/openapi", "getServiceOpenApi", access.ViewTenant, tagServices, "Read the description of a service's API")
-	openapi.Description = "The answer is a JSON string that holds the document, as published clients read it, or the document itself where Accept names its media type."
-	openapi.Gives = append(platformapi.JSONOf[string](), platformapi.Content{Type: openAPIJSON}, platformapi.Content{Type: openAPIYAML})
+	openapi.Description, openapi.Gives = openAPIText, openAPIContent()
 	platformapi.Stream(api, openapi, h.getOpenAPI)
 	platformapi.Register(api, with(op("PUT /services/{id}/publication", "publishService", access.Publish, tagServices, "Publish a service"),
 		func(r *platformapi.Route) {
 			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first."
 		}), h.publish)
 	platformapi.Register(api, op("DELETE /services/{id}/publication", "unpublishService", access.Publish, tagServices, "Take a publication back"), h.unpublish)
+	platformapi.Register(api, op("GET /services/{id}/statistics", "getServiceStatistics", access.ViewTenant, tagServices,
+		"Count the subscriptions and executions of a service"), h.serviceStatistics)
 	platformapi.Register(api, op("GET /services/{id}/subscriptions", "getServiceSubscriptions", access.ViewTenant, tagServices,
 		"List the subscriptions of a service"), h.listSubscriptions)
+}
+
+func (h *Hub) marketplaceRoutes(api *platformapi.API) {
+	platformapi.Register(api, op("GET /entitlements", "getEntitlements", access.ViewTenant, tagMarket, "Read the limits of the account"), h.accountEntitlements)
+	platformapi.Register(api, with(op("GET /marketplace/services", "getMarketplaceServices", access.ViewTenant, tagMarket,
+		"List the services that the account may subscribe to"), func(r *platformapi.Route) {
+		r.Description = "Those that any account has published for all, and the account's own that are published for itself."
+	}), h.listOffers)
+	platformapi.Register(api, op("GET /marketplace/services/{id}", "getMarketplaceService", access.ViewTenant, tagMarket, "Read a published service"), h.getOffer)
+	openapi := op("GET /marketplace/services/{id}/openapi", "getMarketplaceServiceOpenApi", access.ViewTenant, tagMarket, "Read the description of a published service's API")
+	openapi.Description, openapi.Gives = openAPIText, openAPIContent()
+	platformapi.Stream(api, openapi, h.getOfferOpenAPI)
+}
+
+// The description of a service, for the description of the platform API.
+const openAPIText = "The answer is a JSON string that holds the document, as published clients read it, or the document itself where Accept names its media type."
+
+func openAPIContent() []platformapi.Content {
+	return append(platformapi.JSONOf[string](), platformapi.Content{Type: openAPIJSON}, platformapi.Content{Type: openAPIYAML})
 }
 
 func (h *Hub) textRoutes(api *platformapi.API) {

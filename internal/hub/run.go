@@ -235,6 +235,6 @@ func (s *subscribable) describe(ctx context.Context, found registry.Service) (ac
 
 // Owned implements [accessapi.Catalog].
 func (s *subscribable) Owned(ctx context.Context, tenant string) (int, error) {
-	list, err := s.hub.store.Services(ctx, tenant, registry.Page{})
+	list, err := s.hub.allServices(ctx, tenant)
 	return len(list), err
 }

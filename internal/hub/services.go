@@ -82,7 +82,7 @@ type servicesQuery struct {
 }
 
 func (h *Hub) listServices(ctx context.Context, in *servicesQuery) (*platformapi.List[overview], error) {
-	services, err := h.store.Services(ctx, access.From(ctx).Tenant, registry.Page{})
+	services, err := h.allServices(ctx, access.From(ctx).Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -247,16 +247,14 @@ func (h *Hub) getOpenAPI(ctx context.Context, in *openAPIQuery, w http.ResponseW
 	if err != nil {
 		return err
 	}
-	v, err := h.current(ctx, s)
-	if err == nil {
-		err = h.Revisions.ensure(ctx, v.ID)
-	}
+	return h.writeServiceOpenAPI(ctx, w, r, s, in.Format)
+}
+
+// writeServiceOpenAPI answers with the description of a service's current version.
+func (h *Hub) writeServiceOpenAPI(ctx context.Context, w http.ResponseWriter, r *http.Request, s registry.Service, format string) error {
+	v, active, err := h.callable(ctx, s)
 	if err != nil {
 		return err
-	}
-	active, ok := h.Server.Engine().Service(v.ID).Current()
-	if !ok {
-		return registry.ErrNotFound
 	}
 	request, err := active.RequestSignature(ctx)
 	if err != nil {
@@ -273,7 +271,7 @@ func (h *Hub) getOpenAPI(ctx context.Context, in *openAPIQuery, w http.ResponseW
 	if err != nil {
 		return err
 	}
-	return writeOpenAPI(w, r, in.Format, text)
+	return writeOpenAPI(w, r, format, text)
 }
 
 type openAPIQuery struct {

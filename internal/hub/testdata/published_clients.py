@@ -95,6 +95,14 @@ logs = executions.get_service_execution_logs(job.id)
 report["logs"] = [logs.first.message, logs.last.message, logs.empty]
 executions.cancel_service_execution(job.id)
 
+market = client.marketplace
+report["market"] = [s.name for s in market.get_marketplace_services(sort="name,asc").content]
+assert market.get_marketplace_service(made.id).gateway_endpoint == endpoint
+assert json.loads(market.get_marketplace_service_openapi(made.id, format="JSON"))["openapi"] == "3.1.0"
+numbers = services.get_service_statistics(made.id)
+report["statistics"] = [numbers.subscription_count, numbers.managed_service_executions.total_count > 3]
+report["limits"] = client.entitlements.get_entitlements().cpu_per_service.unit
+
 services.delete_service_publication(made.id, force=True)
 services.delete_service(made.id)
 refused = []

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -22,6 +23,8 @@ const (
 	countOfCaller = `SELECT count(*)` + ofCaller
 
 	selectOfCaller = `SELECT ` + listColumns + ofCaller + ` ORDER BY %s LIMIT $9 OFFSET $10`
+
+	countSince = `SELECT count(*) FROM executions WHERE service_id IN (SELECT value FROM json_each($1)) AND created_at >= $2`
 
 	insertKept = `INSERT INTO execution_inputs (execution_seq, document) VALUES ($1, $2)`
 
@@ -113,6 +116,21 @@ func (s *Store) Descendants(ctx context.Context, tenant string, id execution.ID,
 		return nil, fmt.Errorf("list the lineage of an execution: %w", err)
 	}
 	return list, nil
+}
+
+// CountSince counts the executions of services that were made since each of some times.
+func (s *Store) CountSince(ctx context.Context, services []string, since ...time.Time) ([]int, error) {
+	text, err := listOf(append([]string{}, services...))
+	if err != nil {
+		return nil, fmt.Errorf("count executions: %w", err)
+	}
+	counts := make([]int, len(since))
+	for i, t := range since {
+		if err := s.readOne(ctx, countSince, []any{text, stamp(t)}, &counts[i]); err != nil {
+			return nil, fmt.Errorf("count executions: %w", err)
+		}
+	}
+	return counts, nil
 }
 
 // Kept returns what a job has kept of its request. [store.ErrNotFound]: nothing.
