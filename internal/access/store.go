@@ -20,6 +20,7 @@ type Store interface {
 	KeyStore
 	Subscriptions
 	SigningKeys
+	StoredSecrets
 }
 
 // Tenants keeps users and organizations.

@@ -65,6 +65,7 @@ func Register(api *platformapi.API, o Options) {
 	r.applications(api)
 	r.accessKeys(api)
 	r.subscriptions(api)
+	r.providerTokens(api)
 	r.oauth(api)
 }
 

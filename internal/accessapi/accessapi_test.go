@@ -2,6 +2,7 @@ package accessapi_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
 )
 
 // TestLogin is the way from a token to a call with an access key.
@@ -155,6 +157,48 @@ func TestOrganizations(t *testing.T) {
 	p.as(token, id).call("GET", "/qc-catalog/applications", 403, nil)
 }
 
+// TestProviderTokens keeps tokens that can be written and not be read.
+func TestProviderTokens(t *testing.T) {
+	t.Parallel()
+	const value, crn = "a-token-of-a-provider", "crn:v1:of-the-instance"
+	p := serve(t)
+	me := p.as(p.token, "")
+	team := field(me.call("POST", "/qc-catalog/organizations", 201, map[string]any{"displayName": "Team"}), "id")
+	for path, tenant := range map[string]string{"/qc-catalog/my/provider-tokens": p.owner.ID, "/qc-catalog/organizations/" + team + "/provider-tokens": team} {
+		me.call("PUT", path+"/IBM", 204, map[string]any{"type": "IBM", "value": value})
+		me.call("PUT", path+"/IBM_CLOUD", 204, map[string]any{"type": "IBM_CLOUD", "serviceCrn": crn, "apiKey": value})
+		me.call("PUT", path+"/DWAVE", 204, map[string]any{"value": value})
+		me.call("DELETE", path+"/IBM", 204, nil)
+		if has := me.call("GET", path, 200, nil); fmt.Sprint(has) != "map[DWAVE:true IBM:false IBM_CLOUD:true]" {
+			t.Errorf("GET %s = %v, want IBM_CLOUD and DWAVE", path, has)
+		}
+		if got := me.call("GET", path+"/DWAVE", 200, nil); field(got, "value") != "[redacted]" || field(got, "type") != "DWAVE" {
+			t.Errorf("GET %s/DWAVE = %v, want no value", path, got)
+		}
+		if got := me.call("GET", path+"/IBM_CLOUD", 200, nil); field(got, "apiKey") != "[redacted]" || field(got, "serviceCrn") != "[redacted]" {
+			t.Errorf("GET %s/IBM_CLOUD = %v, want no value", path, got)
+		}
+		me.call("GET", path+"/IBM", 404, nil)
+		me.call("PUT", path+"/AWS", 404, map[string]any{"value": value})
+		for _, bad := range []map[string]any{{"type": "IBM", "value": value}, {"value": ""}, {}, {"value": "[redacted]"}, {"value": 1}, {"value": value + "\x00"}} {
+			if refused := me.call("PUT", path+"/DWAVE", 400, bad); strings.Contains(field(refused, "detail"), value) {
+				t.Errorf("PUT %s/DWAVE repeats the token: %v", path, refused)
+			}
+		}
+		tokens, err := p.ProviderTokens(t.Context(), tenant)
+		p.must(err)
+		for name, want := range map[string]string{"QISKIT_IBM_TOKEN": value, "QISKIT_IBM_INSTANCE": crn, "DWAVE_API_TOKEN": value} {
+			if got := string(tokens[name].Reveal()); got != want || len(tokens) != 3 {
+				t.Errorf("ProviderTokens has %s = %q of %d, want %q of 3", name, got, len(tokens), want)
+			}
+		}
+	}
+	me.call("DELETE", "/qc-catalog/organizations/"+team, 204, nil)
+	if tokens, err := p.ProviderTokens(t.Context(), team); err != nil || len(tokens) != 0 {
+		t.Errorf("ProviderTokens of an organization that was deleted = %v, %v, want none", tokens, err)
+	}
+}
+
 // Plain lists have pages, too.
 func TestListsPage(t *testing.T) {
 	t.Parallel()
@@ -258,6 +302,9 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	rp, err := p.Authenticate(authenticated(ctx, revoked, ""))
 	p.must(err)
 	p.must(p.DeleteToken(ctx, p.owner, rp.Credential))
+	for _, account := range []string{o.ID, p.owner.ID} {
+		p.must(p.SetProviderToken(ctx, p.owner, account, access.ProviderToken{Provider: "IBM", Values: map[string]plaintext.Bytes{"QISKIT_IBM_TOKEN": plaintext.FromString("token")}}))
+	}
 	readOnly := tokenOf(p.owner, []access.Scope{access.ScopeRead}, time.Time{})
 	p.advance.Store(int64(61 * time.Minute))
 	application, err := p.IssueToken(ctx, keys[0].ID, keys[0].Secret, "127.0.0.1:1")
@@ -266,7 +313,7 @@ func TestEveryRouteAsksForItsRight(t *testing.T) {
 	ids := map[string]string{
 		"/applications/{id}": "/applications/" + app.ID, "/organizations/{id}": "/organizations/" + o.ID, "/subscriptions/{id}": "/subscriptions/" + subscription.ID,
 		"/access-tokens/{id}": "/access-tokens/" + p.owner.Credential, "/my/invitations/{id}": "/my/invitations/none", "/users/{id}": "/users/" + vp.ID,
-		"{keyId}": keys[0].ID, "{userId}": p.owner.ID, "{invitationId}": "none",
+		"{type}": "IBM", "{keyId}": keys[0].ID, "{userId}": p.owner.ID, "{invitationId}": "none",
 	}
 	table := access.Table()
 	for _, route := range p.api.Routes() {

@@ -31,10 +31,14 @@ func TestPublishedClients(t *testing.T) {
 		Who, Me, Endpoint, Header string
 		Tokens                    int
 		Accounts, Refused         []string
+		Providers                 map[string]bool
 	}
 	p.must(json.Unmarshal(text, &report))
 	if report.Who != "PersonalAccessTokenPrincipal" || report.Me != "owner" || report.Tokens != 1 || !slices.Equal(report.Accounts, []string{"Crew", "owner"}) || !strings.Contains(report.Endpoint, "/gateway/") {
 		t.Errorf("the clients report %+v", report)
+	}
+	if !report.Providers["IBM"] || report.Providers["DWAVE"] {
+		t.Errorf("the clients report tokens of %v, want one of IBM", report.Providers)
 	}
 	if !strings.HasPrefix(report.Header, "Bearer ey") {
 		t.Errorf("HubServiceClient sends %.10q, want an access token", report.Header)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,7 +121,14 @@ func (h *Hub) applyRuntime(v *registry.Version, tenant string, given *runtimeBod
 // variables knows the names of the secrets in the environment of versions.
 type variables struct {
 	mu    sync.Mutex
-	known map[string][]string // by the version
+	known map[string]known // by the version
+}
+
+// known are the names of the secrets of a version, and whether its executions get the
+// tokens of providers.
+type known struct {
+	names  []string
+	tokens bool
 }
 
 // changed forgets a version.
@@ -130,28 +138,28 @@ func (v *variables) changed(version string) {
 	delete(v.known, version)
 }
 
-// secretNames are the names of the secrets in the environment of a version.
-func (h *Hub) secretNames(ctx context.Context, version string) ([]string, error) {
+// secretsOf are those in the environment of a version, by name.
+func (h *Hub) secretsOf(ctx context.Context, version string) (known, error) {
 	h.variables.mu.Lock()
 	defer h.variables.mu.Unlock()
-	if names, ok := h.variables.known[version]; ok {
-		return names, nil
+	if all, ok := h.variables.known[version]; ok {
+		return all, nil
 	}
 	found, err := h.store.Version(ctx, version)
 	if err != nil {
-		return nil, err
+		return known{}, err
 	}
-	names := []string{}
+	all := known{tokens: found.ApplyProviderTokens}
 	for name := range found.Environment {
 		if environ.IsSecret(name) {
-			names = append(names, name)
+			all.names = append(all.names, name)
 		}
 	}
 	if h.variables.known == nil {
-		h.variables.known = map[string][]string{}
+		h.variables.known = map[string]known{}
 	}
-	h.variables.known[version] = names
-	return names, nil
+	h.variables.known[version] = all
+	return all, nil
 }
 
 // environment has the secrets in the environment of a version. A new value counts for the
@@ -165,8 +173,8 @@ var _ engine.SecretResolver = (*environment)(nil)
 
 // Has implements [engine.SecretResolver].
 func (e *environment) Has(ctx context.Context, p signature.Parameter) (bool, error) {
-	names, err := e.hub.secretNames(ctx, e.version)
-	return slices.Contains(names, p.Env), err
+	all, err := e.hub.secretsOf(ctx, e.version)
+	return slices.Contains(all.names, p.Env), err
 }
 
 // Resolve implements [engine.SecretResolver].
@@ -190,6 +198,16 @@ func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
 	if err != nil {
 		return nil, err
 	}
+	has, err := e.hub.secretsOf(ctx, e.version)
+	if err == nil && has.tokens {
+		var tokens map[string]plaintext.Bytes
+		tokens, err = e.hub.Access.ProviderTokens(ctx, e.tenant)
+		maps.Copy(secrets, tokens) // a service cannot set these variables as secrets
+	}
+	if err != nil {
+		secrets.Clear()
+		return nil, err
+	}
 	all := make([]plaintext.Named, 0, len(secrets))
 	for name, value := range secrets {
 		all = append(all, plaintext.Named{Name: name, Value: value})
@@ -200,8 +218,8 @@ func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
 
 // open opens the secrets. The caller clears them.
 func (e *environment) open(ctx context.Context) (vault.Secrets, error) {
-	names, err := e.hub.secretNames(ctx, e.version)
-	if err != nil || len(names) == 0 {
+	has, err := e.hub.secretsOf(ctx, e.version)
+	if err != nil || len(has.names) == 0 {
 		return vault.Secrets{}, err
 	}
 	sealed, err := e.hub.store.VersionSecrets(ctx, e.version)

@@ -47,6 +47,9 @@ type Access interface {
 	UnsubscribeAll(ctx context.Context, service string) error
 	// ExecutionToken makes the token of an execution, which ends with it.
 	ExecutionToken(id, tenant, application string) (plaintext.Bytes, error)
+	// ProviderTokens are the tokens of a tenant for providers of quantum computers, by
+	// the variables in which programs look for them.
+	ProviderTokens(ctx context.Context, tenant string) (map[string]plaintext.Bytes, error)
 	// TenantName is the name of a tenant for people.
 	TenantName(ctx context.Context, id string) (string, error)
 	// ExecutionOf returns the id of the running execution that a token belongs to.

@@ -39,6 +39,13 @@ assert listed.default_token is None and all(t.value is None for t in listed.acce
 tokens.delete_personal_access_token(made.id)
 report["tokens"] = len(tokens.get_personal_access_tokens().access_tokens)
 
+from qhub.api.platform.types import ProviderToken_Ibm  # noqa: E402
+
+client.users.update_user_provider_token("IBM", request=ProviderToken_Ibm(value="a-token-of-a-provider"))
+report["providers"] = client.users.get_user_provider_token_availability()
+assert client.users.get_user_provider_token("IBM").value == "[redacted]"
+client.users.delete_user_provider_token("IBM")
+
 team = client.organizations.create_organization(display_name="Team", billing_email="a@b.c", description="d")
 assert client.organizations.get_organization(team.id).is_user_last_owner
 assert [o.id for o in client.organizations.search_organizations(q="tea")] == [team.id]

@@ -17,6 +17,10 @@ const (
 	upsertStoredSecret = `INSERT INTO stored_secrets (tenant_id, name, sealed, changed_at) VALUES ($1, $2, $3, $4)
 	ON CONFLICT (tenant_id, name) DO UPDATE SET sealed = excluded.sealed, changed_at = excluded.changed_at`
 
+	selectStoredNames = `SELECT name FROM stored_secrets WHERE tenant_id = $1 AND substr(name, 1, length($2)) = $2 ORDER BY name`
+
+	deleteSecretsOfTenant = `DELETE FROM stored_secrets WHERE tenant_id = $1`
+
 	deleteStoredSecret = `DELETE FROM stored_secrets WHERE tenant_id = $1 AND name = $2`
 
 	// The name is that of the row, for its owner.
@@ -81,4 +85,36 @@ func (s *Store) VersionSecrets(ctx context.Context, version string) ([]byte, err
 		return nil, nil
 	}
 	return bytes.Clone(sealed), ofRegistry("read the secrets of a version", err)
+}
+
+// PutSecret implements [access.StoredSecrets].
+func (a accessStore) PutSecret(ctx context.Context, tenant, name string, sealed []byte) error {
+	return a.change(ctx, "keep a secret", func(t *tx) error { return putStoredSecret(t, tenant, name, sealed) })
+}
+
+// Secret implements [access.StoredSecrets].
+func (a accessStore) Secret(ctx context.Context, tenant, name string) ([]byte, error) {
+	var sealed []byte
+	err := a.s.readOne(ctx, selectStoredSecret, []any{tenant, name}, &sealed)
+	return bytes.Clone(sealed), forAccess("read a secret", err)
+}
+
+// SecretNames implements [access.StoredSecrets].
+func (a accessStore) SecretNames(ctx context.Context, tenant, prefix string) ([]string, error) {
+	names := []string{}
+	err := a.s.read(ctx, selectStoredNames, []any{tenant, prefix}, func(row scanner) error {
+		var name string
+		err := row.Scan(&name)
+		names = append(names, name)
+		return err
+	})
+	return names, forAccess("list secrets", err)
+}
+
+// DeleteSecret implements [access.StoredSecrets].
+func (a accessStore) DeleteSecret(ctx context.Context, tenant, name string) error {
+	return a.change(ctx, "remove a secret", func(t *tx) error {
+		t.destroyed = true
+		return found(t.exec(deleteStoredSecret, tenant, name))
+	})
 }

@@ -1,0 +1,147 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/vault"
+)
+
+// StoredSecrets keeps sealed secrets of tenants by their names.
+type StoredSecrets interface {
+	// PutSecret keeps a secret in the place of a former one.
+	PutSecret(ctx context.Context, tenant, name string, sealed []byte) error
+	// Secret reads a secret.
+	Secret(ctx context.Context, tenant, name string) ([]byte, error)
+	// SecretNames are the names of a tenant that begin with a text, in order.
+	SecretNames(ctx context.Context, tenant, prefix string) ([]string, error)
+	// DeleteSecret removes a secret.
+	DeleteSecret(ctx context.Context, tenant, name string) error
+}
+
+// A ProviderToken is what a tenant has for a provider of quantum computers: values that
+// executions find in their environment, by the names of the variables.
+type ProviderToken struct {
+	Provider Provider
+	Values   map[string]plaintext.Bytes
+}
+
+// A Provider is a provider of quantum computers, by the word of the published clients.
+type Provider string
+
+// The variables of each provider that hold its token. The first is a secret.
+var providers = map[Provider][]string{
+	"IBM":       {"QISKIT_IBM_TOKEN"},
+	"IBM_CLOUD": {"QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE"},
+	"DWAVE":     {"DWAVE_API_TOKEN"},
+}
+
+// Providers are all providers, and Variables the names of a provider's values, the secret
+// first. An unknown provider has none.
+func Providers() []Provider { return []Provider{"DWAVE", "IBM", "IBM_CLOUD"} }
+
+// Variables are the names of the provider's values; the first is that of the secret.
+func (p Provider) Variables() []string { return providers[p] }
+
+const providerPrefix = "provider/"
+
+func (p Provider) name() string { return providerPrefix + string(p) }
+
+// inAccount checks that a person has a right in an account: its own, or an organization.
+func (s *Service) inAccount(ctx context.Context, p Principal, tenant string, right Right) error {
+	if p.Kind != Person || tenant != p.ID {
+		return s.inOrganization(ctx, p, tenant, right)
+	}
+	if p.Tenant != p.ID { // the rights of p are those in an organization
+		tokens, err := s.Store.Tokens(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		p.Rights = rights.ofPerson(Owner, scopesOf(tokens, p.Credential))
+	}
+	if !p.May(right) {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// ProvidersOf says for which providers an account has a token.
+func (s *Service) ProvidersOf(ctx context.Context, p Principal, tenant string) (map[Provider]bool, error) {
+	if err := s.inAccount(ctx, p, tenant, ViewTenant); err != nil {
+		return nil, err
+	}
+	names, err := s.Store.SecretNames(ctx, tenant, providerPrefix)
+	if err != nil {
+		return nil, err
+	}
+	has := map[Provider]bool{}
+	for _, provider := range Providers() {
+		has[provider] = false
+	}
+	for _, name := range names {
+		has[Provider(strings.TrimPrefix(name, providerPrefix))] = true
+	}
+	return has, nil
+}
+
+// SetProviderToken seals a token of an account. The caller clears the values.
+func (s *Service) SetProviderToken(ctx context.Context, p Principal, tenant string, t ProviderToken) error {
+	if err := s.inAccount(ctx, p, tenant, ManageKeys); err != nil {
+		return err
+	}
+	secrets := vault.Secrets{}
+	for _, name := range t.Provider.Variables() {
+		value := t.Values[name]
+		if value.Len() == 0 {
+			return fmt.Errorf("%w: a token of this provider needs all of its values", ErrInvalid)
+		}
+		if err := plaintext.Check(value.Reveal()); err != nil {
+			return fmt.Errorf("%w: the token %w", ErrInvalid, err)
+		}
+		secrets[name] = value
+	}
+	if len(secrets) == 0 {
+		return ErrNotFound
+	}
+	sealed, err := s.Keyring.Seal(vault.SecretOwner(tenant, t.Provider.name()), secrets)
+	if err != nil {
+		return err
+	}
+	return s.Store.PutSecret(ctx, tenant, t.Provider.name(), sealed)
+}
+
+// DeleteProviderToken removes a token of an account.
+func (s *Service) DeleteProviderToken(ctx context.Context, p Principal, tenant string, provider Provider) error {
+	if err := s.inAccount(ctx, p, tenant, ManageKeys); err != nil {
+		return err
+	}
+	return s.Store.DeleteSecret(ctx, tenant, provider.name())
+}
+
+// ProviderTokens opens all tokens of a tenant, for its executions. Of two tokens with the
+// same variable the last counts. The caller clears the values.
+func (s *Service) ProviderTokens(ctx context.Context, tenant string) (map[string]plaintext.Bytes, error) {
+	all := map[string]plaintext.Bytes{}
+	for _, provider := range Providers() {
+		sealed, err := s.Store.Secret(ctx, tenant, provider.name())
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		var opened vault.Secrets
+		if err == nil {
+			opened, err = s.Keyring.Open(vault.SecretOwner(tenant, provider.name()), sealed)
+		}
+		if err != nil {
+			vault.Secrets(all).Clear()
+			return nil, fmt.Errorf("open a token of a provider: %w", err)
+		}
+		for name, value := range opened {
+			all[name].Clear()
+			all[name] = value
+		}
+	}
+	return all, nil
+}
