@@ -57,6 +57,11 @@ func (h *Hub) newest(ctx context.Context, id string) (registry.Revision, error) 
 	if err != nil {
 		return registry.Revision{}, err
 	}
+	return h.newestOf(ctx, v)
+}
+
+// newestOf is the newest revision of a version.
+func (h *Hub) newestOf(ctx context.Context, v registry.Version) (registry.Revision, error) {
 	list, err := h.store.Revisions(ctx, v.ID, registry.Page{Limit: 1})
 	if err == nil && len(list) == 0 {
 		err = problem(http.StatusNotFound, "The service was not built yet.")

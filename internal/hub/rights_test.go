@@ -15,7 +15,8 @@ import (
 // bodies are those of operations that take one.
 var bodies = map[string]string{
 	"PUT /services/{id}/contacts": "[]", "PUT /services/{id}/links": "[]", "PUT /services/{id}/publication": `{"scope":"INTERNAL"}`,
-	"PUT /managed-services/{id}/resource-configuration": `{"type":"cpu","amount":500,"unit":"m"}`,
+	"PUT /managed-services/{id}/resource-configuration":              `{"type":"cpu","amount":500,"unit":"m"}`,
+	"PUT /services/{id}/versions/{versionId}/resource-configuration": `{"type":"cpu","amount":500,"unit":"m"}`,
 }
 
 // TestEveryOperationAsksForItsRight walks all operations with: no token, a bad one, one of
@@ -42,10 +43,10 @@ func TestEveryOperationAsksForItsRight(t *testing.T) {
 		method, path := route.Method, strings.TrimPrefix(route.Path, hub.Catalog)
 		pattern := method + " " + path
 		id := s.id
-		if strings.Contains(path, "/service-jobs/") || strings.Contains(path, "/service-executions/") {
+		if strings.Contains(path, "/jobs/") || strings.Contains(path, "/service-jobs/") || strings.Contains(path, "/service-executions/") {
 			id = execution
 		}
-		path = p.url + hub.Catalog + strings.NewReplacer("{id}", id, "{revision}", s.revision, "{file...}", "output.json").Replace(path)
+		path = p.url + hub.Catalog + strings.NewReplacer("{id}", id, "{revision}", s.revision, "{versionId}", s.version, "{file...}", "output.json").Replace(path)
 		do := func(header ...string) int {
 			r, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader([]byte(bodyOf(pattern))))
 			if err != nil {
