@@ -213,7 +213,7 @@ func (h *Hub) uploadVersion(ctx context.Context, in *ByVersion, w http.ResponseW
 	if err != nil {
 		return err
 	}
-	if _, err := h.accept(ctx, v.ID, platformapi.Patient(w, part)); err != nil {
+	if err := h.accept(ctx, v.ID, platformapi.Patient(w, part)); err != nil {
 		return err
 	}
 	return h.answerService(ctx, w, http.StatusOK, s)

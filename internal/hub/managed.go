@@ -171,7 +171,7 @@ func (h *Hub) upload(ctx context.Context, in *ByID, w http.ResponseWriter, r *ht
 	if err != nil {
 		return err
 	}
-	if _, err := h.accept(ctx, v.ID, platformapi.Patient(w, part)); err != nil {
+	if err := h.accept(ctx, v.ID, platformapi.Patient(w, part)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -180,10 +180,10 @@ func (h *Hub) upload(ctx context.Context, in *ByID, w http.ResponseWriter, r *ht
 
 // accept stores an archive, gives it to a version, and begins a build. The archive is
 // checked before the version has it.
-func (h *Hub) accept(ctx context.Context, version string, content io.Reader) (registry.Revision, error) {
+func (h *Hub) accept(ctx context.Context, version string, content io.Reader) error {
 	key := "sources/" + uuid.NewString()
 	if _, err := h.blobs.Put(ctx, key, content, blob.PutOptions{Limit: maxArchive}); err != nil {
-		return registry.Revision{}, uploadError(err)
+		return uploadError(err)
 	}
 	err := h.check(ctx, key)
 	if err == nil {
@@ -193,9 +193,10 @@ func (h *Hub) accept(ctx context.Context, version string, content io.Reader) (re
 		})
 	}
 	if err != nil {
-		return registry.Revision{}, errors.Join(err, h.blobs.Delete(ctx, key))
+		return errors.Join(err, h.blobs.Delete(ctx, key))
 	}
-	return h.begin(ctx, version, access.From(ctx).ID)
+	_, err = h.begin(ctx, version, access.From(ctx).ID)
+	return err
 }
 
 func uploadError(err error) error {
