@@ -45,7 +45,10 @@ func (s *Service) Admit(ctx context.Context, p access.Principal, pool, grant str
 	case err != nil:
 		return "", err
 	case p.Kind == access.Execution:
-		return s.holds(p.ID, pool), nil
+		if held := s.holds(p.ID, pool); held != "" {
+			return held, nil
+		}
+		return "", errNoPool // its execution has just ended
 	case p.May(access.WritePools) && found.Role.Includes(access.Maintainer):
 		return Modify, nil
 	default:
@@ -100,6 +103,10 @@ type mount struct {
 func (s *Service) Mount(ctx context.Context, execution string, wants map[string]Want) (*Mounted, error) {
 	m := &Mounted{service: s, execution: execution, pools: map[string]*mount{}}
 	for parameter, want := range wants {
+		if !want.Permission.Role().Valid() {
+			m.Close()
+			return nil, errNoRight
+		}
 		one := &mount{Want: want, files: map[string]File{}, placed: map[string]fs.FileInfo{}}
 		m.pools[parameter] = one
 		if err := one.load(ctx, s); err != nil {

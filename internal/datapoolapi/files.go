@@ -73,8 +73,8 @@ func (r routes) files(api *platformapi.API) {
 	platformapi.Stream(api, platformapi.Route{
 		Method: http.MethodGet, Path: files + "/{fileId}", ID: "getDataPoolFile", Tag: tag, Right: access.ReadPools,
 		Summary:     "Download a file of a data pool",
-		Description: "Parts of it can be asked for by Range. ETag and Repr-Digest have its checksum.",
-		Gives:       []platformapi.Content{{Type: "application/octet-stream"}},
+		Description: "It has the type of the file. Parts of it can be asked for by Range, and If-None-Match gives 304. ETag and Repr-Digest have its checksum.",
+		Gives:       []platformapi.Content{{Type: "*/*"}},
 	}, r.download)
 
 	platformapi.Register(api, platformapi.Route{

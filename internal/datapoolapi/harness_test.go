@@ -20,6 +20,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/datapoolapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
+	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -35,12 +36,14 @@ func (executions) Running(_ context.Context, id string) (bool, error) {
 type platform struct {
 	testing.TB
 	*access.Service
-	pools   *datapool.Service
-	routes  []platformapi.Route
-	url     string
-	token   string // of the owner
-	owner   access.Principal
-	advance atomic.Int64 // of the clock
+	pools *datapool.Service
+	// description is compared with each answer.
+	description *platformapitest.Description
+	routes      []platformapi.Route
+	url         string
+	token       string // of the owner
+	owner       access.Principal
+	advance     atomic.Int64 // of the clock
 }
 
 func serve(t testing.TB) *platform {
@@ -67,6 +70,8 @@ func serve(t testing.TB) *platform {
 	datapoolapi.Register(api, p.pools)
 	p.routes = api.Routes()
 	accessapi.Register(api, accessapi.Options{Access: p.Service})
+	p.description, err = platformapitest.Describe(api)
+	p.must(err)
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	p.url = server.URL
@@ -119,6 +124,10 @@ func (c caller) do(method, path string, body []byte, headers ...string) (int, ht
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	c.must(err)
+	if strings.Contains(path, "/files/") && method != http.MethodDelete && response.StatusCode < http.StatusBadRequest || method == http.MethodHead {
+		return response.StatusCode, response.Header, answer // a download, in the type of its file
+	}
+	c.description.Compare(c, method, r.URL.Path, response.StatusCode, response.Header, answer)
 	return response.StatusCode, response.Header, answer
 }
 

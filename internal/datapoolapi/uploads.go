@@ -95,9 +95,9 @@ func (r routes) uploads(api *platformapi.API) {
 	})
 
 	platformapi.Stream(api, platformapi.Route{
-		Method: http.MethodPut, Path: uploads + "/{uploadId}", ID: "continueDataPoolUpload", Tag: tag, Right: access.WritePools, Status: http.StatusAccepted,
+		Method: http.MethodPut, Path: uploads + "/{uploadId}", ID: "continueDataPoolUpload", Tag: tag, Right: access.WritePools,
 		Summary:     "Send a piece of an upload",
-		Description: "It begins where the upload stands: else the answer is 409, and Upload-Offset says where. The answer to the last piece is 201 with the file.",
+		Description: "It begins where the upload stands: else the answer is 409, and Upload-Offset says where. The answer to the last piece has the file.",
 		Takes:       []platformapi.Content{{Type: "application/octet-stream"}}, Gives: platformapi.JSONOf[uploadView](),
 		Errors: []int{http.StatusConflict},
 	}, r.piece)
@@ -135,12 +135,10 @@ func (r routes) piece(ctx context.Context, in *PieceQuery, w http.ResponseWriter
 		return r.explain(err)
 	}
 	w.Header().Set(headerLength, strconv.FormatInt(p.Size, 10))
-	status := http.StatusAccepted
 	if p.Done != nil {
-		status = http.StatusCreated
 		w.Header().Set("Location", base+"/"+in.ID+"/files/"+p.Done.ID)
 	}
-	return platformapi.WriteJSON(w, status, asUpload(p))
+	return platformapi.WriteJSON(w, http.StatusOK, asUpload(p))
 }
 
 // TypeElsewhere is the type of the problem of a piece that does not begin where the upload

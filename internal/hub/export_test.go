@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/datapoolapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 )
 
@@ -20,5 +21,6 @@ func Description() *platformapi.API {
 	api := platformapi.New(platformapi.Options{Version: "1.2.3"})
 	(&Hub{}).register(api)
 	accessapi.Register(api, accessapi.Options{})
+	datapoolapi.Register(api, nil)
 	return api
 }
