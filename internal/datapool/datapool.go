@@ -21,8 +21,9 @@
 // # Executions
 //
 // [Service.Admit] checks a request, [Service.Mount] places the files of pools into the
-// folder of an execution, and [Mounted.Commit] writes changed files back: all of them,
-// or none if another caller has changed one of them meanwhile.
+// folder of an execution, and [Mounted.Stage] compares them afterwards. The changes are made
+// in the transaction that ends the execution: all of them, or none if another caller has
+// changed one of the files meanwhile.
 package datapool
 
 import (

@@ -92,7 +92,7 @@ func (s *Service) Put(ctx context.Context, p access.Principal, pool, name, kind,
 		return File{}, err
 	}
 	audit.Note(ctx, "file", name)
-	done, err := s.Store.Apply(ctx, []Change{s.change(pool, name, kind, info)}, s.MaxFiles)
+	done, err := s.Store.Apply(ctx, Changes{[]Change{s.change(pool, name, kind, info)}, s.MaxFiles})
 	return s.applied(ctx, key, done, err)
 }
 
@@ -152,7 +152,7 @@ func (s *Service) DeleteFile(ctx context.Context, p access.Principal, pool, id s
 		return err
 	}
 	audit.Note(ctx, "file", file.Name)
-	done, err := s.Store.Apply(ctx, []Change{{Pool: pool, Name: file.Name}}, s.MaxFiles)
+	done, err := s.Store.Apply(ctx, Changes{[]Change{{Pool: pool, Name: file.Name}}, s.MaxFiles})
 	if err != nil {
 		return err
 	}

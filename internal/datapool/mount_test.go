@@ -54,11 +54,19 @@ func (e *execution) finish(secrets ...redact.Secret) ([]string, error) {
 	left, err := e.dir.OpenPool("models")
 	e.must(err)
 	defer func() { e.must(left.Close()) }()
-	notices, err := e.Stage(e.T.Context(), "models", left, redact.New(secrets))
+	notices, err := e.Stage(e.Context(), "models", left, redact.New(secrets))
 	if err != nil {
 		return notices, err
 	}
-	return notices, e.Commit(e.T.Context())
+	changes, some := e.Staged()
+	if !some {
+		return notices, nil
+	}
+	_, err = e.Store.Apply(e.Context(), changes)
+	if conflict := e.Conflict(err); conflict != nil {
+		return notices, conflict
+	}
+	return notices, err
 }
 
 func (f *fixture) wantContents(when, pool string, want map[string]string) {
@@ -179,7 +187,7 @@ func TestReplacedWhileMounted(t *testing.T) {
 	dir := t.TempDir()
 	f.must(mounted.Place(t.Context(), "models", dir))
 	if content, err := os.ReadFile(filepath.Join(dir, "a")); err != nil || string(content) != "1" {
-		t.Errorf("the execution has %q, %v; want what was mounted", content, err)
+		t.Errorf("the execution has %q, %v; want the mounted content", content, err)
 	}
 	mounted.Close()
 	if n := f.stored(); n != 1 {

@@ -56,6 +56,14 @@ type Change struct {
 	Based *int64
 }
 
+// Changes are made all together, or not at all. The store of executions takes them with
+// the end of an execution, as FinishParams.With.
+type Changes struct {
+	List []Change
+	// Limit is how many files a pool may have.
+	Limit int
+}
+
 // Applied is the outcome of a change.
 type Applied struct {
 	// File is the file that was put, or the one that was deleted.
@@ -70,9 +78,9 @@ type Files interface {
 	Files(ctx context.Context, pool string) ([]File, error)
 	// File reads a file by its id.
 	File(ctx context.Context, pool, id string) (File, error)
-	// Apply makes all changes, or none. [access.ErrConflict]: a pool would have more
-	// than limit files, or a file the name of a folder.
-	Apply(ctx context.Context, changes []Change, limit int) ([]Applied, error)
+	// Apply makes all changes, or none. [access.ErrConflict]: a pool would have too many
+	// files, or a file the name of a folder.
+	Apply(ctx context.Context, changes Changes) ([]Applied, error)
 	// BlobUsed reports whether a file has this content.
 	BlobUsed(ctx context.Context, key string) (bool, error)
 }

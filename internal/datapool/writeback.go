@@ -147,13 +147,17 @@ func unchanged(source io.ReadSeeker, mounted File, placed fs.FileInfo) (bool, er
 	return hex.EncodeToString(hashed.Sum(nil)) == mounted.SHA256, nil
 }
 
-// Commit makes all staged changes, or none. [*ConflictError]: a file was changed by
-// another caller since it was mounted, or the pool cannot take the files.
-func (m *Mounted) Commit(ctx context.Context) error {
-	if len(m.staged) == 0 {
-		return nil
-	}
-	done, err := m.service.Store.Apply(ctx, m.staged, m.service.MaxFiles)
+// Staged are all staged changes, for the store of executions to make with the end of the
+// execution; false: there are none. Contents that they replace are removed when the mount
+// ends.
+func (m *Mounted) Staged() (Changes, bool) {
+	return Changes{m.staged, m.service.MaxFiles}, len(m.staged) > 0
+}
+
+// Conflict explains why a store has not made the staged changes: a file was changed by
+// another caller since it was mounted, or the pool cannot take the files. It returns nil
+// for an error of another kind.
+func (m *Mounted) Conflict(err error) *ConflictError {
 	switch {
 	case errors.Is(err, ErrStale):
 		return &ConflictError{"another caller has changed a file since it was mounted"}
@@ -161,10 +165,7 @@ func (m *Mounted) Commit(ctx context.Context) error {
 		return &ConflictError{"the data pool, or a file of it, was deleted meanwhile"}
 	case errors.Is(err, access.ErrConflict):
 		return &ConflictError{fmt.Sprintf("there would be more than %d files, or a file and a folder of the same name", m.service.MaxFiles)}
+	default:
+		return nil
 	}
-	m.staged = nil
-	for _, change := range done {
-		m.service.discard(ctx, change.Replaced) // it is pinned, and goes when the mount ends
-	}
-	return err
 }

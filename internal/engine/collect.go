@@ -79,10 +79,10 @@ func (t *task) collect(run runner.Run, exit runner.Outcome, p *prepared, lw *log
 		manifest = nil
 	}
 	if !c.failed {
-		if problem := t.writeBack(run, p, results, lw); problem != nil {
+		if problem := t.stagePools(run, p, results, lw); problem != nil {
 			return outcome{status: execution.Failed, problem: problem, result: manifest}
 		}
-		return outcome{status: execution.Succeeded, result: manifest}
+		return outcome{status: execution.Succeeded, result: manifest, pools: p.mounts}
 	}
 	failed.result, failed.problem = manifest, c.problem
 	switch {

@@ -30,10 +30,16 @@ type AdmittedPool struct{ ID, Permission string }
 type PoolMounts interface {
 	// Pools are the data pools by parameter.
 	Pools(ctx context.Context) map[string]runner.Pool
-	// WriteBack stores the files that a run that succeeded has changed, masked, and
-	// returns notices for its log. It stores all of them, or none after an error. The
-	// caller sees the text of a [PoolError], and of no other error.
-	WriteBack(ctx context.Context, run runner.Run, masker *redact.Masker) (notices []string, err error)
+	// Stage stores the files that a run that succeeded has changed, masked, and returns
+	// notices for its log. The caller sees the text of a [PoolError], and of no other
+	// error.
+	Stage(ctx context.Context, run runner.Run, masker *redact.Masker) (notices []string, err error)
+	// Changes are the staged changes, which the store makes with the end of the
+	// execution, as [store.FinishParams].With; nil if there are none.
+	Changes() any
+	// Conflict says why the store has refused the changes; nil for an error of another
+	// kind.
+	Conflict(err error) *PoolError
 	// Close ends the use of the pools.
 	Close()
 }
@@ -98,13 +104,13 @@ func (t *task) mountPools(p *prepared, request storedRequest) *execution.Problem
 	return nil
 }
 
-// writeBack stores what an execution that succeeded has changed in its data pools. The
-// problem says why it has failed after all.
-func (t *task) writeBack(run runner.Run, p *prepared, masker *redact.Masker, lw *logWriter) *execution.Problem {
+// stagePools stores the files that an execution that succeeded has changed in its data
+// pools. The problem says why it has failed after all.
+func (t *task) stagePools(run runner.Run, p *prepared, masker *redact.Masker, lw *logWriter) *execution.Problem {
 	if p.mounts == nil || t.reason() == leaseLost {
 		return nil
 	}
-	notices, err := p.mounts.WriteBack(t.engine.ctx, run, masker)
+	notices, err := p.mounts.Stage(t.engine.ctx, run, masker)
 	for _, notice := range notices {
 		lw.notice(execution.Warning, notice)
 	}

@@ -336,6 +336,8 @@ type outcome struct {
 	status  execution.Status
 	problem *execution.Problem
 	result  []byte
+	// pools have the changes that count with this end; nil: there are none.
+	pools PoolMounts
 }
 
 // finish writes the end, and retries until it succeeds: while this engine lives,
@@ -343,6 +345,9 @@ type outcome struct {
 func (t *task) finish(end outcome) {
 	c := store.FinishParams{
 		ID: t.id, Owner: t.engine.owner, Status: end.status, Problem: end.problem, Result: end.result,
+	}
+	if end.pools != nil {
+		c.With = end.pools.Changes()
 	}
 	for {
 		err := t.write(func() (execution.Execution, error) {
@@ -354,6 +359,12 @@ func (t *task) finish(end outcome) {
 		})
 		if err == nil {
 			return
+		}
+		if c.With != nil {
+			if conflict := end.pools.Conflict(err); conflict != nil {
+				c.Status, c.Problem, c.With = execution.Failed, execution.DataPoolNotWritten(conflict.Reason), nil
+				continue
+			}
 		}
 		if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) || errors.Is(err, execution.ErrTransition) {
 			// Another engine has written the end, without this result.

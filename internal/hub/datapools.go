@@ -67,8 +67,8 @@ func (m *mounts) Pools(ctx context.Context) map[string]runner.Pool {
 	return pools
 }
 
-// WriteBack implements [engine.PoolMounts].
-func (m *mounts) WriteBack(ctx context.Context, run runner.Run, masker *redact.Masker) (notices []string, err error) {
+// Stage implements [engine.PoolMounts].
+func (m *mounts) Stage(ctx context.Context, run runner.Run, masker *redact.Masker) (notices []string, err error) {
 	for _, parameter := range m.Parameters() {
 		if !m.Writable(parameter) {
 			continue
@@ -79,7 +79,23 @@ func (m *mounts) WriteBack(ctx context.Context, run runner.Run, masker *redact.M
 			return notices, poolError(err)
 		}
 	}
-	return notices, poolError(m.Commit(ctx))
+	return notices, nil
+}
+
+// Changes implements [engine.PoolMounts].
+func (m *mounts) Changes() any {
+	if changes, some := m.Staged(); some {
+		return changes
+	}
+	return nil
+}
+
+// Conflict implements [engine.PoolMounts].
+func (m *mounts) Conflict(err error) *engine.PoolError {
+	if conflict := m.Mounted.Conflict(err); conflict != nil {
+		return &engine.PoolError{Reason: conflict.Reason}
+	}
+	return nil
 }
 
 // stage finds the changes of one data pool. A service that has removed the whole folder
@@ -93,5 +109,5 @@ func (m *mounts) stage(ctx context.Context, parameter string, run runner.Run, ma
 		return nil, err
 	}
 	defer func() { _ = left.Close() }()
-	return m.Stage(ctx, parameter, left, masker)
+	return m.Mounted.Stage(ctx, parameter, left, masker)
 }

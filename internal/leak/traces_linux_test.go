@@ -79,6 +79,7 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 			return "nothing masked is in the log"
 		}
 	case inPage: // see checkDescription
+	case inPool, notWritten: // see checkPool
 	case notThere:
 		if !inLine(name + ": absent") {
 			return "the service has found it"

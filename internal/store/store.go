@@ -211,6 +211,10 @@ type FinishParams struct {
 	Problem *execution.Problem
 	// Result is the result manifest of the runner, a JSON document.
 	Result []byte
+	// With is a change of another part of the same store, such as of data pools, which
+	// is made with the end or not at all. Its errors pass unchanged: the execution has
+	// not ended then. Nil: there is none.
+	With any
 }
 
 // Recovery is the outcome of Recover.

@@ -78,7 +78,7 @@ func put(pool, name, content string) datapool.Change {
 // add puts a file.
 func (f *fixture) add(pool, name, content string) datapool.File {
 	f.Helper()
-	done, err := f.Apply(f.Context(), []datapool.Change{put(pool, name, content)}, limit)
+	done, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(pool, name, content)}, Limit: limit})
 	f.must(err)
 	return done[0].File
 }
@@ -192,7 +192,7 @@ func deletesPool(f *fixture) {
 	f.wants("File of a deleted pool", err, access.ErrNotFound)
 	_, err = f.Upload(ctx, p.ID, u.ID)
 	f.wants("Upload of a deleted pool", err, access.ErrNotFound)
-	_, err = f.Apply(ctx, []datapool.Change{put(p.ID, "x", "x")}, limit)
+	_, err = f.Apply(ctx, datapool.Changes{List: []datapool.Change{put(p.ID, "x", "x")}, Limit: limit})
 	f.wants("Apply to a deleted pool", err, access.ErrNotFound)
 	f.pool(a, "gone")
 }
@@ -261,7 +261,7 @@ func files(f *fixture) {
 	ctx := f.Context()
 	p, other := f.pool(f.tenant("a"), "pool"), f.pool(f.tenant("b"), "pool")
 	c := put(p.ID, "dir/b.txt", "content")
-	done, err := f.Apply(ctx, []datapool.Change{c}, limit)
+	done, err := f.Apply(ctx, datapool.Changes{List: []datapool.Change{c}, Limit: limit})
 	f.must(err)
 	want := *c.File
 	want.Version = 1
@@ -280,20 +280,20 @@ func files(f *fixture) {
 			f.Errorf("BlobUsed(%q) = %t, %v; want %t", key, got, err, used)
 		}
 	}
-	done, err = f.Apply(ctx, []datapool.Change{{Pool: p.ID, Name: "dir/b.txt"}}, limit)
+	done, err = f.Apply(ctx, datapool.Changes{List: []datapool.Change{{Pool: p.ID, Name: "dir/b.txt"}}, Limit: limit})
 	f.must(err)
 	if done[0].Replaced != want.Blob || done[0].File != want {
 		f.Errorf("Apply(a deletion) = %+v, want the content %s", done[0], want.Blob)
 	}
 	f.wantNames(p.ID, "a.txt")
-	_, err = f.Apply(ctx, []datapool.Change{{Pool: p.ID, Name: "dir/b.txt"}}, limit)
+	_, err = f.Apply(ctx, datapool.Changes{List: []datapool.Change{{Pool: p.ID, Name: "dir/b.txt"}}, Limit: limit})
 	f.wants("Apply(a deletion of no file)", err, access.ErrNotFound)
 }
 
 func keepsID(f *fixture) {
 	p := f.pool(f.tenant("a"), "pool")
 	first := f.add(p.ID, "x", "1")
-	done, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, "x", "22")}, limit)
+	done, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "x", "22")}, Limit: limit})
 	f.must(err)
 	got := done[0]
 	if got.File.ID != first.ID || got.File.Version != 2 || got.File.Size != 2 || got.Replaced != first.Blob || got.File.Blob == first.Blob {
@@ -304,7 +304,7 @@ func keepsID(f *fixture) {
 func allOrNothing(f *fixture) {
 	p := f.pool(f.tenant("a"), "pool")
 	f.add(p.ID, "keep", "1")
-	_, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, "new", "1"), {Pool: p.ID, Name: "keep"}, {Pool: p.ID, Name: "none"}}, limit)
+	_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "new", "1"), {Pool: p.ID, Name: "keep"}, {Pool: p.ID, Name: "none"}}, Limit: limit})
 	f.wants("Apply(with a deletion of no file)", err, access.ErrNotFound)
 	f.wantNames(p.ID, "keep")
 }
@@ -315,12 +315,12 @@ func filesAndFolders(f *fixture) {
 		f.add(p.ID, name, "1")
 	}
 	for _, name := range []string{"a", "c/x", "c/x/y", "a/b/c"} {
-		_, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, name, "1")}, limit)
+		_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, name, "1")}, Limit: limit})
 		f.wants("Apply("+name+")", err, access.ErrConflict)
 	}
 	f.add(p.ID, "d", "1")    // no folder
 	f.add(p.ID, "a/bc", "1") // beside a file
-	_, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, "c/x", "1"), {Pool: p.ID, Name: "c"}}, limit)
+	_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "c/x", "1"), {Pool: p.ID, Name: "c"}}, Limit: limit})
 	f.must(err)
 	f.wantNames(p.ID, "a/b", "a/bc", "c/x", "d", "d-", "d0")
 }
@@ -338,11 +338,11 @@ func stale(f *fixture) {
 		"an older version": based(put(p.ID, "x", "3"), 1), "a new file that is there": based(put(p.ID, "x", "3"), 0),
 		"a file that is not there": based(put(p.ID, "y", "3"), 1), "a deletion of an older version": based(datapool.Change{Pool: p.ID, Name: "x"}, 1),
 	} {
-		_, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, "z", "1"), c}, limit)
+		_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "z", "1"), c}, Limit: limit})
 		f.wants("Apply("+name+")", err, datapool.ErrStale)
 	}
 	f.wantNames(p.ID, "x")
-	_, err := f.Apply(f.Context(), []datapool.Change{based(put(p.ID, "x", "3"), 2), based(put(p.ID, "y", "3"), 0)}, limit)
+	_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{based(put(p.ID, "x", "3"), 2), based(put(p.ID, "y", "3"), 0)}, Limit: limit})
 	f.must(err)
 	f.wantNames(p.ID, "x", "y")
 }
@@ -355,7 +355,7 @@ func race(f *fixture) {
 	var all sync.WaitGroup
 	for i := range callers {
 		all.Go(func() {
-			_, errs[i] = f.Apply(f.Context(), []datapool.Change{based(put(p.ID, "x", "2"), 1)}, limit)
+			_, errs[i] = f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{based(put(p.ID, "x", "2"), 1)}, Limit: limit})
 		})
 	}
 	all.Wait()
@@ -375,10 +375,10 @@ func race(f *fixture) {
 func boundsFiles(f *fixture) {
 	p := f.pool(f.tenant("a"), "pool")
 	f.add(p.ID, "x", "1")
-	_, err := f.Apply(f.Context(), []datapool.Change{put(p.ID, "y", "1"), put(p.ID, "z", "1")}, 2)
+	_, err := f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "y", "1"), put(p.ID, "z", "1")}, Limit: 2})
 	f.wants("Apply(beyond the bound)", err, access.ErrConflict)
 	f.wantNames(p.ID, "x")
-	_, err = f.Apply(f.Context(), []datapool.Change{put(p.ID, "y", "1"), {Pool: p.ID, Name: "x"}}, 1)
+	_, err = f.Apply(f.Context(), datapool.Changes{List: []datapool.Change{put(p.ID, "y", "1"), {Pool: p.ID, Name: "x"}}, Limit: 1})
 	f.must(err)
 	f.wantNames(p.ID, "y")
 }

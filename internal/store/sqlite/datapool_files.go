@@ -50,24 +50,38 @@ func (p poolStore) BlobUsed(ctx context.Context, key string) (bool, error) {
 }
 
 // Apply implements [datapool.Files].
-func (p poolStore) Apply(ctx context.Context, changes []datapool.Change, limit int) (done []datapool.Applied, err error) {
-	err = p.change(ctx, "change files of a data pool", func(t *tx) error {
-		done = nil
-		for _, deletes := range []bool{true, false} { // a folder may take the name of a file that goes
-			for _, c := range changes {
-				if (c.File == nil) != deletes {
-					continue
-				}
-				one, err := t.apply(c)
-				if err != nil {
-					return err
-				}
-				done = append(done, one)
-			}
-		}
-		return t.countFiles(changes, limit)
+func (p poolStore) Apply(ctx context.Context, changes datapool.Changes) (done []datapool.Applied, err error) {
+	err = p.change(ctx, "change files of a data pool", func(t *tx) (err error) {
+		done, err = t.applyAll(changes)
+		return err
 	})
 	return done, err
+}
+
+// applyAll makes all changes. An error undoes those before.
+func (t *tx) applyAll(changes datapool.Changes) ([]datapool.Applied, error) {
+	var done []datapool.Applied
+	for _, deletes := range []bool{true, false} { // a folder may take the name of a file that goes
+		for _, c := range changes.List {
+			if (c.File == nil) != deletes {
+				continue
+			}
+			one, err := t.apply(c)
+			if err != nil {
+				return nil, err
+			}
+			done = append(done, one)
+		}
+	}
+	return done, t.countFiles(changes.List, changes.Limit)
+}
+
+// asAccessError gives an error about a data pool the kind that its callers know.
+func asAccessError(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return access.ErrNotFound
+	}
+	return err
 }
 
 // countFiles is an error if a pool has too many files.

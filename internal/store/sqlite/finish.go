@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -76,7 +77,14 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 	if err := c.Validate(); err != nil {
 		return execution.Execution{}, err
 	}
-	err = s.writer.do(ctx, survivesCrash, func(t *tx) (err error) {
+	durable := survivesCrash
+	if c.With != nil {
+		durable = survivesPowerLoss // contents that it replaces are removed afterwards
+	}
+	err = s.writer.do(ctx, durable, func(t *tx) (err error) {
+		if err := t.changeWith(c.With); err != nil {
+			return err
+		}
 		finished, err = t.finish(c)
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -95,6 +103,19 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 		return execution.Execution{}, fmt.Errorf("finish execution %s: %w", c.ID, err)
 	}
 	return finished, nil
+}
+
+// changeWith makes the change of another part of the store.
+func (t *tx) changeWith(change any) error {
+	switch known := change.(type) {
+	case nil:
+		return nil
+	case datapool.Changes:
+		_, err := t.applyAll(known)
+		return asAccessError(err)
+	default:
+		return fmt.Errorf("%w: a change of the type %T", store.ErrInvalid, change)
+	}
 }
 
 // Cancel implements [store.Queue].
