@@ -41,7 +41,7 @@ const (
 	ReadPools Right = "datapools:read"
 	// WritePools makes data pools and changes their files.
 	WritePools Right = "datapools:write"
-	// SharePools deletes data pools, shares them, and grants access to them.
+	// SharePools deletes data pools and shares them. Executions with it issue grants only.
 	SharePools Right = "datapools:share"
 	// ManageMembers changes an organization, its members and their roles.
 	ManageMembers Right = "members:manage"
