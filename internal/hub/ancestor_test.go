@@ -86,7 +86,7 @@ func TestArchivedCommandLine(t *testing.T) {
 	started := p.call(p.owner, http.MethodPost, base+"/jobs", document{
 		"inputData": `{"name": "you"}`, "parameters": `{"show": ""}`, "persistResult": true, "serviceDefinitionId": version,
 	}, http.StatusOK)
-	if result := p.ended(started.text("id")); result.text("bye") != "you" {
+	if result := p.jobResult(started.text("id")); result.text("bye") != "you" {
 		t.Errorf("the job has ended %v, want the new program", result)
 	}
 	if job := p.call(p.owner, http.MethodGet, base+"/jobs/"+started.text("id"), nil, http.StatusOK); job.text("status") != "SUCCEEDED" {
