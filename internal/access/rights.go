@@ -43,6 +43,10 @@ const (
 	WritePools Right = "datapools:write"
 	// SharePools deletes data pools and shares them. Executions with it issue grants only.
 	SharePools Right = "datapools:share"
+	// ViewSecrets lists the names of stored secrets. Nothing gives their values.
+	ViewSecrets Right = "secrets:view"
+	// ManageSecrets sets, rotates and deletes stored secrets.
+	ManageSecrets Right = "secrets:manage"
 	// ManageMembers changes an organization, its members and their roles.
 	ManageMembers Right = "members:manage"
 	// ReadAudit reads the audit log of the tenant.
@@ -123,6 +127,8 @@ func Table() map[Right]Rule {
 		ReadPools:          {Role: Viewer, Scope: ScopeRead, Execution: true},
 		WritePools:         {Role: Maintainer, Scope: ScopeWrite, Execution: true},
 		SharePools:         {Role: Owner, Scope: ScopeWrite, Execution: true},
+		ViewSecrets:        {Role: Viewer, Scope: ScopeRead},
+		ManageSecrets:      {Role: Owner, Scope: ScopeAdmin},
 		ManageMembers:      {Role: Owner, Scope: ScopeAdmin},
 		ReadAudit:          {Role: Owner, Scope: ScopeAdmin},
 		ManageTokens:       {Role: Viewer, Scope: ScopeAdmin},

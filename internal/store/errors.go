@@ -21,6 +21,9 @@ var (
 	// ErrInvalid says that a parameter of the call is not valid.
 	// Nothing was written.
 	ErrInvalid = errors.New("invalid")
+	// ErrPinGone says that a version of a stored secret was destroyed before an
+	// execution pinned it. Nothing was written.
+	ErrPinGone = errors.New("a version of a stored secret is not there any more")
 	// ErrFull says that the disk is full. Nothing was written; free space
 	// and try again.
 	ErrFull = errors.New("the disk is full")

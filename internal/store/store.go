@@ -118,6 +118,9 @@ type NewExecution struct {
 	// Kept is a JSON document that stays with the execution, such as what a job keeps of
 	// its request. It holds no secret. Nil: there is none.
 	Kept []byte
+	// Pins are versions of stored secrets that stay until the execution has ended:
+	// [ErrPinGone] if one is not there any more. No number comes twice.
+	Pins []int64
 	// Idempotency is nil when the caller sent no key.
 	Idempotency *Idempotency
 	Queue       QueueLimit

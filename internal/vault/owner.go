@@ -22,6 +22,7 @@ const (
 	kindSecret    = "secret"
 	kindAccess    = "access-key"
 	kindSigning   = "signing-key"
+	kindStored    = "stored-secret-" // and the kind of its place
 )
 
 // ExecutionOwner owns the secrets of one execution.
@@ -35,6 +36,12 @@ func AccessKeyOwner(id string) Owner { return Owner{kindAccess, [2]string{id}} }
 
 // SigningKeyOwner owns the private key that signs tokens.
 func SigningKeyOwner(id string) Owner { return Owner{kindSigning, [2]string{id}} }
+
+// StoredSecretOwner owns one version of a stored secret. kind and place name what the
+// secret belongs to, such as a service, and version the version.
+func StoredSecretOwner(kind, place, version string) Owner {
+	return Owner{kindStored + kind, [2]string{place, version}}
+}
 
 // String shows the owner to a person.
 func (o Owner) String() string {

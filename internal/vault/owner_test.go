@@ -16,6 +16,7 @@ func TestOwnersAreApart(t *testing.T) {
 	owners := []vault.Owner{
 		vault.ExecutionOwner("a"), vault.AccessKeyOwner("a"), vault.SigningKeyOwner("a"), vault.ExecutionOwner("a/b"), vault.ExecutionOwner(""), vault.ExecutionOwner("secret"),
 		vault.SecretOwner("a", "b"), vault.SecretOwner("a/b", ""), vault.SecretOwner("", "a/b"), vault.SecretOwner("ab", ""),
+		vault.StoredSecretOwner("SERVICE", "a", "b"), vault.StoredSecretOwner("TENANT", "a", "b"), vault.StoredSecretOwner("SERVICE", "a/b", ""),
 		vault.SecretOwner("a", ""), vault.SecretOwner("", "a"), vault.SecretOwner("a\x00\x00\x00\x01b", ""),
 	}
 	for _, owner := range owners {

@@ -130,6 +130,9 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 			return err
 		}
 	}
+	if err := t.pin(seq, a.Pins); err != nil {
+		return err
+	}
 	if len(a.Kept) > 0 {
 		if _, err := t.exec(insertKept, seq, a.Kept); err != nil {
 			return err

@@ -89,6 +89,7 @@ var sealedTables = []sealedTable{
 	{selectAccessKeysFrom, updateAccessKeySealed, vault.AccessKeyOwner},
 	{selectSigningKeysFrom, updateSigningKeySealed, vault.SigningKeyOwner},
 	{selectStoredSecretsFrom, updateStoredSecret, storedSecretOwner},
+	{selectSecretVersionsFrom, updateSecretVersionSealed, secretVersionOwner},
 }
 
 // reseal passes a batch of sealed secrets after a place through rewrap, and

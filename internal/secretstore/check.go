@@ -1,0 +1,150 @@
+package secretstore
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/qhubctl/qhubctl/internal/access"
+)
+
+// A Status is what a check says about a secret.
+type Status string
+
+// The statuses. All but [StatusOK] and [StatusOptional] ask for something to be done.
+const (
+	// StatusOK says that executions get the secret.
+	StatusOK Status = "OK"
+	// StatusOptional says that nothing is stored for a parameter that may be left out.
+	StatusOptional Status = "OPTIONAL"
+	// StatusMissing says that each request must bring the secret.
+	StatusMissing Status = "MISSING"
+	// StatusUnused says that no parameter takes the secret.
+	StatusUnused Status = "UNUSED"
+	// StatusExpired says that no version of a stored secret is live.
+	StatusExpired Status = "EXPIRED"
+	// StatusExpiring says that executions get the secret, but not for long.
+	StatusExpiring Status = "EXPIRING"
+)
+
+// Problem reports whether something is to be done.
+func (s Status) Problem() bool { return s != StatusOK && s != StatusOptional }
+
+// FromEnvironment is the Kind of a secret in the environment of a service.
+const FromEnvironment Kind = "ENVIRONMENT"
+
+// A Finding is what a check says about a parameter or a stored secret.
+type Finding struct {
+	Status Status
+	// Name is the parameter, or the name of a secret of the tenant.
+	Name string
+	// Variable is the environment variable of the parameter.
+	Variable string
+	Required bool
+	// From is the kind of place that the secret comes from, and Version the version.
+	From      Kind
+	Version   int
+	ExpiresAt time.Time
+	// Service and Application say which secret it is, in a check of a tenant.
+	Service, Application string
+}
+
+// Check compares what a service takes with what is stored for it, for executions of an
+// application or of the owner. Without a service it finds the secrets of the tenant that
+// have expired, will expire within a time, or serve no parameter.
+func (s *Service) Check(ctx context.Context, p access.Principal, a Address, within time.Duration) ([]Finding, error) {
+	if within < 0 || within > maxExpiry {
+		return nil, invalid("within: it may be up to ten years")
+	}
+	if a == (Address{}) {
+		return s.checkTenant(ctx, p, within)
+	}
+	place, err := s.place(ctx, p, a, "", access.ViewSecrets)
+	if err != nil {
+		return nil, err
+	}
+	declared, environment, err := s.Services.Parameters(ctx, a.Service)
+	if err != nil {
+		return nil, err
+	}
+	offered, err := s.offer(ctx, a.Service, a.Application)
+	if err != nil {
+		return nil, err
+	}
+	// A subscriber sees what it stores itself.
+	stored, _, err := s.Store.Secrets(ctx, Query{Tenant: place.Tenant, Service: a.Service, Application: a.Application, Now: s.Now()})
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]Secret{}
+	for _, secret := range stored {
+		if secret.Kind == place.Kind {
+			own[secret.Name] = secret
+		}
+	}
+	soon := s.Now().Add(within)
+	findings := make([]Finding, 0, len(declared))
+	for _, parameter := range declared {
+		f := Finding{Status: StatusMissing, Name: parameter.Name, Variable: parameter.Env, Required: parameter.Required}
+		if !parameter.Required {
+			f.Status = StatusOptional
+		}
+		c, ok := offered[parameter.Name]
+		expired, has := own[parameter.Name]
+		switch {
+		case ok:
+			f.Status, f.From, f.Version, f.ExpiresAt = StatusOK, c.Place.Kind, c.Number, c.ExpiresAt
+			if c.Place.Tenant != place.Tenant { // of the provider: no concern of a subscriber
+				f.Version, f.ExpiresAt = 0, time.Time{}
+			}
+			if !f.ExpiresAt.IsZero() && f.ExpiresAt.Before(soon) {
+				f.Status = StatusExpiring
+			}
+		case slices.Contains(environment, parameter.Env):
+			f.Status, f.From = StatusOK, FromEnvironment
+		}
+		if has && expired.Live == 0 {
+			f.Status, f.From, f.Version, f.ExpiresAt = StatusExpired, expired.Kind, expired.Newest.Number, expired.Newest.ExpiresAt
+		}
+		delete(own, parameter.Name)
+		findings = append(findings, f)
+	}
+	for _, secret := range own {
+		findings = append(findings, Finding{
+			Status: StatusUnused, Name: secret.Name, From: secret.Kind, Version: secret.Newest.Number, ExpiresAt: secret.Newest.ExpiresAt,
+		})
+	}
+	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Name, b.Name) })
+	return findings, nil
+}
+
+func (s *Service) checkTenant(ctx context.Context, p access.Principal, within time.Duration) ([]Finding, error) {
+	now := s.Now()
+	ending, _, err := s.List(ctx, p, Query{ExpiresBefore: now.Add(within)})
+	if err != nil {
+		return nil, err
+	}
+	unbound, _, err := s.List(ctx, p, Query{Unbound: true})
+	if err != nil {
+		return nil, err
+	}
+	findings := make([]Finding, 0, len(ending)+len(unbound))
+	add := func(secret Secret, status Status) {
+		findings = append(findings, Finding{
+			Status: status, Name: secret.Name, From: secret.Kind, Version: secret.Newest.Number, ExpiresAt: secret.Newest.ExpiresAt,
+			Service: secret.Service, Application: secret.Application,
+		})
+	}
+	for _, secret := range ending {
+		if secret.Live == 0 {
+			add(secret, StatusExpired)
+		} else {
+			add(secret, StatusExpiring)
+		}
+	}
+	for _, secret := range unbound {
+		add(secret, StatusUnused)
+	}
+	return findings, nil
+}

@@ -1,0 +1,106 @@
+package secretstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/signature"
+)
+
+// Services are the services of a platform.
+type Services interface {
+	// Owner is the tenant that owns a service.
+	Owner(ctx context.Context, service string) (tenant string, err error)
+	// Parameters are the secrets that the current version of a service declares, and the
+	// variables of those that its environment has.
+	Parameters(ctx context.Context, service string) (declared []signature.Parameter, environment []string, err error)
+}
+
+// Offer returns the candidates for an execution that a caller starts, one for each
+// parameter: the one that takes precedence. Only an application gets the secrets of its
+// subscription: an execution acts for the owner of its service.
+func (s *Service) Offer(ctx context.Context, p access.Principal, service string) (map[string]Candidate, error) {
+	application := ""
+	if p.Kind == access.Application {
+		application = p.ID
+	}
+	return s.offer(ctx, service, application)
+}
+
+func (s *Service) offer(ctx context.Context, service, application string) (map[string]Candidate, error) {
+	all, err := s.Store.Candidates(ctx, service, application, s.Now())
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	offered := make(map[string]Candidate, len(all))
+	for _, c := range all {
+		if before, ok := offered[c.Parameter]; !ok || ranks[c.Place.Kind] > ranks[before.Place.Kind] {
+			offered[c.Parameter] = c
+		}
+	}
+	return offered, nil
+}
+
+// An Opened is the value of a version. The caller clears it.
+type Opened struct {
+	Value plaintext.Bytes
+	// From describes the version: safe to print.
+	From string
+}
+
+// OpenPinned opens the versions that an execution has pinned, and notes their use. A
+// version may be for several parameters: each gets a separate copy.
+func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[string]int64) (opened map[string]Opened, err error) {
+	wanted := make([]int64, 0, len(pins))
+	for _, pin := range pins {
+		wanted = append(wanted, pin)
+	}
+	all, err := s.Store.Sealed(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	byPin := make(map[int64]SealedVersion, len(all))
+	for _, v := range all {
+		byPin[v.Pin] = v
+	}
+	opened = make(map[string]Opened, len(pins))
+	defer func() {
+		if err != nil {
+			for _, o := range opened {
+				o.Value.Clear()
+			}
+			opened = nil
+		}
+	}()
+	for parameter, pin := range pins {
+		v, ok := byPin[pin]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s", errGone, parameter)
+		}
+		secrets, err := s.Keyring.Open(v.Place.Owner(v.ID), v.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("open version %d of the secret %s: %w", v.Number, v.Place.Name, err)
+		}
+		opened[parameter] = Opened{secrets[valueName], v.String()}
+	}
+	s.noteUse(execution, wanted)
+	return opened, nil
+}
+
+// String describes the version without its value.
+func (v SealedVersion) String() string {
+	of := map[Kind]string{OfService: "service", OfSubscription: "subscription", OfTenant: "account"}[v.Place.Kind]
+	return fmt.Sprintf("version %d of the stored secret %s of the %s", v.Number, v.Place.Name, of)
+}
+
+// noteUse notes that an execution uses versions. It is written later.
+func (s *Service) noteUse(execution string, pins []int64) {
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pin := range pins {
+		s.uses[pin] = Use{At: now, Execution: execution}
+	}
+}
