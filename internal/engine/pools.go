@@ -45,10 +45,11 @@ type PoolMounts interface {
 }
 
 // An acceptedRequest is a request that was checked, with the permissions of its data
-// pools by parameter.
+// pools, and the versions of stored secrets that it gets, by parameter.
 type acceptedRequest struct {
 	*signature.Request
 	permissions map[string]string
+	pins        map[string]int64
 }
 
 // admit asks for the permissions of the data pools of a request.

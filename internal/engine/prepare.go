@@ -91,7 +91,7 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 	if problem := t.findDataPools(p, request); problem != nil {
 		return nil, problem
 	}
-	if problem := t.openSecrets(p); problem != nil {
+	if problem := t.openSecrets(p, request.Pins); problem != nil {
 		p.clear()
 		return nil, problem
 	}
@@ -144,7 +144,7 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 
 // openSecrets collects the secrets that the service declares, and no others. A value
 // of the request takes precedence over the server's.
-func (t *task) openSecrets(p *prepared) *execution.Problem {
+func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Problem {
 	given, err := t.engine.config.Keyring.Open(vault.ExecutionOwner(string(t.id)), t.claimed.Secrets)
 	if err != nil {
 		t.engine.log.Error("cannot open the secrets of an execution", "execution", t.id, "error", err)
@@ -154,11 +154,16 @@ func (t *task) openSecrets(p *prepared) *execution.Problem {
 		return execution.SecretsUnavailable()
 	}
 	defer func() { given.Clear() }() // those that no parameter has taken
+	stored, problem := t.openPins(pins)
+	if problem != nil {
+		return problem
+	}
+	defer stored.clear()
 	var missing []string
 	var set secretset.Set
 	defer func() { p.job.Secrets = set.Secrets() }() // clear wipes them there
 	for _, parameter := range t.revision.Signature.Of(signature.Secret) {
-		found, ok, err := t.secret(given, parameter)
+		found, ok, err := t.secret(given, stored, parameter)
 		if err != nil {
 			t.engine.log.Error("cannot fetch a secret", "execution", t.id, "secret", parameter.Name, "error", err)
 			return execution.SecretsUnavailable()
@@ -253,10 +258,14 @@ const ofRequest = "the request"
 
 // secret returns the value for a parameter and its source. The caller wipes the
 // value.
-func (t *task) secret(given vault.Secrets, p signature.Parameter) (s ResolvedSecret, ok bool, err error) {
+func (t *task) secret(given vault.Secrets, stored pinned, p signature.Parameter) (s ResolvedSecret, ok bool, err error) {
 	if value, ok := given[p.Name]; ok {
 		delete(given, p.Name) // the caller owns it now
 		return ResolvedSecret{value, ofRequest}, true, nil
+	}
+	if found, ok := stored[p.Name]; ok {
+		delete(stored, p.Name) // the same
+		return found, true, nil
 	}
 	if t.revision.Resolvers.Secrets == nil {
 		return s, false, nil

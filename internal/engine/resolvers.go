@@ -14,6 +14,8 @@ import (
 type Resolvers struct {
 	Secrets   SecretResolver
 	DataPools DataPoolResolver
+	// Stored has secrets that are kept in versions. They take precedence over Secrets.
+	Stored StoredSecrets
 	// Pools mounts the data pools that requests name; DataPools is not asked then.
 	Pools PoolMounter
 	// Token makes the token by which an execution calls the server that runs it. The
@@ -67,6 +69,17 @@ func (e *PoolError) Error() string { return e.Reason }
 
 // Has reports whether a request may leave the parameter out.
 func (r Resolvers) Has(ctx context.Context, p signature.Parameter) (bool, error) {
+	if p.Kind == signature.Secret && r.Stored != nil {
+		offered, err := r.Stored.Offer(ctx)
+		if _, ok := offered[p.Name]; ok || err != nil {
+			return ok, err
+		}
+	}
+	return r.hasUnversioned(ctx, p)
+}
+
+// hasUnversioned is Has without stored secrets.
+func (r Resolvers) hasUnversioned(ctx context.Context, p signature.Parameter) (bool, error) {
 	switch {
 	case p.Kind == signature.Secret && r.Secrets != nil:
 		return r.Secrets.Has(ctx, p)
@@ -82,11 +95,24 @@ func (r Resolvers) Has(ctx context.Context, p signature.Parameter) (bool, error)
 type asker struct {
 	ctx       context.Context //nolint:containedctx // it lives as long as one call
 	resolvers Resolvers
+	offered   map[string]StoredVersion // by parameter
 	err       error
 }
 
+// asker asks once which stored secrets there are.
+func (r *Revision) asker(ctx context.Context) *asker {
+	a := &asker{ctx: ctx, resolvers: r.Resolvers}
+	if r.Resolvers.Stored != nil && len(r.Signature.Of(signature.Secret)) > 0 {
+		a.offered, a.err = r.Resolvers.Stored.Offer(ctx)
+	}
+	return a
+}
+
 func (a *asker) has(p signature.Parameter) bool {
-	has, err := a.resolvers.Has(a.ctx, p)
+	if _, ok := a.offered[p.Name]; ok && p.Kind == signature.Secret {
+		return true
+	}
+	has, err := a.resolvers.hasUnversioned(a.ctx, p)
 	if a.err == nil {
 		a.err = err
 	}
@@ -103,7 +129,7 @@ func (r Resolvers) dataPool(ctx context.Context, p signature.Parameter, referenc
 // RequestSignature returns the signature for requests: every parameter that the
 // server provides is optional. It changes when the server's values do.
 func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, error) {
-	a := &asker{ctx: ctx, resolvers: r.Resolvers}
+	a := r.asker(ctx)
 	relaxed := r.Signature.WithOptional(a.has)
 	return relaxed, a.err
 }
@@ -111,11 +137,16 @@ func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, 
 // accept validates a body, and asks whether its caller may use the data pools that it
 // names.
 func (r *revision) accept(ctx context.Context, body []byte) (*acceptedRequest, error) {
-	request, err := r.check(ctx, body)
+	a := r.asker(ctx)
+	request, err := r.checkWith(ctx, a, body)
 	if err != nil {
 		return nil, err
 	}
 	accepted := &acceptedRequest{Request: request}
+	if err := r.pin(accepted, a.offered); err != nil {
+		request.Clear()
+		return nil, err
+	}
 	if r.Resolvers.Pools != nil {
 		if err := r.admit(ctx, accepted); err != nil {
 			request.Clear()
@@ -128,11 +159,14 @@ func (r *revision) accept(ctx context.Context, body []byte) (*acceptedRequest, e
 // check validates a body. The body may leave out every parameter that the server
 // provides.
 func (r *revision) check(ctx context.Context, body []byte) (*signature.Request, error) {
+	return r.checkWith(ctx, r.asker(ctx), body)
+}
+
+func (r *revision) checkWith(ctx context.Context, a *asker, body []byte) (*signature.Request, error) {
 	validator, err := r.validator()
 	if err != nil {
 		return nil, err
 	}
-	a := &asker{ctx: ctx, resolvers: r.Resolvers}
 	relaxed := validator.WithOptional(a.has)
 	if a.err != nil {
 		return nil, a.err

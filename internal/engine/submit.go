@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,6 +60,21 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 		return store.Accepted{}, err
 	}
 	defer release()
+	for tries := 1; ; tries++ {
+		accepted, err := e.submitTo(ctx, r, s)
+		// A version of a secret was replaced and destroyed meanwhile: the next one counts.
+		if !errors.Is(err, store.ErrPinGone) || tries == maxPinTries {
+			return accepted, err
+		}
+	}
+}
+
+// maxPinTries is how often a request is checked again because a stored secret was
+// destroyed before the execution pinned it.
+const maxPinTries = 5
+
+// submitTo submits a request to a revision.
+func (e *Engine) submitTo(ctx context.Context, r *revision, s Submission) (store.Accepted, error) {
 	request, err := r.accept(ctx, s.Body)
 	if err != nil {
 		return store.Accepted{}, err
@@ -111,7 +127,7 @@ func (e *Engine) newExecution(r *revision, s Submission, request *acceptedReques
 			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
 			TenantID: s.Caller.Tenant, ApplicationID: s.Caller.Application, ParentID: s.Caller.Execution,
 		},
-		Queue: e.config.Queue, Kept: s.Kept,
+		Queue: e.config.Queue, Kept: s.Kept, Pins: request.versions(),
 	}
 	var err error
 	if a.Request, err = storeRequest(request); err != nil {
@@ -138,6 +154,8 @@ type storedRequest struct {
 	DataPools map[string]storedPool      `json:"dataPools,omitempty"`
 	// Secrets holds the names of the secrets that came with the request.
 	Secrets []string `json:"secrets,omitempty"`
+	// Pins are the versions of stored secrets by parameter.
+	Pins map[string]int64 `json:"pins,omitempty"`
 }
 
 // A storedPool is a data pool of a request, without its grant.
@@ -149,7 +167,7 @@ type storedPool struct {
 func storeRequest(request *acceptedRequest) ([]byte, error) {
 	stored := storedRequest{
 		Inputs: request.Inputs, DataPools: make(map[string]storedPool, len(request.DataPools)),
-		Secrets: slices.Sorted(maps.Keys(request.Secrets)),
+		Secrets: slices.Sorted(maps.Keys(request.Secrets)), Pins: request.pins,
 	}
 	for name, reference := range request.DataPools {
 		reference.Grant = ""
@@ -169,7 +187,7 @@ func storeRequest(request *acceptedRequest) ([]byte, error) {
 // signature has already validated.
 func (s storedRequest) marshalLarge(size int) ([]byte, error) {
 	inputs := s.Inputs
-	rest, err := json.Marshal(storedRequest{DataPools: s.DataPools, Secrets: s.Secrets})
+	rest, err := json.Marshal(storedRequest{DataPools: s.DataPools, Secrets: s.Secrets, Pins: s.Pins})
 	if err != nil {
 		return nil, err
 	}
