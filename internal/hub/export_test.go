@@ -4,6 +4,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/accessapi"
 	"github.com/qhubctl/qhubctl/internal/datapoolapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
+	"github.com/qhubctl/qhubctl/internal/secretsapi"
 )
 
 // Catalog is the base path of the platform API.
@@ -22,5 +23,6 @@ func Description() *platformapi.API {
 	(&Hub{}).register(api)
 	accessapi.Register(api, accessapi.Options{})
 	datapoolapi.Register(api, nil)
+	secretsapi.Register(api, nil)
 	return api
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/secretstore"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
@@ -81,6 +82,8 @@ type Options struct {
 	API *platformapi.API
 	// DataPools opens the data pools, over the contents of the hub. Nil: there are none.
 	DataPools func(blobs blob.Store) (*datapool.Service, error)
+	// Secrets opens the stored secrets of services. Nil: there are none.
+	Secrets func(services secretstore.Services) *secretstore.Service
 	// Dir is the data folder.
 	Dir string
 	// Prepare is the command line of [builder.Prepare] in a process.
@@ -103,7 +106,8 @@ type Hub struct {
 	Options
 	store   Store
 	blobs   blob.Store
-	pools   *datapool.Service // nil: there are none
+	pools   *datapool.Service    // nil: there are none
+	secrets *secretstore.Service // the same
 	builder *builder.Builder
 	builds  *builds
 
@@ -153,6 +157,9 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		if h.pools, err = o.DataPools(blobs); err != nil {
 			return nil, err
 		}
+	}
+	if o.Secrets != nil {
+		h.secrets = o.Secrets(&secretServices{h})
 	}
 	h.gateway.init(h)
 	o.Revisions.use(h)
@@ -206,8 +213,12 @@ func (h *Hub) Close() error {
 		h.builds.close()
 	}
 	h.tasks.Wait()
-	if h.pools != nil {
-		return h.pools.Close()
+	var errs []error
+	if h.secrets != nil {
+		errs = append(errs, h.secrets.Close())
 	}
-	return nil
+	if h.pools != nil {
+		errs = append(errs, h.pools.Close())
+	}
+	return errors.Join(errs...)
 }

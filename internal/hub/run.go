@@ -22,6 +22,8 @@ import (
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/secretsapi"
+	"github.com/qhubctl/qhubctl/internal/secretstore"
 	"github.com/qhubctl/qhubctl/internal/server"
 )
 
@@ -115,6 +117,11 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 				Dir: filepath.Join(o.Dir, poolsDir), MaxFile: o.MaxPoolFile, Log: o.Server.Log,
 			})
 		},
+		Secrets: func(services secretstore.Services) *secretstore.Service {
+			return secretstore.Open(ctx, secretstore.Options{
+				Store: s.Store().Secrets(), Keyring: s.Keyring(), Access: identity, Services: services, Log: o.Server.Log,
+			})
+		},
 	})
 	if err != nil {
 		return err
@@ -122,6 +129,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	defer func() { err = errors.Join(err, h.Close()) }()
 	auditapi.Register(api, s.Store().Audit())
 	datapoolapi.Register(api, h.pools)
+	secretsapi.Register(api, h.secrets)
 	accessapi.Register(api, accessapi.Options{Access: identity, Catalog: &subscribable{h}})
 	err = o.Started(Started{
 		URL: s.URL(), MetricsURL: s.MetricsURL(), OwnerToken: filepath.Join(o.Dir, OwnerTokenName), First: first,
