@@ -137,7 +137,7 @@ func TestStoredSecrets(t *testing.T) {
 	v.call(v.owner, http.MethodPut, secretsPath+"/api_token/override?"+service, document{"override": "NONE"}, http.StatusNoContent)
 	v.call(v.owner, http.MethodPost, v.endpoint, document{"$secrets": document{"api_token": "of-the-owner"}}, http.StatusBadRequest)
 
-	// Others cannot see or set what is not theirs.
+	// Another account can neither see nor set these secrets.
 	for path, method := range map[string]string{"/api_token?" + service: http.MethodGet, "/api_token?" + subscription: http.MethodGet} {
 		v.call(v.organization, method, secretsPath+path, nil, http.StatusNotFound)
 	}

@@ -73,7 +73,7 @@ func (v *value) UnmarshalJSON(raw []byte) error {
 type terms struct {
 	ExpiresAt string               `json:"expiresAt" required:"false" doc:"When the value expires: yyyy-MM-dd HH:mm:ss in UTC, a date, or a time as RFC 3339 has it. Absent: it does not."`
 	Keep      string               `json:"keep" required:"false" doc:"How long the version before is kept, such as 24h. Absent: it is destroyed once no execution needs it."`
-	Override  secretstore.Override `json:"override" required:"false" enum:"NONE,OWN,ANY" doc:"Who may replace the secret in a request: nobody, callers of the account of the secret, or all. Absent: as before, or OWN."`
+	Override  secretstore.Override `json:"override" required:"false" enum:"NONE,OWN,ANY" doc:"Which callers may replace the secret in a request: none, those of the account of the secret, or all. Absent: as before, or OWN."`
 }
 
 // body is a value with its terms.
@@ -133,7 +133,7 @@ type versionView struct {
 	Version     int               `json:"version"`
 	State       secretstore.State `json:"state" enum:"LIVE,EXPIRED,REPLACED,DESTROYED" doc:"New executions get the newest version that is LIVE. Executions that wait or run keep theirs."`
 	SetAt       *string           `json:"setAt"`
-	SetBy       string            `json:"setBy" doc:"The id of the user who has set it."`
+	SetBy       string            `json:"setBy" doc:"The id of the user that has set it."`
 	ExpiresAt   *string           `json:"expiresAt"`
 	KeptUntil   *string           `json:"keptUntil" doc:"When it stops to count: a newer version has replaced it."`
 	DestroyedAt *string           `json:"destroyedAt"`
@@ -221,7 +221,7 @@ func (r routes) list(ctx context.Context, in *struct {
 
 type findingView struct {
 	Status      secretstore.Status `json:"status" enum:"OK,OPTIONAL,MISSING,UNUSED,EXPIRED,EXPIRING"`
-	Problem     bool               `json:"problem" doc:"Whether something is to be done."`
+	Problem     bool               `json:"problem" doc:"Whether somebody must act."`
 	Name        string             `json:"name"`
 	Variable    string             `json:"variable" doc:"The environment variable of the parameter."`
 	Required    bool               `json:"required"`
@@ -233,7 +233,7 @@ type findingView struct {
 }
 
 type report struct {
-	OK       bool          `json:"ok" doc:"Whether there is nothing to be done."`
+	OK       bool          `json:"ok" doc:"Whether no finding is a problem."`
 	Findings []findingView `json:"findings"`
 }
 
@@ -287,7 +287,7 @@ func (r routes) changes(api *platformapi.API) {
 
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodPut, Path: base + "/{name}/override", ID: "setSecretOverride", Tag: tag, Right: access.ManageSecrets,
-		Summary: "Set who may replace a stored secret in a request",
+		Summary: "Set which callers may replace a stored secret in a request",
 	}, func(ctx context.Context, in *struct {
 		ByName
 		Body struct {

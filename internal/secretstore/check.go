@@ -28,7 +28,7 @@ const (
 	StatusExpiring Status = "EXPIRING"
 )
 
-// Problem reports whether something is to be done.
+// Problem reports whether somebody must act.
 func (s Status) Problem() bool { return s != StatusOK && s != StatusOptional }
 
 // FromEnvironment is the Kind of a secret in the environment of a service.
@@ -50,7 +50,7 @@ type Finding struct {
 	Service, Application string
 }
 
-// Check compares what a service takes with what is stored for it, for executions of an
+// Check compares the parameters of a service with its stored secrets, for executions of an
 // application or of the owner. Without a service it finds the secrets of the tenant that
 // have expired, will expire within a time, or serve no parameter.
 func (s *Service) Check(ctx context.Context, p access.Principal, a Address, within time.Duration) ([]Finding, error) {

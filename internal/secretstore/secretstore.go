@@ -68,7 +68,7 @@ func (p Place) Owner(version string) vault.Owner {
 	return vault.StoredSecretOwner(string(p.Kind), p.Tenant+"/"+p.Service+"/"+p.Subscription+"/"+p.Name, version)
 }
 
-// An Override says who may replace a stored secret by one in a request.
+// An Override says which callers may replace a stored secret by one in a request.
 type Override string
 
 // The overrides. The caller of an execution is of the tenant of a secret if it is a
@@ -110,7 +110,7 @@ type Secret struct {
 type Version struct {
 	Number int
 	SetAt  time.Time
-	// SetBy is the id of the user who has set it.
+	// SetBy is the id of the user that has set it.
 	SetBy string
 	// ExpiresAt is when it expires, and KeptUntil when it stops to count because a newer
 	// one has replaced it. Zero: it does not.

@@ -187,7 +187,7 @@ type Value struct {
 	ExpiresAt time.Time
 	// Keep is how long the version before is kept.
 	Keep time.Duration
-	// Override is who may replace the secret in a request. Empty: as before, or
+	// Override says which callers may replace the secret in a request. Empty: as before, or
 	// [OverrideOwn].
 	Override Override
 }
@@ -282,7 +282,7 @@ func (s *Service) Import(ctx context.Context, p access.Principal, a Address, val
 	return s.Store.Put(ctx, versions, s.MaxSecrets)
 }
 
-// SetOverride changes who may replace a secret in a request.
+// SetOverride changes which callers may replace a secret in a request.
 func (s *Service) SetOverride(ctx context.Context, p access.Principal, a Address, name string, o Override) error {
 	place, err := s.named(ctx, p, a, name, access.ManageSecrets)
 	if err == nil && !o.Valid() {

@@ -25,7 +25,7 @@ type Store interface {
 	Secret(ctx context.Context, p Place, now time.Time) (Secret, []Version, error)
 	// Delete has a secret, or one version of it, count no more.
 	Delete(ctx context.Context, p Place, version int, now time.Time) error
-	// SetOverride changes who may replace a secret.
+	// SetOverride changes which callers may replace a secret.
 	SetOverride(ctx context.Context, p Place, o Override) error
 	// Bind gives a parameter a secret of the tenant, in place of the one that it has.
 	Bind(ctx context.Context, p Place, b Binding, limit int) error
@@ -56,7 +56,7 @@ type NewVersion struct {
 	ExpiresAt time.Time
 	// Keep is how long the version before counts if this one is deleted or expires.
 	Keep time.Duration
-	// Override is who may replace it. Empty: as before, or [OverrideOwn].
+	// Override says which callers may replace it. Empty: as before, or [OverrideOwn].
 	Override Override
 	// Existing says that the secret must exist.
 	Existing bool
