@@ -72,16 +72,9 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 	if err != nil {
 		return nil, err
 	}
-	// A subscriber sees what it stores itself.
-	stored, _, err := s.Store.Secrets(ctx, Query{Tenant: place.Tenant, Service: a.Service, Application: a.Application, Now: s.Now()})
+	own, err := s.ownSecrets(ctx, place)
 	if err != nil {
 		return nil, err
-	}
-	own := map[string]Secret{}
-	for _, secret := range stored {
-		if secret.Kind == place.Kind {
-			own[secret.Name] = secret
-		}
 	}
 	soon := s.Now().Add(within)
 	findings := make([]Finding, 0, len(declared))
@@ -90,21 +83,12 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 		if !parameter.Required {
 			f.Status = StatusOptional
 		}
-		c, ok := offered[parameter.Name]
-		expired, has := own[parameter.Name]
-		switch {
-		case ok:
-			f.Status, f.From, f.Version, f.ExpiresAt = StatusOK, c.Place.Kind, c.Number, c.ExpiresAt
-			if c.Place.Tenant != place.Tenant { // of the provider: no concern of a subscriber
-				f.Version, f.ExpiresAt = 0, time.Time{}
-			}
-			if !f.ExpiresAt.IsZero() && f.ExpiresAt.Before(soon) {
-				f.Status = StatusExpiring
-			}
-		case slices.Contains(environment, parameter.Env):
+		if c, ok := offered[parameter.Name]; ok {
+			f.offered(c, place.Tenant, soon)
+		} else if slices.Contains(environment, parameter.Env) {
 			f.Status, f.From = StatusOK, FromEnvironment
 		}
-		if has && expired.Live == 0 {
+		if expired, ok := own[parameter.Name]; ok && expired.Live == 0 {
 			f.Status, f.From, f.Version, f.ExpiresAt = StatusExpired, expired.Kind, expired.Newest.Number, expired.Newest.ExpiresAt
 		}
 		delete(own, parameter.Name)
@@ -117,6 +101,32 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 	}
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Name, b.Name) })
 	return findings, nil
+}
+
+// offered notes the version that executions get. Versions of a provider are no concern of
+// a subscriber.
+func (f *Finding) offered(c Candidate, tenant string, soon time.Time) {
+	f.Status, f.From = StatusOK, c.Place.Kind
+	if c.Place.Tenant != tenant {
+		return
+	}
+	f.Version, f.ExpiresAt = c.Number, c.ExpiresAt
+	if !f.ExpiresAt.IsZero() && f.ExpiresAt.Before(soon) {
+		f.Status = StatusExpiring
+	}
+}
+
+// ownSecrets are the secrets of a place by name.
+func (s *Service) ownSecrets(ctx context.Context, place Place) (map[string]Secret, error) {
+	all, _, err := s.Store.Secrets(ctx, Query{Tenant: place.Tenant, Kind: place.Kind, Service: place.Service, Application: place.Application, Now: s.Now()})
+	if err != nil {
+		return nil, err
+	}
+	own := make(map[string]Secret, len(all))
+	for _, secret := range all {
+		own[secret.Name] = secret
+	}
+	return own, nil
 }
 
 func (s *Service) checkTenant(ctx context.Context, p access.Principal, within time.Duration) ([]Finding, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -306,7 +307,7 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, a Address, nam
 		return err
 	}
 	if version > 0 {
-		audit.Note(ctx, "version", fmt.Sprint(version))
+		audit.Note(ctx, "version", strconv.Itoa(version))
 	}
 	return s.Store.Delete(ctx, place, version, s.Now())
 }

@@ -8,12 +8,18 @@ import (
 )
 
 // A Store keeps secrets. It is safe for concurrent use. Each change is durable when its
-// method returns, and happens as a whole or not at all; [Store.MarkUsed] is durable soon.
+// method returns, and happens as a whole or not at all; [Versions.MarkUsed] is durable soon.
 // A missing thing gives [access.ErrNotFound]. Package secretstoretest is the suite that
 // every store passes.
 //
 // Secrets of a subscription, service or tenant that is deleted are deleted with it.
 type Store interface {
+	Secrets
+	Versions
+}
+
+// Secrets keeps secrets for their owners.
+type Secrets interface {
 	// Put adds versions to secrets, and makes those that do not exist. The version before
 	// stops to count, at once or when its grace period is over. [access.ErrConflict]: the
 	// tenant would have more than limit secrets, or too many versions are kept.
@@ -31,7 +37,10 @@ type Store interface {
 	Bind(ctx context.Context, p Place, b Binding, limit int) error
 	// Unbind ends a binding.
 	Unbind(ctx context.Context, p Place, b Binding) error
+}
 
+// Versions gives versions to executions.
+type Versions interface {
 	// Candidates are the live versions for executions of a service. Those of a
 	// subscription are that of the application; empty: there are none.
 	Candidates(ctx context.Context, service, application string, now time.Time) ([]Candidate, error)
