@@ -245,7 +245,6 @@ func TestRefusesUploads(t *testing.T) {
 	for _, body := range []document{
 		{"name": "a", "source": document{"type": "registry", "image": "x"}}, {"name": "a", "runtimeConfiguration": document{"runtime": "DOCKER"}},
 		{"name": "a", "resourceConfigurations": []document{{"type": "gpu", "amount": 1}}}, {"name": "///"},
-		{"name": "a", "runtimeConfiguration": document{"environment": document{"SECRET_X": "canary-of-env"}}},
 		{"name": "a", "runtimeConfiguration": document{"environment": document{"LD_PRELOAD": "canary-of-env"}}},
 	} {
 		if d := p.call(p.owner, http.MethodPost, "/qc-catalog/managed-services", body, http.StatusBadRequest); strings.Contains(d.text("detail"), "canary") {

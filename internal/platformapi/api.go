@@ -21,6 +21,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -96,6 +97,7 @@ type API struct {
 	routes   []Route
 	document func() ([]byte, error)
 	denials  sync.Map // limiters by the id of the tenant
+	bodyTime time.Duration
 }
 
 // problems has huma answer with problem documents of ours: its own repeat values of
@@ -112,7 +114,7 @@ func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{options: o, mux: http.NewServeMux()}
+	a := &API{options: o, mux: http.NewServeMux(), bodyTime: bodyTime}
 	config := huma.DefaultConfig("qhubctl platform API", o.Version)
 	config.Info.Description = about
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""

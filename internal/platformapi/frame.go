@@ -3,6 +3,7 @@ package platformapi
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"path"
@@ -145,8 +146,11 @@ func (a *API) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	defer func() { a.end(w, r, started, recover()) }()
 	secure(w.Header())
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(started.Add(bodyTime)) // a recorder of tests has none
-	_ = control.SetWriteDeadline(started.Add(bodyTime + answerTime))
+	if r.ContentLength != 0 {
+		_ = control.SetReadDeadline(started.Add(a.bodyTime)) // a recorder of tests has none
+	}
+	r.Body = &timedBody{r.Body, control}
+	_ = control.SetWriteDeadline(started.Add(a.bodyTime + answerTime))
 	requested := r.URL.EscapedPath()
 	exact := strings.TrimSuffix(requested, "/")
 	if exact != "" && path.Clean(exact) != exact { // http.ServeMux would redirect
@@ -159,6 +163,23 @@ func (a *API) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		r.URL.RawPath = strings.TrimSuffix(r.URL.RawPath, "/")
 	}
 	a.mux.ServeHTTP(w, r)
+}
+
+// A timedBody ends the deadline for a body with the body. One that passes while a handler
+// still works would end the context of the request, and of all later ones of the
+// connection.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements [io.Reader].
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // end answers for a handler that has panicked, and logs the request.
