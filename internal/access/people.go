@@ -1,7 +1,6 @@
 package access
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -128,10 +127,9 @@ func (s *Service) User(ctx context.Context, id string) (Tenant, error) {
 	return t, err
 }
 
-// TenantName is the name of a tenant for people.
-func (s *Service) TenantName(ctx context.Context, id string) (string, error) {
-	t, err := s.Store.Tenant(ctx, id)
-	return cmp.Or(t.DisplayName, t.Name), err
+// Tenant reads a user or an organization.
+func (s *Service) Tenant(ctx context.Context, id string) (Tenant, error) {
+	return s.Store.Tenant(ctx, id)
 }
 
 // CreateToken makes a token for the caller, and returns its value, which is not shown

@@ -51,8 +51,8 @@ type Access interface {
 	// ProviderTokens are the tokens of a tenant for providers of quantum computers, by
 	// the variables in which programs look for them.
 	ProviderTokens(ctx context.Context, tenant string) (map[string]plaintext.Bytes, error)
-	// TenantName is the name of a tenant for people.
-	TenantName(ctx context.Context, id string) (string, error)
+	// Tenant reads a user or an organization.
+	Tenant(ctx context.Context, id string) (access.Tenant, error)
 	// ExecutionOf returns the id of the running execution that a token belongs to.
 	ExecutionOf(ctx context.Context, token string) (string, error)
 }

@@ -348,3 +348,12 @@ func multipartOf(t testing.TB, content []byte) (string, []byte) {
 	}
 	return w.FormDataContentType(), b.Bytes()
 }
+
+func marshal(t testing.TB, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

@@ -126,10 +126,14 @@ func applyResource(s *registry.Settings, given resource) error {
 }
 
 // configure changes the settings of the current version.
-func (h *Hub) configure(ctx context.Context, id string, change func(*registry.Version) error) error {
-	v, err := h.ownCurrent(ctx, id)
+func (h *Hub) configure(ctx context.Context, id string, change func(registry.Service, *registry.Version) error) error {
+	s, err := h.own(ctx, id)
+	if err != nil {
+		return err
+	}
+	v, err := h.current(ctx, s)
 	if err == nil {
-		_, err = h.store.ChangeVersion(ctx, v.ID, change)
+		_, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { return change(s, v) })
 		h.variables.changed(v.ID)
 	}
 	return err
@@ -143,7 +147,7 @@ func (h *Hub) configureRuntime(ctx context.Context, in *ByID, w http.ResponseWri
 		err = body.check()
 	}
 	if err == nil {
-		err = h.configure(ctx, in.ID, func(v *registry.Version) error { return h.applyRuntime(v, access.From(ctx).Tenant, &body) })
+		err = h.configure(ctx, in.ID, func(s registry.Service, v *registry.Version) error { return h.applyRuntime(v, s.Tenant, &body) })
 	}
 	if err != nil {
 		return err
@@ -158,7 +162,7 @@ type resourceInput struct {
 }
 
 func (h *Hub) configureResource(ctx context.Context, in *resourceInput) (*none, error) {
-	return nil, h.configure(ctx, in.ID, func(v *registry.Version) error { return applyResource(&v.Settings, in.Body) })
+	return nil, h.configure(ctx, in.ID, func(_ registry.Service, v *registry.Version) error { return applyResource(&v.Settings, in.Body) })
 }
 
 // upload stores an archive and begins to build it.

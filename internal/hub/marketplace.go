@@ -139,11 +139,11 @@ func (h *Hub) allServices(ctx context.Context, tenant string) ([]registry.Servic
 
 // providerName is the name of an account; empty of one that was deleted.
 func (h *Hub) providerName(ctx context.Context, tenant string) (string, error) {
-	name, err := h.Access.TenantName(ctx, tenant)
+	provider, err := h.Access.Tenant(ctx, tenant)
 	if errors.Is(err, access.ErrNotFound) {
 		return "", nil
 	}
-	return name, err
+	return cmp.Or(provider.DisplayName, provider.Name), err
 }
 
 // offer finds a service that the account may subscribe to.

@@ -45,6 +45,7 @@ func TestPublishedClients(t *testing.T) {
 		"environment": {"MODE": "slow", "SECRET_EXTRA": "[redacted]"}, "shown": ["20", false],
 		"jobs": [1, true, true], "executions": ["j", "t"], "job": {"hello": "job", "token": "16", "mode": "slow"},
 		"rerun": [{"name": "again"}, {"name": "again"}, ["kept", "x"], true], "kept": true, "lineage": [1, true, false],
+		"share": ["MAINTAINER", true, true, "MAINTAINER"],
 		"market": ["greeter"], "statistics": [1, true], "limits": "m",
 		"logs": ["hello job", "hello job", false], "refused": [404, 404, 404, 404, 400]
 	}`), &want)

@@ -148,7 +148,11 @@ func (h *Hub) listVersions(ctx context.Context, in *PageByID) (*platformapi.List
 	if err != nil {
 		return nil, err
 	}
-	return platformapi.ListOf(&in.PageQuery, h.view(ctx, s, versions).ServiceDefinitions), nil
+	view, err := h.view(ctx, s, versions)
+	if err != nil {
+		return nil, err
+	}
+	return platformapi.ListOf(&in.PageQuery, view.ServiceDefinitions), nil
 }
 
 type revisionsQuery struct {

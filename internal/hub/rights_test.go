@@ -15,6 +15,7 @@ import (
 // bodies are those of operations that take one.
 var bodies = map[string]string{
 	"PUT /services/{id}/contacts": "[]", "PUT /services/{id}/links": "[]", "PUT /services/{id}/publication": `{"scope":"INTERNAL"}`,
+	"POST /services/{id}/shares":                                     `{"sharedWith":{"tenantType":"USER","value":"none"}}`,
 	"PUT /managed-services/{id}/resource-configuration":              `{"type":"cpu","amount":500,"unit":"m"}`,
 	"PUT /services/{id}/versions/{versionId}/resource-configuration": `{"type":"cpu","amount":500,"unit":"m"}`,
 }
@@ -46,7 +47,7 @@ func TestEveryOperationAsksForItsRight(t *testing.T) {
 		if strings.Contains(path, "/jobs/") || strings.Contains(path, "/service-jobs/") || strings.Contains(path, "/service-executions/") {
 			id = execution
 		}
-		path = p.url + hub.Catalog + strings.NewReplacer("{id}", id, "{revision}", s.revision, "{versionId}", s.version, "{file...}", "output.json").Replace(path)
+		path = p.url + hub.Catalog + strings.NewReplacer("{id}", id, "{revision}", s.revision, "{versionId}", s.version, "{shareId}", "none", "{constraintId}", "none", "{file...}", "output.json").Replace(path)
 		do := func(header ...string) int {
 			r, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader([]byte(bodyOf(pattern))))
 			if err != nil {

@@ -77,6 +77,7 @@ func (h *Hub) register(api *platformapi.API) {
 	h.managedRoutes(api)
 	h.jobRoutes(api)
 	h.executionRoutes(api)
+	h.shareRoutes(api)
 	h.ancestorRoutes(api)
 	h.serverRoutes(api)
 }

@@ -21,21 +21,24 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// own finds a service of the caller's tenant by its id, or by that of one of its
-// versions.
+// own finds a service of the caller's tenant, or one that this has a share of which
+// allows what the route is for.
 func (h *Hub) own(ctx context.Context, id string) (registry.Service, error) {
 	s, err := h.store.Service(ctx, id)
 	if err == nil && s.Tenant != access.From(ctx).Tenant {
-		err = registry.ErrNotFound
+		err = h.shared(ctx, s)
 	}
 	return s, err
 }
 
-// visible finds a service that is the caller's, or public.
+// visible finds a service that is the caller's, shared with it, or public.
 func (h *Hub) visible(ctx context.Context, id string) (registry.Service, error) {
 	s, err := h.store.Service(ctx, id)
 	if err == nil && s.Tenant != access.From(ctx).Tenant && s.Publication != registry.Public {
-		err = registry.ErrNotFound
+		var role access.Role
+		if role, err = h.roleIn(ctx, s); err == nil && role == "" {
+			err = registry.ErrNotFound
+		}
 	}
 	return s, err
 }
@@ -86,6 +89,11 @@ func (h *Hub) listServices(ctx context.Context, in *servicesQuery) (*platformapi
 	if err != nil {
 		return nil, err
 	}
+	others, err := h.sharedWith(ctx, access.From(ctx).Tenant)
+	if err != nil {
+		return nil, err
+	}
+	services = append(services, others...)
 	services = slices.DeleteFunc(services, func(s registry.Service) bool { return !lifecycleWanted(in.Lifecycle, s.Publication) })
 	page := platformapi.ListOf(&in.PageQuery, services)
 	list := []overview{}
@@ -156,7 +164,7 @@ func (h *Hub) shownService(ctx context.Context, s registry.Service) (serviceView
 	if err != nil {
 		return serviceView{}, err
 	}
-	return h.view(ctx, s, versions), nil
+	return h.view(ctx, s, versions)
 }
 
 // deleteService deletes a service. What waits is cancelled, and what runs ends.
@@ -359,7 +367,7 @@ type PageByID struct {
 }
 
 func (h *Hub) listSubscriptions(ctx context.Context, in *PageByID) (*platformapi.List[subscriptionView], error) {
-	s, err := h.own(ctx, in.ID)
+	s, err := h.mine(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -144,17 +144,18 @@ func (h *Hub) endpoint(ctx context.Context, s registry.Service, version string) 
 	return h.base(ctx) + gatewayBase + "/" + s.Tenant + "/" + s.Name + "/" + version
 }
 
-// view is a service as the caller sees it. To strangers it shows no settings.
-func (h *Hub) view(ctx context.Context, s registry.Service, versions []registry.Version) serviceView {
-	caller := access.From(ctx)
+// view is a service as the caller sees it. Its account sees the settings, and others that
+// maintain it.
+func (h *Hub) view(ctx context.Context, s registry.Service, versions []registry.Version) (serviceView, error) {
+	role, err := h.roleIn(ctx, s)
+	if err != nil {
+		return serviceView{}, err
+	}
 	view := serviceView{
-		ID: s.ID, Name: s.Name, DisplayName: cmp.Or(s.DisplayName, s.Name), CurrentUserPermission: access.Viewer,
+		ID: s.ID, Name: s.Name, DisplayName: cmp.Or(s.DisplayName, s.Name), CurrentUserPermission: cmp.Or(role, access.Viewer),
 		Contacts: listOf[contact](s.Contacts), Links: listOf[link](s.Links), ServiceDefinitions: []definitionView{},
 	}
-	own := s.Tenant == caller.Tenant
-	if own {
-		view.CurrentUserPermission = caller.Role
-	}
+	own := s.Tenant == access.From(ctx).Tenant || role.Includes(access.Maintainer)
 	if first, ok := registry.Latest(versions); ok { // clients take the first definition
 		versions = append([]registry.Version{first}, without(versions, first.ID)...)
 	}
@@ -179,7 +180,7 @@ func (h *Hub) view(ctx context.Context, s registry.Service, versions []registry.
 		}
 		view.ServiceDefinitions = append(view.ServiceDefinitions, d)
 	}
-	return view
+	return view, nil
 }
 
 func without(versions []registry.Version, id string) []registry.Version {

@@ -32,7 +32,7 @@ const (
 func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	route, _ := ctx.Operation().Metadata[routeKey].(Route)
 	r, w := humago.Unwrap(ctx)
-	inner := context.WithValue(ctx.Context(), originKey{}, origin(r))
+	inner := context.WithValue(context.WithValue(ctx.Context(), originKey{}, origin(r)), rightKey{}, route.Right)
 	if route.Public {
 		if sameSite(w, r) {
 			next(huma.WithContext(ctx, inner))
@@ -87,6 +87,14 @@ func sameSite(w http.ResponseWriter, r *http.Request) bool {
 	}
 	WriteProblem(w, NewProblem(http.StatusForbidden, "A page of another site may not do this."))
 	return false
+}
+
+type rightKey struct{}
+
+// RightOf is the right that the route of a request asks for.
+func RightOf(ctx context.Context) access.Right {
+	right, _ := ctx.Value(rightKey{}).(access.Right)
+	return right
 }
 
 type originKey struct{}

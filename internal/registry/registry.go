@@ -193,6 +193,7 @@ type Store interface {
 	Services
 	Versions
 	Revisions
+	Shares
 }
 
 // Services keeps services.

@@ -13,6 +13,7 @@ from qhub.api.platform import (
     ServiceResourceConfigurationMemory,
     ServiceRuntimeConfiguration,
     ServiceSourceFile,
+    TenantId_Organization,
 )
 from qhub.api.platform.client import HubPlatformClient
 from qhub.service.client import HubServiceClient
@@ -95,6 +96,13 @@ logs = executions.get_service_execution_logs(job.id)
 report["logs"] = [logs.first.message, logs.last.message, logs.empty]
 executions.cancel_service_execution(job.id)
 
+team = client.organizations.create_organization(display_name="Team", billing_email="a@b.c")
+share = client.service_shares.share_service(made.id, shared_with=TenantId_Organization(value=team.id), role="VIEWER")
+client.service_shares.update_service_share_role(made.id, share.id, role="MAINTAINER")
+shared = client.service_shares.get_shares_for_service(made.id)[0]
+other = HubPlatformClient(base_url=url + "/qc-catalog", api_key=os.environ["TEST_TOKEN"], organization_id=team.id)
+report["share"] = [shared.role, shared.shared_with.value == team.id, shared.active, other.services.get_service(made.id).current_user_permission]
+client.service_shares.delete_service_share(made.id, share.id)
 market = client.marketplace
 report["market"] = [s.name for s in market.get_marketplace_services(sort="name,asc").content]
 assert market.get_marketplace_service(made.id).gateway_endpoint == endpoint

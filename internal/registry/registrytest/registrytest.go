@@ -16,7 +16,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) registry.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*fixture){
-		"Services": services, "NamesAreUniqueInATenant": uniqueNames, "Versions": versions, "Builds": builds,
+		"Services": services, "NamesAreUniqueInATenant": uniqueNames, "Versions": versions, "Shares": shares, "Builds": builds,
 		"ABadRevisionReplacesNothing": badRevision, "AnOlderBuildReplacesNoNewerOne": olderBuild, "Rollback": rollback,
 		"ABuildIsNotBegunTwice": begunOnce, "BuildLog": buildLog, "Delete": deletes, "SourcesInUse": sources,
 	} {

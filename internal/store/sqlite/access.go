@@ -125,8 +125,10 @@ func (a accessStore) UpdateOrganization(ctx context.Context, o access.Tenant) er
 func (a accessStore) DeleteOrganization(ctx context.Context, id string) error {
 	return a.change(ctx, "delete an organization", func(t *tx) error {
 		t.destroyed = true // perhaps: of its access keys
-		if _, err := t.exec(deleteSecretsOfTenant, id); err != nil {
-			return err
+		for _, query := range []string{deleteSecretsOfTenant, deleteSharesWith} {
+			if _, err := t.exec(query, id); err != nil {
+				return err
+			}
 		}
 		return found(t.exec(deleteOrganization, id))
 	})
