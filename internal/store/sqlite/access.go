@@ -125,7 +125,7 @@ func (a accessStore) UpdateOrganization(ctx context.Context, o access.Tenant) er
 func (a accessStore) DeleteOrganization(ctx context.Context, id string) error {
 	return a.change(ctx, "delete an organization", func(t *tx) error {
 		t.destroyed = true // perhaps: of its access keys
-		for _, query := range []string{deleteSecretsOfTenant, deleteSharesWith} {
+		for _, query := range []string{deleteSecretsOfTenant, deleteServiceSharesWith} {
 			if _, err := t.exec(query, id); err != nil {
 				return err
 			}
