@@ -162,6 +162,12 @@ func (h *Hub) secretsOf(ctx context.Context, version string) (known, error) {
 	return all, nil
 }
 
+// secretNames are the names of the secrets in the environment of a version.
+func (h *Hub) secretNames(ctx context.Context, version string) ([]string, error) {
+	all, err := h.secretsOf(ctx, version)
+	return all.names, err
+}
+
 // environment has the secrets in the environment of a version. A new value counts for the
 // executions that start after it was set.
 type environment struct {
@@ -173,8 +179,8 @@ var _ engine.SecretResolver = (*environment)(nil)
 
 // Has implements [engine.SecretResolver].
 func (e *environment) Has(ctx context.Context, p signature.Parameter) (bool, error) {
-	all, err := e.hub.secretsOf(ctx, e.version)
-	return slices.Contains(all.names, p.Env), err
+	names, err := e.hub.secretNames(ctx, e.version)
+	return slices.Contains(names, p.Env), err
 }
 
 // Resolve implements [engine.SecretResolver].
@@ -218,8 +224,8 @@ func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
 
 // open opens the secrets. The caller clears them.
 func (e *environment) open(ctx context.Context) (vault.Secrets, error) {
-	has, err := e.hub.secretsOf(ctx, e.version)
-	if err != nil || len(has.names) == 0 {
+	names, err := e.hub.secretNames(ctx, e.version)
+	if err != nil || len(names) == 0 {
 		return vault.Secrets{}, err
 	}
 	sealed, err := e.hub.store.VersionSecrets(ctx, e.version)
