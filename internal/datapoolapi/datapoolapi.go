@@ -117,12 +117,12 @@ func asPool(p datapool.Pool) poolView {
 	}
 }
 
-// poolFields are those that a client sets. Absent ones stay unchanged.
+// poolFields are those that a client sets. Absent ones, and null, stay unchanged.
 type poolFields struct {
 	Name             string    `json:"name" doc:"3 to 255 characters, unique in the account."`
-	ShortDescription *string   `json:"shortDescription,omitempty" doc:"At most 60 characters."`
-	Description      *string   `json:"description,omitempty"`
-	Tags             *[]string `json:"tags,omitempty" doc:"They are kept in lower case."`
+	ShortDescription *string   `json:"shortDescription,omitempty" nullable:"true" doc:"At most 60 characters."`
+	Description      *string   `json:"description,omitempty" nullable:"true"`
+	Tags             *[]string `json:"tags,omitempty" nullable:"true" doc:"They are kept in lower case."`
 }
 
 func (f poolFields) into(p datapool.Pool) datapool.Pool {

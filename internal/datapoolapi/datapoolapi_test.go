@@ -47,6 +47,10 @@ func TestPools(t *testing.T) {
 	if changed["name"] != "Weights" || changed["description"] != "long" || len(changed["tags"].([]any)) != 0 {
 		t.Errorf("PUT = %v, want a new name, no tags, and the description", changed)
 	}
+	unchanged := me.call("PUT", pools+"/"+id, 200, map[string]any{"name": "Weights", "description": nil, "shortDescription": nil, "tags": nil})
+	if unchanged["description"] != "long" || unchanged["shortDescription"] != "short" {
+		t.Errorf("PUT null = %v, want the texts as before", unchanged)
+	}
 	me.pool("another")
 	status, header, answer := me.do("GET", pools+"?size=1&page=1", nil)
 	if status != 200 || header.Get("X-Total-Count") != "2" || !strings.Contains(string(answer), "another") {
