@@ -224,6 +224,45 @@ func TestShares(t *testing.T) {
 	team.call("GET", pools+"/"+id, 404, nil)
 }
 
+// TestAudited has each change, and each grant, in the audit log.
+func TestAudited(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	me := p.as(p.token, "")
+	app, err := p.CreateApplication(t.Context(), p.owner, "app")
+	p.must(err)
+	id := me.pool("models")
+	file := me.put(id, "a", "x", 201)["id"].(string)
+	me.call("POST", pools+"/"+id+"/grants", 201, map[string]any{"applicationId": app.ID, "permission": "VIEW"})
+	upload := me.call("POST", pools+"/"+id+"/uploads", 201, map[string]any{"fullPath": "b", "size": 2})["id"].(string)
+	for _, piece := range []string{"bytes 0-0/2", "bytes 1-1/2"} { // the first changes nothing that shows
+		if status, _, answer := me.do("PUT", pools+"/"+id+"/uploads/"+upload, []byte("x"), "Content-Range", piece); status != 200 {
+			t.Errorf("PUT %s = %d %s", piece, status, answer)
+		}
+	}
+	me.call("GET", pools+"/"+id+"/files", 200, nil)
+	me.call("DELETE", pools+"/"+id+"/files/"+file, 204, nil)
+	me.call("DELETE", pools+"/"+id, 204, nil)
+	links, err := p.audit.Links(t.Context(), p.owner.Tenant, 0, 100)
+	p.must(err)
+	actions := []string{}
+	for _, link := range links {
+		e, err := link.Read()
+		p.must(err)
+		actions = append(actions, e.Action+" "+e.Details["file"]+e.Details["permission"]+e.Details["name"])
+		if strings.Contains(string(link.Entry), "eyJ") {
+			t.Errorf("an entry holds a grant: %s", link.Entry)
+		}
+	}
+	want := []string{
+		"createDataPool models", "addDataPoolFile a", "createDataPoolGrant VIEW", "beginDataPoolUpload b", "continueDataPoolUpload b",
+		"deleteDataPoolFile a", "deleteDataPool models",
+	}
+	if !slices.Equal(actions, want) {
+		t.Errorf("the audit log has %q, want %q", actions, want)
+	}
+}
+
 // TestEveryRouteAsksForItsRight walks all routes as callers that may not use them, and as
 // one that may.
 func TestEveryRouteAsksForItsRight(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/datapoolapi"
@@ -37,6 +38,7 @@ type platform struct {
 	testing.TB
 	*access.Service
 	pools *datapool.Service
+	audit audit.Store
 	// description is compared with each answer.
 	description *platformapitest.Description
 	routes      []platformapi.Route
@@ -66,6 +68,7 @@ func serve(t testing.TB) *platform {
 	})
 	p.must(err)
 	t.Cleanup(func() { p.must(p.pools.Close()) })
+	p.audit = db.Audit()
 	api := platformapi.New(platformapi.Options{Auth: p.Service, Audit: db.Audit()})
 	datapoolapi.Register(api, p.pools)
 	p.routes = api.Routes()
