@@ -32,14 +32,14 @@ func (s *storedSecrets) Offer(ctx context.Context) (map[string]engine.StoredVers
 	if err != nil || len(candidates) == 0 {
 		return nil, err
 	}
-	environment, err := s.hub.secretsOf(ctx, s.version)
+	environment, err := s.hub.secretNames(ctx, s.version)
 	if err != nil {
 		return nil, err
 	}
 	offered := make(map[string]engine.StoredVersion, len(candidates))
 	for name, c := range candidates {
 		p, ok := s.signature.Lookup(name)
-		if !ok || p.Kind != signature.Secret || c.Place.Kind == secretstore.OfTenant && slices.Contains(environment.names, p.Env) {
+		if !ok || p.Kind != signature.Secret || c.Place.Kind == secretstore.OfTenant && slices.Contains(environment, p.Env) {
 			continue
 		}
 		offered[name] = engine.StoredVersion{Version: c.Pin, Fixed: !c.Override.Allows(caller.Tenant, c.Place.Tenant)}
@@ -82,9 +82,7 @@ func (s *secretServices) Parameters(ctx context.Context, service string) (declar
 		return nil, nil, errNoRevision
 	}
 	if err == nil {
-		var has known
-		has, err = s.hub.secretsOf(ctx, version.ID)
-		environment = has.names
+		environment, err = s.hub.secretNames(ctx, version.ID)
 	}
 	if err != nil {
 		return nil, nil, err
