@@ -99,6 +99,10 @@ func (h *Hub) serviceRoutes(api *platformapi.API) {
 	openapi := op("GET /services/{id}/openapi", "getServiceOpenApi", access.ViewTenant, tagServices, "Read the description of a service's API")
 	openapi.Description, openapi.Gives = openAPIText, openAPIContent()
 	platformapi.Stream(api, openapi, h.getOpenAPI)
+	upload := op("PUT /services/{id}/openapi", "uploadServiceOpenApi", access.Deploy, tagServices, "Upload a description of the current version's API")
+	upload.Description = "It stands in the place of the one that the server makes of the code. An empty file brings that back."
+	upload.Status, upload.Takes = http.StatusNoContent, platformapi.MultipartFile()
+	platformapi.Stream(api, upload, h.uploadOpenAPI)
 	platformapi.Register(api, with(op("PUT /services/{id}/publication", "publishService", access.Publish, tagServices, "Publish a service"),
 		func(r *platformapi.Route) {
 			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first."

@@ -264,6 +264,9 @@ func (h *Hub) writeServiceOpenAPI(ctx context.Context, w http.ResponseWriter, r 
 	if err != nil {
 		return err
 	}
+	if v.OpenAPI != nil {
+		return writeOpenAPI(w, r, format, v.OpenAPI)
+	}
 	request, err := active.RequestSignature(ctx)
 	if err != nil {
 		return err
