@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -265,7 +267,8 @@ func (s *Service) Import(ctx context.Context, p access.Principal, a Address, val
 	}
 	now, names, total := s.Now(), make([]string, 0, len(values)), 0
 	versions := make([]NewVersion, 0, len(values))
-	for name, value := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := values[name]
 		place.Name = name
 		if err := checkName(place.Kind, name); err != nil {
 			return err
