@@ -196,7 +196,7 @@ func (r routes) reads(api *platformapi.API) {
 	platformapi.Register(api, platformapi.Route{
 		Method: http.MethodGet, Path: base + "-check", ID: "checkSecrets", Tag: tag, Right: access.ViewSecrets, Errors: []int{http.StatusConflict},
 		Summary:     "Compare what a service takes with the stored secrets",
-		Description: "Without a service: the secrets of the account that have expired, will expire, or serve no parameter.",
+		Description: "Without a service: the secrets of the account that have expired, will expire, or serve no parameter: at most 1,000 of each.",
 	}, r.check)
 }
 

@@ -52,7 +52,7 @@ type Finding struct {
 
 // Check compares the parameters of a service with its stored secrets, for executions of an
 // application or of the owner. Without a service it finds the secrets of the tenant that
-// have expired, will expire within a time, or serve no parameter.
+// have expired, will expire within a time, or serve no parameter: at most 1,000 of each.
 func (s *Service) Check(ctx context.Context, p access.Principal, a Address, within time.Duration) ([]Finding, error) {
 	if within < 0 || within > maxExpiry {
 		return nil, invalid("within: it may be up to ten years")
@@ -131,11 +131,11 @@ func (s *Service) ownSecrets(ctx context.Context, place Place) (map[string]Secre
 
 func (s *Service) checkTenant(ctx context.Context, p access.Principal, within time.Duration) ([]Finding, error) {
 	now := s.Now()
-	ending, _, err := s.List(ctx, p, Query{ExpiresBefore: now.Add(within)})
+	ending, _, err := s.List(ctx, p, Query{ExpiresBefore: now.Add(within), Limit: maxFindings})
 	if err != nil {
 		return nil, err
 	}
-	unbound, _, err := s.List(ctx, p, Query{Unbound: true})
+	unbound, _, err := s.List(ctx, p, Query{Unbound: true, Limit: maxFindings})
 	if err != nil {
 		return nil, err
 	}

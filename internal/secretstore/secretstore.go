@@ -154,6 +154,8 @@ type Binding struct{ Service, Parameter string }
 const (
 	// MaxSecrets is how many secrets a tenant may have.
 	MaxSecrets = 20_000
+	// MaxOfService is how many secrets a service, or a subscription, may have.
+	MaxOfService = 500
 	// MaxKept is how many versions of a secret may have a value at once.
 	MaxKept = 20
 	// MaxHistory is how many versions of a secret are listed.
@@ -162,6 +164,8 @@ const (
 	MaxKeep = 30 * 24 * time.Hour
 	// MaxImport is how many secrets are set at once.
 	MaxImport = 200
+	// maxFindings is how many secrets of a kind a check of an account lists.
+	maxFindings = 1000
 	// maxBindings is how many parameters a secret of the tenant may be bound to.
 	maxBindings = 100
 	// maxExpiry bounds the time that a value is valid.

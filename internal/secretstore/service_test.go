@@ -104,12 +104,7 @@ func newFixture(t testing.TB) *fixture {
 	f.owner, f.stranger = user("owner"), user("stranger")
 	f.viewer = f.owner
 	f.viewer.Role, f.viewer.Rights = access.Viewer, rightsOf(access.Viewer)
-	made := func(name string) string {
-		s := registry.Service{ID: uuid.NewString(), Tenant: f.owner.Tenant, Name: name, CreatedAt: time.Now()}
-		f.must(f.db.CreateService(t.Context(), s, registry.Version{ID: uuid.NewString(), Service: s.ID, Version: "1.0.0", CreatedAt: time.Now()}))
-		return s.ID
-	}
-	f.service, f.other = made("service"), made("other")
+	f.service, f.other = f.made("service"), f.made("other")
 	application := func(p access.Principal) access.Principal {
 		app, err := identity.CreateApplication(t.Context(), p, "app")
 		f.must(err)
@@ -119,6 +114,14 @@ func newFixture(t testing.TB) *fixture {
 	}
 	f.app, f.foreign = application(f.owner), application(f.stranger)
 	return f
+}
+
+// made makes a service of the owner.
+func (f *fixture) made(name string) string {
+	f.Helper()
+	s := registry.Service{ID: uuid.NewString(), Tenant: f.owner.Tenant, Name: name, CreatedAt: time.Now()}
+	f.must(f.db.CreateService(f.Context(), s, registry.Version{ID: uuid.NewString(), Service: s.ID, Version: "1.0.0", CreatedAt: time.Now()}))
+	return s.ID
 }
 
 func (f *fixture) set(p access.Principal, a secretstore.Address, name, value string) {
@@ -199,7 +202,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestOverrides compares who may replace a secret with the rule.
+// TestOverrides compares the callers that may replace a secret with the rule.
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -302,7 +305,7 @@ func TestRefusals(t *testing.T) {
 		"Set of no UTF-8":                         {set(f.owner, of, "a", secretstore.Value{Secret: plaintext.FromString("secret\xffvalue")}), access.ErrInvalid},
 		"Set of 65 KiB":                           {set(f.owner, of, "a", secretstore.Value{Secret: plaintext.FromString(strings.Repeat("x", 65<<10))}), access.ErrInvalid},
 		"Set that has expired":                    {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, ExpiresAt: time.Now().Add(-time.Second)}), access.ErrInvalid},
-		"Set that is kept for ever so long":       {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Keep: 31 * 24 * time.Hour}), access.ErrInvalid},
+		"Set that is kept for 31 days":       {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Keep: 31 * 24 * time.Hour}), access.ErrInvalid},
 		"Set with an unknown override":            {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Override: "SOME"}), access.ErrInvalid},
 		"Delete by a viewer":                      {f.Delete(f.Context(), f.viewer, of, "a", 0), access.ErrForbidden},
 		"Delete of a foreign secret":              {f.Delete(f.Context(), f.stranger, of, "a", 0), access.ErrNotFound},
@@ -327,7 +330,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestCheck compares a service with what is stored for it.
+// TestCheck compares a service with its stored secrets.
 func TestCheck(t *testing.T) {
 	f := newFixture(t)
 	of := secretstore.Address{Service: f.service}
@@ -387,8 +390,11 @@ func BenchmarkSecrets(b *testing.B) {
 			values[fmt.Sprintf("secret_%d", i+j)] = secretstore.Value{Secret: plaintext.FromString("a-value-of-some-length-" + fmt.Sprint(i+j)), ExpiresAt: time.Now().Add(time.Hour + time.Duration(i)*time.Hour)}
 		}
 		of := secretstore.Address{}
-		if i >= n/2 {
+		switch { // 200 of the service, the others of many
+		case i == n/2:
 			of.Service = f.service
+		case i > n/2:
+			of.Service = f.made(fmt.Sprint("service-", i))
 		}
 		f.must(f.Import(b.Context(), f.owner, of, values))
 	}
@@ -415,7 +421,7 @@ func BenchmarkSecrets(b *testing.B) {
 			_, err := f.Check(b.Context(), f.owner, secretstore.Address{}, 14*24*time.Hour)
 			return err
 		},
-		"check-service-of-5000": func(int) error {
+		"check-service": func(int) error {
 			_, err := f.Check(b.Context(), f.owner, secretstore.Address{Service: f.service}, 14*24*time.Hour)
 			return err
 		},

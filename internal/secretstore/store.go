@@ -22,7 +22,8 @@ type Store interface {
 type Secrets interface {
 	// Put adds versions to secrets, and makes those that do not exist. The version before
 	// stops to count, at once or when its grace period is over. [access.ErrConflict]: the
-	// tenant would have more than limit secrets, or too many versions are kept.
+	// tenant would have more than limit secrets, or a service more than [MaxOfService], or
+	// too many versions are kept.
 	Put(ctx context.Context, versions []NewVersion, limit int) error
 	// Secrets are those that a query selects, by kind, service, application and name, and
 	// how many there are in all.

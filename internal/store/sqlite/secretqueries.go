@@ -35,6 +35,8 @@ const (
 
 	countSecrets = `SELECT count(*) FROM secrets WHERE tenant_id = $1 AND removed = 0`
 
+	countSecretsOfService = `SELECT count(*) FROM secrets WHERE service_id = $1 AND subscription_id = $2 AND removed = 0`
+
 	selectSecretSeq = `SELECT seq FROM secrets
 	WHERE removed = 0 AND service_id = $1 AND subscription_id = $2 AND tenant_id = $3 AND name = $4`
 

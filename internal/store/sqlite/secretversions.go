@@ -171,6 +171,11 @@ func newSecret(t *tx, v secretstore.NewVersion, limit int) (seq int64, err error
 	if err := t.atMost(limit, "secrets", countSecrets, v.Tenant); err != nil {
 		return 0, err
 	}
+	if v.Kind != secretstore.OfTenant {
+		if err := t.atMost(secretstore.MaxOfService, "secrets of this service", countSecretsOfService, v.Service, v.Subscription); err != nil {
+			return 0, err
+		}
+	}
 	n := 1
 	switch v.Kind {
 	case secretstore.OfSubscription:
