@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/secretstore"
@@ -305,7 +306,7 @@ func TestRefusals(t *testing.T) {
 		"Set of no UTF-8":                         {set(f.owner, of, "a", secretstore.Value{Secret: plaintext.FromString("secret\xffvalue")}), access.ErrInvalid},
 		"Set of 65 KiB":                           {set(f.owner, of, "a", secretstore.Value{Secret: plaintext.FromString(strings.Repeat("x", 65<<10))}), access.ErrInvalid},
 		"Set that has expired":                    {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, ExpiresAt: time.Now().Add(-time.Second)}), access.ErrInvalid},
-		"Set that is kept for 31 days":       {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Keep: 31 * 24 * time.Hour}), access.ErrInvalid},
+		"Set that is kept for 31 days":            {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Keep: 31 * 24 * time.Hour}), access.ErrInvalid},
 		"Set with an unknown override":            {set(f.owner, of, "a", secretstore.Value{Secret: good.Secret, Override: "SOME"}), access.ErrInvalid},
 		"Delete by a viewer":                      {f.Delete(f.Context(), f.viewer, of, "a", 0), access.ErrForbidden},
 		"Delete of a foreign secret":              {f.Delete(f.Context(), f.stranger, of, "a", 0), access.ErrNotFound},
@@ -435,6 +436,45 @@ func BenchmarkSecrets(b *testing.B) {
 			for b.Loop() {
 				f.must(run(i))
 				i++
+			}
+		})
+	}
+}
+
+// BenchmarkExecution is what an execution with stored secrets costs more than one without:
+// to find them, to pin them, and to open them.
+func BenchmarkExecution(b *testing.B) {
+	for _, n := range []int{0, 10} {
+		b.Run(fmt.Sprint(n, "-secrets"), func(b *testing.B) {
+			f := newFixture(b)
+			for i := range n {
+				f.set(f.owner, secretstore.Address{Service: f.service}, fmt.Sprint("secret_", i), "a-value-of-some-length")
+			}
+			for b.Loop() {
+				offered, err := f.Offer(b.Context(), f.app, f.service)
+				f.must(err)
+				pins, numbers := map[string]int64{}, []int64{}
+				for name, c := range offered {
+					pins[name] = c.Pin
+					numbers = append(numbers, c.Pin)
+				}
+				id := execution.NewID()
+				_, err = f.db.Accept(b.Context(), store.NewExecution{
+					Execution: execution.Execution{ID: id, ServiceID: f.service, Type: execution.Managed}, Pins: numbers,
+					Claim: &store.Lease{Owner: "w", Lease: time.Hour},
+				})
+				f.must(err)
+				if n > 0 {
+					opened, err := f.OpenPinned(b.Context(), string(id), pins)
+					f.must(err)
+					if len(opened) != n {
+						b.Fatalf("OpenPinned opens %d, want %d", len(opened), n)
+					}
+				}
+				_, err = f.db.Start(b.Context(), id, "w")
+				f.must(err)
+				_, err = f.db.Finish(b.Context(), store.FinishParams{ID: id, Owner: "w", Status: execution.Succeeded})
+				f.must(err)
 			}
 		})
 	}

@@ -290,4 +290,3 @@ func allOrNothing(f *fixture) {
 		f.Errorf("after a refused import Candidates open to %q, want one", got)
 	}
 }
-
