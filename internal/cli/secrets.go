@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -188,11 +189,10 @@ func readStored(ctx context.Context, streams *term.Streams, name, file string) (
 	}
 	value := buffer[:n]
 	for _, end := range []byte{'\n', '\r'} {
-		if n := len(value); n > 0 && value[n-1] == end {
-			value = value[:n-1]
-		} else {
+		if !bytes.HasSuffix(value, []byte{end}) {
 			break
 		}
+		value = value[:len(value)-1]
 	}
 	if file != "" {
 		value = plaintext.TrimBOM(value)

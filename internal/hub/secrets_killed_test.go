@@ -3,7 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2" //nolint:depguard // moments, not secrets
+	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -47,7 +47,7 @@ func TestSecretsKilledAtAnyMoment(t *testing.T) {
 				set[0] = set[1]
 			}
 		})
-		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond) //nolint:gosec // any moment will do
+		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
 		kill()
 		stop()
 		writers.Wait()

@@ -5,9 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2" //nolint:depguard // the same seed must make the same cases
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -154,7 +155,7 @@ func (f *fixture) gets(p access.Principal, service string) map[string]string {
 // what each caller gets with the rule.
 func TestPrecedence(t *testing.T) {
 	f := newFixture(t)
-	random := rand.New(rand.NewPCG(3, 0)) //nolint:gosec // the same cases each time
+	random := rand.New(rand.NewPCG(3, 0))
 	places := []struct {
 		name   string
 		holder access.Principal
@@ -182,10 +183,10 @@ func TestPrecedence(t *testing.T) {
 				f.must(f.Bind(t.Context(), f.owner, name, secretstore.Binding{Service: f.service, Parameter: name}))
 			}
 		}
-		execution := access.Principal{Kind: access.Execution, ID: "run", Tenant: f.owner.Tenant, Application: f.app.ID}
+		running := access.Principal{Kind: access.Execution, ID: "run", Tenant: f.owner.Tenant, Application: f.app.ID}
 		for caller, order := range map[*access.Principal][]string{
 			&f.app: {"of the subscription", "of the service", "of the account"}, &f.foreign: {"of the foreign subscription", "of the service", "of the account"},
-			&f.owner: {"of the service", "of the account"}, &execution: {"of the service", "of the account"},
+			&f.owner: {"of the service", "of the account"}, &running: {"of the service", "of the account"},
 		} {
 			want := map[string]string{}
 			for _, name := range names {
@@ -388,7 +389,7 @@ func BenchmarkSecrets(b *testing.B) {
 	for i := 0; i < n; i += secretstore.MaxImport {
 		values := map[string]secretstore.Value{}
 		for j := range secretstore.MaxImport {
-			values[fmt.Sprintf("secret_%d", i+j)] = secretstore.Value{Secret: plaintext.FromString("a-value-of-some-length-" + fmt.Sprint(i+j)), ExpiresAt: time.Now().Add(time.Hour + time.Duration(i)*time.Hour)}
+			values[fmt.Sprintf("secret_%d", i+j)] = secretstore.Value{Secret: plaintext.FromString("a-value-of-some-length-" + strconv.Itoa(i+j)), ExpiresAt: time.Now().Add(time.Hour + time.Duration(i)*time.Hour)}
 		}
 		of := secretstore.Address{}
 		switch { // 200 of the service, the others of many
