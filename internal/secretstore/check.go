@@ -54,7 +54,7 @@ type Finding struct {
 // application or of the owner. Without a service it finds the secrets of the tenant that
 // have expired, will expire within a time, or serve no parameter: at most 1,000 of each.
 func (s *Service) Check(ctx context.Context, p access.Principal, a Address, within time.Duration) ([]Finding, error) {
-	if within < 0 || within > maxExpiry {
+	if within < 0 || within > maxWithin {
 		return nil, invalid("within: it may be up to ten years")
 	}
 	if a == (Address{}) {

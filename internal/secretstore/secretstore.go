@@ -168,8 +168,8 @@ const (
 	maxFindings = 1000
 	// maxBindings is how many parameters a secret of the tenant may be bound to.
 	maxBindings = 100
-	// maxExpiry bounds the time that a value is valid.
-	maxExpiry = 10 * 365 * 24 * time.Hour
+	// maxWithin bounds how far ahead a check looks.
+	maxWithin = 10 * 365 * 24 * time.Hour
 )
 
 // invalid is an error about an argument, whose value it does not repeat.

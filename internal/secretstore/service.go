@@ -202,8 +202,6 @@ func (v Value) check(now time.Time) error {
 		return invalid("keep: it may be up to %d days", MaxKeep/(24*time.Hour))
 	case !v.ExpiresAt.IsZero() && !v.ExpiresAt.After(now):
 		return invalid("expiry: it must be in the future")
-	case v.ExpiresAt.After(now.Add(maxExpiry)):
-		return invalid("expiry: it may be up to ten years away")
 	case v.Override != "" && !v.Override.Valid():
 		return invalid("override: it must be %s, %s or %s", OverrideNone, OverrideOwn, OverrideAny)
 	}

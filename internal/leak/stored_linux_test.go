@@ -1,0 +1,232 @@
+package leak_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/leak"
+	"github.com/qhubctl/qhubctl/internal/sandbox"
+)
+
+// storedService leaks each of its secrets in several ways.
+const storedService = `import base64, os, sys, subprocess
+
+def leak(given, ending):
+    values = {name: secret.unwrap() for name, secret in given.items() if secret is not None}
+    for name, value in values.items():
+        print("printed", name, value)
+        print("error", name, value, file=sys.stderr)
+        os.write(1, ("written " + name + " " + base64.b64encode(value.encode()).decode() + "\n").encode())
+        subprocess.run(["cat"], input="child " + name + " " + value + "\n", text=True)
+        with open(os.path.join(os.environ["OUTPUT_DIRECTORY"], name + ".md"), "w") as file:
+            file.write("file " + name + " " + value)
+    print("got", len(values), "secrets")
+    if ending == "raises":
+        raise ValueError(" ".join(values.values()))
+    return {"values": values, "list": list(values.values()), "text": " ".join(values.values())}
+`
+
+// A vaultPlatform is a `qhubctl server` with a user that is logged in.
+type vaultPlatform struct {
+	*server
+	workspace workspace
+	token     string
+}
+
+// storedCanaries are those of secrets that are stored in three places, replaced, and
+// deleted.
+func storedCanaries(source *leak.Generator) map[string][]leak.Canary {
+	canaries := map[string][]leak.Canary{}
+	for _, place := range []string{"service", "account", "replaced", "deleted"} {
+		canaries[place] = source.Canaries("stored_" + place)
+	}
+	return canaries
+}
+
+// TestStoredSecrets stores secrets of all shapes on a platform, has a service leak them,
+// and searches answers, logs, results, the audit log, a backup, and all files.
+func TestStoredSecrets(t *testing.T) {
+	t.Parallel()
+	machine := sandbox.Detect(sandbox.Options{})
+	defer machine.Close()
+	if err := machine.Require(); err != nil {
+		t.Skipf("this machine cannot confine builds: %v", err)
+	}
+	canaries := storedCanaries(newSource(t))
+	var all []leak.Canary
+	for _, of := range canaries {
+		all = append(all, of...)
+	}
+	found := newFindings(all)
+	p := &vaultPlatform{workspace: workspace{dir: filepath.Join(t.TempDir(), "data"), program: program(t)}}
+	for _, name := range []string{"HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"} {
+		p.workspace.env = append(p.workspace.env, name+"="+t.TempDir())
+	}
+	p.workspace.env = append(p.workspace.env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", "PIP_FIND_LINKS="+os.Getenv("PIP_FIND_LINKS"))
+	p.server = serve(t, p.workspace.command(t, "server", "--data", p.workspace.dir, "--listen", "127.0.0.1:0", "--verbose"), found)
+	tokenFile := filepath.Join(p.workspace.dir, "owner-token")
+	p.token = strings.TrimSpace(read(t, tokenFile))
+	p.workspace.qhubctl(t, "login", p.url, "--token", "@"+tokenFile)
+	dir := writeStoredService(t, append(canaries["service"], canaries["account"]...))
+	said := strings.Split(strings.TrimSpace(p.workspace.qhubctl(t, "--quiet", "up", dir)), "\n")
+	endpoint := strings.TrimSpace(said[len(said)-1])
+
+	p.store(canaries)
+	for _, ending := range []string{"returns", "raises"} {
+		p.run(endpoint, ending, len(canaries["service"])+len(canaries["account"]))
+	}
+	for _, args := range [][]string{
+		{"list"}, {"list", "--output", "json"}, {"check", "--service", "vaulted"}, {"show", parameter(canaries["service"][0]), "--service", "vaulted"},
+		{"history", parameter(canaries["service"][0]), "--service", "vaulted"},
+	} {
+		found.search("qhubctl secrets "+args[0], []byte(p.workspace.qhubctl(t, append([]string{"secrets"}, args...)...)))
+	}
+	found.search("the audit log", []byte(p.workspace.qhubctl(t, "audit", "export")))
+	backup := filepath.Join(t.TempDir(), "backup.tar")
+	p.workspace.qhubctl(t, "server", "backup", backup, "--data", p.workspace.dir)
+	found.search("a backup", []byte(read(t, backup)))
+	p.refused(canaries["service"][0])
+	for _, page := range []string{"/openapi.json", "/qc-catalog/secrets", "/qc-catalog/secrets-check"} {
+		p.ask(http.MethodGet, p.url+page, nil, http.StatusOK)
+	}
+	p.ask(http.MethodGet, endpoint+"/openapi.json", nil, http.StatusOK)
+	p.stop()
+	searchDirs(t, found, "after the end", &p.workspace, false)
+	found.report(t)
+	t.Logf("%d canaries, %d MB searched", len(all), found.bytes>>20)
+}
+
+// writeStoredService writes the service with a required parameter for each canary.
+func writeStoredService(t *testing.T, canaries []leak.Canary) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "service")
+	var program strings.Builder
+	program.WriteString("from qhub.commons.secret import SecretValue\n\nfrom src import ways\n\n\ndef run(\n    ending: str,\n")
+	for _, c := range canaries {
+		fmt.Fprintf(&program, "    %s: SecretValue,\n", parameter(c))
+	}
+	program.WriteString(") -> dict:\n    given = dict(locals())\n    return ways.leak(given, given.pop(\"ending\"))\n")
+	write(t, filepath.Join(dir, "src", "__init__.py"), "")
+	write(t, filepath.Join(dir, "src", "program.py"), program.String())
+	write(t, filepath.Join(dir, "src", "ways.py"), storedService)
+	write(t, filepath.Join(dir, "pyproject.toml"), "[project]\nname = \"vaulted\"\nversion = \"1.0.0\"\n")
+	return dir
+}
+
+// ask calls the platform, and searches the answer.
+func (p *vaultPlatform) ask(method, address string, body []byte, want int) []byte {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), method, address, bytes.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("X-Auth-Token", p.token)
+	r.Header.Set("Content-Type", "application/json")
+	response, err := p.client.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != want {
+		p.t.Fatalf("%s %.100s = %d %.300s, %v; want %d", method, address, response.StatusCode, text, err, want)
+	}
+	p.found.search("the answer to "+method, text)
+	p.found.searchJSON("the answer to "+method, text)
+	return text
+}
+
+// store stores the secrets: those of a service in one import, those of the account one by
+// one, and those that are replaced or deleted at once.
+func (p *vaultPlatform) store(canaries map[string][]leak.Canary) {
+	p.t.Helper()
+	var s struct{ ID string }
+	var services []struct{ ID string }
+	if err := json.Unmarshal(p.ask(http.MethodGet, p.url+"/qc-catalog/services", nil, http.StatusOK), &services); err != nil || len(services) != 1 {
+		p.t.Fatalf("the services are %v, %v; want one", services, err)
+	}
+	s = services[0]
+	const secrets = "/qc-catalog/secrets"
+	set := func(name, query, value string) {
+		p.t.Helper()
+		body, err := json.Marshal(map[string]string{"value": value})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.ask(http.MethodPut, p.url+secrets+"/"+name+query, body, http.StatusOK)
+	}
+	all := map[string]string{}
+	for i, c := range canaries["service"] {
+		set(parameter(c), "?serviceId="+s.ID, canaries["replaced"][i].Value)
+		all[parameter(c)] = c.Value
+	}
+	body, err := json.Marshal(map[string]any{"secrets": all})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.ask(http.MethodPost, p.url+secrets+"-import?serviceId="+s.ID, body, http.StatusNoContent)
+	for _, c := range canaries["account"] {
+		name := parameter(c)
+		set(name, "", c.Value)
+		p.ask(http.MethodPut, p.url+secrets+"/"+name+"/bindings/"+s.ID+"/"+name, nil, http.StatusNoContent)
+	}
+	for _, c := range canaries["deleted"] {
+		set(parameter(c), "", c.Value)
+		p.ask(http.MethodDelete, p.url+secrets+"/"+parameter(c), nil, http.StatusNoContent)
+	}
+}
+
+// run runs the service, and reads all that it leaves.
+func (p *vaultPlatform) run(endpoint, ending string, secrets int) {
+	p.t.Helper()
+	var e struct{ ID string }
+	if err := json.Unmarshal(p.ask(http.MethodPost, endpoint, []byte(`{"ending":"`+ending+`"}`), http.StatusCreated), &e); err != nil {
+		p.t.Fatal(err)
+	}
+	p.ask(http.MethodGet, endpoint+"/"+e.ID+"?wait=60s", nil, http.StatusOK)
+	result := p.ask(http.MethodGet, endpoint+"/"+e.ID+"/result", nil, http.StatusOK)
+	log := string(p.ask(http.MethodGet, endpoint+"/"+e.ID+"/log", nil, http.StatusOK))
+	if !strings.Contains(log, fmt.Sprintf("got %d secrets", secrets)) || !strings.Contains(log, "[redacted]") {
+		p.t.Fatalf("the service that %s has not got all secrets: %.3000s\n%.1000s", ending, log, result)
+	}
+	var document struct {
+		Links map[string]struct{ Href string } `json:"_links"`
+	}
+	if err := json.Unmarshal(result, &document); err != nil {
+		p.t.Fatal(err)
+	}
+	base, _, _ := strings.Cut(endpoint, "/gateway/")
+	for name, link := range document.Links {
+		if name != "status" && name != "self" {
+			address := link.Href
+			if strings.HasPrefix(address, "/") {
+				address = base + address
+			}
+			p.ask(http.MethodGet, address, nil, http.StatusOK)
+		}
+	}
+}
+
+// refused sends a secret in places where it is refused.
+func (p *vaultPlatform) refused(c leak.Canary) {
+	p.t.Helper()
+	quoted, err := json.Marshal(c.Value)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, body := range []string{
+		`{"value":[%s]}`, `{"value":{"a":%s}}`, `{"value":%s`, `{"value":%s,"keep":%[1]s}`, `{"value":%s,"expiresAt":%[1]s}`, `{"value":%s,"override":%[1]s}`, `%s`,
+	} {
+		p.ask(http.MethodPut, p.url+"/qc-catalog/secrets/refused", fmt.Appendf(nil, body, quoted), http.StatusBadRequest)
+	}
+	for _, body := range []string{`{"secrets":{"a":[%s]}}`, `{"secrets":%s}`, `{"secrets":{"a":%s},"keep":%[1]s}`, `{"secrets":{"a":%s}`, `{"secrets":{"a/b":%s}}`} {
+		p.ask(http.MethodPost, p.url+"/qc-catalog/secrets-import", fmt.Appendf(nil, body, quoted), http.StatusBadRequest)
+	}
+}
