@@ -50,6 +50,9 @@ func newCascade(w *Writer) *cascade {
 	return c
 }
 
+// margin is how much of a text is kept before all that more text may change.
+func (c *cascade) margin() int { return c.reach + 2*maxMargin }
+
 // mark has a range of the stream masked.
 func (c *cascade) mark(r span) { c.w.claim(int64(r.start), int64(r.end)) }
 
@@ -168,7 +171,7 @@ func (c *cascade) quiet(p []byte) bool {
 	if left < end && (m.grams.endsIn(p[:left]) || endsInPairs(p[:left])) {
 		return false // more text decides
 	}
-	keep := c.reach + 2*maxMargin
+	keep := c.margin()
 	if end < keep {
 		return false
 	}

@@ -331,6 +331,11 @@ func (v *view) readRuns(final bool) {
 		r.spanStart = v.base + start
 	}
 	v.pairsUpTo(v.end(), final, final)
+	if final {
+		// The content may go on, and what is kept of it is no longer than this.
+		kept := v.end() - v.c.margin()
+		r.start, r.spanStart = max(r.start, kept), max(r.spanStart, kept)
+	}
 }
 
 // digitsUpTo reads the run of digits up to a place.

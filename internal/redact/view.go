@@ -340,7 +340,7 @@ func (v *view) words(final bool) {
 
 // drop forgets content that nothing needs any more.
 func (v *view) drop() {
-	margin := v.c.reach + 2*maxMargin
+	margin := v.c.margin()
 	keep := v.c.passed
 	if v.parent != nil {
 		keep = v.end()
