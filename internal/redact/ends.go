@@ -1,6 +1,9 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // endsInPair reports whether text ends in hexadecimal digits with separators
 // between them, the last of which is a whole pair.
@@ -67,7 +70,7 @@ func showsDigits(text []byte) bool {
 // with more of them.
 func endsInDigits(text []byte) bool {
 	low := len(text) - minJoined
-	if low < 0 {
+	if low < 0 || hasLess(binary.LittleEndian.Uint64(text[low:]))|hasLess(binary.LittleEndian.Uint64(text[low+8:])) != 0 {
 		return false
 	}
 	for i := len(text) - 1; i >= low; i-- {
@@ -76,6 +79,13 @@ func endsInDigits(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// hasLess is not zero if one of eight bytes is less than all digits: a space, a quote,
+// a line end.
+func hasLess(eight uint64) uint64 {
+	const each = 0x0101010101010101
+	return (eight - each*'+') &^ eight & (each * 0x80)
 }
 
 // endsInText reports whether text ends in enough base64 or hexadecimal digits

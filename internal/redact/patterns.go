@@ -155,15 +155,22 @@ func (p *patterns) begin(text []byte) bool {
 	if len(text) == 1 || low == high {
 		return low < high
 	}
-	if high-low > 8 {
-		_, begins := p.searchPrefix(low, high, text)
-		return begins
-	}
 	shift := 64 - 8*min(len(text), 8)
 	key := prefixKey(text) >> shift
-	for i := low; i < high; i++ {
-		if p.keys[i]>>shift == key && p.length(i) > len(text) && bytes.HasPrefix(p.at(i), text) {
+	for end := high; low < end; { // the first one whose key is not less
+		if middle := int(uint(low+end) / 2); p.keys[middle]>>shift < key {
+			low = middle + 1
+		} else {
+			end = middle
+		}
+	}
+	for n := 0; low < high && p.keys[low]>>shift == key; low++ {
+		if p.length(low) > len(text) && (len(text) <= 8 || bytes.HasPrefix(p.at(low), text)) {
 			return true
+		}
+		if n++; n == 8 {
+			_, begins := p.searchPrefix(low, high, text)
+			return begins
 		}
 	}
 	return false
