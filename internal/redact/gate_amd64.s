@@ -342,6 +342,13 @@ more:
 	JNE more
 	JMP next
 
+// KNOWN replaces a hash by its bit, the lowest, of the set at R12.
+#define KNOWN(hash) \
+	MOVQ hash, R9         \
+	SHRQ $6, R9           \
+	MOVQ (R12)(R9*8), R9  \
+	SHRXQ hash, R9, hash
+
 // func openLines(text *byte, lines *uint16, n int, specials *uint64, four *uint64, shift uint64, flags *[256]uint8, into *uint16) int
 TEXT ·openLines(SB), NOSPLIT, $0-72
 	MOVQ text+0(FP), SI
@@ -407,31 +414,35 @@ plain:
 	ANDL R13, BX
 	ORQ BX, R11
 
-	// Grams of which one byte, and of which three, are before the line end.
-	MOVL -4(SI)(DX*1), R9
-	MOVL 1(SI)(AX*1), R10
-	SHLQ $32, R10
-	ORQ R10, R9
+	// Grams that end at the line end (DX), that have three bytes before it (R10), one
+	// (R13), and none (BX). A pattern has eight bytes, and so two of them.
+	MOVL -4(SI)(DX*1), DX
+	MOVL 1(SI)(AX*1), BX
+	MOVQ BX, R9
+	SHLQ $32, R9
+	ORQ DX, R9
 	MOVQ R9, R10
-	SHRQ $8, R9
-	SHRQ $24, R10
-	MOVL R9, R9
+	SHRQ $8, R10
+	SHRQ $24, R9
 	MOVL R10, R10
-	IMULQ multiplier<>(SB), R9
+	MOVL R9, R13
+	IMULQ multiplier<>(SB), DX
+	IMULQ multiplier<>(SB), BX
 	IMULQ multiplier<>(SB), R10
+	IMULQ multiplier<>(SB), R13
 	MOVQ shift+40(FP), R12
-	SHRXQ R12, R9, R9
+	SHRXQ R12, DX, DX
+	SHRXQ R12, BX, BX
 	SHRXQ R12, R10, R10
+	SHRXQ R12, R13, R13
 	MOVQ four+32(FP), R12
-	MOVQ R9, BX
-	SHRQ $6, BX
-	MOVQ (R12)(BX*8), BX
-	SHRXQ R9, BX, BX
-	MOVQ R10, R13
-	SHRQ $6, R13
-	MOVQ (R12)(R13*8), R13
-	SHRXQ R10, R13, R13
-	ORQ BX, R13
+	KNOWN(DX)
+	KNOWN(BX)
+	KNOWN(R10)
+	KNOWN(R13)
+	ANDQ DX, R10
+	ANDQ BX, R13
+	ORQ R10, R13
 	ANDQ $1, R13
 	ORQ R13, R11
 

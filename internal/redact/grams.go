@@ -10,8 +10,8 @@ import (
 type grams struct {
 	four          []uint64
 	shift         uint
-	three         []uint64       // all three that follow each other
-	heads         [1 << 9]uint64 // the first two of patterns
+	three         []uint64 // all three that follow each other
+	heads         *pairSet // the first two of patterns
 	bytes, firsts byteSet
 	long          bool // all patterns have eight bytes or more
 }
@@ -19,11 +19,11 @@ type grams struct {
 func newGrams(p *patterns) *grams {
 	size := max(14, bits.Len(uint(8*len(p.text))))
 	size = min(size, 24)
-	g := &grams{four: make([]uint64, 1<<(size-6)), three: make([]uint64, 1<<(size-6)), shift: uint(64 - size), long: p.shortest >= 8}
+	g := &grams{four: make([]uint64, 1<<(size-6)), three: make([]uint64, 1<<(size-6)), shift: uint(64 - size), long: p.shortest >= 8, heads: &p.heads}
 	for i := range p.len() {
 		pattern := p.at(i)
-		if p.shared[i] < 2 {
-			g.begin(pattern[0], pattern[1])
+		if p.shared[i] < 1 {
+			g.firsts.add(pattern[0])
 		}
 		for at := max(0, int(p.shared[i])-2); at+3 <= len(pattern); at++ {
 			h := g.hash(threeOf(pattern[at], pattern[at+1], pattern[at+2]))
@@ -105,19 +105,8 @@ func (g *grams) mayEnd(text []byte) bool {
 		n > 2 && g.starts(text[n-3], text[n-2]) && g.hasThree(text[n-3], text[n-2], text[n-1]) || g.endsIn(text)
 }
 
-func (g *grams) begin(a, b byte) {
-	g.firsts.add(a)
-	pair := pairHash(a, b)
-	g.heads[pair>>6%(1<<9)] |= 1 << (pair & 63)
-}
-
 // starts reports whether a pattern may begin with two bytes.
-func (g *grams) starts(a, b byte) bool {
-	pair := pairHash(a, b)
-	return g.heads[pair>>6%(1<<9)]&(1<<(pair&63)) != 0
-}
-
-func pairHash(a, b byte) uint64 { return (uint64(a) | uint64(b)<<8) * hashMultiplier >> 40 }
+func (g *grams) starts(a, b byte) bool { return g.heads.has(a, b) }
 
 // begins is starts for escapes, too.
 func (g *grams) begins(a, b byte) bool {
