@@ -15,7 +15,7 @@ const (
 	workJudgeNUL = 2  // what it costs to judge a NUL
 	workCredit   = 1 << 20
 	workSpan     = 4 << 10
-	workWake     = 64 // what it costs to begin to decode, beside the text
+	workWake     = 384 // what it costs to begin to decode, beside the text
 )
 
 // minReach is how far around an escape the rest of what it belongs to is
@@ -73,9 +73,11 @@ func (c *cascade) start(at int) {
 }
 
 func (c *cascade) newView(kind viewKind) *view {
-	v := &view{c: c}
+	var v *view
 	if n := len(c.unused); n > 0 {
 		v, c.unused = c.unused[n-1], c.unused[:n-1]
+	} else {
+		v = &view{c: c}
 	}
 	v.kind, v.depth = kind, maxDepth
 	v.pending = -1

@@ -331,7 +331,7 @@ func withoutMargin(text []byte) int {
 		case (c == '\\' || c == '=') && marks < maxMarks:
 			marks++
 			n--
-		case c == '?' && (n == len(text) || text[n] == '='), bytes.IndexByte([]byte(" \t\r|,+.'\""), c) >= 0, c == 0xe2 && n >= len(text)-1:
+		case c == '?' && (n == len(text) || text[n] == '='), endFlags[c]&atEnd != 0, c == 0xe2 && n >= len(text)-1:
 			n--
 		case c >= 0x80 && n >= 3 && isFrame(text[n-3:n]):
 			n -= 3

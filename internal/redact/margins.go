@@ -32,7 +32,7 @@ func margins(text []byte, at, next int, open bool) (left, right int) {
 func quotes(text []byte, left, right int, open bool) (end, next int) {
 	for range 2 { // a printer may quote quoted text
 		inner := left
-		if inner > 0 && bytes.IndexByte([]byte(`,+\.`), text[inner-1]) >= 0 {
+		if inner > 0 && endFlags[text[inner-1]]&afterQuote != 0 {
 			inner = trimRight(text, inner-1)
 		}
 		if inner == 0 || text[inner-1] != '\'' && text[inner-1] != '"' {
@@ -134,6 +134,22 @@ func encodedWord(text []byte) int {
 	}
 	return charset + 3
 }
+
+// Flags of bytes at the end of a line.
+const (
+	afterQuote = 1 << iota // may stand between a quote and the end of the line
+	atEnd                  // may belong to the end of a line
+)
+
+var endFlags = func() (flags [256]uint8) {
+	for _, c := range []byte(",+\\.") {
+		flags[c] |= afterQuote
+	}
+	for _, c := range []byte(" \t\r|,+.'\"") {
+		flags[c] |= atEnd
+	}
+	return flags
+}()
 
 func trimRight(text []byte, end int) int {
 	for low := max(0, end-maxMargin); end > low; {
