@@ -69,10 +69,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.hub.API.WriteError(w, r, errNotFound)
 		return
 	}
-	found, err := g.find(r.Context(), base)
-	if err == nil {
-		caller, err = g.hub.Access.Authorize(r.Context(), caller, access.ServiceRef{ID: found.service.ID, Tenant: found.service.Tenant})
-	}
+	found, err := g.find(r.Context(), base, func(ctx context.Context, s registry.Service) error {
+		authorized, err := g.hub.Access.Authorize(ctx, caller, access.ServiceRef{ID: s.ID, Tenant: s.Tenant})
+		if errors.Is(err, access.ErrNotFound) {
+			err = registry.ErrNotFound // the answer for a service that does not exist
+		}
+		caller = authorized
+		return err
+	})
 	if err != nil {
 		g.hub.API.WriteError(w, r, err)
 		return
@@ -100,17 +104,21 @@ func gatewayPath(requested string) (base string, ok bool) {
 	return base, path.Clean(base) == base
 }
 
-// find returns the target of a base path. [registry.ErrNotFound].
-func (g *gateway) find(ctx context.Context, base string) (target, error) {
+// find returns the target of a base path. authorize decides whether the caller may have
+// it, before anything of the service is loaded. [registry.ErrNotFound].
+func (g *gateway) find(ctx context.Context, base string, authorize func(context.Context, registry.Service) error) (target, error) {
 	now := g.generation.Load()
 	g.mu.RLock()
 	found, ok := g.known[base]
 	g.mu.RUnlock()
 	if ok && found.generation == now {
-		return found, nil
+		return found, authorize(ctx, found.service)
 	}
 	parts := strings.Split(base, "/") // "", gateway, tenant, service, version
 	service, err := g.hub.store.ServiceNamed(ctx, parts[2], parts[3])
+	if err == nil {
+		err = authorize(ctx, service)
+	}
 	if err != nil {
 		return target{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -92,7 +93,11 @@ func TestCallersSeeTheirOwnExecutions(t *testing.T) {
 			p.call(token, http.MethodPut, s.endpoint+"/"+id+"/cancel", nil, http.StatusNotFound)
 		}
 	}
-	p.call(unsubscribed, http.MethodGet, s.endpoint, nil, http.StatusNotFound)
+	hidden := p.call(unsubscribed, http.MethodGet, s.endpoint, nil, http.StatusNotFound)
+	absent := p.call(unsubscribed, http.MethodGet, strings.Replace(s.endpoint, "/greeter/", "/none/", 1), nil, http.StatusNotFound)
+	if !reflect.DeepEqual(hidden, absent) {
+		t.Errorf("GET of a service without a subscription = %v, of one that does not exist = %v; want the same", hidden, absent)
+	}
 	p.call(unsubscribed, http.MethodPost, s.endpoint, document{}, http.StatusNotFound)
 	p.call("", http.MethodGet, s.endpoint, nil, http.StatusUnauthorized)
 	p.call("Bearer x", http.MethodPost, s.endpoint, document{}, http.StatusUnauthorized)
