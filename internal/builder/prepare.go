@@ -70,6 +70,9 @@ func (b *Builder) prepare(ctx context.Context, r registry.Revision, report Repor
 	if err == nil { // an installer may have changed them
 		err = checkSettings(w.Dir)
 	}
+	if err == nil { // the server writes there next: an installer may have left links
+		err = runner.RemoveAll(w.StateDir())
+	}
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

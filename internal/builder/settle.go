@@ -84,6 +84,9 @@ func checkLink(dir, python, path, relative string) error {
 		if err != nil {
 			return nil //nolint:nilerr // it is no link, or leads nowhere: its folder was checked
 		}
+		if climbs(target) {
+			return failure(fmt.Sprintf("the link %q has .. behind a name", relative))
+		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(path), target)
 		}
@@ -96,6 +99,19 @@ func checkLink(dir, python, path, relative string) error {
 		}
 	}
 	return failure(fmt.Sprintf("the link %q is one of too many", relative))
+}
+
+// climbs reports whether a path has ".." behind a name. If that name is a link, the
+// system goes elsewhere than the text of the path says.
+func climbs(path string) bool {
+	down := false
+	for part := range strings.SplitSeq(path, "/") {
+		if part == ".." && down {
+			return true
+		}
+		down = down || part != "" && part != "." && part != ".."
+	}
+	return false
 }
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }

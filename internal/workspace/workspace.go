@@ -246,9 +246,12 @@ func (w *Workspace) path(elements ...string) string {
 	return filepath.Join(slices.Concat([]string{w.Dir}, elements)...)
 }
 
+// StateDir is the folder of files that can be computed again.
+func (w *Workspace) StateDir() string { return w.path(stateDir) }
+
 // state is a path below the state folder, which it makes.
 func (w *Workspace) state(elements ...string) (string, error) {
-	dir := w.path(stateDir)
+	dir := w.StateDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", &Error{Message: "cannot keep anything in " + dir, Err: err}
 	}
