@@ -20,7 +20,7 @@ type Log struct {
 // Part selects a part of the log. It is exported for the reflection that fills it.
 type Part struct {
 	After int64 `query:"after" minimum:"0" doc:"Only entries with a higher number."`
-	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Limit int   `query:"limit" doc:"How many entries the answer has at most." minimum:"1" maximum:"1000" default:"100"`
 }
 
 // Register adds the routes to an API.

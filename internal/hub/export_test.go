@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/datapoolapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/secretsapi"
@@ -24,5 +25,6 @@ func Description() *platformapi.API {
 	accessapi.Register(api, accessapi.Options{})
 	datapoolapi.Register(api, nil)
 	secretsapi.Register(api, nil)
+	auditapi.Register(api, nil)
 	return api
 }
