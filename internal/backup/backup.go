@@ -172,7 +172,7 @@ func linkTrees(ctx context.Context, l Layout, dir, scratch string) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
-			if err = errors.Join(err, ctx.Err()); err != nil {
+			if err := errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
 			relative, err := filepath.Rel(dir, path)
@@ -186,7 +186,7 @@ func linkTrees(ctx context.Context, l Layout, dir, scratch string) error {
 			case !entry.Type().IsRegular():
 				return nil
 			}
-			err = os.Link(path, copied)
+			err = os.Link(path, copied) //nolint:gosec // the data folder is private
 			if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
@@ -212,14 +212,14 @@ func (w *writer) addTree(ctx context.Context, scratch, tree string) error {
 		if errors.Is(err, fs.ErrNotExist) || err == nil && entry.IsDir() {
 			return ctx.Err()
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
 		relative, err := filepath.Rel(scratch, path)
 		if err != nil {
 			return err
 		}
-		file, err := os.Open(path)
+		file, err := os.Open(path) //nolint:gosec // the data folder is private
 		if err != nil {
 			return err
 		}

@@ -230,7 +230,7 @@ func TestForks(t *testing.T) {
 		t.Fatalf("Build = %v\n%s", err, f.log.String())
 	}
 	pool, scratch := forkserver.NewPool(0), t.TempDir()
-	if err := os.Chmod(scratch, 0o700); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(scratch, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	loaded, err := f.Load(t.Context(), r, builder.RunnerOptions{Scratch: scratch, Pool: pool})

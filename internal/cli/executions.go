@@ -91,7 +91,10 @@ func (o *remote) client(ctx context.Context, streams *term.Streams) (*client.Cli
 	if err != nil {
 		return nil, err
 	}
-	return c, c.UseAccessKey(id, secret)
+	if err := c.UseAccessKey(id, secret); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // anyClient makes a client that calls by a token, or by none.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -182,7 +181,7 @@ that waited start. A new token of the owner is made at the first start.`,
 }
 
 func restoreRun(ctx context.Context, streams *term.Streams, dir, name, format string, key masterKey) error {
-	from := io.Reader(streams.In)
+	from := streams.In
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {

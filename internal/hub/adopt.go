@@ -149,7 +149,7 @@ func syncTree(dir string) error {
 		if err != nil {
 			return err
 		}
-		file, err := os.Open(path)
+		file, err := os.Open(path) //nolint:gosec // the data folder is private
 		if err != nil {
 			return err
 		}

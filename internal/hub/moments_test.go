@@ -48,7 +48,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		})
 		working.Go(func() {
 			for ctx.Err() == nil {
-				_ = exec.CommandContext(ctx, program, "keys", "rotate", "--data", p.dir).Run() //nolint:gosec // built by the test
+				_ = exec.CommandContext(ctx, program, "keys", "rotate", "--data", p.dir).Run()
 			}
 		})
 		moment := time.NewTimer(time.Duration(100+random.IntN(500)) * time.Millisecond)

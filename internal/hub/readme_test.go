@@ -47,7 +47,7 @@ func TestReadme(t *testing.T) {
 	home := t.TempDir()
 	work := filepath.Join(home, "my-service")
 	shell := func(dir, text string) *exec.Cmd {
-		command := exec.CommandContext(t.Context(), "sh", "-c", text) //nolint:gosec // the README of this repository
+		command := exec.CommandContext(t.Context(), "sh", "-c", text)
 		command.Dir = dir
 		command.Env = []string{
 			"HOME=" + home, "PATH=" + folder + ":" + os.Getenv("PATH"), "PIP_FIND_LINKS=" + os.Getenv("PIP_FIND_LINKS"),

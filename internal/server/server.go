@@ -209,11 +209,11 @@ func VerifyDatabase(ctx context.Context, path string) error { return sqlite.Veri
 // StoreOptions adjust a store.
 type StoreOptions = sqlite.Options
 
-// Adoption and Adopted describe executions of another database that are taken over.
-type (
-	Adoption = sqlite.Adoption
-	Adopted  = sqlite.Adopted
-)
+// Adoption says what becomes of the executions of another database.
+type Adoption = sqlite.Adoption
+
+// Adopted counts the executions that were taken over.
+type Adopted = sqlite.Adopted
 
 // AdoptExecutions takes the executions of the database at from over into the one at path.
 // See [sqlite.Adopt].
