@@ -190,6 +190,12 @@ func (h *Hub) resume(ctx context.Context) error {
 		return fmt.Errorf("find services with executions that wait: %w", err)
 	}
 	for version := range waiting.Services {
+		if _, err := h.store.Version(ctx, version); errors.Is(err, registry.ErrNotFound) { // stopped while it was deleted
+			if err := cancelAll(ctx, h.Server.Engine().Service(version)); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := h.Revisions.ensure(ctx, version); err != nil && !errors.Is(err, registry.ErrNotFound) {
 			h.Log.Error("cannot load a service whose executions wait", "version", version, "error", err)
 		}

@@ -105,6 +105,9 @@ type platform struct {
 	stop     func()
 }
 
+// concurrency is how many executions of a platform run at once.
+const concurrency = 8
+
 func start(t testing.TB, dir string) *platform {
 	t.Helper()
 	if err := confined(); err != nil {
@@ -120,7 +123,7 @@ func start(t testing.TB, dir string) *platform {
 		ended <- hub.Run(ctx, hub.RunOptions{
 			Dir: dir, Prepare: []string{self, "prepare"},
 			Server: server.Options{
-				Host: "127.0.0.1", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Reporter: reporter{t}, Concurrency: 8,
+				Host: "127.0.0.1", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Reporter: reporter{t}, Concurrency: concurrency,
 				Sandbox: server.SandboxOptions{Required: true},
 			},
 			Started: func(s hub.Started) error { started <- s; return nil },

@@ -2,12 +2,15 @@ package hub_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/server"
 )
 
 // TestDeployAndCall goes from nothing to a call with a key, by the calls of the
@@ -197,6 +200,29 @@ func TestRevisions(t *testing.T) {
 	}
 	if list, _ := p.call(p.owner, http.MethodGet, endpoint, nil, http.StatusOK)["list"].([]any); len(list) < 4 {
 		t.Errorf("after a restart there are %d executions, want those from before too", len(list))
+	}
+}
+
+// TestEndsExecutionsOfDeletedServices has the server stop after it has deleted a service,
+// and before it has cancelled its executions.
+func TestEndsExecutionsOfDeletedServices(t *testing.T) {
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	s := p.deploy("greeter", "1.0.0", greeter(t, "hello"), "SUCCESS")
+	var last string
+	for range concurrency + 1 {
+		last = p.call(p.owner, http.MethodPost, s.endpoint, document{"hold": "x"}, http.StatusCreated).text("id")
+	}
+	p.stop()
+	db, err := server.OpenStore(t.Context(), p.dir, server.StoreOptions{})
+	if err == nil {
+		err = errors.Join(db.DeleteService(t.Context(), s.id), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, p.dir)
+	if e := p.call(p.owner, http.MethodGet, "/qc-catalog/service-executions/"+last, nil, http.StatusOK); e.text("status") != "CANCELLED" {
+		t.Errorf("an execution of a deleted service is %s after the restart, want CANCELLED", e.text("status"))
 	}
 }
 

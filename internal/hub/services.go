@@ -204,10 +204,10 @@ func (h *Hub) deleteService(ctx context.Context, in *ByID) (*none, error) {
 func (h *Hub) discard(ctx context.Context, versions []registry.Version, revisions []registry.Revision) {
 	for _, v := range versions {
 		service := h.Server.Engine().Service(v.ID)
+		service.Deactivate() // first, so that it accepts no more executions
 		if err := cancelAll(ctx, service); err != nil {
 			h.Log.Warn("cannot cancel the executions of a deleted service", "version", v.ID, "error", err)
 		}
-		service.Deactivate()
 	}
 	for _, r := range revisions {
 		if r.State == registry.Working {
