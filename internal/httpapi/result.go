@@ -157,18 +157,25 @@ type link struct {
 }
 
 // links returns the links to the execution and to its files, which are named by
-// their paths. A file with the name of another link, such as status, is "./status".
+// their paths.
 func (a *API) links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
-		name := file.Name
-		if name == statusLink || name == selfLink {
-			name = "./" + name
-		}
-		all[name] = link{a.address(id) + "/result/" + escapePath(file.Name)}
+		name, path := FileLink(file.Name)
+		all[name] = link{a.address(id) + "/result/" + path}
 	}
 	all[statusLink] = link{a.address(id)}
 	return all
+}
+
+// FileLink returns the name of the link to a result file, and the path that addresses
+// have for it. A file with the name of another link, such as status, is "./status".
+func FileLink(file string) (name, path string) {
+	name = file
+	if name == statusLink || name == selfLink {
+		name = "./" + name
+	}
+	return name, escapePath(file)
 }
 
 // escapePath escapes the elements of a path and keeps its slashes.

@@ -14,6 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
+	"github.com/qhubctl/qhubctl/internal/httpapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -249,7 +250,8 @@ func (h *Hub) executionResult(ctx context.Context, in *ByExecution, w http.Respo
 	base := catalog + "/service-executions/" + e.ID.String()
 	links := map[string]any{"status": map[string]string{"href": base}}
 	for _, file := range result.Files {
-		links[file.Name] = map[string]string{"href": base + "/results/" + file.Name}
+		name, path := httpapi.FileLink(file.Name)
+		links[name] = map[string]string{"href": base + "/results/" + path}
 	}
 	for name, value := range map[string]any{"_links": links, "_embedded": map[string]any{"status": e}} {
 		if document[name], err = json.Marshal(value); err != nil {

@@ -179,3 +179,21 @@ func TestLineage(t *testing.T) {
 		t.Errorf("the lineage is %v, want three nodes as before", again)
 	}
 }
+
+// TestLinksOfResults follows the links to files with names that mean something else.
+func TestLinksOfResults(t *testing.T) {
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	s := p.deploy("greeter", "1.0.0", greeter(t, "hello"), "SUCCESS")
+	for name, link := range map[string]string{"status": "./status", "a?b#c d%41.txt": "a?b#c d%41.txt"} {
+		e := p.call(p.owner, http.MethodPost, s.endpoint, document{"name": "you", "file": name}, http.StatusCreated).text("id")
+		p.result(p.owner, s.endpoint, e)
+		execution := "/qc-catalog/service-executions/" + e
+		result := p.call(p.owner, http.MethodGet, execution+"/results", nil, http.StatusOK)
+		if got := result.text("_links", "status", "href"); got != execution {
+			t.Errorf("the link status of a result with a file %q is %q, want %q", name, got, execution)
+		}
+		if status, content := p.send(p.owner, http.MethodGet, result.text("_links", link, "href"), "", nil); status != http.StatusOK || string(content) != "you" {
+			t.Errorf("GET %v = %d %s, want the file %q", result["_links"], status, content, name)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
@@ -28,6 +29,8 @@ type Input struct {
 	Start string `json:"start" default:""`
 	// Show is a variable whose value it prints and returns.
 	Show string `json:"show" default:""`
+	// File is the name of a file that it writes as a part of its result.
+	File string `json:"file" default:""`
 }
 
 func run(ctx context.Context, in Input) (map[string]string, error) {
@@ -41,6 +44,11 @@ func run(ctx context.Context, in Input) (map[string]string, error) {
 	}
 	if in.Start != "" {
 		return start(ctx, in)
+	}
+	if in.File != "" {
+		if err := os.WriteFile(filepath.Join(os.Getenv("OUTPUT_DIRECTORY"), in.File), []byte(in.Name), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	token := ""
 	if in.Token != nil {
