@@ -525,3 +525,49 @@ each:
 
 	VZEROUPPER
 	RET
+
+// func digitsLengthVBMI(text *byte, n int, classes *[128]byte) int
+//
+// It is how many digits stand at the beginning of n bytes.
+TEXT ·digitsLengthVBMI(SB), NOSPLIT, $0-32
+	MOVQ text+0(FP), SI
+	MOVQ n+8(FP), DX
+	MOVQ classes+16(FP), AX
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 64(AX), Z1
+	MOVL $0x7f, AX
+	VPBROADCASTB AX, Z2
+	MOVL $2, AX
+	VPBROADCASTB AX, Z3
+	XORL R8, R8
+	MOVQ $-1, R10
+
+each:
+	// Bytes behind the end are read as zeros, which are no digits.
+	XORL R9, R9
+	CMPQ DX, $64
+	JGE whole
+	SHLXQ DX, R10, R9
+whole:
+	NOTQ R9
+	KMOVQ R9, K1
+	VMOVDQU8.Z (SI)(R8*1), K1, Z4
+	VPMINUB Z4, Z2, Z4
+	VPERMI2B Z1, Z0, Z4
+	VPTESTMB Z3, Z4, K2
+	KMOVQ K2, AX
+	TESTQ AX, AX
+	JNE found
+	ADDQ $64, R8
+	SUBQ $64, DX
+	JG each
+	VZEROUPPER
+	MOVQ R8, ret+24(FP)
+	RET
+
+found:
+	BSFQ AX, AX
+	ADDQ R8, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET

@@ -13,7 +13,7 @@ func TestGate(t *testing.T) {
 	table := newClassTable(func(c byte) bool { return c == '@' })
 	vectors := []bool{hasVBMI, false}
 	defer func(vbmi bool) { hasVBMI = vbmi }(hasVBMI)
-	for _, alphabet := range []string{"ab 0\n", "abcdefghijklmnop \x00%&\n\\=\xff\x80\x21\x20\x1f\x7f0178/", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa ", "61 62:"} {
+	for _, alphabet := range []string{"ab 0\n", "abcdefghijklmnop \x00%&\n\\=\xff\x80\x21\x20\x1f\x7f0178/", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa ", "61 62:", "ab0189+/-_"} {
 		for range 200 {
 			blocks := 1 + rng.IntN(20)
 			text := make([]byte, blocks*blockSpan)
@@ -35,6 +35,13 @@ func TestGate(t *testing.T) {
 					!slices.Equal(got.specials[1:blocks+2], want.specials[1:blocks+2]) || got.special == 0 != (want.special == 0) {
 					t.Fatalf("look at %q, AVX-512 %v\n got %v, %v\nwant %v, %v", text, hasVBMI,
 						got.specials, got.runs, want.specials, want.runs)
+				}
+				for range 4 {
+					at := rng.IntN(len(text))
+					part := text[at : at+rng.IntN(len(text)-at+1)]
+					if got, want := digitsLength(part), digitsLengthGeneric(part); got != want {
+						t.Fatalf("digitsLength(%q) = %d, want %d", part, got, want)
+					}
 				}
 				if digitWindows(text, blocks, digits); !slices.Equal(digits, wantDigits) {
 					t.Fatalf("digitWindows(%q)\n got %v\nwant %v", text, digits, wantDigits)

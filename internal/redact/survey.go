@@ -231,16 +231,10 @@ func isSpanByte(c byte) bool { return byteClasses[min(c, 0x7f)]&noPair == 0 }
 
 // digitsUntil is where the digits end that begin at text[at].
 func digitsUntil(text []byte, at int) int {
-	for ; at+8 <= len(text); at += 8 {
-		t := text[at : at+8 : at+8]
-		if digitFlags[t[0]]&digitFlags[t[1]]&digitFlags[t[2]]&digitFlags[t[3]]&digitFlags[t[4]]&digitFlags[t[5]]&digitFlags[t[6]]&digitFlags[t[7]]&isDigit == 0 {
-			break
-		}
+	if at+8 <= len(text) && flagsOf(text[at:])&(eachByte*isDigit) != eachByte*isDigit {
+		return at + digitsLengthGeneric(text[at:at+8])
 	}
-	for at < len(text) && isDigitByte(text[at]) {
-		at++
-	}
-	return at
+	return at + digitsLength(text[at:])
 }
 
 // goOn lists the runs that the content ended in before text[from].
