@@ -414,46 +414,65 @@ plain:
 	ANDL R13, BX
 	ORQ BX, R11
 
-	// Grams that end at the line end (DX), that have three bytes before it (R10), one
-	// (R13), and none (BX). A pattern has eight bytes, and so two of them.
-	MOVL -4(SI)(DX*1), DX
-	MOVL 1(SI)(AX*1), BX
-	MOVQ BX, R9
+	// BX: four bytes on each side. Their grams that have three bytes before the line
+	// end (R10), and one (R13): few lines have one that is known.
+	MOVL -4(SI)(DX*1), BX
+	MOVL 1(SI)(AX*1), R9
 	SHLQ $32, R9
-	ORQ DX, R9
-	MOVQ R9, R10
+	ORQ R9, BX
+	MOVQ BX, R10
+	MOVQ BX, R13
 	SHRQ $8, R10
-	SHRQ $24, R9
+	SHRQ $24, R13
 	MOVL R10, R10
-	MOVL R9, R13
-	IMULQ multiplier<>(SB), DX
-	IMULQ multiplier<>(SB), BX
+	MOVL R13, R13
 	IMULQ multiplier<>(SB), R10
 	IMULQ multiplier<>(SB), R13
 	MOVQ shift+40(FP), R12
-	SHRXQ R12, DX, DX
-	SHRXQ R12, BX, BX
 	SHRXQ R12, R10, R10
 	SHRXQ R12, R13, R13
 	MOVQ four+32(FP), R12
-	KNOWN(DX)
-	KNOWN(BX)
 	KNOWN(R10)
 	KNOWN(R13)
-	ANDQ DX, R10
-	ANDQ BX, R13
-	ORQ R10, R13
-	ANDQ $1, R13
-	ORQ R13, R11
+	MOVQ R10, R9
+	ORQ R13, R9
+	ANDL $1, R9
+	ORQ R11, R9
+	JNE grams
 
-	MOVW AX, (CX)
-	LEAQ 2(CX), R13
-	TESTQ R11, R11
-	CMOVQNE R13, CX
+drop:
 	ADDQ $2, DI
 	CMPQ DI, n+16(FP)
 	JNE each
+	JMP counted
 
+grams:
+	TESTQ R11, R11
+	JNE keep
+
+	// A pattern has eight bytes, and so another one: the four before (DX), or those
+	// behind (BX).
+	MOVL BX, DX
+	SHRQ $32, BX
+	IMULQ multiplier<>(SB), DX
+	IMULQ multiplier<>(SB), BX
+	MOVQ shift+40(FP), R9
+	SHRXQ R9, DX, DX
+	SHRXQ R9, BX, BX
+	KNOWN(DX)
+	KNOWN(BX)
+	ANDQ DX, R10
+	ANDQ BX, R13
+	ORQ R13, R10
+	TESTQ $1, R10
+	JEQ drop
+
+keep:
+	MOVW AX, (CX)
+	ADDQ $2, CX
+	JMP drop
+
+counted:
 	MOVQ CX, AX
 	MOVQ lines+8(FP), BX
 	SUBQ BX, AX
