@@ -194,7 +194,7 @@ func readStored(ctx context.Context, streams *term.Streams, name, file string) (
 		}
 		value = value[:len(value)-1]
 	}
-	if file != "" {
+	if from != streams.In { // a file
 		value = plaintext.TrimBOM(value)
 	}
 	if len(value) == 0 {

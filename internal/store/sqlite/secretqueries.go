@@ -3,9 +3,8 @@ package sqlite
 // The queries about the secrets of services.
 
 const (
-	// An execution that pins a version keeps it until it has ended.
-	isPinned = `EXISTS (SELECT 1 FROM execution_secret_pins p JOIN executions e ON e.seq = p.execution_seq
-	WHERE p.version_seq = v.seq AND e.status IN ('PENDING', 'RUNNING'))`
+	// The pins of an execution go with its end.
+	isPinned = `EXISTS (SELECT 1 FROM execution_secret_pins p WHERE p.version_seq = v.seq)`
 
 	// A version x is live at $1.
 	isLive = `x.destroyed_at = 0 AND (x.kept_until = 0 OR x.kept_until > $1) AND (x.expires_at = 0 OR x.expires_at > $1)`
@@ -91,8 +90,9 @@ const (
 	insertPins = `INSERT INTO execution_secret_pins (version_seq, execution_seq)
 	SELECT v.seq, $1 FROM json_each($2) j JOIN secret_versions v ON v.seq = j.value WHERE v.destroyed_at = 0`
 
-	deletePins = `DELETE FROM execution_secret_pins WHERE execution_seq IN (SELECT p.execution_seq FROM execution_secret_pins p
-	JOIN executions e ON e.seq = p.execution_seq WHERE e.status NOT IN ('PENDING', 'RUNNING') LIMIT $1)`
+	selectPinned = `SELECT EXISTS (SELECT 1 FROM execution_secret_pins)`
+
+	deletePins = `DELETE FROM execution_secret_pins WHERE execution_seq = $1`
 
 	// A parameter has one binding: it moves.
 	upsertBinding = `INSERT INTO secret_bindings (service_id, parameter, secret_seq) VALUES ($1, $2, $3)

@@ -20,9 +20,6 @@ func (s *Store) Secrets() secretstore.Store { return secretStore{s} }
 // secretStore is a [secretstore.Store] in the same database.
 type secretStore struct{ s *Store }
 
-// pinsBatch bounds one transaction of a sweep.
-const pinsBatch = 1000
-
 // secretVersionOwner is the owner of a row, by the name that the query makes.
 func secretVersionOwner(name string) vault.Owner {
 	parts := strings.SplitN(name, "/", 6)
@@ -51,6 +48,7 @@ func (t *tx) pin(execution int64, versions []int64) error {
 	if err != nil {
 		return err
 	}
+	t.w.pinned = true
 	n, err := t.exec(insertPins, execution, text)
 	if err == nil && n < int64(len(versions)) {
 		err = store.ErrPinGone
@@ -387,7 +385,7 @@ func (s secretStore) MarkUsed(ctx context.Context, uses map[int64]secretstore.Us
 func (s secretStore) Sweep(ctx context.Context, now time.Time) (n int, err error) {
 	err = s.change(ctx, "destroy secrets", func(t *tx) error {
 		n = 0
-		if _, err := t.exec(deletePins, pinsBatch); err != nil {
+		if err := t.row(selectPinned, nil, &t.w.pinned); err != nil { // by another process, too
 			return err
 		}
 		for _, query := range []string{destroyKept, destroyExpired, destroyRemoved} {

@@ -72,10 +72,13 @@ func (t *tx) execution(query string, args ...any) (execution.Execution, error) {
 	return r.execution()
 }
 
-// destroySecrets deletes the sealed secrets of an execution.
+// destroySecrets deletes the sealed secrets of an execution, and its pins of stored ones.
 func (t *tx) destroySecrets(seq int64) error {
 	n, err := t.exec(deleteSecrets, seq)
 	t.destroyed = t.destroyed || n > 0
+	if err == nil && t.w.pinned {
+		_, err = t.exec(deletePins, seq)
+	}
 	return err
 }
 

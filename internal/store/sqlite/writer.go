@@ -50,6 +50,7 @@ type writer struct {
 	targetBatch int           // the size at which a waiting group commits
 	fullBatches int           // how often groups reached that size
 	leased      leased
+	pinned      bool        // executions may have pinned secrets
 	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue    bool
 }
@@ -92,6 +93,9 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 	}
 	if w.now == nil {
 		w.now = time.Now
+	}
+	if err := conn.QueryRowContext(ctx, selectPinned).Scan(&w.pinned); err != nil {
+		return nil, errors.Join(classify(err), conn.Close())
 	}
 	w.scrubTimer = time.NewTimer(w.scrubAfter)
 	// A process that was killed may have left destroyed secrets in the log.
