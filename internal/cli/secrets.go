@@ -44,7 +44,26 @@ type secretOf struct{ app, service string }
 func (o *secretOf) flags(streams *term.Streams, command *cobra.Command) {
 	command.Flags().StringVar(&o.service, "service", "", "the name or the id of a service")
 	command.Flags().StringVar(&o.app, "app", "", "the name or the id of an application that is subscribed to the service")
-	_ = command.RegisterFlagCompletionFunc("service", completeServices(streams)) // the flag exists
+	completesFlag(streams, command, "service", serviceNames)
+	completesFlag(streams, command, "app", appNames)
+}
+
+// completesFlag has a flag completed with names from the server.
+func completesFlag(streams *term.Streams, command *cobra.Command, flag string, names func(context.Context, *client.Platform) ([]string, error)) {
+	var argument cobra.Command
+	completes(streams, &argument, names)
+	_ = command.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) { // the flag exists
+		return argument.ValidArgsFunction(cmd, nil, begun)
+	})
+}
+
+func serviceNames(ctx context.Context, p *client.Platform) ([]string, error) {
+	services, err := p.Services(ctx)
+	names := make([]string, 0, len(services))
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	return names, err
 }
 
 // find finds the ids.
@@ -433,7 +452,7 @@ func newSecretsBind(streams *term.Streams, bound bool) *cobra.Command {
 	}
 	command.Flags().StringVar(&service, "service", "", "the name or the id of a service of the account")
 	command.Flags().StringVar(&parameter, "parameter", "", "the parameter; without it, the one with the name of the secret")
-	_ = command.RegisterFlagCompletionFunc("service", completeServices(streams)) // the flag exists
+	completesFlag(streams, command, "service", serviceNames)
 	onPlatform(streams, command, nil, func(ctx context.Context, p *client.Platform, args []string) error {
 		if service == "" {
 			return usagef("name the service: --service")

@@ -120,6 +120,9 @@ func TestSecretCommands(t *testing.T) {
 	if out, _ := c.run(0, "", "__complete", "secrets", "show", "--service", "teller", ""); !strings.Contains(out, "api_token") || !strings.Contains(out, "db_password") {
 		t.Errorf("the completion prints %s, want the names", out)
 	}
+	if out, _ := c.run(0, "", "__complete", "secrets", "show", "api_token", "--service", "te"); !strings.HasPrefix(out, "teller\n") {
+		t.Errorf("the completion of --service prints %s, want teller", out)
+	}
 	c.inNeither()
 	kill()
 	c.noneHold(c.values...)

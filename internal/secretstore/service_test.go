@@ -480,3 +480,27 @@ func BenchmarkExecution(b *testing.B) {
 		})
 	}
 }
+
+// TestRewrap has stored secrets open with the new master key alone.
+func TestRewrap(t *testing.T) {
+	f := newFixture(t)
+	for i := range 250 { // several batches
+		f.set(f.owner, secretstore.Address{Service: f.service}, fmt.Sprint("secret_", i), fmt.Sprint("value-", i))
+	}
+	both, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="))
+	f.must(err)
+	if n, err := store.Rewrap(t.Context(), f.db, both); err != nil || n < 250 {
+		t.Fatalf("Rewrap = %d, %v; want all of 250", n, err)
+	}
+	only, err := vault.FromText([]byte("2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="))
+	f.must(err)
+	use, err := store.FindKeyUse(t.Context(), f.db, only)
+	f.must(err)
+	if use.Versions[2] < 250 || len(use.Missing)+len(use.Damaged) > 0 {
+		t.Errorf("FindKeyUse = %+v, want all with the new key", use)
+	}
+	f.Keyring = only
+	if got := f.gets(f.owner, f.service); len(got) != 250 || got["secret_7"] != "value-7" {
+		t.Errorf("with the new key %d values open, want 250", len(got))
+	}
+}
