@@ -101,10 +101,10 @@ func (v *view) decides(p []byte) bool {
 	if len(v.text)-i > blockSpan || i < longest+blockSpan {
 		return false
 	}
-	text := append(c.joined[:0], v.text[i-longest-blockSpan:]...)
-	end := len(text)
-	text = append(text, p[:blockSpan]...)
-	c.joined = text
+	c.joined = append(c.joined[:0], v.text[i-longest-blockSpan:]...)
+	end := len(c.joined)
+	c.joined = append(c.joined, p[:blockSpan]...)
+	text := c.joined
 	for i := longest + blockSpan; i < end; i++ {
 		if text[i] == '\\' || text[i] == '\n' && !c.m.quickLine(text, i, i+1, c) {
 			return false

@@ -326,7 +326,7 @@ func (v *view) readRuns(final bool) {
 	}
 	v.pairsUpTo(v.end(), final, final)
 	if final {
-		// The content may go on, and what is kept of it is no longer than this.
+		// The content may go on, and the view keeps no more of it.
 		kept := v.end() - v.c.margin()
 		r.start, r.spanStart = max(r.start, kept), max(r.spanStart, kept)
 	}
