@@ -15,8 +15,7 @@ const (
 	workJudgeNUL = 2  // what it costs to judge a NUL
 	workCredit   = 1 << 20
 	workSpan     = 4 << 10
-	workWake     = 384 // what it costs to begin to decode escapes, beside the text
-	workDigits   = 64  // the same for digits
+	workWake     = 64 // what it costs to begin to decode, beside the text
 )
 
 // minReach is how far around an escape the rest of what it belongs to is

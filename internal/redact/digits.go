@@ -194,7 +194,7 @@ func (v *view) readHex(s *stretch, kind viewKind, end int, ended, final bool) {
 func (v *view) wakeDigits(kind viewKind, s *stretch, end int, bits uint8) *view {
 	k := v.kid(kind)
 	k.awake, k.at = true, s.first
-	v.c.work += workDigits
+	v.c.work += workWake
 	if s.mask < 0 {
 		s.mask = end
 	}
@@ -334,7 +334,7 @@ func endsPairs(text []byte, i int) bool {
 func (v *view) wakePairs(s *stretch, text []byte) *view {
 	k := v.kid(viewPairs)
 	k.awake, k.at = true, s.first
-	v.c.work += workDigits
+	v.c.work += workWake
 	if s.mask < 0 {
 		s.mask = s.at
 	}
