@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -298,11 +301,22 @@ func (w *Workspace) writeStamp(s stamp) error {
 	return nil
 }
 
+// hashFile returns the SHA-256 hash of a file. It fails for pipes and devices, which may
+// have no end.
 func hashFile(path string) (string, error) {
-	content, err := os.ReadFile(path)
+	if info, err := os.Stat(path); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("hash %s: %w", path, fs.ErrInvalid)
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:]), nil
+	defer func() { _ = file.Close() }()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -89,6 +90,9 @@ func (w *Workspace) LinkedSources(env *Environment) []string {
 	return all
 }
 
+// maxPackageDirs is how many folders of packages outside an environment count.
+const maxPackageDirs = 100
+
 // packageDirs are the folders of packages that an environment uses in place: those
 // of editable installs.
 func (e *Environment) packageDirs() []string {
@@ -105,7 +109,7 @@ func (e *Environment) packageDirs() []string {
 		_, around := Inside(dir, home) // the whole home would show too much
 		_, inside := Inside(prefix, dir)
 		covered := slices.ContainsFunc(dirs, func(other string) bool { _, in := Inside(other, dir); return in })
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && !inside && !covered && dir != "/" && (home == "" || !around) {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && !inside && !covered && len(dirs) < maxPackageDirs && dir != "/" && (home == "" || !around) {
 			dirs = append(dirs, dir)
 		}
 	}
@@ -149,10 +153,19 @@ func pathsIn(file string) []string {
 	return paths
 }
 
+// maxRecord is how much of a record of an installer is read. A deployed service could
+// come with one of gigabytes.
+const maxRecord = 64 << 10
+
 // editableDir is the folder of an editable package, as the installer records it;
 // empty for other packages.
-func editableDir(file string) string {
-	text, err := os.ReadFile(file)
+func editableDir(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxRecord))
 	if err != nil {
 		return ""
 	}
