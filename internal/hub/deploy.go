@@ -63,14 +63,7 @@ func (h *Hub) deploy(ctx context.Context, in *deployQuery, w http.ResponseWriter
 	audit.Note(ctx, "service", name)
 	audit.Note(ctx, "version", version)
 	audit.Note(ctx, "sha256", info.SHA256)
-	s, v, err := h.versionFor(ctx, access.From(ctx).Tenant, name, display, version)
-	if err == nil {
-		v, err = h.store.ChangeVersion(ctx, v.ID, func(v *registry.Version) error { v.Source = key; return nil })
-	}
-	var begun registry.Revision
-	if err == nil {
-		begun, err = h.begin(ctx, v.ID, access.From(ctx).ID)
-	}
+	s, v, begun, err := h.place(ctx, name, display, version, key)
 	if err != nil {
 		return err
 	}
@@ -78,6 +71,32 @@ func (h *Hub) deploy(ctx context.Context, in *deployQuery, w http.ResponseWriter
 		ServiceID: s.ID, ServiceDefinitionID: v.ID, Name: s.Name, Version: v.Version, SHA256: info.SHA256,
 		GatewayEndpoint: h.endpoint(ctx, s, v.Version), Revision: revisionOf(begun, v),
 	})
+}
+
+// place makes a service and a version if need be, and begins the build of an archive.
+func (h *Hub) place(ctx context.Context, name, display, version, key string) (registry.Service, registry.Version, registry.Revision, error) {
+	h.placing.Lock()
+	defer h.placing.Unlock()
+	s, v, err := h.versionFor(ctx, access.From(ctx).Tenant, name, display, version)
+	if err != nil {
+		return s, v, registry.Revision{}, errors.Join(err, h.blobs.Delete(ctx, key))
+	}
+	v, begun, err := h.buildOf(ctx, v.ID, key)
+	return s, v, begun, err
+}
+
+// buildOf makes an archive the source of a version and begins its build. The caller
+// holds placing.
+func (h *Hub) buildOf(ctx context.Context, version, key string) (registry.Version, registry.Revision, error) {
+	v, err := h.store.ChangeVersion(ctx, version, func(v *registry.Version) error {
+		v.Source = key
+		return nil
+	})
+	if err != nil { // the change may have been made: collect removes an archive that no version has
+		return v, registry.Revision{}, err
+	}
+	begun, err := h.begin(ctx, version, access.From(ctx).ID)
+	return v, begun, err
 }
 
 // versionFor finds a version of a service, and makes those that are missing.

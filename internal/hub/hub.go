@@ -115,6 +115,9 @@ type Hub struct {
 	variables variables
 	repeats   *repeats
 	ready     atomic.Bool
+	// placing is held while a version gets an archive and the build of it begins: else
+	// the answer to an upload could name the build of another one.
+	placing sync.Mutex
 	// draining ends when the server is about to.
 	draining context.Context //nolint:containedctx // the server's life
 	drain    context.CancelFunc

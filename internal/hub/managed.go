@@ -189,17 +189,12 @@ func (h *Hub) accept(ctx context.Context, version string, content io.Reader) err
 	if _, err := h.blobs.Put(ctx, key, content, blob.PutOptions{Limit: maxArchive}); err != nil {
 		return uploadError(err)
 	}
-	err := h.check(ctx, key)
-	if err == nil {
-		_, err = h.store.ChangeVersion(ctx, version, func(v *registry.Version) error {
-			v.Source = key
-			return nil
-		})
-	}
-	if err != nil {
+	if err := h.check(ctx, key); err != nil {
 		return errors.Join(err, h.blobs.Delete(ctx, key))
 	}
-	_, err = h.begin(ctx, version, access.From(ctx).ID)
+	h.placing.Lock()
+	defer h.placing.Unlock()
+	_, _, err := h.buildOf(ctx, version, key)
 	return err
 }
 

@@ -3,11 +3,15 @@ package hub_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/server"
@@ -200,6 +204,54 @@ func TestRevisions(t *testing.T) {
 	}
 	if list, _ := p.call(p.owner, http.MethodGet, endpoint, nil, http.StatusOK)["list"].([]any); len(list) < 4 {
 		t.Errorf("after a restart there are %d executions, want those from before too", len(list))
+	}
+}
+
+// TestDeploysAtOnce deploys archives to a new service at the same time. Each is built.
+func TestDeploysAtOnce(t *testing.T) {
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	content := program(t, "hello")
+	revisions := make([]string, 16)
+	var sending, all sync.WaitGroup
+	last := make(chan struct{}) // is closed when all but the last byte of each was sent
+	sending.Add(len(revisions))
+	for i := range revisions {
+		upload := archiveOf(t, map[string][]byte{"service": content, "number": []byte(strconv.Itoa(i))})
+		from, to := io.Pipe()
+		go func() {
+			_, _ = to.Write(upload[:len(upload)-1])
+			sending.Done()
+			<-last
+			_, _ = to.Write(upload[len(upload)-1:])
+			_ = to.Close()
+		}()
+		all.Go(func() {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/qc-catalog/deployments?name=greeter", from)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("X-Auth-Token", p.owner)
+			r.Header.Set("Content-Type", "application/zip")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			d := document{}
+			if err := json.NewDecoder(response.Body).Decode(&d); err != nil || response.StatusCode != http.StatusCreated {
+				t.Errorf("POST /deployments = %d %v, want 201", response.StatusCode, d)
+			}
+			revisions[i] = d.text("revision", "id")
+		})
+	}
+	sending.Wait()
+	close(last)
+	all.Wait()
+	slices.Sort(revisions)
+	if got := len(slices.Compact(revisions)); got != 16 {
+		t.Errorf("16 archives have %d revisions, want one for each", got)
 	}
 }
 
