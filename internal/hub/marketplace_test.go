@@ -57,4 +57,13 @@ func TestMarketplace(t *testing.T) {
 	if used, _ := limits["internalPublications"].(map[string]any); used["current"] != 1.0 || limits.text("cpuPerService", "unit") != "m" {
 		t.Errorf("GET entitlements = %v, want one publication, and limits", limits)
 	}
+
+	// A service that others may no longer subscribe to has none of their subscriptions.
+	theirs := p.application(stranger, "theirs", public.id)
+	publication := "/qc-catalog/services/" + public.id + "/publication"
+	p.call(p.owner, http.MethodPut, publication, document{"scope": "INTERNAL"}, http.StatusConflict)
+	p.call(theirs, http.MethodGet, public.endpoint, nil, http.StatusOK)
+	p.call(p.owner, http.MethodDelete, publication+"?force=true", nil, http.StatusNoContent)
+	p.call(p.owner, http.MethodPut, publication, document{"scope": "INTERNAL"}, http.StatusNoContent)
+	p.call(theirs, http.MethodGet, public.endpoint, nil, http.StatusNotFound)
 }

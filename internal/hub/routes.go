@@ -105,7 +105,7 @@ func (h *Hub) serviceRoutes(api *platformapi.API) {
 	platformapi.Stream(api, upload, h.uploadOpenAPI)
 	platformapi.Register(api, with(op("PUT /services/{id}/publication", "publishService", access.Publish, tagServices, "Publish a service"),
 		func(r *platformapi.Route) {
-			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first."
+			r.Description = "INTERNAL: applications of the account may subscribe to it. PUBLIC: those of others, too. A service must have been built first. One that others are subscribed to does not become INTERNAL: a 409."
 		}), h.publish)
 	platformapi.Register(api, op("DELETE /services/{id}/publication", "unpublishService", access.Publish, tagServices, "Take a publication back"), h.unpublish)
 	platformapi.Register(api, op("GET /services/{id}/statistics", "getServiceStatistics", access.ViewTenant, tagServices,

@@ -334,8 +334,32 @@ func (h *Hub) publish(ctx context.Context, in *publishInput) (*none, error) {
 	if v.Active == "" {
 		return nil, problem(http.StatusBadRequest, "The service must be built before it can be published.")
 	}
+	if in.Body.Scope == registry.Internal {
+		if err := h.onlyOwnSubscribers(ctx, in.ID); err != nil {
+			return nil, err
+		}
+	}
 	audit.Note(ctx, "scope", string(in.Body.Scope))
 	return h.change(ctx, in.ID, func(s *registry.Service) { s.Publication = in.Body.Scope })
+}
+
+// onlyOwnSubscribers returns an error if applications of other accounts are subscribed to
+// a service of the caller.
+func (h *Hub) onlyOwnSubscribers(ctx context.Context, service string) error {
+	subscriptions, err := h.Access.SubscriptionsOf(ctx, service)
+	if err != nil {
+		return err
+	}
+	others := 0
+	for _, s := range subscriptions {
+		if s.Application.Tenant != access.From(ctx).Tenant {
+			others++
+		}
+	}
+	if others > 0 {
+		return problem(http.StatusConflict, fmt.Sprintf("%d applications of other accounts are subscribed to the service. Unpublish it with ?force=true first, which ends all subscriptions.", others))
+	}
+	return nil
 }
 
 type unpublishInput struct {
