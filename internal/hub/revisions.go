@@ -118,3 +118,11 @@ func (r *Revisions) ensure(ctx context.Context, version string) error {
 	}
 	return service.Activate(next)
 }
+
+// drop takes a version that was deleted out of the engine. Nothing activates it again:
+// ensure has either ended, or finds no such version.
+func (r *Revisions) drop(version string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hub.Server.Engine().Service(version).Deactivate()
+}

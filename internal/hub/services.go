@@ -203,9 +203,8 @@ func (h *Hub) deleteService(ctx context.Context, in *ByID) (*none, error) {
 // have on the disk. What it does not get to is removed at the next start.
 func (h *Hub) discard(ctx context.Context, versions []registry.Version, revisions []registry.Revision) {
 	for _, v := range versions {
-		service := h.Server.Engine().Service(v.ID)
-		service.Deactivate() // first, so that it accepts no more executions
-		if err := cancelAll(ctx, service); err != nil {
+		h.Revisions.drop(v.ID) // first, so that it accepts no more executions
+		if err := cancelAll(ctx, h.Server.Engine().Service(v.ID)); err != nil {
 			h.Log.Warn("cannot cancel the executions of a deleted service", "version", v.ID, "error", err)
 		}
 	}
