@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -230,6 +231,9 @@ func (s *Service) Update(ctx context.Context, p access.Principal, changed Pool) 
 	pool, err := s.reach(ctx, p, changed.ID, access.WritePools)
 	if err != nil {
 		return Pool{}, err
+	}
+	if strings.TrimSpace(changed.Name) != pool.Name && pool.Tenant != p.Tenant {
+		return Pool{}, access.ErrForbidden // others could find out which names its account uses
 	}
 	pool.Name, pool.ShortDescription, pool.Description, pool.Tags = changed.Name, changed.ShortDescription, changed.Description, changed.Tags
 	if err := pool.check(); err != nil {
