@@ -60,7 +60,7 @@ type listenError struct {
 func (e *listenError) Error() string { return fmt.Sprintf("cannot listen: %v", e.err) }
 func (e *listenError) Unwrap() error { return e.err }
 func (e *listenError) Hint() string {
-	return fmt.Sprintf("another program may use port %d; choose another port, or a free one with --port 0", e.port)
+	return fmt.Sprintf("another program may use port %d; choose another port, or 0 for a free one", e.port)
 }
 
 // URL is the address of the server on this machine.
