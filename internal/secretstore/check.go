@@ -76,6 +76,10 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 	if err != nil {
 		return nil, err
 	}
+	bound, err := s.expiredBound(ctx, place)
+	if err != nil {
+		return nil, err
+	}
 	soon := s.Now().Add(within)
 	findings := make([]Finding, 0, len(declared))
 	for _, parameter := range declared {
@@ -89,7 +93,9 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 			f.Status, f.From = StatusOK, FromEnvironment
 		}
 		if expired, ok := own[parameter.Name]; ok && expired.Live == 0 {
-			f.Status, f.From, f.Version, f.ExpiresAt = StatusExpired, expired.Kind, expired.Newest.Number, expired.Newest.ExpiresAt
+			f.expired(expired)
+		} else if expired, ok := bound[parameter.Name]; ok && f.From == "" {
+			f.expired(expired)
 		}
 		delete(own, parameter.Name)
 		findings = append(findings, f)
@@ -114,6 +120,32 @@ func (f *Finding) offered(c Candidate, tenant string, soon time.Time) {
 	if !f.ExpiresAt.IsZero() && f.ExpiresAt.Before(soon) {
 		f.Status = StatusExpiring
 	}
+}
+
+// expired notes a secret without a live version.
+func (f *Finding) expired(s Secret) {
+	f.Status, f.From, f.Version, f.ExpiresAt = StatusExpired, s.Kind, s.Newest.Number, s.Newest.ExpiresAt
+}
+
+// expiredBound are the secrets of the tenant that are bound to parameters of its service
+// and have no live version, by parameter.
+func (s *Service) expiredBound(ctx context.Context, place Place) (map[string]Secret, error) {
+	if place.Kind != OfService {
+		return nil, nil
+	}
+	all, _, err := s.Store.Secrets(ctx, Query{Tenant: place.Tenant, Kind: OfTenant, BoundTo: place.Service, Now: s.Now()})
+	if err != nil {
+		return nil, err
+	}
+	bound := map[string]Secret{}
+	for _, secret := range all {
+		for _, b := range secret.Bindings {
+			if secret.Live == 0 && b.Service == place.Service {
+				bound[b.Parameter] = secret
+			}
+		}
+	}
+	return bound, nil
 }
 
 // ownSecrets are the secrets of a place by name.

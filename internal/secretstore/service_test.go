@@ -334,7 +334,7 @@ func TestRefusals(t *testing.T) {
 func TestCheck(t *testing.T) {
 	f := newFixture(t)
 	of := secretstore.Address{Service: f.service}
-	for _, name := range []string{"ok", "ending", "expired", "missing", "optional", "environment"} {
+	for _, name := range []string{"ok", "ending", "expired", "missing", "optional", "environment", "bound"} {
 		f.declared = append(f.declared, signature.Parameter{Name: name, Env: signature.EnvName(name), Kind: signature.Secret, Required: name != "optional"})
 	}
 	f.environment = []string{"SECRET_ENVIRONMENT"}
@@ -343,6 +343,9 @@ func TestCheck(t *testing.T) {
 	}
 	f.set(f.owner, of, "ok", "x")
 	f.set(f.owner, of, "unused", "x")
+	_, err := f.Set(t.Context(), f.owner, secretstore.Address{}, "shared", soon(time.Minute))
+	f.must(err)
+	f.must(f.Bind(t.Context(), f.owner, "shared", secretstore.Binding{Service: f.service, Parameter: "bound"}))
 	for name, after := range map[string]time.Duration{"ending": time.Hour, "expired": time.Minute} {
 		_, err := f.Set(t.Context(), f.owner, of, name, soon(after))
 		f.must(err)
@@ -358,18 +361,18 @@ func TestCheck(t *testing.T) {
 		}
 		return strings.Join(lines, ", ")
 	}
-	want := "ending EXPIRING SERVICE, environment OK ENVIRONMENT, expired EXPIRED SERVICE, missing MISSING, ok OK SERVICE, optional OPTIONAL, unused UNUSED SERVICE"
+	want := "bound EXPIRED TENANT, ending EXPIRING SERVICE, environment OK ENVIRONMENT, expired EXPIRED SERVICE, missing MISSING, ok OK SERVICE, optional OPTIONAL, unused UNUSED SERVICE"
 	if got := check(f.viewer, of); got != want {
 		t.Errorf("Check = %s, want %s", got, want)
 	}
 	foreign := secretstore.Address{Service: f.service, Application: f.foreign.ID}
 	f.set(f.stranger, foreign, "missing", "x")
-	want = "ending OK SERVICE, environment OK ENVIRONMENT, expired MISSING, missing OK SUBSCRIPTION, ok OK SERVICE, optional OPTIONAL"
+	want = "bound MISSING, ending OK SERVICE, environment OK ENVIRONMENT, expired MISSING, missing OK SUBSCRIPTION, ok OK SERVICE, optional OPTIONAL"
 	if got := check(f.stranger, foreign); got != want {
 		t.Errorf("Check by a subscriber = %s, want %s", got, want)
 	}
 	f.set(f.owner, secretstore.Address{}, "unbound", "x")
-	if got, want := check(f.owner, secretstore.Address{}), "expired EXPIRED SERVICE, ending EXPIRING SERVICE, unbound UNUSED TENANT"; sorted(got) != sorted(want) {
+	if got, want := check(f.owner, secretstore.Address{}), "shared EXPIRED TENANT, expired EXPIRED SERVICE, ending EXPIRING SERVICE, unbound UNUSED TENANT"; sorted(got) != sorted(want) {
 		t.Errorf("Check of the account = %s, want %s", got, want)
 	}
 }

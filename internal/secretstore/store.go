@@ -81,6 +81,8 @@ type Query struct {
 	ExpiresBefore time.Time
 	// Unbound selects secrets of the tenant that are bound to no parameter.
 	Unbound bool
+	// BoundTo selects secrets of the tenant that are bound to parameters of a service.
+	BoundTo string
 	// Now is the time at which a version is live.
 	Now time.Time
 	// Limit and Offset select a page. A limit of zero: all.

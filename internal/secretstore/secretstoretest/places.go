@@ -99,19 +99,24 @@ func queries(f *fixture) {
 	f.set(of, "x")
 	f.set(shared, "x")
 	f.set(secretstore.Place{Kind: secretstore.OfTenant, Tenant: f.Tenant("other"), Name: "shared"}, "x")
+	bound := secretstore.Place{Kind: secretstore.OfTenant, Tenant: p.Tenant, Name: "bound"}
+	f.set(bound, "x")
+	f.must(f.Bind(f.Context(), bound, secretstore.Binding{Service: p.Service, Parameter: "password"}, 10))
 	for _, c := range []struct {
 		query secretstore.Query
 		want  []secretstore.Kind
 		total int
 	}{
-		{secretstore.Query{}, []secretstore.Kind{secretstore.OfService, secretstore.OfSubscription, secretstore.OfTenant}, 3},
-		{secretstore.Query{Limit: 1, Offset: 1}, []secretstore.Kind{secretstore.OfSubscription}, 3},
-		{secretstore.Query{Kind: secretstore.OfTenant}, []secretstore.Kind{secretstore.OfTenant}, 1},
+		{secretstore.Query{}, []secretstore.Kind{secretstore.OfService, secretstore.OfSubscription, secretstore.OfTenant, secretstore.OfTenant}, 4},
+		{secretstore.Query{Limit: 1, Offset: 1}, []secretstore.Kind{secretstore.OfSubscription}, 4},
+		{secretstore.Query{Kind: secretstore.OfTenant}, []secretstore.Kind{secretstore.OfTenant, secretstore.OfTenant}, 2},
 		{secretstore.Query{Service: p.Service}, []secretstore.Kind{secretstore.OfService, secretstore.OfSubscription}, 2},
 		{secretstore.Query{Application: app}, []secretstore.Kind{secretstore.OfSubscription}, 1},
 		{secretstore.Query{ExpiresBefore: f.clock.Add(2 * time.Hour)}, []secretstore.Kind{secretstore.OfService}, 1},
 		{secretstore.Query{ExpiresBefore: f.clock.Add(time.Minute)}, nil, 0},
 		{secretstore.Query{Unbound: true}, []secretstore.Kind{secretstore.OfTenant}, 1},
+		{secretstore.Query{BoundTo: p.Service}, []secretstore.Kind{secretstore.OfTenant}, 1},
+		{secretstore.Query{BoundTo: "none"}, nil, 0},
 	} {
 		c.query.Tenant, c.query.Now = p.Tenant, f.clock
 		found, total, err := f.Secrets(f.Context(), c.query)

@@ -22,12 +22,13 @@ const (
 
 	selectSecretAt = selectSecret + atPlace
 
-	// $3 to $6 are conditions unless they are empty, or 0.
+	// $3 to $8 are conditions unless they are empty, or 0.
 	matchesQuery = ` AND s.tenant_id = $2 AND ($3 = '' OR s.kind = $3) AND ($4 = '' OR s.service_id = $4) AND ($5 = '' OR s.application_id = $5)
 	AND ($6 = 0 OR s.expires_at > 0 AND s.expires_at < $6)
-	AND ($7 = 0 OR s.kind = 'TENANT' AND NOT EXISTS (SELECT 1 FROM secret_bindings b WHERE b.secret_seq = s.seq))`
+	AND ($7 = 0 OR s.kind = 'TENANT' AND NOT EXISTS (SELECT 1 FROM secret_bindings b WHERE b.secret_seq = s.seq))
+	AND ($8 = '' OR s.seq IN (SELECT b.secret_seq FROM secret_bindings b WHERE b.service_id = $8))`
 
-	selectSecrets = selectSecret + matchesQuery + ` ORDER BY s.kind, s.service_id, s.application_id, s.name LIMIT $8 OFFSET $9`
+	selectSecrets = selectSecret + matchesQuery + ` ORDER BY s.kind, s.service_id, s.application_id, s.name LIMIT $9 OFFSET $10`
 
 	// It has the same parameters.
 	countSecretsOf = `SELECT count(*) FROM secrets s WHERE s.removed = 0 AND $1 > 0` + matchesQuery

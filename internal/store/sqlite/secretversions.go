@@ -205,7 +205,7 @@ func (s secretStore) Secrets(ctx context.Context, q secretstore.Query) (secrets 
 	if limit == 0 {
 		limit = -1
 	}
-	args := []any{stamp(q.Now), q.Tenant, string(q.Kind), q.Service, q.Application, stamp(q.ExpiresBefore), unbound}
+	args := []any{stamp(q.Now), q.Tenant, string(q.Kind), q.Service, q.Application, stamp(q.ExpiresBefore), unbound, q.BoundTo}
 	var seqs []int64
 	err = s.s.read(ctx, selectSecrets, append(args[:len(args):len(args)], limit, q.Offset), func(row scanner) error {
 		var r secretRow
