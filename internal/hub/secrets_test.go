@@ -17,10 +17,13 @@ import (
 )
 
 // teller is an archive with the service that says which secrets it has got.
-func teller(t testing.TB) []byte {
+func teller(t testing.TB) []byte { return built(t, "teller") }
+
+// built is an archive with a service of testdata.
+func built(t testing.TB, name string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "service")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "-ldflags", "-s -w", "./testdata/teller")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "-ldflags", "-s -w", "./testdata/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build = %v\n%s", err, out)

@@ -1,0 +1,52 @@
+package hub_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkStoredSecrets calls a service with and without ten stored secrets, in turns. It
+// reports the CPU time of this process for each execution, which has the server and the
+// client, and the median of the time until it has ended.
+func BenchmarkStoredSecrets(b *testing.B) {
+	p := start(b, filepath.Join(b.TempDir(), "data"))
+	content := built(b, "many")
+	with, without := p.deploy("with", "1.0.0", content, "SUCCESS"), p.deploy("without", "1.0.0", content, "SUCCESS")
+	values := document{}
+	for i := range 10 {
+		values[fmt.Sprint("secret_", i)] = fmt.Sprint("a-value-of-some-length-", i)
+	}
+	p.call(p.owner, http.MethodPost, secretsPath+"-import?serviceId="+with.id, document{"secrets": values}, http.StatusNoContent)
+	cpu, took := map[string]time.Duration{}, map[string][]time.Duration{}
+	n := 0
+	for b.Loop() {
+		for name, s := range map[string]deployed{"with": with, "without": without} {
+			began, used := time.Now(), cpuTime(b)
+			if result := p.run(p.owner, s.endpoint, document{}); (result["last"] == true) != (name == "with") {
+				b.Fatalf("%s: the result is %v", name, result)
+			}
+			took[name] = append(took[name], time.Since(began))
+			cpu[name] += cpuTime(b) - used
+		}
+		n++
+	}
+	for name, all := range took {
+		slices.Sort(all)
+		b.ReportMetric(float64(cpu[name].Microseconds())/float64(n), name+"-cpu-us")
+		b.ReportMetric(float64(all[len(all)/2].Microseconds()), name+"-p50-us")
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
