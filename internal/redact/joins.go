@@ -9,6 +9,10 @@ const minJoined = 16
 // maxMargin is how much of the ends of two lines a printer may have added.
 const maxMargin = 512
 
+// minLine is the length of the lines that are joined from the first on: no printer breaks
+// lines at less, and each join takes work.
+const minLine = 4
+
 // nearLine is how far from a line end an escape is near.
 const nearLine = 12
 
@@ -48,8 +52,12 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	if v.kind == viewMarked && v.c.m.completes(before) {
 		return dead
 	}
-	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+	after := lineOf(text[right:])
+	if !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
 		return v.waitForLine(text, before, i, left, right)
+	}
+	if len(before) < minLine && len(after) <= minLine && !v.joins(i) {
+		return dead
 	}
 	e.start, e.end = base+left, base+right
 	if right == len(text) {
@@ -99,13 +107,15 @@ func (v *view) literalLine(text []byte, i int, closed bool) (next int, said verd
 // waitForLine waits for more of the next line, unless nothing goes on from the line that
 // ends at text[i].
 func (v *view) waitForLine(text, before []byte, i, left, right int) verdict {
-	joined := v.kept > 0 && v.kept >= v.parent.base+i-v.c.reach
-	if right < len(text) && !joined && !v.parent.opens(before) {
+	if right < len(text) && !v.joins(i) && !v.parent.opens(before) {
 		return dead
 	}
 	v.holdLine(text, before, i, left, right)
 	return wait
 }
+
+// joins reports whether lines before text[i] are joined.
+func (v *view) joins(i int) bool { return v.kept > 0 && v.kept >= v.parent.base+i-v.c.reach }
 
 // holdLine decodes the line that ends at text[i], and holds the next one as far as
 // it has come, if a form may go on in it.
