@@ -161,16 +161,15 @@ type link struct {
 func (a *API) links(id execution.ID, files []engine.ResultFile) map[string]link {
 	all := map[string]link{}
 	for _, file := range files {
-		name, path := FileLink(file.Name)
-		all[name] = link{a.address(id) + "/result/" + path}
+		name, at := FileLink(file.Name)
+		all[name] = link{a.address(id) + "/result/" + at}
 	}
 	all[statusLink] = link{a.address(id)}
 	return all
 }
 
-// FileLink returns the name of the link to a result file, and the path that addresses
-// have for it. A file with the name of another link, such as status, is "./status".
-func FileLink(file string) (name, path string) {
+// FileLink returns the name of the link to a result file, and the path in its address. A file with the name of another link, such as status, is "./status".
+func FileLink(file string) (name, address string) {
 	name = file
 	if name == statusLink || name == selfLink {
 		name = "./" + name

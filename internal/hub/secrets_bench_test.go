@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func BenchmarkStoredSecrets(b *testing.B) {
 	for b.Loop() {
 		for name, s := range map[string]deployed{"with": with, "without": without} {
 			began, used := time.Now(), cpuTime(b)
-			if result := p.run(p.owner, s.endpoint, document{}); fmt.Sprint(result["last"]) != fmt.Sprint(name == "with") {
+			if result := p.run(p.owner, s.endpoint, document{}); fmt.Sprint(result["last"]) != strconv.FormatBool(name == "with") {
 				b.Fatalf("%s: the result is %v", name, result)
 			}
 			took[name] = append(took[name], time.Since(began))

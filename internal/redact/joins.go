@@ -52,12 +52,8 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	if v.kind == viewMarked && v.c.m.completes(before) {
 		return dead
 	}
-	after := lineOf(text[right:])
-	if !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
 		return v.waitForLine(text, before, i, left, right)
-	}
-	if len(before) < minLine && len(after) <= minLine && !v.joins(i) {
-		return dead
 	}
 	e.start, e.end = base+left, base+right
 	if right == len(text) {
@@ -141,6 +137,9 @@ func (v *view) holdLine(text, before []byte, i, left, right int) {
 // join says whether the lines before left and from right on are one.
 func (v *view) join(text, before []byte, right int, e *edit) verdict {
 	after := lineOf(text[right:])
+	if len(before) < minLine && len(after) <= minLine && !v.joins(e.start-v.parent.base) {
+		return dead
+	}
 	last := before[len(before)-1]
 	if endsInPair(before) && beginsWithPair(after) {
 		e.n, e.out[0] = 1, ' '
