@@ -211,12 +211,15 @@ func TestRevisions(t *testing.T) {
 func TestDeploysAtOnce(t *testing.T) {
 	p := start(t, filepath.Join(t.TempDir(), "data"))
 	content := program(t, "hello")
-	revisions := make([]string, 16)
+	revisions, uploads := make([]string, 16), make([][]byte, 16)
+	for i := range uploads { // before the first one waits for the others
+		uploads[i] = archiveOf(t, map[string][]byte{"service": content, "number": []byte(strconv.Itoa(i))})
+	}
 	var sending, all sync.WaitGroup
 	last := make(chan struct{}) // is closed when all but the last byte of each was sent
 	sending.Add(len(revisions))
 	for i := range revisions {
-		upload := archiveOf(t, map[string][]byte{"service": content, "number": []byte(strconv.Itoa(i))})
+		upload := uploads[i]
 		from, to := io.Pipe()
 		go func() {
 			_, _ = to.Write(upload[:len(upload)-1])
