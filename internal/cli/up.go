@@ -225,6 +225,9 @@ func followBuild(ctx context.Context, streams *term.Streams, p *client.Platform,
 		return &exitError{exitFailed, fmt.Errorf("the build takes longer than %s; it goes on, see it with: qhubctl services log %s", o.timeout, d.Name)}
 	}
 	if err != nil {
+		if ctx.Err() != nil {
+			streams.Say("the build goes on; see it with: qhubctl services log %s", d.Name)
+		}
 		return err
 	}
 	d.Revision.Build = built

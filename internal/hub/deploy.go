@@ -116,5 +116,10 @@ func (h *Hub) versionFor(ctx context.Context, tenant, name, display, version str
 		return s, v, nil
 	}
 	v := registry.Version{ID: uuid.NewString(), Service: s.ID, Version: version}
+	if former, ok := registry.Latest(versions); ok {
+		if err := h.inherit(ctx, tenant, former, &v); err != nil {
+			return s, v, err
+		}
+	}
 	return s, v, h.store.AddVersion(ctx, v)
 }

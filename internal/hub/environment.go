@@ -118,6 +118,26 @@ func (h *Hub) applyRuntime(v *registry.Version, tenant string, given *runtimeBod
 	return nil
 }
 
+// inherit gives a new version the limits and the variables of a former one, secrets among
+// them: built, it takes the place of that one.
+func (h *Hub) inherit(ctx context.Context, tenant string, former registry.Version, v *registry.Version) error {
+	v.MilliCPU, v.MemoryMB = former.MilliCPU, former.MemoryMB
+	v.Environment, v.ApplyProviderTokens = maps.Clone(former.Environment), former.ApplyProviderTokens
+	sealed, err := h.store.VersionSecrets(ctx, former.ID)
+	if err != nil || len(sealed) == 0 {
+		return err
+	}
+	secrets, err := h.Server.Keyring().Open(vault.SecretOwner(tenant, registry.SecretsName(former.ID)), sealed)
+	if err != nil {
+		return fmt.Errorf("open the secrets of a version: %w", err)
+	}
+	defer secrets.Clear()
+	if v.Secrets, err = h.Server.Keyring().Seal(vault.SecretOwner(tenant, registry.SecretsName(v.ID)), secrets); err != nil {
+		return fmt.Errorf("seal the secrets of a version: %w", err)
+	}
+	return nil
+}
+
 // variables knows the names of the secrets in the environment of versions.
 type variables struct {
 	mu    sync.Mutex

@@ -92,6 +92,17 @@ func TestSecretsOfTheEnvironment(t *testing.T) {
 	wants("a provider's token", document{"show": "QISKIT_IBM_TOKEN"}, document{"length": "17", "shown": "[redacted]"})
 	configure(http.StatusNoContent, document{})
 	wants("none", document{"show": "SECRET_OTHER"}, document{"token": "", "length": "0"})
+
+	// A new version begins with the limits and the variables of the one before.
+	configure(http.StatusNoContent, document{"MODE": "fast", "SECRET_API_TOKEN": declared})
+	p.call(p.owner, http.MethodPut, "/qc-catalog/managed-services/"+id+"/resource-configuration", document{"type": "memory", "amount": 300, "unit": "M"}, http.StatusNoContent)
+	next := p.deploy("greeter", "2.0.0", greeter(t, "hello"), "SUCCESS")
+	endpoint = p.url + next.path()
+	wants("by the next version", document{}, document{"token": "29", "mode": "fast"})
+	shown, err := json.Marshal(p.call(p.owner, http.MethodGet, "/qc-catalog/services/"+id, nil, http.StatusOK)["serviceDefinitions"])
+	if err != nil || strings.Count(string(shown), `"amount":300`) != 2 {
+		t.Errorf("the versions are %s, %v, want both with 300 MB", shown, err)
+	}
 	p.call(p.owner, http.MethodDelete, "/qc-catalog/services/"+id+"/publication?force=true", nil, http.StatusNoContent)
 	p.call(p.owner, http.MethodDelete, "/qc-catalog/services/"+id, nil, http.StatusNoContent)
 }
