@@ -194,7 +194,10 @@ func (n neighbour) events() {
 // takeNames creates the names that the victim may look for, and removes them again.
 func (n neighbour) takeNames() {
 	var listeners []net.Listener
-	for _, where := range addresses(n.network) {
+	for name, where := range addresses(n.network) {
+		if n.network == "" && name == "abstract" {
+			continue // who shares a network shares its names: the first has it
+		}
 		if listener, err := net.Listen(where[0], where[1]); err == nil {
 			listeners = append(listeners, listener)
 		}

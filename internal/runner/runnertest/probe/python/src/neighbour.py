@@ -292,7 +292,9 @@ class Neighbour:
             for name in f"{NAME}.json", f"{NAME}.pickle", f"{NAME}-{index}.json", f"{NAME}-{index}.pickle":
                 with contextlib.suppress(OSError), open(f"{place}/{name}", "wb") as file:
                     file.write(b"cos\nsystem\n(S'echo reached by a pickle'\ntR." if name.endswith("pickle") else b"{}")
-        made = [listen(*where)[0] for where in addresses(self.network).values()]
+        # Who shares a network shares its abstract names: the first has them.
+        shared = () if self.network else ("abstract",)
+        made = [listen(*where)[0] for name, where in addresses(self.network).items() if name not in shared]
         semaphore(create=True)
         for listener in made:
             listener.close()
