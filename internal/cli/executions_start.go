@@ -61,7 +61,9 @@ connection, without starting a second execution.`,
 	return command
 }
 
-func startRun(ctx context.Context, streams *term.Streams, o startOptions) error {
+// request reads the input and the secrets, and makes the request of them. The caller
+// clears it, after an error, too.
+func (o startOptions) request(ctx context.Context, streams *term.Streams) ([]byte, error) {
 	body, secrets, err := o.read(ctx, streams)
 	defer clear(body)
 	defer func() {
@@ -70,9 +72,13 @@ func startRun(ctx context.Context, streams *term.Streams, o startOptions) error 
 		}
 	}()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	request, err := buildRequest(body, secrets, o.tags)
+	return buildRequest(body, secrets, o.tags)
+}
+
+func startRun(ctx context.Context, streams *term.Streams, o startOptions) error {
+	request, err := o.request(ctx, streams)
 	defer clear(request)
 	if err != nil {
 		return err

@@ -101,17 +101,7 @@ or from $secrets in the request, if the request is a file or standard input.`,
 }
 
 func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform, o startOptions, service string, store bool) error {
-	body, secrets, err := o.read(ctx, streams)
-	defer clear(body)
-	defer func() {
-		for _, found := range secrets {
-			found.Value.Clear()
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	input, err := buildRequest(body, secrets, o.tags)
+	input, err := o.request(ctx, streams)
 	defer clear(input)
 	if err != nil {
 		return err
@@ -120,12 +110,12 @@ func jobStartRun(ctx context.Context, streams *term.Streams, p *client.Platform,
 	if err != nil {
 		return err
 	}
-	// One buffer of the full size: growing would leave copies of the secrets.
 	id, err := json.Marshal(s.ID)
 	if err != nil {
 		return err
 	}
 	head := fmt.Appendf(nil, `{"serviceId":%s,"storeInput":%t,"input":`, id, store)
+	// Join makes one buffer of the full size: growing would leave copies of the secrets.
 	request := bytes.Join([][]byte{head, input, []byte(`}`)}, nil)
 	defer clear(request)
 	return o.startJob(ctx, streams, p, jobsPath, request)
