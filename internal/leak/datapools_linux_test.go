@@ -114,23 +114,33 @@ func writePoolService(t *testing.T, canaries []leak.Canary) string {
 	return dir
 }
 
-// ask calls the platform, and searches the answer.
-func (p *poolPlatform) ask(method, address string, body []byte) []byte {
-	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.t.Context(), method, address, bytes.NewReader(body))
+// askPlatform calls a platform, and returns the status and the answer.
+func askPlatform(t *testing.T, client *http.Client, token, method, address string, body []byte) (int, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	r.Header.Set("X-Auth-Token", p.token)
+	r.Header.Set("X-Auth-Token", token)
 	r.Header.Set("Content-Type", "application/json")
-	response, err := p.client.Do(r)
+	response, err := client.Do(r)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode >= http.StatusBadRequest {
-		p.t.Fatalf("%s %s = %d %s, %v", method, address, response.StatusCode, text, err)
+	if err != nil {
+		t.Fatalf("%s %.100s: %v", method, address, err)
+	}
+	return response.StatusCode, text
+}
+
+// ask calls the platform, and searches the answer.
+func (p *poolPlatform) ask(method, address string, body []byte) []byte {
+	p.t.Helper()
+	status, text := askPlatform(p.t, p.client, p.token, method, address, body)
+	if status >= http.StatusBadRequest {
+		p.t.Fatalf("%s %s = %d %s", method, address, status, text)
 	}
 	p.found.search("the answer to "+method+" "+address, text)
 	p.found.searchJSON("the answer to "+method+" "+address, text)

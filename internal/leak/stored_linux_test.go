@@ -1,10 +1,8 @@
 package leak_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,20 +121,9 @@ func writeStoredService(t *testing.T, canaries []leak.Canary) string {
 // ask calls the platform, and searches the answer.
 func (p *vaultPlatform) ask(method, address string, body []byte, want int) []byte {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.t.Context(), method, address, bytes.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header.Set("X-Auth-Token", p.token)
-	r.Header.Set("Content-Type", "application/json")
-	response, err := p.client.Do(r)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != want {
-		p.t.Fatalf("%s %.100s = %d %.300s, %v; want %d", method, address, response.StatusCode, text, err, want)
+	status, text := askPlatform(p.t, p.client, p.token, method, address, body)
+	if status != want {
+		p.t.Fatalf("%s %.100s = %d %.300s, want %d", method, address, status, text, want)
 	}
 	p.found.search("the answer to "+method, text)
 	p.found.searchJSON("the answer to "+method, text)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,28 +10,14 @@ import (
 	"github.com/qhubctl/qhubctl/internal/audit/audittest"
 )
 
-func openAudited(t *testing.T) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 func TestAudit(t *testing.T) {
-	audittest.Run(t, func(t *testing.T) audit.Store { return openAudited(t).Audit() })
+	audittest.Run(t, func(t *testing.T) audit.Store { return openInside(t).Audit() })
 }
 
 // TestChangesWriteTheirEntry and a change that fails writes none, nor does a change happen
 // whose entry cannot be written.
 func TestChangesWriteTheirEntry(t *testing.T) {
-	s := openAudited(t)
+	s := openInside(t)
 	user := access.Tenant{ID: "u", Kind: access.User, Name: "ada", CreatedAt: time.Now()}
 	record := audit.NewRecord(audit.Entry{Tenant: "t", Action: "create-user"})
 	ctx := audit.With(t.Context(), record)

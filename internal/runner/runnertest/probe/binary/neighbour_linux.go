@@ -196,7 +196,7 @@ func (n neighbour) takeNames() {
 	var listeners []net.Listener
 	for name, where := range addresses(n.network) {
 		if n.network == "" && name == "abstract" {
-			continue // who shares a network shares its names: the first has it
+			continue // executions that share a network share its names: the first has it
 		}
 		if listener, err := net.Listen(where[0], where[1]); err == nil {
 			listeners = append(listeners, listener)

@@ -292,7 +292,7 @@ class Neighbour:
             for name in f"{NAME}.json", f"{NAME}.pickle", f"{NAME}-{index}.json", f"{NAME}-{index}.pickle":
                 with contextlib.suppress(OSError), open(f"{place}/{name}", "wb") as file:
                     file.write(b"cos\nsystem\n(S'echo reached by a pickle'\ntR." if name.endswith("pickle") else b"{}")
-        # Who shares a network shares its abstract names: the first has them.
+        # Executions that share a network share its abstract names: the first has them.
         shared = () if self.network else ("abstract",)
         made = [listen(*where)[0] for name, where in addresses(self.network).items() if name not in shared]
         semaphore(create=True)
