@@ -20,6 +20,9 @@ const (
 	// liveAfter is how long the log waits for the rest of a line before it shows the
 	// beginning as a line. Progress dots are an example.
 	liveAfter = time.Second
+	// wholeAfter is how long it waits for the rest of a line that the service has ended:
+	// masking holds that rest back.
+	wholeAfter = 10 * liveAfter
 	// block is the smallest size of the buffers in which programs collect output.
 	block = 4096
 )
@@ -34,7 +37,7 @@ type stream struct {
 
 // stream makes a stream. Lines that name no severity get the given one.
 func (lw *logWriter) stream(severity execution.Severity) *stream {
-	lines := &lineWriter{logWriter: lw, severity: severity, liveAfter: liveAfter}
+	lines := &lineWriter{logWriter: lw, severity: severity}
 	return &stream{masked: lw.masker.Writer(lines), lines: lines}
 }
 
@@ -49,7 +52,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		}
 	}()
 	// The masker passes text on in pieces of other lengths.
-	s.lines.expect(len(p) > 0 && len(p)%block == 0)
+	s.lines.expect(len(p) > 0 && len(p)%block == 0, bytes.HasSuffix(p, []byte{'\n'}))
 	return s.masked.Write(p)
 }
 
@@ -68,7 +71,6 @@ func (s *stream) close() {
 type lineWriter struct {
 	logWriter *logWriter
 	severity  execution.Severity
-	liveAfter time.Duration
 
 	mu      sync.Mutex
 	partial []byte
@@ -76,6 +78,7 @@ type lineWriter struct {
 	waiting bool        // the timer runs
 	begun   bool        // the beginning of the line was shown
 	more    bool        // a program that buffers its output has cut the line at the end of a block
+	whole   bool        // the service has ended the line
 	closed  bool
 }
 
@@ -92,6 +95,9 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 			entries = append(entries, l.entry(bytes.TrimSuffix(l.partial, []byte{'\r'}), now))
 			l.partial = l.partial[:0]
 		}
+		if ended && l.waiting {
+			l.waiting = !l.timer.Stop()
+		}
 		l.begun = l.begun && !ended
 		rest = after
 	}
@@ -104,11 +110,12 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// expect says whether more of the line follows the next text for certain.
-func (l *lineWriter) expect(more bool) {
+// expect says whether more of the line follows the next text for certain, and whether
+// the service has ended its line there.
+func (l *lineWriter) expect(more, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.more = more
+	l.more, l.whole = more, whole
 }
 
 // add adds text without a line end to the partial line. A carriage return at the end
@@ -148,11 +155,15 @@ func (l *lineWriter) await() {
 		return
 	}
 	l.waiting = true
+	after := liveAfter
+	if l.whole {
+		after = wholeAfter
+	}
 	if l.timer == nil {
-		l.timer = time.AfterFunc(l.liveAfter, l.show)
+		l.timer = time.AfterFunc(after, l.show)
 		return
 	}
-	l.timer.Reset(l.liveAfter)
+	l.timer.Reset(after)
 }
 
 func (l *lineWriter) show() {

@@ -111,6 +111,11 @@ func TestLinesAreLive(t *testing.T) {
 				want("€", liveAfter)
 			}
 		}
+		_, _ = s.Write([]byte("not hunter2-se\n")) // masking holds back what looks like the secret
+		time.Sleep(2 * liveAfter)
+		_, _ = s.Write([]byte("...\n"))
+		want("not hunter2-se", liveAfter)
+		want("...", liveAfter)
 		_, _ = s.Write([]byte{0x82}) // no character at all
 		want("\uFFFD", 3*liveAfter)
 		_, _ = s.Write([]byte("\n"))
