@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 
 // run runs the service in a mode that has a way. Both streams of the service go to one
 // terminal, so that a line of one may split a line of the other: a wrong trace counts only
-// if a second run shows it too.
+// if further runs show it too, and not if it is behind some lines of the other stream.
 func (s *subject) run(m mode) {
 	s.t.Helper()
 	var canaries []leak.Canary
@@ -84,7 +84,7 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	s.found.search("standard output of run", []byte(stdout.String()))
 	s.found.searchJSON("standard output of run", []byte(stdout.String()))
 	s.found.search("standard error of run", []byte(stderr.String()))
-	l := &left{canaries: canaries, log: stderr.String(), result: stdout.String(), files: filesBelow(s.t, out)}
+	l := &left{canaries: canaries, log: stderr.String(), result: stdout.String(), files: filesBelow(s.t, out), between: 4}
 	switch m {
 	case raises:
 		l.result = l.log

@@ -16,6 +16,8 @@ type left struct {
 	log      string
 	result   string
 	files    map[string]string
+	// between is how many lines of another stream may split a line of the log.
+	between int
 }
 
 // check compares the data of an execution with the traces of its ways: that the secrets
@@ -69,7 +71,12 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 	// A mask may take the line end before it and the first letter behind that with it,
 	// where these may be a part of the secret.
 	inLine := func(text string) bool {
-		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name[1:]) && strings.Contains(line, text) })
+		for i, line := range lines {
+			if strings.Contains(line, name[1:]) && strings.Contains(strings.Join(lines[i:min(len(lines), i+1+l.between)], "\n"), text) {
+				return true
+			}
+		}
+		return false
 	}
 	switch want {
 	case inLog:

@@ -42,5 +42,5 @@ def pool_binary(pool, name, value):
 
 
 def pool_name(pool, name, value):
-    piece = max(re.split("[/\n]", value), key=len)
-    write(pool, f"{name} {piece}.txt", "nothing")
+    line = max(value.splitlines(), key=len).replace("/", "%2F")
+    write(pool, f"{name} {line}.txt", "nothing")
