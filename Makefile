@@ -18,6 +18,8 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 RUFF_VERSION := 0.17.5
 RUFF := $(TOOLS)/ruff-$(RUFF_VERSION)/bin/ruff
+GOTESTSUM_VERSION := v1.13.0
+GOTESTSUM := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)/gotestsum
 GO_LICENSES_VERSION := v1.6.0
 GO_LICENSES := $(TOOLS)/go-licenses-$(GO_LICENSES_VERSION)/go-licenses
 CYCLONEDX_VERSION := v1.9.0
@@ -29,6 +31,9 @@ RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 # Tests of processes mostly wait, so more of them run at once than there are
 # processors.
 ABREAST := -p 3 -parallel 6
+# How often a failed test runs again, alone: CI sets 1, so that a test that needs a
+# quiet machine is reported and does not stop a change.
+RERUN ?=
 # How long each target is fuzzed, those of the masker, and how long each
 # benchmark runs.
 FUZZTIME ?= 20s
@@ -52,9 +57,10 @@ demo: ## run an example service with a secret, from nothing
 test: test-go test-python ## run all tests
 
 .PHONY: test-go
-test-go:
+test-go: $(if $(RERUN),$(GOTESTSUM))
 	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
-	$(GO) test $(RACE) $(ABREAST) -timeout 15m ./...
+	$(if $(RERUN),$(GOTESTSUM) --format pkgname --rerun-fails=$(RERUN) --rerun-fails-max-failures 6 --packages ./... --,$(GO) test) \
+		$(RACE) $(ABREAST) -timeout 15m $(if $(RERUN),,./...)
 	cd bench && $(GO) vet ./... && $(GO) test ./figures
 	cd deploy/image && $(GO) vet ./... && $(GO) test ./...
 
@@ -115,6 +121,9 @@ words: ## record that texts have fewer banned words than before
 # verifies it.
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(GOTESTSUM):
+	GOBIN=$(@D) GOFLAGS= $(GO) install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 
 $(GO_LICENSES):
 	GOBIN=$(@D) GOFLAGS= $(GO) install github.com/google/go-licenses@$(GO_LICENSES_VERSION)
