@@ -124,7 +124,7 @@ func (r routes) oneOrganization(api *platformapi.API, path, tag string) {
 				return nil, err
 			}
 			if n > 0 {
-				return nil, fmt.Errorf("%w: the organization owns %d services; delete them first", access.ErrConflict, n)
+				return nil, fmt.Errorf("%w: the organization owns services (%d); delete them first", access.ErrConflict, n)
 			}
 		}
 		return nil, r.Access.DeleteOrganization(ctx, p, in.ID)

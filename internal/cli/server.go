@@ -59,6 +59,7 @@ that before the file. qhubctl server config shows the values in force.`,
 			if _, err := configure(cmd.Flags(), o.config); err != nil {
 				return err
 			}
+			warnOfVariables(streams, cmd.Flags())
 			if err := o.check(); err != nil {
 				return err
 			}

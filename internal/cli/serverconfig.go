@@ -75,6 +75,24 @@ func configure(flags *pflag.FlagSet, file string) (map[string]settingOrigin, err
 	return origins, nil
 }
 
+// warnOfVariables names the variables with the prefix of a server that set no option. They
+// do not stop it: Kubernetes sets some for a Service that has the name qhubctl-server.
+func warnOfVariables(streams *term.Streams, flags *pflag.FlagSet) {
+	var unknown []string
+	for _, entry := range os.Environ() {
+		variable, _, _ := strings.Cut(entry, "=")
+		option, ok := strings.CutPrefix(variable, configPrefix)
+		name := strings.ToLower(strings.ReplaceAll(option, "_", "-"))
+		if ok && flags.Lookup(name) == nil {
+			unknown = append(unknown, variable)
+		}
+	}
+	slices.Sort(unknown)
+	for _, variable := range unknown {
+		streams.Warn("$%s sets no option; qhubctl server --help lists them", variable)
+	}
+}
+
 // readConfig reads options from a TOML file, as texts.
 func readConfig(file string) (map[string]string, error) {
 	if file == "" {
@@ -117,6 +135,7 @@ func newServerConfig(streams *term.Streams, o *serverOptions, parent *cobra.Comm
 			if err != nil {
 				return err
 			}
+			warnOfVariables(streams, parent.PersistentFlags())
 			return writeConfig(streams, parent.PersistentFlags(), origins, format)
 		},
 	}

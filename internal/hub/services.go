@@ -356,7 +356,7 @@ func (h *Hub) onlyOwnSubscribers(ctx context.Context, service string) error {
 		}
 	}
 	if others > 0 {
-		return problem(http.StatusConflict, fmt.Sprintf("%d applications of other accounts are subscribed to the service. Unpublish it with ?force=true first, which ends all subscriptions.", others))
+		return problem(http.StatusConflict, fmt.Sprintf("Applications of other accounts are subscribed to the service (%d). Unpublish it with ?force=true first, which ends all subscriptions.", others))
 	}
 	return nil
 }
@@ -377,7 +377,7 @@ func (h *Hub) unpublish(ctx context.Context, in *unpublishInput) (*none, error) 
 	}
 	if len(subscriptions) > 0 {
 		if !in.Force {
-			return nil, problem(http.StatusConflict, fmt.Sprintf("The service has %d subscriptions. They end with ?force=true.", len(subscriptions)))
+			return nil, problem(http.StatusConflict, fmt.Sprintf("Applications are subscribed to the service (%d). Their subscriptions end with ?force=true.", len(subscriptions)))
 		}
 		if err := h.Access.UnsubscribeAll(ctx, s.ID); err != nil {
 			return nil, err

@@ -267,7 +267,8 @@ func shows(name string, value, text []byte) bool {
 // withoutGrant is a reference to a data pool without its grant; other values stay.
 func withoutGrant(value json.RawMessage) json.RawMessage {
 	var reference members
-	if json.Unmarshal(value, &reference) != nil || string(reference["ref"]) != `"DATAPOOL"` || reference["grant"] == nil {
+	var kind string
+	if json.Unmarshal(value, &reference) != nil || json.Unmarshal(reference["ref"], &kind) != nil || !strings.EqualFold(kind, "DATAPOOL") || reference["grant"] == nil {
 		return value
 	}
 	delete(reference, "grant")

@@ -35,7 +35,7 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrNotReady says that a revision cannot be activated: it was not built, or its
 	// build has failed.
-	ErrNotReady = errors.New("the revision is not ready")
+	ErrNotReady = errors.New("this revision was not built, or its build has failed")
 )
 
 // A Scope selects the applications that may subscribe to a service.
