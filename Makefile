@@ -60,7 +60,7 @@ test: test-go test-python ## run all tests
 test-go: $(if $(RERUN),$(GOTESTSUM))
 	@$(if $(RACE),,echo 'without the race detector: it needs a C compiler';) \
 	$(if $(RERUN),$(GOTESTSUM) --format pkgname --rerun-fails=$(RERUN) --rerun-fails-max-failures 6 --packages ./... --,$(GO) test) \
-		$(RACE) $(ABREAST) -timeout 15m $(if $(RERUN),,./...)
+		$(RACE) $(ABREAST) -timeout 25m $(if $(RERUN),,./...)
 	cd bench && $(GO) vet ./... && $(GO) test ./figures
 	cd deploy/image && $(GO) vet ./... && $(GO) test ./...
 

@@ -83,7 +83,9 @@ func TestSecretsStayInside(t *testing.T) {
 	if e.Status != execution.Succeeded {
 		t.Fatalf("the execution is %s: %v, want SUCCEEDED; its log:\n%s", e.Status, e.Problem, s.text(e.ID))
 	}
-	log := s.text(e.ID)
+	// A line without an end is shown before what masking holds back of it, if the service
+	// goes on for a second.
+	log := strings.ReplaceAll(s.text(e.ID), "half of it \nINFO ", "half of it ")
 	for _, want := range []string{
 		"INFO stdout [redacted]\n", "WARNING stderr [redacted]\n", "INFO half of it [redacted]\n",
 		"WARNING the result file binary.bin is withheld",

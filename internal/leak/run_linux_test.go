@@ -84,7 +84,7 @@ func (s *subject) runOnce(m mode, canaries []leak.Canary) *left {
 	s.found.search("standard output of run", []byte(stdout.String()))
 	s.found.searchJSON("standard output of run", []byte(stdout.String()))
 	s.found.search("standard error of run", []byte(stderr.String()))
-	l := &left{canaries: canaries, log: stderr.String(), result: stdout.String(), files: filesBelow(s.t, out), between: 4}
+	l := &left{canaries: canaries, log: stderr.String(), result: stdout.String(), files: filesBelow(s.t, out), between: 40}
 	switch m {
 	case raises:
 		l.result = l.log
