@@ -13,6 +13,10 @@ MODULE := github.com/qhubctl/qhubctl
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(MODULE)/internal/cli.version=$(VERSION)'
 
+# The program that resolves references: a module with the clients of stores, and no others.
+REFS_TAGS := custom_providers,vault,aws,gcp,azure,sops
+REFS := cd refs && CGO_ENABLED=0 $(GO) build -trimpath -tags $(REFS_TAGS) -ldflags '-s -w -X main.version=$(VERSION)'
+
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/qhubctl-tools
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
@@ -46,8 +50,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/qhubctl
+build: ## build bin/qhubctl, and bin/qhubctl-refs for references
 	$(BUILD) -o bin/qhubctl ./cmd/qhubctl
+	$(REFS) -o ../bin/qhubctl-refs .
 
 .PHONY: demo
 demo: ## run an example service with a secret, from nothing
@@ -63,6 +68,7 @@ test-go: $(if $(RERUN),$(GOTESTSUM))
 		$(RACE) $(ABREAST) -timeout 25m $(if $(RERUN),,./...)
 	cd bench && $(GO) vet ./... && $(GO) test ./figures
 	cd deploy/image && $(GO) vet ./... && $(GO) test ./...
+	cd refs && $(GO) vet -tags $(REFS_TAGS) . && $(GO) test -vet=off -tags $(REFS_TAGS) .
 
 .PHONY: test-python
 test-python:
@@ -110,6 +116,7 @@ lint: $(GOLANGCI_LINT) $(RUFF) ## check style, layers, words, commits and freque
 	$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	cd bench && $(GOLANGCI_LINT) run --allow-serial-runners ./...
 	cd deploy/image && $(GOLANGCI_LINT) run --allow-serial-runners ./...
+	cd refs && $(GOLANGCI_LINT) run --allow-serial-runners --build-tags $(REFS_TAGS) ./...
 	$(RUFF) check --config sdk/python/pyproject.toml $(PYTHON_SOURCES)
 	$(GO) run ./lint/words
 
@@ -146,6 +153,7 @@ cross: ## build for every supported system, into dist/
 		if [[ $$target == windows/* ]]; then out+=.exe; fi; \
 		echo "$$out"; \
 		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o $$out ./cmd/qhubctl; \
+		(export GOOS=$${target%/*} GOARCH=$${target#*/}; $(REFS) -o ../$${out/qhubctl-/qhubctl-refs-} .); \
 	done
 
 .PHONY: image
@@ -153,7 +161,8 @@ image: ## write a container image FROM scratch for each architecture, into dist/
 	@for arch in amd64 arm64; do \
 		out=$(CURDIR)/dist/qhubctl-image-$$arch.tar; \
 		GOOS=linux GOARCH=$$arch $(BUILD) -o dist/qhubctl-linux-$$arch ./cmd/qhubctl; \
-		(cd deploy/image && $(GO) run . -program ../../dist/qhubctl-linux-$$arch -arch $$arch -version $(VERSION) -out "$$out"); \
+		(export GOOS=linux GOARCH=$$arch; $(REFS) -o ../dist/qhubctl-refs-linux-$$arch .); \
+		(cd deploy/image && $(GO) run . -program ../../dist/qhubctl-linux-$$arch -references ../../dist/qhubctl-refs-linux-$$arch -arch $$arch -version $(VERSION) -out "$$out"); \
 		echo "dist/$$(basename "$$out")"; \
 	done
 
@@ -162,7 +171,9 @@ dist: $(GO_LICENSES) $(CYCLONEDX) ## build all of a release into dist/: programs
 	rm -rf dist
 	$(MAKE) cross image VERSION=$(VERSION)
 	scripts/notice $(GO_LICENSES) > dist/NOTICE
+	scripts/notice-refs $(GO_LICENSES) > dist/NOTICE-refs
 	$(CYCLONEDX) app -json -licenses -main cmd/qhubctl -output dist/qhubctl.cdx.json .
+	cd refs && GOFLAGS=-tags=$(REFS_TAGS) $(CYCLONEDX) app -json -licenses -main . -output ../dist/qhubctl-refs.cdx.json .
 	cd dist && sha256sum * > SHA256SUMS
 
 .PHONY: release

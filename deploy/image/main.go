@@ -3,7 +3,7 @@
 //
 //	go run . -program dist/qhubctl-linux-amd64 -arch amd64 -version v0.1.0 -out dist/qhubctl-image-amd64.tar
 //
-// The image holds the static program, the certificates of public authorities,
+// The image holds the static program, with -references that for references, the certificates of public authorities,
 // and a folder for its data that belongs to the user it runs as. `docker load`
 // and `podman load` take the file.
 package main
@@ -46,6 +46,7 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
 	program := flags.String("program", "", "the program, built for Linux")
+	references := flags.String("references", "", "the program that resolves references; empty: the image has none")
 	arch := flags.String("arch", "amd64", "its architecture, as Go names it")
 	version := flags.String("version", "development", "its version, which becomes the tag")
 	out := flags.String("out", "", "the file to write")
@@ -55,11 +56,18 @@ func run(args []string) error {
 	if *program == "" || *out == "" {
 		return errors.New("-program and -out are needed; see go doc")
 	}
-	text, err := os.ReadFile(*program)
-	if err != nil {
-		return err
+	programs := []file{{name: programAt[1:], mode: 0o755}}
+	paths := []string{*program}
+	if *references != "" {
+		programs, paths = append(programs, file{name: programAt[1:] + "-refs", mode: 0o755}), append(paths, *references)
 	}
-	image, err := build(text, *arch, *version)
+	for i := range programs {
+		var err error
+		if programs[i].content, err = os.ReadFile(paths[i]); err != nil {
+			return err
+		}
+	}
+	image, err := build(programs, *arch, *version)
 	if err != nil {
 		return err
 	}
@@ -70,10 +78,18 @@ func run(args []string) error {
 	return tarball.WriteToFile(*out, tag, image)
 }
 
-// build makes the image. The same program makes the same image.
-func build(program []byte, arch, version string) (oci.Image, error) {
+// A file of the image. Without content it is a folder.
+type file struct {
+	name    string
+	mode    int64
+	owner   int
+	content []byte
+}
+
+// build makes the image. The same programs make the same image.
+func build(programs []file, arch, version string) (oci.Image, error) {
 	var files bytes.Buffer
-	if err := writeFiles(&files, program); err != nil {
+	if err := writeFiles(&files, programs); err != nil {
 		return nil, err
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
@@ -108,26 +124,20 @@ func build(program []byte, arch, version string) (oci.Image, error) {
 }
 
 // writeFiles writes the files of the image as an archive.
-func writeFiles(to io.Writer, program []byte) error {
+func writeFiles(to io.Writer, programs []file) error {
 	archive := tar.NewWriter(to)
 	certificates, err := certificates()
 	if err != nil {
 		return err
 	}
 	passwd := fmt.Sprintf("root:x:0:0:root:/root:/sbin/nologin\nqhubctl:x:%d:%d:qhubctl:%s:/sbin/nologin\n", user, user, dataAt)
-	for _, file := range []struct {
-		name    string
-		mode    int64
-		owner   int
-		content []byte
-	}{
+	for _, file := range append([]file{
 		{"etc/passwd", 0o644, 0, []byte(passwd)},
 		{"etc/group", 0o644, 0, fmt.Appendf(nil, "root:x:0:\nqhubctl:x:%d:\n", user)},
 		{"etc/ssl/certs/ca-certificates.crt", 0o644, 0, certificates},
 		{"tmp/", 0o1777, 0, nil},
 		{dataAt[1:] + "/", 0o700, user, nil},
-		{programAt[1:], 0o755, 0, program},
-	} {
+	}, programs...) {
 		header := &tar.Header{
 			Name: file.name, Mode: file.mode, Uid: file.owner, Gid: file.owner,
 			Size: int64(len(file.content)), ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg,
