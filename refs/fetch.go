@@ -122,7 +122,7 @@ func fromFile(request reference.Request, parsed reference.Reference) ([]byte, er
 // byExtension are those that sops knows by the end of a name.
 var byExtension = map[string]string{".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
 
-// fromSops decrypts a file. It gives vals the content, not the name: nobody can replace
+// fromSops decrypts a file. It gives vals the content, not the name: no process can replace
 // the file by a link meanwhile.
 func fromSops(request reference.Request, parsed reference.Reference) ([]byte, error) {
 	content, err := readFile(request, parsed)

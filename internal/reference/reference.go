@@ -103,7 +103,7 @@ func Literal(text []byte) (literally []byte, ok bool) {
 	return text[len(literal):], true
 }
 
-// A SyntaxError says what is wrong with a text that should be a reference. It does not
+// A SyntaxError says why a text is not a reference. It does not
 // repeat the text, which may be a secret by mistake.
 type SyntaxError struct{ Reason string }
 
