@@ -166,6 +166,9 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 		found, ok, err := t.secret(given, stored, parameter)
 		if err != nil {
 			t.engine.log.Error("cannot fetch a secret", "execution", t.id, "secret", parameter.Name, "error", err)
+			if source, ok := errors.AsType[*SourceError](err); ok {
+				return execution.SecretUnavailable(source.Reason)
+			}
 			return execution.SecretsUnavailable()
 		}
 		if !ok {

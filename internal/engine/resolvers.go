@@ -35,7 +35,8 @@ type SecretResolver interface {
 	Has(ctx context.Context, p signature.Parameter) (bool, error)
 	// Resolve fetches the value for a parameter. The engine calls it when an
 	// execution starts, so that a new value counts at once, and wipes the value.
-	// Without a value ok is false.
+	// Without a value ok is false. The caller of the execution sees the reason of a
+	// [SourceError], and of no other error.
 	Resolve(ctx context.Context, p signature.Parameter) (s ResolvedSecret, ok bool, err error)
 	// Masked returns all values that no log may show, by the names of their
 	// variables. They include values that no execution gets, such as those in a
@@ -50,6 +51,23 @@ type ResolvedSecret struct {
 	Value plaintext.Bytes
 	From  string
 }
+
+// A SourceError says why a secret could not be fetched, as a sentence for the caller of
+// the execution. It holds no part of the value.
+type SourceError struct {
+	Reason string
+	// Err is for the log of the operator.
+	Err error
+}
+
+func (e *SourceError) Error() string {
+	if e.Err == nil {
+		return e.Reason
+	}
+	return e.Err.Error()
+}
+
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // A DataPoolResolver provides data pools. It is safe for concurrent use.
 type DataPoolResolver interface {

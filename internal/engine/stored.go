@@ -19,7 +19,8 @@ type StoredSecrets interface {
 	// parameter. It opens no value.
 	Offer(ctx context.Context) (map[string]StoredVersion, error)
 	// Open opens versions that an execution has pinned, by parameter. The engine wipes
-	// the values. A version that is not there is left out.
+	// the values. A version that is not there is left out. The caller of the execution
+	// sees the reason of a [SourceError], and of no other error.
 	Open(ctx context.Context, e execution.Execution, pins map[string]int64) (map[string]ResolvedSecret, error)
 }
 
@@ -79,6 +80,10 @@ func (t *task) openPins(pins map[string]int64) (pinned, *execution.Problem) {
 	opened, err := t.revision.Resolvers.Stored.Open(t.ctx, t.claimed.Execution, pins)
 	if err == nil {
 		return opened, nil
+	}
+	if source, ok := errors.AsType[*SourceError](err); ok {
+		t.engine.log.Warn("cannot fetch a stored secret of an execution", "execution", t.id, "error", err)
+		return nil, execution.SecretUnavailable(source.Reason)
 	}
 	t.engine.log.Error("cannot open the stored secrets of an execution", "execution", t.id, "error", err)
 	if missing, ok := errors.AsType[*vault.KeyError](err); ok {

@@ -139,6 +139,15 @@ func SecretRefused(name string, ofRequest bool, reason error) *Problem {
 	}
 }
 
+// SecretUnavailable is the problem of an execution with a secret that could not be
+// fetched from where it is kept; reason is a sentence, and holds no part of the value.
+func SecretUnavailable(reason string) *Problem {
+	return &Problem{
+		Type: TypeSecrets, Status: http.StatusFailedDependency, Title: "Secret unavailable",
+		Detail: reason + " The service was not started.",
+	}
+}
+
 // SecretsTooLarge is the problem of an execution whose secrets are too long
 // together.
 func SecretsTooLarge(reason error) *Problem {
