@@ -34,6 +34,8 @@ type Options struct {
 	Python string
 	// EnvFile is an additional file of variables, which is read before .env.
 	EnvFile string
+	// References has secrets in files be references, as the workspace can, too.
+	References bool
 }
 
 // Reporter reports progress and warnings to the user.
@@ -107,6 +109,9 @@ func Open(ctx context.Context, o Options, reporter Reporter) (*Service, error) {
 	files, err := o.ReadFiles(w)
 	if err != nil {
 		return nil, err
+	}
+	if o.References || w.References {
+		files.UseReferences()
 	}
 	for _, line := range files.Odd() {
 		reporter.Warn("left out %v", line)

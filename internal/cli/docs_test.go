@@ -14,15 +14,15 @@ import (
 
 //go:generate go test . -run ^TestCommandsAndDocumentAgree$ -update-docs
 
-// reference is the document of all commands, made from the commands.
-const reference = "../../docs/cli.md"
+// commandsPage is the document of all commands, made from the commands.
+const commandsPage = "../../docs/cli.md"
 
 func TestCommandsAndDocumentAgree(t *testing.T) {
 	var want bytes.Buffer
 	root := newRoot(&term.Streams{})
 	root.InitDefaultCompletionCmd()
 	writeReference(&want, root)
-	testenv.Document(t, reference, want.String())
+	testenv.Document(t, commandsPage, want.String())
 }
 
 // TestCommandsSayWhatTheyDo: each has a long description, and an example

@@ -25,6 +25,8 @@ type input struct {
 	data      string
 	dataGiven bool
 	secrets   []string
+	// references says that --secret may name a reference.
+	references bool
 }
 
 func (i *input) flags(command *cobra.Command) {
@@ -57,6 +59,9 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		if err != nil {
 			return nil, &usageError{err}
 		}
+		if source.IsReference() && !i.references {
+			return nil, &usageError{source.Refuse()}
+		}
 		sources = append(sources, source)
 	}
 	if uses := i.stdinUses(sources); len(uses) > 1 {
@@ -78,7 +83,7 @@ func (i *input) readSecrets(ctx context.Context, streams *term.Streams) (map[str
 		if err != nil {
 			return nil, err
 		}
-		given[source.Name] = secretref.Found{Value: value, From: "--secret"}
+		given[source.Name] = secretref.Found{Value: value, From: "--secret", Reference: source.IsReference()}
 	}
 	return given, hint.Join(refused...)
 }

@@ -46,7 +46,11 @@ A secret comes from the first of these sources that has it: --secret, "$secrets"
 of the request, the environment, the file of --env-file, and .env. Values in
 these files are taken literally. The forms of --secret are:
 
-` + indent(secretref.Syntax) + `
+` + indent(secretref.Syntax+"\n"+secretref.ReferenceSyntax) + `
+
+With --resolve-references, or references = true under [tool.qhubctl] in
+pyproject.toml, secrets in these files that begin with ref+ are references:
+qhubctl fetches the values with your credentials. ref+literal://TEXT is TEXT.
 
 Exit codes: 0 success, 1 the service failed, 2 wrong usage or a workspace that
 cannot be used, 130 interrupted.`,
@@ -57,6 +61,7 @@ cannot be used, 130 interrupted.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
+			o.input.references = true
 			o.dataGiven = cmd.Flags().Changed("data")
 			if err := o.check(); err != nil {
 				return err
@@ -65,6 +70,7 @@ cannot be used, 130 interrupted.`,
 		},
 	}
 	o.serviceOptions.flags(command)
+	o.referencesFlag(command)
 	o.input.flags(command)
 	flags := command.Flags()
 	flags.StringArrayVar(&o.dataPools, "datapool", nil, "the folder of a data pool, as NAME=DIR")

@@ -28,6 +28,7 @@ import (
 //	noleak VALUE [PATH...]      neither the last output nor a file below the
 //	                            paths holds the value in any form
 //	gone FILE                   no process runs that a line of the file numbers
+//	with-references             qhubctl-refs is in PATH
 //	with-published              PYTHON is one with the upstream SDK
 //	with-uv                     uv is in PATH
 //	without-path                PATH holds qhubctl alone
@@ -69,8 +70,11 @@ func TestScripts(t *testing.T) {
 			"noleak":         cmdNoLeak,
 			"gone":           cmdGone,
 			"with-published": cmdWithPublished,
-			"with-uv":        cmdWithUV,
-			"without-path":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("PATH", ts.Getenv("BIN")) },
+			"with-references": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Setenv("PATH", filepath.Dir(testenv.References(t))+string(filepath.ListSeparator)+ts.Getenv("PATH"))
+			},
+			"with-uv":      cmdWithUV,
+			"without-path": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("PATH", ts.Getenv("BIN")) },
 		},
 	})
 }

@@ -70,7 +70,9 @@ waiting ones start with the next serve. After you change a file of the service,
 new executions use the change.
 
 Secrets that a request leaves out come from the environment, the file of
---env-file, and .env. Data pools come from input/NAME or datapool/NAME.
+--env-file, and .env. With --resolve-references, or references = true under
+[tool.qhubctl], secrets in these files that begin with ref+ are references to other
+stores. Data pools come from input/NAME or datapool/NAME.
 
 Executions run in a sandbox, with all layers that this machine provides (see
 ` + "`qhubctl doctor`" + `). They see only the service, their own folders, data pools and
@@ -118,6 +120,7 @@ It prints its address on standard output, and all else on standard error.`,
 
 func (o *serveOptions) serveFlags(command *cobra.Command) {
 	o.flags(command)
+	o.referencesFlag(command)
 	flags := command.Flags()
 	flags.StringVar(&o.host, "host", "127.0.0.1", "the address to listen at")
 	flags.IntVar(&o.port, "port", defaultPort, "the port to listen at; 0 takes a free one")

@@ -13,6 +13,7 @@ type serviceOptions struct {
 	entrypoint string
 	python     string
 	envFile    string
+	references bool
 }
 
 func (o *serviceOptions) flags(command *cobra.Command) {
@@ -24,6 +25,11 @@ func (o *serviceOptions) flags(command *cobra.Command) {
 	_ = command.MarkFlagFilename("env-file")
 }
 
+// referencesFlag is for commands that give the service its secrets.
+func (o *serviceOptions) referencesFlag(command *cobra.Command) {
+	command.Flags().BoolVar(&o.references, "resolve-references", false, "secrets of .env, --env-file and --secret that begin with ref+ are references to other stores")
+}
+
 func (o *serviceOptions) build() build.Options {
-	return build.Options{Dir: o.dir, Entrypoint: o.entrypoint, Python: o.python, EnvFile: o.envFile}
+	return build.Options{Dir: o.dir, Entrypoint: o.entrypoint, Python: o.python, EnvFile: o.envFile, References: o.references}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/limits"
 	"github.com/qhubctl/qhubctl/internal/metrics"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/reference"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/runner/forkserver"
 	"github.com/qhubctl/qhubctl/internal/secretref"
@@ -94,6 +95,8 @@ type devServer struct {
 	current   *service
 	warming   sync.WaitGroup
 	revisions *workspace.Revisions
+	// references resolves the references of secrets.
+	references *reference.Resolver
 }
 
 // service is one revision of the service, with its sandbox and snapshot.
@@ -167,6 +170,12 @@ func (s *devServer) load(ctx context.Context) (*signature.Signature, error) {
 	built, err := build.Open(ctx, s.options.Service, s.reporter)
 	if err != nil {
 		return nil, err
+	}
+	if s.references == nil {
+		if s.references, err = built.References(); err != nil {
+			return nil, err
+		}
+		s.server.OnClose(s.references.Close)
 	}
 	opened := &service{Service: built, watched: built.Workspace.WatchKey(built.Environment)}
 	if s.dir, err = built.Workspace.ServeDir(); err != nil {
@@ -248,7 +257,7 @@ func (s *devServer) revision(opened *service, run runner.Runner, described *sign
 		ID: id, Name: w.Name, Version: w.Version, Description: description, Signature: described,
 		Runner: run,
 		Limits: s.bounds(w.Limits), Concurrency: s.options.Server.Concurrency,
-		Resolvers: engine.Resolvers{Secrets: &secrets{opened, finder}, DataPools: newPools(opened)},
+		Resolvers: engine.Resolvers{Secrets: &secrets{opened, finder, s.references}, DataPools: newPools(opened)},
 	}
 }
 

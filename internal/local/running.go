@@ -66,6 +66,9 @@ func (r *running) openService(ctx context.Context) error {
 	if r.service, err = build.Open(ctx, r.options.Service, r.reporter); err != nil {
 		return err
 	}
+	if err := r.resolveReferences(ctx); err != nil {
+		return err
+	}
 	r.finder = secretref.NewFinder(r.options.Secrets, r.service.Files)
 	given := secretsOf(r.options.Body)
 	r.service.Mask(append(r.finder.AllValues(), given...))

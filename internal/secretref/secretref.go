@@ -22,6 +22,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/dotenv"
 	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/reference"
 	"github.com/qhubctl/qhubctl/internal/signature"
 )
 
@@ -30,7 +31,7 @@ type Ref struct {
 	// Name of the parameter.
 	Name string
 	kind refKind
-	// where is a file or a variable.
+	// where is a file, a variable or a reference.
 	where string
 }
 
@@ -41,6 +42,7 @@ const (
 	fromFile
 	fromInput
 	fromVariable
+	fromReference
 )
 
 // Syntax are the forms that [ParseRef] reads, for help texts.
@@ -48,6 +50,9 @@ const Syntax = `NAME          asks for it on the terminal
 NAME=@FILE    the content of a file
 NAME=-        standard input
 NAME=env:VAR  the environment variable VAR`
+
+// ReferenceSyntax is a further form, for commands that run a service on this machine.
+const ReferenceSyntax = `NAME=ref+…    a reference to another store, such as ref+vault://kv/db#/password`
 
 // literalError refuses a value without repeating it.
 type literalError struct{ name string }
@@ -75,10 +80,21 @@ func ParseRef(argument string) (Ref, error) {
 		return Ref{Name: name, kind: fromFile, where: value[1:]}, nil
 	case strings.HasPrefix(value, "env:") && len(value) > 4:
 		return Ref{Name: name, kind: fromVariable, where: value[4:]}, nil
+	case reference.Is([]byte(value)):
+		if _, err := reference.Parse(value); err != nil {
+			return Ref{}, err
+		}
+		return Ref{Name: name, kind: fromReference, where: value}, nil
 	default:
 		return Ref{}, literalError{name}
 	}
 }
+
+// IsReference reports whether the source is a reference.
+func (s Ref) IsReference() bool { return s.kind == fromReference }
+
+// Refuse refuses a reference, for commands that resolve none.
+func (s Ref) Refuse() error { return literalError{s.Name} }
 
 // ReadsInput reports whether the source is standard input.
 func (s Ref) ReadsInput() bool { return s.kind == fromInput }
@@ -107,6 +123,8 @@ func (s Ref) from() string {
 		return "standard input"
 	case fromVariable:
 		return "the environment variable " + s.where
+	case fromReference:
+		return "the reference " + s.where
 	default:
 		return "the file " + s.where
 	}
@@ -119,6 +137,8 @@ func (s Ref) read(input io.Reader, prompt func(name string) (plaintext.Bytes, er
 	case fromInput:
 		value, err := read(input, "--secret "+s.Name+"=-")
 		return plaintext.New(trimLineEnd(value)), err
+	case fromReference:
+		return plaintext.FromString(s.where), nil
 	case fromVariable:
 		value, ok := environ.LookupSecret(s.where)
 		if !ok {
@@ -170,6 +190,8 @@ type envFile struct {
 	path      string
 	variables []dotenv.Variable
 	odd       []*dotenv.Error
+	// references says which variables are references. Nil: none.
+	references []bool
 }
 
 // Odd are the lines of the files that are left out. They repeat nothing of them.
@@ -201,20 +223,20 @@ func (f *Files) add(path string) error {
 	if err != nil {
 		return err
 	}
-	f.files = append(f.files, envFile{path, variables, odd})
+	f.files = append(f.files, envFile{path: path, variables: variables, odd: odd})
 	return nil
 }
 
 // lookup finds a variable and the file it stands in.
-func (f *Files) lookup(name string) (plaintext.Bytes, string, bool) {
+func (f *Files) lookup(name string) (Found, bool) {
 	for _, file := range f.files {
 		for i := len(file.variables) - 1; i >= 0; i-- {
 			if file.variables[i].Name == name {
-				return file.variables[i].Value, file.path, true
+				return Found{file.variables[i].Value, file.path, file.isReference(i)}, true
 			}
 		}
 	}
-	return plaintext.Bytes{}, "", false
+	return Found{}, false
 }
 
 // Plain are the variables of the files for the service's environment: those
@@ -235,6 +257,8 @@ func (f *Files) Plain() map[string]string {
 type Found struct {
 	Value plaintext.Bytes
 	From  string
+	// Reference says that the value is a reference, which [Found.Resolve] replaces.
+	Reference bool
 }
 
 // environment is where the variables of this process are.
@@ -276,10 +300,9 @@ func (f *Finder) Find(p signature.Parameter) (Found, bool) {
 		return found, true
 	}
 	if value, ok := os.LookupEnv(p.Env); ok {
-		return Found{plaintext.FromString(value), environment}, true
+		return Found{Value: plaintext.FromString(value), From: environment}, true
 	}
-	value, path, ok := f.files.lookup(p.Env)
-	return Found{value, path}, ok
+	return f.files.lookup(p.Env)
 }
 
 // Has reports whether Find finds a secret, without reading its value.
@@ -290,7 +313,7 @@ func (f *Finder) Has(p signature.Parameter) bool {
 	if _, ok := os.LookupEnv(p.Env); ok {
 		return true
 	}
-	_, _, ok := f.files.lookup(p.Env)
+	_, ok := f.files.lookup(p.Env)
 	return ok
 }
 
@@ -310,9 +333,12 @@ func (f *Finder) AllValues() []plaintext.Named {
 }
 
 // Each visits the values with the names of their variables and their places. A
-// variable may come more than once.
+// variable may come more than once. References are no values.
 func (f *Finder) Each(visit func(name, from string, value plaintext.Bytes)) {
 	for parameter, found := range f.given {
+		if found.Reference {
+			continue
+		}
 		visit(signature.EnvName(parameter), found.From, found.Value)
 	}
 	for _, entry := range os.Environ() {
@@ -321,8 +347,8 @@ func (f *Finder) Each(visit func(name, from string, value plaintext.Bytes)) {
 		}
 	}
 	for _, file := range f.files.files {
-		for _, v := range file.variables {
-			if environ.IsSecret(v.Name) {
+		for i, v := range file.variables {
+			if environ.IsSecret(v.Name) && !file.isReference(i) {
 				visit(v.Name, file.path, v.Value)
 			}
 		}

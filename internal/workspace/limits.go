@@ -25,6 +25,8 @@ type confinement struct {
 	limits    limits.Limits
 	network   string
 	variables []string
+	// references says that secrets in .env may be references.
+	references bool
 }
 
 // readConfinement reads the settings of the workspace, in its pyproject.toml and in
@@ -41,6 +43,7 @@ func (w *Workspace) readConfinement() (c confinement, err error) {
 	if c.variables, err = readVariables(where, given.Env); err != nil {
 		return c, err
 	}
+	c.references = given.References
 	text, err := os.ReadFile(w.path(limitsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -69,10 +72,15 @@ func (w *Workspace) readSetting(c *confinement, name string, value any) (err err
 		c.network, err = asNetwork(w.path(limitsFile)+":", value)
 	case "env":
 		c.variables, err = readVariables(w.path(limitsFile)+":", value)
+	case "references":
+		var ok bool
+		if c.references, ok = value.(bool); !ok {
+			err = &Error{Message: w.path(limitsFile) + ": references must be true or false"}
+		}
 	default:
 		err = &Error{
 			Message: fmt.Sprintf("%s: %q means nothing here", w.path(limitsFile), name),
-			Advice:  "the file holds network, env, a table [limits], and nothing else",
+			Advice:  "the file holds network, env, references, a table [limits], and nothing else",
 		}
 	}
 	return err

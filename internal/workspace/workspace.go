@@ -50,6 +50,8 @@ type Workspace struct {
 	// Network is what executions may reach of the network, by the workspace's
 	// own choice: "full", "loopback" or "none", or empty.
 	Network string
+	// References says that secrets in .env may be references to other stores.
+	References bool
 	// Settings are further files that say how the service is run, such as one of
 	// variables. A server watches them.
 	Settings []string
@@ -77,6 +79,7 @@ type project struct {
 			Limits     any      // a table
 			Env        any      // a list
 			Watch      []string `toml:"watch"`
+			References bool     `toml:"references"`
 		} `toml:"qhubctl"`
 	}
 }
@@ -131,6 +134,7 @@ func Open(dir string) (*Workspace, error) {
 		return nil, err
 	}
 	w.Limits, w.Network, w.variables = confined.limits, confined.network, confined.variables
+	w.References = confined.references
 	if w.entryFile() == "" && w.looksLikeGo() {
 		return w.asGo(dir)
 	}
