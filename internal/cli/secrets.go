@@ -162,7 +162,7 @@ func kindOf(of client.SecretOf) string {
 
 // secretTerms are the flags of a new version.
 type secretTerms struct {
-	file, expires, keep, override string
+	file, expires, keep, override, reference string
 }
 
 func (t *secretTerms) flags(command *cobra.Command, keep string) {
@@ -238,9 +238,13 @@ func newSecretsSet(streams *term.Streams) *cobra.Command {
 		Use: "set NAME", Short: "Store a secret, or a new version of it",
 		Long: `Reads the value from standard input, from a file (--from-file), or at a prompt that
 does not show it. A secret that exists gets a new version, which new executions use.
-Executions that wait or run keep theirs; then the server destroys the old value.`,
+Executions that wait or run keep theirs; then the server destroys the old value.
+
+With --reference the server stores no value: it fetches the value from another store
+when an execution starts, if its operator allows that (--reference-schemes).`,
 		Example: `  qhubctl secrets set api_token --service my-service
   qhubctl secrets set api_token --app shop --service my-service --from-file token.txt
+  qhubctl secrets set db_password --service my-service --reference 'ref+vault://kv/shop/database#/password'
   pass show token | qhubctl secrets set shared-token --expires 2030-12-31`,
 	}, "", false)
 }
@@ -261,21 +265,22 @@ func putsSecret(streams *term.Streams, command *cobra.Command, keep string, rota
 	var output string
 	terms := &secretTerms{}
 	terms.flags(command, keep)
+	terms.referenceFlag(command)
 	return onSecret(streams, command, &output, func(ctx context.Context, p *client.Platform, of client.SecretOf, name string) error {
 		given, err := terms.read()
 		if err != nil {
 			return err
 		}
-		value, err := readStored(ctx, streams, name, terms.file)
+		value, err := terms.value(ctx, streams, name)
 		if err != nil {
 			return err
 		}
 		defer value.Clear()
-		set, err := p.SetSecret(ctx, of, name, value, given, rotate)
+		set, err := p.SetSecret(ctx, of, name, value, terms.reference, given, rotate)
 		if err != nil {
 			return err
 		}
-		if weak := plaintext.Weak(value.Reveal()); weak != "" {
+		if weak := plaintext.Weak(value.Reveal()); weak != "" && terms.reference == "" {
 			streams.Warn("%s is easy to guess: %s", name, weak)
 		}
 		if output == "json" {
@@ -306,8 +311,11 @@ func showSecrets(streams *term.Streams, output string, all []client.StoredSecret
 			of = "application " + name(s.ApplicationID) + ", service " + name(s.ServiceID)
 		}
 		version := strconv.Itoa(s.Version)
-		if s.Version == 0 {
+		switch {
+		case s.Version == 0:
 			version = "none (" + strings.ToLower(s.Newest.State) + ")"
+		case s.Newest.Reference != "":
+			version += " (reference)"
 		}
 		rows = append(rows, []string{s.Name, of, version, orDash(s.Newest.SetAt), orDash(s.Newest.ExpiresAt), orDash(s.UsedAt), strings.ToLower(s.Override)})
 	}
@@ -369,7 +377,7 @@ func newSecretsShow(streams *term.Streams) *cobra.Command {
 		var b strings.Builder
 		for _, line := range [][2]string{
 			{"Name", s.Name}, {"Of", strings.ToLower(s.Kind)}, {"Service", s.ServiceID}, {"Application", s.ApplicationID},
-			{"Version", strconv.Itoa(s.Version)}, {"Made", orDash(s.CreatedAt)}, {"Set", orDash(s.Newest.SetAt) + " by " + s.Newest.SetBy},
+			{"Version", strconv.Itoa(s.Version)}, {"Reference", s.Newest.Reference}, {"Made", orDash(s.CreatedAt)}, {"Set", orDash(s.Newest.SetAt) + " by " + s.Newest.SetBy},
 			{"Expires", orDash(s.Newest.ExpiresAt)}, {"Used", orDash(s.UsedAt)}, {"Override", strings.ToLower(s.Override)}, {"Bound to", strings.Join(bound, ", ")},
 		} {
 			if line[1] != "" {
@@ -399,10 +407,10 @@ func newSecretsHistory(streams *term.Streams) *cobra.Command {
 				state = "in use"
 			}
 			rows = append(rows, []string{
-				strconv.Itoa(v.Version), state, orDash(v.SetAt), v.SetBy, orDash(v.ExpiresAt), orDash(v.KeptUntil), orDash(v.UsedAt), orDash(&v.UsedBy),
+				strconv.Itoa(v.Version), state, orDash(v.SetAt), v.SetBy, orDash(v.ExpiresAt), orDash(v.KeptUntil), orDash(v.UsedAt), orDash(&v.UsedBy), orDash(&v.Reference),
 			})
 		}
-		return table(streams, "VERSION | STATE | SET | BY | EXPIRES | KEPT UNTIL | USED | BY EXECUTION", rows)
+		return table(streams, "VERSION | STATE | SET | BY | EXPIRES | KEPT UNTIL | USED | BY EXECUTION | REFERENCE", rows)
 	})
 }
 

@@ -36,6 +36,7 @@ type serverOptions struct {
 	revealAccessKeys bool
 	verbose          bool
 	masterKey        masterKey
+	references       referenceOptions
 }
 
 func newServer(streams *term.Streams) *cobra.Command {
@@ -87,6 +88,7 @@ func (o *serverOptions) flags(command *cobra.Command) {
 	flags.IntVar(&o.poolFileLimit, "pool-file-limit", datapool.DefaultMaxFile>>20, "the largest file of a data pool, in `MiB`")
 	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
 	flags.BoolVar(&o.revealAccessKeys, "reveal-access-keys", false, "let owners read the secrets of access keys at any time, not for 24 hours only")
+	o.references.flags(command)
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
 	flags.StringVar(&o.masterKey.text, "master-key", "", "where the master key is: @FILE, env:VAR, or 'command:PROGRAM ARG...' that prints it (default: DATA/"+server.MasterKeyName+")")
 }
@@ -161,6 +163,14 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 			Sandbox: server.SandboxOptions{Off: o.noSandbox, Required: !o.noSandbox, FirstUser: first, Users: count},
 		},
 		Started: func(s hub.Started) error { return greetOwner(streams, s) },
+	}
+	resolver, err := o.references.open(streams)
+	if err != nil {
+		return err
+	}
+	if resolver != nil {
+		options.References = resolver
+		defer func() { _ = resolver.Close() }() // it only ends processes
 	}
 	if o.metrics != "" {
 		options.Server.Metrics = &server.MetricsOptions{Address: o.metrics, Version: info.Version, Commit: info.Commit}

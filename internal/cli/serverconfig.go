@@ -111,14 +111,33 @@ func readConfig(file string) (map[string]string, error) {
 	}
 	settings := map[string]string{}
 	for name, value := range document {
-		switch value.(type) {
+		switch value := value.(type) {
 		case string, int64, bool, float64:
 			settings[name] = fmt.Sprint(value)
+		case []any:
+			list, err := listed(value)
+			if err != nil {
+				return nil, usagef("%s: %s must be a list of texts", file, name)
+			}
+			settings[name] = list
 		default:
-			return nil, usagef("%s: %s must be a text, a number, or true or false", file, name)
+			return nil, usagef("%s: %s must be a text, a number, a list of texts, or true or false", file, name)
 		}
 	}
 	return settings, nil
+}
+
+// listed writes a list as a flag takes it.
+func listed(list []any) (string, error) {
+	texts := make([]string, 0, len(list))
+	for _, one := range list {
+		text, ok := one.(string)
+		if !ok || strings.ContainsAny(text, "\",\n") {
+			return "", errors.ErrUnsupported
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ","), nil
 }
 
 func newServerConfig(streams *term.Streams, o *serverOptions, parent *cobra.Command) *cobra.Command {

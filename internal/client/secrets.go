@@ -25,6 +25,7 @@ type SecretVersion struct {
 	DestroyedAt *string `json:"destroyedAt"`
 	UsedAt      *string `json:"usedAt"`
 	UsedBy      string  `json:"usedBy"`
+	Reference   string  `json:"reference,omitempty"`
 }
 
 // A StoredSecret is a stored secret, without its value.
@@ -100,11 +101,15 @@ func appendMember[T string | []byte](text []byte, name string, value T) ([]byte,
 	return text, err
 }
 
-// SetSecret sets a stored secret; rotate says that it must exist.
-func (p *Platform) SetSecret(ctx context.Context, of SecretOf, name string, value plaintext.Bytes, terms SecretTerms, rotate bool) (StoredSecret, error) {
+// SetSecret sets a stored secret to a value, or to a reference if that is not empty; rotate
+// says that it must exist.
+func (p *Platform) SetSecret(ctx context.Context, of SecretOf, name string, value plaintext.Bytes, reference string, terms SecretTerms, rotate bool) (StoredSecret, error) {
 	var set StoredSecret
-	text, err := terms.text(value.Len())
-	if err == nil {
+	text, err := terms.text(value.Len() + len(reference))
+	switch {
+	case err == nil && reference != "":
+		text, err = appendMember(text, "reference", reference)
+	case err == nil:
 		text, err = appendMember(text, "value", value.Reveal())
 	}
 	defer func() { clear(text[:cap(text)]) }()

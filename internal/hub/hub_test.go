@@ -110,6 +110,12 @@ const concurrency = 8
 
 func start(t testing.TB, dir string) *platform {
 	t.Helper()
+	return startWith(t, dir, func(*hub.RunOptions) {})
+}
+
+// startWith starts a platform with further options.
+func startWith(t testing.TB, dir string, further func(*hub.RunOptions)) *platform {
+	t.Helper()
 	if err := confined(); err != nil {
 		t.Skipf("this machine cannot confine builds: %v", err)
 	}
@@ -120,14 +126,16 @@ func start(t testing.TB, dir string) *platform {
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan hub.Started, 1), make(chan error, 1)
 	go func() {
-		ended <- hub.Run(ctx, hub.RunOptions{
+		options := hub.RunOptions{
 			Dir: dir, Prepare: []string{self, "prepare"},
 			Server: server.Options{
 				Host: "127.0.0.1", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Reporter: reporter{t}, Concurrency: concurrency,
 				Sandbox: server.SandboxOptions{Required: true},
 			},
 			Started: func(s hub.Started) error { started <- s; return nil },
-		})
+		}
+		further(&options)
+		ended <- hub.Run(ctx, options)
 	}()
 	p := &platform{TB: t, dir: dir}
 	p.stop = sync.OnceFunc(func() {

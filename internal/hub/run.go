@@ -47,6 +47,8 @@ type RunOptions struct {
 	MaxPoolFile int64
 	Builds      int
 	Limits      builder.Limits
+	// References resolves references to secrets in other stores. Nil: there are none.
+	References secretstore.References
 	// Version is that of the program.
 	Version string
 	// Started is called once the platform answers.
@@ -119,7 +121,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 		},
 		Secrets: func(services secretstore.Services) *secretstore.Service {
 			return secretstore.Open(ctx, secretstore.Options{
-				Store: s.Store().Secrets(), Keyring: s.Keyring(), Access: identity, Services: services, Log: o.Server.Log,
+				Store: s.Store().Secrets(), Keyring: s.Keyring(), Access: identity, Services: services, References: o.References, Log: o.Server.Log,
 			})
 		},
 	})

@@ -50,6 +50,9 @@ func (s *storedSecrets) Offer(ctx context.Context) (map[string]engine.StoredVers
 // Open implements [engine.StoredSecrets].
 func (s *storedSecrets) Open(ctx context.Context, e execution.Execution, pins map[string]int64) (map[string]engine.ResolvedSecret, error) {
 	opened, err := s.hub.secrets.OpenPinned(ctx, e.ID.String(), pins)
+	if reference, ok := errors.AsType[*secretstore.ReferenceError](err); ok {
+		return nil, &engine.SourceError{Reason: reference.Public(e.TenantID), Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

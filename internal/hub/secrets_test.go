@@ -95,7 +95,10 @@ func (v *vaulted) wantResult(when, token, id string, want map[string]string) {
 }
 
 func startVaulted(t *testing.T) *vaulted {
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	return vaultedOn(start(t, filepath.Join(t.TempDir(), "data")), t)
+}
+
+func vaultedOn(p *platform, t *testing.T) *vaulted {
 	v := &vaulted{platform: p, deployed: p.deploy("teller", "1.0.0", teller(t), "SUCCESS")}
 	p.call(p.owner, http.MethodPut, "/qc-catalog/services/"+v.id+"/publication", document{"scope": "PUBLIC"}, http.StatusNoContent)
 	v.bearer = p.application(p.owner, "app", v.id)

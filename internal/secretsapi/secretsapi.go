@@ -78,7 +78,8 @@ type terms struct {
 
 // body is a value with its terms.
 type body struct {
-	Value value `json:"value" doc:"The value. No answer repeats it."`
+	Value     value  `json:"value" required:"false" doc:"The value. No answer repeats it."`
+	Reference string `json:"reference" required:"false" maxLength:"1024" doc:"In place of a value: where another store has it, such as ref+vault://kv/shop/database#/password. The server fetches the value when an execution starts, if its operator allows that."`
 	terms
 }
 
@@ -139,6 +140,7 @@ type versionView struct {
 	DestroyedAt *string           `json:"destroyedAt"`
 	UsedAt      *string           `json:"usedAt"`
 	UsedBy      string            `json:"usedBy" doc:"The execution that has used it last."`
+	Reference   string            `json:"reference,omitempty" doc:"Where another store has the value. Absent: the value is stored here."`
 }
 
 type secretView struct {
@@ -158,7 +160,7 @@ type secretView struct {
 func (r routes) version(v secretstore.Version) versionView {
 	return versionView{
 		Version: v.Number, State: v.State(r.Now()), SetAt: text(v.SetAt), SetBy: v.SetBy, ExpiresAt: text(v.ExpiresAt), KeptUntil: text(v.KeptUntil),
-		DestroyedAt: text(v.DestroyedAt), UsedAt: text(v.UsedAt), UsedBy: v.UsedBy,
+		DestroyedAt: text(v.DestroyedAt), UsedAt: text(v.UsedAt), UsedBy: v.UsedBy, Reference: v.Reference,
 	}
 }
 
@@ -316,14 +318,14 @@ func (r routes) put(ctx context.Context, in *ByName, w http.ResponseWriter, q *h
 	if err != nil {
 		return err
 	}
-	if b.Value == nil {
-		return platformapi.NewProblem(http.StatusBadRequest, "The member value is missing.")
+	if (b.Value == nil) == (b.Reference == "") {
+		return platformapi.NewProblem(http.StatusBadRequest, "Send the member value, or the member reference in its place.")
 	}
 	v, err := b.read()
 	if err != nil {
 		return err
 	}
-	v.Secret = plaintext.New(b.Value)
+	v.Secret, v.Reference = plaintext.New(b.Value), b.Reference
 	s, err := add(ctx, access.From(ctx), in.address(), in.Name, v)
 	if err != nil {
 		return err

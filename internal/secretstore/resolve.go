@@ -66,6 +66,7 @@ func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[str
 		byPin[v.Pin] = v
 	}
 	opened = make(map[string]Opened, len(pins))
+	var referenced []reference
 	defer func() {
 		if err != nil {
 			for _, o := range opened {
@@ -83,7 +84,13 @@ func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[str
 		if err != nil {
 			return nil, fmt.Errorf("open version %d of the secret %s: %w", v.Number, v.Place.Name, err)
 		}
+		if text, ok := secrets[referenceName]; ok {
+			referenced = append(referenced, reference{parameter, string(text.Reveal()), v.Place})
+		}
 		opened[parameter] = Opened{secrets[valueName], v.String()}
+	}
+	if err := s.resolve(ctx, referenced, opened); err != nil {
+		return nil, err
 	}
 	s.noteUse(execution, wanted)
 	return opened, nil

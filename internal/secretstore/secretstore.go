@@ -25,7 +25,9 @@
 // # Values
 //
 // The vault seals each version for the place of its secret ([Place.Owner]). A sealed
-// value that was moved to another row does not open.
+// value that was moved to another row does not open. A version may hold a reference to a
+// value in another store instead: it is sealed like a value, and resolved when an
+// execution starts ([References]).
 package secretstore
 
 import (
@@ -120,6 +122,8 @@ type Version struct {
 	UsedAt      time.Time
 	// UsedBy is the execution that has used it last.
 	UsedBy string
+	// Reference names the value in another store. Empty: the value is here.
+	Reference string
 }
 
 // A State says what a version is good for.

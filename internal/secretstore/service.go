@@ -20,8 +20,12 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// valueName is the name of a value in the vault.
-const valueName = "value"
+// valueName is the name of a value in the vault, and referenceName that of a reference:
+// whoever can write to the database cannot make one of the other.
+const (
+	valueName     = "value"
+	referenceName = "reference"
+)
 
 // sweeps is how often versions that count no more are destroyed, and flushes how often
 // uses are written.
@@ -36,6 +40,8 @@ type Options struct {
 	Keyring  *vault.Keyring
 	Access   *access.Service
 	Services Services
+	// References resolves references. Nil: there are none.
+	References References
 	// MaxSecrets bounds the secrets of a tenant. Zero: [MaxSecrets].
 	MaxSecrets int
 	// Now is the clock. Nil: the system's.
@@ -186,6 +192,8 @@ func (s *Service) named(ctx context.Context, p access.Principal, a Address, name
 // A Value is a value for a secret, with its terms.
 type Value struct {
 	Secret plaintext.Bytes
+	// Reference names the value in another store; Secret is empty then.
+	Reference string
 	// ExpiresAt is when it expires. Zero: it does not.
 	ExpiresAt time.Time
 	// Keep is how long the version before is kept.
@@ -211,18 +219,30 @@ func (v Value) check(now time.Time) error {
 	return nil
 }
 
+// secrets is what the vault seals.
+func (v Value) secrets() vault.Secrets {
+	if v.Reference != "" {
+		return vault.Secrets{referenceName: plaintext.FromString(v.Reference)}
+	}
+	return vault.Secrets{valueName: v.Secret}
+}
+
 // seal makes a version of a value. The caller clears the value.
 func (s *Service) seal(p access.Principal, place Place, v Value, now time.Time) (NewVersion, error) {
-	if err := v.check(now); err != nil {
+	err := v.check(now)
+	if err == nil && v.Reference != "" {
+		err = s.checkReference(place, v.Reference)
+	}
+	if err != nil {
 		return NewVersion{}, err
 	}
 	id := uuid.NewString()
-	sealed, err := s.Keyring.Seal(place.Owner(id), vault.Secrets{valueName: v.Secret})
+	sealed, err := s.Keyring.Seal(place.Owner(id), v.secrets())
 	if err != nil {
 		return NewVersion{}, fmt.Errorf("seal a secret: %w", err)
 	}
 	return NewVersion{
-		Place: place, ID: id, Sealed: sealed, SetBy: p.ID, SetAt: now, ExpiresAt: v.ExpiresAt, Keep: v.Keep, Override: v.Override,
+		Place: place, ID: id, Sealed: sealed, SetBy: p.ID, SetAt: now, ExpiresAt: v.ExpiresAt, Keep: v.Keep, Override: v.Override, Reference: v.Reference,
 	}, nil
 }
 

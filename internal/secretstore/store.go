@@ -60,8 +60,10 @@ type NewVersion struct {
 	// ID names the version for [Place.Owner], and Sealed is its value.
 	ID     string
 	Sealed vault.Sealed
-	SetBy  string
-	SetAt  time.Time
+	// Reference is the sealed value if that is a reference, for lists.
+	Reference string
+	SetBy     string
+	SetAt     time.Time
 	// ExpiresAt is when it expires. Zero: it does not.
 	ExpiresAt time.Time
 	// Keep is how long the version before counts if this one is deleted or expires.

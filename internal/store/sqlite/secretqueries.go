@@ -11,7 +11,7 @@ const (
 
 	secretColumns = `s.kind, s.tenant_id, s.service_id, s.subscription_id, s.application_id, s.name`
 
-	versionValues = `v.number, v.set_by, v.set_at, v.expires_at, v.kept_until, v.destroyed_at, v.used_at, v.used_by`
+	versionValues = `v.number, v.set_by, v.set_at, v.expires_at, v.kept_until, v.destroyed_at, v.used_at, v.used_by, v.reference`
 
 	// Of live secrets, at $1.
 	selectSecret = `SELECT s.seq, s.override, s.created_at, s.used_at,
@@ -53,8 +53,8 @@ const (
 
 	countUndestroyed = `SELECT count(*) FROM secret_versions WHERE secret_seq = $1 AND destroyed_at = 0`
 
-	insertSecretVersion = `INSERT INTO secret_versions (secret_seq, id, number, set_by, set_at, expires_at, kept_until, destroyed_at, used_at, used_by, sealed)
-	VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, '', $7) RETURNING seq`
+	insertSecretVersion = `INSERT INTO secret_versions (secret_seq, id, number, set_by, set_at, expires_at, kept_until, destroyed_at, used_at, used_by, sealed, reference)
+	VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, '', $7, $8) RETURNING seq`
 
 	replaceVersions = `UPDATE secret_versions SET kept_until = $1 WHERE secret_seq = $2 AND kept_until = 0 AND destroyed_at = 0`
 

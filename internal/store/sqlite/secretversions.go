@@ -67,7 +67,7 @@ type versionScan struct {
 }
 
 func (r *versionScan) into() []any {
-	return []any{&r.Number, &r.SetBy, &r.set, &r.expires, &r.kept, &r.destroyed, &r.used, &r.UsedBy}
+	return []any{&r.Number, &r.SetBy, &r.set, &r.expires, &r.kept, &r.destroyed, &r.used, &r.UsedBy, &r.Reference}
 }
 
 func (r *versionScan) version() secretstore.Version {
@@ -150,7 +150,7 @@ func putVersion(t *tx, v secretstore.NewVersion, limit int) error {
 		return err
 	}
 	var newest int64
-	if err := t.row(insertSecretVersion, []any{seq, v.ID, last + 1, v.SetBy, now, stamp(v.ExpiresAt), []byte(v.Sealed)}, &newest); err != nil {
+	if err := t.row(insertSecretVersion, []any{seq, v.ID, last + 1, v.SetBy, now, stamp(v.ExpiresAt), []byte(v.Sealed), v.Reference}, &newest); err != nil {
 		return err
 	}
 	_, err = t.exec(updateNewest, newest, stamp(v.ExpiresAt), string(v.Override), seq)
