@@ -70,9 +70,7 @@ waiting ones start with the next serve. After you change a file of the service,
 new executions use the change.
 
 Secrets that a request leaves out come from the environment, the file of
---env-file, and .env. With --resolve-references, or references = true under
-[tool.qhubctl], secrets in these files that begin with ref+ are references to other
-stores. Data pools come from input/NAME or datapool/NAME.
+--env-file, and .env. Data pools come from input/NAME or datapool/NAME.
 
 Executions run in a sandbox, with all layers that this machine provides (see
 ` + "`qhubctl doctor`" + `). They see only the service, their own folders, data pools and

@@ -148,7 +148,9 @@ func Parse(text string) (Reference, error) {
 		}
 	}
 	if queried {
-		return r, r.readParameters(query, takes)
+		var err error
+		r.Parameters, err = r.readParameters(query, takes)
+		return r, err
 	}
 	return r, nil
 }
@@ -181,23 +183,23 @@ func (r Reference) checkPath() error {
 }
 
 // readParameters reads what follows the question mark.
-func (r *Reference) readParameters(query string, takes map[string]*regexp.Regexp) error {
-	r.Parameters = map[string]string{}
+func (r Reference) readParameters(query string, takes map[string]*regexp.Regexp) (map[string]string, error) {
+	read := map[string]string{}
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		form, ok := takes[name]
-		if _, twice := r.Parameters[name]; twice {
-			return wrong("it has a parameter twice")
+		if _, twice := read[name]; twice {
+			return nil, wrong("it has a parameter twice")
 		}
 		if !ok {
-			return wrong("%s takes no such parameter; it takes: %s", r.Scheme, strings.Join(slices.Sorted(maps.Keys(takes)), ", "))
+			return nil, wrong("%s takes no such parameter; it takes: %s", r.Scheme, strings.Join(slices.Sorted(maps.Keys(takes)), ", "))
 		}
 		if !form.MatchString(value) {
-			return wrong("the parameter %s has a value that it does not take", name)
+			return nil, wrong("the parameter %s has a value that it does not take", name)
 		}
-		r.Parameters[name] = value
+		read[name] = value
 	}
-	return nil
+	return read, nil
 }
 
 // Files reports whether the secret is in a file of this machine.

@@ -49,7 +49,7 @@ var references = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	bin := filepath.Join(cache, "refs")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
+	if err := os.MkdirAll(bin, 0o750); err != nil {
 		return "", err
 	}
 	path := filepath.Join(bin, "qhubctl-refs")
