@@ -34,7 +34,7 @@ No command and no answer of the platform shows a value.`,
   qhubctl secrets rotate api_token --service my-service --keep 24h < new-token
   qhubctl secrets check --service my-service`,
 	}, newSecretsSet(streams), newSecretsRotate(streams), newSecretsList(streams), newSecretsShow(streams), newSecretsHistory(streams),
-		newSecretsRemove(streams), newSecretsImport(streams), newSecretsCheck(streams), newSecretsOverride(streams),
+		newSecretsRemove(streams), newSecretsImport(streams), newSecretsCheck(streams), newSecretsOverride(streams), newSecretsHook(streams),
 		newSecretsBind(streams, true), newSecretsBind(streams, false))
 }
 
@@ -217,7 +217,7 @@ func readStored(ctx context.Context, streams *term.Streams, name, file string) (
 		value = plaintext.TrimBOM(value)
 	}
 	if len(value) == 0 {
-		return plaintext.Bytes{}, usagef("there is no value: give it on standard input, by --from-file FILE, or at the prompt")
+		return plaintext.Bytes{}, &usageError{errNoValue}
 	}
 	return checked(plaintext.New(value), nil)
 }
@@ -254,7 +254,8 @@ func newSecretsRotate(streams *term.Streams) *cobra.Command {
 		Use: "rotate NAME", Short: "Replace the value of a secret, and keep the former one for a while",
 		Long: `Reads the new value as set does. New executions use it; those that wait or run keep
 theirs. The former version stays for the time of --keep: if you delete the new version
-meanwhile, or it expires, new executions use the former one again.`,
+meanwhile, or it expires, new executions use the former one again. Without a value, the
+hook of the secret runs, if it has one (qhubctl secrets hook).`,
 		Example: `  qhubctl secrets rotate api_token --service my-service --keep 24h < new-token
   qhubctl secrets rm api_token --service my-service --version 2`,
 	}, "24h", true)
@@ -271,16 +272,11 @@ func putsSecret(streams *term.Streams, command *cobra.Command, keep string, rota
 		if err != nil {
 			return err
 		}
-		value, err := terms.value(ctx, streams, name)
+		set, weak, err := terms.put(ctx, streams, p, of, name, given, rotate)
 		if err != nil {
 			return err
 		}
-		defer value.Clear()
-		set, err := p.SetSecret(ctx, of, name, value, terms.reference, given, rotate)
-		if err != nil {
-			return err
-		}
-		if weak := plaintext.Weak(value.Reveal()); weak != "" && terms.reference == "" {
+		if weak != "" {
 			streams.Warn("%s is easy to guess: %s", name, weak)
 		}
 		if output == "json" {
@@ -375,13 +371,13 @@ func newSecretsShow(streams *term.Streams) *cobra.Command {
 			bound = append(bound, b.Parameter+" of "+b.ServiceID)
 		}
 		var b strings.Builder
-		for _, line := range [][2]string{
+		for _, line := range append([][2]string{
 			{"Name", s.Name}, {"Of", strings.ToLower(s.Kind)}, {"Service", s.ServiceID}, {"Application", s.ApplicationID},
 			{"Version", strconv.Itoa(s.Version)}, {"Reference", s.Newest.Reference}, {"Made", orDash(s.CreatedAt)}, {"Set", orDash(s.Newest.SetAt) + " by " + s.Newest.SetBy},
 			{"Expires", orDash(s.Newest.ExpiresAt)}, {"Used", orDash(s.UsedAt)}, {"Override", strings.ToLower(s.Override)}, {"Bound to", strings.Join(bound, ", ")},
-		} {
+		}, hookLines(s.Rotation)...) {
 			if line[1] != "" {
-				fmt.Fprintf(&b, "%-12s %s\n", line[0], visible(line[1]))
+				fmt.Fprintf(&b, "%-14s %s\n", line[0], visible(line[1]))
 			}
 		}
 		return writeAll(streams.Out, []byte(b.String()))

@@ -37,6 +37,7 @@ type serverOptions struct {
 	verbose          bool
 	masterKey        masterKey
 	references       referenceOptions
+	rotation         rotationOptions
 }
 
 func newServer(streams *term.Streams) *cobra.Command {
@@ -89,6 +90,7 @@ func (o *serverOptions) flags(command *cobra.Command) {
 	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
 	flags.BoolVar(&o.revealAccessKeys, "reveal-access-keys", false, "let owners read the secrets of access keys at any time, not for 24 hours only")
 	o.references.flags(command)
+	o.rotation.flags(command)
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show requests that only look, too")
 	flags.StringVar(&o.masterKey.text, "master-key", "", "where the master key is: @FILE, env:VAR, or 'command:PROGRAM ARG...' that prints it (default: DATA/"+server.MasterKeyName+")")
 }
@@ -164,14 +166,11 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 		},
 		Started: func(s hub.Started) error { return greetOwner(streams, s) },
 	}
-	resolver, err := o.references.open(streams)
+	closeSources, err := o.sources(streams, &options)
 	if err != nil {
 		return err
 	}
-	if resolver != nil {
-		options.References = resolver
-		defer func() { _ = resolver.Close() }() // it only ends processes
-	}
+	defer closeSources()
 	if o.metrics != "" {
 		options.Server.Metrics = &server.MetricsOptions{Address: o.metrics, Version: info.Version, Commit: info.Commit}
 	}
@@ -182,7 +181,7 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 		}
 		options.Server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
-	for _, file := range []string{o.tlsKey, o.config, keyFile(o.masterKey.source)} {
+	for _, file := range []string{o.tlsKey, o.config, keyFile(o.masterKey.source), o.references.files} {
 		if path, err := filepath.Abs(file); err == nil && file != "" {
 			options.Hidden = append(options.Hidden, path)
 		}

@@ -48,9 +48,10 @@ func configure(flags *pflag.FlagSet, file string) (map[string]settingOrigin, err
 		}
 		known[flag.Name] = true
 		variable := configPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		value, from := "", fromDefault
+		var value []string
+		from := fromDefault
 		if text, ok := os.LookupEnv(variable); ok {
-			value, from = text, settingOrigin("$"+variable)
+			value, from = strings.Split(text, "\n"), settingOrigin("$"+variable)
 		} else if text, ok := settings[flag.Name]; ok {
 			value, from = text, settingOrigin(file)
 		}
@@ -58,8 +59,10 @@ func configure(flags *pflag.FlagSet, file string) (map[string]settingOrigin, err
 		case flag.Changed:
 			from = fromFlag
 		case from != fromDefault:
-			if set := flags.Set(flag.Name, value); set != nil {
-				err = usagef("%s: %s is not valid: %v", from, flag.Name, set)
+			for _, one := range value {
+				if set := flags.Set(flag.Name, one); set != nil {
+					err = usagef("%s: %s is not valid: %v", from, flag.Name, set)
+				}
 			}
 		}
 		origins[flag.Name] = from
@@ -93,8 +96,9 @@ func warnOfVariables(streams *term.Streams, flags *pflag.FlagSet) {
 	}
 }
 
-// readConfig reads options from a TOML file, as texts.
-func readConfig(file string) (map[string]string, error) {
+// readConfig reads options from a TOML file, as texts: one for each time that a flag would
+// be given.
+func readConfig(file string) (map[string][]string, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -109,22 +113,48 @@ func readConfig(file string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", file, err)
 	}
-	settings := map[string]string{}
+	settings := map[string][]string{}
 	for name, value := range document {
+		if name == "rotation" {
+			if settings[rotationCommand], err = readCommands(file, value); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		switch value := value.(type) {
 		case string, int64, bool, float64:
-			settings[name] = fmt.Sprint(value)
+			settings[name] = []string{fmt.Sprint(value)}
 		case []any:
 			list, err := listed(value)
 			if err != nil {
 				return nil, usagef("%s: %s must be a list of texts", file, name)
 			}
-			settings[name] = list
+			settings[name] = []string{list}
 		default:
 			return nil, usagef("%s: %s must be a text, a number, a list of texts, or true or false", file, name)
 		}
 	}
 	return settings, nil
+}
+
+// readCommands reads the table [rotation.commands], whose lines are NAME = "PROGRAM ARG...".
+func readCommands(file string, table any) ([]string, error) {
+	wrong := usagef("%s: rotation has a table commands, whose lines are NAME = \"PROGRAM ARG...\"", file)
+	members, ok := table.(map[string]any)
+	commands, isTable := members["commands"].(map[string]any)
+	if !ok || !isTable || len(members) != 1 {
+		return nil, wrong
+	}
+	lines := make([]string, 0, len(commands))
+	for name, line := range commands {
+		text, ok := line.(string)
+		if !ok {
+			return nil, wrong
+		}
+		lines = append(lines, name+"="+text)
+	}
+	slices.Sort(lines)
+	return lines, nil
 }
 
 // listed writes a list as a flag takes it.

@@ -41,6 +41,7 @@ type StoredSecret struct {
 	UsedAt        *string         `json:"usedAt"`
 	Bindings      []SecretBinding `json:"bindings"`
 	Versions      []SecretVersion `json:"versions,omitempty"`
+	Rotation      *SecretRotation `json:"rotation,omitempty"`
 }
 
 // A SecretBinding gives a parameter of a service a secret of the account.

@@ -49,6 +49,8 @@ type RunOptions struct {
 	Limits      builder.Limits
 	// References resolves references to secrets in other stores. Nil: there are none.
 	References secretstore.References
+	// Hooks fetches new values of stored secrets. Nil: there are none.
+	Hooks secretstore.Hooks
 	// Version is that of the program.
 	Version string
 	// Started is called once the platform answers.
@@ -121,7 +123,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 		},
 		Secrets: func(services secretstore.Services) *secretstore.Service {
 			return secretstore.Open(ctx, secretstore.Options{
-				Store: s.Store().Secrets(), Keyring: s.Keyring(), Access: identity, Services: services, References: o.References, Log: o.Server.Log,
+				Store: s.Store().Secrets(), Keyring: s.Keyring(), Access: identity, Services: services, References: o.References, Hooks: o.Hooks, Log: o.Server.Log,
 			})
 		},
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ type vaultPlatform struct {
 // deleted.
 func storedCanaries(source *leak.Generator) map[string][]leak.Canary {
 	canaries := map[string][]leak.Canary{}
-	for _, place := range []string{"service", "account", "replaced", "deleted"} {
+	for _, place := range []string{"service", "account", "replaced", "deleted", "referenced", "rotated"} {
 		canaries[place] = source.Canaries("stored_" + place)
 	}
 	return canaries
@@ -68,21 +69,24 @@ func TestStoredSecrets(t *testing.T) {
 		p.workspace.env = append(p.workspace.env, name+"="+t.TempDir())
 	}
 	p.workspace.env = append(p.workspace.env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", "PIP_FIND_LINKS="+os.Getenv("PIP_FIND_LINKS"))
-	p.server = serve(t, p.workspace.command(t, "server", "--data", p.workspace.dir, "--listen", "127.0.0.1:0", "--verbose"), found)
+	sources := writeSources(t, canaries)
+	p.server = serve(t, p.workspace.command(t, append([]string{"server", "--data", p.workspace.dir, "--listen", "127.0.0.1:0", "--verbose"}, sources...)...), found)
 	tokenFile := filepath.Join(p.workspace.dir, "owner-token")
 	p.token = strings.TrimSpace(read(t, tokenFile))
 	p.workspace.qhubctl(t, "login", p.url, "--token", "@"+tokenFile)
-	dir := writeStoredService(t, append(canaries["service"], canaries["account"]...))
+	given := slices.Concat(canaries["service"], canaries["account"], canaries["referenced"], canaries["rotated"])
+	dir := writeStoredService(t, given)
 	said := strings.Split(strings.TrimSpace(p.workspace.qhubctl(t, "--quiet", "up", dir)), "\n")
 	endpoint := strings.TrimSpace(said[len(said)-1])
 
 	p.store(canaries)
 	for _, ending := range []string{"returns", "raises"} {
-		p.run(endpoint, ending, len(canaries["service"])+len(canaries["account"]))
+		p.run(endpoint, ending, len(given))
 	}
 	for _, args := range [][]string{
 		{"list"}, {"list", "--output", "json"}, {"check", "--service", "vaulted"}, {"show", parameter(canaries["service"][0]), "--service", "vaulted"},
-		{"history", parameter(canaries["service"][0]), "--service", "vaulted"},
+		{"history", parameter(canaries["service"][0]), "--service", "vaulted"}, {"show", parameter(canaries["referenced"][0]), "--service", "vaulted"},
+		{"show", parameter(canaries["rotated"][0]), "--service", "vaulted"}, {"history", parameter(canaries["rotated"][0]), "--service", "vaulted"},
 	} {
 		found.search("qhubctl secrets "+args[0], []byte(p.workspace.qhubctl(t, append([]string{"secrets"}, args...)...)))
 	}
@@ -164,6 +168,7 @@ func (p *vaultPlatform) store(canaries map[string][]leak.Canary) {
 		set(name, "", c.Value)
 		p.ask(http.MethodPut, p.url+secrets+"/"+name+"/bindings/"+s.ID+"/"+name, nil, http.StatusNoContent)
 	}
+	p.fetched(secrets, "?serviceId="+s.ID, canaries)
 	for _, c := range canaries["deleted"] {
 		set(parameter(c), "", c.Value)
 		p.ask(http.MethodDelete, p.url+secrets+"/"+parameter(c), nil, http.StatusNoContent)
@@ -209,7 +214,7 @@ func (p *vaultPlatform) refused(c leak.Canary) {
 		p.t.Fatal(err)
 	}
 	for _, body := range []string{
-		`{"value":[%s]}`, `{"value":{"a":%s}}`, `{"value":%s`, `{"value":%s,"keep":%[1]s}`, `{"value":%s,"expiresAt":%[1]s}`, `{"value":%s,"override":%[1]s}`, `%s`,
+		`{"value":[%s]}`, `{"value":{"a":%s}}`, `{"value":%s`, `{"value":%s,"keep":%[1]s}`, `{"value":%s,"expiresAt":%[1]s}`, `{"value":%s,"override":%[1]s}`, `%s`, `{"reference":%s}`, `{"value":%s,"reference":%[1]s}`,
 	} {
 		p.ask(http.MethodPut, p.url+"/qc-catalog/secrets/refused", fmt.Appendf(nil, body, quoted), http.StatusBadRequest)
 	}

@@ -32,6 +32,7 @@ func Register(api *platformapi.API, s *secretstore.Service) {
 	r.reads(api)
 	r.changes(api)
 	r.bindings(api)
+	r.rotations(api)
 }
 
 // none is the answer of a route that gives nothing.
@@ -155,6 +156,7 @@ type secretView struct {
 	UsedAt      *string              `json:"usedAt" doc:"When an execution has last used it."`
 	Bindings    []bindingView        `json:"bindings" doc:"The parameters that get a secret of the account."`
 	Versions    []versionView        `json:"versions,omitempty" doc:"The newest first. Absent in lists."`
+	Rotation    *rotationView        `json:"rotation,omitempty" doc:"Where new values come from. Absent in lists."`
 }
 
 func (r routes) version(v secretstore.Version) versionView {
@@ -192,7 +194,11 @@ func (r routes) reads(api *platformapi.API) {
 		if err != nil {
 			return nil, err
 		}
-		return &platformapi.Body[secretView]{Body: r.view(s, versions...)}, nil
+		view := r.view(s, versions...)
+		if view.Rotation, err = r.rotation(ctx, in); err != nil {
+			return nil, err
+		}
+		return &platformapi.Body[secretView]{Body: view}, nil
 	})
 
 	platformapi.Register(api, platformapi.Route{

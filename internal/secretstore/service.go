@@ -42,6 +42,8 @@ type Options struct {
 	Services Services
 	// References resolves references. Nil: there are none.
 	References References
+	// Hooks fetches new values for rotations. Nil: there are none.
+	Hooks Hooks
 	// MaxSecrets bounds the secrets of a tenant. Zero: [MaxSecrets].
 	MaxSecrets int
 	// Now is the clock. Nil: the system's.
@@ -58,6 +60,8 @@ type Service struct {
 
 	mu   sync.Mutex
 	uses map[int64]Use // that are not written yet
+	// rotating are the secrets whose hooks run.
+	rotating map[Place]bool
 }
 
 // Open makes a service. Until it is closed, it destroys versions that count no more.
@@ -71,10 +75,19 @@ func Open(ctx context.Context, o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{Options: o, done: make(chan struct{}), uses: map[int64]Use{}}
+	s := &Service{Options: o, done: make(chan struct{}), uses: map[int64]Use{}, rotating: map[Place]bool{}}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	go s.loop(background)
+	rotations := make(chan struct{})
+	go func() {
+		defer close(rotations)
+		s.rotateLoop(background)
+	}()
+	go func() {
+		defer close(s.done)
+		s.loop(background)
+		<-rotations
+	}()
 	return s
 }
 
@@ -86,7 +99,6 @@ func (s *Service) Close() error {
 }
 
 func (s *Service) loop(ctx context.Context) {
-	defer close(s.done)
 	sweep, flush := time.NewTicker(sweeps), time.NewTicker(flushes)
 	defer sweep.Stop()
 	defer flush.Stop()

@@ -16,6 +16,7 @@ import (
 type Store interface {
 	Secrets
 	Versions
+	Rotations
 }
 
 // Secrets keeps secrets for their owners.

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package rotation
+
+import "os/exec"
+
+// ownGroup does nothing: only the program itself is ended.
+func ownGroup(*exec.Cmd) {}
