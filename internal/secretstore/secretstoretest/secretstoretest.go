@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) *World) {
 	for name, test := range map[string]func(*fixture){
 		"Versions": versions, "Kept": kept, "Expiry": expiry, "Pins": pins, "DeletedWhilePinned": deletedWhilePinned, "AllOrNothing": allOrNothing,
 		"Places": places, "Candidates": candidates, "Bindings": bindings, "Queries": queries, "GoneWithTheSubscription": goneWithSubscription,
-		"GoneWithTheService": goneWithService, "Bounds": bounds, "Uses": uses, "OwnersInReseal": owners, "RandomChanges": randomChanges,
+		"GoneWithTheService": goneWithService, "Bounds": bounds, "Uses": uses, "OwnersInReseal": owners, "RandomChanges": randomChanges, "Rotations": rotations,
 	} {
 		t.Run(name, func(t *testing.T) {
 			test(&fixture{T: t, World: open(t), clock: time.Now().UTC().Truncate(time.Second)})
