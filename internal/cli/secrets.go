@@ -377,7 +377,7 @@ func newSecretsShow(streams *term.Streams) *cobra.Command {
 			{"Expires", orDash(s.Newest.ExpiresAt)}, {"Used", orDash(s.UsedAt)}, {"Override", strings.ToLower(s.Override)}, {"Bound to", strings.Join(bound, ", ")},
 		}, hookLines(s.Rotation)...) {
 			if line[1] != "" {
-				fmt.Fprintf(&b, "%-14s %s\n", line[0], visible(line[1]))
+				fmt.Fprintf(&b, "%-12s %s\n", line[0], visible(line[1]))
 			}
 		}
 		return writeAll(streams.Out, []byte(b.String()))

@@ -103,7 +103,7 @@ func hookLines(r *client.SecretRotation) [][2]string {
 	case r.LastAt != nil:
 		last += ", succeeded"
 	}
-	return [][2]string{{"Rotated by", from}, {"Last rotation", last}, {"Next rotation", orDash(r.NextAt)}}
+	return [][2]string{{"Hook", from}, {"Last run", last}, {"Next run", orDash(r.NextAt)}}
 }
 
 // rotationOptions are those of a server about hooks.
