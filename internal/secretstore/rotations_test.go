@@ -51,6 +51,15 @@ func (h *hooks) give(value string, err error) {
 	h.value, h.err = value, err
 }
 
+// use opens the service again, with hooks.
+func (f *fixture) use(h secretstore.Hooks) {
+	f.Helper()
+	f.must(f.Close())
+	options := f.Options
+	options.Hooks = h
+	f.Service = secretstore.Open(f.Context(), options)
+}
+
 // last is the last entry of the owner's chain.
 func (f *fixture) last() audit.Entry {
 	f.Helper()
@@ -67,7 +76,7 @@ func (f *fixture) last() audit.Entry {
 func TestScheduledRotation(t *testing.T) {
 	f := newFixture(t)
 	h := &hooks{value: "the-second-value"}
-	f.Hooks = h
+	f.use(h)
 	at := secretstore.Address{Service: f.service}
 	f.set(f.owner, at, "token", "the-first-value")
 	f.must(f.SetHook(t.Context(), f.owner, at, "token", secretstore.Hook{Command: "new", Every: time.Hour, Keep: time.Hour}))
@@ -111,7 +120,7 @@ func TestScheduledRotation(t *testing.T) {
 func TestRunHook(t *testing.T) {
 	f := newFixture(t)
 	h := &hooks{value: "the-second-value"}
-	f.Hooks = h
+	f.use(h)
 	at := secretstore.Address{Service: f.service}
 	f.set(f.owner, at, "token", "the-first-value")
 	_, err := f.RunHook(t.Context(), f.owner, at, "token")
@@ -157,7 +166,7 @@ func TestHooksAreChecked(t *testing.T) {
 	at := secretstore.Address{Service: f.service}
 	f.set(f.owner, at, "token", "the-first-value")
 	f.wants("SetHook(none allowed)", f.SetHook(t.Context(), f.owner, at, "token", secretstore.Hook{Command: "new"}), access.ErrInvalid)
-	f.Hooks = &hooks{}
+	f.use(&hooks{})
 	for _, h := range []secretstore.Hook{
 		{}, {Command: "a", Webhook: "https://a.example"}, {Command: "forbidden"}, {Command: "a", Every: time.Second}, {Command: "a", Every: 2 * 366 * 24 * time.Hour}, {Command: "a", Keep: -1}, {Command: "a", Every: time.Minute, Keep: time.Hour},
 	} {
