@@ -43,6 +43,11 @@ type masterKey struct {
 	id      keyID
 	key     Plaintext
 	aead    cipher.AEAD
+	// signing has the private keys that were derived, by purpose.
+	signing struct {
+		mu   sync.Mutex
+		keys map[string]Plaintext
+	}
 }
 
 // newKeyring takes ownership of the keys.
@@ -142,7 +147,7 @@ func (k *Keyring) Clear() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, m := range k.keys {
-		m.key.Clear()
+		m.clear()
 	}
 	clear(k.keys)
 }
