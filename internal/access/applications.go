@@ -204,6 +204,12 @@ func (s *Service) IssueToken(ctx context.Context, id string, secret plaintext.By
 		return plaintext.Bytes{}, ErrTooManyFailures
 	}
 	s.noteUse(key.ID, key.UsedAt, now)
+	if s.logins.allow(key.ID, now) {
+		p := Principal{Kind: Application, ID: key.Application, Tenant: key.Tenant, Credential: key.ID}
+		if err := s.record(ctx, p, "login", now); err != nil {
+			return plaintext.Bytes{}, err
+		}
+	}
 	return s.signer.sign(typeAccess, &claims{
 		RegisteredClaims: registered(key.Application, now, AccessTokenLifetime), Tenant: key.Tenant, Key: key.ID,
 	})

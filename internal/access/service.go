@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -46,6 +47,8 @@ type Options struct {
 	// Address names the client of a request, for rate limits. Nil: the address of
 	// the connection.
 	Address func(*http.Request) string
+	// Audit records logins. Nil: they are not recorded.
+	Audit audit.Store
 	// Now is the clock. Nil: the system's.
 	Now func() time.Time
 	Log *slog.Logger
@@ -61,6 +64,7 @@ type Service struct {
 	failures  limiter // by address
 	redeeming limiter // by address
 	issuing   limiter // by access key
+	logins    limiter // by token
 
 	usedMu sync.Mutex
 	used   map[string]time.Time
@@ -88,6 +92,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		failures:  limiter{every: time.Second, burst: failureBurst},
 		redeeming: limiter{every: time.Second, burst: failureBurst},
 		issuing:   limiter{every: time.Second / 20, burst: issueBurst},
+		logins:    limiter{every: recordLogins, burst: 1},
 	}
 	if err := s.rotateSigningKey(ctx); err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func serve(t testing.TB) *platform {
 	p.must(err)
 	t.Cleanup(func() { p.must(p.Close()) })
 	p.api = platformapi.New(platformapi.Options{Auth: p.Service, Audit: db.Audit()})
-	auditapi.Register(p.api, db.Audit())
+	auditapi.Register(p.api, auditapi.Options{Store: db.Audit()})
 	accessapi.Register(p.api, accessapi.Options{Access: p.Service, Catalog: services{
 		"service": {ID: "service", DefinitionID: "definition", Name: "adder", Type: "MANAGED", Lifecycle: "PUBLISHED",
 			Context: "tenant", Version: "1.0.0", GatewayEndpoint: "http://127.0.0.1:1/gateway/tenant/adder/1.0.0"},

@@ -130,6 +130,9 @@ func (r routes) authorize(ctx context.Context) (principal, error) {
 	if p.Kind != access.Person {
 		return principal{}, access.ErrForbidden
 	}
+	if err := r.Access.RecordLogin(ctx, p); err != nil {
+		return principal{}, err
+	}
 	accounts, err := r.Access.Accounts(ctx, p.ID)
 	if err != nil {
 		return principal{}, err

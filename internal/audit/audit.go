@@ -11,18 +11,22 @@
 //	err := store.DeleteService(ctx, id)
 //
 // An entry has names and ids, never values of secrets.
+//
+// # What vouches for a chain
+//
+// With each commit a [Signer] signs the [Head] of each chain that has grown, with a key
+// that the master key makes. An attacker with access to the database, and without
+// the master key, cannot make a chain with a valid head. An older chain with its head is
+// valid, too: only an [Anchor], kept outside the database, shows that entries were cut
+// off or that the database is an old copy. [Anchors] keeps them in a file.
 package audit
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"sync"
 	"time"
 )
 
@@ -100,140 +104,18 @@ type Store interface {
 	Head(ctx context.Context, tenant string) (Anchor, error)
 	// Links are those after a number, the oldest first.
 	Links(ctx context.Context, tenant string, after int64, limit int) ([]Link, error)
-}
-
-// ErrBroken says that a chain is not the one that was written.
-var ErrBroken = errors.New("the audit log was changed")
-
-// An Anchor names the last entry of a chain that somebody has seen. Kept outside the
-// database, it shows that entries were cut off, or that an old copy is in use.
-type Anchor struct {
-	Number int64
-	Hash   string
-}
-
-// String is NUMBER:HASH.
-func (a Anchor) String() string { return fmt.Sprintf("%d:%s", a.Number, a.Hash) }
-
-// ParseAnchor reads the form of [Anchor.String].
-func ParseAnchor(text string) (Anchor, error) {
-	var a Anchor
-	if n, err := fmt.Sscanf(text, "%d:%64s", &a.Number, &a.Hash); n != 2 || err != nil || a.String() != text || a.Number < 1 || len(a.Hash) != 2*sha256.Size {
-		return Anchor{}, errors.New("an anchor is NUMBER:HASH, as `audit verify` prints it")
-	}
-	return a, nil
-}
-
-// A Verifier checks a chain, entry by entry from the first.
-type Verifier struct {
-	tenant string
-	head   Anchor
-	seen   map[int64]string
-}
-
-// NewVerifier makes a verifier for the chain of a tenant. It remembers the hashes that
-// anchors need.
-func NewVerifier(tenant string, anchors ...Anchor) *Verifier {
-	v := &Verifier{tenant: tenant, seen: map[int64]string{}}
-	for _, a := range anchors {
-		v.seen[a.Number] = ""
-	}
-	return v
-}
-
-// Add checks the next link.
-func (v *Verifier) Add(l Link) error {
-	number := v.head.Number + 1
-	if hashOf(l.Entry) != l.Hash {
-		return fmt.Errorf("%w: entry %d does not have its hash", ErrBroken, number)
-	}
-	e, err := l.Read()
-	if err != nil {
-		return fmt.Errorf("%w: entry %d cannot be read", ErrBroken, number)
-	}
-	if e.Number != number || e.Previous != v.head.Hash || e.Tenant != v.tenant {
-		return fmt.Errorf("%w: entry %d is missing, or is of another place", ErrBroken, number)
-	}
-	v.head = Anchor{number, l.Hash}
-	if _, ok := v.seen[number]; ok {
-		v.seen[number] = l.Hash
-	}
-	return nil
-}
-
-// Head is the last entry.
-func (v *Verifier) Head() Anchor { return v.head }
-
-// Holds returns an error that matches [ErrBroken] unless the chain has the entry of an
-// anchor that [NewVerifier] was given.
-func (v *Verifier) Holds(a Anchor) error {
-	if v.seen[a.Number] != a.Hash {
-		return fmt.Errorf("%w: it does not have the entry %d of the anchor: entries were cut off, or this is an old copy", ErrBroken, a.Number)
-	}
-	return nil
-}
-
-// A Record is the entry of one request, which is written once.
-type Record struct {
-	mu      sync.Mutex
-	entry   Entry
-	written bool
-}
-
-// NewRecord makes a record of an entry without a number.
-func NewRecord(e Entry) *Record { return &Record{entry: e} }
-
-// Entry returns the entry, if it is still to be written.
-func (r *Record) Entry() (Entry, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entry
-	e.Details = maps.Clone(e.Details)
-	return e, !r.written
-}
-
-// Written notes that a change with this entry is durable.
-func (r *Record) Written() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.written = true
-}
-
-type contextKey struct{}
-
-// With returns a context in which changes write a record.
-func With(ctx context.Context, r *Record) context.Context {
-	return context.WithValue(ctx, contextKey{}, r)
-}
-
-// From returns the record of a context, or nil.
-func From(ctx context.Context) *Record {
-	r, _ := ctx.Value(contextKey{}).(*Record)
-	return r
-}
-
-// In has the entry of a request stand in the chain of a tenant other than the one that
-// the caller acts for.
-func In(ctx context.Context, tenant string) {
-	if r := From(ctx); r != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.entry.Tenant = tenant
-	}
-}
-
-// Note adds a name or an id to the entry of a request. It has no effect in a context
-// without a record.
-func Note(ctx context.Context, name, value string) {
-	r := From(ctx)
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.entry.Details == nil {
-		r.entry.Details = map[string]string{}
-	}
-	const most = 200 // names are shorter
-	r.entry.Details[name] = string(bytes.ToValidUTF8([]byte(value[:min(len(value), most)]), nil))
+	// SignedHead is what vouches for a chain; the zero value: nothing does.
+	SignedHead(ctx context.Context, tenant string) (Head, error)
+	// Heads are those of all tenants, by tenant, and Tenants are all that have entries or
+	// a head.
+	Heads(ctx context.Context) ([]Head, error)
+	Tenants(ctx context.Context) ([]string, error)
+	// Keys are the keys that have signed heads, and whether there has been one.
+	Keys(ctx context.Context) ([]Key, error)
+	// Anchor returns the heads that have changed since the last call.
+	Anchor(ctx context.Context) ([]Head, error)
+	// Drop removes the entries of a tenant that are older than a time, at most limit of
+	// them, and never the last. It writes an entry that says so. [ErrBroken]: they are not
+	// those that were written, and none was removed.
+	Drop(ctx context.Context, tenant string, before time.Time, limit int) (int, error)
 }

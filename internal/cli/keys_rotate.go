@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/server"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/term"
@@ -62,7 +63,11 @@ func keysRotateRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 		return &server.MasterKeyError{Err: err}
 	}
 	defer rotated.Clear()
-	changed, err := store.Rewrap(ctx, k.executions, rotated)
+	err = o.keepAuditKeys(ctx, k, rotated)
+	var changed int
+	if err == nil {
+		changed, err = store.Rewrap(ctx, k.executions, rotated)
+	}
 	if err != nil {
 		return fmt.Errorf("version %d was made, but some secrets are not wrapped by it; run qhubctl keys rewrap: %w", rotated.Version(), err)
 	}
@@ -81,7 +86,11 @@ Secrets that cannot be opened stay unchanged.`,
 		Example: `  qhubctl keys rewrap --master-key 'command:pass show qhubctl'`,
 	}, func(ctx context.Context, o keysOptions) error {
 		return o.with(ctx, func(k *openedKeys) error {
-			changed, err := store.Rewrap(ctx, k.executions, k.ring)
+			err := o.keepAuditKeys(ctx, k, k.ring)
+			var changed int
+			if err == nil {
+				changed, err = store.Rewrap(ctx, k.executions, k.ring)
+			}
 			if err != nil {
 				return fmt.Errorf("some secrets are not wrapped by version %d; run the command again: %w", k.ring.Version(), err)
 			}
@@ -89,6 +98,15 @@ Secrets that cannot be opened stay unchanged.`,
 			return change.show(streams, o.output, fmt.Sprintf("wrapped %s by version %d", o.sealed(changed), change.Version))
 		})
 	})
+}
+
+// keepAuditKeys has the newest version vouch for the keys by which all versions have signed
+// the audit log of a platform, so that these count when a version is retired.
+func (o *keysOptions) keepAuditKeys(ctx context.Context, k *openedKeys, ring *vault.Keyring) error {
+	if o.data == "" {
+		return nil
+	}
+	return k.executions.KeepAuditKeys(ctx, audit.NewSigner(ring))
 }
 
 // settling is how old the newest version must be before former ones are removed.
@@ -157,6 +175,9 @@ func keysRetireRun(ctx context.Context, streams *term.Streams, o keysOptions, k 
 		if n := use.Versions[version]; n > 0 {
 			return &exitError{exitFailed, &keysInUseError{version, o.sealed(n)}}
 		}
+	}
+	if err := o.keepAuditKeys(ctx, k, k.ring); err != nil {
+		return err
 	}
 	// Versions that another process has added meanwhile stay.
 	left, err := vault.Retire(path, newest)

@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/runner/runnertest"
@@ -42,7 +44,11 @@ func newHub(t *testing.T) *hub {
 	h.must(err)
 	t.Cleanup(func() { h.must(h.Close()) })
 	api := platformapi.New(platformapi.Options{Auth: h.Service, Audit: db.Audit()})
-	auditapi.Register(api, db.Audit())
+	signer := audit.NewSigner(ring)
+	if err := db.SignAudit(t.Context(), signer, nil, true); err != nil {
+		t.Fatal(err)
+	}
+	auditapi.Register(api, auditapi.Options{Store: db.Audit(), Signer: signer})
 	accessapi.Register(api, accessapi.Options{Access: h.Service})
 	h.withPools(api, db)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.breaking(w, r, api) }))
@@ -160,7 +166,9 @@ func TestAuditCommands(t *testing.T) {
 	h.run(0, "", "access-keys", "create", "shop")
 	dir := t.TempDir()
 	anchor, exported := filepath.Join(dir, "anchor"), filepath.Join(dir, "audit.jsonl")
-	h.wantText(h.run(0, "", "audit", "verify", "--save", anchor), "2 entries are unchanged")
+	verified := h.run(0, "", "audit", "verify", "--save", anchor)
+	h.wantText(verified, "2 entries are unchanged", "signed with the key", "no anchor is known")
+	key := regexp.MustCompile("the key ([0-9a-f]{32})").FindStringSubmatch(verified)[1]
 	h.run(0, "", "tokens", "create", "ci", "--scopes", "read", "--save", filepath.Join(dir, "ci"))
 	listed := h.run(0, "", "audit", "list")
 	h.wantText(listed, "createApplication", "name=shop", "accessKey=", "createAccessToken", "scopes=read", "/qc-catalog/applications", "DONE")
@@ -174,13 +182,16 @@ func TestAuditCommands(t *testing.T) {
 	h.wantText(h.run(0, "", "audit", "verify", "--anchor", "@"+anchor), "3 entries are unchanged")
 	h.run(2, "", "audit", "verify", "--anchor", "3")
 
-	all := strings.SplitAfter(strings.TrimSpace(lines)+"\n", "\n")
+	all := strings.SplitAfter(strings.TrimSpace(lines)+"\n", "\n") // three entries and the signed head
 	for name, edited := range map[string]string{
 		"":              lines,
 		"changed":       strings.Replace(lines, "shop", "shed", 1),
 		"removed":       all[0] + all[2],
 		"another order": all[0] + all[2] + all[1],
-		"cut":           all[0],
+		"cut":           all[0] + all[1] + all[3],
+		"not signed":    all[0] + all[1] + all[2],
+		"longer":        lines + all[2],
+		"another head":  all[0] + all[1] + all[2] + strings.Replace(all[3], `"number":3`, `"number":2`, 1),
 		"no export":     "nothing\n",
 	} {
 		h.must(os.WriteFile(exported, []byte(edited), 0o600))
@@ -188,8 +199,16 @@ func TestAuditCommands(t *testing.T) {
 		if name == "" {
 			code = 0
 		}
-		h.run(code, "", "audit", "verify", "--file", exported, "--anchor", "@"+anchor)
+		h.run(code, "", "audit", "verify", "--file", exported, "--anchor", "@"+anchor, "--key", key)
 	}
+	h.must(os.WriteFile(exported, []byte(all[0]+all[1]+all[2]), 0o600))
+	h.wantText(h.run(0, "", "audit", "verify", "--file", exported), "is not signed", "no anchor is known")
+	h.wantText(h.run(0, "", "audit", "export", "--format", "cef", "--name", "shop"), "CEF:0|qhubctl|qhubctl|", "|createApplication|3|", "outcome=DONE", "msg=", "name\\=shop")
+	h.wantText(h.run(0, "", "audit", "list", "--since", "1h", "--name", "ci"), "createAccessToken")
+	if got := h.run(0, "", "audit", "list", "--until", "1h"); strings.Contains(got, "createAccessToken") {
+		t.Errorf("audit list --until 1h = %s, want none of this hour", got)
+	}
+	h.run(2, "", "audit", "list", "--since", "yesterday")
 
 	// A token without the scope admin may not read it, and what it tries is recorded.
 	h.run(0, "", "login", h.url, "--token", "@"+filepath.Join(dir, "ci"))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,7 @@ type serverOptions struct {
 	concurrency      int
 	builds           int
 	poolFileLimit    int
+	auditDays        int
 	metrics          string
 	revealAccessKeys bool
 	verbose          bool
@@ -87,6 +89,7 @@ func (o *serverOptions) flags(command *cobra.Command) {
 	flags.IntVar(&o.concurrency, "concurrency", 0, "how many executions run at once (default: eight for each processor)")
 	flags.IntVar(&o.builds, "builds", 1, "how many builds run at once")
 	flags.IntVar(&o.poolFileLimit, "pool-file-limit", datapool.DefaultMaxFile>>20, "the largest file of a data pool, in `MiB`")
+	flags.IntVar(&o.auditDays, "audit-days", 0, "how many days entries of the audit log are kept (default: all are kept)")
 	flags.StringVar(&o.metrics, "metrics", "", "show Prometheus what the server does, at `ADDR`, such as 127.0.0.1:9464")
 	flags.BoolVar(&o.revealAccessKeys, "reveal-access-keys", false, "let owners read the secrets of access keys at any time, not for 24 hours only")
 	o.references.flags(command)
@@ -109,6 +112,8 @@ func (o *serverOptions) check() error {
 		return usagef("--listen %s lets other machines send tokens to the server; give --tls-cert and --tls-key, or --behind-proxy where a proxy ends TLS", o.listen)
 	case o.concurrency < 0 || o.builds < 1:
 		return usagef("--concurrency may not be negative, and --builds must be 1 or more")
+	case o.auditDays < 0 || o.auditDays > 100*365:
+		return usagef("--audit-days is %d; it takes 1 to 36500 days, or 0 for all", o.auditDays)
 	case o.poolFileLimit < 1 || o.poolFileLimit > 1<<20:
 		return usagef("--pool-file-limit is %d; it takes 1 to %d MiB", o.poolFileLimit, 1<<20)
 	case !(&serveOptions{executionUsers: o.executionUsers}).usersAreRange():
@@ -159,7 +164,7 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 	first, count, _ := (&serveOptions{executionUsers: o.executionUsers}).users()
 	options := hub.RunOptions{
 		Dir: dir, URL: o.url, BehindProxy: o.behindProxy, RevealAccessKeys: o.revealAccessKeys, Builds: o.builds, MaxPoolFile: int64(o.poolFileLimit) << 20,
-		Prepare: []string{self, prepareCommand}, Version: info.Version,
+		Prepare: []string{self, prepareCommand}, Version: info.Version, AuditRetention: time.Duration(o.auditDays) * 24 * time.Hour,
 		Server: server.Options{
 			Host: host, Port: number, MasterKey: o.masterKey.source, Concurrency: o.concurrency, Log: log, Reporter: streams,
 			Sandbox: server.SandboxOptions{Off: o.noSandbox, Required: !o.noSandbox, FirstUser: first, Users: count},

@@ -22,6 +22,8 @@ type prepared struct {
 	maskers *masking.Maskers
 	// notices are lines for the log.
 	notices []string
+	// used are the secrets of the server that the execution gets.
+	used []UsedSecret
 	// mounts are the data pools of the execution; nil if it has none, or shared ones.
 	mounts PoolMounts
 	// started returns the memory of a large request to the budget.
@@ -177,6 +179,9 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 			}
 			continue
 		}
+		if found.From != ofRequest {
+			p.used = append(p.used, UsedSecret{parameter.Name, found.Owner, found.From})
+		}
 		if err := set.Add(parameter, found.Value); err != nil {
 			t.engine.log.Error("a secret is refused", "execution", t.id, "secret", parameter.Name, "from", found.From, "because", err)
 			return execution.SecretRefused(parameter.Name, found.From == ofRequest, err)
@@ -188,7 +193,7 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 	if len(missing) > 0 {
 		return execution.SecretsMissing(missing...)
 	}
-	if problem := t.addEnvironment(&set); problem != nil {
+	if problem := t.addEnvironment(p, &set); problem != nil {
 		return problem
 	}
 	if problem := t.addToken(&set); problem != nil {
@@ -205,7 +210,7 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 }
 
 // addEnvironment adds the secrets that the service finds in its environment.
-func (t *task) addEnvironment(set *secretset.Set) *execution.Problem {
+func (t *task) addEnvironment(p *prepared, set *secretset.Set) *execution.Problem {
 	if t.revision.Resolvers.Environment == nil {
 		return nil
 	}
@@ -219,6 +224,7 @@ func (t *task) addEnvironment(set *secretset.Set) *execution.Problem {
 			variable.Value.Clear()
 			continue
 		}
+		p.used = append(p.used, UsedSecret{Name: variable.Name, From: "the environment of the service"})
 		if addErr := set.Add(signature.Parameter{Name: variable.Name, Env: variable.Name, Kind: signature.Secret}, variable.Value); err == nil {
 			err = addErr
 		}
@@ -264,7 +270,7 @@ const ofRequest = "the request"
 func (t *task) secret(given vault.Secrets, stored pinned, p signature.Parameter) (s ResolvedSecret, ok bool, err error) {
 	if value, ok := given[p.Name]; ok {
 		delete(given, p.Name) // the caller owns it now
-		return ResolvedSecret{value, ofRequest}, true, nil
+		return ResolvedSecret{Value: value, From: ofRequest}, true, nil
 	}
 	if found, ok := stored[p.Name]; ok {
 		delete(stored, p.Name) // the same

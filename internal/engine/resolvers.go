@@ -26,6 +26,18 @@ type Resolvers struct {
 	// variables that belong to a declared secret are left out. The engine owns the
 	// values: it wipes them, and masks them as declared secrets. Nil: there are none.
 	Environment func(ctx context.Context) ([]plaintext.Named, error)
+	// Record returns the context of the write that makes an execution RUNNING, so that the
+	// store records with it which of the server's secrets the execution gets. Nil: that is
+	// not recorded.
+	Record func(ctx context.Context, e execution.Execution, used []UsedSecret) context.Context
+}
+
+// A UsedSecret is a secret of the server that an execution gets.
+type UsedSecret struct {
+	// Name is that of a parameter, or of a variable.
+	Name string
+	// Owner and From are those of the [ResolvedSecret].
+	Owner, From string
 }
 
 // A SecretResolver provides secrets. It is safe for concurrent use.
@@ -50,6 +62,8 @@ type SecretResolver interface {
 type ResolvedSecret struct {
 	Value plaintext.Bytes
 	From  string
+	// Owner is the id of the account that the secret belongs to. Empty: that of the service.
+	Owner string
 }
 
 // A SourceError says why a secret could not be fetched, as a sentence for the caller of

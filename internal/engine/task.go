@@ -223,9 +223,11 @@ func (t *task) do() {
 		return
 	}
 	p.started = release
-	err = t.write(func() (execution.Execution, error) {
-		return t.engine.store.Start(t.engine.ctx, t.id, t.engine.owner)
-	})
+	ctx := t.engine.ctx
+	if record := t.revision.Resolvers.Record; record != nil && len(p.used) > 0 {
+		ctx = record(ctx, t.claimed.Execution, p.used)
+	}
+	err = t.write(func() (execution.Execution, error) { return t.engine.store.Start(ctx, t.id, t.engine.owner) })
 	if err != nil {
 		t.notStarted(err)
 		return

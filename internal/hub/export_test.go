@@ -25,6 +25,6 @@ func Description() *platformapi.API {
 	accessapi.Register(api, accessapi.Options{})
 	datapoolapi.Register(api, nil)
 	secretsapi.Register(api, nil)
-	auditapi.Register(api, nil)
+	auditapi.Register(api, auditapi.Options{})
 	return api
 }

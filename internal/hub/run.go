@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/accessapi"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/auditapi"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/builder"
@@ -45,6 +47,8 @@ type RunOptions struct {
 	RevealAccessKeys bool
 	// MaxPoolFile bounds a file of a data pool in bytes. Zero: [datapool.DefaultMaxFile].
 	MaxPoolFile int64
+	// AuditRetention is how long entries of the audit log are kept. Zero: for good.
+	AuditRetention time.Duration
 	Builds      int
 	Limits      builder.Limits
 	// References resolves references to secrets in other stores. Nil: there are none.
@@ -101,7 +105,7 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revisions) (err error) {
 	identity, err := access.Open(ctx, access.Options{
 		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Engine()},
-		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Log: o.Server.Log,
+		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Audit: s.Store().Audit(), Log: o.Server.Log,
 	})
 	if err != nil {
 		return err
@@ -109,6 +113,9 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	defer func() { err = errors.Join(err, identity.Close()) }()
 	first, err := keepOwnerToken(ctx, identity, filepath.Join(o.Dir, OwnerTokenName))
 	if err != nil {
+		return err
+	}
+	if err := openAudit(ctx, o, s); err != nil {
 		return err
 	}
 	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Audit: s.Store().Audit(), Version: o.Version, Log: o.Server.Log})
@@ -131,7 +138,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	auditapi.Register(api, s.Store().Audit())
+	auditapi.Register(api, auditapi.Options{Store: s.Store().Audit(), Signer: audit.NewSigner(s.Keyring()), Anchored: s.Anchored})
 	datapoolapi.Register(api, h.pools)
 	secretsapi.Register(api, h.secrets)
 	accessapi.Register(api, accessapi.Options{Access: identity, Catalog: &subscribable{h}})
@@ -142,6 +149,18 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 		return err
 	}
 	return h.Serve(ctx)
+}
+
+// openAudit has the server sign the audit log. The log of the owner of the platform has
+// the actions of the server.
+func openAudit(ctx context.Context, o RunOptions, s *server.Server) error {
+	options := server.AuditOptions{Retention: o.AuditRetention, Program: o.Version}
+	owner, err := s.Store().Access().UserByName(ctx, ownerName)
+	if err != nil && !errors.Is(err, access.ErrNotFound) {
+		return err
+	}
+	options.Operator = owner.ID
+	return s.OpenAudit(ctx, options)
 }
 
 // address names the client of a request: behind a proxy as that has noted it last.

@@ -58,7 +58,7 @@ func (s *storedSecrets) Open(ctx context.Context, e execution.Execution, pins ma
 	}
 	resolved := make(map[string]engine.ResolvedSecret, len(opened))
 	for name, o := range opened {
-		resolved[name] = engine.ResolvedSecret{Value: o.Value, From: o.From}
+		resolved[name] = engine.ResolvedSecret{Value: o.Value, From: o.From, Owner: o.Tenant}
 	}
 	return resolved, nil
 }

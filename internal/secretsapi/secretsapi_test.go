@@ -78,7 +78,7 @@ func serve(t testing.TB) *platform {
 	api := platformapi.New(platformapi.Options{Auth: identity, Audit: p.db.Audit()})
 	secretsapi.Register(api, secrets)
 	p.routes = api.Routes()
-	auditapi.Register(api, p.db.Audit())
+	auditapi.Register(api, auditapi.Options{Store: p.db.Audit()})
 	accessapi.Register(api, accessapi.Options{Access: identity})
 	p.described, err = platformapitest.Describe(api)
 	p.must(err)

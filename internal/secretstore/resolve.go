@@ -48,6 +48,8 @@ type Opened struct {
 	Value plaintext.Bytes
 	// From describes the version: safe to print.
 	From string
+	// Tenant is the one that the secret belongs to.
+	Tenant string
 }
 
 // OpenPinned opens the versions that an execution has pinned, and notes their use. A
@@ -87,7 +89,7 @@ func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[str
 		if text, ok := secrets[referenceName]; ok {
 			referenced = append(referenced, reference{parameter, string(text.Reveal()), v.Place})
 		}
-		opened[parameter] = Opened{secrets[valueName], v.String()}
+		opened[parameter] = Opened{secrets[valueName], v.String(), v.Place.Tenant}
 	}
 	if err := s.resolve(ctx, referenced, opened); err != nil {
 		return nil, err

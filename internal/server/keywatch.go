@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -60,7 +61,16 @@ func (s *Server) takeKeysOver(ctx context.Context) error {
 	if len(added) == 0 && newest == s.wrappedBy {
 		return nil
 	}
+	if s.audit != nil {
+		if err := s.signAudit(ctx, false); err != nil {
+			return err
+		}
+	}
 	changed, err := store.Rewrap(ctx, s.executions, s.keyring)
+	if err != nil {
+		return err
+	}
+	err = s.recordAction(ctx, "takeMasterKeyOver", map[string]string{"keyVersion": strconv.FormatUint(uint64(newest), 10), "rewrapped": strconv.Itoa(changed)})
 	if err != nil {
 		return err
 	}

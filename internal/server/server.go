@@ -104,6 +104,7 @@ type Server struct {
 	engine     *engine.Engine
 	zygotes    *forkserver.Pool
 	metrics    *metricsServer // nil: there are no metrics
+	audit      *auditLog      // nil: there is none
 }
 
 // Listen opens the ports and the sandbox. The server does not answer requests before
@@ -276,11 +277,12 @@ func (s *Server) ServeHandler(ctx context.Context, handler http.Handler, drain f
 // function is called.
 func (s *Server) inBackground(ctx context.Context) (end func()) {
 	background, stop := context.WithCancel(ctx)
-	following, showing := s.followKeys(background), s.showMetrics(background)
+	following, showing, auditing := s.followKeys(background), s.showMetrics(background), s.keepAudit(background)
 	return func() {
 		stop()
 		<-following
 		<-showing
+		<-auditing
 	}
 }
 

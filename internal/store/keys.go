@@ -39,12 +39,25 @@ func (u *KeyUse) Err() error {
 	return u.Missing[owners[0]]
 }
 
-// FindKeyUse looks at all sealed secrets. It changes nothing.
+// FindKeyUse looks at all sealed secrets. It changes nothing, and opens no value.
 func FindKeyUse(ctx context.Context, s Sealed, ring *vault.Keyring) (*KeyUse, error) {
+	return findUse(ctx, s, ring.Check)
+}
+
+// FindSealed is FindKeyUse that also opens each value, to find those that were changed.
+func FindSealed(ctx context.Context, s Sealed, ring *vault.Keyring) (*KeyUse, error) {
+	return findUse(ctx, s, func(owner vault.Owner, sealed vault.Sealed) error {
+		secrets, err := ring.Open(owner, sealed)
+		secrets.Clear()
+		return err
+	})
+}
+
+func findUse(ctx context.Context, s Sealed, check func(vault.Owner, vault.Sealed) error) (*KeyUse, error) {
 	// The maps are by owner, because a repeated transaction visits an owner again.
 	versions, failed := map[vault.Owner]uint32{}, map[vault.Owner]error{}
 	_, err := s.Reseal(ctx, func(owner vault.Owner, sealed vault.Sealed) (vault.Sealed, bool, error) {
-		if err := ring.Check(owner, sealed); err != nil {
+		if err := check(owner, sealed); err != nil {
 			failed[owner] = err
 		} else {
 			versions[owner] = sealed.KeyVersion()

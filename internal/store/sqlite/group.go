@@ -116,6 +116,8 @@ func (w *writer) join(ops []*op, j *op, durable bool) []*op {
 // transaction runs operations and those that arrive meanwhile, and commits. If it
 // ends early, it returns the operations that it left.
 func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
+	committed := false
+	defer func() { w.headsCommitted(committed) }()
 	full := slices.ContainsFunc(ops, func(j *op) bool { return j.durability == survivesPowerLoss })
 	if err := w.begin(full); err != nil {
 		return ops, nil, err
@@ -135,11 +137,16 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			ops = w.collect(ops, w.full)
 		}
 	}
+	if err := w.signHeads(); err != nil {
+		w.rollback()
+		return ops, nil, err
+	}
 	begun := time.Now()
 	if err := w.exec("COMMIT"); err != nil {
 		w.rollback()
 		return ops, nil, classify(err)
 	}
+	committed = true
 	if w.committed != nil {
 		w.committed(time.Since(begun))
 	}

@@ -89,9 +89,12 @@ const (
 
 	selectBoot = `SELECT boot FROM machine`
 
-	selectAudit     = `SELECT entry, hash FROM audit WHERE tenant_id = $1 AND number > $2 ORDER BY number LIMIT $3`
-	selectAuditHead = `SELECT number, hash FROM audit WHERE tenant_id = $1 ORDER BY number DESC LIMIT 1`
-	insertAudit     = `INSERT INTO audit (tenant_id, number, entry, hash) VALUES ($1, $2, $3, $4)`
+	selectAudit      = `SELECT number, entry, hash FROM audit WHERE tenant_id = $1 AND number > $2 ORDER BY number LIMIT $3`
+	selectAuditHead  = `SELECT number, hash FROM audit WHERE tenant_id = $1 ORDER BY number DESC LIMIT 1`
+	selectAuditHash  = `SELECT hash FROM audit WHERE tenant_id = $1 AND number = $2`
+	selectAnyDueHead = `SELECT NOT EXISTS (SELECT 1 FROM audit_heads WHERE anchored <> number)`
+	deleteAudit      = `DELETE FROM audit WHERE tenant_id = $1 AND number <= $2`
+	insertAudit      = `INSERT INTO audit (tenant_id, number, entry, hash) VALUES ($1, $2, $3, $4)`
 
 	vacuumInto = `VACUUM INTO $1`
 	quickCheck = `PRAGMA quick_check(1)`

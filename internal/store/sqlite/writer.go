@@ -50,6 +50,7 @@ type writer struct {
 	targetBatch int           // the size at which a waiting group commits
 	fullBatches int           // how often groups reached that size
 	leased      leased
+	signing     signing
 	pinned      bool        // executions may have pinned secrets
 	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue    bool
@@ -107,8 +108,12 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 // do runs an operation and returns once it is committed. An operation that
 // fails is undone, and with it only its own writes. Results that it has set
 // count only if do returns nil: the commit may fail after it. The first operation of a
-// context with an audit record that survives a loss of power writes its entry.
+// context with an audit record that survives a loss of power writes its entry, and each
+// operation of a context with uses writes these.
 func (w *writer) do(ctx context.Context, d durability, run func(*tx) error) error {
+	for _, e := range audit.Uses(ctx) {
+		run = audited(run, e)
+	}
 	record := audit.From(ctx)
 	if record == nil || d != survivesPowerLoss {
 		return w.submit(ctx, &op{durability: d, run: run, done: make(chan struct{})})
