@@ -17,7 +17,8 @@ import (
 
 type describeOptions struct {
 	serviceOptions
-	output string
+	deployed secretOf
+	output   string
 }
 
 func newDescribe(streams *term.Streams) *cobra.Command {
@@ -27,19 +28,31 @@ func newDescribe(streams *term.Streams) *cobra.Command {
 		Short: "Show the parameters and the result of a service",
 		Long: `Shows the parameters of the service in DIR: the kind and type of each, whether
 it is required, and for a secret its environment variable. With --output json
-it prints the whole description, including the schemas.`,
+it prints the whole description, including the schemas.
+
+With --service it describes a service that is deployed on the platform, and shows for
+each secret from where an execution gets it: the request, or what is stored for the
+subscription (--app), the service or the account. Values are never shown.`,
 		Example: `  qhubctl describe
-  qhubctl describe my-service --output json`,
+  qhubctl describe my-service --output json
+  qhubctl describe --service my-service --app my-app`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
 			if err := checkOutput(o.output); err != nil {
 				return err
 			}
+			if o.deployed != (secretOf{}) {
+				if len(args) > 0 {
+					return usagef("--service names a deployed service and %s a workspace; give one of them", args[0])
+				}
+				return onLogin(cmd.Context(), streams, o.describeDeployed)
+			}
 			return describeRun(cmd.Context(), streams, o)
 		},
 	}
 	o.flags(command)
+	o.deployed.flags(streams, command)
 	outputFlag(command, &o.output)
 	return command
 }

@@ -29,7 +29,8 @@ const (
 
 type doctorOptions struct {
 	serviceOptions
-	output string
+	deployed secretOf
+	output   string
 }
 
 func newDoctor(streams *term.Streams) *cobra.Command {
@@ -43,19 +44,30 @@ the description and the secrets of the service, and whether git could commit
 the secrets. It changes and installs nothing, and never shows the value of a
 secret.
 
+With --service it checks instead the secrets of a service that is deployed on the
+platform: from where an execution gets each, or that it is missing.
+
 The exit code is 1 if there is a problem. A warning is no problem.`,
 		Example: `  qhubctl doctor
-  qhubctl doctor my-service --output json`,
+  qhubctl doctor my-service --output json
+  qhubctl doctor --service my-service`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = dirArg(args)
 			if err := checkOutput(o.output); err != nil {
 				return err
 			}
+			if o.deployed != (secretOf{}) {
+				if len(args) > 0 {
+					return usagef("--service names a deployed service and %s a workspace; give one of them", args[0])
+				}
+				return onLogin(cmd.Context(), streams, o.doctorDeployed)
+			}
 			return doctorRun(cmd.Context(), streams, o)
 		},
 	}
 	o.flags(command)
+	o.deployed.flags(streams, command)
 	outputFlag(command, &o.output)
 	return command
 }
@@ -69,8 +81,13 @@ func doctorRun(ctx context.Context, streams *term.Streams, o doctorOptions) erro
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return showDoctor(streams, o.output, findings)
+}
+
+// showDoctor prints findings. One that is a problem ends the command with exit code 1.
+func showDoctor(streams *term.Streams, output string, findings []finding) error {
 	var err error
-	if o.output == "json" {
+	if output == "json" {
 		err = printJSON(streams, findings)
 	} else {
 		err = writeAll(streams.Out, []byte(findingsText(streams, findings)))

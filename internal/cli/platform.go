@@ -87,18 +87,25 @@ func onPlatform(streams *term.Streams, command *cobra.Command, output *string, r
 				return err
 			}
 		}
-		l, err := currentLogin()
-		if err != nil {
-			return err
-		}
-		p, err := openPlatform(streams, l)
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		return loginHint(run(cmd.Context(), p, args))
+		return onLogin(cmd.Context(), streams, func(ctx context.Context, _ *term.Streams, p *client.Platform) error {
+			return run(ctx, p, args)
+		})
 	}
 	return command
+}
+
+// onLogin runs a part of a command on the platform of the current login.
+func onLogin(ctx context.Context, streams *term.Streams, run func(context.Context, *term.Streams, *client.Platform) error) error {
+	l, err := currentLogin()
+	if err != nil {
+		return err
+	}
+	p, err := openPlatform(streams, l)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return loginHint(run(ctx, streams, p))
 }
 
 // loginHint says what to do about a token that is not valid.

@@ -216,20 +216,26 @@ will expire, or are bound to no parameter.`,
 	})
 }
 
+// sourceOf says where an execution gets a secret from. A secret that is not stored comes
+// with the request, or is missing.
+func sourceOf(f client.SecretFinding) string {
+	if f.From == "" {
+		return "request"
+	}
+	from := strings.ToLower(strings.Replace(f.From, "TENANT", "account", 1))
+	if f.Version > 0 {
+		from += fmt.Sprintf(", version %d", f.Version)
+	}
+	return from
+}
+
 func showFindings(streams *term.Streams, output string, report client.SecretReport) error {
 	if output == "json" {
 		return printJSON(streams, report)
 	}
 	rows := make([][]string, 0, len(report.Findings))
 	for _, f := range report.Findings {
-		from := "-"
-		if f.From != "" {
-			from = strings.ToLower(strings.Replace(f.From, "TENANT", "account", 1))
-		}
-		if f.Version > 0 {
-			from += fmt.Sprintf(", version %d", f.Version)
-		}
-		rows = append(rows, []string{strings.ToLower(f.Status), f.Name, from, orDash(f.ExpiresAt)})
+		rows = append(rows, []string{strings.ToLower(f.Status), f.Name, sourceOf(f), orDash(f.ExpiresAt)})
 	}
 	return table(streams, "STATUS | NAME | FROM | EXPIRES", rows)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -159,10 +160,17 @@ func (r Resolvers) dataPool(ctx context.Context, p signature.Parameter, referenc
 }
 
 // RequestSignature returns the signature for requests: every parameter that the
-// server provides is optional. It changes when the server's values do.
+// server provides is optional, and the description of a secret says where a stored
+// version is. It changes when the server's values do.
 func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, error) {
 	a := r.asker(ctx)
 	relaxed := r.Signature.WithOptional(a.has)
+	for i := range relaxed.Parameters {
+		p := &relaxed.Parameters[i]
+		if offered, ok := a.offered[p.Name]; ok && p.Kind == signature.Secret && offered.From != "" {
+			p.Description = strings.TrimSpace(p.Description + " " + offered.From)
+		}
+	}
 	return relaxed, a.err
 }
 

@@ -30,6 +30,9 @@ type StoredVersion struct {
 	Version int64
 	// Fixed says that the caller may not replace the secret in its request.
 	Fixed bool
+	// From says where the version is stored, for the description of a parameter; empty:
+	// nothing is said.
+	From string
 }
 
 // pin chooses the versions that an execution pins. A secret of the request replaces a

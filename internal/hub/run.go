@@ -49,8 +49,8 @@ type RunOptions struct {
 	MaxPoolFile int64
 	// AuditRetention is how long entries of the audit log are kept. Zero: for good.
 	AuditRetention time.Duration
-	Builds      int
-	Limits      builder.Limits
+	Builds         int
+	Limits         builder.Limits
 	// References resolves references to secrets in other stores. Nil: there are none.
 	References secretstore.References
 	// Hooks fetches new values of stored secrets. Nil: there are none.

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -42,9 +43,24 @@ func (s *storedSecrets) Offer(ctx context.Context) (map[string]engine.StoredVers
 		if !ok || p.Kind != signature.Secret || c.Place.Kind == secretstore.OfTenant && slices.Contains(environment, p.Env) {
 			continue
 		}
-		offered[name] = engine.StoredVersion{Version: c.Pin, Fixed: !c.Override.Allows(caller.Tenant, c.Place.Tenant)}
+		fixed := !c.Override.Allows(caller.Tenant, c.Place.Tenant)
+		offered[name] = engine.StoredVersion{Version: c.Pin, Fixed: fixed, From: storedFrom(c, caller.Tenant, fixed)}
 	}
 	return offered, nil
+}
+
+// storedFrom says in a description where a secret is stored. The version is told to callers
+// of the account of the secret only.
+func storedFrom(c secretstore.Candidate, tenant string, fixed bool) string {
+	text := "The provider of the service has stored it"
+	if c.Place.Tenant == tenant {
+		of := map[secretstore.Kind]string{secretstore.OfService: "service", secretstore.OfSubscription: "subscription", secretstore.OfTenant: "account"}[c.Place.Kind]
+		text = fmt.Sprintf("Stored for the %s, version %d", of, c.Number)
+	}
+	if fixed {
+		return text + "; requests may not bring it."
+	}
+	return text + "; requests may leave it out."
 }
 
 // Open implements [engine.StoredSecrets].

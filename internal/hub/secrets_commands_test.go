@@ -3,6 +3,8 @@ package hub_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -81,6 +83,7 @@ func TestSecretCommands(t *testing.T) {
 		t.Errorf("secrets import says %q, want the names", said)
 	}
 	c.run(0, "", "secrets", "check", "--service", "teller")
+	c.wantSources(s)
 	v.wants("after an import", p.owner, document{}, map[string]string{
 		"api_token": "the-value-of-standard-input", "db_password": "imported-password-value", "extra": "imported-extra-value",
 	})
@@ -126,6 +129,48 @@ func TestSecretCommands(t *testing.T) {
 	c.inNeither()
 	kill()
 	c.noneHold(c.values...)
+}
+
+// wantSources looks for the places of secrets in a description, in the form, and in the
+// OpenAPI document.
+func (c *commander) wantSources(s deployed) {
+	c.Helper()
+	if out, _ := c.run(0, "", "describe", "--service", "teller"); !strings.Contains(strings.Join(strings.Fields(out), " "), "api_token secret yes SecretValue service, version 1") {
+		c.Errorf("describe --service prints %s, want api_token of the service, version 1", out)
+	}
+	if out, _ := c.run(0, "", "doctor", "--service", "teller"); !strings.Contains(out, "from the service, version 1") {
+		c.Errorf("doctor --service prints %s, want api_token of the service, version 1", out)
+	}
+	const want = "Stored for the service, version 1; requests may leave it out."
+	document := fmt.Sprint(c.call(c.owner, http.MethodGet, s.path()+"/openapi.json", nil, http.StatusOK))
+	if !strings.Contains(document, want) {
+		c.Errorf("the OpenAPI document is %s, want %s", document, want)
+	}
+	status, page := c.page(s.path() + "/docs")
+	if status != http.StatusOK || !strings.Contains(page, want) {
+		c.Errorf("the form = %d %s, want %s", status, page, want)
+	}
+}
+
+// page reads a page with the token of the owner.
+func (c *commander) page(path string) (status int, text string) {
+	c.Helper()
+	r, err := http.NewRequestWithContext(c.Context(), http.MethodGet, c.url+path, nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	r.SetBasicAuth("owner", c.owner)
+	r.Header.Set("Accept", "text/html")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return response.StatusCode, string(content)
 }
 
 // inNeither looks for values in the audit log and in a backup, and expects the names in
