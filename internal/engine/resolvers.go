@@ -182,6 +182,10 @@ func (r *revision) accept(ctx context.Context, body []byte) (*acceptedRequest, e
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTags(request); err != nil {
+		request.Clear()
+		return nil, err
+	}
 	accepted := &acceptedRequest{Request: request}
 	if err := r.pin(accepted, a.offered); err != nil {
 		request.Clear()

@@ -131,6 +131,8 @@ func TestValuesThatAreNoSecrets(t *testing.T) {
 	s := serveProbe(t)
 	for name, c := range map[string]struct{ body, want string }{
 		"not UTF-8": {"{\"action\":\"nothing\",\"$secrets\":{\"api_token\":\"canary-\xfc\"}}", "$secrets.api_token: is not UTF-8 text"},
+		"a tag":     {`{"action":"nothing","$secrets":{"api_token":"canary-of-a-tag"},"$tags":["good","run-canary-of-a-tag"]}`, "$tags[1]: holds a secret of this request"},
+		"encoded":   {`{"action":"nothing","$secrets":{"api_token":"canary-of-a-tag"},"$tags":["Y2FuYXJ5LW9mLWEtdGFn"]}`, "$tags[0]: holds a secret of this request"},
 		"NUL":       {`{"action":"nothing","$secrets":{"api_token":"canary-\u0000"}}`, "$secrets.api_token: holds a NUL character"},
 		"too long":  {string(action("nothing").token(strings.Repeat("canary-", 10_000)).json()), "$secrets.api_token: is longer than 64 KiB"},
 	} {
