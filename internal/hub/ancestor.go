@@ -92,6 +92,9 @@ func (h *Hub) createV2(ctx context.Context, in *createV2Query, w http.ResponseWr
 		return err
 	}
 	key := "sources/" + uuid.NewString()
+	if err := h.builds.room(access.From(ctx).Tenant); err != nil {
+		return err
+	}
 	if _, err := h.blobs.Put(ctx, key, platformapi.Patient(w, part), blob.PutOptions{Limit: maxArchive}); err != nil {
 		return uploadError(err)
 	}

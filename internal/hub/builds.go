@@ -4,19 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// builds runs the builds that wait, the oldest first.
+// builds runs the builds that wait: the accounts take turns, and the builds of each run in
+// their order.
 type builds struct {
 	hub    *Hub
 	ctx    context.Context //nolint:containedctx // of all builds
@@ -25,13 +28,41 @@ type builds struct {
 	ending sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting []string
+	waiting []waitingBuild
+	// turns has when each account began its last build; an account that never did is first.
+	turns map[string]int
+	turn  int
 	// changed is closed, and replaced, when a build has said something.
 	changed chan struct{}
 }
 
+// A waitingBuild is a revision to build, of an account.
+type waitingBuild struct{ revision, tenant string }
+
+// maxWaitingBuilds bounds the builds of an account that wait.
+const maxWaitingBuilds = 100
+
+// errManyBuilds refuses a build.
+var errManyBuilds = problem(http.StatusTooManyRequests, fmt.Sprintf("%d builds of this account wait already. Try again later.", maxWaitingBuilds))
+
+// room returns an error if an account has too many builds that wait.
+func (b *builds) room(tenant string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, w := range b.waiting {
+		if w.tenant == tenant {
+			n++
+		}
+	}
+	if n >= maxWaitingBuilds {
+		return errManyBuilds
+	}
+	return nil
+}
+
 func newBuilds(h *Hub, workers int) *builds {
-	b := &builds{hub: h, wake: make(chan struct{}, workers), changed: make(chan struct{})}
+	b := &builds{hub: h, wake: make(chan struct{}, workers), changed: make(chan struct{}), turns: map[string]int{}}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	for range workers {
 		b.ending.Go(b.loop)
@@ -44,10 +75,10 @@ func (b *builds) close() {
 	b.ending.Wait()
 }
 
-func (b *builds) add(revision string) {
+func (b *builds) add(revision, tenant string) {
 	b.mu.Lock()
-	if !slices.Contains(b.waiting, revision) {
-		b.waiting = append(b.waiting, revision)
+	if w := (waitingBuild{revision, tenant}); !slices.Contains(b.waiting, w) {
+		b.waiting = append(b.waiting, w)
 	}
 	b.mu.Unlock()
 	select {
@@ -60,10 +91,20 @@ func (b *builds) next() (revision string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
+		clear(b.turns)
 		return "", false
 	}
-	revision, b.waiting = b.waiting[0], b.waiting[1:]
-	return revision, true
+	at := 0
+	for i, w := range b.waiting {
+		if b.turns[w.tenant] < b.turns[b.waiting[at].tenant] {
+			at = i
+		}
+	}
+	chosen := b.waiting[at]
+	b.waiting = slices.Delete(b.waiting, at, at+1)
+	b.turn++
+	b.turns[chosen.tenant] = b.turn
+	return chosen.revision, true
 }
 
 func (b *builds) loop() {
@@ -209,7 +250,7 @@ func (r *buildReport) failed(err error) {
 func (h *Hub) begin(ctx context.Context, version, by string) (registry.Revision, error) {
 	r, begun, err := h.store.BeginBuild(ctx, version, uuid.NewString(), by)
 	if err == nil && begun {
-		h.builds.add(r.ID)
+		h.builds.add(r.ID, access.From(ctx).Tenant)
 	}
 	return r, err
 }

@@ -49,6 +49,9 @@ func (h *Hub) deploy(ctx context.Context, in *deployQuery, w http.ResponseWriter
 	if err != nil {
 		return err
 	}
+	if err := h.builds.room(access.From(ctx).Tenant); err != nil {
+		return err
+	}
 	key := "sources/" + uuid.NewString()
 	info, err := h.blobs.Put(ctx, key, platformapi.Patient(w, r.Body), blob.PutOptions{Limit: maxArchive, SHA256: in.SHA256})
 	if errors.Is(err, blob.ErrChecksum) {

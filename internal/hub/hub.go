@@ -186,7 +186,7 @@ func (h *Hub) resume(ctx context.Context) error {
 		return err
 	}
 	for _, r := range unfinished {
-		h.builds.add(r.ID)
+		h.builds.add(r.ID, h.accountOf(ctx, r.Version))
 	}
 	waiting, err := h.Server.Engine().QueueStats(ctx)
 	if err != nil {
@@ -204,6 +204,19 @@ func (h *Hub) resume(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// accountOf is the account of a version; empty if it was deleted.
+func (h *Hub) accountOf(ctx context.Context, version string) string {
+	v, err := h.store.Version(ctx, version)
+	if err != nil {
+		return ""
+	}
+	s, err := h.store.Service(ctx, v.Service)
+	if err != nil {
+		return ""
+	}
+	return s.Tenant
 }
 
 // Serve answers until ctx ends.

@@ -185,6 +185,9 @@ func (h *Hub) upload(ctx context.Context, in *ByID, w http.ResponseWriter, r *ht
 // accept stores an archive, gives it to a version, and begins a build. The archive is
 // checked before the version has it.
 func (h *Hub) accept(ctx context.Context, version string, content io.Reader) error {
+	if err := h.builds.room(access.From(ctx).Tenant); err != nil {
+		return err
+	}
 	key := "sources/" + uuid.NewString()
 	if _, err := h.blobs.Put(ctx, key, content, blob.PutOptions{Limit: maxArchive}); err != nil {
 		return uploadError(err)
@@ -261,6 +264,9 @@ func (h *Hub) download(ctx context.Context, in *ByID, w http.ResponseWriter, _ *
 // build begins a build. It is harmless while one works.
 func (h *Hub) build(ctx context.Context, in *ByID) (*none, error) {
 	v, err := h.ownCurrent(ctx, in.ID)
+	if err == nil {
+		err = h.builds.room(access.From(ctx).Tenant)
+	}
 	if err == nil {
 		_, err = h.begin(ctx, v.ID, access.From(ctx).ID)
 	}
