@@ -1,9 +1,9 @@
 package audit
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,8 +25,8 @@ func (l Link) CEF(version string) (string, error) {
 	}
 	b.WriteString("|")
 	extension := [][2]string{
-		{"rt", fmt.Sprint(e.Time.UnixMilli())}, {"outcome", string(e.Outcome)}, {"suid", e.Actor.ID}, {"sourceServiceName", e.Actor.Kind},
-		{"request", e.Target}, {"externalId", fmt.Sprint(e.Number)},
+		{"rt", strconv.FormatInt(e.Time.UnixMilli(), 10)}, {"outcome", string(e.Outcome)}, {"suid", e.Actor.ID}, {"sourceServiceName", e.Actor.Kind},
+		{"request", e.Target}, {"externalId", strconv.FormatInt(e.Number, 10)},
 		{"cs1Label", "tenant"}, {"cs1", e.Tenant}, {"cs2Label", "credential"}, {"cs2", e.Actor.Credential}, {"cs3Label", "hash"}, {"cs3", l.Hash},
 		{"msg", details(e.Details)},
 	}

@@ -27,7 +27,7 @@ type Head struct {
 }
 
 // statement is what a signature is of. No two heads have the same.
-func (h Head) statement() []byte {
+func (h *Head) statement() []byte {
 	return fmt.Appendf(nil, "qhubctl audit head 1\n%q\n%d %q\n%d %q\n%d\n", h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken)
 }
 
@@ -42,7 +42,7 @@ func (h *Head) Sign(s Signer) (err error) {
 
 // Check returns an error that matches [ErrBroken] unless one of the keys has signed the
 // head.
-func (h Head) Check(keys []Key) error {
+func (h *Head) Check(keys []Key) error {
 	at := slices.IndexFunc(keys, func(k Key) bool { return k.ID == h.Key })
 	if at < 0 {
 		return fmt.Errorf("%w: its head is signed with the key %.32q, which is not one of this platform", ErrBroken, h.Key)
@@ -80,11 +80,11 @@ func NewKey(version uint32, public ed25519.PublicKey) Key {
 	return Key{ID: hex.EncodeToString(sum[:16]), Version: version, Public: public}
 }
 
-func (k Key) verifies(message, signature []byte) bool {
+func (k *Key) verifies(message, signature []byte) bool {
 	return len(k.Public) == ed25519.PublicKeySize && ed25519.Verify(k.Public, message, signature)
 }
 
-func (k Key) statement() []byte {
+func (k *Key) statement() []byte {
 	return fmt.Appendf(nil, "qhubctl audit key 1\n%q\n%d\n%x\n", k.ID, k.Version, k.Public)
 }
 

@@ -31,7 +31,7 @@ it is required, and for a secret its environment variable. With --output json
 it prints the whole description, including the schemas.
 
 With --service it describes a service that is deployed on the platform, and shows for
-each secret from where an execution gets it: the request, or what is stored for the
+each secret from where an execution gets it: the request, or the secret stored for the
 subscription (--app), the service or the account. Values are never shown.`,
 		Example: `  qhubctl describe
   qhubctl describe my-service --output json

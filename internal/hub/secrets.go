@@ -49,8 +49,8 @@ func (s *storedSecrets) Offer(ctx context.Context) (map[string]engine.StoredVers
 	return offered, nil
 }
 
-// storedFrom says in a description where a secret is stored. The version is told to callers
-// of the account of the secret only.
+// storedFrom says in a description where a secret is stored. Callers of other accounts do
+// not learn the version.
 func storedFrom(c secretstore.Candidate, tenant string, fixed bool) string {
 	text := "The provider of the service has stored it"
 	if c.Place.Tenant == tenant {

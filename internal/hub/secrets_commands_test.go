@@ -155,7 +155,7 @@ func (c *commander) wantSources(s deployed) {
 // page reads a page with the token of the owner.
 func (c *commander) page(path string) (status int, text string) {
 	c.Helper()
-	r, err := http.NewRequestWithContext(c.Context(), http.MethodGet, c.url+path, nil)
+	r, err := http.NewRequestWithContext(c.Context(), http.MethodGet, c.url+path, http.NoBody)
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func randomEdit(r *rapid.T, path string) string {
 	}
 	defer func() { _ = db.Close() }()
 	run := func(query string, args ...any) string {
-		result, err := db.Exec(query, args...)
+		result, err := db.ExecContext(context.Background(), query, args...)
 		if err != nil {
 			r.Skip(err) // a value that the schema refuses
 		}
@@ -202,7 +202,7 @@ func changeByte(r *rapid.T, db *sql.DB, run func(string, ...any) string) string 
 		keys = auditColumns[table][:2]
 	}
 	var rows int
-	if err := db.QueryRow("SELECT count(*) FROM " + table).Scan(&rows); err != nil {
+	if err := db.QueryRowContext(context.Background(), "SELECT count(*) FROM "+table).Scan(&rows); err != nil {
 		r.Fatal(err)
 	}
 	row := rapid.IntRange(0, rows-1).Draw(r, "row")
@@ -213,8 +213,9 @@ func changeByte(r *rapid.T, db *sql.DB, run func(string, ...any) string) string 
 	}
 	var value []byte
 	var kind string
-	query := fmt.Sprintf("SELECT %s, CAST(%s AS BLOB), typeof(%s) FROM %s ORDER BY %s LIMIT 1 OFFSET %d", strings.Join(keys, ", "), column, column, table, strings.Join(keys, ", "), row)
-	if err := db.QueryRow(query).Scan(append(into, &value, &kind)...); err != nil {
+	places := strings.Join(keys, ", ")
+	query := "SELECT " + places + ", CAST(" + column + " AS BLOB), typeof(" + column + ") FROM " + table + " ORDER BY " + places + " LIMIT 1 OFFSET ?"
+	if err := db.QueryRowContext(context.Background(), query, row).Scan(append(into, &value, &kind)...); err != nil {
 		r.Fatal(err)
 	}
 	if len(value) == 0 {

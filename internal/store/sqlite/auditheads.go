@@ -230,10 +230,9 @@ func (t *tx) intact(tenant string, former audit.Head, missing bool, before audit
 		return false, nil
 	case ok && known == before:
 		return true, nil
-	case former.Check(t.w.signing.trusted) != nil:
-		return false, nil
-	case !ok:
-		return true, nil
+	}
+	if signed := former.Check(t.w.signing.trusted) == nil; !signed || !ok {
+		return signed, nil
 	}
 	var hash string // another process has written
 	err := t.row(selectAuditHash, []any{tenant, known.Number}, &hash)
