@@ -25,7 +25,7 @@ func checkTags(request *signature.Request) error {
 	for i, tag := range request.Tags {
 		if maskers.Log.String(tag) != tag {
 			errs = append(errs, signature.FieldError{
-				Path: fmt.Sprintf("%s[%d]", signature.TagsKey, i), Message: "holds a secret of this request, and tags are shown to all who can list the execution: use another tag",
+				Path: fmt.Sprintf("%s[%d]", signature.TagsKey, i), Message: "holds a secret of this request, and tags are listed in the clear: use another tag",
 			})
 		}
 	}
