@@ -21,6 +21,9 @@ type Head struct {
 	// Broken is the first entry that was written after the server had found that the
 	// chain was not the one that it had signed. Zero: it never has.
 	Broken int64 `json:"broken,omitempty"`
+	// Sealed is how many changes of sealed values there had been: an older set of them is
+	// an old copy.
+	Sealed int64 `json:"sealed,omitempty"`
 	// Key is the id of the key that has signed. Empty: the head is not signed.
 	Key       string `json:"key"`
 	Signature []byte `json:"signature"`
@@ -28,7 +31,7 @@ type Head struct {
 
 // statement is what a signature is of. No two heads have the same.
 func (h *Head) statement() []byte {
-	return fmt.Appendf(nil, "qhubctl audit head 1\n%q\n%d %q\n%d %q\n%d\n", h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken)
+	return fmt.Appendf(nil, "qhubctl audit head 1\n%q\n%d %q\n%d %q\n%d\n%d\n", h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken, h.Sealed)
 }
 
 // Sign signs the head.

@@ -220,6 +220,11 @@ func (o *auditVerify) ofData(ctx context.Context, streams *term.Streams) error {
 		for _, err := range broken {
 			problems = append(problems, err.Error())
 		}
+		if err := k.executions.CheckSealed(ctx, audit.NewSigner(k.ring)); errors.Is(err, audit.ErrBroken) {
+			problems = append(problems, err.Error())
+		} else if err != nil {
+			return err
+		}
 		use, err := store.FindSealed(ctx, k.executions, k.ring)
 		if err != nil {
 			return fmt.Errorf("cannot read the sealed values: %w", err)

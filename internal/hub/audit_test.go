@@ -72,6 +72,10 @@ func TestAuditOfAPlatform(t *testing.T) {
 	if _, said := c.run(1, "", "audit", "verify", "--data", p.dir); !strings.Contains(said, "stored-secret-SERVICE") {
 		t.Errorf("audit verify says %q, want the sealed value that was changed", said)
 	}
+	edit(t, p.dir, "DELETE FROM secret_versions")
+	if _, said := c.run(1, "", "audit", "verify", "--data", p.dir); !strings.Contains(said, "sealed values were changed, added or removed") {
+		t.Errorf("audit verify says %q, want the sealed value that was removed", said)
+	}
 	edit(t, p.dir, "DELETE FROM audit WHERE number = (SELECT max(number) FROM audit)")
 	if _, said := c.run(1, "", "audit", "verify", "--data", p.dir); !strings.Contains(said, "the audit log was changed") {
 		t.Errorf("audit verify says %q, want the missing entry", said)

@@ -263,6 +263,14 @@ func (s Sealed) WellFormed() bool {
 	return err == nil
 }
 
+// Values is the part that holds the values. [Keyring.Rewrap] leaves it unchanged.
+func (s Sealed) Values() []byte {
+	if len(s) < headerSize {
+		return s
+	}
+	return s[headerSize:]
+}
+
 // KeyVersion is the version of the master key that sealed, or 0 for none.
 func (s Sealed) KeyVersion() uint32 {
 	h, err := parseHeader(s)

@@ -121,7 +121,7 @@ func checkFile(t *testing.T, path string, signer audit.Signer, anchors map[strin
 // the heads that the file of anchors lacks.
 var auditColumns = map[string][]string{
 	"audit":       {"tenant_id", "number", "entry", "hash"},
-	"audit_heads": {"tenant_id", "number", "hash", "start_number", "start_hash", "broken", "key", "signature"},
+	"audit_heads": {"tenant_id", "number", "hash", "start_number", "start_hash", "broken", "sealed", "key", "signature"},
 	"audit_keys":  {"id", "version", "public", "signed_by", "signature"},
 }
 

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	headColumns = `tenant_id, number, hash, start_number, start_hash, broken, key, signature`
+	headColumns = `tenant_id, number, hash, start_number, start_hash, broken, sealed, key, signature`
 
 	selectSignedHead  = `SELECT ` + headColumns + ` FROM audit_heads WHERE tenant_id = $1`
 	selectSignedHeads = `SELECT ` + headColumns + ` FROM audit_heads ORDER BY tenant_id`
 	selectDueHeads    = `SELECT ` + headColumns + ` FROM audit_heads WHERE anchored <> number ORDER BY tenant_id`
 
-	upsertHead = `INSERT INTO audit_heads (` + headColumns + `, anchored) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)
+	upsertHead = `INSERT INTO audit_heads (` + headColumns + `, anchored) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)
 	ON CONFLICT (tenant_id) DO UPDATE SET number = excluded.number, hash = excluded.hash, start_number = excluded.start_number,
-	start_hash = excluded.start_hash, broken = excluded.broken, key = excluded.key, signature = excluded.signature`
+	start_hash = excluded.start_hash, broken = excluded.broken, sealed = excluded.sealed, key = excluded.key, signature = excluded.signature`
 
 	updateAnchored = `UPDATE audit_heads SET anchored = $1 WHERE tenant_id = $2`
 
@@ -73,6 +73,9 @@ func (s *Store) SignAudit(ctx context.Context, signer audit.Signer, anchors map[
 		}
 		if first {
 			if err := signAll(t, signer); err != nil {
+				return err
+			}
+			if err := signAllSealed(t, signer); err != nil {
 				return err
 			}
 		}
@@ -168,7 +171,7 @@ func scanKeys(into *[]audit.Key) func(scanner) error {
 }
 
 func headInto(h *audit.Head) []any {
-	return []any{&h.Tenant, &h.Number, &h.Hash, &h.Start.Number, &h.Start.Hash, &h.Broken, &h.Key, &h.Signature}
+	return []any{&h.Tenant, &h.Number, &h.Hash, &h.Start.Number, &h.Start.Hash, &h.Broken, &h.Sealed, &h.Key, &h.Signature}
 }
 
 func (t *tx) signedHead(tenant string) (h audit.Head, err error) {
@@ -189,7 +192,7 @@ func (t *tx) writeHead(h audit.Head, signer audit.Signer) error {
 	if err := h.Sign(signer); err != nil {
 		return err
 	}
-	_, err := t.exec(upsertHead, h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken, h.Key, h.Signature)
+	_, err := t.exec(upsertHead, h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken, h.Sealed, h.Key, h.Signature)
 	return err
 }
 
@@ -242,12 +245,17 @@ func (t *tx) intact(tenant string, former audit.Head, missing bool, before audit
 	return hash == known.Hash, err
 }
 
-// signHeads signs the chains that the current transaction has added to.
-func (w *writer) signHeads() error {
-	if w.signing.signer == nil {
+// signHeads signs the chains that the current transaction has added to, and the sealed
+// values if they may have changed.
+func (w *writer) signHeads(destroyed bool) error {
+	if w.signing.signer == nil || len(w.signing.grown) == 0 && !destroyed {
 		return nil
 	}
 	t := &tx{w: w}
+	changes, err := w.signSealed(t)
+	if err != nil {
+		return err
+	}
 	for tenant, g := range w.signing.grown {
 		last, err := t.auditHead(tenant)
 		if err != nil {
@@ -256,7 +264,7 @@ func (w *writer) signHeads() error {
 		if last == g.before {
 			continue // the operation was undone
 		}
-		g.head.Anchor, g.signed = last, last
+		g.head.Anchor, g.head.Sealed, g.signed = last, changes, last
 		if err := t.writeHead(g.head, w.signing.signer); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			ops = w.collect(ops, w.full)
 		}
 	}
-	if err := w.signHeads(); err != nil {
+	if err := w.signHeads(slices.ContainsFunc(ops, func(j *op) bool { return j.tx.destroyed })); err != nil {
 		w.rollback()
 		return ops, nil, err
 	}
