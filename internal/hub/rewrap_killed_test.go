@@ -83,7 +83,7 @@ func TestRewrapUnderLoad(t *testing.T) {
 	wantOpen(t, dir, newest)
 }
 
-// fillValues stores values for accounts that nobody uses.
+// fillValues stores values for accounts that no user has.
 func fillValues(t *testing.T, dir string, n int) {
 	t.Helper()
 	ring, err := vault.ReadFile(filepath.Join(dir, "master.key"))
