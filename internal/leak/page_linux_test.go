@@ -44,9 +44,13 @@ func tables() string {
 	for _, w := range poolChannels {
 		fmt.Fprintf(&b, "| %s | %s |\n", w.says, w.trace)
 	}
+	b.WriteString("\n| Stored secret of a platform | In answers, logs, results, the audit log and its exports, backups, restores, and all files |\n|---|---|\n")
+	for _, w := range storedChannels {
+		fmt.Fprintf(&b, "| %s | %s |\n", w.says, w.trace)
+	}
 	b.WriteString("\n| Broken on purpose | The way that shows it first |\n|---|---|\n")
 	for _, s := range sabotages {
-		for _, w := range slices.Concat(channels, poolChannels) {
+		for _, w := range slices.Concat(channels, poolChannels, storedChannels) {
 			if w.name == s.way {
 				fmt.Fprintf(&b, "| %s | %s, %s |\n", s.layer, w.says, cmp.Or(s.sdk, ours))
 			}

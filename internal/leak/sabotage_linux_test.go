@@ -29,6 +29,8 @@ type sabotage struct {
 	open bool
 	// platform: by a data pool of a platform.
 	platform bool
+	// stored: by a stored secret of a platform.
+	stored bool
 }
 
 // An edit replaces a text that a source holds once.
@@ -133,6 +135,16 @@ var sabotages = []sabotage{
 		"case masker.String(file.Name) != file.Name:\n",
 		"case masker.String(file.Name) != file.Name && !broken(`names in data pools`):\n",
 	}}},
+	{layer: "rows of stored secrets", way: "stored_service", stored: true, edits: []edit{{
+		"internal/secretstore/service.go",
+		"SetBy: p.ID,",
+		"SetBy: sabotaged(`rows of stored secrets`, string(v.Secret.Reveal())) + p.ID,",
+	}}},
+	{layer: "the audit log", way: "stored_account", stored: true, edits: []edit{{
+		"internal/secretstore/service.go",
+		"version.Existing = existing\n",
+		"version.Existing = existing\nif broken(`the audit log`) { audit.Note(ctx, `value`, string(v.Secret.Reveal())) }\n",
+	}}},
 	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
 		"internal/local/running.go",
 		"r.log = []*maskedLog{",
@@ -191,8 +203,11 @@ func TestSabotage(t *testing.T) {
 		if broken.platform {
 			all = poolCanaries(source)
 		}
+		if broken.stored {
+			all = slices.Concat(slices.Collect(maps.Values(storedCanaries(source)))...)
+		}
 		for _, c := range all {
-			if c.Cell == broken.way || c.Cell == "print" {
+			if broken.stored || c.Cell == broken.way || c.Cell == "print" {
 				canaries = append(canaries, c)
 			}
 		}
@@ -212,6 +227,16 @@ func (b *sabotage) findings(t *testing.T, program string, canaries []leak.Canary
 	if b.platform {
 		found := newFindings(canaries)
 		leakIntoPool(t, program, canaries, found, switchVariable+"="+b.layer)
+		return found
+	}
+	if b.stored {
+		found := newFindings(canaries)
+		of := map[string][]leak.Canary{}
+		for _, c := range canaries {
+			place := strings.TrimPrefix(c.Cell, "stored_")
+			of[place] = append(of[place], c)
+		}
+		leakStored(t, program, of, found, switchVariable+"="+b.layer)
 		return found
 	}
 	s := newSubject(t, program, b.sdk, false, canaries)

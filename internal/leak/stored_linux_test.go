@@ -3,6 +3,7 @@ package leak_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,12 +40,25 @@ type vaultPlatform struct {
 	token     string
 }
 
+// neverClear is the trace of a stored secret.
+const neverClear trace = "sealed on disk, masked elsewhere"
+
+// storedChannels are the ways of stored secrets through a platform.
+var storedChannels = []way{
+	{"stored_service", "of a service, imported, and rotated", returns, neverClear, true},
+	{"stored_account", "of the account, bound to a service", returns, neverClear, true},
+	{"stored_replaced", "replaced by a new version", returns, neverClear, true},
+	{"stored_deleted", "deleted", returns, neverClear, true},
+	{"stored_referenced", "in another store, by a reference", returns, neverClear, true},
+	{"stored_rotated", "fetched by a hook", returns, neverClear, true},
+}
+
 // storedCanaries are those of secrets that are stored in three places, replaced, and
 // deleted.
 func storedCanaries(source *leak.Generator) map[string][]leak.Canary {
 	canaries := map[string][]leak.Canary{}
-	for _, place := range []string{"service", "account", "replaced", "deleted", "referenced", "rotated"} {
-		canaries[place] = source.Canaries("stored_" + place)
+	for _, w := range storedChannels {
+		canaries[strings.TrimPrefix(w.name, "stored_")] = source.Canaries(w.name)
 	}
 	return canaries
 }
@@ -53,22 +67,27 @@ func storedCanaries(source *leak.Generator) map[string][]leak.Canary {
 // and searches answers, logs, results, the audit log, a backup, and all files.
 func TestStoredSecrets(t *testing.T) {
 	t.Parallel()
+	canaries := storedCanaries(newSource(t))
+	found := newFindings(slices.Concat(slices.Collect(maps.Values(canaries))...))
+	leakStored(t, program(t), canaries, found)
+	found.report(t)
+	t.Logf("%d canaries of each place, %d MB searched", len(canaries["service"]), found.bytes>>20)
+}
+
+// leakStored stores canaries on a platform, and searches all that it leaves.
+func leakStored(t *testing.T, program string, canaries map[string][]leak.Canary, found *findings, env ...string) {
+	t.Helper()
 	machine := sandbox.Detect(sandbox.Options{})
 	defer machine.Close()
 	if err := machine.Require(); err != nil {
 		t.Skipf("this machine cannot confine builds: %v", err)
 	}
-	canaries := storedCanaries(newSource(t))
-	var all []leak.Canary
-	for _, of := range canaries {
-		all = append(all, of...)
-	}
-	found := newFindings(all)
-	p := &vaultPlatform{workspace: workspace{dir: filepath.Join(t.TempDir(), "data"), program: program(t)}}
+	p := &vaultPlatform{workspace: workspace{dir: filepath.Join(t.TempDir(), "data"), program: program}}
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"} {
 		p.workspace.env = append(p.workspace.env, name+"="+t.TempDir())
 	}
 	p.workspace.env = append(p.workspace.env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", "PIP_FIND_LINKS="+os.Getenv("PIP_FIND_LINKS"))
+	p.workspace.env = append(p.workspace.env, env...)
 	sources := writeSources(t, canaries)
 	p.server = serve(t, p.workspace.command(t, append([]string{"server", "--data", p.workspace.dir, "--listen", "127.0.0.1:0", "--verbose"}, sources...)...), found)
 	tokenFile := filepath.Join(p.workspace.dir, "owner-token")
@@ -90,7 +109,10 @@ func TestStoredSecrets(t *testing.T) {
 	} {
 		found.search("qhubctl secrets "+args[0], []byte(p.workspace.qhubctl(t, append([]string{"secrets"}, args...)...)))
 	}
-	found.search("the audit log", []byte(p.workspace.qhubctl(t, "audit", "export")))
+	for _, args := range [][]string{{"export"}, {"export", "--format", "cef"}, {"list", "--limit", "1000"}, {"verify"}} {
+		found.search("qhubctl audit "+args[0], []byte(p.workspace.qhubctl(t, append([]string{"audit"}, args...)...)))
+	}
+	found.search("qhubctl describe", []byte(p.workspace.qhubctl(t, "describe", "--service", "vaulted")))
 	backup := filepath.Join(t.TempDir(), "backup.tar")
 	p.workspace.qhubctl(t, "server", "backup", backup, "--data", p.workspace.dir)
 	found.search("a backup", []byte(read(t, backup)))
@@ -101,8 +123,10 @@ func TestStoredSecrets(t *testing.T) {
 	p.ask(http.MethodGet, endpoint+"/openapi.json", nil, http.StatusOK)
 	p.stop()
 	searchDirs(t, found, "after the end", &p.workspace, false)
-	found.report(t)
-	t.Logf("%d canaries, %d MB searched", len(all), found.bytes>>20)
+	restored := p.workspace
+	restored.dir = filepath.Join(t.TempDir(), "restored")
+	restored.qhubctl(t, "server", "restore", backup, "--data", restored.dir, "--master-key", "@"+filepath.Join(p.workspace.dir, "master.key"))
+	searchDirs(t, found, "after a restore", &restored, false)
 }
 
 // writeStoredService writes the service with a required parameter for each canary.
