@@ -89,6 +89,7 @@ func missingOf(l *left, lines []string, want trace, name string) string {
 		}
 	case inPage: // see checkDescription
 	case inPool, notWritten: // see checkPool
+	case neverClear: // see leakStored
 	case notThere:
 		if !inLine(name[1:] + ": absent") {
 			return "the service has found it"
