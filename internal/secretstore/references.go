@@ -78,7 +78,7 @@ func (s *Service) resolve(ctx context.Context, all []reference, opened map[strin
 		if errs[i] != nil && first == nil {
 			first = &ReferenceError{r.parameter, r.place.Tenant, errs[i]}
 		}
-		opened[r.parameter] = Opened{values[i], opened[r.parameter].From} // the caller clears all if one failed
+		opened[r.parameter] = Opened{values[i], opened[r.parameter].From, r.place.Tenant} // the caller clears all if one failed
 	}
 	return first
 }
