@@ -185,6 +185,11 @@ func (s *Server) workers() int {
 	return min(wanted, most)
 }
 
+// Slots is how many executions run at once.
+func (s *Server) Slots() int {
+	return min(cmp.Or(s.options.Concurrency, engine.DefaultWorkers()), descriptors.Executions())
+}
+
 // DatabaseName is the name of the database in the data folder of a server.
 const DatabaseName = "executions.db"
 

@@ -265,9 +265,14 @@ type CallerQuery struct {
 	Tags []string
 	// IDs selects those with one of these ids, in which * stands for any text. Nil: all.
 	IDs []string
+	// Statuses selects those in one of these states. Nil: all.
+	Statuses []string
 	// CreatedAfter and CreatedBefore select those made between them. Zero: no bound.
 	CreatedAfter, CreatedBefore time.Time
-	Order                       Order
+	// CountTo is up to where they are counted, as counting many takes long. Zero: to the
+	// last one.
+	CountTo int
+	Order   Order
 	// Ascending has the smallest first. Otherwise it comes last.
 	Ascending     bool
 	Offset, Limit int

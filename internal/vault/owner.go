@@ -23,6 +23,7 @@ const (
 	kindAccess    = "access-key"
 	kindSigning   = "signing-key"
 	kindStored    = "stored-secret-" // and the kind of its place
+	kindConsole   = "console"
 )
 
 // ExecutionOwner owns the secrets of one execution.
@@ -42,6 +43,10 @@ func SigningKeyOwner(id string) Owner { return Owner{kindSigning, [2]string{id}}
 func StoredSecretOwner(kind, place, version string) Owner {
 	return Owner{kindStored + kind, [2]string{place, version}}
 }
+
+// ConsoleOwner owns what a browser keeps of a session with the console: a session, or the
+// code that begins one.
+func ConsoleOwner(form string) Owner { return Owner{kindConsole, [2]string{form}} }
 
 // String shows the owner to a person.
 func (o Owner) String() string {

@@ -75,22 +75,26 @@ func PlatformPages(name, version string) map[string]http.Handler {
 }
 
 // assetHandlers are those of the files that belong to the pages, of all services.
-var assetHandlers = sync.OnceValue(func() map[string]http.Handler {
+var assetHandlers = sync.OnceValue(func() map[string]http.Handler { return Files(assets, Assets) })
+
+// Files are the handlers of the files in the folder assets of an embedded file system, by
+// their paths below prefix. A file NAME.gz is sent as NAME.
+func Files(files embed.FS, prefix string) map[string]http.Handler {
 	handlers := map[string]http.Handler{}
-	entries, err := assets.ReadDir("assets")
+	entries, err := files.ReadDir("assets")
 	if err != nil {
-		panic(err) //nolint:forbidigo // the templates are in the binary
+		panic(err) //nolint:forbidigo // the files are in the binary
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		content, err := assets.ReadFile("assets/" + name)
+		content, err := files.ReadFile("assets/" + name)
 		if err != nil {
 			panic(err) //nolint:forbidigo // the files are in the binary
 		}
-		handlers[Assets+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
+		handlers[prefix+strings.TrimSuffix(name, ".gz")] = newAsset(name, content)
 	}
 	return handlers
-})
+}
 
 const (
 	ownPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; " +

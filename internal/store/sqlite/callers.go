@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,11 @@ const (
 		AND ($4 = '' OR service_id IN (SELECT value FROM json_each($4)))
 		AND ($5 = '' OR seq IN (SELECT execution_seq FROM execution_tags t WHERE t.execution_seq = seq AND t.tag IN (SELECT value FROM json_each($5))))
 		AND ($6 = '' OR EXISTS (SELECT 1 FROM json_each($6) p WHERE executions.id LIKE p.value ESCAPE '\'))
-		AND created_at > $7 AND ($8 = 0 OR created_at < $8)`
+		AND created_at > $7 AND ($8 = 0 OR created_at < $8)
+		AND ($11 = '' OR status IN (SELECT value FROM json_each($11)))`
 
-	countOfCaller = `SELECT count(*)` + ofCaller
+	// LIMIT -1 is none.
+	countOfCaller = `SELECT count(*) FROM (SELECT 1` + ofCaller + ` LIMIT CASE WHEN $9 = 0 THEN -1 ELSE $9 END OFFSET $10)`
 
 	selectOfCaller = `SELECT ` + listColumns + ofCaller + ` ORDER BY %s LIMIT $9 OFFSET $10`
 
@@ -83,11 +86,17 @@ func (s *Store) ListOfCaller(ctx context.Context, q store.CallerQuery) (list []e
 		}
 		args = append(args, text)
 	}
-	args = append(args, stamp(q.CreatedAfter), stamp(q.CreatedBefore))
-	if err := s.readOne(ctx, countOfCaller, args, &total); err != nil {
+	statuses, err := listOf(q.Statuses)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list executions: %w", err)
+	}
+	part := func(limit, offset int) []any {
+		return append(slices.Clip(args), stamp(q.CreatedAfter), stamp(q.CreatedBefore), limit, offset, statuses)
+	}
+	if err := s.readOne(ctx, countOfCaller, part(q.CountTo, 0), &total); err != nil {
 		return nil, 0, fmt.Errorf("count executions: %w", err)
 	}
-	list, err = s.listed(ctx, fmt.Sprintf(selectOfCaller, order), append(args, q.Limit, q.Offset)...)
+	list, err = s.listed(ctx, fmt.Sprintf(selectOfCaller, order), part(q.Limit, q.Offset)...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list executions: %w", err)
 	}

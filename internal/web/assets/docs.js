@@ -1,7 +1,7 @@
 // The page: the form on one side, an execution on the other.
 
 import { Unreadable, body, clearErrors, forget, showErrors, takeFiles } from "./form.js";
-import { base, current, follow, local, stateOf } from "./execution.js";
+import { base, current, follow, local, stateOf, fromHere } from "./execution.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
@@ -31,7 +31,7 @@ async function start() {
     showErrors(form, [{ path: error.field.dataset.path, message: error.message }]);
     return;
   }
-  const response = await fetch(base, { method: "POST", headers: { ...json, "Content-Type": "application/json" }, body: text });
+  const response = await fetch(base, { method: "POST", headers: { ...json, ...fromHere(), "Content-Type": "application/json" }, body: text });
   if (response.status !== 201) {
     const { title, detail, errors = [] } = await problem(response);
     const rest = showErrors(form, errors);
@@ -93,7 +93,7 @@ form.addEventListener("submit", async (event) => {
 });
 $("cancel").addEventListener("click", async () => {
   $("cancel").disabled = true;
-  await fetch(`${base}${current()}/cancel`, { method: "PUT" });
+  await fetch(`${base}${current()}/cancel`, { method: "PUT", headers: fromHere() });
 });
 // A page that is left and shown again by "back" has no secrets any more.
 addEventListener("pagehide", () => forget(form));

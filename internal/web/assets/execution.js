@@ -7,6 +7,12 @@ const maxLines = 5000;
 /** The path of the API, with a slash at its end. This file lies in docs/assets/ below it. */
 export const base = new URL("../../", import.meta.url).pathname;
 
+/** The header by which the server knows that a page of a session has made a request. */
+export function fromHere() {
+  const word = document.cookie.match(/(?:^|; )qhubctl_csrf=([^;]*)/)?.[1];
+  return word ? { "X-CSRF-Token": word } : {};
+}
+
 let shown = ""; // the id on the page
 let events;
 
