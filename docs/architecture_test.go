@@ -208,6 +208,7 @@ var forbidden = map[string][]string{
 	"internal/httpapi":   {"internal/cli"},
 	"internal/client":    {"internal/engine", "internal/store", "internal/httpapi", "internal/server"},
 	"internal/web":       {"internal/engine", "internal/httpapi"},
+	"internal/console":   {"internal/engine", "internal/httpapi", "internal/store", "internal/access", "internal/hub"},
 	"internal/server":    {"internal/devserver", "internal/build", "internal/workspace", "internal/term", "internal/cli"},
 	"internal/devserver": {"internal/term", "internal/cli"},
 	"internal/local":     {"internal/term", "internal/cli"},

@@ -139,7 +139,7 @@ func newRoot(streams *term.Streams) *cobra.Command {
 	root.AddCommand(
 		newInit(streams), newRun(streams), newServe(streams), newDescribe(streams), newOpenAPI(streams),
 		newExecutions(streams), newKeys(streams), newDoctor(streams), newVersion(streams),
-		newLogin(streams), newLogout(streams), newContext(streams), newTokens(streams), newOrg(streams), newApps(streams), newAccessKeys(streams), newDataPools(streams), newSecrets(streams),
+		newLogin(streams), newLogout(streams), newOpen(streams), newContext(streams), newTokens(streams), newOrg(streams), newApps(streams), newAccessKeys(streams), newDataPools(streams), newSecrets(streams),
 		newServer(streams), newPrepare(streams), newUp(streams), newServices(streams), newAudit(streams), newJobs(streams),
 	)
 	root.InitDefaultCompletionCmd("completion") // before the loop, which includes it

@@ -167,15 +167,15 @@ func TestDescriptionIsServed(t *testing.T) {
 	if status != http.StatusOK || !strings.Contains(string(page), `src="/docs/assets/reference.js"`) || strings.Contains(string(page), "//") {
 		t.Errorf("GET /docs = %d %s, want the page, and nothing from elsewhere", status, page)
 	}
-	// A person who opens the address of the platform gets the page, a program a problem.
+	// A person who opens the address of the platform gets the console, a program a problem.
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html")
 	response, err := http.DefaultClient.Do(r)
-	if err != nil || response.Request.URL.Path != "/docs" {
-		t.Fatalf("GET / = %v, %v, want the page", response, err)
+	if err != nil || response.Request.URL.Path != "/sign-in" {
+		t.Fatalf("GET / = %v, %v, want the sign-in", response, err)
 	}
 	_ = response.Body.Close()
 	p.call("", http.MethodGet, "/", nil, http.StatusNotFound)

@@ -179,6 +179,22 @@ func (g *gateway) forget(version string) {
 	}
 }
 
+// eventsOf is an API of a version that is at the path /gateway/events. It sends the events
+// of executions to members of the account that has started them.
+func (g *gateway) eventsOf(version, service string) *httpapi.API {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	base := gatewayBase + "/events"
+	key := base + " " + version
+	if g.apis[key] == nil {
+		g.apis[key] = g.newAPI(base, service, registry.Version{ID: version})
+		if g.drained {
+			g.apis[key].Drain()
+		}
+	}
+	return g.apis[key]
+}
+
 func (g *gateway) newAPI(base, service string, version registry.Version) *httpapi.API {
 	h := g.hub
 	url := ""

@@ -26,6 +26,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/blob"
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/builder"
+	"github.com/qhubctl/qhubctl/internal/console"
 	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/execution"
@@ -122,6 +123,7 @@ type Hub struct {
 	draining context.Context //nolint:containedctx // the server's life
 	drain    context.CancelFunc
 	tasks    sync.WaitGroup
+	started  time.Time
 }
 
 // The folders of a hub in its data folder.
@@ -142,7 +144,7 @@ func Layout() backup.Layout {
 // New makes a hub. Builds that were interrupted begin again, and services with
 // executions that wait are loaded.
 func New(ctx context.Context, o Options) (*Hub, error) {
-	h := &Hub{Options: o, store: o.Server.Store(), repeats: newRepeats()}
+	h := &Hub{Options: o, store: o.Server.Store(), repeats: newRepeats(), started: time.Now()}
 	h.draining, h.drain = context.WithCancel(context.WithoutCancel(ctx))
 	blobs, err := filestore.Open(filepath.Join(o.Dir, blobsDir))
 	if err != nil {
@@ -219,9 +221,10 @@ func (h *Hub) accountOf(ctx context.Context, version string) string {
 	return s.Tenant
 }
 
-// Serve answers until ctx ends.
+// Serve answers until ctx ends: browsers with the console, all others with the platform.
 func (h *Hub) Serve(ctx context.Context) error {
-	return h.Server.ServeHandler(ctx, h, func() {
+	pages := console.New(console.Options{Platform: h, Keyring: h.Server.Keyring(), Health: h.health, Version: h.Version, Log: h.Log})
+	return h.Server.ServeHandler(ctx, pages, func() {
 		h.ready.Store(false)
 		h.drain()
 		h.gateway.drain()

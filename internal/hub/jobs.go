@@ -38,6 +38,8 @@ type JobsQuery struct {
 	IDs           []string `query:"ids,explode" maxItems:"100" doc:"Executions with one of these ids only; * stands for any text."`
 	CreatedAfter  string   `query:"createdAfter" doc:"Executions made after this time only: as in RFC 3339, or milliseconds since 1970."`
 	CreatedBefore string   `query:"createdBefore" doc:"Executions made before this time only."`
+	Status        []string `query:"status,explode" maxItems:"10" doc:"Executions in one of these states only: PENDING, RUNNING, SUCCEEDED, FAILED or CANCELLED."`
+	CountTo       int      `query:"countTo" minimum:"0" maximum:"1000000000" doc:"Count the executions up to this number only, which is faster where there are many. Absent: all."`
 	Sort          string   `query:"sort" doc:"createdAt, startedAt, endedAt, status or serviceId; then a comma, and asc or desc. Absent: createdAt,desc."`
 }
 
@@ -83,7 +85,7 @@ func moment(name, text string) (time.Time, error) {
 func (q *JobsQuery) query(caller access.Principal, application string) (store.CallerQuery, error) {
 	offset, limit := q.Bounds()
 	query := store.CallerQuery{
-		Tenant: caller.Tenant, Application: application, Execution: callerOf(caller).Execution, Tags: q.Tags, IDs: q.IDs, Offset: offset, Limit: limit,
+		Tenant: caller.Tenant, Application: application, Execution: callerOf(caller).Execution, Tags: q.Tags, IDs: q.IDs, Statuses: q.Status, CountTo: q.CountTo, Offset: offset, Limit: limit,
 	}
 	by, direction, _ := strings.Cut(q.Sort, ",")
 	order, known := orders[by]

@@ -8,7 +8,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/platformapi"
-	"github.com/qhubctl/qhubctl/internal/web"
 )
 
 // catalog is the base path of the platform API.
@@ -18,10 +17,6 @@ const catalog = "/qc-catalog"
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, gatewayBase+"/") {
 		h.gateway.ServeHTTP(w, r) // each service has its own frame
-		return
-	}
-	if r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		http.Redirect(w, r, web.Home, http.StatusSeeOther) // a person has opened the address
 		return
 	}
 	h.API.ServeHTTP(w, r)
@@ -77,6 +72,7 @@ func (h *Hub) register(api *platformapi.API) {
 	h.managedRoutes(api)
 	h.jobRoutes(api)
 	h.executionRoutes(api)
+	h.activityRoutes(api)
 	h.shareRoutes(api)
 	h.ancestorRoutes(api)
 	h.serverRoutes(api)
@@ -207,6 +203,13 @@ func (h *Hub) jobRoutes(api *platformapi.API) {
 	platformapi.Stream(api, rerun, h.rerunJob)
 }
 
+func (h *Hub) activityRoutes(api *platformapi.API) {
+	platformapi.Register(api, with(op("GET /services/{id}/activity", "getServiceActivity", access.ViewTenant, tagServices,
+		"Read how the latest executions of a service went"), func(r *platformapi.Route) {
+		r.Description = "Those that the account and its applications have started."
+	}), h.serviceActivity)
+}
+
 func (h *Hub) executionRoutes(api *platformapi.API) {
 	platformapi.Register(api, op("GET /service-executions", "getServiceExecutions", access.ViewTenant, tagJobs,
 		"List the executions that members and applications of the account have started"), h.listExecutions)
@@ -220,6 +223,14 @@ func (h *Hub) executionRoutes(api *platformapi.API) {
 	file.Description, file.Gives = "Links of the result name its files; so does the error of a name that does not exist.", []platformapi.Content{{Type: "application/octet-stream"}}
 	platformapi.Stream(api, file, h.executionFile)
 	platformapi.Register(api, op("GET /service-executions/{id}/logs", "getServiceExecutionLogs", access.ViewTenant, tagJobs, "Read the log of an execution"), h.executionLog)
+	platformapi.Register(api, with(op("GET /service-executions/{id}/timeline", "getServiceExecutionTimeline", access.ViewTenant, tagJobs,
+		"Read when an execution was accepted, has started and has ended"), func(r *platformapi.Route) {
+		r.Description = "The times of other routes are whole seconds."
+	}), h.executionTimeline)
+	events := op("GET /service-executions/{id}/events", "getServiceExecutionEvents", access.ViewTenant, tagJobs, "Follow the log and the state of an execution")
+	events.Description = "An event \"log\" for each line, and an event \"status\" at first and with each change of the state. The last one has a final state."
+	events.Gives, events.MayBeEmpty = []platformapi.Content{{Type: "text/event-stream"}}, true
+	platformapi.Stream(api, events, h.executionEvents)
 	platformapi.Register(api, with(op("GET /service-executions/{id}/lineage", "getServiceExecutionLineage", access.ViewTenant, tagJobs,
 		"List the executions that were started in an execution"), func(r *platformapi.Route) {
 		r.Description = "An execution is started in another one by its token, or by X-Parent-Execution-Token. Those of other accounts are left out."
