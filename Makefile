@@ -96,7 +96,7 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 
 .PHONY: attack
 attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)
-	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser' ./internal/runner/... ./internal/cli
+	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser|RewrapUnderLoad' ./internal/runner/... ./internal/cli ./internal/hub
 
 .PHONY: field
 field: ## run services with twenty popular packages, by run, warm and cold (some minutes)

@@ -260,7 +260,7 @@ func TestMovedValuesDoNotOpen(t *testing.T) {
 // changed runs a test with a changed database, and puts the former rows back.
 func (f *fixture) changed(change string, run func()) {
 	f.Helper()
-	db, err := sql.Open("sqlite", f.path)
+	db, err := sql.Open("sqlite", f.path+"?_pragma=busy_timeout(30000)")
 	f.must(err)
 	defer func() { f.must(db.Close()) }()
 	db.SetMaxOpenConns(1)
