@@ -11,6 +11,6 @@ func diskOf(dir string) (free, size uint64) {
 	if unix.Statfs(dir, &disk) != nil {
 		return 0, 0
 	}
-	block := uint64(disk.Bsize)                             //nolint:unconvert // its type differs between systems
+	block := uint64(disk.Bsize)
 	return uint64(disk.Bavail) * block, disk.Blocks * block //nolint:unconvert // the same
 }
