@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (s service) access() string {
 	case "ACCESSIBLE":
 		return "the account"
 	default:
-		return "nobody: not published"
+		return "no application: not published"
 	}
 }
 
@@ -244,13 +245,7 @@ type auditEntry struct {
 // details are the facts of an entry in a fixed order.
 func (a auditEntry) details() []string {
 	var facts []string
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range a.Details {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
+	for _, name := range slices.Sorted(maps.Keys(a.Details)) {
 		facts = append(facts, name+" "+a.Details[name])
 	}
 	return facts

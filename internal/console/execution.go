@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -18,7 +19,7 @@ type executionDetails struct { //nolint:recvcheck // templates take values
 	rerun   bool
 	result  value
 	files   []file
-	problem failure
+	problem problem
 }
 
 // timeline has the moments of an execution.
@@ -65,27 +66,12 @@ func (d executionDetails) steps() []step {
 	return steps
 }
 
-// failure is the problem of an execution.
-type failure struct {
-	Status int    `json:"status"`
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
-	Errors []struct {
-		Location string `json:"location"`
-		Message  string `json:"message"`
-	} `json:"errors"`
-}
+// title is the title of the problem of an execution.
+func (p *problem) title() string { return cmp.Or(p.Title, "The execution failed") }
 
-func (f failure) title() string {
-	if f.Title == "" {
-		return "The execution failed"
-	}
-	return f.Title
-}
-
-// hint says what to do about a failure.
-func (f failure) hint() string {
-	text := strings.ToLower(f.Title + " " + f.Detail)
+// hint says what to do about the problem of an execution.
+func (p *problem) hint() string {
+	text := strings.ToLower(p.Title + " " + p.Detail)
 	for _, h := range []struct{ word, hint string }{
 		{"secret", "Set the secret on the page Secrets, or send it with the request. Then run it again."},
 		{"memory", "Give the service more memory, or have it use less: see its limits on its page."},

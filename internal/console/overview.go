@@ -56,11 +56,13 @@ type point struct {
 // bar is a point of a chart.
 type bar struct {
 	point
+	x      int
 	height float64
 }
 
 const (
 	chartBars   = 50
+	barWidth    = 4
 	chartHeight = 36
 )
 
@@ -72,8 +74,8 @@ func (a activity) bars() []bar {
 		longest = max(longest, p.Milliseconds)
 	}
 	bars := make([]bar, 0, chartBars)
-	for _, p := range slices.Backward(points) {
-		bars = append(bars, bar{p, max(2, chartHeight*float64(p.Milliseconds)/float64(longest))})
+	for i, p := range slices.Backward(points) {
+		bars = append(bars, bar{p, (chartBars - 1 - i) * barWidth, max(2, chartHeight*float64(p.Milliseconds)/float64(longest))})
 	}
 	return bars
 }

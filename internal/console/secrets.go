@@ -100,7 +100,7 @@ func (d secretDetails) override() string {
 	case "ANY":
 		return "every caller"
 	default:
-		return "nobody"
+		return "no caller"
 	}
 }
 

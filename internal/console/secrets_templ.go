@@ -200,7 +200,7 @@ func secretsBody(p secretsPageData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "</section><section class=\"card stack\"><h2>Set a secret</h2><p class=\"quiet\">Executions that start from now on get it. It is sealed at once, and nobody can read it again.</p><form class=\"stack\" method=\"post\" action=\"/console/script\" data-action=\"PUT /qc-catalog/secrets/{name}\" data-query=\"serviceId\" data-then=\"reload\" autocomplete=\"off\"><div class=\"field\"><label for=\"set-service\">Service</label> <select id=\"set-service\" name=\"serviceId\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "</section><section class=\"card stack\"><h2>Set a secret</h2><p class=\"quiet\">Executions that start from now on get it. It is sealed at once, and no page or program shows it again.</p><form class=\"stack\" method=\"post\" action=\"/console/script\" data-action=\"PUT /qc-catalog/secrets/{name}\" data-query=\"serviceId\" data-then=\"reload\" autocomplete=\"off\"><div class=\"field\"><label for=\"set-service\">Service</label> <select id=\"set-service\" name=\"serviceId\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -178,17 +178,17 @@ func (s *Server) Open(ctx context.Context) error {
 // workers is how many executions run at once: at most as many as the limit of open
 // files allows.
 func (s *Server) workers() int {
-	wanted, most := cmp.Or(s.options.Concurrency, engine.DefaultWorkers()), descriptors.Executions()
-	if wanted > most {
-		s.log.Warn("fewer executions run at once than could: raise the limit of open files (ulimit -n)", "wanted", wanted, "run", most)
+	slots := s.Slots()
+	if wanted := s.wantedSlots(); wanted > slots {
+		s.log.Warn("fewer executions run at once than could: raise the limit of open files (ulimit -n)", "wanted", wanted, "run", slots)
 	}
-	return min(wanted, most)
+	return slots
 }
 
+func (s *Server) wantedSlots() int { return cmp.Or(s.options.Concurrency, engine.DefaultWorkers()) }
+
 // Slots is how many executions run at once.
-func (s *Server) Slots() int {
-	return min(cmp.Or(s.options.Concurrency, engine.DefaultWorkers()), descriptors.Executions())
-}
+func (s *Server) Slots() int { return min(s.wantedSlots(), descriptors.Executions()) }
 
 // DatabaseName is the name of the database in the data folder of a server.
 const DatabaseName = "executions.db"

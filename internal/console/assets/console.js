@@ -149,7 +149,6 @@ function follow(box) {
   for (const place of all(".line time", log)) place.textContent = new Date(place.dateTime).toLocaleTimeString();
   if (box.dataset.live !== "true") return;
   const events = new EventSource(box.dataset.log);
-  let first = true;
   events.addEventListener("log", (event) => {
     const entry = JSON.parse(event.data);
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
@@ -180,7 +179,6 @@ function follow(box) {
       if (changed) location.reload(); // with its result
       else $("[data-log-empty]", box)?.replaceChildren("Nothing was logged.");
     }
-    first = false;
   });
   events.addEventListener("end", () => {
     events.close();
