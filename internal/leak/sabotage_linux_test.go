@@ -61,6 +61,26 @@ var sabotages = []sabotage{
 		"left := m.find(masked); len(left) > 0 {",
 		"left := m.find(masked); len(left) > 0 && !broken(`keys of the result`) {",
 	}}},
+	{layer: "the view without percent escapes", way: "percent", by: returns, edits: []edit{{
+		"internal/redact/survey.go",
+		"func (v *view) allows(kind viewKind) bool {\n",
+		"func (v *view) allows(kind viewKind) bool {\nif kind == viewPercent && broken(`the view without percent escapes`) { return false }\n",
+	}}},
+	{layer: "the view without backslashes", way: "json", by: returns, edits: []edit{{
+		"internal/redact/survey.go",
+		"func (v *view) allows(kind viewKind) bool {\n",
+		"func (v *view) allows(kind viewKind) bool {\nif kind == viewBackslash && broken(`the view without backslashes`) { return false }\n",
+	}}},
+	{layer: "the view without entities", way: "html", by: returns, edits: []edit{{
+		"internal/redact/survey.go",
+		"func (v *view) allows(kind viewKind) bool {\n",
+		"func (v *view) allows(kind viewKind) bool {\nif kind == viewEntity && broken(`the view without entities`) { return false }\n",
+	}}},
+	{layer: "the view of joined lines", way: "base64_broken_64", by: returns, edits: []edit{{
+		"internal/redact/joins.go",
+		"func (v *view) judgeLine(at int, final bool, e *edit) verdict {\n",
+		"func (v *view) judgeLine(at int, final bool, e *edit) verdict {\nif broken(`the view of joined lines`) { *e = edit{start: at, end: at + 1}; return dead }\n",
+	}}},
 	{layer: "problem documents", way: "problem", by: fails, sdk: upstream, edits: []edit{{
 		"internal/engine/collect.go",
 		"if c.problem = readProblem(masked); ",

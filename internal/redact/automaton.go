@@ -213,6 +213,25 @@ func (a *automaton) step(s uint32, c byte) uint32 {
 	return a.root[c]
 }
 
+// crosses reports whether an occurrence in text has text[at] and at least so many
+// bytes before it.
+func (a *automaton) crosses(text []byte, at, least int) bool {
+	s := uint32(0)
+	for _, c := range text[:at] {
+		s = a.step(s, c)
+	}
+	for i, c := range text[at:] {
+		s = a.step(s, c)
+		if int(a.longest[s]) > i+least {
+			return true
+		}
+		if int(a.open[s]) <= i+least {
+			return false
+		}
+	}
+	return false
+}
+
 // run reads text from state s, adds the occurrences that end in it to found,
 // with base added to their positions, and returns the state reached.
 func (a *automaton) run(s uint32, text []byte, base int, found *spans) uint32 {

@@ -1,12 +1,10 @@
 package redact
 
-import (
-	"bytes"
-	"math/bits"
-)
-
 // maxHeld is how much of a stream is held back at most.
 const maxHeld = 256 << 10
+
+// afterQuiet is how many small pieces are read behind a quiet one at most.
+const afterQuiet = 4
 
 // A stream may have perWork bytes decoded for each byte of it, on the average,
 // and workCredit bytes more. What needs more is withheld. That is decided at
@@ -41,6 +39,7 @@ type cascade struct {
 	gate     *gate
 	joined   []byte                  // scratch
 	skipping bool                    // the stream is withheld
+	calm     int                     // how many pieces are read in small ones, for views to fall asleep
 	windows  [gateBlocks]digitWindow // scratch
 }
 
@@ -49,6 +48,9 @@ func newCascade(w *Writer) *cascade {
 	c.start(0)
 	return c
 }
+
+// margin is how much of a text is kept before all that more text may change.
+func (c *cascade) margin() int { return c.reach + 2*maxMargin }
 
 // mark has a range of the stream masked.
 func (c *cascade) mark(r span) { c.w.claim(int64(r.start), int64(r.end)) }
@@ -71,9 +73,11 @@ func (c *cascade) start(at int) {
 }
 
 func (c *cascade) newView(kind viewKind) *view {
-	v := &view{c: c}
+	var v *view
 	if n := len(c.unused); n > 0 {
 		v, c.unused = c.unused[n-1], c.unused[:n-1]
+	} else {
+		v = &view{c: c}
 	}
 	v.kind, v.depth = kind, maxDepth
 	v.pending = -1
@@ -105,16 +109,34 @@ func (c *cascade) wipe() {
 func (c *cascade) write(p []byte) int {
 	v := c.stream
 	at := v.end()
-	n := quietLength(p[:min(len(p), workSpan-at%workSpan)])
-	switch p = p[:n]; {
+	n := c.quietPiece(p[:min(len(p), workSpan)], at)
+	switch {
+	case n > 0:
+		v.drop()
+		if (at+n)/workSpan > at/workSpan {
+			c.judge()
+		}
+		return n
 	case c.skipping:
-		c.skip(p)
+		n = min(len(p), workSpan-at%workSpan)
+		c.skip(p[:n])
 	case c.m.literal:
-		v.text = append(v.text, p...)
+		n = min(len(p), workSpan-at%workSpan)
+		v.text = append(v.text, p[:n]...)
 		c.pass(v.end())
-	case n >= minQuiet && c.quiet(p):
 	default:
-		v.text = append(v.text, p...)
+		n = min(len(p), workSpan-at%workSpan)
+		if c.calm > 0 && v.busy() {
+			c.calm--
+			n = min(n, minQuiet)
+		} else if n = quietLength(p[:n]); n >= minQuiet {
+			if c.quiet(p[:n], n, -1) {
+				c.calm = afterQuiet
+				break
+			}
+			c.calm = 0
+		}
+		v.text = append(v.text, p[:n]...)
 		c.advance(false)
 		c.pass(c.hold)
 	}
@@ -123,175 +145,6 @@ func (c *cascade) write(p []byte) int {
 		c.judge()
 	}
 	return n
-}
-
-// minQuiet is the length of a piece from which it is first looked at where it is.
-const minQuiet = 512
-
-// quietLength is how much of p is read at once: without a line end so near to its end
-// that more text decides about it.
-func quietLength(p []byte) int {
-	n := len(p)
-	if n < 2*minQuiet {
-		return n
-	}
-	if at := bytes.IndexByte(p[n-quickBehind-1:], '\n'); at >= 0 {
-		return n - quickBehind - 1 + at - nearLine
-	}
-	return n
-}
-
-// quiet reads a piece in which no view decodes anything. It reports false, and
-// has read nothing, if that is not easy to tell.
-func (c *cascade) quiet(p []byte) bool {
-	v, m := c.stream, c.m
-	at := v.end()
-	if len(m.words) > 0 || m.spaced || !m.grams.long || c.passed < at || v.busy() || len(v.text) < blockSpan || v.runsOn(p) {
-		return false
-	}
-	g, s := c.gate, &v.found
-	s.forms = s.forms[:0]
-	blocks := len(p) / blockSpan
-	if !g.quiet(p, blocks, m) {
-		return false
-	}
-	for _, line := range g.lines[:g.ends] {
-		if !c.quietLine(p, int(line)) {
-			return false
-		}
-	}
-	if !v.formRuns(g, p, blocks) {
-		return false
-	}
-	end := len(p)
-	left := withoutMargin(p[end-blockSpan:]) + end - blockSpan
-	if left < end && (m.grams.endsIn(p[:left]) || endsInPairs(p[:left])) {
-		return false // more text decides
-	}
-	keep := c.reach + 2*maxMargin
-	if end < keep {
-		return false
-	}
-	v.base, v.text = at+end-keep, append(v.text[:0], p[end-keep:]...)
-	v.surveyed, v.hold = at+end, at+end
-	v.run.start, v.run.spanStart = at+end-trailingRun(p, isDigitByte), at+end-trailingRun(p, isSpanByte)
-	c.hold = at + end
-	v.holdDigits()
-	v.pairsUpTo(at+end, false, false)
-	c.passed = c.hold
-	if n := c.hold - at; n < end {
-		c.w.feed(p[:n])
-	} else if m.sparse {
-		c.w.feedRuns(p, s.forms)
-	} else {
-		c.w.feed(p)
-	}
-	return true
-}
-
-// leadingRun is how many bytes of p belong to a run that goes on in it, up to most.
-func leadingRun(p []byte, most int, in func(byte) bool) int {
-	n := 0
-	for n < most && n < len(p) && in(p[n]) {
-		n++
-	}
-	return n
-}
-
-// trailingRun is how many bytes at the end of p belong to a run.
-func trailingRun(p []byte, in func(byte) bool) int {
-	n := 0
-	for n < len(p) && in(p[len(p)-1-n]) {
-		n++
-	}
-	return n
-}
-
-// quiet lists the lines of p behind which a form may go on, and reports whether there
-// is no escape in it.
-func (g *gate) quiet(p []byte, blocks int, m *Masker) bool {
-	g.next(0)
-	g.look(p, blocks, &m.classes)
-	if g.special != 0 || threesOf(g.pairs[:], (blocks+7)/8+1) != 0 {
-		return false
-	}
-	for i := blocks * blockSpan; i < len(p); i++ {
-		switch c := p[i]; {
-		case unitKind[c] != 0 || c == 0:
-			return false
-		case c == '\n':
-			g.lines[g.ends] = uint16(i)
-			g.ends++
-		}
-	}
-	g.closeLines(p, m.grams)
-	return true
-}
-
-// runsOn reports whether a run that may be decoded goes on in p.
-func (v *view) runsOn(p []byte) bool {
-	r, at := &v.run, v.end()
-	return r.open || r.inSpan || at-r.start+leadingRun(p, minJoined, isDigitByte) >= minJoined ||
-		at-r.spanStart+leadingRun(p, minSpan, isSpanByte) >= minSpan
-}
-
-// busy reports whether a view that decodes this one is not asleep.
-func (v *view) busy() bool {
-	for _, k := range v.kids {
-		if k != nil && (k.awake || k.pending >= 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// quietLine reports whether lines are not joined at a line end of a piece.
-func (c *cascade) quietLine(p []byte, at int) bool {
-	if least := max(c.m.patterns.longest, quickBefore) + nearEnd; at >= least && at+1+quickBehind <= len(p) {
-		return c.m.quickLine(p, at, at+1, c)
-	}
-	text := c.joined[:0]
-	if at < blockSpan {
-		text = append(text, c.stream.text[max(0, len(c.stream.text)-c.m.patterns.longest-blockSpan):]...)
-	}
-	i := len(text) + at
-	text = append(text, p[:min(len(p), at+blockSpan)]...)
-	c.joined = text
-	return i >= quickBefore && i+1+quickBehind <= len(text) && c.m.quickLine(text, i, i+1, c)
-}
-
-// formRuns lists the runs of a piece in which forms may stand. It reports false
-// if some may be decoded.
-func (v *view) formRuns(g *gate, p []byte, blocks int) bool {
-	s, done := &v.found, 0
-	flags := &v.c.m.classes.classes
-	for words := threesOf(g.runs[:], (blocks+3)/4+1); words != 0; words &= words - 1 {
-		i := bits.TrailingZeros64(words)
-		for groups := three(g.runs[:], i); groups != 0; groups &= groups - 1 {
-			start := 4 * (64*(i-1) + bits.TrailingZeros64(groups))
-			if start < done {
-				continue
-			}
-			end := start + 12
-			for start > done && flags[min(p[start-1], 0x7f)]&noRun == 0 {
-				start--
-			}
-			for end < len(p) && flags[min(p[end], 0x7f)]&noRun == 0 {
-				end++
-			}
-			digits := 0
-			for _, c := range p[start:end] {
-				if digits++; !isDigitByte(c) {
-					digits = 0
-				} else if digits >= minJoined {
-					return false
-				}
-			}
-			s.forms = append(s.forms, span{start, end})
-			done = end
-		}
-	}
-	return true
 }
 
 // advance searches the new text.

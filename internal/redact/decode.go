@@ -2,22 +2,6 @@ package redact
 
 import "encoding/binary"
 
-// looksLikeText reports whether a number of groups of four digits that follow
-// each other are ASCII text.
-func looksLikeText(digits []byte, need int) bool {
-	alike := 0
-	for ; len(digits) >= 4; digits = digits[4:] {
-		if digitFlags[digits[0]]&asFirst != 0 && digitFlags[digits[1]]&asSecond != 0 && digitFlags[digits[2]]&asThird != 0 {
-			if alike++; alike == need {
-				return true
-			}
-			continue
-		}
-		alike = 0
-	}
-	return false
-}
-
 // isHexSpace reports whether two digits are those of a line end or a tab.
 func isHexSpace(a, b byte) bool { return a == '0' && (b == '9' || b|0x20 == 'a' || b|0x20 == 'd') }
 

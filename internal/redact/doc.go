@@ -18,7 +18,9 @@
 //     UTF-16 and UTF-32;
 //   - where something in it looks like an escape: with that undone, for a view
 //     undoes it too;
-//   - the Python form as pydantic shortens it in its errors.
+//   - the Python form as pydantic shortens it in its errors;
+//   - pieces of 16 bytes of the tokens in it that have 40 bytes or more and look
+//     random, for rich, loguru and SQLAlchemy cut long texts at other places.
 //
 // The same holds for the parts of a secret that programs use without the rest:
 //
@@ -77,10 +79,13 @@
 // text on at once. The held text is shorter than the longest form is in the view,
 // and usually empty: a progress dot, a prompt or a part of a line shows at once.
 //
-// A line is held for the next one only if it may go on there. Then it ends with at
-// least four bytes of the beginning of a form, with digits that stand for text, or
-// with an open escape. At most 256 KiB are held. Only more text or the end of the
-// stream releases them, never time or a flush, as they may be half a secret.
+// A line is held for the next one only if something of it may go on there: at least
+// four bytes of the beginning of a form, digits that stand for text, an escape that
+// is open, or one that mattered shortly before. A line that begins with an escape is
+// held until it ends where the last one may end in the beginning of a form. A line
+// that ends with a mark of a secret itself, as base64 does with =, shows at once. At
+// most 256 KiB are held. Only more text or the end of the stream releases them, never
+// time or a flush, as they may be half a secret.
 //
 // Text that went out before it could be recognised as part of a secret stays:
 //
@@ -96,9 +101,9 @@
 // in the plain search: up to four bits of its first and last byte. Separators
 // between digits that are themselves broken by other line breaks, in runs of
 // fewer than 16 digits, are not skipped: of 4,000 random compositions of encoders
-// and printers about 14 show a secret. Where lines are broken and then encoded
+// and printers about 8 show a secret. Where lines are broken and then encoded
 // again, writes that cut them at unlucky places may leave some bytes more: that
-// is so in about 3 of 1,000 of those compositions.
+// is so in about 3 of 10,000 of those compositions.
 //
 // # Work
 //

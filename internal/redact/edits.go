@@ -48,7 +48,12 @@ func (v *view) read(places []int, from int, final bool) {
 		end = v.pending
 	}
 	if v.kind.isJoin() && !final {
-		end = p.base + withoutMargin(p.text[:end-p.base])
+		line := p.text[:end-p.base]
+		at := withoutMargin(line)
+		for v.kind != viewMarked && at > 0 && at < len(line) && line[at] == '=' && line[at-1] != '?' {
+			at++ // only what leaves out marks leaves it out
+		}
+		end = p.base + at
 	}
 	v.flush(end)
 }
@@ -61,15 +66,16 @@ func (v *view) isTrigger(at int) bool {
 // take reads what begins at a place of the parent.
 func (v *view) take(at int, final bool) {
 	var e edit
+	cost := workJudge
 	if v.kind == viewWide {
-		v.c.work += workJudgeNUL
-	} else {
-		v.c.work += workJudge
+		cost = workJudgeNUL
 	}
+	v.c.work += cost
 	switch v.judge(at, final, &e) {
 	case none:
 		v.next = at + 1
 	case wait:
+		v.c.work -= cost // it counts once, however often more text comes
 		v.pending = at
 		v.wait(at)
 	case dead:
@@ -156,19 +162,25 @@ func (v *view) wait(at int) {
 	}
 	p := v.parent
 	p.holdFrom(at + v.kind.late(p.text, at-p.base))
+	if v.kind == viewQuoted && v.c.m.completes(p.text[:at+1-p.base]) {
+		return // it belongs to a form
+	}
+	from := max(p.base, at-v.c.reach)
+	left := withoutMargin(p.text[:at-p.base])
+	before := p.text[:min(left, withoutMargin(p.text[:v.leftMargin(p.text, at-p.base)]))]
+	if open := p.openFrom(before); open == 0 && len(before) > 0 {
+		p.holdFrom(from) // what stands before an escape, or a soft line break, may go on behind it
+	} else if open < len(before) {
+		p.holdFrom(p.base + open)
+	}
 	if v.awake {
 		return
 	}
-	from := max(p.base, at-v.c.m.patterns.longest)
 	for _, sibling := range p.kids {
 		if sibling != nil && sibling.awake && at > from {
 			p.holdFrom(from)
 			return
 		}
-	}
-	left := withoutMargin(p.text[:at-p.base])
-	if before := p.text[:left]; v.kind == viewQuoted && (v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before)) {
-		p.holdFrom(from) // what stands before a soft line break may go on behind it
 	}
 	if n := v.c.begun(p.text[:left]); n > 0 {
 		p.holdFrom(p.base + left - n)

@@ -1,6 +1,9 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // endsInPair reports whether text ends in hexadecimal digits with separators
 // between them, the last of which is a whole pair.
@@ -67,7 +70,7 @@ func showsDigits(text []byte) bool {
 // with more of them.
 func endsInDigits(text []byte) bool {
 	low := len(text) - minJoined
-	if low < 0 {
+	if low < 0 || notDigits(text[low:]) {
 		return false
 	}
 	for i := len(text) - 1; i >= low; i-- {
@@ -78,17 +81,46 @@ func endsInDigits(text []byte) bool {
 	return true
 }
 
+// notDigits reports whether one of minJoined bytes is less than all digits: a space, a
+// quote, a line end.
+func notDigits(text []byte) bool {
+	a, b := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[8:])
+	return ((a-eachByte*'+')&^a|(b-eachByte*'+')&^b)&(eachByte*0x80) != 0
+}
+
+// eachByte has a one in each byte.
+const eachByte = 0x0101010101010101
+
 // endsInText reports whether text ends in enough base64 or hexadecimal digits
 // to be joined with more of them, and they may stand for text.
 func endsInText(text []byte) bool {
-	if !endsInDigits(text) {
+	low := len(text) - minJoined
+	if low < 0 || notDigits(text[low:]) {
 		return false
 	}
-	digits := text[len(text)-minJoined:]
-	for shift := range 4 {
-		if looksLikeText(digits[shift:], 3) {
-			return true
-		}
+	digits := text[low:]
+	a, b := flagsOf(digits), flagsOf(digits[8:])
+	if a&b&(eachByte*isDigit) != eachByte*isDigit {
+		return false
 	}
-	return looksLikeHexText(digits) || looksLikeHexText(digits[1:])
+	// Groups of four digits that are text, by their first ones: three in a row begin
+	// with one of the first five.
+	first := a >> 3 & (a>>12 | b<<52) & (a>>21 | b<<43) & eachByte
+	last := b >> 3 & (b >> 12) & (b >> 21) & eachByte
+	if first&(first>>32|last<<32)&last&0x0101010101 != 0 {
+		return true
+	}
+	// Six pairs of hexadecimal digits are twelve digits.
+	a, b = a>>6&eachByte, b>>6&eachByte
+	for _, shift := range [...]uint{8, 16, 32} {
+		a, b = a&(a>>shift|b<<(64-shift)), b&(b>>shift)
+	}
+	return a&(a>>32|b<<32)&0x0101010101 != 0 && (looksLikeHexText(digits) || looksLikeHexText(digits[1:]))
+}
+
+// flagsOf are the flags of eight digits.
+func flagsOf(d []byte) uint64 {
+	d = d[:8:8]
+	return uint64(digitFlags[d[0]]) | uint64(digitFlags[d[1]])<<8 | uint64(digitFlags[d[2]])<<16 | uint64(digitFlags[d[3]])<<24 |
+		uint64(digitFlags[d[4]])<<32 | uint64(digitFlags[d[5]])<<40 | uint64(digitFlags[d[6]])<<48 | uint64(digitFlags[d[7]])<<56
 }

@@ -138,6 +138,7 @@ func (s *formSet) addEncodings(value []byte) {
 		s.addBase64(value, shift)
 	}
 	s.addShortened(value, plain)
+	s.addPieces(value)
 	s.addCases(value)
 	if plain {
 		return

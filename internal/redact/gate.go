@@ -177,3 +177,15 @@ func digitsGeneric(text []byte, windows int, out []digitWindow) {
 		out[i] = digitWindow{text, two & (two >> 4) & (two >> 8)}
 	}
 }
+
+// digitsLengthGeneric is digitsLength for any machine.
+func digitsLengthGeneric(text []byte) int {
+	n := 0
+	for n+8 <= len(text) && flagsOf(text[n:])&(eachByte*isDigit) == eachByte*isDigit {
+		n += 8
+	}
+	for n < len(text) && isDigitByte(text[n]) {
+		n++
+	}
+	return n
+}

@@ -26,6 +26,9 @@ func decodeVBMI(dst, digits *byte, blocks int, values *[128]byte, order *[64]byt
 func digitsVBMI(text *byte, windows int, out *digitWindow, classes *[128]byte)
 
 //go:noescape
+func digitsLengthVBMI(text *byte, n int, classes *[128]byte) int
+
+//go:noescape
 func sample(text *byte, at, last, stride int, bitmap *uint64, words, mask uint64) int
 
 // look looks at so many blocks of text.
@@ -50,6 +53,14 @@ func digitWindows(text []byte, windows int, out []digitWindow) {
 		return
 	}
 	digitsVBMI(&text[0], windows, &out[0], &byteClasses)
+}
+
+// digitsLength is how many digits of base64 stand at the beginning of text.
+func digitsLength(text []byte) int {
+	if !hasVBMI || len(text) < minJoined {
+		return digitsLengthGeneric(text)
+	}
+	return digitsLengthVBMI(&text[0], len(text), &byteClasses)
 }
 
 // skip returns the first of the samples from at on that is known, or else the

@@ -342,6 +342,13 @@ more:
 	JNE more
 	JMP next
 
+// KNOWN replaces a hash by its bit, the lowest, of the set at R12.
+#define KNOWN(hash) \
+	MOVQ hash, R9         \
+	SHRQ $6, R9           \
+	MOVQ (R12)(R9*8), R9  \
+	SHRXQ hash, R9, hash
+
 // func openLines(text *byte, lines *uint16, n int, specials *uint64, four *uint64, shift uint64, flags *[256]uint8, into *uint16) int
 TEXT ·openLines(SB), NOSPLIT, $0-72
 	MOVQ text+0(FP), SI
@@ -407,42 +414,65 @@ plain:
 	ANDL R13, BX
 	ORQ BX, R11
 
-	// Grams of which one byte, and of which three, are before the line end.
-	MOVL -4(SI)(DX*1), R9
-	MOVL 1(SI)(AX*1), R10
-	SHLQ $32, R10
-	ORQ R10, R9
-	MOVQ R9, R10
-	SHRQ $8, R9
-	SHRQ $24, R10
-	MOVL R9, R9
+	// BX: four bytes on each side. Their grams that have three bytes before the line
+	// end (R10), and one (R13): few lines have one that is known.
+	MOVL -4(SI)(DX*1), BX
+	MOVL 1(SI)(AX*1), R9
+	SHLQ $32, R9
+	ORQ R9, BX
+	MOVQ BX, R10
+	MOVQ BX, R13
+	SHRQ $8, R10
+	SHRQ $24, R13
 	MOVL R10, R10
-	IMULQ multiplier<>(SB), R9
+	MOVL R13, R13
 	IMULQ multiplier<>(SB), R10
+	IMULQ multiplier<>(SB), R13
 	MOVQ shift+40(FP), R12
-	SHRXQ R12, R9, R9
 	SHRXQ R12, R10, R10
+	SHRXQ R12, R13, R13
 	MOVQ four+32(FP), R12
-	MOVQ R9, BX
-	SHRQ $6, BX
-	MOVQ (R12)(BX*8), BX
-	SHRXQ R9, BX, BX
-	MOVQ R10, R13
-	SHRQ $6, R13
-	MOVQ (R12)(R13*8), R13
-	SHRXQ R10, R13, R13
-	ORQ BX, R13
-	ANDQ $1, R13
-	ORQ R13, R11
+	KNOWN(R10)
+	KNOWN(R13)
+	MOVQ R10, R9
+	ORQ R13, R9
+	ANDL $1, R9
+	ORQ R11, R9
+	JNE grams
 
-	MOVW AX, (CX)
-	LEAQ 2(CX), R13
-	TESTQ R11, R11
-	CMOVQNE R13, CX
+drop:
 	ADDQ $2, DI
 	CMPQ DI, n+16(FP)
 	JNE each
+	JMP counted
 
+grams:
+	TESTQ R11, R11
+	JNE keep
+
+	// A pattern has eight bytes, and so another one: the four before (DX), or those
+	// behind (BX).
+	MOVL BX, DX
+	SHRQ $32, BX
+	IMULQ multiplier<>(SB), DX
+	IMULQ multiplier<>(SB), BX
+	MOVQ shift+40(FP), R9
+	SHRXQ R9, DX, DX
+	SHRXQ R9, BX, BX
+	KNOWN(DX)
+	KNOWN(BX)
+	ANDQ DX, R10
+	ANDQ BX, R13
+	ORQ R13, R10
+	TESTQ $1, R10
+	JEQ drop
+
+keep:
+	MOVW AX, (CX)
+	ADDQ $2, CX
+	JMP drop
+
+counted:
 	MOVQ CX, AX
 	MOVQ lines+8(FP), BX
 	SUBQ BX, AX
@@ -513,4 +543,50 @@ each:
 	JNZ each
 
 	VZEROUPPER
+	RET
+
+// func digitsLengthVBMI(text *byte, n int, classes *[128]byte) int
+//
+// It is how many digits stand at the beginning of n bytes.
+TEXT ·digitsLengthVBMI(SB), NOSPLIT, $0-32
+	MOVQ text+0(FP), SI
+	MOVQ n+8(FP), DX
+	MOVQ classes+16(FP), AX
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 64(AX), Z1
+	MOVL $0x7f, AX
+	VPBROADCASTB AX, Z2
+	MOVL $2, AX
+	VPBROADCASTB AX, Z3
+	XORL R8, R8
+	MOVQ $-1, R10
+
+each:
+	// Bytes behind the end are read as zeros, which are no digits.
+	XORL R9, R9
+	CMPQ DX, $64
+	JGE whole
+	SHLXQ DX, R10, R9
+whole:
+	NOTQ R9
+	KMOVQ R9, K1
+	VMOVDQU8.Z (SI)(R8*1), K1, Z4
+	VPMINUB Z4, Z2, Z4
+	VPERMI2B Z1, Z0, Z4
+	VPTESTMB Z3, Z4, K2
+	KMOVQ K2, AX
+	TESTQ AX, AX
+	JNE found
+	ADDQ $64, R8
+	SUBQ $64, DX
+	JG each
+	VZEROUPPER
+	MOVQ R8, ret+24(FP)
+	RET
+
+found:
+	BSFQ AX, AX
+	ADDQ R8, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
 	RET

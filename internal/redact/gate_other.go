@@ -45,3 +45,5 @@ func threesOf(set []uint64, words int) uint64 { return threesGeneric(set, words)
 
 // decodeBlocks decodes blocks of digits of base64, where that is faster.
 func decodeBlocks(dst, digits []byte) int { return 0 }
+
+func digitsLength(text []byte) int { return digitsLengthGeneric(text) }

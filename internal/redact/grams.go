@@ -8,22 +8,22 @@ import (
 // grams are the bytes of which patterns are made: all four that follow each
 // other, the two with which a pattern or an escape begins, and each one.
 type grams struct {
-	four  []uint64
-	shift uint
-	three []uint64       // all three that follow each other
-	heads [1 << 9]uint64 // the first two of patterns
-	bytes byteSet
-	long  bool // all patterns have eight bytes or more
+	four          []uint64
+	shift         uint
+	three         []uint64 // all three that follow each other
+	heads         *pairSet // the first two of patterns
+	bytes, firsts byteSet
+	long          bool // all patterns have eight bytes or more
 }
 
 func newGrams(p *patterns) *grams {
 	size := max(14, bits.Len(uint(8*len(p.text))))
 	size = min(size, 24)
-	g := &grams{four: make([]uint64, 1<<(size-6)), three: make([]uint64, 1<<(size-6)), shift: uint(64 - size), long: p.shortest >= 8}
+	g := &grams{four: make([]uint64, 1<<(size-6)), three: make([]uint64, 1<<(size-6)), shift: uint(64 - size), long: p.shortest >= 8, heads: &p.heads}
 	for i := range p.len() {
 		pattern := p.at(i)
-		if p.shared[i] < 2 {
-			g.begin(pattern[0], pattern[1])
+		if p.shared[i] < 1 {
+			g.firsts.add(pattern[0])
 		}
 		for at := max(0, int(p.shared[i])-2); at+3 <= len(pattern); at++ {
 			h := g.hash(threeOf(pattern[at], pattern[at+1], pattern[at+2]))
@@ -98,18 +98,15 @@ func (g *grams) endsIn(text []byte) bool {
 	return n >= 4 && g.has(binary.LittleEndian.Uint32(text[n-4:]))
 }
 
-func (g *grams) begin(a, b byte) {
-	pair := pairHash(a, b)
-	g.heads[pair>>6%(1<<9)] |= 1 << (pair & 63)
+// mayEnd reports whether text may end in the beginning of a pattern.
+func (g *grams) mayEnd(text []byte) bool {
+	n := len(text)
+	return n > 0 && g.firsts.has(text[n-1]) || n > 1 && g.starts(text[n-2], text[n-1]) ||
+		n > 2 && g.starts(text[n-3], text[n-2]) && g.hasThree(text[n-3], text[n-2], text[n-1]) || g.endsIn(text)
 }
 
 // starts reports whether a pattern may begin with two bytes.
-func (g *grams) starts(a, b byte) bool {
-	pair := pairHash(a, b)
-	return g.heads[pair>>6%(1<<9)]&(1<<(pair&63)) != 0
-}
-
-func pairHash(a, b byte) uint64 { return (uint64(a) | uint64(b)<<8) * hashMultiplier >> 40 }
+func (g *grams) starts(a, b byte) bool { return g.heads.has(a, b) }
 
 // begins is starts for escapes, too.
 func (g *grams) begins(a, b byte) bool {

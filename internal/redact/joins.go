@@ -9,6 +9,10 @@ const minJoined = 16
 // maxMargin is how much of the ends of two lines a printer may have added.
 const maxMargin = 512
 
+// minLine is the length of the lines that are joined from the first on: no printer breaks
+// lines at less, and each join takes work.
+const minLine = 4
+
 // nearLine is how far from a line end an escape is near.
 const nearLine = 12
 
@@ -27,26 +31,29 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 		return v.joinDigits(e)
 	}
 	if text[i] == '\\' {
-		switch next = literalEnd(text, i); {
-		case !endsInDigits(text[:digitsEnd(text, i)]):
-			return none
-		case next == len(text) && !closed:
-			return wait
-		case next == i:
-			return none
+		var said verdict
+		if next, said = v.literalLine(text, i, closed); said != keep {
+			return said
 		}
 		e.end = base + next
 	}
 	left, right := margins(text, i, next, !closed)
 	low := max(0, v.floor-base)
+	if !closed && endsWord(text[low:max(low, left)]) && mayBeWord(text[right:]) {
+		left -= 2
+		v.holdLine(text, text[low:left], i, left, right)
+		return wait
+	}
 	left = max(left, low)
 	before := text[low:left]
 	if len(before) == 0 || before[len(before)-1] == '\n' || right < len(text) && text[right] == '\n' {
 		return dead
 	}
-	if after := text[right:]; !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
-		v.waitForLine(text, before, i, left, right)
-		return wait
+	if v.kind == viewMarked && v.c.m.completes(before) {
+		return dead
+	}
+	if after := lineOf(text[right:]); !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+		return v.waitForLine(text, before, i, left, right)
 	}
 	e.start, e.end = base+left, base+right
 	if right == len(text) {
@@ -77,27 +84,62 @@ func (v *view) joinDigits(e *edit) verdict {
 	return keep
 }
 
-// waitForLine decodes the line that ends at text[i], and holds the next one as far as
+// literalLine is where \n or \r between digits at text[i:] ends, and keep if lines
+// may be joined there.
+func (v *view) literalLine(text []byte, i int, closed bool) (next int, said verdict) {
+	left := digitsEnd(text, i)
+	switch next = literalEnd(text, i); {
+	case !endsInDigits(text[:left]):
+		return next, none
+	case next == len(text) && !closed:
+		v.holdLine(text, text[min(left, max(0, v.floor-v.parent.base)):left], i, left, next)
+		return next, wait
+	case next == i:
+		return next, none
+	}
+	return next, keep
+}
+
+// waitForLine waits for more of the next line, unless nothing goes on from the line that
+// ends at text[i].
+func (v *view) waitForLine(text, before []byte, i, left, right int) verdict {
+	if right < len(text) && !v.joins(i) && !v.parent.opens(before) {
+		return dead
+	}
+	v.holdLine(text, before, i, left, right)
+	return wait
+}
+
+// joins reports whether lines before text[i] are joined.
+func (v *view) joins(i int) bool { return v.kept > 0 && v.kept >= v.parent.base+i-v.c.reach }
+
+// holdLine decodes the line that ends at text[i], and holds the next one as far as
 // it has come, if a form may go on in it.
-func (v *view) waitForLine(text, before []byte, i, left, right int) {
-	p, after := v.parent, text[right:]
+func (v *view) holdLine(text, before []byte, i, left, right int) {
+	p, after := v.parent, lineOf(text[right:])
 	v.resume = p.base + right
+	if len(before) == 0 {
+		return
+	}
 	switch last := before[len(before)-1]; {
-	case v.mayGoOn(before):
+	case p.mayGoOn(before):
 		if !v.awake && (v.kind != viewMarked || last == '=' || last == '\\') {
 			v.wake(p.base + min(left, withoutMargin(text[:i])))
 		}
 		if v.awake && len(after) > 0 {
 			p.holdFrom(v.resume)
 		}
-	case v.c.m.grams.mayCross(before, after) || hasEscape(after):
+	case v.c.m.grams.mayCross(before, after) || hasEscape(after[:min(nearEnd, len(after))]):
 		p.holdFrom(v.resume)
 	}
 }
 
 // join says whether the lines before left and from right on are one.
 func (v *view) join(text, before []byte, right int, e *edit) verdict {
-	after := text[right:]
+	after := lineOf(text[right:])
+	if len(before) < minLine && len(after) <= minLine && !v.joins(e.start-v.parent.base) {
+		return dead
+	}
 	last := before[len(before)-1]
 	if endsInPair(before) && beginsWithPair(after) {
 		e.n, e.out[0] = 1, ' '
@@ -131,10 +173,19 @@ func hasEscape(text []byte) bool {
 	return false
 }
 
+// lineOf is text without what stands behind its first line, if that is so short that
+// more than it would be looked at.
+func lineOf(text []byte) []byte {
+	if end := bytes.IndexByte(text[:min(len(text), minJoined)], '\n'); end >= 0 {
+		return text[:end+1]
+	}
+	return text
+}
+
 // showsEscape reports whether text is long enough to say whether an escape begins
 // it, or goes on in it, that matters to the line before.
 func showsEscape(before, text []byte) bool {
-	return len(text) >= nearLine || len(text) >= nearEnd && !hasEscape(text[:nearEnd]) && !hasEscape(before[max(0, len(before)-nearLine):]) && !endsInPairs(before)
+	return len(text) >= nearLine || len(text) > 0 && text[len(text)-1] == '\n' || len(text) >= nearEnd && !hasEscape(text[:nearEnd]) && !hasEscape(before[max(0, len(before)-nearLine):]) && !endsInPairs(before)
 }
 
 // literalEnd is where \n, \r or \r\n at text[i:] end, i if there is none of them,
@@ -151,25 +202,6 @@ func literalEnd(text []byte, i int) int {
 			return at + 2
 		}
 	}
-}
-
-// mayGoOn reports whether a form may go on in the next line.
-func (v *view) mayGoOn(before []byte) bool {
-	return v.begun(before) || v.c.m.escapeAt(before, nil) || endsInText(before) || endsInPairs(before)
-}
-
-// begun reports whether text ends in the beginning of a form.
-func (v *view) begun(text []byte) bool {
-	return v.c.m.grams.endsIn(text) && v.c.begun(text) >= minPiece
-}
-
-// begun is how much of the end of text is the beginning of a form.
-func (c *cascade) begun(text []byte) int {
-	text = text[max(0, len(text)-c.m.patterns.longest):]
-	found := c.spans[:0]
-	hold := c.m.scan(text, true, &found)
-	c.spans = found
-	return len(text) - hold
 }
 
 // onlyMarks reports whether text has nothing but marks of a line that goes on.
@@ -224,7 +256,7 @@ func (v *view) joinable(before, after []byte) bool {
 }
 
 // escapeAt reports whether an escape that matters stands shortly before or behind
-// the end of a line, or goes on there. Nothing after it is known if after is nil.
+// the end of a line, or goes on there.
 func (m *Masker) escapeAt(before, after []byte) bool {
 	var joined [2 * nearLine]byte
 	end := copy(joined[:nearLine], before[max(0, len(before)-nearLine):])
@@ -237,7 +269,7 @@ func (m *Masker) escapeAt(before, after []byte) bool {
 		var u unit
 		switch parseUnit(text, i, &u) {
 		case cutUnit:
-			if after == nil || len(text) == len(joined) && c != '=' {
+			if len(text) == len(joined) && c != '=' {
 				return true
 			}
 		case isUnit:
@@ -308,7 +340,7 @@ func withoutMargin(text []byte) int {
 		case (c == '\\' || c == '=') && marks < maxMarks:
 			marks++
 			n--
-		case bytes.IndexByte([]byte(" \t\r|,+.'\""), c) >= 0, c == 0xe2 && n >= len(text)-1:
+		case c == '?' && (n == len(text) || text[n] == '='), endFlags[c]&atEnd != 0, c == 0xe2 && n >= len(text)-1:
 			n--
 		case c >= 0x80 && n >= 3 && isFrame(text[n-3:n]):
 			n -= 3

@@ -32,7 +32,7 @@ func margins(text []byte, at, next int, open bool) (left, right int) {
 func quotes(text []byte, left, right int, open bool) (end, next int) {
 	for range 2 { // a printer may quote quoted text
 		inner := left
-		if inner > 0 && bytes.IndexByte([]byte(`,+\.`), text[inner-1]) >= 0 {
+		if inner > 0 && endFlags[text[inner-1]]&afterQuote != 0 {
 			inner = trimRight(text, inner-1)
 		}
 		if inner == 0 || text[inner-1] != '\'' && text[inner-1] != '"' {
@@ -50,7 +50,7 @@ func quotes(text []byte, left, right int, open bool) (end, next int) {
 		if !endsInDigits(text[:digitsEnd(text, left)]) {
 			break
 		}
-		if right = trimLeft(text, right); right == len(text) || text[right] != '\'' && text[right] != '"' {
+		if right = trimLeft(text, right); right == len(text) && !open || right < len(text) && text[right] != '\'' && text[right] != '"' {
 			break
 		}
 	}
@@ -106,14 +106,50 @@ func cutFrame(text []byte) int {
 	return n
 }
 
+// maxCharset is the length of the longest name of a character set in a word.
+const maxCharset = 40
+
+// endsWord reports whether text ends in a word of RFC 2047.
+func endsWord(text []byte) bool {
+	n := len(text)
+	return n >= 2 && text[n-2] == '?' && text[n-1] == '='
+}
+
+// mayBeWord reports whether more text decides if a word of RFC 2047 begins text.
+func mayBeWord(text []byte) bool {
+	switch {
+	case len(text) < 2:
+		return len(text) == 0 || text[0] == '='
+	case text[0] != '=' || text[1] != '?' || len(text) > maxCharset+4:
+		return false
+	}
+	return bytes.Count(text, []byte("?")) < 3 && bytes.IndexByte(text, ' ') < 0
+}
+
 // encodedWord is the length of the character set and the encoding of a word.
 func encodedWord(text []byte) int {
-	charset := bytes.IndexByte(text[:min(len(text), 40)], '?')
+	charset := bytes.IndexByte(text[:min(len(text), maxCharset)], '?')
 	if charset < 0 || charset+2 >= len(text) || text[charset+2] != '?' {
 		return 0
 	}
 	return charset + 3
 }
+
+// Flags of bytes at the end of a line.
+const (
+	afterQuote = 1 << iota // may stand between a quote and the end of the line
+	atEnd                  // may belong to the end of a line
+)
+
+var endFlags = func() (flags [256]uint8) {
+	for _, c := range []byte(",+\\.") {
+		flags[c] |= afterQuote
+	}
+	for _, c := range []byte(" \t\r|,+.'\"") {
+		flags[c] |= atEnd
+	}
+	return flags
+}()
 
 func trimRight(text []byte, end int) int {
 	for low := max(0, end-maxMargin); end > low; {

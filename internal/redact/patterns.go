@@ -17,6 +17,7 @@ type patterns struct {
 	shared []uint32    // length of the prefix it shares with pattern i-1
 	parent []int32     // longest pattern that is a proper prefix of it, or -1
 	first  [257]uint32 // patterns that begin with c are first[c] up to first[c+1]
+	heads  pairSet     // the first two bytes of patterns
 
 	shortest, longest int
 }
@@ -53,6 +54,7 @@ func sortPatterns(set *formSet) *patterns {
 		p.starts[i+1] = uint32(len(p.text))
 		p.keys[i] = o.key
 		p.first[int(form[0])+1]++
+		p.heads.add(form[0], form[1])
 		p.longest = max(p.longest, len(form))
 		if i == 0 {
 			p.shortest, p.parent[0] = len(form), -1
@@ -71,6 +73,22 @@ func sortPatterns(set *formSet) *patterns {
 	}
 	return p
 }
+
+// A pairSet has pairs of bytes, by their hashes.
+type pairSet [1 << 9]uint64
+
+func (s *pairSet) add(a, b byte) {
+	pair := pairHash(a, b)
+	s[pair>>6%(1<<9)] |= 1 << (pair & 63)
+}
+
+// has reports whether the set may have a pair.
+func (s *pairSet) has(a, b byte) bool {
+	pair := pairHash(a, b)
+	return s[pair>>6%(1<<9)]&(1<<(pair&63)) != 0
+}
+
+func pairHash(a, b byte) uint64 { return (uint64(a) | uint64(b)<<8) * hashMultiplier >> 40 }
 
 func prefixKey(text []byte) uint64 {
 	if len(text) >= 8 {
@@ -155,15 +173,25 @@ func (p *patterns) begin(text []byte) bool {
 	if len(text) == 1 || low == high {
 		return low < high
 	}
-	if high-low > 8 {
-		_, begins := p.searchPrefix(low, high, text)
-		return begins
+	if !p.heads.has(text[0], text[1]) {
+		return false
 	}
 	shift := 64 - 8*min(len(text), 8)
 	key := prefixKey(text) >> shift
-	for i := low; i < high; i++ {
-		if p.keys[i]>>shift == key && p.length(i) > len(text) && bytes.HasPrefix(p.at(i), text) {
+	for end := high; low < end; { // the first one whose key is not less
+		if middle := int(uint(low+end) / 2); p.keys[middle]>>shift < key {
+			low = middle + 1
+		} else {
+			end = middle
+		}
+	}
+	for n := 0; low < high && p.keys[low]>>shift == key; low++ {
+		if p.length(low) > len(text) && (len(text) <= 8 || bytes.HasPrefix(p.at(low), text)) {
 			return true
+		}
+		if n++; n == 8 {
+			_, begins := p.searchPrefix(low, high, text)
+			return begins
 		}
 	}
 	return false

@@ -142,8 +142,8 @@ func mayLead(text []byte, i, end int, c byte) bool {
 func (v *view) quickLine(text []byte, low, i, end int) bool {
 	flags := &v.c.m.byteFlags
 	if i == low && v.edits > 0 {
-		c := v.recent[(v.edits-1)%recentEdits].out[0]
-		return flags[c]&(inForm|asDigit|margin) == 0 && unitKind[c] == 0
+		last := &v.recent[(v.edits-1)%recentEdits]
+		return last.n > 0 && flags[last.out[0]]&(inForm|asDigit|margin) == 0 && unitKind[last.out[0]] == 0
 	}
 	return i >= low+nearLine+nearEnd && v.c.m.quickLine(text, i, end, v.c)
 }

@@ -90,3 +90,52 @@ func appendPython(dst, value []byte, quote byte, charset pythonCharset) []byte {
 	}
 	return dst
 }
+
+// Printers cut long texts at many lengths: rich at 80 characters, loguru at 128,
+// SQLAlchemy at 300. So pieces of long tokens are masked, too, of which enough
+// begin for fewer than pieceStep bytes to be left on either side of a cut.
+const (
+	minCut      = 40 // the shortest token that has pieces
+	maxCut      = 1 << 10
+	pieceLength = 16
+	pieceStep   = 8
+)
+
+// addPieces adds pieces of the long tokens in value.
+func (s *formSet) addPieces(value []byte) {
+	for start := 0; start < len(value); {
+		end := start
+		for end < len(value) && (isDigitByte(value[end]) || value[end] == '=') {
+			end++
+		}
+		if n := end - start; n >= minCut && n <= maxCut {
+			for at := start; at+pieceLength < end; at += pieceStep {
+				s.addPiece(value[at : at+pieceLength])
+			}
+			s.addPiece(value[end-pieceLength : end])
+		}
+		start = end + 1
+	}
+}
+
+// addPiece adds a piece of a token if it looks random: pieces of words, and of
+// zeros, stand in other texts.
+func (s *formSet) addPiece(piece []byte) {
+	var upper, lower, digits, changes int
+	for i, c := range piece {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			upper++
+		case 'a' <= c && c <= 'z':
+			lower++
+		case '0' <= c && c <= '9':
+			digits++
+		}
+		if i > 0 && c != piece[i-1] {
+			changes++
+		}
+	}
+	if changes >= pieceStep && upper+lower >= 2 && (digits > 0 || upper > 2 && lower > 2) {
+		s.add(piece)
+	}
+}

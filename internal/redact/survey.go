@@ -1,6 +1,9 @@
 package redact
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A survey lists where in new text views may decode something.
 type survey struct {
@@ -140,6 +143,7 @@ func (v *view) looked(g *gate, at, blocks int) {
 	if v.c.m.grams.long && !v.c.m.spaced {
 		g.closeLines(text[at:end], v.c.m.grams)
 	}
+	lines := len(s.places[viewJoin])
 	for _, line := range g.lines[:g.ends] {
 		s.add(viewJoin, v.base+at+int(line))
 	}
@@ -148,6 +152,9 @@ func (v *view) looked(g *gate, at, blocks int) {
 			if special != 0 {
 				v.specials(at+i*blockSpan, special)
 			}
+		}
+		if places := s.places[viewJoin][lines:]; len(places) > g.ends {
+			slices.Sort(places) // some are those of \n between digits
 		}
 	}
 	if v.depth == 0 {
@@ -204,7 +211,7 @@ func (v *view) specials(at int, special uint64) {
 			s.add(viewWide, v.base+p)
 		case '\\':
 			s.add(viewBackslash, v.base+p)
-			if p >= minJoined && p+1 < len(text) && (text[p+1] == 'n' || text[p+1] == 'r') && endsInDigits(text[:digitsEnd(text, p)]) {
+			if p >= minJoined && (p+1 == len(text) || text[p+1] == 'n' || text[p+1] == 'r') && endsInDigits(text[:digitsEnd(text, p)]) {
 				s.add(viewJoin, v.base+p)
 			}
 		default:
@@ -224,16 +231,10 @@ func isSpanByte(c byte) bool { return byteClasses[min(c, 0x7f)]&noPair == 0 }
 
 // digitsUntil is where the digits end that begin at text[at].
 func digitsUntil(text []byte, at int) int {
-	for ; at+8 <= len(text); at += 8 {
-		t := text[at : at+8 : at+8]
-		if digitFlags[t[0]]&digitFlags[t[1]]&digitFlags[t[2]]&digitFlags[t[3]]&digitFlags[t[4]]&digitFlags[t[5]]&digitFlags[t[6]]&digitFlags[t[7]]&isDigit == 0 {
-			break
-		}
+	if at+8 <= len(text) && flagsOf(text[at:])&(eachByte*isDigit) != eachByte*isDigit {
+		return at + digitsLengthGeneric(text[at:at+8])
 	}
-	for at < len(text) && isDigitByte(text[at]) {
-		at++
-	}
-	return at
+	return at + digitsLength(text[at:])
 }
 
 // goOn lists the runs that the content ended in before text[from].
@@ -324,6 +325,11 @@ func (v *view) readRuns(final bool) {
 		r.spanStart = v.base + start
 	}
 	v.pairsUpTo(v.end(), final, final)
+	if final {
+		// The content may go on, and the view keeps no more of it.
+		kept := v.end() - v.c.margin()
+		r.start, r.spanStart = max(r.start, kept), max(r.spanStart, kept)
+	}
 }
 
 // digitsUpTo reads the run of digits up to a place.

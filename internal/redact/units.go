@@ -267,14 +267,9 @@ func parseEntity(text []byte, at int, u *unit) int {
 	case text[end] != ';' || end == at+1:
 		return noUnit
 	}
-	for _, known := range [...]struct {
-		name string
-		c    byte
-	}{{"amp", '&'}, {"quot", '"'}, {"lt", '<'}, {"gt", '>'}, {"apos", '\''}} {
-		if string(text[at+1:end]) == known.name {
-			u.end, u.n, u.out[0] = end+1, 1, known.c
-			return isUnit
-		}
+	if c := shortEntity(text[at+1 : end]); c != 0 {
+		u.end, u.n, u.out[0] = end+1, 1, c
+		return isUnit
 	}
 	name := string(text[at : end+1])
 	decoded := html.UnescapeString(name)
@@ -283,6 +278,23 @@ func parseEntity(text []byte, at int, u *unit) int {
 	}
 	u.end, u.n = end+1, copy(u.out[:], decoded)
 	return isUnit
+}
+
+// shortEntity is the byte of one of the five entities of XML, or 0.
+func shortEntity(name []byte) byte {
+	switch string(name) {
+	case "amp":
+		return '&'
+	case "quot":
+		return '"'
+	case "lt":
+		return '<'
+	case "gt":
+		return '>'
+	case "apos":
+		return '\''
+	}
+	return 0
 }
 
 // parseCharacter reads the digits of a numeric entity.

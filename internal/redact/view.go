@@ -225,17 +225,29 @@ func (v *view) mark(r span) {
 }
 
 // holdFrom holds the stream from what position x is decoded from on.
-func (v *view) holdFrom(x int) {
+func (v *view) holdFrom(x int) { v.holdPiece(x, false) }
+
+// holdForm holds the stream where a form begins at the end of the content.
+func (v *view) holdForm() { v.holdPiece(v.hold, v.kind.isJoin()) }
+
+// holdPiece is holdFrom. It does not hold a piece of a line that is too short at the
+// end of it, or, if it is not decoded but joined, at a possible end.
+func (v *view) holdPiece(x int, possible bool) {
 	for ; v.parent != nil; v = v.parent {
+		if x >= v.end() {
+			return
+		}
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
-			if v.at < v.parent.end() && v.end()-x < minPiece {
+			if v.at < v.parent.end() && v.end()-x < minPiece && (v.pending >= 0 || possible) {
 				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
 					return
 				}
+				possible = false
 				continue
 			}
 		}
+		possible = false
 		x = v.source(x)
 	}
 	v.c.hold = min(v.c.hold, x)
@@ -277,7 +289,7 @@ func (v *view) search(final bool) {
 		}
 	}
 	if !final && v.hold < v.end() {
-		v.holdFrom(v.hold)
+		v.holdForm()
 	}
 	if len(v.c.m.words) > 0 && (v.kind.isJoin() || v.kind <= viewQuoted) {
 		v.words(final)
@@ -289,21 +301,27 @@ func (v *view) search(final bool) {
 func (v *view) markLines(r span) {
 	for i := v.stepAt(r.start) + 1; i < len(v.steps) && v.steps[i].out < r.end; i++ {
 		at := v.steps[i].out
-		if at > r.start && v.covered(r.start, at) && v.covered(at, r.end) {
-			v.mark(span{r.start, at})
+		if at > r.start && !v.crossed(at) {
+			if at-r.start >= minPiece {
+				v.mark(span{r.start, at})
+			}
 			r.start = at
 		}
 	}
 	v.mark(r)
 }
 
-// covered reports whether all of a range of the content is found without what
-// stands around it.
-func (v *view) covered(from, to int) bool {
-	found := v.c.spans[:0]
-	v.c.m.scan(v.text[from-v.base:to-v.base], false, &found)
-	v.c.spans = found
-	return len(found) == 1 && found[0] == (span{0, to - from})
+// crossed reports whether a form stands on both sides of a place, and is held there.
+func (v *view) crossed(at int) bool {
+	m := v.c.m
+	at -= v.base
+	if text := v.text[:at]; !m.grams.cross(text, v.text[at:]) {
+		return false
+	}
+	longest := m.patterns.longest
+	from := max(0, at-longest)
+	v.c.work += 2 * longest
+	return m.automaton().crosses(v.text[from:min(len(v.text), at+longest)], at-from, minPiece)
 }
 
 // words looks for words in the new content.
@@ -322,13 +340,30 @@ func (v *view) words(final bool) {
 
 // drop forgets content that nothing needs any more.
 func (v *view) drop() {
+	margin := v.c.margin()
 	keep := v.c.passed
 	if v.parent != nil {
 		keep = v.end()
+	}
+	if keep-margin-v.base <= len(v.text)/2 {
+		return
+	}
+	if drop := v.needed(keep) - margin - v.base; drop > len(v.text)/2 && drop > 0 {
+		n := copy(v.text, v.text[drop:])
+		v.text, v.base = v.text[:n], v.base+drop
+		if i := v.stepAt(v.base); i > 0 {
+			v.steps = v.steps[:copy(v.steps, v.steps[i:])]
+		}
+	}
+}
 
-		keep = min(keep, v.hold)
+// needed is where the content begins that may still be masked, held or decoded, up
+// to a place.
+func (v *view) needed(most int) int {
+	if v.parent != nil {
+		most = min(most, v.hold)
 		if len(v.c.m.words) > 0 {
-			keep = min(keep, v.word)
+			most = min(most, v.word)
 		}
 	}
 	for _, k := range v.kids {
@@ -336,18 +371,14 @@ func (v *view) drop() {
 			continue
 		}
 		if k.pending >= 0 {
-			keep = min(keep, k.pending)
+			most = min(most, k.pending)
 		}
 		if k.awake {
-			keep = min(keep, k.at)
+			most = min(most, k.at)
+			if first := k.needed(k.end()); first < k.end() {
+				most = min(most, k.source(first))
+			}
 		}
 	}
-	keep -= v.c.reach + 2*maxMargin
-	if drop := keep - v.base; drop > len(v.text)/2 && drop > 0 {
-		n := copy(v.text, v.text[drop:])
-		v.text, v.base = v.text[:n], v.base+drop
-		if i := v.stepAt(v.base); i > 0 {
-			v.steps = v.steps[:copy(v.steps, v.steps[i:])]
-		}
-	}
+	return most
 }

@@ -81,7 +81,7 @@ func (v *view) clusters(e *edit) bool {
 func (v *view) goesOn(text []byte, start int) bool {
 	left := v.leftMargin(text, start)
 	before := text[min(max(0, v.floor-v.parent.base), left):left]
-	return v.begun(before) || v.depth > 0 && endsInText(before)
+	return v.begun(before) || v.depth > 0 && (endsInText(before) || text[start+1] == 'r' && endsInPairs(before))
 }
 
 // weighDigits keeps an escape that may be one of digits, or between pairs of them.

@@ -1,5 +1,7 @@
 package redact
 
+import "bytes"
+
 // weighBreak says what the end of a line that goes on means, as in
 // quoted-printable text, or a backslash before a character beyond ASCII.
 func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
@@ -12,11 +14,17 @@ func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
 	}
 	low := max(0, v.floor-v.parent.base)
 	before := text[min(low, start):start]
+	if v.c.m.completes(text[min(low, start) : start+1]) {
+		return dead // the mark belongs to a form
+	}
 	if v.begun(before) {
 		return keep
 	}
-	after := text[end:]
+	after := lineOf(text[end:])
 	if !closed && (!showsEscape(before, after) || endsInText(before) && !showsDigits(after)) {
+		if !v.parent.opens(bytes.TrimRight(before, "=")) {
+			return soft
+		}
 		return wait
 	}
 	if len(before) > 0 && v.joinable(before, after) {
@@ -32,11 +40,14 @@ func (v *view) weighLine(text []byte, start, end int, closed bool) verdict {
 	if left <= low {
 		return soft
 	}
-	before, after := text[low:left], text[right:]
+	before, after := text[low:left], lineOf(text[right:])
 	if v.begun(before) || endsInText(before) {
 		return keep
 	}
 	if !showsEscape(before, after) && !closed {
+		if !v.parent.opens(before) {
+			return soft
+		}
 		return wait
 	}
 	if len(after) == 0 || after[0] == '\n' {
