@@ -220,6 +220,7 @@ func (v *view) holdDigits() {
 	}
 	m := v.c.m
 	var out [3]byte
+	var decoded [most]byte
 	for i := range 6 {
 		kind, length := viewBase64+viewKind(i), 4
 		if i >= 4 {
@@ -229,18 +230,23 @@ func (v *view) holdDigits() {
 			continue
 		}
 		var s stretch
+		text := decoded[:0]
 		for from := at + ((i-at)%length+length)%length; from+length <= v.end(); from += length {
 			n := m.decode(&out, v.text[from-v.base:], length)
 			if n == 0 {
 				s.count = 0
 				continue
 			}
+			if s.count == 0 {
+				text = text[:0]
+			}
+			text = append(text, out[:n]...)
 			s.group(m.grams, from, from+length, out[:n])
 			if length == 2 && m.ascii && s.count == minHits && s.mask < 0 {
 				s.mask = from + length
 			}
 		}
-		if s.count > 0 && s.mask >= 0 {
+		if s.count > 0 && s.mask >= 0 && (!v.kind.isJoin() || length == 2 || hasEscape(text) || v.c.begun(text) > 2) {
 			v.holdFrom(s.mask)
 		}
 	}

@@ -58,6 +58,7 @@ func (s *formSet) add(form []byte) {
 // commit makes arena[mark:], just appended, a form of the set, or takes it
 // back when it is too short to be searched for or there already.
 func (s *formSet) commit(start int) {
+	s.withoutLineEnd(start)
 	form := s.arena[start:]
 	if len(form) < MinLength {
 		s.arena = s.arena[:start]
@@ -77,6 +78,24 @@ func (s *formSet) commit(start int) {
 	s.ends = append(s.ends, uint32(len(s.arena)))
 	s.slots[slot] = uint32(len(s.ends))
 	s.reserve()
+}
+
+// withoutLineEnd cuts a line end from the beginning of arena[start:], and up to three
+// bytes before it. These say little, and each line that ends in them would be held.
+func (s *formSet) withoutLineEnd(start int) {
+	form := s.arena[start:]
+	end := 0
+	for i, c := range form[:min(len(form), minPiece)] {
+		if c == '\n' || c == '\r' {
+			end = i + 1
+		}
+	}
+	for end > 0 && end < len(form) && end < 2*minPiece && form[end] == '\n' {
+		end++
+	}
+	if end > 0 && len(form)-end >= MinLength {
+		s.arena = s.arena[:start+copy(form, form[end:])]
+	}
 }
 
 // reserve has the arena take another form without growing automatically, which

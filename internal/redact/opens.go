@@ -33,10 +33,30 @@ func (m *Masker) completes(text []byte) bool {
 	return len(found) > 0 && found[len(found)-1].end == len(text)
 }
 
-// decoded reports whether an escape that mattered is near the end of the content.
+// escapes reports whether an escape that mattered is near the end of the content, so that
+// one may be open that begins with c. Names and values have a = between them, too.
+func (v *view) escapes(c byte) bool {
+	kids := v.kids[:viewJoin]
+	if c == '=' {
+		kids = v.kids[viewQuoted : viewQuoted+1]
+	}
+	for _, k := range kids {
+		if k != nil && (k.awake || k.kept > max(0, v.end()-v.c.reach)) {
+			return true
+		}
+	}
+	return false
+}
+
+// decoded reports whether a form, or digits, may go on behind the end of a text that is
+// decoded from the content.
 func (v *view) decoded() bool {
 	for _, k := range v.kids[:viewJoin] {
-		if k != nil && (k.awake || k.kept > max(0, v.end()-v.c.reach)) {
+		if k == nil || !k.awake {
+			continue
+		}
+		text := k.text[:withoutMargin(k.text)]
+		if k.pending >= 0 || k.begun(text) || endsInText(text) || endsInPairs(text) || k.decoded() {
 			return true
 		}
 	}
@@ -53,7 +73,7 @@ func (v *view) openFrom(text []byte) int {
 	if !hasEscape(near) {
 		return len(text)
 	}
-	open := false
+	open, quotedOpen := false, false
 	for i := 0; i < len(near); i++ {
 		if unitKind[near[i]] == 0 {
 			continue
@@ -65,7 +85,10 @@ func (v *view) openFrom(text []byte) int {
 			if i == len(near)-1 && v.c.m.completes(text) {
 				return len(text)
 			}
-			if before := text[:at]; open || v.decoded() || endsInText(before) || endsInPairs(before) {
+			if near[i] == '=' {
+				open = quotedOpen
+			}
+			if before := text[:at]; open || v.escapes(near[i]) || endsInText(before) || endsInPairs(before) {
 				return 0
 			} else if v.c.m.grams.mayEnd(before) {
 				at -= v.c.begun(before)
@@ -75,7 +98,9 @@ func (v *view) openFrom(text []byte) int {
 			if v.c.m.mattersAt(near, i, len(near), &u) {
 				return 0
 			}
-			open = open || u.n == 0 || v.c.m.byteFlags[u.out[0]]&(inForm|leading|asDigit) != 0
+			if u.n == 0 || v.c.m.byteFlags[u.out[0]]&(inForm|leading|asDigit) != 0 {
+				open, quotedOpen = true, quotedOpen || near[i] == '='
+			}
 			i = max(i, u.end-1)
 		}
 	}
@@ -84,7 +109,11 @@ func (v *view) openFrom(text []byte) int {
 
 // begun reports whether text ends in the beginning of a form.
 func (v *view) begun(text []byte) bool {
-	return v.c.m.grams.endsIn(text) && v.c.begun(text) >= minPiece
+	if !v.c.m.grams.endsIn(text) {
+		return false
+	}
+	n := v.c.begun(text)
+	return n >= minPiece && !isRuler(text[len(text)-n:])
 }
 
 // begun is how much of the end of text is the beginning of a form.

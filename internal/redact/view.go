@@ -198,14 +198,28 @@ func (v *view) up(r span) (up span, ok bool) {
 	return up, up.start < up.end
 }
 
-// firstPiece is the start of r without first pieces that are too short to be held
+// firstPiece is the start of r without first pieces that say too little to be held
 // back at the ends of their lines.
 func (v *view) firstPiece(r span) int {
 	start := r.start
-	for i := v.stepAt(r.start) + 1; i < len(v.steps) && v.steps[i].out < min(r.end, r.start+minPiece); i++ {
-		start = v.steps[i].out
+	for i := v.stepAt(r.start) + 1; i < len(v.steps) && v.steps[i].out < r.end; i++ {
+		at := v.steps[i].out
+		if at >= r.start+minPiece && (start < v.base || !isRuler(v.text[start-v.base:at-v.base])) {
+			break
+		}
+		start = at
 	}
 	return start
+}
+
+// isRuler reports whether all bytes of text are the same, as in a line of hyphens.
+func isRuler(text []byte) bool {
+	for _, c := range text {
+		if c != text[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // minPiece is the length of the shortest beginning of a secret at the end of a
@@ -239,7 +253,7 @@ func (v *view) holdPiece(x int, possible bool) {
 		}
 		if v.kind.isJoin() {
 			x = v.firstPiece(span{x, v.end()})
-			if v.at < v.parent.end() && v.end()-x < minPiece && (v.pending >= 0 || possible) {
+			if v.at < v.parent.end() && (v.end()-x < minPiece || x >= v.base && isRuler(v.text[x-v.base:])) && (v.pending >= 0 || possible) {
 				if x = v.resume; v.pending < 0 || x >= v.parent.end() {
 					return
 				}

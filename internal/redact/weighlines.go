@@ -12,6 +12,9 @@ func (v *view) weighBreak(text []byte, start, end int, closed bool) verdict {
 		}
 		return soft
 	}
+	if start > 0 && text[start-1] == '=' {
+		return none // such text has no other = unchanged
+	}
 	low := max(0, v.floor-v.parent.base)
 	before := text[min(low, start):start]
 	if v.c.m.completes(text[min(low, start) : start+1]) {
