@@ -45,7 +45,7 @@ type automaton struct {
 	lengths []uint32 // longest, in the order of the rows
 }
 
-const maxDense = 2 << 20 // 8 MiB
+const maxDense = 3 << 20 // 12 MiB
 
 // densePays is how many bytes for each state must be read before the table of all
 // transitions takes less time than it saves. Results and logs of most executions are
