@@ -37,16 +37,13 @@ func TestLiveLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			shown := bytes.HasSuffix(out.Bytes(), []byte(line+"\n"))
-			switch {
-			case near == 0:
+			if near == 0 {
 				if others++; !shown {
 					heldOthers++
 				}
-			default:
-				if plain++; !shown && near > 1 {
-					held++
-					t.Logf("seed %d: %q shows %q, want all of it", seed, line, out.Bytes())
-				}
+			} else if plain++; !shown && near > 1 {
+				held++
+				t.Logf("seed %d: %q shows %q, want all of it", seed, line, out.Bytes())
 			}
 		}
 	}
