@@ -1,8 +1,6 @@
 package console
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -70,16 +68,12 @@ const (
 )
 
 type auditPageData struct {
+	names
 	action, name, outcome string
 	entries               []auditEntry
 	head                  int
 	// older is the number before which older entries are; 0: there are none.
-	older  int
-	people map[string]string
-}
-
-func (p auditPageData) who(e auditEntry) string {
-	return cmp.Or(p.people[e.Actor.ID], strings.TrimSpace(e.Actor.Kind+" "+e.Actor.ID))
+	older int
 }
 
 func (p auditPageData) olderPath() string {
@@ -100,6 +94,11 @@ func (p auditPageData) takes(e auditEntry) bool {
 	if p.name == "" {
 		return true
 	}
+	for _, f := range append(p.facts(e), p.who(e)) {
+		if strings.Contains(f.value, p.name) {
+			return true
+		}
+	}
 	for _, value := range e.Details {
 		if strings.Contains(value, p.name) {
 			return true
@@ -110,9 +109,13 @@ func (p auditPageData) takes(e auditEntry) bool {
 
 func auditPage(v *visit) (view, error) {
 	query := v.r.URL.Query()
-	p := auditPageData{action: query.Get("action"), name: query.Get("name"), outcome: query.Get("outcome"), people: map[string]string{v.person.ID: v.person.Username}}
-	for _, m := range v.members() {
-		p.people[m.ID] = m.DisplayName
+	p := auditPageData{action: query.Get("action"), name: query.Get("name"), outcome: query.Get("outcome")}
+	var err error
+	if p.names, err = v.readNames(); err != nil {
+		return view{}, err
+	}
+	if p.pools, err = list[pool](v.caller, catalog+"/datapools", nil, 1000); err != nil && statusOf(err) != http.StatusForbidden {
+		return view{}, err
 	}
 	var answer struct {
 		Head    int `json:"head"`
@@ -163,18 +166,17 @@ func (h Health) used() string {
 	return fmt.Sprintf("%.3f", 1-float64(h.DiskFree)/float64(h.DiskSize))
 }
 
-// serverPage is for owners: it shows what concerns all accounts.
+// serverPage is for the owner of the server: it shows what concerns all accounts.
 func serverPage(v *visit) (view, error) {
-	h, err := v.console.health(v.r.Context())
+	if !v.ownsServer() {
+		return view{}, &problem{Status: http.StatusForbidden, Title: "Only the owner of the server sees its state."}
+	}
+	h, err := v.console.Health(v.r.Context())
 	if err != nil {
 		return view{}, err
 	}
 	return view{"Server", serverBody(h, v.console.Version)}, nil
 }
 
-func (c *Console) health(ctx context.Context) (Health, error) {
-	if c.Health == nil {
-		return Health{}, &problem{Status: http.StatusNotFound, Title: "The server shows no health."}
-	}
-	return c.Health(ctx)
-}
+// ownsServer reports whether the person owns the server, and it shows its state.
+func (v *visit) ownsServer() bool { return v.console.Health != nil && v.person.ID == v.console.Owner }

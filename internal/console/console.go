@@ -53,8 +53,9 @@ type Options struct {
 	Platform http.Handler
 	// Keyring seals sessions.
 	Keyring *vault.Keyring
-	// Health describes the server to its owner.
+	// Health describes the server to its Owner, a person.
 	Health func(context.Context) (Health, error)
+	Owner  string
 	// Version is that of the program.
 	Version string
 	Log     *slog.Logger

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // The documents of the platform API, as far as the pages show them.
@@ -242,15 +243,6 @@ type auditEntry struct {
 	Details map[string]string `json:"details"`
 }
 
-// details are the facts of an entry in a fixed order.
-func (a auditEntry) details() []string {
-	var facts []string
-	for _, name := range slices.Sorted(maps.Keys(a.Details)) {
-		facts = append(facts, name+" "+a.Details[name])
-	}
-	return facts
-}
-
 type logLine struct {
 	Message  string    `json:"message"`
 	Severity string    `json:"severity"`
@@ -270,19 +262,7 @@ type Health struct {
 }
 
 // size is a number of bytes for people.
-func size(n int64) string {
-	const step = 1024
-	switch {
-	case n < step:
-		return fmt.Sprintf("%d B", n)
-	case n < step*step:
-		return fmt.Sprintf("%.1f KiB", float64(n)/step)
-	case n < step*step*step:
-		return fmt.Sprintf("%.1f MiB", float64(n)/step/step)
-	default:
-		return fmt.Sprintf("%.1f GiB", float64(n)/step/step/step)
-	}
-}
+func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 // span is a duration for people.
 func span(d time.Duration) string {

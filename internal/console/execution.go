@@ -95,8 +95,8 @@ func executionPage(v *visit) (view, error) {
 	if err := v.get(path+"/timeline", nil, &d.times); err != nil {
 		return view{}, err
 	}
-	var names executionsPageData
-	if err := names.name(v); err != nil {
+	names, err := v.readNames()
+	if err != nil {
 		return view{}, err
 	}
 	d.serviceName, d.startedBy = names.serviceName(d.Service), names.applicationName(d.Application)

@@ -15,10 +15,9 @@ var spans = []struct{ value, text string }{{"", "Any time"}, {"1h", "The last ho
 const executionsPerPage = 50
 
 type executionsPageData struct { //nolint:recvcheck // templates take values
-	query        url.Values
-	services     []service
-	applications []application
-	executions   executions
+	names
+	query      url.Values
+	executions executions
 }
 
 // here is the address of the page.
@@ -52,44 +51,10 @@ func (p executionsPageData) filtered() bool {
 	return false
 }
 
-func (p executionsPageData) serviceName(id string) string { return serviceName(p.services, id) }
-
-func serviceName(services []service, id string) string {
-	for _, s := range services {
-		if s.ID == id {
-			return s.title()
-		}
-	}
-	return "a service of another account"
-}
-
-func (p executionsPageData) applicationName(id string) string {
-	if id == "" {
-		return "a member"
-	}
-	for _, a := range p.applications {
-		if a.ID == id {
-			return a.Name
-		}
-	}
-	return "a deleted application"
-}
-
-// name has the services and applications of the account.
-func (p *executionsPageData) name(v *visit) (err error) {
-	if p.services, err = list[service](v.caller, catalog+"/services", nil, 1000); err != nil {
-		return err
-	}
-	p.applications, err = list[application](v.caller, catalog+"/applications", nil, 1000)
-	if statusOf(err) == 403 {
-		err = nil
-	}
-	return err
-}
-
 func executionsPage(v *visit) (view, error) {
 	p := executionsPageData{query: v.r.URL.Query()}
-	if err := p.name(v); err != nil {
+	var err error
+	if p.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
 	query := url.Values{"size": {strconv.Itoa(executionsPerPage)}}

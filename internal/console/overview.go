@@ -13,6 +13,21 @@ import (
 // maxServices is how many services one page shows.
 const maxServices = 100
 
+// A place is a link of the navigation.
+type place struct{ path, text string }
+
+// places are those that the person may go to.
+func (v *visit) places() []place {
+	all := []place{
+		{"/", "Services"}, {"/executions", "Executions"}, {"/secrets", "Secrets"}, {"/pools", "Data pools"},
+		{"/applications", "Applications"}, {"/members", "Members"}, {"/audit", "Audit"},
+	}
+	if v.ownsServer() {
+		all = append(all, place{"/server", "Server"})
+	}
+	return all
+}
+
 // within reports whether the page of a visit is at or below a path.
 func (v *visit) within(path string) bool {
 	if path == "/" {

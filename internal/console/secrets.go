@@ -7,21 +7,19 @@ import (
 )
 
 type secretsPageData struct {
-	service      string // the id of the one that is chosen
-	services     []service
-	applications []application
-	secrets      []secret
-	findings     []finding
+	names
+	service  string // the id of the one that is chosen
+	secrets  []secret
+	findings []finding
 }
 
 // owner says what a secret belongs to.
-func (p secretsPageData) owner(s secret) string {
+func (n *names) owner(s secret) string {
 	switch s.Kind {
 	case "SERVICE":
-		return "the service " + serviceName(p.services, s.Service)
+		return "the service " + n.serviceName(s.Service)
 	case "SUBSCRIPTION":
-		names := executionsPageData{applications: p.applications}
-		return names.applicationName(s.Application) + " with " + serviceName(p.services, s.Service)
+		return n.applicationName(s.Application) + " with " + n.serviceName(s.Service)
 	default:
 		return "the account"
 	}
@@ -53,16 +51,10 @@ func (s secret) api(rest string) string {
 	return withQuery(catalog+"/secrets/"+url.PathEscape(s.Name)+rest, s.query())
 }
 
-func (v *visit) secretsData() (p secretsPageData, err error) {
-	var names executionsPageData
-	err = names.name(v)
-	p.services, p.applications = names.services, names.applications
-	return p, err
-}
-
 func secretsPage(v *visit) (view, error) {
-	p, err := v.secretsData()
-	if err != nil {
+	var p secretsPageData
+	var err error
+	if p.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
 	p.service = v.r.URL.Query().Get("serviceId")
@@ -85,12 +77,8 @@ func secretsPage(v *visit) (view, error) {
 // secretDetails is a secret with its versions.
 type secretDetails struct {
 	secret
-	owner  string
-	people map[string]string
+	names
 }
-
-// name is the name of a person.
-func (d secretDetails) name(id string) string { return cmp.Or(d.people[id], id) }
 
 // override names the callers that may send another value.
 func (d secretDetails) override() string {
@@ -105,19 +93,15 @@ func (d secretDetails) override() string {
 }
 
 func secretPage(v *visit) (view, error) {
-	d := secretDetails{people: map[string]string{v.person.ID: v.person.Username}}
+	var d secretDetails
 	asked := secret{Name: v.r.PathValue("name"), Service: v.r.URL.Query().Get("serviceId"), Application: v.r.URL.Query().Get("applicationId")}
 	if err := v.get(catalog+"/secrets/"+url.PathEscape(asked.Name), asked.query(), &d.secret); err != nil {
 		return view{}, err
 	}
 	slices.SortFunc(d.Versions, func(a, b secretVersion) int { return cmp.Compare(b.Version, a.Version) })
-	p, err := v.secretsData()
-	if err != nil {
+	var err error
+	if d.names, err = v.readNames(); err != nil {
 		return view{}, err
-	}
-	d.owner = p.owner(d.secret)
-	for _, m := range v.members() {
-		d.people[m.ID] = m.DisplayName
 	}
 	return view{d.Name, secretBody(d)}, nil
 }

@@ -2,22 +2,13 @@ package hub_test
 
 import (
 	"compress/gzip"
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/chromedp/chromedp"
-
-	"github.com/qhubctl/qhubctl/internal/web/webtest"
 )
 
 // hostileText is what a service can have in its log, result, tags and file names.
@@ -205,6 +196,10 @@ func TestConsoleIsSafe(t *testing.T) {
 		}
 	}
 
+	if response, text := other.do(http.MethodGet, "/server", "", "", nil); response.StatusCode != http.StatusForbidden || strings.Contains(text, `href="/server"`) {
+		t.Errorf("GET /server of another person = %d, want 403 and no link to it", response.StatusCode)
+	}
+
 	// A session ends with its token.
 	made := v.call(v.owner, http.MethodPost, "/user-service/me/access-tokens", document{"name": "short", "scopes": []string{"read", "admin"}}, http.StatusCreated)
 	short := v.visitor()
@@ -249,92 +244,4 @@ func (p *platform) visitorCode(token string) (int, string) {
 	_, code, _ := strings.Cut(text, `"code":"`)
 	code, _, _ = strings.Cut(code, `"`)
 	return response.StatusCode, code
-}
-
-// screenshots is a folder for pictures of the pages.
-const screenshots = "QHUBCTL_TEST_SCREENSHOTS"
-
-// becomes waits until an expression is true, in the page that is shown then.
-func becomes(expression string) chromedp.Action {
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			holds := false
-			err := chromedp.Evaluate(expression, &holds).Do(ctx) // an error if the page changes meanwhile
-			if err == nil && holds {
-				return nil
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%s does not become true: %w", expression, errors.Join(err, ctx.Err()))
-			}
-		}
-	})
-}
-
-// TestConsoleInABrowser goes the way of a newcomer in a real browser.
-func TestConsoleInABrowser(t *testing.T) {
-	v := startVaulted(t)
-	ctx, said := webtest.Browser(t)
-	shown := func(selector, text string) chromedp.Action {
-		return becomes(`[...document.querySelectorAll("` + selector + `")].some((e) => e.textContent.includes(` + "`" + text + "`" + `))`)
-	}
-	picture := func(name string) chromedp.Action {
-		return chromedp.ActionFunc(func(ctx context.Context) error {
-			dir := os.Getenv(screenshots)
-			if dir == "" {
-				return nil
-			}
-			var png []byte
-			if err := chromedp.FullScreenshot(&png, 100).Do(ctx); err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
-		})
-	}
-	step := func(what string, actions ...chromedp.Action) {
-		t.Helper()
-		if err := chromedp.Run(ctx, actions...); err != nil {
-			var html string
-			_ = chromedp.Run(ctx, chromedp.InnerHTML("body", &html))
-			t.Fatalf("%s: %v\n%s\nerrors: %s\nthe page: %.9000s", what, err, said(), errorsOf(ctx), html)
-		}
-	}
-	step("sign in", chromedp.EmulateViewport(1280, 800), chromedp.Navigate(v.url+"/"), chromedp.SendKeys("#token", "qhp_wrong"), chromedp.Submit("#sign-in"),
-		shown(".notice", "no valid personal access token"), picture("sign-in"), chromedp.SendKeys("#token", v.owner), chromedp.Submit("#sign-in"), shown("h2", "teller"), picture("services"))
-	step("set a secret", chromedp.Click(`a[href="/secrets?serviceId=`+v.id+`"]`), shown("td", "missing"), chromedp.SendKeys("#set-name", "api_token"),
-		chromedp.SendKeys("#set-value", "the-first-token"), chromedp.Click("form[data-action^=PUT] button"), shown("td", "stored, version 1"), picture("secrets"))
-	step("read that it is there", chromedp.Navigate(v.url+"/services/"+v.id), shown("td", "stored, version 1"), picture("service"))
-	step("open the form", chromedp.Click(".title a.primary"), chromedp.WaitVisible("#start"), shown("label", "api_token"))
-	step("run it", chromedp.SendKeys("[data-path='$secrets.db_password'] input[type=password]", "the-password-of-a-form"), chromedp.Click("#start"), shown("#state", "SUCCEEDED"))
-	step("find it", chromedp.Navigate(v.url+"/executions"), shown("td", "SUCCEEDED"), picture("executions"), chromedp.Click("td a"),
-		shown(".line", "api_token is [redacted]"), shown(".tree", "api_token"), picture("execution"))
-	step("search its log", chromedp.SendKeys("#log-search", "no such word"), shown("[data-log-count]", "0 of"))
-	step("rotate the secret", chromedp.Navigate(v.url+"/secrets/api_token?serviceId="+v.id), chromedp.SendKeys("#new-value", "the-second-token"),
-		chromedp.Click("form[data-action*=rotate] button"), shown("dd", "2"), picture("secret"))
-	step("read the audit log", chromedp.Click("p a[href^='/audit']"), shown("td", "rotateSecret"), shown("td", "setSecret"), picture("audit"))
-	step("make an application and a key", chromedp.Navigate(v.url+"/applications"), chromedp.SendKeys("#name", hostileText[:40]), chromedp.Click("form[data-action] button"),
-		shown("h1", hostileText[:40]), chromedp.Click("form[data-then=show] button.primary"), shown("#shown code", "qhs_"), picture("application"))
-	step("do not see the key again", chromedp.Reload(), chromedp.WaitVisible("h1"), becomes(`!document.body.textContent.includes("qhs_")`))
-	step("be asked before a deletion", chromedp.Click(".title button"), chromedp.WaitVisible("#ask"), chromedp.Click("#ask button.primary"), shown("li", "app"),
-		becomes(`location.pathname === "/applications"`))
-	for _, path := range []string{"/pools", "/members", "/server"} {
-		step(path, chromedp.Navigate(v.url+path), chromedp.WaitVisible("h1"), picture(path[1:]))
-	}
-	step("see it on a small screen", chromedp.EmulateViewport(320, 640), chromedp.Navigate(v.url+"/executions"), chromedp.WaitVisible("td"),
-		becomes(`document.documentElement.scrollWidth <= 320`), picture("small"))
-	step("sign out", chromedp.Click(".who button"), chromedp.WaitVisible("#sign-in"))
-	for _, line := range strings.Split(said(), "\n") {
-		if strings.HasPrefix(line, "exception:") || strings.HasPrefix(line, "console:") && !strings.Contains(line, "[DOM]") && !strings.Contains(line, "401") {
-			t.Errorf("the browser says %s", line)
-		}
-		if strings.HasPrefix(line, "request:") && !strings.Contains(line, v.url) && !strings.Contains(line, "data:") {
-			t.Errorf("a page asks elsewhere: %s", line)
-		}
-	}
-}
-
-// errorsOf are the errors that a page shows.
-func errorsOf(ctx context.Context) string {
-	var text string
-	_ = chromedp.Run(ctx, chromedp.Evaluate(`[...document.querySelectorAll(".error, .said, .notice")].map((e) => e.textContent).join(" | ")`, &text))
-	return text
 }

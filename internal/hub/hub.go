@@ -93,6 +93,8 @@ type Options struct {
 	Hidden []string
 	// Version is that of the program.
 	Version string
+	// Owner is the person that owns the platform, and sees its state.
+	Owner string
 	// URL is where clients find the platform; empty: where they have called it.
 	URL string
 	// Builds is how many builds run at once. Zero: one.
@@ -223,7 +225,7 @@ func (h *Hub) accountOf(ctx context.Context, version string) string {
 
 // Serve answers until ctx ends: browsers with the console, all others with the platform.
 func (h *Hub) Serve(ctx context.Context) error {
-	pages := console.New(console.Options{Platform: h, Keyring: h.Server.Keyring(), Health: h.health, Version: h.Version, Log: h.Log})
+	pages := console.New(console.Options{Platform: h, Keyring: h.Server.Keyring(), Health: h.health, Owner: h.Owner, Version: h.Version, Log: h.Log})
 	return h.Server.ServeHandler(ctx, pages, func() {
 		h.ready.Store(false)
 		h.drain()

@@ -115,12 +115,13 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	if err != nil {
 		return err
 	}
-	if err := openAudit(ctx, o, s); err != nil {
+	owner, err := openAudit(ctx, o, s)
+	if err != nil {
 		return err
 	}
 	api := platformapi.New(platformapi.Options{Auth: identity, Explain: explain, Audit: s.Store().Audit(), Version: o.Version, Log: o.Server.Log})
 	h, err := New(ctx, Options{
-		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Version: o.Version, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
+		Server: s, Revisions: revisions, Access: identity, Dir: o.Dir, Version: o.Version, Owner: owner, Prepare: o.Prepare, Hidden: o.Hidden, URL: strings.TrimSuffix(o.URL, "/"),
 		Builds: o.Builds, Limits: o.Limits, Log: o.Server.Log, API: api,
 		DataPools: func(blobs blob.Store) (*datapool.Service, error) {
 			return datapool.Open(ctx, datapool.Options{
@@ -151,16 +152,16 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	return h.Serve(ctx)
 }
 
-// openAudit has the server sign the audit log. The log of the owner of the platform has
+// openAudit has the server sign the audit log, and returns the owner of the platform. The log of the owner of the platform has
 // the actions of the server.
-func openAudit(ctx context.Context, o RunOptions, s *server.Server) error {
+func openAudit(ctx context.Context, o RunOptions, s *server.Server) (owner string, err error) {
 	options := server.AuditOptions{Retention: o.AuditRetention, Program: o.Version}
-	owner, err := s.Store().Access().UserByName(ctx, ownerName)
+	user, err := s.Store().Access().UserByName(ctx, ownerName)
 	if err != nil && !errors.Is(err, access.ErrNotFound) {
-		return err
+		return "", err
 	}
-	options.Operator = owner.ID
-	return s.OpenAudit(ctx, options)
+	options.Operator = user.ID
+	return user.ID, s.OpenAudit(ctx, options)
 }
 
 // address names the client of a request: behind a proxy as that has noted it last.

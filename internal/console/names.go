@@ -1,0 +1,108 @@
+package console
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// names has the names of what an account has, for pages that know ids.
+type names struct {
+	services     []service
+	applications []application
+	pools        []pool
+	people       map[string]string
+}
+
+// readNames reads the services, the applications and the people of the account.
+func (v *visit) readNames() (n names, err error) {
+	if n.services, err = list[service](v.caller, catalog+"/services", nil, 1000); err != nil {
+		return n, err
+	}
+	n.applications, err = list[application](v.caller, catalog+"/applications", nil, 1000)
+	if statusOf(err) == 403 {
+		err = nil
+	}
+	n.people = map[string]string{v.person.ID: v.person.Username}
+	for _, m := range v.members() {
+		n.people[m.ID] = m.DisplayName
+	}
+	return n, err
+}
+
+func (n *names) serviceName(id string) string {
+	for _, s := range n.services {
+		if s.ID == id {
+			return s.title()
+		}
+	}
+	return "a service of another account"
+}
+
+func (n *names) applicationName(id string) string {
+	if id == "" {
+		return "a member"
+	}
+	for _, a := range n.applications {
+		if a.ID == id {
+			return a.Name
+		}
+	}
+	return "a deleted application"
+}
+
+// personName is the name of a person, or the id of one who has left.
+func (n *names) personName(id string) string { return cmp.Or(n.people[id], id) }
+
+// A fact is a name with a value, and the page of what it names, if there is one.
+type fact struct{ name, value, path string }
+
+// named is a fact about something with an id.
+func (n *names) named(kind, id string) fact {
+	f := fact{name: kind, value: id}
+	switch kind {
+	case "service":
+		for _, s := range n.services {
+			if s.ID == id {
+				f.value, f.path = s.title(), "/services/"+url.PathEscape(id)
+			}
+		}
+	case "application":
+		for _, a := range n.applications {
+			if a.ID == id {
+				f.value, f.path = a.Name, "/applications/"+url.PathEscape(id)
+			}
+		}
+	case "pool", "datapool":
+		for _, p := range n.pools {
+			if p.ID == id {
+				f.value, f.path = p.Name, "/pools/"+url.PathEscape(id)
+			}
+		}
+	case "execution":
+		f.value, f.path = execution{ID: id}.short(), "/executions/"+url.PathEscape(id)
+	default:
+		f.value = n.personName(id)
+	}
+	return f
+}
+
+// who did what an entry is about.
+func (n *names) who(e auditEntry) fact {
+	f := n.named(strings.ToLower(e.Actor.Kind), e.Actor.ID)
+	if n.people[e.Actor.ID] != "" {
+		f.name = ""
+	}
+	return f
+}
+
+// facts are the details of an entry, in a fixed order.
+func (n *names) facts(e auditEntry) []fact {
+	var facts []fact
+	for _, name := range slices.Sorted(maps.Keys(e.Details)) {
+		facts = append(facts, n.named(name, e.Details[name]))
+	}
+	return facts
+}
