@@ -143,8 +143,9 @@ $(RUFF):
 	$(TOOLS)/ruff-$(RUFF_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check ruff==$(RUFF_VERSION)
 
 .PHONY: docs
-docs: ## write the documents that are made from the program
+docs: ## write the documents that are made from the program, and take their pictures
 	$(GO) generate ./...
+	QHUBCTL_TEST_PICTURES=$(CURDIR)/docs/console $(GO) test -count=1 ./internal/hub -run '^TestConsolePictures$$'
 
 .PHONY: cross
 cross: ## build for every supported system, into dist/

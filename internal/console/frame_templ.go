@@ -636,7 +636,7 @@ func crumbs(path, text string) templ.Component {
 }
 
 // chart shows the latest executions as bars, the newest at the right: their height is the
-// duration, their colour the state.
+// duration, at least half of it for a failure, their colour the state.
 func chart(a activity) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

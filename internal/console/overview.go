@@ -90,7 +90,11 @@ func (a activity) bars() []bar {
 	}
 	bars := make([]bar, 0, chartBars)
 	for i, p := range slices.Backward(points) {
-		bars = append(bars, bar{p, (chartBars - 1 - i) * barWidth, max(2, chartHeight*float64(p.Milliseconds)/float64(longest))})
+		least := 2.0
+		if p.Status == "FAILED" {
+			least = chartHeight / 2 // most failures are short, and must be seen
+		}
+		bars = append(bars, bar{p, (chartBars - 1 - i) * barWidth, max(least, chartHeight*float64(p.Milliseconds)/float64(longest))})
 	}
 	return bars
 }
