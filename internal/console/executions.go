@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 var statuses = []string{"PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"}
@@ -11,8 +13,12 @@ var statuses = []string{"PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"
 // spans are the choices of how old executions may be.
 var spans = []struct{ value, text string }{{"", "Any time"}, {"1h", "The last hour"}, {"24h", "The last day"}, {"168h", "The last week"}}
 
-// executionsPerPage is how many the list shows at once.
-const executionsPerPage = 50
+// executionsPerPage is how many the list shows at once, and countedExecutions up to where
+// it counts them, which takes long where there are many.
+const (
+	executionsPerPage = 50
+	countedExecutions = 10_000
+)
 
 type executionsPageData struct { //nolint:recvcheck // templates take values
 	names
@@ -40,6 +46,19 @@ func (p executionsPageData) at(page int) string {
 	return "/executions?" + query.Encode()
 }
 
+// total is how many there are.
+func (p executionsPageData) total() string {
+	if p.executions.Total == countedExecutions {
+		return "more than " + humanize.Comma(countedExecutions-1)
+	}
+	return humanize.Comma(int64(p.executions.Total))
+}
+
+// more reports whether the list goes on.
+func (p executionsPageData) more() bool {
+	return p.executions.Page+1 < p.executions.Pages || p.executions.Total == countedExecutions && len(p.executions.Content) == executionsPerPage
+}
+
 func (p executionsPageData) first() int { return p.executions.Page*executionsPerPage + 1 }
 
 func (p executionsPageData) filtered() bool {
@@ -57,7 +76,7 @@ func executionsPage(v *visit) (view, error) {
 	if p.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
-	query := url.Values{"size": {strconv.Itoa(executionsPerPage)}}
+	query := url.Values{"size": {strconv.Itoa(executionsPerPage)}, "countTo": {strconv.Itoa(countedExecutions)}}
 	for _, name := range []string{"serviceId", "status", "applicationId", "tags", "page"} {
 		if value := p.query.Get(name); value != "" {
 			query.Set(name, value)

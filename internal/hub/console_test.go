@@ -7,6 +7,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -244,4 +245,26 @@ func (p *platform) visitorCode(token string) (int, string) {
 	_, code, _ := strings.Cut(text, `"code":"`)
 	code, _, _ = strings.Cut(code, `"`)
 	return response.StatusCode, code
+}
+
+// TestConsoleIsSmall loads the first page with all its files, as a browser does.
+func TestConsoleIsSmall(t *testing.T) {
+	v := startVaulted(t)
+	visitor := v.visitor()
+	visitor.signIn(v.owner)
+	_, page := visitor.do(http.MethodGet, "/", "", "", nil)
+	total, files := 0, append([]string{"/"}, regexp.MustCompile(`(?:src|href)="(/[^"]*\.(?:css|js|svg))"`).FindAllString(page, -1)...)
+	for i, file := range files {
+		if i > 0 {
+			_, file, _ = strings.Cut(strings.TrimSuffix(file, `"`), `"`)
+		}
+		response, body := visitor.do(http.MethodGet, file, "", "", map[string]string{"Accept-Encoding": "gzip"})
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("GET %s = %d, want 200", file, response.StatusCode)
+		}
+		total += len(body)
+	}
+	if len(files) < 5 || total > 150_000 {
+		t.Errorf("the first page and its files %q have %d bytes, want at least five files and at most 150,000 bytes", files, total)
+	}
 }

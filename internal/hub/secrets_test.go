@@ -98,7 +98,7 @@ func startVaulted(t *testing.T) *vaulted {
 	return vaultedOn(start(t, filepath.Join(t.TempDir(), "data")), t)
 }
 
-func vaultedOn(p *platform, t *testing.T) *vaulted {
+func vaultedOn(p *platform, t testing.TB) *vaulted {
 	v := &vaulted{platform: p, deployed: p.deploy("teller", "1.0.0", teller(t), "SUCCESS")}
 	p.call(p.owner, http.MethodPut, "/qc-catalog/services/"+v.id+"/publication", document{"scope": "PUBLIC"}, http.StatusNoContent)
 	v.bearer = p.application(p.owner, "app", v.id)
