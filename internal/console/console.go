@@ -99,7 +99,7 @@ func New(o Options) *Console {
 // ServeHTTP implements [http.Handler].
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, pattern := c.pages.Handler(r)
-	if pattern != "" && (r.URL.Path != "/" || strings.Contains(r.Header.Get("Accept"), "text/html")) {
+	if pattern != "" && (r.URL.Path != "/" || strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("HX-Request") != "") {
 		c.pages.ServeHTTP(w, r)
 		return
 	}

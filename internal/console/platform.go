@@ -116,7 +116,7 @@ func (c caller) request(ctx context.Context, method, path string, body io.Reader
 	r.RequestURI, r.RemoteAddr, r.Host, r.TLS = r.URL.RequestURI(), c.r.RemoteAddr, c.r.Host, c.r.TLS
 	for _, name := range []string{headerToken, headerOrganization, "X-Forwarded-For"} {
 		if values := c.r.Header.Values(name); len(values) > 0 {
-			r.Header[name] = values
+			r.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
 	r.Header.Set("Accept", "application/json")

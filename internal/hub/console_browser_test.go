@@ -81,6 +81,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	_, step, said := browse(t)
 	step("sign in", chromedp.EmulateViewport(1280, 800), chromedp.Navigate(v.url+"/"), chromedp.SendKeys("#token", "qhp_wrong"), chromedp.Submit("#sign-in"),
 		shown(".notice", "no valid personal access token"), picture("sign-in"), chromedp.SendKeys("#token", v.owner), chromedp.Submit("#sign-in"), shown("h2", "teller"), picture("services"))
+	step("see it change", chromedp.Evaluate(`window.tile = document.querySelector("h2"); 0`, nil), becomes(`!window.tile.isConnected`))
 	step("set a secret", click(`a[href="/secrets?serviceId=`+v.id+`"]`), shown("td", "missing"), chromedp.SendKeys("#set-name", "api_token"),
 		chromedp.SendKeys("#set-value", "the-first-token"), click("form[data-action^=PUT] button"), shown("td", "stored, version 1"), picture("secrets"))
 	step("read that it is there", chromedp.Navigate(v.url+"/services/"+v.id), shown("td", "stored, version 1"), picture("service"))
