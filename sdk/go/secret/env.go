@@ -62,7 +62,8 @@ func allUpper(s string) bool {
 // If the system allows it (Linux), FromEnv also overwrites the value in the initial
 // environment of the process, which the system shows.
 func FromEnv(parameter string) (Value, bool) {
-	plain, ok := environ.Take(EnvName(parameter))
+	name := EnvName(parameter)
+	plain, ok := environ.Take(name)[name]
 	if !ok || Check(plain) != nil {
 		return Value{}, false
 	}

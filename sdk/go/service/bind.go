@@ -23,11 +23,7 @@ import (
 // parameter fails.
 func (s *signature) bind(in reflect.Value, env environment, masker *masking.Masker) error {
 	b := binder{in: in, env: env, masker: masker}
-	for _, p := range s.parameters {
-		if p.kind == secretKind {
-			b.secret(p)
-		}
-	}
+	b.secrets(s.parameters)
 	b.files()
 	for _, p := range s.parameters {
 		switch p.kind {
@@ -69,8 +65,23 @@ func (b *binder) set(p parameter, value any) {
 	p.at(b.in).Set(v)
 }
 
-func (b *binder) secret(p parameter) {
-	plain, ok := b.env.take(p.env)
+func (b *binder) secrets(parameters []parameter) {
+	var names []string
+	for _, p := range parameters {
+		if p.kind == secretKind {
+			names = append(names, p.env)
+		}
+	}
+	taken := b.env.take(names)
+	for _, p := range parameters {
+		if p.kind == secretKind {
+			plain, ok := taken[p.env]
+			b.secret(p, plain, ok)
+		}
+	}
+}
+
+func (b *binder) secret(p parameter, plain string, ok bool) {
 	if !ok {
 		if !p.nullable {
 			b.fail(p, "is a secret that the service requires; set the environment variable %s", p.env)

@@ -21,12 +21,17 @@ func (e environment) get(name, otherwise string) string {
 	return value
 }
 
-// take returns the value of a secret and removes it.
-func (e environment) take(name string) (string, bool) {
+// take returns the values of secrets by variable and removes them.
+func (e environment) take(names []string) map[string]string {
 	if e.variables == nil {
-		return environ.Take(name)
+		return environ.Take(names...)
 	}
-	value, ok := e.variables[name]
-	delete(e.variables, name)
-	return value, ok
+	taken := map[string]string{}
+	for _, name := range names {
+		if value, ok := e.variables[name]; ok {
+			taken[name] = value
+			delete(e.variables, name)
+		}
+	}
+	return taken
 }

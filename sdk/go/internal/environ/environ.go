@@ -3,17 +3,19 @@ package environ
 
 import "os"
 
-// Take returns the value of a variable and removes it, so that child processes do not
-// inherit it. If the system allows it (Linux), it also wipes the value from the initial
-// environment of the process, which the system shows.
-func Take(name string) (string, bool) {
-	value, ok := os.LookupEnv(name)
-	if !ok {
-		return "", false
+// Take returns the values of variables by name and removes the variables, so that child
+// processes do not inherit them. If the system allows it (Linux), it also wipes the values
+// from the initial environment of the process, which the system shows.
+func Take(names ...string) map[string]string {
+	taken := make(map[string]string, len(names))
+	for _, name := range names {
+		if value, ok := os.LookupEnv(name); ok {
+			taken[name] = value
+			_ = os.Unsetenv(name) // cannot fail for an existing name
+		}
 	}
-	_ = os.Unsetenv(name) // cannot fail for an existing name
-	if value != "" {
-		wipe(name)
+	if len(taken) > 0 {
+		wipe(taken)
 	}
-	return value, true
+	return taken
 }

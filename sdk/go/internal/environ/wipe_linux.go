@@ -4,49 +4,71 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"sync"
 )
 
-// wipe overwrites the value of a variable in the initial environment block of the
+// A place is where the value of a variable stands in the initial environment block.
+type place struct {
+	address int64 // of the name
+	name    string
+	size    int // of the value
+}
+
+// places are those of all variables of the initial block, without their values. They
+// never change.
+var places = sync.OnceValue(func() []place {
+	block, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return nil
+	}
+	defer clear(block)
+	address, ok := initialBlock()
+	if !ok {
+		return nil
+	}
+	var all []place
+	for entry := range bytes.SplitSeq(block, []byte{0}) {
+		if name, value, found := bytes.Cut(entry, []byte{'='}); found {
+			all = append(all, place{address, string(name), len(value)})
+		}
+		address += int64(len(entry)) + 1
+	}
+	return all
+})
+
+// wipe overwrites the values of variables in the initial environment block of the
 // process. Go works on a copy of that block, so os.Unsetenv leaves /proc/PID/environ
 // unchanged, which every program of the same user can read. The block is memory of this
 // process, which the kernel lets it write through /proc/self/mem. If the kernel refuses
 // (no /proc, a protected process), the block stays unchanged.
-func wipe(name string) {
-	block, err := os.ReadFile("/proc/self/environ")
-	if err != nil {
+func wipe(taken map[string]string) {
+	all := places()
+	if len(all) == 0 {
 		return
 	}
-	defer clear(block)
-	start, ok := initialBlock()
-	if !ok {
-		return
-	}
-	for offset := 0; offset < len(block); {
-		entry := block[offset:]
-		if end := bytes.IndexByte(entry, 0); end >= 0 {
-			entry = entry[:end]
-		}
-		if value, found := bytes.CutPrefix(entry, []byte(name+"=")); found {
-			overwrite(start+int64(offset), entry, len(value))
-		}
-		offset += len(entry) + 1
-	}
-}
-
-// overwrite puts stars over the last n bytes of entry, after a check that entry really
-// stands at the address.
-func overwrite(address int64, entry []byte, n int) {
 	memory, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
 	if err != nil {
 		return
 	}
 	defer func() { _ = memory.Close() }()
-	found := make([]byte, len(entry))
-	defer clear(found)
-	if _, err := memory.ReadAt(found, address); err != nil || !bytes.Equal(found, entry) {
+	for _, p := range all {
+		if _, ok := taken[p.name]; ok && p.size > 0 {
+			p.overwrite(memory)
+		}
+	}
+}
+
+// overwrite puts stars over the value, after a check that the variable really stands at
+// the address.
+func (p place) overwrite(memory *os.File) {
+	entry := make([]byte, len(p.name)+1+p.size+1)
+	defer clear(entry)
+	_, err := memory.ReadAt(entry, p.address)
+	value, found := bytes.CutPrefix(entry, []byte(p.name+"="))
+	if err != nil || !found || bytes.IndexByte(value, 0) != p.size {
 		return
 	}
-	_, _ = memory.WriteAt(bytes.Repeat([]byte{'*'}, n), address+int64(len(entry)-n)) // best effort, see wipe
+	_, _ = memory.WriteAt(bytes.Repeat([]byte{'*'}, p.size), p.address+int64(len(p.name)+1)) // best effort, see wipe
 }
 
 // initialBlock is the address of the environment block: field 50 of

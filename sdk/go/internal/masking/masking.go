@@ -32,12 +32,27 @@ const (
 	strong = 8
 )
 
-// A Masker knows the secrets of one execution. The zero Masker masks nothing.
-type Masker struct{ forms, words []string }
+// A Masker knows the secrets of one execution. The zero Masker masks nothing. It is not
+// safe for concurrent use.
+type Masker struct {
+	forms, words []string
+	// added are secrets whose forms are not made yet: most executions mask nothing.
+	added []string
+}
 
 // Add makes the masker search for a secret, in the forms in which programs
 // commonly print one.
-func (m *Masker) Add(secret string) {
+func (m *Masker) Add(secret string) { m.added = append(m.added, secret) }
+
+// prepare makes the forms of the secrets that were added.
+func (m *Masker) prepare() {
+	for _, secret := range m.added {
+		m.addLines(secret)
+	}
+	m.added = nil
+}
+
+func (m *Masker) addLines(secret string) {
 	m.add(secret)
 	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
 		for _, line := range lines {
@@ -103,6 +118,7 @@ func inBase64(secret string) []string {
 // Text masks every byte that belongs to a form of a secret, also if forms overlap:
 // masking one after the other would leave the rest of the second.
 func (m *Masker) Text(s string) string {
+	m.prepare()
 	var covered []bool
 	cover := func(form string, asWord bool) {
 		for from := 0; ; {
