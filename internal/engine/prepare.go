@@ -18,8 +18,13 @@ import (
 
 // prepared is an execution that is ready to start, with its secrets opened.
 type prepared struct {
-	job     runner.Job
+	job runner.Job
+	// maskers can be used after [prepared.awaitMaskers].
 	maskers *masking.Maskers
+	// masked is closed when the maskers are made; nil if none are being made. panicked is
+	// the cause of a panic on the way.
+	masked   chan struct{}
+	panicked any
 	// notices are lines for the log.
 	notices []string
 	// used are the secrets of the server that the execution gets.
@@ -50,9 +55,32 @@ func (p *prepared) clearSecrets() {
 	p.job.Secrets = nil
 }
 
+// makeMaskers makes the maskers while the caller goes on: with ten secrets that takes as
+// long as the write of the start. The values must stay unchanged meanwhile.
+func (p *prepared) makeMaskers(set *secretset.Set) {
+	made := make(chan struct{})
+	p.masked = made
+	go func() {
+		defer close(made)
+		defer func() { p.panicked = recover() }()
+		p.maskers = set.Maskers()
+	}()
+}
+
+// awaitMaskers waits until the maskers are made. It passes a panic on.
+func (p *prepared) awaitMaskers() {
+	<-p.masked
+	if p.panicked != nil {
+		panic(p.panicked)
+	}
+}
+
 // clear wipes all secrets, and ends the use of data pools. The maskers mask nothing
 // afterwards.
 func (p *prepared) clear() {
+	if p.masked != nil {
+		<-p.masked
+	}
 	p.clearSecrets()
 	if p.mounts != nil {
 		p.mounts.Close()
@@ -205,7 +233,8 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 		return execution.SecretsUnavailable()
 	}
 	set.Mask(masked, t.revision.Signature)
-	p.maskers, p.notices = set.Maskers(), append(p.notices, set.Warnings()...)
+	p.notices = append(p.notices, set.Warnings()...)
+	p.makeMaskers(&set)
 	return nil
 }
 

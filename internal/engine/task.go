@@ -232,6 +232,7 @@ func (t *task) do() {
 		t.notStarted(err)
 		return
 	}
+	p.awaitMaskers()
 	end, run := t.perform(p)
 	if run != nil {
 		t.cleaned = t.discard(run, p.maskers.Log)

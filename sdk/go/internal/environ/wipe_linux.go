@@ -2,9 +2,9 @@ package environ
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"sync"
+	"syscall"
 )
 
 // A place is where the value of a variable stands in the initial environment block.
@@ -17,8 +17,8 @@ type place struct {
 // places are those of all variables of the initial block, without their values. They
 // never change.
 var places = sync.OnceValue(func() []place {
-	block, err := os.ReadFile("/proc/self/environ")
-	if err != nil {
+	block, ok := read("/proc/self/environ")
+	if !ok {
 		return nil
 	}
 	defer clear(block)
@@ -36,6 +36,9 @@ var places = sync.OnceValue(func() []place {
 	return all
 })
 
+// prepare finds the places.
+func prepare() { _ = places() }
+
 // wipe overwrites the values of variables in the initial environment block of the
 // process. Go works on a copy of that block, so os.Unsetenv leaves /proc/PID/environ
 // unchanged, which every program of the same user can read. The block is memory of this
@@ -46,11 +49,11 @@ func wipe(taken map[string]string) {
 	if len(all) == 0 {
 		return
 	}
-	memory, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
+	memory, err := syscall.Open("/proc/self/mem", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
-	defer func() { _ = memory.Close() }()
+	defer func() { _ = syscall.Close(memory) }()
 	for _, p := range all {
 		if _, ok := taken[p.name]; ok && p.size > 0 {
 			p.overwrite(memory)
@@ -60,15 +63,44 @@ func wipe(taken map[string]string) {
 
 // overwrite puts stars over the value, after a check that the variable really stands at
 // the address.
-func (p place) overwrite(memory *os.File) {
+func (p place) overwrite(memory int) {
 	entry := make([]byte, len(p.name)+1+p.size+1)
 	defer clear(entry)
-	_, err := memory.ReadAt(entry, p.address)
+	n, err := syscall.Pread(memory, entry, p.address)
 	value, found := bytes.CutPrefix(entry, []byte(p.name+"="))
-	if err != nil || !found || bytes.IndexByte(value, 0) != p.size {
+	if err != nil || n < len(entry) || !found || bytes.IndexByte(value, 0) != p.size {
 		return
 	}
-	_, _ = memory.WriteAt(bytes.Repeat([]byte{'*'}, p.size), p.address+int64(len(p.name)+1)) // best effort, see wipe
+	_, _ = syscall.Pwrite(memory, bytes.Repeat([]byte{'*'}, p.size), p.address+int64(len(p.name)+1)) // best effort, see wipe
+}
+
+// read returns a file of the kernel. It avoids package os, which would set the poller of
+// the runtime up for it: a short service has no other need of that.
+func read(path string) ([]byte, bool) {
+	file, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = syscall.Close(file) }()
+	text := make([]byte, 8<<10)
+	for size := 0; ; {
+		n, err := syscall.Read(file, text[size:])
+		switch {
+		case err == syscall.EINTR: //nolint:errorlint // package syscall returns it unwrapped
+			continue
+		case err != nil:
+			clear(text)
+			return nil, false
+		case n == 0:
+			return text[:size], true
+		}
+		if size += n; size == len(text) {
+			larger := make([]byte, 4*size)
+			copy(larger, text)
+			clear(text)
+			text = larger
+		}
+	}
 }
 
 // initialBlock is the address of the environment block: field 50 of
@@ -76,8 +108,8 @@ func (p place) overwrite(memory *os.File) {
 // anything.
 func initialBlock() (int64, bool) {
 	const envStart = 50
-	stat, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
+	stat, ok := read("/proc/self/stat")
+	if !ok {
 		return 0, false
 	}
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
