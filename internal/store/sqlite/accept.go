@@ -22,6 +22,7 @@ func (s *Store) Accept(ctx context.Context, a store.NewExecution) (accepted stor
 		return store.Accepted{}, fmt.Errorf("%w acceptance: write the tags: %w", store.ErrInvalid, err)
 	}
 	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+		t.steady = true
 		accepted, err = accept(t, a, tags)
 		return err
 	})

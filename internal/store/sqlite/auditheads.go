@@ -40,6 +40,8 @@ type signing struct {
 	// known are the last heads that this process has seen committed, or that are in the
 	// file of anchors.
 	known map[string]audit.Anchor
+	// sealed is how many changes of sealed values there have been; negative: read it.
+	sealed int64
 	// grown are the chains that the current transaction has added to.
 	grown map[string]*growth
 }
@@ -79,7 +81,7 @@ func (s *Store) SignAudit(ctx context.Context, signer audit.Signer, anchors map[
 				return err
 			}
 		}
-		w.signing = signing{signer: signer, trusted: trusted, known: known, grown: w.signing.grown}
+		w.signing = signing{signer: signer, trusted: trusted, known: known, sealed: -1, grown: w.signing.grown}
 		return nil
 	}})
 	if err != nil {
@@ -247,14 +249,17 @@ func (t *tx) intact(tenant string, former audit.Head, missing bool, before audit
 
 // signHeads signs the chains that the current transaction has added to, and the sealed
 // values if they may have changed.
-func (w *writer) signHeads(destroyed bool) error {
+func (w *writer) signHeads(destroyed, steady bool) error {
 	if w.signing.signer == nil || len(w.signing.grown) == 0 && !destroyed {
 		return nil
 	}
-	t := &tx{w: w}
-	changes, err := w.signSealed(t)
-	if err != nil {
-		return err
+	t, changes := &tx{w: w}, w.signing.sealed
+	if !steady || changes < 0 {
+		var err error
+		if changes, err = w.signSealed(t); err != nil {
+			return err
+		}
+		w.signing.sealed = changes
 	}
 	for tenant, g := range w.signing.grown {
 		last, err := t.auditHead(tenant)
@@ -274,6 +279,9 @@ func (w *writer) signHeads(destroyed bool) error {
 
 // headsCommitted notes the heads of a transaction that was committed, or forgets them.
 func (w *writer) headsCommitted(committed bool) {
+	if !committed {
+		w.signing.sealed = -1
+	}
 	for tenant, g := range w.signing.grown {
 		if committed && g.signed.Number > 0 && w.signing.known != nil {
 			w.signing.known[tenant] = g.signed
@@ -342,7 +350,7 @@ func (a auditStore) Anchor(ctx context.Context) (due []audit.Head, err error) {
 		return nil, err
 	}
 	err = a.s.writer.submit(ctx, &op{durability: survivesPowerLoss, done: make(chan struct{}), run: func(t *tx) error {
-		due = nil
+		due, t.steady = nil, true
 		if err := t.rows(selectDueHeads, nil, scanHeads(&due)); err != nil {
 			return err
 		}

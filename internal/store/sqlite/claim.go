@@ -23,6 +23,7 @@ func (s *Store) Claim(ctx context.Context, c store.ClaimRequest) (claimed []stor
 		return nil, nil
 	}
 	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+		t.steady = true
 		claimed, err = claim(t, c)
 		return err
 	})
@@ -110,6 +111,7 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 // Start implements [store.Queue].
 func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
 	err = s.writer.do(ctx, s.startSurvives, func(t *tx) (err error) {
+		t.steady = true
 		started, err = t.begin(id, owner)
 		if errors.Is(err, store.ErrNotFound) {
 			return missing(t, id)
@@ -143,6 +145,7 @@ func (s *Store) Heartbeat(
 		return report, nil
 	}
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		t.steady = true
 		report = store.HeartbeatReport{}
 		for _, id := range ids {
 			var cancelled bool
@@ -170,6 +173,7 @@ func (s *Store) Release(ctx context.Context, owner string, ids ...execution.ID) 
 		return nil
 	}
 	err := s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		t.steady = true
 		for _, id := range ids {
 			n, err := t.exec(updateRelease, string(id), owner)
 			if err != nil {

@@ -82,6 +82,7 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 		durable = survivesPowerLoss // contents that it replaces are removed afterwards
 	}
 	err = s.writer.do(ctx, durable, func(t *tx) (err error) {
+		t.steady = true
 		if err := t.changeWith(c.With); err != nil {
 			return err
 		}
@@ -121,6 +122,7 @@ func (t *tx) changeWith(change any) error {
 // Cancel implements [store.Queue].
 func (s *Store) Cancel(ctx context.Context, id execution.ID) (cancelled execution.Execution, err error) {
 	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
+		t.steady = true
 		st, err := t.state(id)
 		if err != nil {
 			return err
@@ -149,6 +151,7 @@ func (s *Store) Recover(ctx context.Context, self string) (all store.Recovery, e
 	for {
 		var batch store.Recovery
 		err := s.writer.do(ctx, survivesCrash, func(t *tx) (err error) {
+			t.steady = true
 			batch, err = recoverLeases(t, self)
 			return err
 		})

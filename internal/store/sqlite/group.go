@@ -137,7 +137,9 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			ops = w.collect(ops, w.full)
 		}
 	}
-	if err := w.signHeads(slices.ContainsFunc(ops, func(j *op) bool { return j.tx.destroyed })); err != nil {
+	destroyed := slices.ContainsFunc(ops, func(j *op) bool { return j.tx.destroyed })
+	steady := !slices.ContainsFunc(ops, func(j *op) bool { return !j.tx.steady })
+	if err := w.signHeads(destroyed, steady); err != nil {
 		w.rollback()
 		return ops, nil, err
 	}
@@ -188,8 +190,9 @@ func (w *writer) runAlone(j *op) error {
 // report notifies the callers of a group of its outcome, and the watchers of its
 // changes.
 func (w *writer) report(group []*op, err error) {
-	queue := false
+	queue, steady := false, true
 	for _, j := range group {
+		steady = steady && (j.err != nil || j.tx.steady)
 		switch {
 		case err != nil:
 			j.err = err
@@ -205,6 +208,9 @@ func (w *writer) report(group []*op, err error) {
 				w.scrubLater()
 			}
 		}
+	}
+	if !steady {
+		w.secrets.empty()
 	}
 	if queue {
 		w.signals.QueueChanged()

@@ -21,6 +21,7 @@ const partSize = 32 << 10
 func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execution.LogEntry) (last int64, err error) {
 	parts := encodeLog(entries) // before the writer: all operations share its goroutine
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		t.steady = true
 		var seq int64
 		if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
 			return err

@@ -112,11 +112,11 @@ const (
 
 	// For the service $2 and the application $3. Tenants give their secrets to their own
 	// services only.
-	selectCandidates = `SELECT s.name, s.override, v.seq, v.number, v.expires_at, ` + secretColumns + ` FROM secrets s ` + newestLive + `
+	selectCandidates = `SELECT s.name, s.override, v.seq, v.number, v.expires_at, v.kept_until, ` + secretColumns + ` FROM secrets s ` + newestLive + `
 	WHERE s.removed = 0 AND s.service_id = $2
 	AND s.subscription_id IN ('', (SELECT id FROM subscriptions WHERE application_id = $3 AND service_id = $2))
 	UNION ALL
-	SELECT b.parameter, s.override, v.seq, v.number, v.expires_at, ` + secretColumns + ` FROM secret_bindings b
+	SELECT b.parameter, s.override, v.seq, v.number, v.expires_at, v.kept_until, ` + secretColumns + ` FROM secret_bindings b
 	JOIN services o ON o.id = b.service_id
 	JOIN secrets s ON s.seq = b.secret_seq AND s.tenant_id = o.tenant_id ` + newestLive + `
 	WHERE b.service_id = $2 AND s.removed = 0`

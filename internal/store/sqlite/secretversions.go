@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -337,19 +338,37 @@ func (s secretStore) Unbind(ctx context.Context, p secretstore.Place, b secretst
 
 // Candidates implements [secretstore.Store].
 func (s secretStore) Candidates(ctx context.Context, service, application string, now time.Time) (all []secretstore.Candidate, err error) {
+	cache, key := &s.s.writer.secrets, candidateKey{service, application}
+	if known, ok := cache.offers(key, now); ok {
+		return slices.Clone(known), nil
+	}
+	mark, until := cache.reading(), int64(0)
 	err = s.s.read(ctx, selectCandidates, []any{stamp(now), service, application}, func(row scanner) error {
 		var c secretstore.Candidate
-		var expires int64
-		err := row.Scan(append([]any{&c.Parameter, &c.Override, &c.Pin, &c.Number, &expires}, placeInto(&c.Place)...)...)
+		var expires, kept int64
+		err := row.Scan(append([]any{&c.Parameter, &c.Override, &c.Pin, &c.Number, &expires, &kept}, placeInto(&c.Place)...)...)
 		c.ExpiresAt = moment(expires)
+		for _, end := range []int64{expires, kept} {
+			if end > 0 && (until == 0 || end < until) {
+				until = end
+			}
+		}
 		all = append(all, c)
 		return err
 	})
+	if err == nil {
+		cache.keepOffers(mark, key, candidates{slices.Clone(all), now, moment(until)})
+	}
 	return all, forAccess("find the secrets of a service", err)
 }
 
 // Sealed implements [secretstore.Store].
 func (s secretStore) Sealed(ctx context.Context, pins []int64) (all []secretstore.SealedVersion, err error) {
+	cache := &s.s.writer.secrets
+	if known, ok := cache.values(pins); ok {
+		return known, nil
+	}
+	mark := cache.reading()
 	text, err := numbers(pins)
 	if err != nil {
 		return nil, err
@@ -362,12 +381,16 @@ func (s secretStore) Sealed(ctx context.Context, pins []int64) (all []secretstor
 		all = append(all, v)
 		return err
 	})
+	if err == nil {
+		cache.keepValues(mark, all)
+	}
 	return all, forAccess("read sealed secrets", err)
 }
 
 // MarkUsed implements [secretstore.Store]. A loss of power may undo it.
 func (s secretStore) MarkUsed(ctx context.Context, uses map[int64]secretstore.Use) error {
 	err := s.s.writer.do(ctx, survivesCrash, func(t *tx) error {
+		t.steady = true
 		for seq, use := range uses {
 			if _, err := t.exec(updateVersionUsed, stamp(use.At), use.Execution, seq); err != nil {
 				return err
@@ -395,7 +418,8 @@ func (s secretStore) Sweep(ctx context.Context, now time.Time) (n int, err error
 			}
 			n += int(destroyed)
 		}
-		_, err := t.exec(deleteRemovedSecrets)
+		deleted, err := t.exec(deleteRemovedSecrets)
+		t.steady = n == 0 && deleted == 0
 		return err
 	})
 	return n, err

@@ -19,10 +19,13 @@ type tx struct {
 	changed   []execution.ID // these executions have changed
 	destroyed bool           // sealed secrets were destroyed
 	auditIn   string         // the tenant of an audit entry that names none
+	steady    bool           // what executions get of stored secrets stays the same
 }
 
 // forget drops the notices of an operation that failed.
-func (t *tx) forget() { t.queue, t.changed, t.destroyed, t.auditIn = false, nil, false, "" }
+func (t *tx) forget() {
+	t.queue, t.changed, t.destroyed, t.auditIn, t.steady = false, nil, false, "", false
+}
 
 // exec runs a statement and gives the number of rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {

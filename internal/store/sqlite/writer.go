@@ -36,6 +36,8 @@ type writer struct {
 	scrubAfter time.Duration
 	committed  func(time.Duration)
 
+	secrets secretCache
+
 	ops     chan *op
 	closing sync.Once
 	stop    chan struct{} // closed by close
@@ -52,6 +54,8 @@ type writer struct {
 	leased      leased
 	signing     signing
 	pinned      bool        // executions may have pinned secrets
+	version     int64       // changes with the commits of other processes
+	versionAt   time.Time   // when it was read
 	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue    bool
 }
@@ -188,7 +192,32 @@ func (w *writer) begin(full bool) error {
 		}
 		w.full = full
 	}
-	return classify(w.exec("BEGIN IMMEDIATE"))
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		return classify(err)
+	}
+	return w.noteOthers()
+}
+
+// othersEvery is how often the writer looks for changes of other processes, such as a
+// program that rotates the master key.
+const othersEvery = 100 * time.Millisecond
+
+// noteOthers empties the cache of secrets if another process has changed the database.
+func (w *writer) noteOthers() error {
+	if time.Since(w.versionAt) < othersEvery {
+		return nil
+	}
+	w.versionAt = time.Now()
+	t, before := tx{w: w}, w.version
+	if err := t.row("PRAGMA data_version", nil, &w.version); err != nil {
+		w.rollback()
+		return err
+	}
+	if w.version != before {
+		w.signing.sealed = -1
+		w.secrets.empty()
+	}
+	return nil
 }
 
 // rollback ends a transaction that cannot be committed. SQLite may have ended
