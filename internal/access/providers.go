@@ -2,24 +2,39 @@ package access
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/google/uuid"
+
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// StoredSecrets keeps sealed secrets of tenants by their names.
-type StoredSecrets interface {
-	// PutSecret keeps a secret in the place of a former one.
-	PutSecret(ctx context.Context, tenant, name string, sealed []byte) error
-	// Secret reads a secret.
-	Secret(ctx context.Context, tenant, name string) ([]byte, error)
-	// SecretNames are the names of a tenant that begin with a text, in order.
-	SecretNames(ctx context.Context, tenant, prefix string) ([]string, error)
-	// DeleteSecret removes a secret.
-	DeleteSecret(ctx context.Context, tenant, name string) error
+// ProviderTokens keeps the sealed tokens that tenants have for providers, as versions of
+// stored secrets.
+type ProviderTokens interface {
+	// PutProviderToken keeps a token in the place of a former one.
+	PutProviderToken(ctx context.Context, tenant string, token SealedToken) error
+	// ProviderTokens are the tokens of a tenant, by the name of the provider.
+	ProviderTokens(ctx context.Context, tenant string) ([]SealedToken, error)
+	// DeleteProviderToken removes a token.
+	DeleteProviderToken(ctx context.Context, tenant string, provider Provider) error
+}
+
+// A SealedToken is one version of the token for a provider.
+type SealedToken struct {
+	Provider Provider
+	// ID names the version for its owner in the vault.
+	ID     string
+	SetBy  string
+	Sealed vault.Sealed
+}
+
+// owner owns the sealed values of a version. Package secretstore has the same for the
+// place of the token.
+func (t SealedToken) owner(tenant string) vault.Owner {
+	return vault.StoredSecretOwner("PROVIDER", tenant+"//providers/"+string(t.Provider), t.ID)
 }
 
 // A ProviderToken is what a tenant has for a provider of quantum computers: values that
@@ -46,10 +61,6 @@ func Providers() []Provider { return []Provider{"DWAVE", "IBM", "IBM_CLOUD"} }
 // Variables are the names of the provider's values; the first is that of the secret.
 func (p Provider) Variables() []string { return providers[p] }
 
-const providerPrefix = "provider/"
-
-func (p Provider) name() string { return providerPrefix + string(p) }
-
 // inAccount checks that a person has a right in an account: its own, or an organization.
 func (s *Service) inAccount(ctx context.Context, p Principal, tenant string, right Right) error {
 	if p.Kind != Person || tenant != p.ID {
@@ -73,7 +84,7 @@ func (s *Service) ProvidersOf(ctx context.Context, p Principal, tenant string) (
 	if err := s.inAccount(ctx, p, tenant, ViewTenant); err != nil {
 		return nil, err
 	}
-	names, err := s.Store.SecretNames(ctx, tenant, providerPrefix)
+	tokens, err := s.Store.ProviderTokens(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +92,8 @@ func (s *Service) ProvidersOf(ctx context.Context, p Principal, tenant string) (
 	for _, provider := range Providers() {
 		has[provider] = false
 	}
-	for _, name := range names {
-		has[Provider(strings.TrimPrefix(name, providerPrefix))] = true
+	for _, token := range tokens {
+		has[token.Provider] = true
 	}
 	return has, nil
 }
@@ -106,11 +117,13 @@ func (s *Service) SetProviderToken(ctx context.Context, p Principal, tenant stri
 	if len(secrets) == 0 {
 		return ErrNotFound
 	}
-	sealed, err := s.Keyring.Seal(vault.SecretOwner(tenant, t.Provider.name()), secrets)
-	if err != nil {
+	token := SealedToken{Provider: t.Provider, ID: uuid.NewString(), SetBy: p.ID}
+	var err error
+	if token.Sealed, err = s.Keyring.Seal(token.owner(tenant), secrets); err != nil {
 		return err
 	}
-	return s.Store.PutSecret(ctx, tenant, t.Provider.name(), sealed)
+	audit.Note(ctx, "secret", string(t.Provider))
+	return s.Store.PutProviderToken(ctx, tenant, token)
 }
 
 // DeleteProviderToken removes a token of an account.
@@ -118,22 +131,20 @@ func (s *Service) DeleteProviderToken(ctx context.Context, p Principal, tenant s
 	if err := s.inAccount(ctx, p, tenant, ManageKeys); err != nil {
 		return err
 	}
-	return s.Store.DeleteSecret(ctx, tenant, provider.name())
+	audit.Note(ctx, "secret", string(provider))
+	return s.Store.DeleteProviderToken(ctx, tenant, provider)
 }
 
 // ProviderTokens opens all tokens of a tenant, for its executions. Of two tokens with the
 // same variable the last counts. The caller clears the values.
 func (s *Service) ProviderTokens(ctx context.Context, tenant string) (map[string]plaintext.Bytes, error) {
+	tokens, err := s.Store.ProviderTokens(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	all := map[string]plaintext.Bytes{}
-	for _, provider := range Providers() {
-		sealed, err := s.Store.Secret(ctx, tenant, provider.name())
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		var opened vault.Secrets
-		if err == nil {
-			opened, err = s.Keyring.Open(vault.SecretOwner(tenant, provider.name()), sealed)
-		}
+	for _, token := range tokens {
+		opened, err := s.Keyring.Open(token.owner(tenant), token.Sealed)
 		if err != nil {
 			vault.Secrets(all).Clear()
 			return nil, fmt.Errorf("open a token of a provider: %w", err)

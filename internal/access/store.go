@@ -20,7 +20,7 @@ type Store interface {
 	KeyStore
 	Subscriptions
 	SigningKeys
-	StoredSecrets
+	ProviderTokens
 }
 
 // Tenants keeps users and organizations.

@@ -305,6 +305,10 @@ func showSecrets(streams *term.Streams, output string, all []client.StoredSecret
 			of = "service " + name(s.ServiceID)
 		case "SUBSCRIPTION":
 			of = "application " + name(s.ApplicationID) + ", service " + name(s.ServiceID)
+		case "ENVIRONMENT":
+			of = "environment of " + name(s.ServiceID)
+		case "PROVIDER":
+			of = "provider token"
 		}
 		version := strconv.Itoa(s.Version)
 		switch {

@@ -20,6 +20,10 @@ func (n *names) owner(s secret) string {
 		return "the service " + n.serviceName(s.Service)
 	case "SUBSCRIPTION":
 		return n.applicationName(s.Application) + " with " + n.serviceName(s.Service)
+	case "ENVIRONMENT":
+		return "the runtime configuration of " + n.serviceName(s.Service)
+	case "PROVIDER":
+		return "the account, as the token of a provider"
 	default:
 		return "the account"
 	}
@@ -44,8 +48,18 @@ func withQuery(path string, query url.Values) string {
 	return path + "?" + query.Encode()
 }
 
-// path is the address of a secret's page, api that of its route.
-func (s secret) path() string { return withQuery("/secrets/"+url.PathEscape(s.Name), s.query()) }
+// path is the address of a secret's page, api that of its route. A secret that another
+// part of the platform holds has no page: it leads to what holds it.
+func (s secret) path() string {
+	switch s.Kind {
+	case "ENVIRONMENT":
+		return "/services/" + url.PathEscape(s.Service)
+	case "PROVIDER":
+		return "/audit?name=" + url.QueryEscape(s.Name)
+	default:
+		return withQuery("/secrets/"+url.PathEscape(s.Name), s.query())
+	}
+}
 
 func (s secret) api(rest string) string {
 	return withQuery(catalog+"/secrets/"+url.PathEscape(s.Name)+rest, s.query())

@@ -11,11 +11,15 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
+	"github.com/qhubctl/qhubctl/internal/access"
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/engine"
 	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/registry"
+	"github.com/qhubctl/qhubctl/internal/secretstore"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -86,36 +90,70 @@ func (b *runtimeBody) check() error {
 }
 
 // applyRuntime takes a checked runtime over. It replaces all variables.
-func (h *Hub) applyRuntime(v *registry.Version, tenant string, given *runtimeBody) error {
-	owner := vault.SecretOwner(tenant, registry.SecretsName(v.ID))
-	kept, err := h.Server.Keyring().Open(owner, v.Secrets)
-	if err != nil {
-		return fmt.Errorf("open the secrets of a version: %w", err)
-	}
-	defer kept.Clear()
-	secrets, environment := vault.Secrets{}, map[string]string{}
+func (h *Hub) applyRuntime(ctx context.Context, v *registry.Version, tenant string, given *runtimeBody) error {
+	environment := map[string]string{}
+	var secrets []registry.Secret
 	for name, value := range given.Environment {
 		if !environ.IsSecret(name) {
 			environment[name] = string(value)
 			continue
 		}
 		environment[name] = redacted
-		if string(value) != redacted {
-			secrets[name] = plaintext.New(value)
+		if string(value) == redacted {
+			if _, ok := v.Environment[name]; !ok {
+				return problem(http.StatusBadRequest, name+" has no value that could be kept.")
+			}
 			continue
 		}
-		former, ok := kept[name]
-		if !ok {
-			return problem(http.StatusBadRequest, name+" has no value that could be kept.")
+		sealed, err := h.sealVariable(ctx, tenant, v, name, plaintext.New(value))
+		if err != nil {
+			return err
 		}
-		secrets[name] = former
+		secrets = append(secrets, sealed)
 	}
-	sealed, err := h.Server.Keyring().Seal(owner, secrets)
-	if err != nil {
-		return fmt.Errorf("seal the secrets of a version: %w", err)
-	}
-	v.Secrets, v.Environment, v.ApplyProviderTokens = sealed, environment, given.ApplyProviderTokens
+	v.Secrets, v.Environment, v.ApplyProviderTokens = secrets, environment, given.ApplyProviderTokens
 	return nil
+}
+
+// sealVariable makes a new secret in the environment of a version. The caller clears the
+// value.
+func (h *Hub) sealVariable(ctx context.Context, tenant string, v *registry.Version, name string, value plaintext.Bytes) (registry.Secret, error) {
+	place, id := secretstore.InEnvironment(tenant, v.Service, v.ID, name), uuid.NewString()
+	sealed, err := h.Server.Keyring().Seal(place.Owner(id), secretstore.Sealable(value))
+	if err != nil {
+		return registry.Secret{}, fmt.Errorf("seal a secret of a version: %w", err)
+	}
+	return registry.Secret{Name: name, ID: id, SetBy: access.From(ctx).ID, Sealed: sealed}, nil
+}
+
+// note has the audit log name the secrets that a request sets.
+func (b *runtimeBody) note(ctx context.Context) {
+	var names []string
+	for name, value := range b.Environment {
+		if environ.IsSecret(name) && string(value) != redacted {
+			names = append(names, name)
+		}
+	}
+	noteSecrets(ctx, names)
+}
+
+func noteSecrets(ctx context.Context, names []string) {
+	if len(names) > 0 {
+		slices.Sort(names)
+		audit.Note(ctx, "secrets", strings.Join(names, ","))
+	}
+}
+
+// moveSecrets keeps the secrets in environments and the tokens of providers, which former
+// programs have kept apart, as stored secrets.
+func (h *Hub) moveSecrets(ctx context.Context) {
+	ring := h.Server.Keyring()
+	moved, err := h.store.MoveFormerSecrets(ctx, func(f secretstore.FormerSet) ([]secretstore.NewVersion, error) { return f.Split(ring) })
+	if err != nil {
+		h.Log.Error("cannot move all secrets of a former program; the next start tries again", "moved", moved, "error", err)
+	} else if moved > 0 {
+		h.Log.Info("secrets of a former program are stored secrets now", "sets", moved)
+	}
 }
 
 // inherit gives a new version the limits and the variables of a former one, secrets among
@@ -123,18 +161,25 @@ func (h *Hub) applyRuntime(v *registry.Version, tenant string, given *runtimeBod
 func (h *Hub) inherit(ctx context.Context, tenant string, former registry.Version, v *registry.Version) error {
 	v.MilliCPU, v.MemoryMB = former.MilliCPU, former.MemoryMB
 	v.Environment, v.ApplyProviderTokens = maps.Clone(former.Environment), former.ApplyProviderTokens
-	sealed, err := h.store.VersionSecrets(ctx, former.ID)
-	if err != nil || len(sealed) == 0 {
+	all, err := h.store.EnvironmentSecrets(ctx, former.ID)
+	if err != nil {
 		return err
 	}
-	secrets, err := h.Server.Keyring().Open(vault.SecretOwner(tenant, registry.SecretsName(former.ID)), sealed)
-	if err != nil {
-		return fmt.Errorf("open the secrets of a version: %w", err)
+	var names []string
+	for _, s := range all {
+		value, err := s.Open(h.Server.Keyring())
+		if err != nil {
+			return err
+		}
+		names = append(names, s.Place.Name)
+		sealed, err := h.sealVariable(ctx, tenant, v, s.Place.Name, value)
+		value.Clear()
+		if err != nil {
+			return err
+		}
+		v.Secrets = append(v.Secrets, sealed)
 	}
-	defer secrets.Clear()
-	if v.Secrets, err = h.Server.Keyring().Seal(vault.SecretOwner(tenant, registry.SecretsName(v.ID)), secrets); err != nil {
-		return fmt.Errorf("seal the secrets of a version: %w", err)
-	}
+	noteSecrets(ctx, names)
 	return nil
 }
 
@@ -205,14 +250,22 @@ func (e *environment) Has(ctx context.Context, p signature.Parameter) (bool, err
 
 // Resolve implements [engine.SecretResolver].
 func (e *environment) Resolve(ctx context.Context, p signature.Parameter) (engine.ResolvedSecret, bool, error) {
-	secrets, err := e.open(ctx)
+	sealed, err := e.sealed(ctx)
 	if err != nil {
 		return engine.ResolvedSecret{}, false, err
 	}
-	value, ok := secrets[p.Env]
-	delete(secrets, p.Env)
-	secrets.Clear()
-	return engine.ResolvedSecret{Value: value, From: "the environment of the service"}, ok, nil
+	for _, s := range sealed {
+		if s.Place.Name == p.Env {
+			value, err := s.Open(e.hub.Server.Keyring())
+			return engine.ResolvedSecret{Value: value, From: fromEnvironment(s)}, err == nil, err
+		}
+	}
+	return engine.ResolvedSecret{}, false, nil
+}
+
+// fromEnvironment describes a version of a variable.
+func fromEnvironment(s secretstore.SealedVersion) string {
+	return fmt.Sprintf("the environment of the service, version %d", s.Number)
 }
 
 // Masked implements [engine.SecretResolver]: executions get all that there is.
@@ -222,6 +275,7 @@ func (e *environment) Masked(context.Context) ([]plaintext.Named, error) { retur
 func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
 	secrets, err := e.open(ctx)
 	if err != nil {
+		secrets.Clear()
 		return nil, err
 	}
 	has, err := e.hub.secretsOf(ctx, e.version)
@@ -242,15 +296,23 @@ func (e *environment) all(ctx context.Context) ([]plaintext.Named, error) {
 	return all, nil
 }
 
-// open opens the secrets. The caller clears them.
+// open opens the secrets. The caller clears them, also after an error.
 func (e *environment) open(ctx context.Context) (vault.Secrets, error) {
+	secrets := vault.Secrets{}
+	sealed, err := e.sealed(ctx)
+	for _, s := range sealed {
+		if err == nil {
+			secrets[s.Place.Name], err = s.Open(e.hub.Server.Keyring())
+		}
+	}
+	return secrets, err
+}
+
+// sealed are the secrets in the environment.
+func (e *environment) sealed(ctx context.Context) ([]secretstore.SealedVersion, error) {
 	names, err := e.hub.secretNames(ctx, e.version)
 	if err != nil || len(names) == 0 {
-		return vault.Secrets{}, err
-	}
-	sealed, err := e.hub.store.VersionSecrets(ctx, e.version)
-	if err != nil {
 		return nil, err
 	}
-	return e.hub.Server.Keyring().Open(vault.SecretOwner(e.tenant, registry.SecretsName(e.version)), sealed)
+	return e.hub.store.EnvironmentSecrets(ctx, e.version)
 }

@@ -61,6 +61,10 @@ type Access interface {
 // Store is the state of a hub, beside that of the engine.
 type Store interface {
 	registry.Store
+	// EnvironmentSecrets are the secrets in the environment of a version of a service.
+	EnvironmentSecrets(ctx context.Context, version string) ([]secretstore.SealedVersion, error)
+	// MoveFormerSecrets keeps sets of secrets of former programs as stored secrets.
+	MoveFormerSecrets(ctx context.Context, split func(secretstore.FormerSet) ([]secretstore.NewVersion, error)) (int, error)
 	Get(ctx context.Context, id execution.ID) (execution.Execution, error)
 	ListOfCaller(ctx context.Context, q store.CallerQuery) ([]execution.Execution, int, error)
 	// Kept is what a job has kept of its request. [store.ErrNotFound]: nothing.
@@ -168,6 +172,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	if o.Secrets != nil {
 		h.secrets = o.Secrets(&secretServices{h})
 	}
+	h.moveSecrets(ctx)
 	h.gateway.init(h)
 	o.Revisions.use(h)
 	h.builds = newBuilds(h, max(o.Builds, 1))

@@ -50,6 +50,7 @@ func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter,
 		if err := body.RuntimeConfiguration.check(); err != nil {
 			return err
 		}
+		body.RuntimeConfiguration.note(ctx)
 	}
 	for _, r := range body.ResourceConfigurations {
 		if err := applyResource(&settings, r); err != nil {
@@ -63,7 +64,7 @@ func (h *Hub) createManaged(ctx context.Context, _ *none, w http.ResponseWriter,
 		if body.RuntimeConfiguration == nil {
 			return nil
 		}
-		return h.applyRuntime(v, tenant, body.RuntimeConfiguration)
+		return h.applyRuntime(ctx, v, tenant, body.RuntimeConfiguration)
 	})
 	if err != nil {
 		return err
@@ -146,8 +147,9 @@ func (h *Hub) configureRuntime(ctx context.Context, in *ByID, w http.ResponseWri
 	if err == nil {
 		err = body.check()
 	}
+	body.note(ctx)
 	if err == nil {
-		err = h.configure(ctx, in.ID, func(s registry.Service, v *registry.Version) error { return h.applyRuntime(v, s.Tenant, &body) })
+		err = h.configure(ctx, in.ID, func(s registry.Service, v *registry.Version) error { return h.applyRuntime(ctx, v, s.Tenant, &body) })
 	}
 	if err != nil {
 		return err

@@ -79,14 +79,20 @@ type Version struct {
 	Active    string
 	CreatedAt time.Time
 	Settings
-	// Secrets are the sealed secrets of its environment, for the owner [SecretsName].
-	// [Versions.VersionSecrets] reads them: lookups leave them out.
-	Secrets []byte
+	// Secrets are new secrets in its environment, for a store that adds or changes the
+	// version: lookups leave them out. Those of other variables in Environment stay, and all
+	// others are removed.
+	Secrets []Secret
 }
 
-// SecretsName is the name, among the secrets of its tenant, of those in the environment
-// of a version.
-func SecretsName(version string) string { return "service/" + version + "/environment" }
+// A Secret is a sealed value for a variable in the environment of a version.
+type Secret struct {
+	Name string
+	// ID names the value for its owner in the vault.
+	ID     string
+	SetBy  string // the id of a user
+	Sealed []byte
+}
 
 // Settings are what the owner of a service sets for a version. They count from the
 // next revision on.
@@ -218,8 +224,6 @@ type Versions interface {
 	Version(ctx context.Context, id string) (Version, error)
 	// Versions are all versions of a service, the oldest first.
 	Versions(ctx context.Context, service string) ([]Version, error)
-	// VersionSecrets are the sealed secrets of a version; nil: it has none.
-	VersionSecrets(ctx context.Context, id string) ([]byte, error)
 	// ChangeVersion changes the settings of a version, and its secrets.
 	ChangeVersion(ctx context.Context, id string, change func(*Version) error) (Version, error)
 }

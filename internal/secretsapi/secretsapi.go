@@ -146,8 +146,9 @@ type versionView struct {
 
 type secretView struct {
 	Name        string               `json:"name"`
-	Kind        secretstore.Kind     `json:"kind" enum:"SERVICE,SUBSCRIPTION,TENANT" doc:"What it belongs to."`
+	Kind        secretstore.Kind     `json:"kind" enum:"SERVICE,SUBSCRIPTION,TENANT,ENVIRONMENT,PROVIDER" doc:"What it belongs to. ENVIRONMENT: a variable in the runtime configuration of a service. PROVIDER: a token for a provider of quantum computers. Their own routes change these two."`
 	Service     string               `json:"serviceId"`
+	Definition  string               `json:"serviceDefinitionId,omitempty" doc:"The version of the service whose runtime configuration has it."`
 	Application string               `json:"applicationId"`
 	Override    secretstore.Override `json:"override" enum:"NONE,OWN,ANY"`
 	CreatedAt   *string              `json:"createdAt"`
@@ -170,6 +171,9 @@ func (r routes) view(s secretstore.Secret, versions ...secretstore.Version) secr
 	view := secretView{
 		Name: s.Name, Kind: s.Kind, Service: s.Service, Application: s.Application, Override: s.Override, CreatedAt: text(s.CreatedAt),
 		Version: s.Live, Newest: r.version(s.Newest), UsedAt: text(s.UsedAt), Bindings: []bindingView{},
+	}
+	if s.Kind == secretstore.OfEnvironment {
+		view.Definition = s.Holder
 	}
 	for _, b := range s.Bindings {
 		view.Bindings = append(view.Bindings, bindingView(b))
@@ -210,7 +214,7 @@ func (r routes) reads(api *platformapi.API) {
 
 func (r routes) list(ctx context.Context, in *struct {
 	Of
-	Kind secretstore.Kind `query:"kind" enum:"SERVICE,SUBSCRIPTION,TENANT" doc:"What the secrets belong to."`
+	Kind secretstore.Kind `query:"kind" enum:"SERVICE,SUBSCRIPTION,TENANT,ENVIRONMENT,PROVIDER" doc:"What the secrets belong to."`
 	platformapi.PageQuery
 }) (*platformapi.List[secretView], error) {
 	offset, limit := in.ListBounds()

@@ -31,9 +31,6 @@ const (
 // Problem reports whether somebody must act.
 func (s Status) Problem() bool { return s != StatusOK && s != StatusOptional }
 
-// FromEnvironment is the Kind of a secret in the environment of a service.
-const FromEnvironment Kind = "ENVIRONMENT"
-
 // A Finding is what a check says about a parameter or a stored secret.
 type Finding struct {
 	Status Status
@@ -90,7 +87,7 @@ func (s *Service) Check(ctx context.Context, p access.Principal, a Address, with
 		if c, ok := offered[parameter.Name]; ok {
 			f.offered(c, place.Tenant, soon)
 		} else if slices.Contains(environment, parameter.Env) {
-			f.Status, f.From = StatusOK, FromEnvironment
+			f.Status, f.From = StatusOK, OfEnvironment
 		}
 		if expired, ok := own[parameter.Name]; ok && expired.Live == 0 {
 			f.expired(expired)

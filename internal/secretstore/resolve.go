@@ -2,11 +2,15 @@ package secretstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/signature"
+	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
 // Services are the services of a platform.
@@ -55,10 +59,21 @@ type Opened struct {
 // OpenPinned opens the versions that an execution has pinned, and notes their use. A
 // version may be for several parameters: each gets a separate copy.
 func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[string]int64) (opened map[string]Opened, err error) {
-	wanted := make([]int64, 0, len(pins))
-	for _, pin := range pins {
-		wanted = append(wanted, pin)
+	opened, err = s.openPinned(ctx, pins)
+	if _, ok := errors.AsType[*vault.KeyError](err); ok {
+		// The store may remember values as they were before another process wrapped them
+		// again, and removed the former key.
+		s.Store.Refresh()
+		opened, err = s.openPinned(ctx, pins)
 	}
+	if err == nil {
+		s.noteUse(execution, pins)
+	}
+	return opened, err
+}
+
+func (s *Service) openPinned(ctx context.Context, pins map[string]int64) (opened map[string]Opened, err error) {
+	wanted := slices.Compact(slices.Sorted(maps.Values(pins)))
 	all, err := s.Store.Sealed(ctx, wanted)
 	if err != nil {
 		return nil, err
@@ -82,30 +97,43 @@ func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[str
 		if !ok {
 			return nil, fmt.Errorf("%w: %s", errGone, parameter)
 		}
-		secrets, err := s.Keyring.Open(v.Place.Owner(v.ID), v.Sealed)
+		secrets, err := v.open(s.Keyring)
 		if err != nil {
-			return nil, fmt.Errorf("open version %d of the secret %s: %w", v.Number, v.Place.Name, err)
+			return nil, err
 		}
 		if text, ok := secrets[referenceName]; ok {
 			referenced = append(referenced, reference{parameter, string(text.Reveal()), v.Place})
 		}
 		opened[parameter] = Opened{secrets[valueName], v.String(), v.Place.Tenant}
 	}
-	if err := s.resolve(ctx, referenced, opened); err != nil {
-		return nil, err
-	}
-	s.noteUse(execution, wanted)
-	return opened, nil
+	return opened, s.resolve(ctx, referenced, opened)
 }
+
+func (v SealedVersion) open(ring *vault.Keyring) (vault.Secrets, error) {
+	secrets, err := ring.Open(v.Place.Owner(v.ID), v.Sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open version %d of the secret %s: %w", v.Number, v.Place.Name, err)
+	}
+	return secrets, nil
+}
+
+// Open opens a version that holds a value. The caller clears it.
+func (v SealedVersion) Open(ring *vault.Keyring) (plaintext.Bytes, error) {
+	secrets, err := v.open(ring)
+	return secrets[valueName], err
+}
+
+// Sealable is what the vault seals for a version that holds a value.
+func Sealable(value plaintext.Bytes) vault.Secrets { return vault.Secrets{valueName: value} }
 
 // String describes the version without its value.
 func (v SealedVersion) String() string {
-	of := map[Kind]string{OfService: "service", OfSubscription: "subscription", OfTenant: "account"}[v.Place.Kind]
+	of := map[Kind]string{OfService: "service", OfSubscription: "subscription", OfTenant: "account", OfEnvironment: "environment"}[v.Place.Kind]
 	return fmt.Sprintf("version %d of the stored secret %s of the %s", v.Number, v.Place.Name, of)
 }
 
 // noteUse notes that an execution uses versions. It is written later.
-func (s *Service) noteUse(execution string, pins []int64) {
+func (s *Service) noteUse(execution string, pins map[string]int64) {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,7 +47,15 @@ const (
 	OfService      Kind = "SERVICE"
 	OfSubscription Kind = "SUBSCRIPTION"
 	OfTenant       Kind = "TENANT"
+	// OfEnvironment is in the environment of a version of a service, and OfProvider the
+	// token of an account for a provider of quantum computers. Their own parts of the API
+	// set them; here they are listed.
+	OfEnvironment Kind = "ENVIRONMENT"
+	OfProvider    Kind = "PROVIDER"
 )
+
+// ofProviders is the holder of the tokens of providers.
+const ofProviders = "providers"
 
 // ranks has the precedence of the kinds: the highest wins.
 var ranks = map[Kind]int{OfSubscription: 3, OfService: 2, OfTenant: 1}
@@ -61,13 +69,27 @@ type Place struct {
 	Service string
 	// Subscription and Application are ids; empty unless it is of a subscription.
 	Subscription, Application string
-	// Name is the name of a parameter, or any name of a secret of the tenant.
+	// Holder is what else it belongs to: the id of a version of the service for a secret in
+	// an environment. Empty for a secret that its owner manages here.
+	Holder string
+	// Name is the name of a parameter, of a variable, of a provider, or any name of a
+	// secret of the tenant.
 	Name string
+}
+
+// InEnvironment is the place of a variable of a version of a service.
+func InEnvironment(tenant, service, version, variable string) Place {
+	return Place{Kind: OfEnvironment, Tenant: tenant, Service: service, Holder: version, Name: variable}
+}
+
+// ForProvider is the place of the token that an account has for a provider.
+func ForProvider(tenant, provider string) Place {
+	return Place{Kind: OfProvider, Tenant: tenant, Holder: ofProviders, Name: provider}
 }
 
 // Owner owns the sealed value of a version, by the id of the version.
 func (p Place) Owner(version string) vault.Owner {
-	return vault.StoredSecretOwner(string(p.Kind), p.Tenant+"/"+p.Service+"/"+p.Subscription+"/"+p.Name, version)
+	return vault.StoredSecretOwner(string(p.Kind), p.Tenant+"/"+p.Service+"/"+p.Subscription+p.Holder+"/"+p.Name, version)
 }
 
 // An Override says which callers may replace a stored secret by one in a request.

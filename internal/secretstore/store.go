@@ -48,6 +48,9 @@ type Versions interface {
 	Candidates(ctx context.Context, service, application string, now time.Time) ([]Candidate, error)
 	// Sealed are versions that were not destroyed, in any order.
 	Sealed(ctx context.Context, pins []int64) ([]SealedVersion, error)
+	// Refresh has the next reads of candidates and sealed versions leave out what the store
+	// remembers.
+	Refresh()
 	// MarkUsed notes when an execution has used versions.
 	MarkUsed(ctx context.Context, uses map[int64]Use) error
 	// Sweep destroys the versions that no longer count, unless an execution that waits or

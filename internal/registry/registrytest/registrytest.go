@@ -159,41 +159,13 @@ func versions(f *fixture) {
 	if changed.Environment["MODE"] != "fast" || changed.Version != "2.0.0" {
 		f.Errorf("ChangeVersion = %+v", changed)
 	}
-	f.must(f.AddVersion(f.Context(), registry.Version{ID: "v3", Service: s.ID, Version: "3.0.0", Secrets: []byte("sealed")}))
-	f.wantSecrets("v3", "sealed")
-	f.wantSecrets(second.ID, "")
-	for _, change := range []string{"again", ""} {
-		before, err := f.VersionSecrets(f.Context(), "v3")
-		f.must(err)
-		changed, err := f.ChangeVersion(f.Context(), "v3", func(v *registry.Version) error {
-			if string(v.Secrets) != string(before) {
-				f.Errorf("ChangeVersion has the secrets %q, want %q", v.Secrets, before)
-			}
-			v.Secrets = []byte(change)
-			return nil
-		})
-		f.must(err)
-		if changed.Secrets != nil {
-			f.Errorf("ChangeVersion returns the secrets %q, want none", changed.Secrets)
-		}
-		f.wantSecrets("v3", change)
-	}
-	_, err = f.ChangeVersion(f.Context(), "v3", func(v *registry.Version) error { v.Secrets = []byte("lost"); return registry.ErrInvalid })
+	f.must(f.AddVersion(f.Context(), registry.Version{ID: "v3", Service: s.ID, Version: "3.0.0"}))
+	_, err = f.ChangeVersion(f.Context(), "v3", func(*registry.Version) error { return registry.ErrInvalid })
 	f.wants("ChangeVersion(an error)", err, registry.ErrInvalid)
-	f.wantSecrets("v3", "")
-	_, err = f.VersionSecrets(f.Context(), "none")
-	f.wants("VersionSecrets(no version)", err, registry.ErrNotFound)
 	all, err := f.Versions(f.Context(), s.ID)
 	f.must(err)
 	if len(all) != 3 || all[0].ID != first.ID || all[0].MemoryMB != 64 || all[1].Environment["MODE"] != "fast" {
 		f.Errorf("Versions = %+v", all)
-	}
-}
-
-func (f *fixture) wantSecrets(version, want string) {
-	f.Helper()
-	if got, err := f.VersionSecrets(f.Context(), version); err != nil || string(got) != want {
-		f.Errorf("VersionSecrets(%s) = %q, %v, want %q", version, got, err, want)
 	}
 }
 

@@ -249,8 +249,8 @@ func (t *tx) intact(tenant string, former audit.Head, missing bool, before audit
 
 // signHeads signs the chains that the current transaction has added to, and the sealed
 // values if they may have changed.
-func (w *writer) signHeads(destroyed, steady bool) error {
-	if w.signing.signer == nil || len(w.signing.grown) == 0 && !destroyed {
+func (w *writer) signHeads(steady bool) error {
+	if w.signing.signer == nil || len(w.signing.grown) == 0 && steady {
 		return nil
 	}
 	t, changes := &tx{w: w}, w.signing.sealed

@@ -137,9 +137,8 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			ops = w.collect(ops, w.full)
 		}
 	}
-	destroyed := slices.ContainsFunc(ops, func(j *op) bool { return j.tx.destroyed })
 	steady := !slices.ContainsFunc(ops, func(j *op) bool { return !j.tx.steady })
-	if err := w.signHeads(destroyed, steady); err != nil {
+	if err := w.signHeads(steady); err != nil {
 		w.rollback()
 		return ops, nil, err
 	}

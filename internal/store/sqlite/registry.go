@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -124,10 +123,10 @@ func addVersion(t *tx, v registry.Version) error {
 	if err == nil && n == 0 {
 		err = registry.ErrNameTaken
 	}
-	if err != nil || len(v.Secrets) == 0 {
+	if err != nil {
 		return err
 	}
-	return putVersionSecrets(t, v.ID, v.Secrets)
+	return changeEnvironment(t, v)
 }
 
 // Service implements [registry.Store].
@@ -193,14 +192,12 @@ func (s *Store) ChangeService(ctx context.Context, id string, change func(*regis
 // DeleteService implements [registry.Store].
 func (s *Store) DeleteService(ctx context.Context, id string) error {
 	return ofRegistry("delete a service", s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
-		secrets, err := t.exec(deleteSecretsOfService, id)
-		if err != nil {
-			return err
-		}
-		t.destroyed = t.destroyed || secrets > 0
 		n, err := t.exec(deleteService, id)
 		if err == nil && n == 0 {
 			err = store.ErrNotFound
+		}
+		if err == nil {
+			_, err = t.destroySecretVersions(destroyRemoved, stamp(t.now))
 		}
 		return err
 	}))
@@ -247,11 +244,6 @@ func (s *Store) ChangeVersion(ctx context.Context, id string, change func(*regis
 		if changed, err = versionIn(t, id); err != nil {
 			return err
 		}
-		before, err := versionSecretsIn(t, id)
-		if err != nil {
-			return err
-		}
-		changed.Secrets = before
 		if err := change(&changed); err != nil {
 			return err
 		}
@@ -259,10 +251,8 @@ func (s *Store) ChangeVersion(ctx context.Context, id string, change func(*regis
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(before, changed.Secrets) {
-			if err := putVersionSecrets(t, id, changed.Secrets); err != nil {
-				return err
-			}
+		if err := changeEnvironment(t, changed); err != nil {
+			return err
 		}
 		_, err = t.exec(updateVersion, string(settings), changed.Source, id)
 		return err

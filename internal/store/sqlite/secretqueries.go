@@ -9,7 +9,7 @@ const (
 	// A version x is live at $1.
 	isLive = `x.destroyed_at = 0 AND (x.kept_until = 0 OR x.kept_until > $1) AND (x.expires_at = 0 OR x.expires_at > $1)`
 
-	secretColumns = `s.kind, s.tenant_id, s.service_id, s.subscription_id, s.application_id, s.name`
+	secretColumns = `s.kind, s.tenant_id, s.service_id, s.subscription_id, s.application_id, s.holder, s.name`
 
 	versionValues = `v.number, v.set_by, v.set_at, v.expires_at, v.kept_until, v.destroyed_at, v.used_at, v.used_by, v.reference`
 
@@ -18,7 +18,7 @@ const (
 	coalesce((SELECT max(x.number) FROM secret_versions x WHERE x.secret_seq = s.seq AND ` + isLive + `), 0),
 	` + secretColumns + `, ` + versionValues + ` FROM secrets s JOIN secret_versions v ON v.seq = s.newest WHERE s.removed = 0`
 
-	atPlace = ` AND s.service_id = $2 AND s.subscription_id = $3 AND s.tenant_id = $4 AND s.name = $5`
+	atPlace = ` AND s.service_id = $2 AND s.subscription_id = $3 AND s.tenant_id = $4 AND s.name = $5 AND s.holder = ''`
 
 	selectSecretAt = selectSecret + atPlace
 
@@ -28,24 +28,26 @@ const (
 	AND ($7 = 0 OR s.kind = 'TENANT' AND NOT EXISTS (SELECT 1 FROM secret_bindings b WHERE b.secret_seq = s.seq))
 	AND ($8 = '' OR s.seq IN (SELECT b.secret_seq FROM secret_bindings b WHERE b.service_id = $8))`
 
-	selectSecrets = selectSecret + matchesQuery + ` ORDER BY s.kind, s.service_id, s.application_id, s.name LIMIT $9 OFFSET $10`
+	selectSecrets = selectSecret + matchesQuery + ` ORDER BY s.kind, s.service_id, s.application_id, s.holder, s.name LIMIT $9 OFFSET $10`
 
 	// It has the same parameters.
 	countSecretsOf = `SELECT count(*) FROM secrets s WHERE s.removed = 0 AND $1 > 0` + matchesQuery
 
-	countSecrets = `SELECT count(*) FROM secrets WHERE tenant_id = $1 AND removed = 0`
+	// Those in environments and of providers have other bounds.
+	countSecrets = `SELECT count(*) FROM secrets WHERE tenant_id = $1 AND removed = 0 AND holder = ''`
 
-	countSecretsOfService = `SELECT count(*) FROM secrets WHERE service_id = $1 AND subscription_id = $2 AND removed = 0`
+	countSecretsOfService = `SELECT count(*) FROM secrets WHERE service_id = $1 AND subscription_id = $2 AND removed = 0 AND holder = ''`
 
 	selectSecretSeq = `SELECT seq FROM secrets
-	WHERE removed = 0 AND service_id = $1 AND subscription_id = $2 AND tenant_id = $3 AND name = $4`
+	WHERE removed = 0 AND service_id = $1 AND subscription_id = $2 AND tenant_id = $3 AND name = $4 AND holder = $5`
 
-	insertSecret = `INSERT INTO secrets (kind, tenant_id, service_id, subscription_id, application_id, name, override, created_at, used_at, newest, expires_at, removed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0) RETURNING seq`
+	insertSecret = `INSERT INTO secrets (kind, tenant_id, service_id, subscription_id, application_id, holder, name, override, created_at, used_at, newest, expires_at, removed)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 0) RETURNING seq`
 
 	// A subscription or a service may be gone.
 	countSubscription = `SELECT count(*) FROM subscriptions WHERE id = $1 AND application_id = $2 AND service_id = $3`
 	countService      = `SELECT count(*) FROM services WHERE id = $1`
+	countVersion      = `SELECT count(*) FROM service_versions WHERE id = $1 AND service_id = $2`
 
 	selectSecretVersions = `SELECT ` + versionValues + ` FROM secret_versions v WHERE v.secret_seq = $1 ORDER BY v.number DESC LIMIT $2`
 
@@ -113,13 +115,13 @@ const (
 	// For the service $2 and the application $3. Tenants give their secrets to their own
 	// services only.
 	selectCandidates = `SELECT s.name, s.override, v.seq, v.number, v.expires_at, v.kept_until, ` + secretColumns + ` FROM secrets s ` + newestLive + `
-	WHERE s.removed = 0 AND s.service_id = $2
+	WHERE s.removed = 0 AND s.holder = '' AND s.service_id = $2
 	AND s.subscription_id IN ('', (SELECT id FROM subscriptions WHERE application_id = $3 AND service_id = $2))
 	UNION ALL
 	SELECT b.parameter, s.override, v.seq, v.number, v.expires_at, v.kept_until, ` + secretColumns + ` FROM secret_bindings b
 	JOIN services o ON o.id = b.service_id
 	JOIN secrets s ON s.seq = b.secret_seq AND s.tenant_id = o.tenant_id ` + newestLive + `
-	WHERE b.service_id = $2 AND s.removed = 0`
+	WHERE b.service_id = $2 AND s.removed = 0 AND s.holder = ''`
 
 	selectSealedVersions = `SELECT v.seq, v.id, v.number, v.sealed, ` + secretColumns + ` FROM json_each($1) j
 	JOIN secret_versions v ON v.seq = j.value JOIN secrets s ON s.seq = v.secret_seq WHERE v.destroyed_at = 0`
@@ -128,8 +130,9 @@ const (
 
 	updateSecretUsed = `UPDATE secrets SET used_at = $1 WHERE seq = (SELECT secret_seq FROM secret_versions WHERE seq = $2) AND used_at < $1`
 
-	// The name is that of the row, for its owner. No part of it has a slash.
-	selectSecretVersionsFrom = `SELECT v.seq, s.kind || '/' || s.tenant_id || '/' || s.service_id || '/' || s.subscription_id || '/' || s.name || '/' || v.id, v.sealed
+	// The name is that of the row, for its owner. No part of it has a slash; a secret has a
+	// subscription or a holder.
+	selectSecretVersionsFrom = `SELECT v.seq, s.kind || '/' || s.tenant_id || '/' || s.service_id || '/' || s.subscription_id || s.holder || '/' || s.name || '/' || v.id, v.sealed
 	FROM secret_versions v JOIN secrets s ON s.seq = v.secret_seq WHERE v.seq > $1 AND v.destroyed_at = 0 ORDER BY v.seq LIMIT $2`
 
 	updateSecretVersionSealed = `UPDATE secret_versions SET sealed = $1 WHERE seq = $2`

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,7 +57,7 @@ func (t *tx) pin(execution int64, versions []int64) error {
 }
 
 func placeInto(p *secretstore.Place) []any {
-	return []any{&p.Kind, &p.Tenant, &p.Service, &p.Subscription, &p.Application, &p.Name}
+	return []any{&p.Kind, &p.Tenant, &p.Service, &p.Subscription, &p.Application, &p.Holder, &p.Name}
 }
 
 // A versionScan scans the values of a version.
@@ -97,7 +96,7 @@ func (r *secretRow) secret() secretstore.Secret {
 
 // secretSeq finds a secret.
 func (t *tx) secretSeq(p secretstore.Place) (seq int64, err error) {
-	err = t.row(selectSecretSeq, []any{p.Service, p.Subscription, p.Tenant, p.Name}, &seq)
+	err = t.row(selectSecretSeq, []any{p.Service, p.Subscription, p.Tenant, p.Name, p.Holder}, &seq)
 	return seq, err
 }
 
@@ -110,11 +109,6 @@ func (t *tx) destroySecretVersions(query string, args ...any) (int64, error) {
 
 // Put implements [secretstore.Store].
 func (s secretStore) Put(ctx context.Context, versions []secretstore.NewVersion, limit int) error {
-	for _, v := range versions {
-		if len(v.Sealed) == 0 || !v.Sealed.WellFormed() {
-			return fmt.Errorf("%w secret: the value is not sealed", access.ErrInvalid)
-		}
-	}
 	return s.change(ctx, "set secrets", func(t *tx) error {
 		for _, v := range versions {
 			if err := putVersion(t, v, limit); err != nil {
@@ -126,6 +120,9 @@ func (s secretStore) Put(ctx context.Context, versions []secretstore.NewVersion,
 }
 
 func putVersion(t *tx, v secretstore.NewVersion, limit int) error {
+	if len(v.Sealed) == 0 || !v.Sealed.WellFormed() {
+		return fmt.Errorf("%w secret: the value is not sealed", access.ErrInvalid)
+	}
 	seq, err := t.secretSeq(v.Place)
 	if err = notFound(err); err == access.ErrNotFound && !v.Existing { //nolint:errorlint // notFound returns it unwrapped
 		seq, err = newSecret(t, v, limit)
@@ -167,10 +164,12 @@ func notFound(err error) error {
 
 // newSecret makes a secret, whose service or subscription must exist.
 func newSecret(t *tx, v secretstore.NewVersion, limit int) (seq int64, err error) {
-	if err := t.atMost(limit, "secrets", countSecrets, v.Tenant); err != nil {
-		return 0, err
+	if v.Holder == "" {
+		if err := t.atMost(limit, "secrets", countSecrets, v.Tenant); err != nil {
+			return 0, err
+		}
 	}
-	if v.Kind != secretstore.OfTenant {
+	if v.Kind == secretstore.OfService || v.Kind == secretstore.OfSubscription {
 		if err := t.atMost(secretstore.MaxOfService, "secrets of this service", countSecretsOfService, v.Service, v.Subscription); err != nil {
 			return 0, err
 		}
@@ -181,7 +180,9 @@ func newSecret(t *tx, v secretstore.NewVersion, limit int) (seq int64, err error
 		n, err = t.count(countSubscription, v.Subscription, v.Application, v.Service)
 	case secretstore.OfService:
 		n, err = t.count(countService, v.Service)
-	case secretstore.OfTenant:
+	case secretstore.OfEnvironment:
+		n, err = t.count(countVersion, v.Holder, v.Service)
+	case secretstore.OfTenant, secretstore.OfProvider:
 	}
 	if err == nil && n == 0 {
 		err = access.ErrNotFound
@@ -193,7 +194,7 @@ func newSecret(t *tx, v secretstore.NewVersion, limit int) (seq int64, err error
 	if override == "" {
 		override = secretstore.OverrideOwn
 	}
-	err = t.row(insertSecret, []any{string(v.Kind), v.Tenant, v.Service, v.Subscription, v.Application, v.Name, string(override), stamp(v.SetAt)}, &seq)
+	err = t.row(insertSecret, []any{string(v.Kind), v.Tenant, v.Service, v.Subscription, v.Application, v.Holder, v.Name, string(override), stamp(v.SetAt)}, &seq)
 	return seq, err
 }
 
@@ -283,14 +284,19 @@ func (s secretStore) Delete(ctx context.Context, p secretstore.Place, version in
 			_, err = t.destroySecretVersions(destroyOverOf, stamp(now), seq)
 			return err
 		}
-		for _, query := range []string{removeSecret, deleteBindings} {
-			if _, err := t.exec(query, seq); err != nil {
-				return err
-			}
-		}
-		_, err = t.destroySecretVersions(destroyAllOf, stamp(now), seq)
-		return err
+		return t.removeSecret(seq, now)
 	})
+}
+
+// removeSecret has a secret count no more.
+func (t *tx) removeSecret(seq int64, now time.Time) error {
+	for _, query := range []string{removeSecret, deleteBindings} {
+		if _, err := t.exec(query, seq); err != nil {
+			return err
+		}
+	}
+	_, err := t.destroySecretVersions(destroyAllOf, stamp(now), seq)
+	return err
 }
 
 // SetOverride implements [secretstore.Store].
@@ -374,10 +380,7 @@ func (s secretStore) Sealed(ctx context.Context, pins []int64) (all []secretstor
 		return nil, err
 	}
 	err = s.s.read(ctx, selectSealedVersions, []any{text}, func(row scanner) error {
-		var v secretstore.SealedVersion
-		var sealed []byte
-		err := row.Scan(append([]any{&v.Pin, &v.ID, &v.Number, &sealed}, placeInto(&v.Place)...)...)
-		v.Sealed = bytes.Clone(sealed)
+		v, err := scanSealedVersion(row)
 		all = append(all, v)
 		return err
 	})
@@ -386,6 +389,9 @@ func (s secretStore) Sealed(ctx context.Context, pins []int64) (all []secretstor
 	}
 	return all, forAccess("read sealed secrets", err)
 }
+
+// Refresh implements [secretstore.Store].
+func (s secretStore) Refresh() { s.s.writer.secrets.empty() }
 
 // MarkUsed implements [secretstore.Store]. A loss of power may undo it.
 func (s secretStore) MarkUsed(ctx context.Context, uses map[int64]secretstore.Use) error {
