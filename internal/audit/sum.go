@@ -58,8 +58,13 @@ func SumOf(text []byte) (s Sum, ok bool) {
 	return s, true
 }
 
-// Sealed vouches for the values of stored secrets as a set.
+// SealedForm says what the sum of a [Sealed] is of: the rows of stored secrets and of other
+// sealed values. That of form 1 was of the values of stored secrets only.
+const SealedForm = 2
+
+// Sealed vouches for stored secrets and other sealed values as a set.
 type Sealed struct {
+	Form int
 	// Changes counts the changes of the set.
 	Changes int64
 	Sum     Sum
@@ -69,7 +74,7 @@ type Sealed struct {
 }
 
 func (s *Sealed) statement() []byte {
-	return fmt.Appendf(nil, "qhubctl sealed values 1\n%d\n%x\n", s.Changes, sha256.Sum256(s.Sum.Bytes()))
+	return fmt.Appendf(nil, "qhubctl sealed values %d\n%d\n%x\n", s.Form, s.Changes, sha256.Sum256(s.Sum.Bytes()))
 }
 
 // Sign signs the set.
@@ -96,7 +101,7 @@ func (s *Sealed) Check(found Sum, keys []Key, heads []Head) error {
 		}
 	}
 	if found != s.Sum {
-		return fmt.Errorf("%w: sealed values were changed, added or removed", ErrBroken)
+		return fmt.Errorf("%w: stored secrets or sealed values were changed, added or removed", ErrBroken)
 	}
 	return nil
 }

@@ -103,6 +103,9 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 
 // serve runs the platform of an open server.
 func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revisions) (err error) {
+	if err := s.OpenAudit(ctx, server.AuditOptions{Retention: o.AuditRetention}); err != nil {
+		return err
+	}
 	identity, err := access.Open(ctx, access.Options{
 		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Engine()},
 		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Audit: s.Store().Audit(), Log: o.Server.Log,
@@ -115,7 +118,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	if err != nil {
 		return err
 	}
-	owner, err := openAudit(ctx, o, s)
+	owner, err := recordUnlock(ctx, o, s)
 	if err != nil {
 		return err
 	}
@@ -152,16 +155,14 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	return h.Serve(ctx)
 }
 
-// openAudit has the server sign the audit log, and returns the owner of the platform. The log of the owner of the platform has
-// the actions of the server.
-func openAudit(ctx context.Context, o RunOptions, s *server.Server) (owner string, err error) {
-	options := server.AuditOptions{Retention: o.AuditRetention, Program: o.Version}
+// recordUnlock has the log of the owner of the platform have the actions of the server, and
+// returns the owner.
+func recordUnlock(ctx context.Context, o RunOptions, s *server.Server) (owner string, err error) {
 	user, err := s.Store().Access().UserByName(ctx, ownerName)
 	if err != nil && !errors.Is(err, access.ErrNotFound) {
 		return "", err
 	}
-	options.Operator = user.ID
-	return user.ID, s.OpenAudit(ctx, options)
+	return user.ID, s.RecordUnlock(ctx, user.ID, o.Version)
 }
 
 // address names the client of a request: behind a proxy as that has noted it last.

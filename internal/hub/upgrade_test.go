@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -66,6 +68,7 @@ func TestSecretsOfFormerPrograms(t *testing.T) {
 	}
 	p.call(p.owner, http.MethodDelete, "/qc-catalog/my/provider-tokens/IBM", nil, http.StatusNoContent)
 	p.stop()
+	verifySealed(t, p.dir)
 	p = start(t, p.dir)
 	gets("after a restart", document{"token": "29", "length": "0"})
 	p.noneHold(value, token)
@@ -111,5 +114,33 @@ func formerSecrets(t *testing.T, dir, account string, sets map[string]vault.Secr
 	exec("DROP INDEX secrets_by_holder")
 	exec("ALTER TABLE secrets DROP COLUMN holder")
 	exec("CREATE UNIQUE INDEX secrets_by_place ON secrets (service_id, subscription_id, tenant_id, name) WHERE removed = 0")
+	// The sum of sealed values has only stored secrets, of which there are none.
+	state := audit.Sealed{Form: 1}
+	if err := db.QueryRowContext(t.Context(), "SELECT changes FROM sealed_state").Scan(&state.Changes); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Sign(audit.NewSigner(ring)); err != nil {
+		t.Fatal(err)
+	}
+	exec("DELETE FROM secrets")
+	exec("UPDATE sealed_state SET sum = $1, key = $2, signature = $3", state.Sum.Bytes(), state.Key, state.Signature)
+	exec("ALTER TABLE sealed_state DROP COLUMN form")
 	exec("DELETE FROM goose_db_version WHERE version_id >= 92")
+}
+
+// verifySealed checks the sealed values of a platform that is stopped.
+func verifySealed(t *testing.T, dir string) {
+	t.Helper()
+	ring, err := vault.OpenFile(filepath.Join(dir, "master.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "executions.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.CheckSealed(t.Context(), audit.NewSigner(ring)); err != nil {
+		t.Errorf("CheckSealed() = %v, want nil", err)
+	}
 }

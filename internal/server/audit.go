@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -32,16 +33,12 @@ type auditLog struct {
 
 // AuditOptions say how the audit log is kept.
 type AuditOptions struct {
-	// Operator is the tenant whose log has the actions of the server.
-	Operator string
 	// Retention is how long entries are kept. Zero: for good.
 	Retention time.Duration
-	// Program is the version of the program.
-	Program string
 }
 
-// OpenAudit signs the audit log from now on, keeps anchors of it in the data folder, and
-// records that the server has opened the master key. It is for a server that is open.
+// OpenAudit signs the audit log and the sealed values from now on, and keeps anchors of the
+// log in the data folder. It is for a server that is open, before anything changes them.
 func (s *Server) OpenAudit(ctx context.Context, o AuditOptions) error {
 	store := s.executions.Audit()
 	anchors, err := audit.ReadAnchors(filepath.Join(s.dir, audit.AnchorsName))
@@ -52,7 +49,7 @@ func (s *Server) OpenAudit(ctx context.Context, o AuditOptions) error {
 	if err != nil {
 		return err
 	}
-	s.audit = &auditLog{anchors: anchors, operator: o.Operator, retention: o.Retention, said: map[string]int64{}}
+	s.audit = &auditLog{anchors: anchors, retention: o.Retention, said: map[string]int64{}}
 	if err := s.signAudit(ctx, !anchors.Kept() && len(heads) == 0); err != nil {
 		return err
 	}
@@ -61,14 +58,18 @@ func (s *Server) OpenAudit(ctx context.Context, o AuditOptions) error {
 			s.log.Error("the audit log is not the one that this server has kept an anchor of", "tenant", tenant, "anchor", anchor.String(), "error", err)
 		}
 	}
-	if err := anchors.Shorten(time.Now()); err != nil {
-		return err
-	}
+	return anchors.Shorten(time.Now())
+}
+
+// RecordUnlock records that the server has opened the master key. From now on the actions
+// of the server are in the log of a tenant. Program is the version of the program.
+func (s *Server) RecordUnlock(ctx context.Context, tenant, program string) error {
+	s.audit.operator = tenant
 	versions := make([]string, 0, 1)
 	for _, version := range s.keyring.Versions() {
 		versions = append(versions, strconv.FormatUint(uint64(version), 10))
 	}
-	err = s.recordAction(ctx, "unlock", map[string]string{"keyVersions": strings.Join(versions, ","), "program": o.Program})
+	err := s.recordAction(ctx, "unlock", map[string]string{"keyVersions": strings.Join(versions, ","), "program": program})
 	if err != nil {
 		return err
 	}
@@ -127,31 +128,38 @@ func (s *Server) keepAudit(ctx context.Context) <-chan struct{} {
 		defer anchor.Stop()
 		defer say.Stop()
 		defer drop.Stop()
-		for {
-			var err error
-			select {
-			case <-ctx.Done():
-				if err := s.keepAnchors(context.WithoutCancel(ctx)); err != nil {
-					s.log.Error("cannot keep an anchor of the audit log", "error", err)
-				}
-				s.sayAnchors()
-				return
-			case <-anchor.C:
-				err = s.keepAnchors(ctx)
-			case <-say.C:
-				s.sayAnchors()
-			case <-drop.C:
-				err = s.dropAudit(ctx, time.Now())
-			}
-			if err != nil && ctx.Err() == nil {
-				s.log.Error("cannot keep the audit log; it is tried again", "error", err)
-			}
-		}
+		s.auditLoop(ctx, anchor.C, say.C, drop.C)
 	}()
 	return ended
 }
 
-// dropAudit drops the entries that are older than the retention.
+// auditLoop keeps anchors, writes them to the server's log, and drops old entries, each at
+// its times.
+func (s *Server) auditLoop(ctx context.Context, anchor, say, drop <-chan time.Time) {
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			if err := s.keepAnchors(context.WithoutCancel(ctx)); err != nil {
+				s.log.Error("cannot keep an anchor of the audit log", "error", err)
+			}
+			s.sayAnchors()
+			return
+		case <-anchor:
+			err = s.keepAnchors(ctx)
+		case <-say:
+			s.sayAnchors()
+		case now := <-drop:
+			err = s.dropAudit(ctx, now)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("cannot keep the audit log; it is tried again", "error", err)
+		}
+	}
+}
+
+// dropAudit drops the entries that are older than the retention. A log that was changed
+// stays as it is, and the others are shortened.
 func (s *Server) dropAudit(ctx context.Context, now time.Time) error {
 	if s.audit.retention <= 0 {
 		return nil
@@ -161,12 +169,14 @@ func (s *Server) dropAudit(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, tenant := range tenants {
 		for n := dropAtOnce; n == dropAtOnce; {
 			if n, err = store.Drop(ctx, tenant, now.Add(-s.audit.retention), dropAtOnce); err != nil {
-				return fmt.Errorf("account %s: %w", tenant, err)
+				errs = append(errs, fmt.Errorf("account %s: %w", tenant, err))
+				break
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

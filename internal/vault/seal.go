@@ -33,6 +33,8 @@ const (
 	wrappedSize = overhead + keySize
 	prefixSize  = len(magic) + 1 + 4 + keyIDSize + 2 // all before the wrapped key
 	headerSize  = prefixSize + wrappedSize
+	// HeaderSize is where [Sealed.Values] begins.
+	HeaderSize = headerSize
 	// maxValue bounds a value.
 	maxValue = plaintext.MaxSize
 )

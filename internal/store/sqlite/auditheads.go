@@ -77,9 +77,12 @@ func (s *Store) SignAudit(ctx context.Context, signer audit.Signer, anchors map[
 			if err := signAll(t, signer); err != nil {
 				return err
 			}
-			if err := signAllSealed(t, signer); err != nil {
+			if err := signAllSealed(t, signer, 0); err != nil {
 				return err
 			}
+		}
+		if err := raiseSealed(t, signer, trusted); err != nil {
+			return err
 		}
 		w.signing = signing{signer: signer, trusted: trusted, known: known, sealed: -1, grown: w.signing.grown}
 		return nil

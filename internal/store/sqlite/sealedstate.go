@@ -14,63 +14,21 @@ import (
 )
 
 const (
-	// The changes of values since the last commit. Tables and triggers of the connection:
-	// a change that somebody else makes in the file is in none of them. A value that is
-	// wrapped again is no change.
-	createSealedChanges = `CREATE TEMP TABLE sealed_changes (added INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, sealed BLOB NOT NULL);
-CREATE TEMP TRIGGER sealed_added AFTER INSERT ON main.secret_versions WHEN new.sealed IS NOT NULL BEGIN
-	INSERT INTO sealed_changes VALUES (1, new.seq, new.id, new.sealed);
-END;
-CREATE TEMP TRIGGER sealed_destroyed AFTER UPDATE OF sealed ON main.secret_versions WHEN old.sealed IS NOT NULL AND new.sealed IS NULL BEGIN
-	INSERT INTO sealed_changes VALUES (0, old.seq, old.id, old.sealed);
-END;
-CREATE TEMP TRIGGER sealed_deleted AFTER DELETE ON main.secret_versions WHEN old.sealed IS NOT NULL BEGIN
-	INSERT INTO sealed_changes VALUES (0, old.seq, old.id, old.sealed);
-END;`
-
-	selectSealedChanges = `SELECT added, seq, id, sealed FROM temp.sealed_changes`
+	selectSealedChanges = `SELECT added, row, sealed FROM temp.sealed_changes`
 	deleteSealedChanges = `DELETE FROM temp.sealed_changes`
 
-	selectSealedState = `SELECT changes, sum, key, signature FROM sealed_state`
+	selectSealedState = `SELECT form, changes, sum, key, signature FROM sealed_state`
 	selectSealedCount = `SELECT changes FROM sealed_state`
-	upsertSealedState = `INSERT INTO sealed_state (only, changes, sum, key, signature) VALUES (1, $1, $2, $3, $4)
-	ON CONFLICT (only) DO UPDATE SET changes = excluded.changes, sum = excluded.sum, key = excluded.key, signature = excluded.signature`
+	upsertSealedState = `INSERT INTO sealed_state (only, form, changes, sum, key, signature) VALUES (1, $1, $2, $3, $4, $5)
+	ON CONFLICT (only) DO UPDATE SET form = excluded.form, changes = excluded.changes, sum = excluded.sum, key = excluded.key, signature = excluded.signature`
 
-	selectAllSealed = `SELECT 1, seq, id, sealed FROM secret_versions WHERE sealed IS NOT NULL`
+	selectSealedOfForm1 = `SELECT seq, id, sealed FROM secret_versions WHERE sealed IS NOT NULL`
 )
-
-// A sealedChange scans a value that was added, or taken away.
-type sealedChange struct {
-	added  bool
-	seq    int64
-	id     string
-	sealed []byte
-}
-
-// into adds the change to a sum. The wrapping of a value is no part of it.
-func (c *sealedChange) into(sum *audit.Sum) {
-	digest := sha256.Sum256(vault.Sealed(c.sealed).Values())
-	value := binary.BigEndian.AppendUint64(nil, uint64(c.seq))
-	value = append(append(value, digest[:]...), c.id...)
-	sum.Add(value, c.added)
-}
-
-func addChanges(sum *audit.Sum, n *int) func(scanner) error {
-	return func(row scanner) error {
-		var c sealedChange
-		if err := row.Scan(&c.added, &c.seq, &c.id, &c.sealed); err != nil {
-			return err
-		}
-		*n++
-		c.into(sum)
-		return nil
-	}
-}
 
 // sealedState is what vouches for the sealed values; the zero value: nothing does.
 func (t *tx) sealedState() (s audit.Sealed, err error) {
 	var sum []byte
-	err = t.row(selectSealedState, nil, &s.Changes, &sum, &s.Key, &s.Signature)
+	err = t.row(selectSealedState, nil, &s.Form, &s.Changes, &sum, &s.Key, &s.Signature)
 	if errors.Is(err, store.ErrNotFound) {
 		return audit.Sealed{}, nil
 	}
@@ -93,6 +51,10 @@ func (w *writer) signSealed(t *tx) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if state.Form < audit.SealedForm && state.Key != "" {
+		return state.Changes, nil // it was found broken, and stays so as evidence
+	}
+	state.Form = audit.SealedForm
 	state.Sum.Join(&difference)
 	if _, err := t.exec(deleteSealedChanges); err != nil {
 		return 0, err
@@ -114,37 +76,71 @@ func (t *tx) writeSealed(s audit.Sealed, signer audit.Signer) error {
 	if err := s.Sign(signer); err != nil {
 		return err
 	}
-	_, err := t.exec(upsertSealedState, s.Changes, s.Sum.Bytes(), s.Key, s.Signature)
+	_, err := t.exec(upsertSealedState, s.Form, s.Changes, s.Sum.Bytes(), s.Key, s.Signature)
 	return err
 }
 
-// signAllSealed signs the values that are there. Changes that this connection has noted
-// are among them.
-func signAllSealed(t *tx, signer audit.Signer) error {
-	var s audit.Sealed
-	n := 0
-	if err := t.rows(selectAllSealed, nil, addChanges(&s.Sum, &n)); err != nil {
+// signAllSealed signs the rows that are there, after so many changes. Changes that this
+// connection has noted are among them.
+func signAllSealed(t *tx, signer audit.Signer, changes int64) error {
+	s, n := audit.Sealed{Form: audit.SealedForm}, 0
+	if err := t.rows(selectWatched(), nil, addChanges(&s.Sum, &n)); err != nil {
 		return err
 	}
-	s.Changes = int64(n)
+	s.Changes = max(int64(n), changes)
 	if _, err := t.exec(deleteSealedChanges); err != nil {
 		return err
 	}
 	return t.writeSealed(s, signer)
 }
 
-// CheckSealed verifies that the values of stored secrets are those that were written: none
-// was changed, added or removed. [audit.ErrBroken].
+// raiseSealed has the sum of a former program cover what that of this one does, unless it
+// is not the sum of what is there.
+func raiseSealed(t *tx, signer audit.Signer, trusted []audit.Key) error {
+	state, err := t.sealedState()
+	if err != nil || state.Key == "" || state.Form >= audit.SealedForm {
+		return err
+	}
+	found, err := t.sealedSum(state.Form)
+	if err != nil {
+		return err
+	}
+	if err := state.Check(found, trusted, nil); err != nil {
+		return nil //nolint:nilerr // CheckSealed finds the same, as long as nothing is signed
+	}
+	return signAllSealed(t, signer, state.Changes+1)
+}
+
+// sealedSum is the sum of what is there, as a form has it.
+func (t *tx) sealedSum(form int) (sum audit.Sum, err error) {
+	if form >= audit.SealedForm {
+		n := 0
+		return sum, t.rows(selectWatched(), nil, addChanges(&sum, &n))
+	}
+	return sum, t.rows(selectSealedOfForm1, nil, func(row scanner) error {
+		var seq int64
+		var id string
+		var sealed []byte
+		if err := row.Scan(&seq, &id, &sealed); err != nil {
+			return err
+		}
+		digest := sha256.Sum256(vault.Sealed(sealed).Values())
+		sum.Add(append(append(binary.BigEndian.AppendUint64(nil, uint64(seq)), digest[:]...), id...), true)
+		return nil
+	})
+}
+
+// CheckSealed verifies that the rows of stored secrets and sealed values are those that were
+// written: none was changed, added or removed. [audit.ErrBroken].
 func (s *Store) CheckSealed(ctx context.Context, signer audit.Signer) error {
 	var state audit.Sealed
 	var found audit.Sum
 	var heads []audit.Head
 	var keys []audit.Key
 	err := s.writer.submit(ctx, &op{durability: survivesCrash, done: make(chan struct{}), run: func(t *tx) (err error) {
-		found, heads = audit.Sum{}, nil
-		n := 0
+		heads, t.steady = nil, true
 		if state, err = t.sealedState(); err == nil {
-			err = t.rows(selectAllSealed, nil, addChanges(&found, &n))
+			found, err = t.sealedSum(max(state.Form, 1))
 		}
 		if err == nil {
 			err = t.rows(selectSignedHeads, nil, scanHeads(&heads))

@@ -99,7 +99,7 @@ func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options 
 	if w.now == nil {
 		w.now = time.Now
 	}
-	if _, err := conn.ExecContext(ctx, createSealedChanges); err != nil {
+	if _, err := conn.ExecContext(ctx, createSealedChanges()); err != nil {
 		return nil, errors.Join(classify(err), conn.Close())
 	}
 	if err := conn.QueryRowContext(ctx, selectPinned).Scan(&w.pinned); err != nil {
