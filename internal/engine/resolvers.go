@@ -187,7 +187,7 @@ func (r *revision) accept(ctx context.Context, body []byte) (*acceptedRequest, e
 		return nil, err
 	}
 	accepted := &acceptedRequest{Request: request}
-	if err := r.pin(accepted, a.offered); err != nil {
+	if err := r.pin(ctx, accepted, a.offered); err != nil {
 		request.Clear()
 		return nil, err
 	}

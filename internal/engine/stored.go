@@ -22,6 +22,9 @@ type StoredSecrets interface {
 	// the values. A version that is not there is left out. The caller of the execution
 	// sees the reason of a [SourceError], and of no other error.
 	Open(ctx context.Context, e execution.Execution, pins map[string]int64) (map[string]ResolvedSecret, error)
+	// Denied records that the caller of ctx has tried to replace stored secrets that are
+	// Fixed.
+	Denied(ctx context.Context, parameters []string)
 }
 
 // A StoredVersion is a version of a stored secret.
@@ -37,14 +40,16 @@ type StoredVersion struct {
 
 // pin chooses the versions that an execution pins. A secret of the request replaces a
 // stored one, which the execution then never gets.
-func (r *revision) pin(request *acceptedRequest, offered map[string]StoredVersion) error {
+func (r *revision) pin(ctx context.Context, request *acceptedRequest, offered map[string]StoredVersion) error {
 	var errs signature.Errors
+	var denied []string
 	for _, p := range r.Signature.Of(signature.Secret) {
 		version, ok := offered[p.Name]
 		_, given := request.Secrets[p.Name]
 		switch {
 		case !ok:
 		case given && version.Fixed:
+			denied = append(denied, p.Name)
 			errs = append(errs, signature.FieldError{
 				Path: signature.SecretsKey + "." + p.Name, Message: "the owner of the stored secret does not let this caller replace it: leave it out",
 			})
@@ -56,6 +61,7 @@ func (r *revision) pin(request *acceptedRequest, offered map[string]StoredVersio
 		}
 	}
 	if len(errs) > 0 {
+		r.Resolvers.Stored.Denied(ctx, denied)
 		return errs
 	}
 	return nil

@@ -30,6 +30,7 @@ type versioned struct {
 	open     error
 	opened   []int64
 	notFound bool
+	denied   []string
 	// stale is how often Offer names a version that was destroyed meanwhile.
 	stale int
 }
@@ -64,6 +65,12 @@ func (v *versioned) Offer(context.Context) (map[string]engine.StoredVersion, err
 		return map[string]engine.StoredVersion{"api_token": {Version: 77}}, nil
 	}
 	return map[string]engine.StoredVersion{"api_token": {Version: v.newest, Fixed: v.fixed}, "no_parameter": {Version: 99}}, nil
+}
+
+func (v *versioned) Denied(_ context.Context, parameters []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.denied = append(v.denied, parameters...)
 }
 
 func (v *versioned) Open(_ context.Context, _ execution.Execution, pins map[string]int64) (map[string]engine.ResolvedSecret, error) {
@@ -139,6 +146,9 @@ func TestStoredSecrets(t *testing.T) {
 		t.Errorf("Submit(a secret that may not be replaced) = %v, want an error about it", err)
 	}
 	s.run(action("leak"))
+	if got := fmt.Sprint(stored.denied); got != "[api_token]" {
+		t.Errorf("Denied was called with %s, want the secret of the refused request once", got)
+	}
 }
 
 // TestStoredSecretsFail has each method fail: nothing runs without its secret.

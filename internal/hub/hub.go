@@ -121,6 +121,7 @@ type Hub struct {
 	gateway   gateway
 	variables variables
 	repeats   *repeats
+	denials   sync.Map // limiters of denials in the audit log, by account
 	ready     atomic.Bool
 	// placing is held while a version gets an archive and the build of it begins: else
 	// the answer to an upload could name the build of another one.

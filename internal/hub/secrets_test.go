@@ -145,6 +145,16 @@ func TestStoredSecrets(t *testing.T) {
 	v.wants("with a permitted replacement", v.stranger, document{"$secrets": document{"api_token": "of-a-stranger"}}, map[string]string{"api_token": "of-a-stranger", "db_password": all["db_password"]})
 	v.call(v.owner, http.MethodPut, secretsPath+"/api_token/override?"+service, document{"override": "NONE"}, http.StatusNoContent)
 	v.call(v.owner, http.MethodPost, v.endpoint, document{"$secrets": document{"api_token": "of-the-owner"}}, http.StatusBadRequest)
+	var denied []string
+	for _, link := range asList(v.call(v.owner, http.MethodGet, "/qc-catalog/audit?limit=1000", nil, http.StatusOK)["entries"]) {
+		if text, err := json.Marshal(link); err == nil && strings.Contains(string(text), "replaceSecrets") {
+			denied = append(denied, string(text))
+		}
+	}
+	if text := strings.Join(denied, " "); len(denied) != 2 || strings.Count(text, `"outcome":"DENIED"`) != 2 || strings.Count(text, `"secrets":"api_token"`) != 2 ||
+		!strings.Contains(text, v.foreign) || strings.Contains(text, "of-a-stranger") {
+		t.Errorf("the audit log has %s, want an entry for each caller that may not replace the secret", text)
+	}
 
 	// Another account can neither see nor set these secrets.
 	for path, method := range map[string]string{"/api_token?" + service: http.MethodGet, "/api_token?" + subscription: http.MethodGet} {

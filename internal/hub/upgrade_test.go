@@ -57,7 +57,7 @@ func TestSecretsOfFormerPrograms(t *testing.T) {
 			t.Errorf("the list of secrets is %s, want %s in it", kinds(), want)
 		}
 	}
-	log, _ := json.Marshal(p.call(p.owner, http.MethodGet, "/qc-catalog/audit?action=moveSecrets", nil, http.StatusOK))
+	log, _ := json.Marshal(p.call(p.owner, http.MethodGet, "/qc-catalog/audit?limit=1000", nil, http.StatusOK))
 	if !strings.Contains(string(log), "SECRET_API_TOKEN,SECRET_OTHER") {
 		t.Errorf("the audit log is %s, want an entry that names the secrets that were moved", log)
 	}
