@@ -67,12 +67,11 @@ func (p *prepared) makeMaskers(set *secretset.Set) {
 	}()
 }
 
-// awaitMaskers waits until the maskers are made. It passes a panic on.
-func (p *prepared) awaitMaskers() {
+// awaitMaskers waits until the maskers are made. It returns the cause of a panic on the
+// way, or nil.
+func (p *prepared) awaitMaskers() any {
 	<-p.masked
-	if p.panicked != nil {
-		panic(p.panicked)
-	}
+	return p.panicked
 }
 
 // clear wipes all secrets, and ends the use of data pools. The maskers mask nothing

@@ -232,7 +232,10 @@ func (t *task) do() {
 		t.notStarted(err)
 		return
 	}
-	p.awaitMaskers()
+	if cause := p.awaitMaskers(); cause != nil {
+		t.failOnPanic(cause)
+		return
+	}
 	end, run := t.perform(p)
 	if run != nil {
 		t.cleaned = t.discard(run, p.maskers.Log)

@@ -159,7 +159,7 @@ func (s *Server) auditLoop(ctx context.Context, anchor, say, drop <-chan time.Ti
 }
 
 // dropAudit drops the entries that are older than the retention. A log that was changed
-// stays as it is, and the others are shortened.
+// stays unchanged, and the others are shortened.
 func (s *Server) dropAudit(ctx context.Context, now time.Time) error {
 	if s.audit.retention <= 0 {
 		return nil

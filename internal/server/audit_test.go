@@ -16,7 +16,7 @@ import (
 )
 
 // TestAuditLoopDropsOldEntries has the loop of a server apply its retention to all logs,
-// and leave one that was changed. What is left verifies.
+// and leave one that was changed. The entries that are left verify.
 func TestAuditLoopDropsOldEntries(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -26,7 +26,7 @@ type held struct {
 func newHeld(t *testing.T) *held {
 	t.Helper()
 	h := &held{t, mustOpen(t, filepath.Join(t.TempDir(), "store.db")), keyring(t, firstKey)}
-	t.Cleanup(func() { _ = h.Store.Close() })
+	t.Cleanup(func() { _ = h.Close() })
 	h.must(h.SignAudit(t.Context(), audit.NewSigner(h.ring), nil, true))
 	h.must(h.CreateService(t.Context(), registry.Service{ID: "s", Tenant: "t", Name: "n"}, h.version("v", "a1")))
 	return h

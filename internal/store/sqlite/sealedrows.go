@@ -81,11 +81,12 @@ CREATE TEMP TRIGGER %[1]s_changed AFTER UPDATE OF %[4]s ON main.%[1]s WHEN %[5]s
 
 // createSealedChanges makes the table of changes, and the triggers.
 func createSealedChanges() string {
-	all := "CREATE TEMP TABLE sealed_changes (added INTEGER NOT NULL, row TEXT NOT NULL, sealed BLOB);\n"
+	var all strings.Builder
+	all.WriteString("CREATE TEMP TABLE sealed_changes (added INTEGER NOT NULL, row TEXT NOT NULL, sealed BLOB);\n")
 	for _, table := range watchedTables {
-		all += table.triggers()
+		all.WriteString(table.triggers())
 	}
-	return all
+	return all.String()
 }
 
 // selectWatched selects all watched rows as changes.

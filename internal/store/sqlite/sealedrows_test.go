@@ -46,7 +46,7 @@ func watchedFile(t *testing.T) (path string, ring *vault.Keyring) {
 	h.insert("INSERT INTO signing_keys VALUES (1, 'k', x'0102', $1, 5)", vault.SigningKeyOwner("k"))
 	h.want("v", "SECRET_A value a1")
 	h.must(h.Scrub(t.Context()))
-	h.must(h.Store.Close())
+	h.must(h.Close())
 	return path, h.ring
 }
 
@@ -180,7 +180,7 @@ func TestSumsOfFormerProgramsAreRaised(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		path, ring := watchedFile(t)
 		s, signer := mustOpen(t, path), audit.NewSigner(ring)
-		defer func() { _ = s.Close() }()
+		t.Cleanup(func() { _ = s.Close() })
 		do := func(run func(*tx) error) {
 			t.Helper()
 			if err := s.writer.do(t.Context(), survivesPowerLoss, run); err != nil {

@@ -95,7 +95,7 @@ func signAllSealed(t *tx, signer audit.Signer, changes int64) error {
 }
 
 // raiseSealed has the sum of a former program cover what that of this one does, unless it
-// is not the sum of what is there.
+// does not match the values.
 func raiseSealed(t *tx, signer audit.Signer, trusted []audit.Key) error {
 	state, err := t.sealedState()
 	if err != nil || state.Key == "" || state.Form >= audit.SealedForm {
@@ -111,13 +111,14 @@ func raiseSealed(t *tx, signer audit.Signer, trusted []audit.Key) error {
 	return signAllSealed(t, signer, state.Changes+1)
 }
 
-// sealedSum is the sum of what is there, as a form has it.
+// sealedSum is the sum of the present rows, as a form has it.
 func (t *tx) sealedSum(form int) (sum audit.Sum, err error) {
 	if form >= audit.SealedForm {
 		n := 0
-		return sum, t.rows(selectWatched(), nil, addChanges(&sum, &n))
+		err = t.rows(selectWatched(), nil, addChanges(&sum, &n))
+		return sum, err
 	}
-	return sum, t.rows(selectSealedOfForm1, nil, func(row scanner) error {
+	err = t.rows(selectSealedOfForm1, nil, func(row scanner) error {
 		var seq int64
 		var id string
 		var sealed []byte
@@ -128,6 +129,7 @@ func (t *tx) sealedSum(form int) (sum audit.Sum, err error) {
 		sum.Add(append(append(binary.BigEndian.AppendUint64(nil, uint64(seq)), digest[:]...), id...), true)
 		return nil
 	})
+	return sum, err
 }
 
 // CheckSealed verifies that the rows of stored secrets and sealed values are those that were

@@ -20,7 +20,7 @@ const (
 // concurrent use.
 type secretCache struct {
 	mu sync.Mutex
-	// emptied counts how often the cache was emptied: what was read before is not kept.
+	// emptied counts how often the cache was emptied: rows that were read before are not kept.
 	emptied    uint64
 	candidates map[candidateKey]candidates
 	offered    int

@@ -86,7 +86,7 @@ func read(path string) ([]byte, bool) {
 	for size := 0; ; {
 		n, err := syscall.Read(file, text[size:])
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // package syscall returns it unwrapped
+		case err == syscall.EINTR:
 			continue
 		case err != nil:
 			clear(text)
