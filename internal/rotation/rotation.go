@@ -142,15 +142,22 @@ func (h *Hooks) Fetch(ctx context.Context, hook secretstore.Hook, p secretstore.
 	return text.value()
 }
 
-// run runs a program with an empty environment.
+// run runs a program with an empty environment, in an empty folder that is removed with
+// all that the program leaves there. Processes that it leaves in its group are ended.
 func (h *Hooks) run(ctx context.Context, words []string, names []byte, text *valueText) error {
+	dir, err := os.MkdirTemp("", "qhubctl-hook-") // only the user of the server can read it
+	if err != nil {
+		return errors.New("there is no folder for the program")
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	command := environ.Command(ctx, words[0], words[1:]...)
 	command.Env = []string{}
-	command.Dir = os.TempDir()
+	command.Dir = dir
 	command.Stdin, command.Stdout = bytes.NewReader(names), text
 	command.WaitDelay = time.Second // a child of it may still hold the pipe
 	ownGroup(command)
-	err := command.Run()
+	err = command.Run()
+	endGroup(command)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return fmt.Errorf("the program ended with %s", exit.ProcessState)
 	}

@@ -4,10 +4,14 @@ package rotation_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +55,42 @@ func TestCommands(t *testing.T) {
 			t.Errorf("Fetch(%s) took %s, want about 3 s at most", name, took)
 		}
 	}
+}
+
+// TestCommandsHaveFolders gives each run of a program an empty folder, which is removed
+// with what the program leaves, as are its processes.
+func TestCommandsHaveFolders(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	hooks := rotation.New(rotation.Options{Time: 30 * time.Second, Commands: map[string][]string{
+		"leaves": shell("echo " + canary + " > left; /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $! $(/usr/bin/find . | /usr/bin/wc -l) $(/usr/bin/stat -c %a .)"),
+	}})
+	for range 2 {
+		value, err := hooks.Fetch(t.Context(), secretstore.Hook{Command: "leaves"}, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var process, files, mode int
+		if _, err := fmt.Sscan(string(value.Reveal()), &process, &files, &mode); err != nil || files != 2 || mode != 700 {
+			t.Errorf("the program prints %q, want an empty folder for its user alone", value.Reveal())
+		}
+		if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+			t.Errorf("%v, %v is left, want no folder", left, err)
+		}
+		deadline := time.Now().Add(20 * time.Second) // until its parent has waited for it
+		for syscall.Kill(process, 0) == nil && !zombie(process) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the process %d is left, want it ended", process)
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// zombie reports whether a process has ended and was not waited for.
+func zombie(process int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
 func TestWebhooks(t *testing.T) {
