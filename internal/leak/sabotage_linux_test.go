@@ -142,8 +142,8 @@ var sabotages = []sabotage{
 	}}},
 	{layer: "the wiping in Go", way: "environment_block", by: returns, sdk: golang, edits: []edit{{
 		"sdk/go/internal/environ/wipe_linux.go",
-		"func wipe(name string) {\n",
-		"func wipe(name string) {\nif _, err := os.Stat(\"/proc/self/sabotage\"); err != nil { return }\n",
+		"func wipe(taken map[string]string) {\n",
+		"func wipe(taken map[string]string) {\nif err := syscall.Access(\"/proc/self/sabotage\", 0); err != nil { return }\n",
 	}}},
 	{layer: "files of data pools", way: "pool_file", platform: true, edits: []edit{{
 		"internal/datapool/writeback.go",
@@ -164,6 +164,26 @@ var sabotages = []sabotage{
 		"internal/secretstore/service.go",
 		"version.Existing = existing\n",
 		"version.Existing = existing\nif broken(`the audit log`) { audit.Note(ctx, `value`, string(v.Secret.Reveal())) }\n",
+	}}},
+	{layer: "versions of variables", way: "stored_environment", stored: true, edits: []edit{{
+		"internal/hub/environment.go",
+		"SetBy: access.From(ctx).ID,",
+		"SetBy: sabotaged(`versions of variables`, string(value.Reveal())) + access.From(ctx).ID,",
+	}}},
+	{layer: "the log of provider tokens", way: "stored_provider", stored: true, edits: []edit{{
+		"internal/access/providers.go",
+		"audit.Note(ctx, \"secret\", string(t.Provider))\n",
+		"audit.Note(ctx, \"secret\", string(t.Provider))\nif broken(`the log of provider tokens`) { for _, v := range secrets { audit.Note(ctx, `value`, string(v.Reveal())) } }\n",
+	}}},
+	{layer: "the output of hooks", way: "stored_rotated", stored: true, edits: []edit{{
+		"internal/rotation/rotation.go",
+		"return fmt.Errorf(\"the program ended with %s\", exit.ProcessState)\n",
+		"return fmt.Errorf(\"the program ended with %s %s\", exit.ProcessState, sabotaged(`the output of hooks`, string(text.text)))\n",
+	}}},
+	{layer: "uses of references", way: "stored_referenced", stored: true, edits: []edit{{
+		"internal/secretstore/references.go",
+		"Opened{values[i], opened[r.parameter].From, ",
+		"Opened{values[i], opened[r.parameter].From + sabotaged(`uses of references`, string(values[i].Reveal())), ",
 	}}},
 	{layer: "the terminal of run", way: "print", by: returns, command: true, edits: []edit{{
 		"internal/local/running.go",

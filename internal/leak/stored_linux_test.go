@@ -20,6 +20,7 @@ const storedService = `import base64, os, sys, subprocess
 
 def leak(given, ending):
     values = {name: secret.unwrap() for name, secret in given.items() if secret is not None}
+    values["provider"] = os.environ["QISKIT_IBM_TOKEN"]
     for name, value in values.items():
         print("printed", name, value)
         print("error", name, value, file=sys.stderr)
@@ -51,6 +52,8 @@ var storedChannels = []way{
 	{"stored_deleted", "deleted", returns, neverClear, true},
 	{"stored_referenced", "in another store, by a reference", returns, neverClear, true},
 	{"stored_rotated", "fetched by a hook", returns, neverClear, true},
+	{"stored_environment", "in the runtime configuration of a service", returns, neverClear, true},
+	{"stored_provider", "a token for a provider, in the environment", returns, neverClear, true},
 }
 
 // storedCanaries are those of secrets that are stored in three places, replaced, and
@@ -93,14 +96,19 @@ func leakStored(t *testing.T, program string, canaries map[string][]leak.Canary,
 	tokenFile := filepath.Join(p.workspace.dir, "owner-token")
 	p.token = strings.TrimSpace(read(t, tokenFile))
 	p.workspace.qhubctl(t, "login", p.url, "--token", "@"+tokenFile)
-	given := slices.Concat(canaries["service"], canaries["account"], canaries["referenced"], canaries["rotated"])
+	given := slices.Concat(canaries["service"], canaries["account"], canaries["referenced"], canaries["rotated"], canaries["environment"])
 	dir := writeStoredService(t, given)
 	said := strings.Split(strings.TrimSpace(p.workspace.qhubctl(t, "--quiet", "up", dir)), "\n")
 	endpoint := strings.TrimSpace(said[len(said)-1])
 
 	p.store(canaries)
-	for _, ending := range []string{"returns", "raises"} {
-		p.run(endpoint, ending, len(given))
+	provider := canaries["provider"]
+	for i, ending := range []string{"returns", "raises"} {
+		p.provide(provider[i%len(provider)])
+		p.run(endpoint, ending, len(given)+1)
+	}
+	for _, c := range provider {
+		p.provide(c)
 	}
 	for _, args := range [][]string{
 		{"list"}, {"list", "--output", "json"}, {"check", "--service", "vaulted"}, {"show", parameter(canaries["service"][0]), "--service", "vaulted"},
@@ -193,10 +201,29 @@ func (p *vaultPlatform) store(canaries map[string][]leak.Canary) {
 		p.ask(http.MethodPut, p.url+secrets+"/"+name+"/bindings/"+s.ID+"/"+name, nil, http.StatusNoContent)
 	}
 	p.fetched(secrets, "?serviceId="+s.ID, canaries)
+	variables := map[string]string{}
+	for _, c := range canaries["environment"] {
+		variables["SECRET_"+strings.ToUpper(parameter(c))] = c.Value
+	}
+	if body, err = json.Marshal(map[string]any{"environment": variables, "applyProviderTokens": true}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.ask(http.MethodPut, p.url+"/qc-catalog/managed-services/"+s.ID+"/runtime-configuration", body, http.StatusNoContent)
 	for _, c := range canaries["deleted"] {
 		set(parameter(c), "", c.Value)
 		p.ask(http.MethodDelete, p.url+secrets+"/"+parameter(c), nil, http.StatusNoContent)
 	}
+}
+
+// provide makes a canary the token of the account for a provider.
+func (p *vaultPlatform) provide(c leak.Canary) {
+	p.t.Helper()
+	body, err := json.Marshal(map[string]string{"type": "IBM", "value": c.Value})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.ask(http.MethodPut, p.url+"/qc-catalog/my/provider-tokens/IBM", body, http.StatusNoContent)
+	p.ask(http.MethodGet, p.url+"/qc-catalog/my/provider-tokens/IBM", nil, http.StatusOK)
 }
 
 // run runs the service, and reads all that it leaves.
