@@ -9,7 +9,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// A FormerSet is a set of secrets that programs before 0.2 have kept with one seal: those
+// A FormerSet is a set of secrets that former programs have kept with one seal: those
 // in the environment of a version of a service, or the token of a provider.
 type FormerSet struct {
 	Tenant string
