@@ -21,7 +21,7 @@ var digitFlags, digitValue = func() (flags, values [256]uint8) {
 		}
 		if h := hexValue[c]; h < 16 {
 			flags[c] |= isHex
-			if 2 <= h && h <= 7 {
+			if h == 0 || 2 <= h && h <= 7 { // a NUL is one of UTF-16
 				flags[c] |= hexHigh
 			}
 		}
@@ -68,7 +68,7 @@ func (s *stretch) group(g *grams, start, end int, out []byte) {
 		s.first, s.mask = start, -1
 	}
 	for i, c := range out {
-		if s.mask < 0 && (s.count > 0 || i > 0) && g.begins(s.last, c) {
+		if s.mask < 0 && (c == 0 || (s.count > 0 || i > 0) && g.begins(s.last, c)) { // NULs are those of UTF-16
 			s.mask = end
 		}
 		s.last = c
@@ -123,6 +123,7 @@ func (v *view) readBase64(s *stretch, kind viewKind, end int, ended, final bool)
 			continue
 		}
 		if s.group(m.grams, s.at, s.at+4, out[:]); s.count == minGroups {
+			s.first = v.orderMark(s.first)
 			k = v.wakeDigits(kind, s, s.at+4, 6)
 			for at := s.first; at <= s.at; at += 4 {
 				decodeGroup(&out, v.text[at-v.base:])

@@ -60,7 +60,7 @@ func (v *view) read(places []int, from int, final bool) {
 
 func (v *view) isTrigger(at int) bool {
 	c := v.parent.text[at-v.parent.base]
-	return c == triggers[v.kind] || v.kind.isJoin() && c == '\\'
+	return c == triggers[v.kind] || v.kind == viewWide && c == escape || v.kind.isJoin() && c == '\\'
 }
 
 // take reads what begins at a place of the parent.
@@ -202,6 +202,9 @@ func (v *view) judge(at int, final bool, e *edit) verdict {
 	i := at - base
 	*e = edit{start: at, end: at + 1}
 	if v.kind == viewWide {
+		if text[i] == escape {
+			return v.judgeColor(text, i, closed, e)
+		}
 		return judgeNUL(text, i, closed)
 	}
 	var u unit
@@ -230,4 +233,61 @@ func judgeNUL(text []byte, i int, closed bool) verdict {
 		return wait
 	}
 	return none
+}
+
+// escape begins the sequences by which terminals are told colors.
+const escape = 0x1b
+
+// maxColor is the length of the longest sequence: two colors of 24 bits.
+const maxColor = 48
+
+// judgeColor keeps a row of sequences that set colors, as in text that a highlighter has
+// colored, where a form or an escape may go on across them.
+func (v *view) judgeColor(text []byte, i int, closed bool, e *edit) verdict {
+	end := i
+	for end < len(text) && end < i+maxColor && text[end] == escape {
+		next, cut := colorEnd(text, end)
+		if cut && !closed {
+			return wait
+		}
+		if next == end {
+			break
+		}
+		end = next
+	}
+	switch {
+	case end == i:
+		return none
+	case end == len(text) && !closed:
+		return wait
+	}
+	e.end += end - i - 1
+	const goesOn = inForm | leading | asDigit
+	flags := &v.c.m.byteFlags
+	if i > 0 && end < len(text) && flags[text[i-1]]&goesOn != 0 && flags[text[end]]&goesOn != 0 {
+		return keep
+	}
+	return soft
+}
+
+// colorEnd is where the sequence at text[at] ends that sets colors, or at if it is
+// none. It is cut if text ends within it.
+func colorEnd(text []byte, at int) (end int, cut bool) {
+	if at+1 == len(text) {
+		return at, true
+	}
+	if text[at+1] != '[' {
+		return at, false
+	}
+	for i := at + 2; i < at+maxColor; i++ {
+		switch {
+		case i == len(text):
+			return at, true
+		case text[i] == 'm', text[i] == 'K':
+			return i + 1, false
+		case (text[i] < '0' || text[i] > '9') && text[i] != ';' && text[i] != ':':
+			return at, false
+		}
+	}
+	return at, false
 }

@@ -19,7 +19,7 @@ func newByteFlags(g *grams) (flags [256]uint8) {
 			flags[i] |= asDigit
 		}
 	}
-	for _, c := range []byte("%\\&=#;{}\x00") {
+	for _, c := range []byte("%\\&=#;{}\x00\x1b") {
 		flags[c] |= leading
 	}
 	for _, c := range []byte("+/-_") {

@@ -149,7 +149,7 @@ func (s *formSet) addPart(part []byte) {
 // that are searched for without one because they are common.
 func (s *formSet) addEncodings(value []byte) {
 	plain := isPlain(value)
-	s.capacity = 8*len(value) + 64
+	s.capacity = 8*len(value) + 64 + len(nestedQuote)*bytes.Count(value, []byte(`'`))
 	s.reserve()
 	s.add(value)
 	s.addHex(value)

@@ -59,7 +59,7 @@ const (
 	isHex       = 1 << 6
 	hexHigh     = 1 << 7 // the first of two hexadecimal digits that are ASCII text
 	pairMarks   = " ,:;-._/|+xX\t"
-	specialMark = "\x00%&\\="
+	specialMark = "\x00\x1b%&\\="
 )
 
 // byteClasses are the classes of ASCII. Those of 0x7f stand for other bytes.

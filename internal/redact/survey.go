@@ -207,7 +207,7 @@ func (v *view) specials(at int, special uint64) {
 	for ; special != 0; special &= special - 1 {
 		p := at + bits.TrailingZeros64(special)
 		switch c := text[p]; c {
-		case 0:
+		case 0, escape:
 			s.add(viewWide, v.base+p)
 		case '\\':
 			s.add(viewBackslash, v.base+p)

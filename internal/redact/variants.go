@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -25,16 +26,26 @@ func (s *formSet) addAppended(appendTo func([]byte) []byte) {
 	s.commit(start)
 }
 
-// addQuotes adds value with its quotes as shells, SQL and CSV write them, and
-// with its spaces as forms and URLs do. No view undoes these.
+// addQuotes adds value with its quotes as shells, SQL and CSV write them, those of
+// shells also in a command within a command, with its spaces as forms and URLs do, and
+// with the marks doubled that configuration files and templates read. No view undoes
+// these.
 func (s *formSet) addQuotes(value []byte) {
 	s.addReplaced(value, `'`, `'\''`)
 	s.addReplaced(value, `'`, `'"'"'`)
+	s.addReplaced(value, `'`, `'\''\'\'''\''`)
+	s.addReplaced(value, `'`, nestedQuote)
 	s.addReplaced(value, `'`, `''`)
+	s.addReplaced(value, "%", "%%")
+	s.addReplaced(value, "$", "$$")
+	s.addReplaced(bytes.ReplaceAll(value, []byte("}"), []byte("}}")), "{", "{{")
 	s.addReplaced(value, `"`, `""`)
 	s.addReplaced(value, " ", "+")
 	s.addReplaced(value, " ", "_")
 }
+
+// nestedQuote is the longest way to write a quote.
+const nestedQuote = `'"'"'"'"'"'"'"'"'`
 
 func (s *formSet) addReplaced(value []byte, old, with string) {
 	if bytes.Contains(value, []byte(old)) {
@@ -85,10 +96,17 @@ func (s *formSet) addCharsets(value []byte) {
 	for _, form := range [...]norm.Form{norm.NFC, norm.NFD} {
 		s.addAppended(func(dst []byte) []byte { return form.Append(dst, value...) })
 	}
+	// SQLite and many tables of letters know the case of ASCII alone.
+	s.addAppended(func(dst []byte) []byte { return appendCase(dst, value, 'A', 'Z') })
+	s.addAppended(func(dst []byte) []byte { return appendCase(dst, value, 'a', 'z') })
+	// Servers read the bytes of headers as Latin-1.
+	s.addAppended(func(dst []byte) []byte { return appendMisread(dst, value, false) })
+	s.addAppended(func(dst []byte) []byte { return appendMisread(dst, value, true) })
 	// Python's ascii() writes only what Latin-1 has as one byte.
 	latin := appendLatin1(nil, value)
 	if len(latin) >= MinLength {
 		s.add(latin)
+		s.addQuotes(latin)
 		s.addHex(latin)
 		for shift := range 3 {
 			s.addBase64(latin, shift)
@@ -101,6 +119,32 @@ func (s *formSet) addCharsets(value []byte) {
 			s.addAppended(func(dst []byte) []byte { return appendWide(dst, value, width, false) })
 		}
 	}
+}
+
+// appendCase appends value with the letters of ASCII from first to last in the other
+// case.
+func appendCase(dst, value []byte, first, last byte) []byte {
+	for _, c := range value {
+		if first <= c && c <= last {
+			c ^= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// appendMisread appends what a program writes that takes each byte of value as a
+// character of Latin-1. A literal has escapes for those that do not print, which a view
+// undoes to one byte.
+func appendMisread(dst, value []byte, literal bool) []byte {
+	for _, c := range value {
+		if literal && !unicode.IsPrint(rune(c)) {
+			dst = append(dst, c)
+		} else {
+			dst = utf8.AppendRune(dst, rune(c))
+		}
+	}
+	return dst
 }
 
 func appendLatin1(dst, value []byte) []byte {

@@ -113,13 +113,27 @@ func (v *view) decode64(k *view) {
 func (v *view) wake64(kind viewKind, start int) *view {
 	var s stretch
 	var out [3]byte
-	for at := start; at < start+minJoined; at += 4 {
+	for at := v.orderMark(start); at < start+minJoined; at += 4 {
 		decodeGroup(&out, v.text[at-v.base:])
-		s.group(v.c.m.grams, at, at+4, out[:])
+		if s.group(v.c.m.grams, at, at+4, out[:]); at < start {
+			s.mask = -1 // it is held from where text begins
+		}
 	}
 	k := v.wakeDigits(kind, &s, start+minJoined, 6)
 	k.until = start
 	return k
+}
+
+// orderMark is where digits begin that stand for text from start on: four before it if
+// these are a byte order mark of UTF-16, and the first half of a character.
+func (v *view) orderMark(start int) int {
+	if at := start - 4; at >= v.run.start {
+		switch string(v.text[at-v.base : at-v.base+3]) {
+		case "//4", "//5", "__4", "__5":
+			return at
+		}
+	}
+	return start
 }
 
 // pairsOf decodes pairs of hexadecimal digits from places on at which several
@@ -135,12 +149,34 @@ func (v *view) pairsOf(k *view, kind viewKind, at int, places uint64, end int) {
 		if places == 0 {
 			return
 		}
-		k = v.wakeTwos(kind, at+bits.TrailingZeros64(places))
+		first := bits.TrailingZeros64(places)
+		if places &^= 1 << first; v.standForText(at + first) {
+			k = v.wakeTwos(kind, at+first)
+		}
 	}
 }
 
 // minHits is the number of pairs of digits by which text is found.
 const minHits = 6
+
+// standForText reports whether pairs of digits stand for text, of which the windows know
+// the first digits alone. Numbers that begin with many zeros do not.
+func (v *view) standForText(start int) bool {
+	if string(v.text[start-v.base:start-v.base+8]) == "00000000" {
+		return false
+	}
+	var out [3]byte
+	characters := 0
+	for at := start; at < start+2*minHits; at += 2 {
+		if v.c.m.decode(&out, v.text[at-v.base:], 2) == 0 {
+			return false
+		}
+		if out[0] != 0 {
+			characters++
+		}
+	}
+	return characters >= 2
+}
 
 func (v *view) wakeTwos(kind viewKind, start int) *view {
 	var s stretch

@@ -363,6 +363,25 @@ func literalPrinter(rng *rand.Rand) Encoder {
 	}}
 }
 
+// Colors draws a highlighter, which colors some characters.
+func Colors(rng *rand.Rand) Encoder {
+	colors := []string{"\x1b[33m", "\x1b[1;36m", "\x1b[38;5;208m", "\x1b[38;2;249;38;114m"}
+	color, every := colors[rng.IntN(len(colors))], 2+rng.IntN(12)
+	return Encoder{Name: "color " + color + strconv.Itoa(every), Encode: func(text []byte) []byte {
+		var out strings.Builder
+		for i, r := range []rune(string(text)) {
+			switch i % every {
+			case every - 1:
+				out.WriteString("\x1b[0m")
+			case every / 2:
+				out.WriteString(color)
+			}
+			out.WriteRune(r)
+		}
+		return []byte(out.String())
+	}}
+}
+
 func foldPrinter(rng *rand.Rand) Encoder {
 	width := 20 + rng.IntN(100)
 	return Encoder{Name: "fold " + strconv.Itoa(width), Frames: true, Encode: func(text []byte) []byte {
