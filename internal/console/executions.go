@@ -20,7 +20,7 @@ const (
 	countedExecutions = 10_000
 )
 
-type executionsPageData struct { //nolint:recvcheck // templates take values
+type executionsPageData struct {
 	names
 	query      url.Values
 	executions executions

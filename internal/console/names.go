@@ -53,7 +53,7 @@ func (n *names) applicationName(id string) string {
 	return "a deleted application"
 }
 
-// personName is the name of a person, or the id of one who has left.
+// personName is the name of a person, or the id of a former member.
 func (n *names) personName(id string) string { return cmp.Or(n.people[id], id) }
 
 // A fact is a name with a value, and the page of what it names, if there is one.

@@ -78,6 +78,7 @@ func copyExecutions(b *testing.B, path string, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	var columns, values []string
 	for rows.Next() {
 		var name string
@@ -98,7 +99,8 @@ func copyExecutions(b *testing.B, path string, n int) {
 	if err := rows.Err(); err != nil {
 		b.Fatal(err)
 	}
-	statement := fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) INSERT INTO executions (%s) SELECT %s FROM n, executions AS e WHERE e.seq = (SELECT max(seq) FROM executions)",
+	statement := fmt.Sprintf( //nolint:gosec // of names of columns
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) INSERT INTO executions (%s) SELECT %s FROM n, executions AS e WHERE e.seq = (SELECT max(seq) FROM executions)",
 		strings.Join(columns, ", "), strings.Join(values, ", "))
 	if _, err := db.ExecContext(b.Context(), statement, n); err != nil {
 		b.Fatal(err)
@@ -118,12 +120,18 @@ func beViewers(address, token string) error {
 	if err != nil {
 		return err
 	}
+	var all []io.Closer
+	defer func() {
+		for _, connection := range all {
+			_ = connection.Close()
+		}
+	}()
 	for range viewers {
-		connection, err := net.Dial("tcp", u.Host)
+		connection, err := net.Dial("tcp", u.Host) //nolint:gosec // the server of the benchmark
 		if err != nil {
 			return err
 		}
-		defer func() { _ = connection.Close() }()
+		all = append(all, connection)
 		if _, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nX-Auth-Token: %s\r\n\r\n", u.RequestURI(), u.Host, token); err != nil {
 			return err
 		}
@@ -139,7 +147,7 @@ func beViewers(address, token string) error {
 }
 
 // BenchmarkConsoleViewers runs executions while many people look at the log of one, and
-// while nobody does, in turns. It reports the ratio of the rates, and how much memory the
+// while no one does, in turns. It reports the ratio of the rates, and how much memory the
 // server takes for the viewers.
 func BenchmarkConsoleViewers(b *testing.B) {
 	const callers, perTurn, turns = 16, 320, 5

@@ -39,7 +39,7 @@ func TestConsolePictures(t *testing.T) {
 			if err := chromedp.Run(ctx, becomes(`document.readyState === "complete"`), chromedp.CaptureScreenshot(&png)); err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644) //nolint:gosec // a picture for everybody
+			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
 		})
 	}
 	p.runs(forecast, document{"data": document{"place": "Oslo", "days": 2}})

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 )
 
-// TestColors masks secrets that a highlighter has colored, written as they are and as
+// TestColors masks secrets that a highlighter has colored, written unchanged and as
 // literals, however the stream is cut.
 func TestColors(t *testing.T) {
 	for seed := range uint64(600) {
@@ -38,7 +38,7 @@ func TestColors(t *testing.T) {
 }
 
 // TestWideDigits masks secrets in UTF-16 and UTF-32 whose bytes are written as digits,
-// but for the first characters, which say nothing yet.
+// except the first characters, which say nothing yet.
 func TestWideDigits(t *testing.T) {
 	const secret = "TUddEKseu2Ac13fA61es"
 	m := newMasker([]byte(secret))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"github.com/qhubctl/qhubctl/internal/environ"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
@@ -26,7 +26,7 @@ func Axe(t testing.TB) chromedp.Action {
 	if err != nil {
 		t.Fatalf("installing axe-core: %v", err)
 	}
-	where, err := exec.CommandContext(t.Context(), testenv.Program(venv, "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").Output()
+	where, err := environ.Command(t.Context(), testenv.Program(venv, "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
