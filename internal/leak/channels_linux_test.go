@@ -99,6 +99,10 @@ var channels = []way{
 	{"base64_of_echo", "base64, with a line end", returns, inLog, false},
 	{"hex", "hexadecimal", returns, inLog, false},
 	{"hex_upper", "hexadecimal, capitals", returns, inLog, false},
+	{"base64_twice", "base64 of base64", returns, inLog, true},
+	{"hex_twice", "hexadecimal of hexadecimal", returns, inLog, true},
+	{"hex_pairs", "hexadecimal, with separators", returns, inLog, true},
+	{"quoted_printable", "quoted-printable", returns, inLog, true},
 	{"percent", "percent-encoded", returns, inLog, false},
 	{"percent_lower", "percent-encoded, small letters", returns, inLog, true},
 	{"percent_path", "percent-encoded, as a path", returns, inLog, false},
@@ -140,6 +144,7 @@ var channels = []way{
 	{"large_file", "a large result file, across the end of a block", returns, inFile, false},
 	{"binary_file", "a result file, binary", returns, withheld, false},
 	{"compound_file", "a result file, base64 in binary", returns, withheld, false},
+	{"wide_file", "a result file in UTF-16", returns, withheld, true},
 	{"file_name", "the name of a result file", returns, inName, false},
 	{"folder_name", "the name of a folder in the output", returns, inName, false},
 

@@ -104,6 +104,13 @@ var encodings = []struct {
 	{"with CRLF", func(s string) []string { return []string{strings.ReplaceAll(s, "\n", "\r\n")} }},
 	{"hexadecimal", func(s string) []string { x := hex.EncodeToString([]byte(s)); return []string{x, strings.ToUpper(x)} }},
 	{"base64", base64Texts},
+	{"base64 of base64", base64Twice},
+	{"hexadecimal of hexadecimal", func(s string) []string {
+		return []string{hex.EncodeToString([]byte(hex.EncodeToString([]byte(s))))}
+	}},
+	{"hexadecimal pairs", hexPairs},
+	{"quoted-printable", quotedTexts},
+	{"UTF-16", wideTexts},
 	{"percent-encoded", percentTexts},
 	{"JSON", jsonTexts},
 	{"Python", pythonTexts},
@@ -135,6 +142,53 @@ func base64Texts(s string) []string {
 		}
 	}
 	return texts
+}
+
+// base64Twice are the digits of the digits behind a few bytes.
+func base64Twice(s string) []string {
+	var texts []string
+	for _, before := range []string{"", "u", "user:"} {
+		once := base64.StdEncoding.EncodeToString([]byte(before + s))
+		from := (len(before)*8 + 5) / 6
+		texts = append(texts, base64.StdEncoding.EncodeToString([]byte(once))[(from*8+5)/6:(len(once)-4)*8/6])
+	}
+	return texts
+}
+
+func hexPairs(s string) []string {
+	var texts []string
+	for _, separator := range []string{":", " ", "-"} {
+		pairs := make([]string, len(s))
+		for i := range pairs {
+			pairs[i] = hex.EncodeToString([]byte{s[i]})
+		}
+		texts = append(texts, strings.Join(pairs, separator))
+	}
+	return texts
+}
+
+func quotedTexts(s string) []string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c == '=' || c > 0x7e {
+			fmt.Fprintf(&b, "=%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	texts := []string{b.String()}
+	for line := range strings.SplitSeq(b.String(), "\n") {
+		texts = append(texts, line)
+	}
+	return texts
+}
+
+func wideTexts(s string) []string {
+	var little, big []byte
+	for _, unit := range utf16.Encode([]rune(s)) {
+		little, big = append(little, byte(unit), byte(unit>>8)), append(big, byte(unit>>8), byte(unit))
+	}
+	return []string{string(little), string(big)}
 }
 
 func percentTexts(s string) []string {

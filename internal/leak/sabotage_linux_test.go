@@ -76,6 +76,31 @@ var sabotages = []sabotage{
 		"func (v *view) allows(kind viewKind) bool {\n",
 		"func (v *view) allows(kind viewKind) bool {\nif kind == viewEntity && broken(`the view without entities`) { return false }\n",
 	}}},
+	{layer: "the view without quoted-printable", way: "quoted_printable", by: returns, edits: []edit{{
+		"internal/redact/survey.go",
+		"func (v *view) allows(kind viewKind) bool {\n",
+		"func (v *view) allows(kind viewKind) bool {\nif kind == viewQuoted && broken(`the view without quoted-printable`) { return false }\n",
+	}}},
+	{layer: "the view without NULs", way: "wide_file", by: returns, edits: []edit{{
+		"internal/redact/survey.go",
+		"func (v *view) allows(kind viewKind) bool {\n",
+		"func (v *view) allows(kind viewKind) bool {\nif kind == viewWide && broken(`the view without NULs`) { return false }\n",
+	}}},
+	{layer: "the views of base64", way: "base64_twice", by: returns, edits: []edit{{
+		"internal/redact/digits.go",
+		"func (v *view) readBase64(s *stretch, kind viewKind, end int, ended, final bool) {\n",
+		"func (v *view) readBase64(s *stretch, kind viewKind, end int, ended, final bool) {\nif broken(`the views of base64`) { return }\n",
+	}}},
+	{layer: "the views of hexadecimal digits", way: "hex_twice", by: returns, edits: []edit{{
+		"internal/redact/digits.go",
+		"func (v *view) readHex(s *stretch, kind viewKind, end int, ended, final bool) {\n",
+		"func (v *view) readHex(s *stretch, kind viewKind, end int, ended, final bool) {\nif broken(`the views of hexadecimal digits`) { return }\n",
+	}}},
+	{layer: "the view of pairs of digits", way: "hex_pairs", by: returns, edits: []edit{{
+		"internal/redact/digits.go",
+		"func (v *view) readPairs(s *stretch, end int, ended, final bool) {\n",
+		"func (v *view) readPairs(s *stretch, end int, ended, final bool) {\nif broken(`the view of pairs of digits`) { return }\n",
+	}}},
 	{layer: "the view of joined lines", way: "base64_broken_64", by: returns, edits: []edit{{
 		"internal/redact/joins.go",
 		"func (v *view) judgeLine(at int, final bool, e *edit) verdict {\n",

@@ -10,7 +10,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 )
 
-// TestColors masks secrets that a highlighter has colored, written unchanged and as
+// TestColors masks secrets that a highlighter has colored, unchanged and written as
 // literals, however the stream is cut.
 func TestColors(t *testing.T) {
 	for seed := range uint64(600) {
@@ -23,7 +23,7 @@ func TestColors(t *testing.T) {
 		text := highlighter.Encode(append(literal.Encode([]byte("token = "+secret+" of the service")), '\n'))
 		m := newMasker([]byte(secret))
 		masked := m.Bytes(text)
-		if left := findStretch(string(masked), secret); left != "" {
+		if left := redacttest.FindStretch(string(masked), secret); left != "" {
 			t.Errorf("seed %d: %q as %s, then %s leaves %s, want none of it:\n%q", seed, secret, literal.Name, highlighter.Name, left, masked)
 		}
 		if !bytes.Contains(masked, []byte("token")) && !strings.Contains(string(masked), "\x1b[") {
@@ -88,6 +88,8 @@ func TestRespelled(t *testing.T) {
 		{"Pässwörd-für-Xq7", "upper('PäSSWöRD-FüR-XQ7')"},
 		{"Pässwörd-für-Xq7", "lower('pässwörd-für-xq7')"},
 		{"100%#sure-Pw/+x", "sqlalchemy.url = db://u:100%%#sure-Pw/+x@host"},
+		{"wBLyBz27", "77:42:4c:79:42:7a:32:37"},
+		{"wBLyBz27", "77 42 4C 79 42 7A 32 37"},
 		{"kJ8=mP$2vL-7Qx", "environment: TOKEN=kJ8=mP$$2vL-7Qx"},
 		{"kJ8{mP}2vL-7Qx", "f'kJ8{{mP}}2vL-7Qx'"},
 		{"uR'oZe8s-zR7xP", `ssh host 'bash -c '"'"'echo '"'"'"'"'"'"'"'"'uR'"'"'"'"'"'"'"'"'oZe8s-zR7xP`},
@@ -97,7 +99,7 @@ func TestRespelled(t *testing.T) {
 		m := newMasker([]byte(c.secret))
 		for _, size := range []int{1, 5, len(c.text)} {
 			got := string(maskInPieces(t, m, []byte(c.text), size))
-			if !strings.Contains(got, Mask) || strings.Contains(got, "zR7xP") || findStretch(got, c.secret) != "" {
+			if !strings.Contains(got, Mask) || strings.Contains(got, "zR7xP") || redacttest.FindStretch(got, c.secret) != "" {
 				t.Errorf("%q in pieces of %d is masked to %q, want %q masked", c.text, size, got, c.secret)
 			}
 		}

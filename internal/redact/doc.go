@@ -46,7 +46,7 @@
 //     quoted-printable escapes and soft line breaks;
 //   - base64 digits of both alphabets at each of four alignments, hexadecimal
 //     digits at each of two, and pairs of these with separators between them;
-//   - UTF-16 and UTF-32 without their NULs;
+//   - UTF-16 and UTF-32 without their NULs, and text without the sequences that color it;
 //   - lines joined that a printer has broken: frames, indentation, quotes and
 //     marks of lines that go on are left out, also between runs of at least 16
 //     digits.
@@ -91,12 +91,18 @@
 //
 //   - fewer than four bytes at the end of a line that a printer has broken;
 //   - the percent sign behind a number with which a secret begins;
-//   - up to five bytes with which a run of digits begins that is encoded twice.
+//   - up to five bytes with which a run of digits begins that is encoded twice;
+//   - the first two pairs of hexadecimal digits with separators between them, and the
+//     first two characters of UTF-16 that is written as digits.
 //
 // # What masking cannot do
 //
 // A service that means to can send a secret out in a form that no masker knows:
-// reversed, encrypted, letter by letter, base32, base85, or as decimal numbers.
+// reversed, encrypted, letter by letter, base32, base85, UTF-7, or as decimal numbers.
+// Hexadecimal digits in groups of two bytes or more with separators, as xxd writes them,
+// and the lines of a hex dump with their texts are not decoded. The pieces of a secret
+// of fewer than 40 bytes that a printer has shortened stay, as do the pieces in a
+// column of a table that has another column to its right.
 // Base64 digits that mix bits of the secret with bits of unknown neighbours stay
 // in the plain search: up to four bits of its first and last byte. Separators
 // between digits that are themselves broken by other line breaks, in runs of

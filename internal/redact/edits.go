@@ -235,7 +235,7 @@ func judgeNUL(text []byte, i int, closed bool) verdict {
 	return none
 }
 
-// escape begins the sequences by which terminals change colors.
+// escape begins the sequences that set the colors of a terminal.
 const escape = 0x1b
 
 // maxColor is the length of the longest sequence: two colors of 24 bits.

@@ -22,6 +22,27 @@ func (s *formSet) addHex(value []byte) {
 	s.commit(start)
 }
 
+// addPairs adds a value in pairs of hexadecimal digits, if these are too few for the view
+// that undoes them.
+func (s *formSet) addPairs(value []byte) {
+	if 3*len(value)-1 >= minSpan {
+		return
+	}
+	for _, digits := range [...]string{hexDigits, "0123456789ABCDEF"} {
+		for _, separator := range [...]byte{':', ' ', '-'} {
+			s.addAppended(func(dst []byte) []byte {
+				for i, c := range value {
+					if i > 0 {
+						dst = append(dst, separator)
+					}
+					dst = append(dst, digits[c>>4], digits[c&15])
+				}
+				return dst
+			})
+		}
+	}
+}
+
 // addBase64 adds the forms of value inside a longer base64 text in which it
 // stands at a position that is shift more than a multiple of three.
 //

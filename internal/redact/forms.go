@@ -153,6 +153,7 @@ func (s *formSet) addEncodings(value []byte) {
 	s.reserve()
 	s.add(value)
 	s.addHex(value)
+	s.addPairs(value)
 	for shift := range 3 {
 		s.addBase64(value, shift)
 	}

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"testing"
 	"text/template"
+
+	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 )
 
 // TestGoPrinters masks what Go's packages make of secrets.
@@ -62,11 +64,11 @@ func TestGoPrinters(t *testing.T) {
 		for name, printed := range printers {
 			var out bytes.Buffer
 			printed(&out, s.value)
-			if findStretch(out.String(), s.shown) == "" {
+			if redacttest.FindStretch(out.String(), s.shown) == "" {
 				t.Errorf("%s does not show the secret %s without the masker", name, s.name)
 			}
 			for _, size := range []int{1, 50, out.Len()} {
-				if left := findStretch(string(maskInPieces(t, m, out.Bytes(), size)), s.shown); left != "" {
+				if left := redacttest.FindStretch(string(maskInPieces(t, m, out.Bytes(), size)), s.shown); left != "" {
 					t.Errorf("%s with the secret %s in pieces of %d leaves %s", name, s.name, size, left)
 				}
 			}

@@ -3,16 +3,11 @@ package redact
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"html"
 	"math/rand/v2"
 	"os/exec"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
 	"github.com/qhubctl/qhubctl/internal/testenv"
@@ -86,16 +81,16 @@ func TestLibraries(t *testing.T) {
 			if s.name != name {
 				continue
 			}
-			if findStretch(text, s.shown) == "" {
+			if redacttest.FindStretch(text, s.shown) == "" {
 				continue
 			}
 			seen[library]++
-			if left := findStretch(masked[title], s.shown); left != "" {
+			if left := redacttest.FindStretch(masked[title], s.shown); left != "" {
 				t.Errorf("%s leaves %s", title, left)
 			}
 		}
 	}
-	for _, name := range []string{"httpx_url", "aiohttp_get", "yarl_url", "requests_get", "urllib3_get", "botocore_sign", "sqlalchemy_url", "psycopg_connect", "rich_print", "rich_traceback", "loguru_exception", "structlog_event", "email_message", "yaml_dump", "standard_library"} {
+	for _, name := range []string{"httpx_url", "aiohttp_get", "yarl_url", "requests_get", "urllib3_get", "botocore_sign", "sqlalchemy_url", "psycopg_connect", "rich_print", "rich_traceback", "loguru_exception", "structlog_event", "structlog_traceback", "email_message", "yaml_dump", "standard_library", "charsets"} {
 		if seen[name] < len(secrets)/2 {
 			t.Errorf("%s shows %d of %d secrets without the masker", name, seen[name], len(secrets))
 		}
@@ -106,7 +101,7 @@ func TestLibraries(t *testing.T) {
 				if !strings.HasSuffix(title, " "+s.name) || text == masked[title] {
 					continue
 				}
-				if left := findStretch(text, s.shown); left != "" {
+				if left := redacttest.FindStretch(text, s.shown); left != "" {
 					t.Errorf("%s in pieces of %d leaves %s", title, size, left)
 				}
 			}
@@ -122,101 +117,4 @@ func sections(text string) map[string]string {
 		all[title] += body
 	}
 	return all
-}
-
-// findStretch is where eight characters of a secret stand in a text, in it or in what
-// it decodes to, or "".
-func findStretch(text, secret string) string {
-	const least = 8
-	var stretches []string
-	runes := []rune(secret)
-	for i := 0; i+least <= len(runes); i++ {
-		stretches = append(stretches, string(runes[i:i+least]))
-	}
-	done := map[string]bool{}
-	todo := []string{text}
-	for range 4 {
-		var next []string
-		for _, text := range todo {
-			if done[text] {
-				continue
-			}
-			done[text] = true
-			for _, s := range stretches {
-				if at := strings.Index(text, s); at >= 0 {
-					return strconv.Quote(text[max(0, at-40):min(len(text), at+40)])
-				}
-			}
-			next = append(next, decodings(text)...)
-		}
-		todo = next
-	}
-	return ""
-}
-
-var (
-	percents  = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-	quotables = regexp.MustCompile(`=[0-9A-Fa-f]{2}|=\r?\n`)
-	escapes   = regexp.MustCompile(`\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|.)`)
-	digitRuns = regexp.MustCompile(`[A-Za-z0-9+/_-]{12,}`)
-	hexPairs  = regexp.MustCompile(`([0-9a-f]{2}:?){8,}`)
-	lineEnds  = regexp.MustCompile(`(\\r|\\n|['"|│\s,=]|\n)*\n(['"|│\s]|\\n)*`)
-)
-
-// decodings are what a text may decode to. They are written apart from the views.
-func decodings(text string) []string {
-	var all []string
-	add := func(decoded string) {
-		if decoded != text {
-			all = append(all, decoded)
-		}
-	}
-	add(html.UnescapeString(text))
-	add(percents.ReplaceAllStringFunc(text, func(s string) string { return unhex(s[1:]) }))
-	add(percents.ReplaceAllStringFunc(strings.ReplaceAll(text, "+", " "), func(s string) string { return unhex(s[1:]) }))
-	add(quotables.ReplaceAllStringFunc(text, func(s string) string { return unhex(strings.TrimLeft(s, "=\r\n")) }))
-	add(escapes.ReplaceAllStringFunc(text, func(s string) string {
-		switch c := s[1:]; {
-		case c[0] == 'x' && len(c) == 3:
-			return unhex(c[1:])
-		case c[0] == 'u' && len(c) == 5:
-			r, _ := strconv.ParseUint(c[1:], 16, 32)
-			return string(rune(r))
-		case c == "n":
-			return "\n"
-		case c == "t":
-			return "\t"
-		default:
-			return c
-		}
-	}))
-	add(lineEnds.ReplaceAllString(text, ""))
-	add(lineEnds.ReplaceAllString(text, " "))
-	if !utf8.ValidString(text) {
-		var latin strings.Builder
-		for i := range len(text) {
-			latin.WriteRune(rune(text[i]))
-		}
-		add(latin.String())
-	}
-	var digits strings.Builder
-	for _, run := range digitRuns.FindAllString(text, -1) {
-		run = strings.NewReplacer("-", "+", "_", "/").Replace(run)
-		for shift := range 4 {
-			if shift < len(run) {
-				part := run[shift:]
-				decoded, _ := base64.RawStdEncoding.DecodeString(part[:len(part)/4*4])
-				digits.Write(append(decoded, '\n'))
-			}
-		}
-	}
-	for _, run := range hexPairs.FindAllString(text, -1) {
-		digits.WriteString(unhex(strings.ReplaceAll(run, ":", "")) + "\n")
-	}
-	return append(all, digits.String())
-}
-
-func unhex(digits string) string {
-	out, _ := hex.DecodeString(digits)
-	return string(out)
 }

@@ -26,10 +26,9 @@ func (s *formSet) addAppended(appendTo func([]byte) []byte) {
 	s.commit(start)
 }
 
-// addQuotes adds value with its quotes as shells, SQL and CSV write them, and as shells
-// do in a command within a command. It adds it with its spaces as forms and URLs write
-// them, and with the marks doubled that configuration files and templates read. No view
-// undoes these.
+// addQuotes adds value with its quotes as shells, SQL and CSV write them, also in a
+// command within a command. Forms and URLs write its spaces otherwise, and
+// configuration files and templates double their marks. No view undoes these.
 func (s *formSet) addQuotes(value []byte) {
 	s.addReplaced(value, `'`, `'\''`)
 	s.addReplaced(value, `'`, `'"'"'`)

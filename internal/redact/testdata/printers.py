@@ -19,6 +19,7 @@ import textwrap
 import threading
 import traceback
 import urllib.parse
+import urllib.request
 from email.header import Header
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -218,6 +219,30 @@ def structlog_event(secret):
             logger.info("event", token=secret, nested=json.dumps({"t": secret}))
         except ValueError as e:
             print(e)
+
+
+@printed
+def structlog_traceback(secret):
+    # rich colors the traceback also where nothing is a terminal.
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stdout), processors=[structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    try:
+        raise ValueError("bad token " + secret)
+    except ValueError:
+        logger.error("failed", exc_info=True)
+
+
+@printed
+def charsets(secret):
+    request = urllib.request.Request(f"http://{address}/", headers={"X-Token": secret.replace("\n", " ").encode()})
+    try:
+        urllib.request.urlopen(request)
+    except OSError as e:
+        print(e)
+    for charset in "utf-16", "utf-16-le", "utf-16-be":
+        wide = secret.encode(charset)
+        print(wide, wide.hex(), base64.b64encode(wide).decode(), sep="\n")
 
 
 @printed

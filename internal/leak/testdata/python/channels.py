@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import os
+import quopri
 import re
 import resource
 import shlex
@@ -151,6 +152,10 @@ way_base64_broken_76 = encoded(lambda value: broken(base64.b64encode(value.encod
 way_base64_of_echo = encoded(lambda value: base64.b64encode(value.encode() + b"\n").decode())
 way_hex = encoded(lambda value: value.encode().hex())
 way_hex_upper = encoded(lambda value: value.encode().hex().upper())
+way_base64_twice = encoded(lambda value: base64.b64encode(base64.b64encode(b"user:" + value.encode())).decode())
+way_hex_twice = encoded(lambda value: value.encode().hex().encode().hex())
+way_hex_pairs = encoded(lambda value: value.encode().hex(":"))
+way_quoted_printable = encoded(lambda value: quopri.encodestring(value.encode()).decode())
 way_percent = encoded(percent)
 way_percent_lower = encoded(lambda value: percent(value, lower=True))
 way_percent_path = encoded(lambda value: percent(value, safe="/"))
@@ -302,6 +307,10 @@ def way_encoded_file(name, value):
 
 def way_binary_file(name, value):
     write(os.path.join(OUTPUT, name + ".bin"), b"\x00\xff" + value.encode() + b"\x00")
+
+
+def way_wide_file(name, value):
+    write(os.path.join(OUTPUT, name + ".bin"), f"{name}: {value}".encode("utf-16"))
 
 
 def way_compound_file(name, value):
