@@ -28,6 +28,7 @@ func (s *formSet) addPairs(value []byte) {
 	if 3*len(value)-1 >= minSpan {
 		return
 	}
+	defer func(spaced bool) { s.spaced = spaced }(s.spaced) // printers break no such lines
 	for _, digits := range [...]string{hexDigits, "0123456789ABCDEF"} {
 		for _, separator := range [...]byte{':', ' ', '-'} {
 			s.addAppended(func(dst []byte) []byte {

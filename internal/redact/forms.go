@@ -32,6 +32,7 @@ type formSet struct {
 	ends     []uint32 // form i is arena[ends[i-1]:ends[i]]
 	slots    []uint32 // open-addressing index of the forms, each 1 + its number
 	scratch  []byte
+	spaced   bool // a form has a space that may stand for a line end
 }
 
 // formSeed makes collisions of the index unpredictable to whoever chooses the
@@ -75,6 +76,7 @@ func (s *formSet) commit(start int) {
 			return
 		}
 	}
+	s.spaced = s.spaced || bytes.IndexByte(form, ' ') >= 0
 	s.ends = append(s.ends, uint32(len(s.arena)))
 	s.slots[slot] = uint32(len(s.ends))
 	s.reserve()

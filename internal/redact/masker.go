@@ -41,7 +41,7 @@ type Masker struct {
 	patterns  *patterns
 	filter    *filter // nil without patterns
 	grams     *grams
-	spaced    bool       // a pattern has a space
+	spaced    bool       // a pattern has a space that may stand for a line end
 	byteFlags [256]uint8 // what an escape of a byte means
 	classes   classTable // what a gate looks for
 	ascii     bool       // all patterns are printable ASCII
@@ -92,12 +92,12 @@ func New(secrets []Secret) *Masker {
 	if m.patterns.len() > 0 {
 		m.filter = newFilter(m.patterns)
 		m.grams = newGrams(m.patterns)
-		m.spaced = bytes.IndexByte(m.patterns.text, ' ') >= 0
+		m.spaced = set.spaced
 		m.byteFlags = newByteFlags(m.grams)
 		if m.work = perWork; !m.grams.bytes.areGraphic() {
 			m.work *= 40 // more escapes stand for bytes of forms, and more lines are joined
 		}
-		m.ascii = m.grams.bytes.areGraphic() || m.spaced && m.grams.bytes.areGraphicOrSpace()
+		m.ascii = m.grams.bytes.areGraphicOrSpace()
 		m.sparse = m.patterns.shortest >= minJoined && m.grams.bytes.areGraphic()
 		m.classes = newClassTable(func(c byte) bool { return m.sparse && m.grams.bytes.has(c) })
 	}
