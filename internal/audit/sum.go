@@ -5,6 +5,7 @@ import (
 	"crypto/sha3"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // sumWords is how many words of 16 bits a [Sum] has: those of LtHash (Bellare and
@@ -85,14 +86,15 @@ func (s *Sealed) Sign(signer Signer) (err error) {
 	return nil
 }
 
+// Signed reports whether one of the keys has signed the set.
+func (s *Sealed) Signed(keys []Key) bool {
+	return slices.ContainsFunc(keys, func(k Key) bool { return k.ID == s.Key && k.verifies(s.statement(), s.Signature) })
+}
+
 // Check returns an error that matches [ErrBroken] unless one of the keys has signed the
 // set, and it is the one that is there. Heads are those of the audit log.
 func (s *Sealed) Check(found Sum, keys []Key, heads []Head) error {
-	signed := false
-	for _, k := range keys {
-		signed = signed || k.ID == s.Key && k.verifies(s.statement(), s.Signature)
-	}
-	if !signed {
+	if !s.Signed(keys) {
 		return fmt.Errorf("%w: the sum of the sealed values has no valid signature", ErrBroken)
 	}
 	for _, h := range heads {

@@ -213,7 +213,7 @@ func (t *tx) growing(tenant string, before audit.Anchor) (*growth, error) {
 	if err != nil && !missing {
 		return nil, err
 	}
-	g.head.Start, g.head.Broken = former.Start, former.Broken
+	g.head.Start, g.head.Broken, g.head.Sealed = former.Start, former.Broken, former.Sealed
 	intact, err := t.intact(tenant, former, missing, before)
 	if err != nil {
 		return nil, err
@@ -272,7 +272,7 @@ func (w *writer) signHeads(steady bool) error {
 		if last == g.before {
 			continue // the operation was undone
 		}
-		g.head.Anchor, g.head.Sealed, g.signed = last, changes, last
+		g.head.Anchor, g.head.Sealed, g.signed = last, max(changes, g.head.Sealed), last
 		if err := t.writeHead(g.head, w.signing.signer); err != nil {
 			return err
 		}

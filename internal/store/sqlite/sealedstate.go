@@ -18,6 +18,7 @@ const (
 	deleteSealedChanges = `DELETE FROM temp.sealed_changes`
 
 	selectSealedState = `SELECT form, changes, sum, key, signature FROM sealed_state`
+	selectSealedNamed = `SELECT coalesce(max(sealed), 0) FROM audit_heads`
 	selectSealedCount = `SELECT changes FROM sealed_state`
 	upsertSealedState = `INSERT INTO sealed_state (only, form, changes, sum, key, signature) VALUES (1, $1, $2, $3, $4, $5)
 	ON CONFLICT (only) DO UPDATE SET form = excluded.form, changes = excluded.changes, sum = excluded.sum, key = excluded.key, signature = excluded.signature`
@@ -54,13 +55,35 @@ func (w *writer) signSealed(t *tx) (int64, error) {
 	if state.Form < audit.SealedForm && state.Key != "" {
 		return state.Changes, nil // it was found broken, and stays so as evidence
 	}
-	state.Form = audit.SealedForm
-	state.Sum.Join(&difference)
+	intact, err := t.intactSealed(&state)
+	if err != nil {
+		return 0, err
+	}
 	if _, err := t.exec(deleteSealedChanges); err != nil {
 		return 0, err
 	}
+	state.Form = audit.SealedForm
+	state.Sum.Join(&difference)
 	state.Changes += int64(n)
+	if !intact {
+		// It keeps the signature, which is not valid for what follows.
+		_, err := t.exec(upsertSealedState, state.Form, state.Changes, state.Sum.Bytes(), state.Key, state.Signature)
+		return state.Changes, err
+	}
 	return state.Changes, t.writeSealed(state, w.signing.signer)
+}
+
+// intactSealed reports whether the sum is one that was signed, and no older than the
+// heads of the audit log say. Where it is not, nothing vouches for the values again.
+func (t *tx) intactSealed(s *audit.Sealed) (bool, error) {
+	var named int64
+	if err := t.row(selectSealedNamed, nil, &named); err != nil {
+		return false, err
+	}
+	if s.Key == "" {
+		return named == 0 && s.Changes == 0, nil // nothing was ever signed
+	}
+	return s.Signed(t.w.signing.trusted) && named <= s.Changes, nil
 }
 
 // sealedChanges is how many changes of the sealed values there have been.

@@ -102,26 +102,77 @@ func TestEditsOfSealedValuesAreFound(t *testing.T) {
 	t.Parallel()
 	path, old, ring := sealedFile(t)
 	edited := filepath.Join(t.TempDir(), "edited.db")
-	check := func(path string) error {
+	check := func(path string, goesOn bool) error {
 		s := mustOpen(t, path)
 		defer func() { _ = s.Close() }()
+		if goesOn { // and does not vouch for the edit
+			if err := s.SignAudit(t.Context(), audit.NewSigner(ring), nil, false); err != nil {
+				t.Fatal(err)
+			}
+			putSecret(t, s, ring, "another", "id-of-another")
+		}
 		use, err := store.FindSealed(t.Context(), s, ring)
 		if err == nil && len(use.Damaged)+len(use.Missing) > 0 {
 			err = audit.ErrBroken
 		}
 		return errors.Join(err, s.CheckSealed(t.Context(), audit.NewSigner(ring)))
 	}
-	if err := check(path); err != nil {
+	if err := check(path, false); err != nil {
 		t.Fatalf("unchanged values: %v, want nil", err)
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		copyFile(t, path, edited)
 		edit, changes := sealedEdit(r, old)
 		changeFile(r, edited, changes)
-		if err := check(edited); err == nil {
+		if err := check(edited, rapid.Bool().Draw(r, "the server goes on")); err == nil {
 			r.Fatalf("%s: the values count as unchanged, want %v", edit, audit.ErrBroken)
 		}
 	})
+}
+
+// TestForgedSumIsNotVouchedFor deletes a value, and makes the sum that of the others. The
+// next changes by the server do not make it valid.
+func TestForgedSumIsNotVouchedFor(t *testing.T) {
+	t.Parallel()
+	path, _, ring := sealedFile(t)
+	s := mustOpen(t, path)
+	forge := func(query string, args ...any) {
+		t.Helper()
+		db, err := sql.Open("sqlite", dsn(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge("DELETE FROM secret_versions WHERE seq = (SELECT max(seq) FROM secret_versions WHERE sealed IS NOT NULL)")
+	var sum audit.Sum
+	if err := s.writer.do(t.Context(), survivesCrash, func(t *tx) (err error) {
+		t.steady = true
+		sum, err = t.sealedSum(audit.SealedForm)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	forge("UPDATE sealed_state SET sum = $1", sum.Bytes())
+	s = mustOpen(t, path)
+	defer func() { _ = s.Close() }()
+	if err := s.SignAudit(t.Context(), audit.NewSigner(ring), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := s.CheckSealed(t.Context(), audit.NewSigner(ring)); !errors.Is(err, audit.ErrBroken) {
+			t.Errorf("CheckSealed() after a forged sum and %d changes = %v, want %v", i, err, audit.ErrBroken)
+		}
+		putSecret(t, s, ring, fmt.Sprint("after_", i), fmt.Sprint("id-after-", i))
+	}
 }
 
 // changeFile runs statements on a database.
