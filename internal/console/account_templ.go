@@ -36,7 +36,7 @@ func membersBody(p membersPageData) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if !p.organization {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<section class=\"card stack\"><p>This is your own account: only you use it. A team shares an organization.</p><form class=\"stack\" method=\"post\" action=\"/console/script\" data-action=\"POST /qc-catalog/organizations\" data-then=\"reload\"><div class=\"field\"><label for=\"name\">Name of an organization</label><input id=\"name\" name=\"displayName\" type=\"text\" maxlength=\"100\" required></div><p class=\"error\" role=\"alert\" hidden></p><div class=\"actions\"><button class=\"primary\">Make it</button></div></form><p class=\"quiet\">Then choose it at the top right, and invite people.</p></section>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<section class=\"card stack\"><p>This is your own account: only you use it. A team shares an organization.</p><form class=\"stack\" method=\"post\" action=\"/console/script\" data-action=\"POST /qc-catalog/organizations\" data-then=\"reload\" data-done=\"{displayName} is made. Choose it at the top right.\"><div class=\"field\"><label for=\"name\">Name of an organization</label><input id=\"name\" name=\"displayName\" type=\"text\" maxlength=\"100\" required></div><p class=\"error\" role=\"alert\" hidden></p><div class=\"actions\"><button class=\"primary\">Make it</button></div></form><p class=\"quiet\">Then choose it at the top right, and invite people.</p></section>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -87,7 +87,7 @@ func membersBody(p membersPageData) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "\" data-then=\"reload\"><label class=\"unseen\" for=\"")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "\" data-then=\"reload\" data-done=\"The role is changed.\"><label class=\"unseen\" for=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -306,7 +306,7 @@ func auditBody(p auditPageData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, ">DENIED</option></select></div><noscript><button class=\"plain\">Show</button></noscript></form>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, ">DENIED</option></select></div><div class=\"show\"><button class=\"plain\">Show</button></div></form>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -316,7 +316,7 @@ func auditBody(p auditPageData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Audit log\"><table><thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Time</th><th scope=\"col\">Who</th><th scope=\"col\">Action</th><th scope=\"col\">Outcome</th><th scope=\"col\">Details</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Audit log\"><table class=\"cards\"><thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Time</th><th scope=\"col\">Who</th><th scope=\"col\">Action</th><th scope=\"col\">Outcome</th><th scope=\"col\">Details</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

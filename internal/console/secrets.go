@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 type secretsPageData struct {
@@ -11,6 +12,17 @@ type secretsPageData struct {
 	service  string // the id of the one that is chosen
 	secrets  []secret
 	findings []finding
+}
+
+// known are the stored secrets: the ids of their services with their names.
+func (p secretsPageData) known() string {
+	var known []string
+	for _, s := range p.secrets {
+		if s.Kind == "SERVICE" || s.Kind == "TENANT" {
+			known = append(known, s.Service+"/"+s.Name)
+		}
+	}
+	return strings.Join(known, " ")
 }
 
 // owner says what a secret belongs to.
@@ -39,6 +51,14 @@ func (s secret) query() url.Values {
 		query.Set("applicationId", s.Application)
 	}
 	return query
+}
+
+// list is the address of the page with the secret among others.
+func (s secret) list() string {
+	if s.Service == "" {
+		return "/secrets"
+	}
+	return "/secrets?serviceId=" + url.QueryEscape(s.Service)
 }
 
 func withQuery(path string, query url.Values) string {

@@ -33,7 +33,11 @@ func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, local(r.URL.Query().Get("to")), http.StatusSeeOther) //nolint:gosec // local refuses other sites
 		return
 	}
-	c.write(w, r, http.StatusOK, signInFrame(local(r.URL.Query().Get("to")), ""))
+	query, lost := r.URL.Query(), ""
+	if query.Has("lost") {
+		lost = "Your session has ended, and nothing was changed. Sign in, and do it again."
+	}
+	c.write(w, r, http.StatusOK, signInFrame(local(query.Get("to")), lost))
 }
 
 // local is a path of this server; another address becomes the first page.
@@ -58,8 +62,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		defer token.Clear()
 		s := c.sessions.begin(token, account)
 		v := caller{c.Platform, s.request(r)}
-		var p person
-		if err = v.get(people+"/me", nil, &p); err == nil {
+		if err = v.call(http.MethodPost, catalog+"/authorize", nil, nil); err == nil { // the audit log has the login
 			err = c.sessions.keep(w, r, s)
 		}
 	}

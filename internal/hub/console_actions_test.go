@@ -79,6 +79,7 @@ func TestConsoleActions(t *testing.T) {
 
 	step("delete a secret", chromedp.Navigate(v.url+"/secrets/api_token?serviceId="+v.id), confirmed(".title button"), becomes(`location.pathname === "/secrets"`), becomes(`!document.body.textContent.includes("version 1")`))
 
+	step("find the sign-in in the audit log", chromedp.Navigate(v.url+"/audit?action=login"), shown("td code", "login"))
 	step("make an organization", chromedp.Navigate(v.url+"/members"), chromedp.SendKeys("#name", "Night shift"), click("form[data-action] button"), shown("option", "Night shift"))
 	step("act for it", choose("#account", "Night shift"),
 		becomes(`document.querySelector("#account")?.selectedOptions[0].text === "Night shift" && document.readyState === "complete" && location.pathname === "/"`))

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bufio"
+	"context"
 	"database/sql"
 	"fmt"
 	"io"
@@ -120,6 +121,7 @@ func beViewers(address, token string) error {
 	if err != nil {
 		return err
 	}
+	var dialer net.Dialer
 	var all []io.Closer
 	defer func() {
 		for _, connection := range all {
@@ -127,7 +129,7 @@ func beViewers(address, token string) error {
 		}
 	}()
 	for range viewers {
-		connection, err := net.Dial("tcp", u.Host) //nolint:gosec // the server of the benchmark
+		connection, err := dialer.DialContext(context.Background(), "tcp", u.Host) //nolint:gosec // the server of the benchmark
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,9 @@ type view struct {
 	// Base is the path below which the API answers.
 	Base string
 	// Alone says that the reference is the only page.
-	Alone                      bool
+	Alone bool
+	// Console says that the server has a console.
+	Console                    bool
 	Name, Version, Description string
 	Inputs, Secrets, DataPools []field
 }
@@ -59,7 +61,7 @@ type option struct {
 }
 
 func newView(s Service) view {
-	v := view{Name: s.Name, Version: s.Version, Description: s.Description}
+	v := view{Console: s.Console, Name: s.Name, Version: s.Version, Description: s.Description}
 	if v.Description == "" {
 		v.Description = s.Signature.Description
 	}

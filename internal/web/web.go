@@ -48,6 +48,8 @@ type Service struct {
 	// Signature is the service's, Request the one of a request, which may leave out
 	// parameters that the server has.
 	Signature, Request *signature.Signature
+	// Console says that the server has a console, with a page for each execution.
+	Console bool
 }
 
 // A Describer returns the service at the time when a page is requested, or an error.

@@ -12,10 +12,11 @@ function say(text, bad = false) {
   place.classList.toggle("bad", bad);
 }
 
-/** Asks a question; true for yes. */
-function ask(question) {
+/** Asks a question; true for yes, which the button calls by what is done. */
+function ask(question, yes = "Yes") {
   const dialog = $("#ask");
   $("#ask-text").textContent = question;
+  $("#ask-yes").textContent = yes;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true }));
@@ -41,14 +42,24 @@ function showError(form, text) {
 /** Fills {name} in an address with the members of a document. */
 const fill = (address, values) => address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? ""));
 
+/** Fills {name} in a text. */
+const plain = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
 /** Calls the route that a form names, with its fields as a document. */
 async function act(form, submitter) {
-  if (form.dataset.confirm && !(await ask(form.dataset.confirm))) return;
+  if (form.dataset.confirm && !(await ask(form.dataset.confirm, submitter?.textContent.trim()))) return;
+  const unchosen = $("[data-needs-choice]", form);
+  if (unchosen?.value === "?") {
+    unchosen.focus();
+    return showError(form, "Choose a service first.");
+  }
   const values = {};
   for (const input of form.elements) {
     const name = input.name || input.dataset.name;
     if (name) values[name] = input.dataset.type === "number" ? Number(input.value) : input.value;
   }
+  if (form.dataset.known?.split(" ").includes(`${values.serviceId}/${values.name}`) && !(await ask(plain(form.dataset.knownQuestion, values), "Replace"))) return;
+  const done = plain(form.dataset.done ?? "", values);
   const [method, pattern] = form.dataset.action.split(" ");
   const used = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   const query = new URLSearchParams();
@@ -74,10 +85,11 @@ async function act(form, submitter) {
     if (submitter) submitter.disabled = false;
   }
   for (const input of all("[data-secret]", form)) input.value = "";
-  if (response.status === 401) return location.assign(`/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`);
+  if (response.status === 401) return location.assign(`/sign-in?lost=1&to=${encodeURIComponent(location.pathname + location.search)}`);
   if (!response.ok) return showError(form, await problemOf(response));
   showError(form, "");
   const then = form.dataset.then;
+  if (done && then !== "show") sessionStorage.setItem("done", done);
   if (then === "reload") return location.reload();
   const answer = response.status === 204 ? {} : await response.json();
   if (then !== "show") return location.assign(fill(then, answer));
@@ -94,7 +106,13 @@ document.addEventListener("submit", (event) => {
   act(form, event.submitter);
 });
 
+if ($("#said")) {
+  say(sessionStorage.getItem("done") ?? "");
+  sessionStorage.removeItem("done");
+}
+
 document.addEventListener("change", (event) => {
+  if (event.target.type === "text") return; // Enter does, as the page would lose what is typed next
   event.target.closest("form[data-submit-on-change]")?.requestSubmit();
 });
 

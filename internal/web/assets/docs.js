@@ -65,7 +65,7 @@ async function list() {
     button.type = "button";
     if (execution.id === current()) button.setAttribute("aria-current", "true");
     const name = document.createElement("code");
-    name.textContent = execution.id.slice(0, 8);
+    name.textContent = execution.id.slice(-12);
     const tags = document.createElement("span");
     tags.className = "quiet";
     tags.textContent = execution.tags.join(", ");

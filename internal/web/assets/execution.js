@@ -37,6 +37,8 @@ export function follow(execution, changed) {
   shown = execution.id;
   $("execution").hidden = false;
   $("execution-id").textContent = shown;
+  const page = document.getElementById("execution-page");
+  if (page) page.href = `/executions/${shown}`;
   $("log").replaceChildren();
   $("log").classList.remove("some");
   $("log-note").hidden = false;
