@@ -129,7 +129,7 @@ func beViewers(address, token string) error {
 		}
 	}()
 	for range viewers {
-		connection, err := dialer.DialContext(context.Background(), "tcp", u.Host) //nolint:gosec // the server of the benchmark
+		connection, err := dialer.DialContext(context.Background(), "tcp", u.Host)
 		if err != nil {
 			return err
 		}
