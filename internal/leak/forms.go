@@ -178,7 +178,9 @@ func quotedTexts(s string) []string {
 	}
 	texts := []string{b.String()}
 	for line := range strings.SplitSeq(b.String(), "\n") {
-		texts = append(texts, line)
+		if !strings.HasPrefix(line, "-----") { // no secret
+			texts = append(texts, line)
+		}
 	}
 	return texts
 }
