@@ -69,16 +69,17 @@ const (
 
 type auditPageData struct {
 	names
-	action, name, outcome string
-	entries               []auditEntry
-	head                  int
+	// service is the id of one; empty: all.
+	action, name, outcome, service string
+	entries                        []auditEntry
+	head                           int
 	// older is the number before which older entries are; 0: there are none.
 	older int
 }
 
 func (p auditPageData) olderPath() string {
 	query := url.Values{"before": {strconv.Itoa(p.older)}}
-	for name, value := range map[string]string{"action": p.action, "name": p.name, "outcome": p.outcome} {
+	for name, value := range map[string]string{"action": p.action, "name": p.name, "outcome": p.outcome, "serviceId": p.service} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -89,6 +90,9 @@ func (p auditPageData) olderPath() string {
 // takes reports whether an entry is like the filters.
 func (p auditPageData) takes(e auditEntry) bool {
 	if !strings.Contains(strings.ToLower(e.Action), strings.ToLower(p.action)) || p.outcome != "" && e.Outcome != p.outcome {
+		return false
+	}
+	if p.service != "" && e.Details["service"] != p.service && !strings.Contains(e.Target, p.service) {
 		return false
 	}
 	if p.name == "" {
@@ -109,7 +113,7 @@ func (p auditPageData) takes(e auditEntry) bool {
 
 func auditPage(v *visit) (view, error) {
 	query := v.r.URL.Query()
-	p := auditPageData{action: query.Get("action"), name: query.Get("name"), outcome: query.Get("outcome")}
+	p := auditPageData{action: query.Get("action"), name: query.Get("name"), outcome: query.Get("outcome"), service: query.Get("serviceId")}
 	var err error
 	if p.names, err = v.readNames(); err != nil {
 		return view{}, err

@@ -53,6 +53,15 @@ func (s secret) query() url.Values {
 	return query
 }
 
+// auditPath is the address of the audit entries about the secret.
+func (s secret) auditPath() string {
+	query := url.Values{"name": {s.Name}}
+	if s.Service != "" {
+		query.Set("serviceId", s.Service)
+	}
+	return "/audit?" + query.Encode()
+}
+
 // list is the address of the page with the secret among others.
 func (s secret) list() string {
 	if s.Service == "" {

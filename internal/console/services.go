@@ -50,7 +50,7 @@ func (f finding) source() string {
 	case f.From != "":
 		return "the " + strings.ToLower(f.From)
 	case f.Status == "MISSING":
-		return "each request must bring it"
+		return "it is not stored: each request must bring it"
 	default:
 		return "a request may bring it"
 	}

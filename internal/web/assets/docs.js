@@ -20,6 +20,15 @@ function refuse(text) {
   $("refused").hidden = !text;
 }
 
+/** Says that the session of the console has ended, and leads back here from the sign-in. */
+function askToSignIn() {
+  refuse("You are signed out, and nothing was started. ");
+  const link = document.createElement("a");
+  link.href = `/sign-in?to=${encodeURIComponent(location.pathname)}`;
+  link.textContent = "Sign in again";
+  $("refused").append(link);
+}
+
 async function start() {
   clearErrors(form);
   refuse("");
@@ -32,6 +41,7 @@ async function start() {
     return;
   }
   const response = await fetch(base, { method: "POST", headers: { ...json, ...fromHere(), "Content-Type": "application/json" }, body: text });
+  if (response.status === 401 && document.getElementById("execution-page")) return askToSignIn();
   if (response.status !== 201) {
     const { title, detail, errors = [] } = await problem(response);
     const rest = showErrors(form, errors);
