@@ -135,6 +135,19 @@ func (p *patterns) longestPrefix(low, high int, text []byte) (length int, begins
 	return length, begins
 }
 
+// occurrences adds the longest pattern at each place of a short text to found.
+func (p *patterns) occurrences(text []byte, found *spans) {
+	for at, c := range text {
+		low, high := int(p.first[c]), int(p.first[int(c)+1])
+		if low == high || at+1 < len(text) && !p.heads.has(c, text[at+1]) {
+			continue
+		}
+		if n, _ := p.longestPrefix(low, high, text[at:]); n > 0 {
+			found.add(at, at+n)
+		}
+	}
+}
+
 // searchPrefix is longestPrefix by binary search, for the many patterns that
 // secrets with one prefix have.
 func (p *patterns) searchPrefix(low, high int, text []byte) (length int, begins bool) {

@@ -155,11 +155,28 @@ func (w *Writer) Close() error {
 		w.ahead.finish()
 	}
 	if w.reading == 0 && len(w.held) > 0 {
-		w.startAutomaton() // which finds what there is, at any cost
+		w.searchHeld()
 	}
 	w.release(w.held, len(w.held))
 	w.wipe()
 	return w.err
+}
+
+// shortHeld is how much held text is compared with the patterns at each of its bytes. An
+// automaton, which few streams need, would take longer to build.
+const shortHeld = 256
+
+// searchHeld finds what occurs in the held text at the end of a stream, at any cost.
+func (w *Writer) searchHeld() {
+	if len(w.held) > shortHeld {
+		w.startAutomaton()
+		return
+	}
+	w.found, w.passed = w.found[:0], 0
+	if w.covered > 0 {
+		w.found.add(0, w.covered)
+	}
+	w.masker.patterns.occurrences(w.held, &w.found)
 }
 
 // joinSize is how much of a write is copied behind the text held back, so that
