@@ -118,6 +118,7 @@ func auditPage(v *visit) (view, error) {
 	if p.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
+	p.people = v.people()
 	if p.pools, err = list[pool](v.caller, catalog+"/datapools", nil, 1000); err != nil && statusOf(err) != http.StatusForbidden {
 		return view{}, err
 	}

@@ -16,7 +16,7 @@ type names struct {
 	people       map[string]string
 }
 
-// readNames reads the services, the applications and the people of the account.
+// readNames reads the services and the applications of the account.
 func (v *visit) readNames() (n names, err error) {
 	if n.services, err = list[service](v.caller, catalog+"/services", nil, 1000); err != nil {
 		return n, err
@@ -25,18 +25,21 @@ func (v *visit) readNames() (n names, err error) {
 	if statusOf(err) == 403 {
 		err = nil
 	}
-	n.people = map[string]string{v.person.ID: v.person.Username}
-	for _, m := range v.members() {
-		n.people[m.ID] = m.DisplayName
-	}
 	return n, err
 }
 
+// people are the names of the members of the account, by their ids.
+func (v *visit) people() map[string]string {
+	all := map[string]string{v.person.ID: v.person.Username}
+	for _, m := range v.members() {
+		all[m.ID] = m.DisplayName
+	}
+	return all
+}
+
 func (n *names) serviceName(id string) string {
-	for _, s := range n.services {
-		if s.ID == id {
-			return s.title()
-		}
+	if f := n.named("service", id); f.path != "" {
+		return f.value
 	}
 	return "a service of another account"
 }
@@ -45,10 +48,8 @@ func (n *names) applicationName(id string) string {
 	if id == "" {
 		return "a member"
 	}
-	for _, a := range n.applications {
-		if a.ID == id {
-			return a.Name
-		}
+	if f := n.named("application", id); f.path != "" {
+		return f.value
 	}
 	return "a deleted application"
 }

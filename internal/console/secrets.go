@@ -55,19 +55,17 @@ func (s secret) query() url.Values {
 
 // auditPath is the address of the audit entries about the secret.
 func (s secret) auditPath() string {
-	query := url.Values{"name": {s.Name}}
-	if s.Service != "" {
-		query.Set("serviceId", s.Service)
-	}
-	return "/audit?" + query.Encode()
+	query := s.query()
+	query.Del("applicationId")
+	query.Set("name", s.Name)
+	return withQuery("/audit", query)
 }
 
 // list is the address of the page with the secret among others.
 func (s secret) list() string {
-	if s.Service == "" {
-		return "/secrets"
-	}
-	return "/secrets?serviceId=" + url.QueryEscape(s.Service)
+	query := s.query()
+	query.Del("applicationId")
+	return withQuery("/secrets", query)
 }
 
 func withQuery(path string, query url.Values) string {
@@ -84,7 +82,7 @@ func (s secret) path() string {
 	case "ENVIRONMENT":
 		return "/services/" + url.PathEscape(s.Service)
 	case "PROVIDER":
-		return "/audit?name=" + url.QueryEscape(s.Name)
+		return s.auditPath()
 	default:
 		return withQuery("/secrets/"+url.PathEscape(s.Name), s.query())
 	}
@@ -146,5 +144,6 @@ func secretPage(v *visit) (view, error) {
 	if d.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
+	d.people = v.people()
 	return view{d.Name, secretBody(d)}, nil
 }

@@ -26,10 +26,7 @@ func (w *Writer) feedRuns(p []byte, runs []span) {
 
 // letGo passes on the held text: no pattern begins with it.
 func (w *Writer) letGo() {
-	w.found, w.passed = w.found[:0], 0
-	if w.covered > 0 {
-		w.found.add(0, w.covered)
-	}
+	w.findAgain()
 	w.release(w.held, len(w.held))
 	w.base += int64(len(w.held))
 	w.held, w.covered, w.found, w.passed = w.held[:0], 0, w.found[:0], 0

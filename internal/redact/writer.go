@@ -172,11 +172,16 @@ func (w *Writer) searchHeld() {
 		w.startAutomaton()
 		return
 	}
+	w.findAgain()
+	w.masker.patterns.occurrences(w.held, &w.found)
+}
+
+// findAgain forgets all ranges found, except the part of the held text that is masked.
+func (w *Writer) findAgain() {
 	w.found, w.passed = w.found[:0], 0
 	if w.covered > 0 {
 		w.found.add(0, w.covered)
 	}
-	w.masker.patterns.occurrences(w.held, &w.found)
 }
 
 // joinSize is how much of a write is copied behind the text held back, so that
@@ -193,10 +198,7 @@ func (w *Writer) stepFilter(p []byte) []byte {
 		w.held = append(w.held, p[:min(len(p), max(joinSize, m.patterns.longest))]...)
 		text = w.held
 	}
-	w.found = w.found[:0]
-	if w.covered > 0 {
-		w.found.add(0, w.covered)
-	}
+	w.findAgain()
 	w.earn(len(text) - before)
 	w.budget -= before
 	hold, ok := m.filter.scan(m.patterns, text, &w.search)
@@ -231,10 +233,7 @@ func (w *Writer) stepFilter(p []byte) []byte {
 func (w *Writer) startAutomaton() {
 	w.spell = max(spell, min(2*w.spell, maxSpell))
 	w.reading = w.spell
-	w.found, w.passed = w.found[:0], 0
-	if w.covered > 0 {
-		w.found.add(0, w.covered)
-	}
+	w.findAgain()
 	w.state = w.masker.automaton().run(0, w.held, 0, &w.found)
 }
 

@@ -39,11 +39,11 @@ function showError(form, text) {
   place.hidden = !text;
 }
 
-/** Fills {name} in an address with the members of a document. */
-const fill = (address, values) => address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? ""));
+/** Fills {name} in a text with the members of a document. */
+const fill = (text, values, write = String) => text.replace(/\{(\w+)\}/g, (_, name) => write(values[name] ?? ""));
 
-/** Fills {name} in a text. */
-const plain = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+/** fill for addresses. */
+const fillAddress = (address, values) => fill(address, values, encodeURIComponent);
 
 /** Calls the route that a form names, with its fields as a document. */
 async function act(form, submitter) {
@@ -58,8 +58,8 @@ async function act(form, submitter) {
     const name = input.name || input.dataset.name;
     if (name) values[name] = input.dataset.type === "number" ? Number(input.value) : input.value;
   }
-  if (form.dataset.known?.split(" ").includes(`${values.serviceId}/${values.name}`) && !(await ask(plain(form.dataset.knownQuestion, values), "Replace"))) return;
-  const done = plain(form.dataset.done ?? "", values);
+  if (form.dataset.known?.split(" ").includes(`${values.serviceId}/${values.name}`) && !(await ask(fill(form.dataset.knownQuestion, values), "Replace"))) return;
+  const done = fill(form.dataset.done ?? "", values);
   const [method, pattern] = form.dataset.action.split(" ");
   const used = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   const query = new URLSearchParams();
@@ -67,7 +67,7 @@ async function act(form, submitter) {
     if (values[name]) query.set(name, values[name]);
     used.push(name);
   }
-  const address = fill(pattern, values) + (query.size ? `?${query}` : "");
+  const address = fillAddress(pattern, values) + (query.size ? `?${query}` : "");
   for (const name of used) delete values[name];
   const hasBody = method !== "DELETE" && (Object.keys(values).length > 0 || method === "POST");
   if (submitter) submitter.disabled = true;
@@ -92,7 +92,7 @@ async function act(form, submitter) {
   if (done && then !== "show") sessionStorage.setItem("done", done);
   if (then === "reload") return location.reload();
   const answer = response.status === 204 ? {} : await response.json();
-  if (then !== "show") return location.assign(fill(then, answer));
+  if (then !== "show") return location.assign(fillAddress(then, answer));
   const shown = $("#shown");
   for (const place of all("[data-shown]", shown)) place.textContent = answer[place.dataset.shown] ?? "";
   shown.hidden = false;
