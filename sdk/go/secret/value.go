@@ -1,8 +1,9 @@
 package secret
 
 import (
-	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 )
@@ -35,8 +36,7 @@ type sealed struct {
 // afterwards.
 func New[Plain ~string | ~[]byte](plain Plain) Value {
 	padded := make([]byte, len(plain))
-	pad := make([]byte, len(plain))
-	rand.Read(pad) // never fails
+	pad := newPad(len(plain))
 	shielded(func() {
 		for i := range len(plain) {
 			padded[i] = plain[i] ^ pad[i]
@@ -45,6 +45,17 @@ func New[Plain ~string | ~[]byte](plain Plain) Value {
 	c := new(cell)
 	c.sealed.Store(&sealed{padded: padded, pad: func() []byte { return pad }})
 	return Value{c}
+}
+
+// newPad makes a random pad. The pad and what it hides are in the same process, so it only
+// has to be different each time. The generator of the runtime is ready when a process
+// starts; crypto/rand takes as long to start as all the rest of a service with secrets.
+func newPad(size int) []byte {
+	pad := make([]byte, (size+7)&^7)
+	for i := 0; i < size; i += 8 {
+		binary.NativeEndian.PutUint64(pad[i:], rand.Uint64()) //nolint:gosec // see above
+	}
+	return pad[:size]
 }
 
 // Unwrap returns the plain text, once. Every other call, also on a copy and

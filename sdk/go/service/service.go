@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/qhubctl/qhubctl/sdk/go/internal/environ"
 	"github.com/qhubctl/qhubctl/sdk/go/internal/masking"
 )
 
@@ -52,9 +51,6 @@ type Options struct {
 // exit code. Use it in tests.
 func Run[In, Out any](ctx context.Context, run func(ctx context.Context, in In) (Out, error), o Options) int {
 	x := newExecution(o)
-	if o.Env == nil {
-		environ.Prepare()
-	}
 	var sig *signature
 	err := protect(func() (err error) {
 		sig, err = signatureOf(reflect.TypeFor[In](), reflect.TypeFor[Out]())

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"strconv"
+	"time"
 
 	"github.com/qhubctl/qhubctl/sdk/go/secret"
 	"github.com/qhubctl/qhubctl/sdk/go/service"
@@ -22,8 +24,16 @@ type Input struct {
 	J *secret.Value `json:"secret_9"`
 }
 
-func run(_ context.Context, in Input) (map[string]bool, error) {
-	return map[string]bool{"first": in.A != nil, "last": in.J != nil}, nil
+// Output says which secrets came, and when run began, in nanoseconds since 1970.
+type Output struct {
+	First bool   `json:"first"`
+	Last  bool   `json:"last"`
+	Began string `json:"began"`
+}
+
+func run(_ context.Context, in Input) (Output, error) {
+	began := strconv.FormatInt(time.Now().UnixNano(), 10)
+	return Output{First: in.A != nil, Last: in.J != nil, Began: began}, nil
 }
 
 func main() { service.Main(run) }

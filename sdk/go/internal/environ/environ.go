@@ -1,18 +1,7 @@
 // Package environ takes variables out of the environment of the process.
 package environ
 
-import (
-	"os"
-	"slices"
-	"strings"
-)
-
-// Prepare begins work that the first Take needs, if the environment has secrets.
-func Prepare() {
-	if slices.ContainsFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SECRET_") }) {
-		go prepare()
-	}
-}
+import "os"
 
 // Take returns the values of variables by name and removes the variables, so that child
 // processes do not inherit them. If the system allows it (Linux), it also wipes the values
