@@ -93,25 +93,37 @@ func audited(run func(*tx) error, e audit.Entry) func(*tx) error {
 
 // appendAudit adds an entry to the chain of its tenant. The head is signed with the commit.
 func (t *tx) appendAudit(e audit.Entry) error {
-	before, err := t.auditHead(e.Tenant)
-	if err != nil {
-		return err
-	}
-	if t.w.signing.signer != nil {
-		g, err := t.growing(e.Tenant, before)
+	if t.w.signing.signer == nil {
+		before, err := t.auditHead(e.Tenant)
 		if err != nil {
 			return err
 		}
-		if before.Number == 0 {
-			before = g.head.Start // all entries were dropped, or removed
-		}
+		_, err = t.appendAfter(before, e)
+		return err
 	}
-	link, err := audit.Next(before.Number+1, before.Hash, e)
+	g, err := t.growing(e.Tenant)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(insertAudit, e.Tenant, before.Number+1, []byte(link.Entry), link.Hash)
+	before := g.last
+	if before.Number == 0 {
+		before = g.head.Start // all entries were dropped, or removed
+	}
+	last, err := t.appendAfter(before, e)
+	if err == nil {
+		g.last = last
+	}
 	return err
+}
+
+// appendAfter adds an entry, and returns its place in the chain.
+func (t *tx) appendAfter(before audit.Anchor, e audit.Entry) (audit.Anchor, error) {
+	link, err := audit.Next(before.Number+1, before.Hash, e)
+	if err != nil {
+		return audit.Anchor{}, err
+	}
+	_, err = t.exec(insertAudit, e.Tenant, before.Number+1, []byte(link.Entry), link.Hash)
+	return audit.Anchor{Number: before.Number + 1, Hash: link.Hash}, err
 }
 
 // dropBatch bounds the entries of one transaction of Drop.
@@ -130,14 +142,14 @@ func (a auditStore) Drop(ctx context.Context, tenant string, before time.Time, l
 }
 
 func dropAudit(t *tx, tenant string, before time.Time, limit int) (int, error) {
-	last, err := t.auditHead(tenant)
-	if err != nil || last.Number == 0 || t.w.signing.signer == nil {
+	if t.w.signing.signer == nil {
+		return 0, nil
+	}
+	g, err := t.growing(tenant)
+	if err != nil || g.last.Number == 0 {
 		return 0, err
 	}
-	g, err := t.growing(tenant, last)
-	if err != nil {
-		return 0, err
-	}
+	last := g.last
 	if g.head.Broken > 0 {
 		return 0, audit.ErrBroken // it stays as evidence
 	}

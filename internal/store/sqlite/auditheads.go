@@ -44,13 +44,11 @@ type signing struct {
 	sealed int64
 	// grown are the chains that the current transaction has added to.
 	grown map[string]*growth
-}
-
-// A growth is a chain before and after a transaction.
-type growth struct {
-	before audit.Anchor
-	head   audit.Head // without its end and its signature
-	signed audit.Anchor
+	// written are the heads that this process has committed while no other has changed
+	// the database, whose version is writtenAt.
+	written   map[string]audit.Head
+	writtenAt int64
+	checked   bool // in the current transaction
 }
 
 // SignAudit has the store sign the head of each chain that grows, from now on. Anchors
@@ -201,55 +199,6 @@ func (t *tx) writeHead(h audit.Head, signer audit.Signer) error {
 	return err
 }
 
-// growing prepares a chain for more entries: it checks the head that is there.
-func (t *tx) growing(tenant string, before audit.Anchor) (*growth, error) {
-	w := t.w
-	if g, ok := w.signing.grown[tenant]; ok {
-		return g, nil
-	}
-	g := &growth{before: before, head: audit.Head{Tenant: tenant}}
-	former, err := t.signedHead(tenant)
-	missing := errors.Is(err, store.ErrNotFound)
-	if err != nil && !missing {
-		return nil, err
-	}
-	g.head.Start, g.head.Broken, g.head.Sealed = former.Start, former.Broken, former.Sealed
-	intact, err := t.intact(tenant, former, missing, before)
-	if err != nil {
-		return nil, err
-	}
-	if !intact && g.head.Broken == 0 {
-		g.head.Broken = before.Number + 1
-	}
-	if w.signing.grown == nil {
-		w.signing.grown = map[string]*growth{}
-	}
-	w.signing.grown[tenant] = g
-	return g, nil
-}
-
-// intact reports whether a chain that ends before an entry is the one that was signed.
-func (t *tx) intact(tenant string, former audit.Head, missing bool, before audit.Anchor) (bool, error) {
-	known, ok := t.w.signing.known[tenant]
-	switch {
-	case missing:
-		return before.Number == 0 && !ok, nil
-	case former.Anchor != before:
-		return false, nil
-	case ok && known == before:
-		return true, nil
-	}
-	if signed := former.Check(t.w.signing.trusted) == nil; !signed || !ok {
-		return signed, nil
-	}
-	var hash string // another process has written
-	err := t.row(selectAuditHash, []any{tenant, known.Number}, &hash)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return hash == known.Hash, err
-}
-
 // signHeads signs the chains that the current transaction has added to, and the sealed
 // values if they may have changed.
 func (w *writer) signHeads(steady bool) error {
@@ -264,15 +213,14 @@ func (w *writer) signHeads(steady bool) error {
 		}
 		w.signing.sealed = changes
 	}
-	for tenant, g := range w.signing.grown {
-		last, err := t.auditHead(tenant)
-		if err != nil {
+	for _, g := range w.signing.grown {
+		if err := t.surely(g); err != nil {
 			return err
 		}
-		if last == g.before {
+		if g.last == g.before {
 			continue // the operation was undone
 		}
-		g.head.Anchor, g.head.Sealed, g.signed = last, max(changes, g.head.Sealed), last
+		g.head.Anchor, g.head.Sealed, g.signed = g.last, max(changes, g.head.Sealed), true
 		if err := t.writeHead(g.head, w.signing.signer); err != nil {
 			return err
 		}
@@ -286,11 +234,17 @@ func (w *writer) headsCommitted(committed bool) {
 		w.signing.sealed = -1
 	}
 	for tenant, g := range w.signing.grown {
-		if committed && g.signed.Number > 0 && w.signing.known != nil {
-			w.signing.known[tenant] = g.signed
+		delete(w.signing.written, tenant)
+		if committed && g.signed && w.signing.known != nil {
+			w.signing.known[tenant] = g.head.Anchor
+			if w.signing.written == nil {
+				w.signing.written = map[string]audit.Head{}
+			}
+			w.signing.written[tenant] = g.head
 		}
 	}
 	clear(w.signing.grown)
+	w.signing.checked = false
 }
 
 // SignedHead implements [audit.Store].

@@ -180,6 +180,7 @@ func (w *writer) runAlone(j *op) error {
 		return nil
 	}
 	j.tx.forget()
+	w.signing.undone()
 	if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
 		return j.err // the transaction is over, its reads and writes do not count
 	}
