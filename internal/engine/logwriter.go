@@ -29,7 +29,7 @@ const (
 // limit. It writes the first line at once and further lines within flushInterval,
 // so that the log is live and many lines share one commit.
 type logWriter struct {
-	masker   *redact.Masker
+	masker   func() *redact.Masker // may wait for it, and panics if there is none
 	write    func([]execution.LogEntry) error
 	failed   func(lost int, err error)
 	panicked func(what, trace string)
@@ -59,7 +59,7 @@ type logWriter struct {
 func maxLog(l limits.Limits) int64 { return cmp.Or(l.Log, defaultLog) }
 
 // openLogWriter opens the log of an execution. The caller closes it.
-func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int64, exceeded func()) *logWriter {
+func (e *Engine) openLogWriter(id execution.ID, masker func() *redact.Masker, limit int64, exceeded func()) *logWriter {
 	lw := newLogWriter(masker, limit)
 	lw.exceeded = exceeded
 	lw.write = func(entries []execution.LogEntry) error {
@@ -75,7 +75,7 @@ func (e *Engine) openLogWriter(id execution.ID, masker *redact.Masker, limit int
 	return lw
 }
 
-func newLogWriter(masker *redact.Masker, limit int64) *logWriter {
+func newLogWriter(masker func() *redact.Masker, limit int64) *logWriter {
 	lw := &logWriter{
 		masker: masker, limit: limit, exceeded: func() {},
 		wake: make(chan struct{}, 1), flushNow: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
@@ -103,7 +103,7 @@ func (lw *logWriter) close() {
 func (lw *logWriter) notice(severity execution.Severity, text string) {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
-	lw.append(execution.LogEntry{Message: lw.masker.String(text), Severity: severity, Timestamp: time.Now()})
+	lw.append(execution.LogEntry{Message: lw.masker().String(text), Severity: severity, Timestamp: time.Now()})
 }
 
 // append adds one line to pending. The caller holds the lock.

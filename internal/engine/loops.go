@@ -89,7 +89,7 @@ func (e *Engine) claim() error {
 			Owner: e.owner, Lease: e.config.Lease, Max: free, Services: e.serviceLimits(),
 		})
 		for _, c := range claimed {
-			e.start(c)
+			e.start(c, nil)
 		}
 		for range free - len(claimed) {
 			e.slots <- struct{}{}

@@ -5,17 +5,28 @@ import (
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/redact"
 )
 
-// The log drops text that a panic has kept from being masked.
+// The log drops text that a panic has kept from being masked: of the masker, or where it
+// is made.
 func TestPanicEndsTheLog(t *testing.T) {
 	t.Parallel()
-	lw := newLogWriter(redact.New(nil), 0)
+	p := &prepared{masked: make(chan struct{}), panicked: "s3cr3t-value"}
+	close(p.masked)
+	lw := newLogWriter(p.logMasker, 0)
+	broken := lw.stream(execution.Info)
+	checkPanicEndsTheLog(t, lw, broken)
+
+	lw = newLogWriter(maskerOf(), 0)
+	broken = lw.stream(execution.Info)
+	broken.masked = lw.masker().Writer(panicking{})
+	checkPanicEndsTheLog(t, lw, broken)
+}
+
+func checkPanicEndsTheLog(t *testing.T, lw *logWriter, s *stream) {
+	t.Helper()
 	said := ""
 	lw.panicked = func(what, trace string) { said += what + trace }
-	s := lw.stream(execution.Info)
-	s.masked.Reset(panicking{})
 	if _, err := s.Write([]byte("s3cr3t-value")); err == nil {
 		t.Error("Write(panic in the masker) = no error, want one")
 	}

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/masking"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/redact"
 	"github.com/qhubctl/qhubctl/internal/runner"
 	"github.com/qhubctl/qhubctl/internal/secretset"
 	"github.com/qhubctl/qhubctl/internal/signature"
@@ -19,14 +21,18 @@ import (
 // prepared is an execution that is ready to start, with its secrets opened.
 type prepared struct {
 	job runner.Job
-	// maskers can be used after [prepared.awaitMaskers].
+	// set has the values to mask. maskers can be used after [prepared.awaitMaskers].
+	set     secretset.Set
 	maskers *masking.Maskers
-	// masked is closed when the maskers are made; nil if none are being made. panicked is
-	// the cause of a panic on the way.
+	// masked is closed when the maskers are made. panicked is the cause of a panic on the
+	// way.
+	making   sync.Once
 	masked   chan struct{}
 	panicked any
 	// notices are lines for the log.
 	notices []string
+	// pins are the versions of stored secrets that the execution gets, by parameter.
+	pins map[string]int64
 	// used are the secrets of the server that the execution gets.
 	used []UsedSecret
 	// mounts are the data pools of the execution; nil if it has none, or shared ones.
@@ -55,16 +61,16 @@ func (p *prepared) clearSecrets() {
 	p.job.Secrets = nil
 }
 
-// makeMaskers makes the maskers while the caller goes on: with ten secrets that takes as
-// long as the write of the start. The values must stay unchanged meanwhile.
-func (p *prepared) makeMaskers(set *secretset.Set) {
-	made := make(chan struct{})
-	p.masked = made
-	go func() {
-		defer close(made)
-		defer func() { p.panicked = recover() }()
-		p.maskers = set.Maskers()
-	}()
+// makeMaskers makes the maskers while the process starts, which leaves a processor idle.
+// The values must stay unchanged meanwhile.
+func (p *prepared) makeMaskers() {
+	p.making.Do(func() {
+		go func() {
+			defer close(p.masked)
+			defer func() { p.panicked = recover() }()
+			p.maskers = p.set.Maskers()
+		}()
+	})
 }
 
 // awaitMaskers waits until the maskers are made. It returns the cause of a panic on the
@@ -74,12 +80,20 @@ func (p *prepared) awaitMaskers() any {
 	return p.panicked
 }
 
+// logMasker waits for the masker of the log. It panics if there is none, which ends the
+// log: it could show a secret.
+func (p *prepared) logMasker() *redact.Masker {
+	if cause := p.awaitMaskers(); cause != nil {
+		panic(cause) //nolint:forbidigo // the caller recovers
+	}
+	return p.maskers.Log
+}
+
 // clear wipes all secrets, and ends the use of data pools. The maskers mask nothing
 // afterwards.
 func (p *prepared) clear() {
-	if p.masked != nil {
-		<-p.masked
-	}
+	p.making.Do(func() { close(p.masked) }) // nothing needs them any more
+	<-p.masked
 	p.clearSecrets()
 	if p.mounts != nil {
 		p.mounts.Close()
@@ -105,7 +119,7 @@ func (t *task) prepare() (*prepared, *execution.Problem) {
 		t.engine.log.Error("cannot read a stored request", "execution", t.id, "error", err)
 		return nil, execution.Internal()
 	}
-	p := &prepared{job: runner.Job{
+	p := &prepared{pins: request.Pins, masked: make(chan struct{}), job: runner.Job{
 		ID: t.id, Inputs: request.Inputs, DirPool: t.engine.dataDir.scratch,
 		Limits: t.revision.Limits,
 	}}
@@ -174,6 +188,8 @@ func (t *task) findDataPools(p *prepared, request storedRequest) *execution.Prob
 // openSecrets collects the secrets that the service declares, and no others. A value
 // of the request takes precedence over the server's.
 func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Problem {
+	early := t.openEarly(pins)
+	defer early.discard() // what nothing has taken
 	given, err := t.engine.config.Keyring.Open(vault.ExecutionOwner(string(t.id)), t.claimed.Secrets)
 	if err != nil {
 		t.engine.log.Error("cannot open the secrets of an execution", "execution", t.id, "error", err)
@@ -183,11 +199,10 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 		return execution.SecretsUnavailable()
 	}
 	defer func() { given.Clear() }() // those that no parameter has taken
-	stored, problem := t.openPins(pins)
+	stored, problem := t.openPins(early)
 	if problem != nil {
 		return problem
 	}
-	defer stored.clear()
 	var missing []string
 	var set secretset.Set
 	defer func() { p.job.Secrets = set.Secrets() }() // clear wipes them there
@@ -223,7 +238,7 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 	if problem := t.addEnvironment(p, &set); problem != nil {
 		return problem
 	}
-	if problem := t.addToken(&set); problem != nil {
+	if problem := t.addToken(early, &set); problem != nil {
 		return problem
 	}
 	masked, err := t.masked()
@@ -233,7 +248,7 @@ func (t *task) openSecrets(p *prepared, pins map[string]int64) *execution.Proble
 	}
 	set.Mask(masked, t.revision.Signature)
 	p.notices = append(p.notices, set.Warnings()...)
-	p.makeMaskers(&set)
+	p.set = set
 	return nil
 }
 
@@ -267,12 +282,9 @@ func (t *task) addEnvironment(p *prepared, set *secretset.Set) *execution.Proble
 }
 
 // addToken adds the token of the execution, if its service gets one.
-func (t *task) addToken(set *secretset.Set) *execution.Problem {
-	if t.revision.Resolvers.Token == nil {
-		return nil
-	}
-	token, err := t.revision.Resolvers.Token(t.ctx, t.claimed.Execution)
-	if err == nil {
+func (t *task) addToken(early *early, set *secretset.Set) *execution.Problem {
+	token, ok, err := early.takeToken()
+	if err == nil && ok {
 		err = set.Add(signature.Parameter{Name: signature.ExecutionToken, Env: signature.ExecutionToken, Kind: signature.Secret}, token)
 	}
 	if err != nil {

@@ -167,8 +167,8 @@ func (r *Revision) RequestSignature(ctx context.Context) (*signature.Signature, 
 	relaxed := r.Signature.WithOptional(a.has)
 	for i := range relaxed.Parameters {
 		p := &relaxed.Parameters[i]
-		if offered, ok := a.offered[p.Name]; ok && p.Kind == signature.Secret && offered.From != "" {
-			p.Description = strings.TrimSpace(p.Description + " " + offered.From)
+		if offered, ok := a.offered[p.Name]; ok && p.Kind == signature.Secret && offered.From != nil {
+			p.Description = strings.TrimSpace(p.Description + " " + offered.From())
 		}
 	}
 	return relaxed, a.err

@@ -22,6 +22,8 @@ type StoredSecrets interface {
 	// the values. A version that is not there is left out. The caller of the execution
 	// sees the reason of a [SourceError], and of no other error.
 	Open(ctx context.Context, e execution.Execution, pins map[string]int64) (map[string]ResolvedSecret, error)
+	// Used notes that an execution has started with the versions that it has pinned.
+	Used(e execution.Execution, pins map[string]int64)
 	// Denied records that the caller of ctx has tried to replace stored secrets that are
 	// Fixed.
 	Denied(ctx context.Context, parameters []string)
@@ -33,9 +35,9 @@ type StoredVersion struct {
 	Version int64
 	// Fixed says that the caller may not replace the secret in its request.
 	Fixed bool
-	// From says where the version is stored, for the description of a parameter; empty:
-	// nothing is said.
-	From string
+	// From says where the version is stored, for the description of a parameter. Nil:
+	// nothing is said. It is a function because requests have no use of the text.
+	From func() string
 }
 
 // pin chooses the versions that an execution pins. A secret of the request replaces a
@@ -81,12 +83,10 @@ func (p pinned) clear() {
 	}
 }
 
-// openPins opens the stored secrets of an execution.
-func (t *task) openPins(pins map[string]int64) (pinned, *execution.Problem) {
-	if len(pins) == 0 || t.revision.Resolvers.Stored == nil {
-		return nil, nil
-	}
-	opened, err := t.revision.Resolvers.Stored.Open(t.ctx, t.claimed.Execution, pins)
+// openPins returns the stored secrets of an execution. The caller takes what it uses out of
+// the map.
+func (t *task) openPins(early *early) (pinned, *execution.Problem) {
+	opened, err := early.stored()
 	if err == nil {
 		return opened, nil
 	}

@@ -29,6 +29,7 @@ type versioned struct {
 	offer    error
 	open     error
 	opened   []int64
+	used     []int64
 	notFound bool
 	denied   []string
 	// stale is how often Offer names a version that was destroyed meanwhile.
@@ -71,6 +72,14 @@ func (v *versioned) Denied(_ context.Context, parameters []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.denied = append(v.denied, parameters...)
+}
+
+func (v *versioned) Used(_ execution.Execution, pins map[string]int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, pin := range pins {
+		v.used = append(v.used, pin)
+	}
 }
 
 func (v *versioned) Open(_ context.Context, _ execution.Execution, pins map[string]int64) (map[string]engine.ResolvedSecret, error) {
@@ -131,8 +140,8 @@ func TestStoredSecrets(t *testing.T) {
 	}
 	s.run(action("leak"))
 	s.run(action("leak").token("of-the-caller"))
-	if got := fmt.Sprint(stored.opened); got != "[1 1 1 2]" {
-		t.Errorf("the versions %s were opened, want those of the acceptance, and none for a secret of the request", got)
+	if got := fmt.Sprint(stored.opened, stored.used); got != "[1 1 1 2] [1 1 1 2]" {
+		t.Errorf("the versions %s were opened and used, want those of the acceptance, and none for a secret of the request", got)
 	}
 	set(func() { stored.stale = 2 })
 	s.run(action("leak"))

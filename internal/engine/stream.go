@@ -30,15 +30,14 @@ const (
 // A stream carries the standard output or standard error of an execution to the
 // logWriter. Only one goroutine may write to it.
 type stream struct {
-	masked *redact.Writer
+	masked *redact.Writer // nil before the first text
 	lines  *lineWriter
 	broken bool // a panic has ended it
 }
 
 // stream makes a stream. Lines that name no severity get the given one.
 func (lw *logWriter) stream(severity execution.Severity) *stream {
-	lines := &lineWriter{logWriter: lw, severity: severity}
-	return &stream{masked: lw.masker.Writer(lines), lines: lines}
+	return &stream{lines: &lineWriter{logWriter: lw, severity: severity}}
 }
 
 // Write takes the output of the service. If masking panics, the stream drops the
@@ -52,6 +51,9 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		}
 	}()
 	// The masker passes text on in pieces of other lengths.
+	if s.masked == nil {
+		s.masked = s.lines.logWriter.masker().Writer(s.lines)
+	}
 	s.lines.expect(len(p) > 0 && len(p)%block == 0, bytes.HasSuffix(p, []byte{'\n'}))
 	return s.masked.Write(p)
 }
@@ -60,7 +62,7 @@ var errPanicked = errors.New("a panic has ended the log")
 
 // close writes the text that was held back: the last line may have no line end.
 func (s *stream) close() {
-	if !s.broken {
+	if !s.broken && s.masked != nil {
 		_ = s.masked.Close() // a lineWriter does not fail
 	}
 	s.lines.close(!s.broken)

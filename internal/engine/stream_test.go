@@ -44,10 +44,15 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+func maskerOf(secrets ...redact.Secret) func() *redact.Masker {
+	masker := redact.New(secrets)
+	return func() *redact.Masker { return masker }
+}
+
 // written passes pieces through a stream and gives the lines.
 func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.LogEntry {
 	t.Helper()
-	lw := newLogWriter(masker, 1<<40)
+	lw := newLogWriter(func() *redact.Masker { return masker }, 1<<40)
 	var lines []execution.LogEntry
 	lw.write = func(entries []execution.LogEntry) error {
 		lines = append(lines, entries...)
@@ -68,7 +73,7 @@ func written(t testing.TB, masker *redact.Masker, pieces ...string) []execution.
 // TestLinesAreLive has a line shown that does not go on for a while.
 func TestLinesAreLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lw := newLogWriter(redact.New([]redact.Secret{{Name: "token", Value: []byte("hunter2-secret")}}), 1<<40)
+		lw := newLogWriter(maskerOf(redact.Secret{Name: "token", Value: []byte("hunter2-secret")}), 1<<40)
 		shown := make(chan string, 10)
 		lw.write = func(entries []execution.LogEntry) error {
 			for _, entry := range entries {
@@ -199,7 +204,7 @@ func FuzzLines(f *testing.F) {
 // not stop the service.
 func TestLogWriter(t *testing.T) {
 	t.Parallel()
-	lw := newLogWriter(redact.New(nil), 1<<40)
+	lw := newLogWriter(maskerOf(), 1<<40)
 	first, release := make(chan struct{}, 1), make(chan struct{})
 	writes, lost := 0, 0
 	lw.write = func([]execution.LogEntry) error {
@@ -238,7 +243,7 @@ func TestLogWriter(t *testing.T) {
 func TestLogWriterFlushesEarlyAboveTheThreshold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lw := newLogWriter(redact.New(nil), 1<<40)
+		lw := newLogWriter(maskerOf(), 1<<40)
 		kept := 0
 		lw.write = func(entries []execution.LogEntry) error {
 			kept += len(entries)

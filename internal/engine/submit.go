@@ -85,7 +85,11 @@ func (e *Engine) submitTo(ctx context.Context, r *revision, s Submission) (store
 		return store.Accepted{}, err
 	}
 	claiming := e.tryTakeSlot()
+	var begun *early
 	if claiming {
+		if r.Concurrency == 0 { // else it may have to wait for another execution
+			begun = e.openEarly(r, a.Execution, request.pins)
+		}
 		a.Claim = &store.Lease{Owner: e.owner, Lease: e.config.Lease, Concurrency: r.Concurrency}
 	}
 	// Added before the store knows it, as it may start at once.
@@ -96,8 +100,9 @@ func (e *Engine) submitTo(ctx context.Context, r *revision, s Submission) (store
 		if len(a.Request) > store.MaxClaimed {
 			claimed.Request = nil // the task reads it when there is memory for it
 		}
-		e.start(claimed)
+		e.start(claimed, begun)
 	} else if claiming {
+		begun.discard()
 		e.returnSlots(1)
 	}
 	return accepted, err

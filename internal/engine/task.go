@@ -49,6 +49,11 @@ type task struct {
 	// stale: the store reports a change to others before the call returns.
 	writes int
 
+	// early is nil once it is taken.
+	early *early
+	// admission is nil until the execution is prepared.
+	admission *admission
+
 	// cleaned is closed when the folder of the execution is empty; nil while the
 	// execution runs.
 	cleaned <-chan struct{}
@@ -94,9 +99,10 @@ func (t *task) write(change func() (execution.Execution, error)) error {
 func (t *task) markDone() { t.doneOnce.Do(func() { close(t.done) }) }
 
 // start begins the work on a claimed execution, for which the caller has taken
-// a slot. An engine that is closing gives both back.
-func (e *Engine) start(c store.Claimed) {
-	t := &task{engine: e, id: c.Execution.ID, claimed: c, state: c.Execution, done: make(chan struct{})}
+// a slot. An engine that is closing gives both back. Begun is nil unless the execution was
+// accepted here.
+func (e *Engine) start(c store.Claimed, begun *early) {
+	t := &task{engine: e, early: begun, id: c.Execution.ID, claimed: c, state: c.Execution, done: make(chan struct{})}
 	e.mu.Lock()
 	h, known := e.services[c.Execution.ServiceID]
 	begins := known && !e.closing
@@ -111,6 +117,7 @@ func (e *Engine) start(c store.Claimed) {
 	e.mu.Unlock()
 	e.notifyStarted(t.id)
 	if !begins {
+		begun.discard()
 		t.release()
 		e.returnSlots(1)
 		return
@@ -118,6 +125,7 @@ func (e *Engine) start(c store.Claimed) {
 	go func() {
 		t.do()
 		t.cancel()
+		t.early.discard()
 		if last, known := t.current(t.claimed.Execution.ServiceID); known && last.Status.Final() {
 			e.ended.add(last)
 		}
@@ -227,16 +235,12 @@ func (t *task) do() {
 	if record := t.revision.Resolvers.Record; record != nil && len(p.used) > 0 {
 		ctx = record(ctx, t.claimed.Execution, p.used)
 	}
-	err = t.write(func() (execution.Execution, error) { return t.engine.store.Start(ctx, t.id, t.engine.owner) })
+	t.admission = t.admit(ctx, p.pins)
+	end, run, err := t.perform(p)
 	if err != nil {
 		t.notStarted(err)
 		return
 	}
-	if cause := p.awaitMaskers(); cause != nil {
-		t.failOnPanic(cause)
-		return
-	}
-	end, run := t.perform(p)
 	if run != nil {
 		t.cleaned = t.discard(run, p.maskers.Log)
 	}
@@ -260,6 +264,11 @@ func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 // program. A panic must not end the server and all its executions, and its value
 // must not be printed.
 func (t *task) failOnPanic(cause any) {
+	err := t.admission.wait()
+	if _, panicked := errors.AsType[*panicError](err); err != nil && !panicked {
+		t.notStarted(err)
+		return
+	}
 	what, trace := panics.Describe(cause)
 	t.engine.log.Error("a panic has ended an execution", "execution", t.id, "panic", what, "stack", trace)
 	t.mu.Lock()
@@ -271,16 +280,6 @@ func (t *task) failOnPanic(cause any) {
 	t.finish(outcome{status: execution.Failed, problem: execution.Internal()})
 }
 
-// notStarted handles an error of the write that makes an execution RUNNING.
-func (t *task) notStarted(err error) {
-	if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) {
-		return // it was cancelled, or another engine has it
-	}
-	t.engine.log.Error("cannot start an execution; it waits again", "execution", t.id, "error", err)
-	t.pause()
-	t.release()
-}
-
 // pause waits for retryAfter, or until the engine starts to close.
 func (t *task) pause() {
 	select {
@@ -290,19 +289,37 @@ func (t *task) pause() {
 }
 
 // perform runs the service and returns the outcome. The caller closes the run,
-// which is nil if no process was started.
-func (t *task) perform(p *prepared) (outcome, runner.Run) {
+// which is nil if no process was started. An error is that of the admission.
+func (t *task) perform(p *prepared) (outcome, runner.Run, error) {
 	if t.reason() == cancelledByCaller {
-		return outcome{status: execution.Cancelled}, nil
+		return outcome{status: execution.Cancelled}, nil, t.admission.wait()
 	}
-	logWriter := t.engine.openLogWriter(t.id, p.maskers.Log, maxLog(t.revision.Limits), func() { t.stop(forItsLog) })
+	logWriter := t.engine.openLogWriter(t.id, p.logMasker, maxLog(t.revision.Limits), func() { t.stop(forItsLog) })
 	defer logWriter.close()
-	for _, notice := range p.notices {
-		logWriter.notice(execution.Notice, notice)
-	}
+	p.job.Admit = sync.OnceValue(func() error {
+		err := t.admission.wait()
+		p.makeMaskers()
+		if err == nil {
+			for _, notice := range p.notices {
+				logWriter.notice(execution.Notice, notice)
+			}
+		}
+		return err
+	})
 	stdout, stderr := logWriter.stream(execution.Info), logWriter.stream(execution.Warning)
 	p.job.Stdout, p.job.Stderr = stdout, stderr
 	run, err := t.startRun(p.job)
+	if run != nil {
+		t.attach(run)
+	}
+	if err := p.job.Admit(); err != nil {
+		return outcome{}, nil, err
+	}
+	// Only now: a process starts while they are made. They read the secrets.
+	if cause := p.awaitMaskers(); cause != nil {
+		t.abandon(run)
+		panic(cause) //nolint:forbidigo // it ends the execution
+	}
 	p.clearSecrets()
 	p.handedOver()
 	if err != nil {
@@ -310,16 +327,27 @@ func (t *task) perform(p *prepared) (outcome, runner.Run) {
 			t.engine.log.Error("cannot start a service", "service", t.revision.service, "execution", t.id, "error", p.maskers.Log.String(err.Error()))
 		}
 		return t.endedBy(outcome{status: execution.Failed, problem: execution.StartFailed(
-			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil
+			"The process of the service could not be started. The operator finds the reason in the server's log.")}), nil, nil
 	}
-	t.attach(run)
 	outcome, err := run.Wait()
 	stdout.close()
 	stderr.close()
 	if err != nil {
 		t.engine.log.Error("cannot wait for a service", "service", t.revision.service, "execution", t.id, "error", err)
 	}
-	return t.collect(run, outcome, p, logWriter), run
+	return t.collect(run, outcome, p, logWriter), run, nil
+}
+
+// abandon kills a run, which may be nil.
+func (t *task) abandon(run runner.Run) {
+	if run == nil {
+		return
+	}
+	run.Stop()
+	run.Stop()
+	if _, err := run.Wait(); err != nil {
+		t.engine.log.Error("cannot wait for a service", "service", t.revision.service, "execution", t.id, "error", err)
+	}
 }
 
 // endedBy returns the outcome of an execution that was stopped, or otherwise if

@@ -44,7 +44,7 @@ func (s *storedSecrets) Offer(ctx context.Context) (map[string]engine.StoredVers
 			continue
 		}
 		fixed := !c.Override.Allows(caller.Tenant, c.Place.Tenant)
-		offered[name] = engine.StoredVersion{Version: c.Pin, Fixed: fixed, From: storedFrom(c, caller.Tenant, fixed)}
+		offered[name] = engine.StoredVersion{Version: c.Pin, Fixed: fixed, From: func() string { return storedFrom(c, caller.Tenant, fixed) }}
 	}
 	return offered, nil
 }
@@ -65,7 +65,7 @@ func storedFrom(c secretstore.Candidate, tenant string, fixed bool) string {
 
 // Open implements [engine.StoredSecrets].
 func (s *storedSecrets) Open(ctx context.Context, e execution.Execution, pins map[string]int64) (map[string]engine.ResolvedSecret, error) {
-	opened, err := s.hub.secrets.OpenPinned(ctx, e.ID.String(), pins)
+	opened, err := s.hub.secrets.OpenPinned(ctx, pins)
 	if reference, ok := errors.AsType[*secretstore.ReferenceError](err); ok {
 		return nil, &engine.SourceError{Reason: reference.Public(e.TenantID), Err: err}
 	}
@@ -77,6 +77,11 @@ func (s *storedSecrets) Open(ctx context.Context, e execution.Execution, pins ma
 		resolved[name] = engine.ResolvedSecret{Value: o.Value, From: o.From, Owner: o.Tenant}
 	}
 	return resolved, nil
+}
+
+// Used implements [engine.StoredSecrets].
+func (s *storedSecrets) Used(e execution.Execution, pins map[string]int64) {
+	s.hub.secrets.NoteUse(e.ID.String(), pins)
 }
 
 // secretServices tells the store of secrets about services.

@@ -36,7 +36,11 @@ type Job struct {
 	// Secrets are for this execution alone. When Start has returned, the caller
 	// owns them again and wipes them.
 	Secrets []Secret
-	Limits  Limits
+	// Admit, unless nil, is called before anything of the service runs or gets a secret,
+	// perhaps several times. It blocks until the execution may begin. With an error Start
+	// ends the execution and returns that error.
+	Admit  func() error
+	Limits Limits
 	// Scratch is the folder below which the execution gets its own; empty is
 	// the system's temporary folder.
 	Scratch string

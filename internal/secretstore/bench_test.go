@@ -97,7 +97,7 @@ func BenchmarkExecution(b *testing.B) {
 				})
 				f.must(err)
 				if n > 0 {
-					opened, err := f.OpenPinned(b.Context(), string(id), pins)
+					opened, err := f.OpenPinned(b.Context(), pins)
 					f.must(err)
 					if len(opened) != n {
 						b.Fatalf("OpenPinned opens %d, want %d", len(opened), n)

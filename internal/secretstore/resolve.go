@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
@@ -56,18 +57,15 @@ type Opened struct {
 	Tenant string
 }
 
-// OpenPinned opens the versions that an execution has pinned, and notes their use. A
-// version may be for several parameters: each gets a separate copy.
-func (s *Service) OpenPinned(ctx context.Context, execution string, pins map[string]int64) (opened map[string]Opened, err error) {
+// OpenPinned opens the versions that an execution has pinned. A version may be for several
+// parameters: each gets a separate copy.
+func (s *Service) OpenPinned(ctx context.Context, pins map[string]int64) (opened map[string]Opened, err error) {
 	opened, err = s.openPinned(ctx, pins)
 	if _, ok := errors.AsType[*vault.KeyError](err); ok {
 		// The store may remember values as they were before another process wrapped them
 		// again, and removed the former key.
 		s.Store.Refresh()
 		opened, err = s.openPinned(ctx, pins)
-	}
-	if err == nil {
-		s.noteUse(execution, pins)
 	}
 	return opened, err
 }
@@ -126,14 +124,17 @@ func (v SealedVersion) Open(ring *vault.Keyring) (plaintext.Bytes, error) {
 // Sealable is what the vault seals for a version that holds a value.
 func Sealable(value plaintext.Bytes) vault.Secrets { return vault.Secrets{valueName: value} }
 
+// holders say whose a secret is.
+var holders = map[Kind]string{OfService: "service", OfSubscription: "subscription", OfTenant: "account", OfEnvironment: "environment"}
+
 // String describes the version without its value.
 func (v SealedVersion) String() string {
-	of := map[Kind]string{OfService: "service", OfSubscription: "subscription", OfTenant: "account", OfEnvironment: "environment"}[v.Place.Kind]
-	return fmt.Sprintf("version %d of the stored secret %s of the %s", v.Number, v.Place.Name, of)
+	return "version " + strconv.Itoa(v.Number) + " of the stored secret " + v.Place.Name + " of the " + holders[v.Place.Kind]
 }
 
-// noteUse notes that an execution uses versions. It is written later.
-func (s *Service) noteUse(execution string, pins map[string]int64) {
+// NoteUse notes that an execution uses the versions that it has pinned. It is written
+// later.
+func (s *Service) NoteUse(execution string, pins map[string]int64) {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -139,7 +139,8 @@ func (f *fixture) gets(p access.Principal, service string) map[string]string {
 	for name, c := range offered {
 		pins[name] = c.Pin
 	}
-	opened, err := f.OpenPinned(f.Context(), "execution", pins)
+	opened, err := f.OpenPinned(f.Context(), pins)
+	f.NoteUse("execution", pins)
 	f.must(err)
 	values := map[string]string{}
 	for name, o := range opened {
@@ -239,7 +240,7 @@ func TestMovedValuesDoNotOpen(t *testing.T) {
 		f.changed(change, func() {
 			broken := 0
 			for _, pin := range []int64{1, 3} {
-				if _, err := f.OpenPinned(f.Context(), "x", map[string]int64{"a": pin}); errors.Is(err, vault.ErrTampered) {
+				if _, err := f.OpenPinned(f.Context(), map[string]int64{"a": pin}); errors.Is(err, vault.ErrTampered) {
 					broken++
 				} else if err != nil {
 					f.Errorf("after %q OpenPinned = %v, want %v", change, err, vault.ErrTampered)

@@ -53,10 +53,15 @@ func (r *Runner) Start(ctx context.Context, job runner.Job) (runner.Run, error) 
 	}
 	x := &run{execution: e, dir: dir, dirs: job.DirPool, limits: job.Limits, said: said}
 	x.hasPools, x.pools = writable(job.Pools)
-	x.watch()
 	// A program that takes no orders would block this.
 	release := context.AfterFunc(ctx, func() { e.Stop(os.Kill, 0) })
-	err = e.Run(job.Secrets)
+	if job.Admit != nil {
+		err = job.Admit()
+	}
+	x.watch()
+	if err == nil {
+		err = e.Run(job.Secrets)
+	}
 	if !release() && err == nil {
 		err = context.Cause(ctx)
 	}

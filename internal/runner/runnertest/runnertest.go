@@ -89,6 +89,8 @@ func Exercise(t *testing.T, open func(t *testing.T) runner.Runner) {
 		{"a line without end", testLongLine},
 		{"result files", testFiles},
 		{"start cancelled", testStartCancelled},
+		{"admitted", testAdmitted},
+		{"not admitted", testNotAdmitted},
 		{"many at once", testMany},
 	} {
 		t.Run(part.name, func(t *testing.T) {
