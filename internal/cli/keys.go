@@ -24,6 +24,7 @@ import (
 type keysOptions struct {
 	dir       string
 	data      string // the data folder of a platform, instead of a workspace
+	database  database
 	masterKey masterKey
 	output    string
 }
@@ -69,12 +70,16 @@ func keysCommand(command *cobra.Command, run func(context.Context, keysOptions) 
 		if err := checkOutput(o.output); err != nil {
 			return err
 		}
+		if err := o.findDatabase(); err != nil {
+			return err
+		}
 		if err := o.masterKey.find(); err != nil {
 			return err
 		}
 		return run(cmd.Context(), o)
 	}
 	command.Flags().StringVar(&o.data, "data", "", "the data `FOLDER` of a platform, instead of a workspace")
+	command.Flags().Var(&o.database, "database", "where the state of the platform is, as for qhubctl server (default: $"+configPrefix+"DATABASE)")
 	o.masterKey.flags(command)
 	outputFlag(command, &o.output)
 	return command
@@ -91,6 +96,23 @@ func (o *keysOptions) sealed(n int) string {
 	default:
 		return fmt.Sprintf("%d sealed secrets", n)
 	}
+}
+
+// findDatabase reads where the state of a platform is.
+func (o *keysOptions) findDatabase() error {
+	from := fromFlag
+	if o.database.text == "" && o.data != "" {
+		o.database.text, from = os.Getenv(configPrefix+"DATABASE"), "$"+configPrefix+"DATABASE"
+	}
+	if o.database.text != "" && o.data == "" {
+		return usagef("--database belongs to --data, which names the data folder of a platform")
+	}
+	return o.database.find("database", from)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // openedKeys are the keys of a workspace and the store of its sealed secrets.
@@ -117,7 +139,7 @@ func (o *keysOptions) open(ctx context.Context) (_ *openedKeys, err error) {
 	if k.ring, err = k.source.Read(ctx); err != nil {
 		return nil, &server.MasterKeyError{Err: err}
 	}
-	if k.executions, err = server.OpenStore(ctx, dir, sqlite.Options{}); err != nil {
+	if k.executions, err = server.OpenState(ctx, dir, o.database.state(nil), sqlite.Options{}); err != nil {
 		k.ring.Clear()
 		return nil, err
 	}
@@ -135,7 +157,11 @@ func (o *keysOptions) stateDir() (string, error) {
 		shown = w.Dir
 		dir, _ = w.Served()
 	}
-	_, err := os.Stat(filepath.Join(dir, server.DatabaseName))
+	name := server.DatabaseName
+	if o.data != "" && (o.database.text != "" || exists(filepath.Join(dir, server.PostgresName))) {
+		name = server.PostgresName
+	}
+	_, err := os.Stat(filepath.Join(dir, name))
 	switch {
 	case dir != "" && err == nil:
 		return dir, nil

@@ -40,6 +40,7 @@ type serverOptions struct {
 	masterKey        masterKey
 	references       referenceOptions
 	rotation         rotationOptions
+	database, direct database
 }
 
 func newServer(streams *term.Streams) *cobra.Command {
@@ -60,7 +61,11 @@ that before the file. qhubctl server config shows the values in force.`,
   qhubctl server --data /var/lib/qhubctl --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := configure(cmd.Flags(), o.config); err != nil {
+			origins, err := configure(cmd.Flags(), o.config)
+			if err != nil {
+				return err
+			}
+			if err := o.findDatabase(origins); err != nil {
 				return err
 			}
 			warnOfVariables(streams, cmd.Flags())
@@ -79,6 +84,8 @@ func (o *serverOptions) flags(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.StringVar(&o.config, "config", "", "a TOML `FILE` with options")
 	flags.StringVar(&o.data, "data", "", "the data `FOLDER` (default: qhubctl in $XDG_STATE_HOME, or in ~/.local/state)")
+	flags.Var(&o.database, "database", "where the state is: a `URL` such as postgres://user@host/name, or @FILE with one (default: SQLite in the data folder)")
+	flags.Var(&o.direct, "database-direct", "a `URL` of the same database without a pooler, or @FILE with one")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8700", "the `ADDRESS` to answer at")
 	flags.StringVar(&o.url, "url", "", "where clients find the platform, such as https://hub.example.org")
 	flags.StringVar(&o.tlsCert, "tls-cert", "", "the certificate chain, a PEM `FILE`")
@@ -166,7 +173,7 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 		Dir: dir, URL: o.url, BehindProxy: o.behindProxy, RevealAccessKeys: o.revealAccessKeys, Builds: o.builds, MaxPoolFile: int64(o.poolFileLimit) << 20,
 		Prepare: []string{self, prepareCommand}, Version: info.Version, AuditRetention: time.Duration(o.auditDays) * 24 * time.Hour,
 		Server: server.Options{
-			Host: host, Port: number, MasterKey: o.masterKey.source, Concurrency: o.concurrency, Log: log, Reporter: streams,
+			Host: host, Port: number, Database: o.database.state(&o.direct), MasterKey: o.masterKey.source, Concurrency: o.concurrency, Log: log, Reporter: streams,
 			Sandbox: server.SandboxOptions{Off: o.noSandbox, Required: !o.noSandbox, FirstUser: first, Users: count},
 		},
 		Started: func(s hub.Started) error { return greetOwner(streams, s) },
@@ -186,7 +193,7 @@ func serverRun(ctx context.Context, streams *term.Streams, o serverOptions) erro
 		}
 		options.Server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
-	for _, file := range []string{o.tlsKey, o.config, keyFile(o.masterKey.source), o.references.files} {
+	for _, file := range []string{o.tlsKey, o.config, keyFile(o.masterKey.source), o.references.files, o.database.file(), o.direct.file()} {
 		if path, err := filepath.Abs(file); err == nil && file != "" {
 			options.Hidden = append(options.Hidden, path)
 		}

@@ -41,6 +41,9 @@ restore makes them again from the archive.`,
 				return err
 			}
 			dir, err := o.configuredDir(parent)
+			if err == nil {
+				err = inFolder(dir, "copies", "copy the database with pg_dump, then the folders blobs and results of the data folder")
+			}
 			if err != nil {
 				return err
 			}

@@ -41,6 +41,9 @@ left behind.`,
 				return usagef("--service is missing; it names the service of the platform that the executions are of")
 			}
 			dir, err := o.configuredDir(parent)
+			if err == nil {
+				err = inFolder(dir, "changes", "deploy the workspace to the platform: qhubctl up")
+			}
 			if err != nil {
 				return err
 			}

@@ -81,7 +81,7 @@ func asProblem(err error) *execution.Problem {
 			Type: TypeFull, Status: http.StatusInsufficientStorage, Title: "Storage full",
 			Detail: "The server's disk is full; nothing was started. The operator must free space.",
 		}
-	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnavailable):
 		return problem(http.StatusServiceUnavailable, "The server cannot accept the request now. Try again later.")
 	default:
 		return execution.Internal()

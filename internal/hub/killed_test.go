@@ -14,13 +14,13 @@ import (
 	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// startProcess runs the program as its users do. kill is kill -9.
-func startProcess(t *testing.T, program, dir string) (p *platform, kill func()) {
+// startProcess runs the program as its users do, with more options. kill is kill -9.
+func startProcess(t *testing.T, program, dir string, options ...string) (p *platform, kill func()) {
 	t.Helper()
 	if err := confined(); err != nil {
 		t.Skipf("this machine cannot confine builds: %v", err)
 	}
-	command := exec.Command(program, "server", "--data", dir, "--listen", "127.0.0.1:0")
+	command := exec.Command(program, append([]string{"server", "--data", dir, "--listen", "127.0.0.1:0"}, options...)...)
 	var log strings.Builder
 	command.Stderr = &log
 	stdout, err := command.StdoutPipe()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/execution"
@@ -240,22 +241,32 @@ func (h *Hub) executionRoutes(api *platformapi.API) {
 		"Read the costs of an execution"), func(r *platformapi.Route) { r.Description = "There are none: nothing is sold here." }), h.executionCosts)
 }
 
+// readyPatience is how long a probe waits for the database.
+const readyPatience = 2 * time.Second
+
+// isReady reports whether the server takes requests and its database answers.
+func (h *Hub) isReady(ctx context.Context) bool {
+	ctx, end := context.WithTimeout(ctx, readyPatience)
+	defer end()
+	return h.ready.Load() && h.Server.Ready(ctx) == nil
+}
+
 func (h *Hub) serverRoutes(api *platformapi.API) {
 	h.documentRoutes(api)
 	for _, probe := range []struct {
 		path, id, summary string
-		ok                func() bool
+		ok                func(context.Context) bool
 	}{
-		{"/healthz", "isAlive", "Tell whether the server answers", func() bool { return true }},
-		{"/readyz", "isReady", "Tell whether the server takes requests", h.ready.Load},
+		{"/healthz", "isAlive", "Tell whether the server answers", func(context.Context) bool { return true }},
+		{"/readyz", "isReady", "Tell whether the server takes requests", h.isReady},
 	} {
 		platformapi.Stream(api, platformapi.Route{
 			Method: http.MethodGet, Path: probe.path, ID: probe.id, Summary: probe.summary, Tag: tagServer, Public: true,
 			Gives:    []platformapi.Content{{Type: "text/plain"}},
 			Refusals: map[int][]platformapi.Content{http.StatusServiceUnavailable: {{Type: "text/plain"}}},
-		}, func(_ context.Context, _ *none, w http.ResponseWriter, _ *http.Request) error {
+		}, func(ctx context.Context, _ *none, w http.ResponseWriter, _ *http.Request) error {
 			status, text := http.StatusOK, "ok\n"
-			if !probe.ok() {
+			if !probe.ok(ctx) {
 				status, text = http.StatusServiceUnavailable, "not ready\n"
 			}
 			platformapi.WriteText(w, status, "text/plain; charset=utf-8", []byte(text))

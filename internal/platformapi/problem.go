@@ -134,7 +134,7 @@ func explain(err error) *Problem {
 		return NewProblem(http.StatusConflict, sentence(err))
 	case errors.Is(err, store.ErrFull):
 		return NewProblem(http.StatusInsufficientStorage, "The server has no room for this; nothing was changed.")
-	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnavailable):
 		return NewProblem(http.StatusServiceUnavailable, "The server cannot take this now. Try again later.")
 	default:
 		return nil

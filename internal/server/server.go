@@ -63,6 +63,8 @@ type Options struct {
 	// MasterKey is the source of the key that seals secrets. Nil: a file in the data
 	// folder, which the first start makes.
 	MasterKey vault.KeySource
+	// Database has the state in Postgres. Nil: it is a SQLite file in the data folder.
+	Database *Database
 	// Metrics are served at a separate address. Nil: there are no metrics.
 	Metrics *MetricsOptions
 	// Concurrency is how many executions run at once. Zero: eight for each
@@ -151,7 +153,7 @@ func (s *Server) UseDir(dir string) (err error) {
 // Open opens the store, the keys and the engine in the folder that [Server.UseDir] has
 // set.
 func (s *Server) Open(ctx context.Context) error {
-	executions, err := OpenStore(ctx, s.dir, s.metrics.storeOptions())
+	executions, err := OpenState(ctx, s.dir, s.options.Database, s.metrics.storeOptions())
 	if err != nil {
 		return err
 	}
@@ -195,6 +197,9 @@ const DatabaseName = "executions.db"
 
 // OpenStore opens the database in the data folder of a server.
 func OpenStore(ctx context.Context, dir string, o sqlite.Options) (*sqlite.Store, error) {
+	if err := inFolder(dir); err != nil {
+		return nil, err
+	}
 	executions, err := sqlite.Open(ctx, filepath.Join(dir, DatabaseName), o)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the executions in %s: %w", dir, err)
@@ -247,8 +252,13 @@ func (s *Server) Zygotes() *forkserver.Pool { return s.zygotes }
 
 // Secrets returns the secrets of the server itself, which no execution may show.
 func (s *Server) Secrets() []plaintext.Named {
-	return []plaintext.Named{{Value: s.token.value, Own: true}}
+	own := []plaintext.Named{{Value: s.token.value, Own: true}}
+	return append(own, s.options.Database.secrets()...)
 }
+
+// Ready reports an error while the server can do nothing for its callers, as its
+// database does not answer.
+func (s *Server) Ready(ctx context.Context) error { return s.executions.Ping(ctx) }
 
 // TokenFile is the file of a token that the server has made, or empty.
 func (s *Server) TokenFile() string { return s.token.file }

@@ -34,6 +34,10 @@ var (
 	// ErrBusy says that another process has held the store for too long. Trying
 	// again is safe.
 	ErrBusy = errors.New("the store is busy")
+	// ErrUnavailable says that the server of the database does not answer. Trying again
+	// is safe: a write that may have happened has an idempotency key, or changes nothing
+	// the second time.
+	ErrUnavailable = errors.New("the database is not available")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )

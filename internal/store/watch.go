@@ -56,6 +56,18 @@ func (s *Signals) QueueChanged() { s.changed("") }
 // ExecutionChanged wakes the watchers of an execution.
 func (s *Signals) ExecutionChanged(id execution.ID) { s.changed(id) }
 
+// AllChanged wakes all watchers, such as after changes by other processes may have
+// been missed.
+func (s *Signals) AllChanged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, watchers := range s.watchers {
+		for w := range watchers {
+			w.notify()
+		}
+	}
+}
+
 func (s *Signals) watch(topic execution.ID) *Watch {
 	c := make(chan struct{}, 1)
 	w := &Watch{C: c, c: c}

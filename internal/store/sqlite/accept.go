@@ -122,12 +122,12 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 		return err
 	}
 	if len(a.Request) > 0 {
-		if _, err := t.exec(insertRequest, seq, a.Request); err != nil {
+		if err := t.later(insertRequest, seq, a.Request); err != nil {
 			return err
 		}
 	}
 	if len(a.Secrets) > 0 {
-		if _, err := t.exec(insertSecrets, seq, []byte(a.Secrets)); err != nil {
+		if err := t.later(insertSecrets, seq, []byte(a.Secrets)); err != nil {
 			return err
 		}
 	}
@@ -135,17 +135,17 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 		return err
 	}
 	if len(a.Kept) > 0 {
-		if _, err := t.exec(insertKept, seq, a.Kept); err != nil {
+		if err := t.later(insertKept, seq, a.Kept); err != nil {
 			return err
 		}
 	}
 	for _, tag := range e.Tags {
-		if _, err := t.exec(insertTag, e.ServiceID, tag, seq); err != nil {
+		if err := t.later(insertTag, e.ServiceID, tag, seq); err != nil {
 			return err
 		}
 	}
 	if i := a.Idempotency; i != nil {
-		if _, err := t.exec(insertIdempotencyKey, e.ServiceID, i.Key, i.MACs[0], seq); err != nil {
+		if err := t.later(insertIdempotencyKey, e.ServiceID, i.Key, i.MACs[0], seq); err != nil {
 			return err
 		}
 	}

@@ -70,9 +70,9 @@ const (
 
 	deleteToken = `DELETE FROM tokens WHERE user_id = $1 AND id = $2`
 
-	updateTokenUsed = `UPDATE tokens SET used_at = max(used_at, $1) WHERE id = $2`
+	updateTokenUsed = `UPDATE tokens SET used_at = $1 WHERE id = $2 AND used_at < $1`
 
-	updateAccessKeyUsed = `UPDATE access_keys SET used_at = max(used_at, $1) WHERE id = $2`
+	updateAccessKeyUsed = `UPDATE access_keys SET used_at = $1 WHERE id = $2 AND used_at < $1`
 )
 
 const (
@@ -105,7 +105,7 @@ const (
 	countAccessKeys = `SELECT count(*) FROM access_keys WHERE application_id = $1 AND (expires_at = 0 OR expires_at > $2)`
 
 	expireAccessKey = `UPDATE access_keys
-	SET expires_at = CASE WHEN expires_at = 0 THEN $1 ELSE min(expires_at, $1) END
+	SET expires_at = CASE WHEN expires_at = 0 OR expires_at > $1 THEN $1 ELSE expires_at END
 	WHERE id = $2 AND application_id = $3 AND (expires_at = 0 OR expires_at > $4)`
 
 	deleteAccessKey = `DELETE FROM access_keys WHERE id = $3

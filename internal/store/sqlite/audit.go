@@ -122,7 +122,7 @@ func (t *tx) appendAfter(before audit.Anchor, e audit.Entry) (audit.Anchor, erro
 	if err != nil {
 		return audit.Anchor{}, err
 	}
-	_, err = t.exec(insertAudit, e.Tenant, before.Number+1, []byte(link.Entry), link.Hash)
+	err = t.later(insertAudit, e.Tenant, before.Number+1, []byte(link.Entry), link.Hash)
 	return audit.Anchor{Number: before.Number + 1, Hash: link.Hash}, err
 }
 

@@ -66,6 +66,11 @@ func (w *writer) checkWritten(t *tx) error {
 	if s.checked {
 		return nil
 	}
+	if w.several {
+		clear(s.written)
+		s.checked = true
+		return nil
+	}
 	before := s.writtenAt
 	if err := t.row("PRAGMA data_version", nil, &s.writtenAt); err != nil {
 		return err

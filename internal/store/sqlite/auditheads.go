@@ -195,14 +195,16 @@ func (t *tx) writeHead(h audit.Head, signer audit.Signer) error {
 	if err := h.Sign(signer); err != nil {
 		return err
 	}
-	_, err := t.exec(upsertHead, h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken, h.Sealed, h.Key, h.Signature)
-	return err
+	return t.later(upsertHead, h.Tenant, h.Number, h.Hash, h.Start.Number, h.Start.Hash, h.Broken, h.Sealed, h.Key, h.Signature)
 }
 
 // signHeads signs the chains that the current transaction has added to, and the sealed
 // values if they may have changed.
 func (w *writer) signHeads(steady bool) error {
-	if w.signing.signer == nil || len(w.signing.grown) == 0 && steady {
+	switch {
+	case w.signing.signer == nil && !steady:
+		return w.session.holdSealed()
+	case w.signing.signer == nil || len(w.signing.grown) == 0 && steady:
 		return nil
 	}
 	t, changes := &tx{w: w}, w.signing.sealed

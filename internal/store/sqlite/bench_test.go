@@ -11,13 +11,14 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
+	"github.com/qhubctl/qhubctl/internal/postgrestest"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
-// The benchmarks run twice: on an empty store, and on one with 100,000
-// executions that have ended, which must make no difference.
+// The benchmarks run on an empty store, on one with 100,000 executions that have ended,
+// which must make no difference, and on an empty one in Postgres.
 func onBoth(b *testing.B, run func(b *testing.B, s *sqlite.Store)) {
 	for _, ended := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("ended=%d", ended), func(b *testing.B) {
@@ -34,6 +35,10 @@ func onBoth(b *testing.B, run func(b *testing.B, s *sqlite.Store)) {
 			run(b, s)
 		})
 	}
+	b.Run("postgres", func(b *testing.B) {
+		server := postgrestest.Start(b, "fsync=on", "shared_buffers=128MB")
+		run(b, openPostgres(b, server.Schema(b), sqlite.PostgresOptions{}))
+	})
 }
 
 // fill adds executions that have ended, as fast as groups allow.

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +20,11 @@ const (
 	WHERE tenant_id = $1 AND tenant_id <> '' AND ($2 = '*' OR application_id = $2) AND ($3 = '' OR parent_id = $3)
 		AND ($4 = '' OR service_id IN (SELECT value FROM json_each($4)))
 		AND ($5 = '' OR seq IN (SELECT execution_seq FROM execution_tags t WHERE t.execution_seq = seq AND t.tag IN (SELECT value FROM json_each($5))))
-		AND ($6 = '' OR EXISTS (SELECT 1 FROM json_each($6) p WHERE executions.id LIKE p.value ESCAPE '\'))
-		AND created_at > $7 AND ($8 = 0 OR created_at < $8)
+		AND ($6 = '' OR EXISTS (SELECT 1 FROM json_each($6) p WHERE lower(executions.id) LIKE lower(p.value) ESCAPE '\'))
+		AND created_at > $7 AND (CAST($8 AS BIGINT) = 0 OR created_at < $8)
 		AND ($11 = '' OR status IN (SELECT value FROM json_each($11)))`
 
-	// LIMIT -1 is none.
-	countOfCaller = `SELECT count(*) FROM (SELECT 1` + ofCaller + ` LIMIT CASE WHEN $9 = 0 THEN -1 ELSE $9 END OFFSET $10)`
+	countOfCaller = `SELECT count(*) FROM (SELECT 1` + ofCaller + ` LIMIT $9 OFFSET $10) AS counted`
 
 	selectOfCaller = `SELECT ` + listColumns + ofCaller + ` ORDER BY %s LIMIT $9 OFFSET $10`
 
@@ -75,6 +76,9 @@ func (s *Store) ListOfCaller(ctx context.Context, q store.CallerQuery) (list []e
 	if !q.Ascending {
 		order += " DESC"
 	}
+	if q.Order == store.ByStart || q.Order == store.ByEnd {
+		order += map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[q.Ascending] // none is the smallest
+	}
 	if q.Order != store.ByCreation {
 		order += ", seq DESC"
 	}
@@ -93,7 +97,7 @@ func (s *Store) ListOfCaller(ctx context.Context, q store.CallerQuery) (list []e
 	part := func(limit, offset int) []any {
 		return append(slices.Clip(args), stamp(q.CreatedAfter), stamp(q.CreatedBefore), limit, offset, statuses)
 	}
-	if err := s.readOne(ctx, countOfCaller, part(q.CountTo, 0), &total); err != nil {
+	if err := s.readOne(ctx, countOfCaller, part(cmp.Or(q.CountTo, math.MaxInt32), 0), &total); err != nil {
 		return nil, 0, fmt.Errorf("count executions: %w", err)
 	}
 	list, err = s.listed(ctx, fmt.Sprintf(selectOfCaller, order), part(q.Limit, q.Offset)...)

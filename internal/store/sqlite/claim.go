@@ -148,14 +148,14 @@ func (s *Store) Heartbeat(
 		t.steady = true
 		report = store.HeartbeatReport{}
 		for _, id := range ids {
-			var cancelled bool
+			var cancelled int
 			err := t.row(updateLease, []any{micros(t.now.Add(lease)), string(id), owner}, &cancelled)
 			switch {
 			case errors.Is(err, store.ErrNotFound):
 				report.Lost = append(report.Lost, id)
 			case err != nil:
 				return err
-			case cancelled:
+			case cancelled != 0:
 				report.Cancelled = append(report.Cancelled, id)
 			}
 		}

@@ -18,13 +18,14 @@ const (
 	SELECT ` + poolColumns + `, s.role FROM datapool_shares s JOIN datapools p ON p.id = s.datapool_id
 	WHERE s.tenant_id = $1 AND s.valid_from <= $2 AND (s.valid_until = 0 OR s.valid_until > $2)`
 
-	selectReachable = `SELECT * FROM (` + reachablePools + `) WHERE id = $3`
+	selectReachable = `SELECT * FROM (` + reachablePools + `) AS reachable WHERE id = $3`
 
-	selectPools = `SELECT * FROM (` + reachablePools + `) ORDER BY name, id LIMIT $3 OFFSET $4`
+	selectPools = `SELECT * FROM (` + reachablePools + `) AS reachable ORDER BY name, id LIMIT $3 OFFSET $4`
 
-	countReachable = `SELECT count(*) FROM (` + reachablePools + `)`
+	countReachable = `SELECT count(*) FROM (` + reachablePools + `) AS reachable`
 
-	updatePool = `UPDATE OR IGNORE datapools SET name = $1, short_description = $2, description = $3, tags = $4 WHERE id = $5`
+	updatePool = `UPDATE datapools SET name = $1, short_description = $2, description = $3, tags = $4 WHERE id = $5
+	AND NOT EXISTS (SELECT 1 FROM datapools o WHERE o.tenant_id = datapools.tenant_id AND o.name = $1 AND o.id <> $5)`
 
 	deletePool = `DELETE FROM datapools WHERE id = $1`
 
@@ -32,7 +33,7 @@ const (
 
 	upsertFile = `INSERT INTO datapool_files (` + fileColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)
 	ON CONFLICT (datapool_id, name) DO UPDATE SET content_type = excluded.content_type, size = excluded.size,
-	sha256 = excluded.sha256, blob = excluded.blob, version = version + 1, created_at = excluded.created_at`
+	sha256 = excluded.sha256, blob = excluded.blob, version = datapool_files.version + 1, created_at = excluded.created_at`
 
 	selectFile = `SELECT ` + fileColumns + ` FROM datapool_files WHERE datapool_id = $1 AND id = $2`
 
@@ -73,8 +74,8 @@ const (
 
 	upsertShare = `INSERT INTO datapool_shares (` + shareColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 	ON CONFLICT (datapool_id, tenant_id) DO UPDATE SET role = excluded.role,
-	valid_from = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_from ELSE valid_from END,
-	valid_until = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_until ELSE valid_until END`
+	valid_from = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_from ELSE datapool_shares.valid_from END,
+	valid_until = CASE WHEN excluded.valid_from + excluded.valid_until > 0 THEN excluded.valid_until ELSE datapool_shares.valid_until END`
 
 	selectShareOf = `SELECT ` + shareColumns + ` FROM datapool_shares WHERE datapool_id = $1 AND tenant_id = $2`
 

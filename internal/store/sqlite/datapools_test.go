@@ -37,11 +37,10 @@ func TestDataPools(t *testing.T) {
 // or neither of them.
 func TestDataPoolsChangeWithTheEnd(t *testing.T) {
 	t.Parallel()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	checkPoolsChangeWithTheEnd(t, open(t, filepath.Join(t.TempDir(), "store.db"), sqlite.Options{}))
+}
+
+func checkPoolsChangeWithTheEnd(t *testing.T, s *sqlite.Store) {
 	ctx, id := t.Context(), execution.NewID()
 	must := func(err error) {
 		t.Helper()
@@ -53,7 +52,7 @@ func TestDataPoolsChangeWithTheEnd(t *testing.T) {
 	must(s.Access().CreateUser(ctx, user))
 	pool := datapool.Pool{ID: uuid.NewString(), Tenant: user.ID, Name: "pool", CreatedAt: time.Now()}
 	must(s.DataPools().CreatePool(ctx, pool, 10))
-	_, err = s.Accept(ctx, store.NewExecution{
+	_, err := s.Accept(ctx, store.NewExecution{
 		Execution: execution.Execution{ID: id, ServiceID: "s", Type: execution.Managed}, Claim: &store.Lease{Owner: "w", Lease: time.Hour},
 	})
 	must(err)

@@ -73,7 +73,7 @@ func synchronousIsFull(ctx context.Context, t *testing.T, s *Store) bool {
 	t.Helper()
 	var setting int
 	err := s.writer.submit(ctx, &op{outside: func() error {
-		return s.writer.conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&setting)
+		return s.writer.session.(*sqliteSession).conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&setting)
 	}, done: make(chan struct{})})
 	if err != nil {
 		t.Fatal(err)

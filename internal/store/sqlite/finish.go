@@ -58,7 +58,7 @@ func (t *tx) writeEnd(
 // endRow is the row that a change to a final state returns: which execution it
 // is, and how many executions of its service wait.
 type endRow struct {
-	cancelRequested bool
+	cancelRequested int
 	seq             int64
 	waiting         sql.NullInt64
 }
@@ -77,7 +77,7 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 	if err := c.Validate(); err != nil {
 		return execution.Execution{}, err
 	}
-	durable := survivesCrash
+	durable := s.endSurvives
 	if c.With != nil {
 		durable = survivesPowerLoss // contents that it replaces are removed afterwards
 	}
@@ -168,6 +168,9 @@ func (s *Store) Recover(ctx context.Context, self string) (all store.Recovery, e
 
 // recoverLeases deals with a batch of leases that have ended.
 func recoverLeases(t *tx, self string) (done store.Recovery, err error) {
+	if !t.w.session.settled() {
+		return done, nil
+	}
 	type lease struct {
 		state
 		id execution.ID

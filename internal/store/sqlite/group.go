@@ -1,11 +1,8 @@
 package sqlite
 
 import (
-	"errors"
 	"slices"
 	"time"
-
-	"github.com/qhubctl/qhubctl/internal/store"
 )
 
 const (
@@ -31,11 +28,27 @@ func (w *writer) group(first *op) {
 	// Collect all waiting operations first: the strictest of them decides the
 	// durability of the transaction.
 	ops := w.delayCommit(w.collect([]*op{first}, true))
+	begun := time.Now()
 	for len(ops) > 0 {
 		done, left, err := w.transaction(ops)
+		if repeatable(err) && time.Since(begun) < w.patience {
+			ops = slices.Concat(done, left)
+			continue
+		}
 		w.report(done, err)
 		ops = left
 	}
+}
+
+// noticesOf collects what other processes learn of a transaction.
+func noticesOf(ops []*op) (n notices) {
+	for _, j := range ops {
+		if j.err == nil {
+			n.queue = n.queue || j.tx.queue
+			n.changed = append(n.changed, j.tx.changed...)
+		}
+	}
+	return n
 }
 
 // collect adds the waiting operations to those of a transaction; see join.
@@ -130,7 +143,7 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			run = w.runAlone
 		}
 		if err := run(ops[i]); err != nil || i == 0 && ops[i].err != nil {
-			w.rollback()
+			w.session.rollback()
 			return ops[:i+1], ops[i+1:], err
 		}
 		if i+1 == len(ops) {
@@ -139,13 +152,13 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	}
 	steady := !slices.ContainsFunc(ops, func(j *op) bool { return !j.tx.steady })
 	if err := w.signHeads(steady); err != nil {
-		w.rollback()
+		w.session.rollback()
 		return ops, nil, err
 	}
 	begun := time.Now()
-	if err := w.exec("COMMIT"); err != nil {
-		w.rollback()
-		return ops, nil, classify(err)
+	if err := w.session.commit(noticesOf(ops)); err != nil {
+		w.session.rollback()
+		return ops, nil, err
 	}
 	committed = true
 	if w.committed != nil {
@@ -157,20 +170,20 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 // runOp runs one operation under a savepoint. It returns an error only if the
 // whole transaction has ended; an error of the operation alone is kept in it.
 func (w *writer) runOp(j *op) error {
-	if err := w.exec("SAVEPOINT op"); err != nil {
-		return classify(err)
+	if err := w.session.savepoint(); err != nil {
+		return err
 	}
 	if err := w.runAlone(j); err != nil {
 		return err
 	}
 	if j.err != nil {
-		if err := w.exec("ROLLBACK TO op"); err != nil {
+		if err := w.session.undo(); err != nil {
 			// SQLite has ended the transaction, as it does when the disk is
 			// full: the error of the operation is the cause.
 			return j.err
 		}
 	}
-	return classify(w.exec("RELEASE op"))
+	return w.session.release()
 }
 
 // runAlone is runOp without the savepoint.
@@ -181,7 +194,7 @@ func (w *writer) runAlone(j *op) error {
 	}
 	j.tx.forget()
 	w.signing.undone()
-	if errors.Is(j.err, store.ErrIO) || errors.Is(j.err, store.ErrCorrupt) {
+	if endsTransaction(j.err) {
 		return j.err // the transaction is over, its reads and writes do not count
 	}
 	return nil

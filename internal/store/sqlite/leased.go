@@ -53,7 +53,7 @@ func (t *tx) finish(c store.FinishParams) (execution.Execution, error) {
 		return execution.Execution{}, err
 	}
 	e.Status, e.EndedAt = c.Status, fromMicros(nullInt(micros(t.now)))
-	e.CancelRequested = row.cancelRequested
+	e.CancelRequested = row.cancelRequested != 0
 	if len(c.Result) > 0 {
 		e.Result = slices.Clone(c.Result)
 	}

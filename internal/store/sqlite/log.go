@@ -31,7 +31,7 @@ func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execu
 		}
 		for _, part := range parts {
 			last += part.lines
-			if _, err := t.exec(insertLog, seq, last, part.lines, part.text); err != nil {
+			if err := t.later(insertLog, seq, last, part.lines, part.text); err != nil {
 				return err
 			}
 		}

@@ -31,18 +31,19 @@ type Options struct {
 	// writer calls it between two commits, so it must return at once. Nil: not
 	// called.
 	Committed func(took time.Duration)
+
+	several  bool          // other processes write, too
+	patience time.Duration // see writer
 }
 
 // Store is a [store.Store] in one SQLite database.
 type Store struct {
 	store.Signals
 	writer *writer
-	readDB *sql.DB
-	// startSurvives is the durability of Store.Start.
-	startSurvives durability
-
-	mu    sync.Mutex
-	reads map[string]*sql.Stmt
+	reader reader
+	// startSurvives is the durability of Store.Start, endSurvives that of Store.Finish.
+	startSurvives, endSurvives durability
+	listener                   *listener // nil: other processes are not heard
 }
 
 var _ store.Store = (*Store)(nil)
@@ -85,21 +86,25 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 			return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
 		}
 	}
-	s := &Store{reads: map[string]*sql.Stmt{}, startSurvives: survivesPowerLoss}
+	s := &Store{startSurvives: survivesPowerLoss}
 	if boot != "" {
 		s.startSurvives = survivesCrash
 	}
-	s.writer, err = newWriter(ctx, writeDB, &s.Signals, options)
+	session, err := newSQLiteSession(ctx, writeDB)
+	if err == nil {
+		s.writer, err = newWriter(session, &s.Signals, options)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), writeDB.Close())
 	}
-	s.readDB, err = sql.Open("sqlite", dsn(path, "query_only(on)", "cache_size(-4096)"))
+	readDB, err := sql.Open("sqlite", dsn(path, "query_only(on)", "cache_size(-4096)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store: %w", err), s.writer.close())
 	}
 	readers := cmp.Or(options.Readers, 4)
-	s.readDB.SetMaxOpenConns(readers)
-	s.readDB.SetMaxIdleConns(readers)
+	readDB.SetMaxOpenConns(readers)
+	readDB.SetMaxIdleConns(readers)
+	s.reader = &sqliteReader{db: readDB, stmts: map[string]*sql.Stmt{}}
 	return s, nil
 }
 
@@ -138,33 +143,13 @@ func createPrivate(path string) error {
 // Close ends the writer after its current group, scrubs if that is due, and
 // closes the database.
 func (s *Store) Close() error {
-	return errors.Join(s.readDB.Close(), s.writer.close())
-}
-
-// prepared gives the statement for a query of the readers, prepared once.
-func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt, ok := s.reads[query]; ok {
-		return stmt, nil
+	if s.listener != nil {
+		s.listener.close()
 	}
-	stmt, err := s.readDB.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, classify(err)
-	}
-	s.reads[query] = stmt
-	return stmt, nil
+	return errors.Join(s.reader.close(), s.writer.close())
 }
 
 // read runs a query and calls each for every row.
 func (s *Store) read(ctx context.Context, query string, args []any, each func(scanner) error) error {
-	stmt, err := s.prepared(ctx, query)
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil {
-		return classify(err)
-	}
-	return drain(rows, each)
+	return s.reader.read(ctx, query, args, each)
 }

@@ -46,7 +46,7 @@ const (
 const (
 	selectServiceLoad = `SELECT waiting, active FROM service_load WHERE service_id = $1`
 
-	selectTotalWaiting = `SELECT coalesce(sum(waiting), 0) FROM service_load`
+	selectTotalWaiting = `SELECT CAST(coalesce(sum(waiting), 0) AS BIGINT) FROM service_load`
 
 	selectLoads = `SELECT service_id, waiting, active FROM service_load WHERE waiting > 0 OR active > 0`
 

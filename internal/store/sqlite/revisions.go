@@ -37,7 +37,7 @@ const (
 	WHERE revision_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`
 
 	selectSourceUse = `SELECT count(*) FROM (
-		SELECT 1 FROM service_versions WHERE source = $1 UNION ALL SELECT 1 FROM service_revisions WHERE source = $1)`
+		SELECT 1 FROM service_versions WHERE source = $1 UNION ALL SELECT 1 FROM service_revisions WHERE source = $1) AS uses`
 )
 
 type revisionRow struct {

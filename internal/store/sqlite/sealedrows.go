@@ -57,6 +57,17 @@ func (w watchedTable) value(row string) string {
 	return of(row, "sealed")
 }
 
+// watched are the columns whose changes count.
+func (w watchedTable) watched() (columns []string) {
+	for column := range strings.SplitSeq(w.columns, ", ") {
+		columns = append(columns, strings.TrimSuffix(strings.TrimPrefix(column, "hex("), ")"))
+	}
+	if w.sealed {
+		columns = append(columns, "sealed")
+	}
+	return columns
+}
+
 // triggers note each change of a row since the last commit. They belong to the connection:
 // a change that somebody else makes in the file is in none of them. A value that is
 // wrapped again is no change.
@@ -64,13 +75,8 @@ func (w watchedTable) triggers() string {
 	note := func(added int, row string) string {
 		return fmt.Sprintf("INSERT INTO sealed_changes VALUES (%d, %s, %s);", added, w.text(row), w.value(row))
 	}
-	var watched []string
-	for column := range strings.SplitSeq(w.columns, ", ") {
-		watched = append(watched, strings.TrimSuffix(strings.TrimPrefix(column, "hex("), ")"))
-	}
-	differ := w.text("old") + " IS NOT " + w.text("new")
+	watched, differ := w.watched(), w.text("old")+" IS NOT "+w.text("new")
 	if w.sealed {
-		watched = append(watched, "sealed")
 		differ += fmt.Sprintf(" OR substr(old.sealed, %d) IS NOT substr(new.sealed, %[1]d)", vault.HeaderSize+1)
 	}
 	return fmt.Sprintf(`CREATE TEMP TRIGGER %[1]s_added AFTER INSERT ON main.%[1]s BEGIN %[2]s END;
@@ -98,31 +104,46 @@ func selectWatched() string {
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// A sealedChange scans a row that was added, or taken away.
+// A sealedChange is a watched row that was added, or taken away.
 type sealedChange struct {
 	added  bool
 	row    string
-	sealed []byte
+	digest []byte // of the sealed value, without its wrapping; nil: it has none
 }
 
-// into adds the change to a sum. The wrapping of a value is no part of it.
+func digestOf(sealed []byte) []byte {
+	digest := sha256.Sum256(vault.Sealed(sealed).Values())
+	return digest[:]
+}
+
+// into adds the change to a sum.
 func (c *sealedChange) into(sum *audit.Sum) {
 	value := []byte(c.row)
-	if c.sealed != nil {
-		digest := sha256.Sum256(vault.Sealed(c.sealed).Values())
-		value = append(append(value, 0), digest[:]...)
+	if c.digest != nil {
+		value = append(append(value, 0), c.digest...)
 	}
 	sum.Add(value, c.added)
 }
 
-func addChanges(sum *audit.Sum, n *int) func(scanner) error {
+// scanChanges calls each for every row, which is a change.
+func scanChanges(each func(sealedChange)) func(scanner) error {
 	return func(row scanner) error {
 		var c sealedChange
-		if err := row.Scan(&c.added, &c.row, &c.sealed); err != nil {
+		var sealed []byte
+		if err := row.Scan(&c.added, &c.row, &sealed); err != nil {
 			return err
 		}
+		if sealed != nil {
+			c.digest = digestOf(sealed)
+		}
+		each(c)
+		return nil
+	}
+}
+
+func addChanges(sum *audit.Sum, n *int) func(sealedChange) {
+	return func(c sealedChange) {
 		*n++
 		c.into(sum)
-		return nil
 	}
 }

@@ -20,8 +20,8 @@ const (
 	selectSealedState = `SELECT form, changes, sum, key, signature FROM sealed_state`
 	selectSealedNamed = `SELECT coalesce(max(sealed), 0) FROM audit_heads`
 	selectSealedCount = `SELECT changes FROM sealed_state`
-	upsertSealedState = `INSERT INTO sealed_state (only, form, changes, sum, key, signature) VALUES (1, $1, $2, $3, $4, $5)
-	ON CONFLICT (only) DO UPDATE SET form = excluded.form, changes = excluded.changes, sum = excluded.sum, key = excluded.key, signature = excluded.signature`
+	upsertSealedState = `INSERT INTO sealed_state ("only", form, changes, sum, key, signature) VALUES (1, $1, $2, $3, $4, $5)
+	ON CONFLICT ("only") DO UPDATE SET form = excluded.form, changes = excluded.changes, sum = excluded.sum, key = excluded.key, signature = excluded.signature`
 
 	selectSealedOfForm1 = `SELECT seq, id, sealed FROM secret_versions WHERE sealed IS NOT NULL`
 )
@@ -42,7 +42,7 @@ func (t *tx) sealedState() (s audit.Sealed, err error) {
 func (w *writer) signSealed(t *tx) (int64, error) {
 	var difference audit.Sum
 	n := 0
-	if err := t.rows(selectSealedChanges, nil, addChanges(&difference, &n)); err != nil {
+	if err := w.session.takeSealed(addChanges(&difference, &n)); err != nil {
 		return 0, err
 	}
 	if n == 0 {
@@ -57,9 +57,6 @@ func (w *writer) signSealed(t *tx) (int64, error) {
 	}
 	intact, err := t.intactSealed(&state)
 	if err != nil {
-		return 0, err
-	}
-	if _, err := t.exec(deleteSealedChanges); err != nil {
 		return 0, err
 	}
 	state.Form = audit.SealedForm
@@ -104,14 +101,14 @@ func (t *tx) writeSealed(s audit.Sealed, signer audit.Signer) error {
 }
 
 // signAllSealed signs the rows that are there, after so many changes. Changes that this
-// connection has noted are among them.
+// session has noted are among them.
 func signAllSealed(t *tx, signer audit.Signer, changes int64) error {
 	s, n := audit.Sealed{Form: audit.SealedForm}, 0
-	if err := t.rows(selectWatched(), nil, addChanges(&s.Sum, &n)); err != nil {
+	if err := t.rows(selectWatched(), nil, scanChanges(addChanges(&s.Sum, &n))); err != nil {
 		return err
 	}
 	s.Changes = max(int64(n), changes)
-	if _, err := t.exec(deleteSealedChanges); err != nil {
+	if err := t.w.session.takeSealed(func(sealedChange) {}); err != nil {
 		return err
 	}
 	return t.writeSealed(s, signer)
@@ -138,7 +135,7 @@ func raiseSealed(t *tx, signer audit.Signer, trusted []audit.Key) error {
 func (t *tx) sealedSum(form int) (sum audit.Sum, err error) {
 	if form >= audit.SealedForm {
 		n := 0
-		err = t.rows(selectWatched(), nil, addChanges(&sum, &n))
+		err = t.rows(selectWatched(), nil, scanChanges(addChanges(&sum, &n)))
 		return sum, err
 	}
 	err = t.rows(selectSealedOfForm1, nil, func(row scanner) error {

@@ -19,7 +19,8 @@ const (
 // change neither ([tx.steady]); so does a commit of another process. It is safe for
 // concurrent use.
 type secretCache struct {
-	mu sync.Mutex
+	off bool // other processes may write at any time: it keeps nothing
+	mu  sync.Mutex
 	// emptied counts how often the cache was emptied: rows that were read before are not kept.
 	emptied    uint64
 	candidates map[candidateKey]candidates
@@ -64,7 +65,7 @@ func (c *secretCache) offers(key candidateKey, now time.Time) ([]secretstore.Can
 func (c *secretCache) keepOffers(mark uint64, key candidateKey, found candidates) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if mark != c.emptied {
+	if c.off || mark != c.emptied {
 		return
 	}
 	size := 1 + len(found.all)
@@ -96,7 +97,7 @@ func (c *secretCache) values(pins []int64) ([]secretstore.SealedVersion, bool) {
 func (c *secretCache) keepValues(mark uint64, all []secretstore.SealedVersion) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if mark != c.emptied {
+	if c.off || mark != c.emptied {
 		return
 	}
 	for _, v := range all {

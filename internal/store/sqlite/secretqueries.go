@@ -24,14 +24,14 @@ const (
 
 	// $3 to $8 are conditions unless they are empty, or 0.
 	matchesQuery = ` AND s.tenant_id = $2 AND ($3 = '' OR s.kind = $3) AND ($4 = '' OR s.service_id = $4) AND ($5 = '' OR s.application_id = $5)
-	AND ($6 = 0 OR s.expires_at > 0 AND s.expires_at < $6)
+	AND (CAST($6 AS BIGINT) = 0 OR s.expires_at > 0 AND s.expires_at < $6)
 	AND ($7 = 0 OR s.kind = 'TENANT' AND NOT EXISTS (SELECT 1 FROM secret_bindings b WHERE b.secret_seq = s.seq))
 	AND ($8 = '' OR s.seq IN (SELECT b.secret_seq FROM secret_bindings b WHERE b.service_id = $8))`
 
 	selectSecrets = selectSecret + matchesQuery + ` ORDER BY s.kind, s.service_id, s.application_id, s.holder, s.name LIMIT $9 OFFSET $10`
 
 	// It has the same parameters.
-	countSecretsOf = `SELECT count(*) FROM secrets s WHERE s.removed = 0 AND $1 > 0` + matchesQuery
+	countSecretsOf = `SELECT count(*) FROM secrets s WHERE s.removed = 0 AND CAST($1 AS BIGINT) > 0` + matchesQuery
 
 	// Those in environments and of providers have other bounds.
 	countSecrets = `SELECT count(*) FROM secrets WHERE tenant_id = $1 AND removed = 0 AND holder = ''`
@@ -91,7 +91,7 @@ const (
 	AND NOT EXISTS (SELECT 1 FROM secret_versions v WHERE v.secret_seq = secrets.seq AND v.destroyed_at = 0)`
 
 	insertPins = `INSERT INTO execution_secret_pins (version_seq, execution_seq)
-	SELECT v.seq, $1 FROM json_each($2) j JOIN secret_versions v ON v.seq = j.value WHERE v.destroyed_at = 0`
+	SELECT v.seq, $1 FROM json_each($2) j JOIN secret_versions v ON v.seq = CAST(j.value AS BIGINT) WHERE v.destroyed_at = 0`
 
 	selectPinned = `SELECT EXISTS (SELECT 1 FROM execution_secret_pins)`
 
@@ -108,7 +108,7 @@ const (
 	deleteBindings = `DELETE FROM secret_bindings WHERE secret_seq = $1`
 
 	selectBindings = `SELECT secret_seq, service_id, parameter FROM secret_bindings
-	WHERE secret_seq IN (SELECT value FROM json_each($1)) ORDER BY service_id, parameter`
+	WHERE secret_seq IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY service_id, parameter`
 
 	newestLive = `JOIN secret_versions v ON v.seq = (SELECT max(x.seq) FROM secret_versions x WHERE x.secret_seq = s.seq AND ` + isLive + `)`
 
@@ -124,7 +124,7 @@ const (
 	WHERE b.service_id = $2 AND s.removed = 0 AND s.holder = ''`
 
 	selectSealedVersions = `SELECT v.seq, v.id, v.number, v.sealed, ` + secretColumns + ` FROM json_each($1) j
-	JOIN secret_versions v ON v.seq = j.value JOIN secrets s ON s.seq = v.secret_seq WHERE v.destroyed_at = 0`
+	JOIN secret_versions v ON v.seq = CAST(j.value AS BIGINT) JOIN secrets s ON s.seq = v.secret_seq WHERE v.destroyed_at = 0`
 
 	updateVersionUsed = `UPDATE secret_versions SET used_at = $1, used_by = $2 WHERE seq = $3 AND used_at < $1`
 

@@ -23,7 +23,7 @@ const (
 	WHERE s.removed = 0 AND r.due_at > 0 AND r.due_at <= $1 ORDER BY r.due_at LIMIT $2`
 
 	// A hook without a schedule stays without one.
-	updateRotation = `UPDATE secret_rotations SET last_at = $1, last_error = $2, due_at = CASE WHEN every = 0 THEN 0 ELSE $3 END WHERE secret_seq = $4`
+	updateRotation = `UPDATE secret_rotations SET last_at = $1, last_error = $2, due_at = CASE WHEN every = 0 THEN 0 ELSE CAST($3 AS BIGINT) END WHERE secret_seq = $4`
 )
 
 // A rotationScan scans the values of a rotation.

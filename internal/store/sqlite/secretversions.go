@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -205,7 +206,7 @@ func (s secretStore) Secrets(ctx context.Context, q secretstore.Query) (secrets 
 		unbound = 1
 	}
 	if limit == 0 {
-		limit = -1
+		limit = math.MaxInt32 // none
 	}
 	args := []any{stamp(q.Now), q.Tenant, string(q.Kind), q.Service, q.Application, stamp(q.ExpiresBefore), unbound, q.BoundTo}
 	var seqs []int64

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/store"
 )
 
 // A tx is the view that one operation has of the transaction it is part of.
@@ -28,42 +27,19 @@ func (t *tx) forget() {
 }
 
 // exec runs a statement and gives the number of rows it changed.
-func (t *tx) exec(query string, args ...any) (int64, error) {
-	stmt, err := t.w.prepared(query)
-	if err != nil {
-		return 0, classify(err)
-	}
-	result, err := stmt.ExecContext(background, args...)
-	if err != nil {
-		return 0, classify(err)
-	}
-	return result.RowsAffected()
-}
+func (t *tx) exec(query string, args ...any) (int64, error) { return t.w.session.exec(query, args) }
+
+// later runs a statement whose outcome nothing depends on.
+func (t *tx) later(query string, args ...any) error { return t.w.session.later(query, args) }
 
 // row runs a query for one row and scans it. No row gives store.ErrNotFound.
 func (t *tx) row(query string, args []any, into ...any) error {
-	stmt, err := t.w.prepared(query)
-	if err != nil {
-		return classify(err)
-	}
-	err = stmt.QueryRowContext(background, args...).Scan(into...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.ErrNotFound
-	}
-	return classify(err)
+	return t.w.session.row(query, args, into)
 }
 
 // rows runs a query and calls each for every row.
 func (t *tx) rows(query string, args []any, each func(scanner) error) error {
-	stmt, err := t.w.prepared(query)
-	if err != nil {
-		return classify(err)
-	}
-	rows, err := stmt.QueryContext(background, args...)
-	if err != nil {
-		return classify(err)
-	}
-	return drain(rows, each)
+	return t.w.session.rows(query, args, each)
 }
 
 // execution runs a query for one execution with all its columns.
@@ -77,6 +53,9 @@ func (t *tx) execution(query string, args ...any) (execution.Execution, error) {
 
 // destroySecrets deletes the sealed secrets of an execution, and its pins of stored ones.
 func (t *tx) destroySecrets(seq int64) error {
+	if t.w.several { // nothing needs to be scrubbed
+		return errors.Join(t.later(deleteSecrets, seq), t.later(deletePins, seq))
+	}
 	n, err := t.exec(deleteSecrets, seq)
 	t.destroyed = t.destroyed || n > 0
 	if err == nil && t.w.pinned {

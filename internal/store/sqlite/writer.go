@@ -3,9 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +11,6 @@ import (
 	"github.com/qhubctl/qhubctl/internal/audit"
 	"github.com/qhubctl/qhubctl/internal/store"
 )
-
-// scrubPatience is how long a truncation of the log waits for readers. The
-// writer writes nothing meanwhile, so it is short. A delayed scrub is tried
-// again.
-const scrubPatience = 50 * time.Millisecond
 
 // durability is the failure that the commit of an operation must survive.
 type durability bool
@@ -29,12 +22,14 @@ const (
 
 // A writer runs all operations that write, one group after the other.
 type writer struct {
-	db         *sql.DB
-	conn       *sql.Conn
+	session    session
 	now        func() time.Time
 	signals    *store.Signals
 	scrubAfter time.Duration
 	committed  func(time.Duration)
+	// patience is how long a group is repeated that a conflict or a lost connection
+	// has ended.
+	patience time.Duration
 
 	secrets secretCache
 
@@ -44,8 +39,7 @@ type writer struct {
 	stopped chan struct{} // closed when the goroutine has ended
 
 	// The following fields belong to the goroutine alone.
-	stmts       map[string]*sql.Stmt
-	full        bool          // the current setting of synchronous
+	full        bool          // the current transaction survives a loss of power
 	next        *op           // taken, and in no group yet
 	last        time.Time     // the arrival of the last operation
 	meanGap     time.Duration // between two arrivals, about
@@ -53,9 +47,8 @@ type writer struct {
 	fullBatches int           // how often groups reached that size
 	leased      leased
 	signing     signing
-	pinned      bool        // executions may have pinned secrets
-	version     int64       // changes with the commits of other processes
-	versionAt   time.Time   // when it was read
+	pinned      bool        // executions of this process may have pinned secrets
+	several     bool        // other processes write, too, and may have pinned secrets
 	scrubTimer  *time.Timer // runs while the log may hold destroyed secrets
 	scrubDue    bool
 }
@@ -80,30 +73,27 @@ const (
 	opWithdrawn
 )
 
-func newWriter(ctx context.Context, db *sql.DB, signals *store.Signals, options Options) (*writer, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, classify(err)
-	}
+func newWriter(session session, signals *store.Signals, options Options) (*writer, error) {
 	w := &writer{
-		db: db, conn: conn, signals: signals, now: options.Now, full: true,
+		session: session, signals: signals, now: options.Now,
 		scrubAfter:  cmp.Or(options.ScrubAfter, 2*time.Second),
 		committed:   options.Committed,
+		several:     options.several,
+		patience:    options.patience,
 		ops:         make(chan *op),
 		stop:        make(chan struct{}),
 		stopped:     make(chan struct{}),
-		stmts:       map[string]*sql.Stmt{},
 		leased:      leased{},
 		targetBatch: maxGroup,
 	}
+	w.secrets.off = w.several
 	if w.now == nil {
 		w.now = time.Now
 	}
-	if _, err := conn.ExecContext(ctx, createSealedChanges()); err != nil {
-		return nil, errors.Join(classify(err), conn.Close())
-	}
-	if err := conn.QueryRowContext(ctx, selectPinned).Scan(&w.pinned); err != nil {
-		return nil, errors.Join(classify(err), conn.Close())
+	if !w.several {
+		if err := session.row(selectPinned, nil, []any{&w.pinned}); err != nil {
+			return nil, errors.Join(err, session.close())
+		}
 	}
 	w.scrubTimer = time.NewTimer(w.scrubAfter)
 	// A process that was killed may have left destroyed secrets in the log.
@@ -182,71 +172,20 @@ func (w *writer) loop() {
 
 // begin starts a transaction with the right to write.
 func (w *writer) begin(full bool) error {
-	if full != w.full {
-		setting := "PRAGMA synchronous=NORMAL"
-		if full {
-			setting = "PRAGMA synchronous=FULL"
-		}
-		if err := w.exec(setting); err != nil {
-			return classify(err)
-		}
-		w.full = full
-	}
-	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		return classify(err)
-	}
-	return w.noteOthers()
-}
-
-// othersEvery is how often the writer looks for changes of other processes, such as a
-// program that rotates the master key.
-const othersEvery = 100 * time.Millisecond
-
-// noteOthers empties the cache of secrets if another process has changed the database.
-func (w *writer) noteOthers() error {
-	if time.Since(w.versionAt) < othersEvery {
-		return nil
-	}
-	w.versionAt = time.Now()
-	t, before := tx{w: w}, w.version
-	if err := t.row("PRAGMA data_version", nil, &w.version); err != nil {
-		w.rollback()
+	w.full = full
+	if err := w.session.begin(full); err != nil {
 		return err
 	}
-	if w.version != before {
+	others, err := w.session.othersWrote()
+	if err != nil {
+		w.session.rollback()
+		return err
+	}
+	if others {
 		w.signing.sealed = -1
 		w.secrets.empty()
 	}
 	return nil
-}
-
-// rollback ends a transaction that cannot be committed. SQLite may have ended
-// it already, so an error means nothing.
-func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
-
-func (w *writer) exec(query string) error {
-	stmt, err := w.prepared(query)
-	if err != nil {
-		return err
-	}
-	_, err = stmt.ExecContext(background)
-	return err
-}
-
-// background is the context of all statements of the writer. A context that
-// can end would cost a goroutine each time, and a write is short.
-var background = context.Background()
-
-func (w *writer) prepared(query string) (*sql.Stmt, error) {
-	if stmt, ok := w.stmts[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := w.conn.PrepareContext(background, query)
-	if err != nil {
-		return nil, err
-	}
-	w.stmts[query] = stmt
-	return stmt, nil
 }
 
 func (w *writer) scrubLater() {
@@ -256,33 +195,14 @@ func (w *writer) scrubLater() {
 	}
 }
 
-// scrub moves all of the log into the database and truncates it.
-func (w *writer) scrub() (err error) {
+// scrub makes the bytes of destroyed secrets unreadable in the files.
+func (w *writer) scrub() error {
 	w.scrubDue = false
-	defer func() {
-		if err != nil {
-			w.scrubLater()
-		}
-	}()
-	if err := w.setBusyTimeout(scrubPatience); err != nil {
-		return err
+	err := w.session.scrub()
+	if err != nil {
+		w.scrubLater()
 	}
-	defer func() { err = errors.Join(err, w.setBusyTimeout(busyTimeout)) }()
-	var delayed, inLog, moved int
-	row := w.conn.QueryRowContext(background, "PRAGMA wal_checkpoint(TRUNCATE)")
-	if err := row.Scan(&delayed, &inLog, &moved); err != nil {
-		return fmt.Errorf("truncate the log of the store: %w", classify(err))
-	}
-	if delayed != 0 {
-		return fmt.Errorf("truncate the log of the store: %w: a reader holds it", store.ErrBusy)
-	}
-	return nil
-}
-
-func (w *writer) setBusyTimeout(d time.Duration) error {
-	// A pragma takes no parameters.
-	_, err := w.conn.ExecContext(background, fmt.Sprintf("PRAGMA busy_timeout=%d", d.Milliseconds()))
-	return classify(err)
+	return err
 }
 
 // close ends the goroutine after its current group. Later calls do nothing.
@@ -305,8 +225,5 @@ func (w *writer) release() error {
 		}
 	}
 	w.scrubTimer.Stop()
-	for _, stmt := range w.stmts {
-		errs = append(errs, stmt.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+	return errors.Join(append(errs, w.session.close())...)
 }

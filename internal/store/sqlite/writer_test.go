@@ -49,12 +49,12 @@ func runGroup(t *testing.T, w *writer, ops ...*op) {
 		}
 		for _, j := range ops {
 			if err := w.runOp(j); err != nil {
-				w.rollback()
+				w.session.rollback()
 				w.report(ops, err)
 				return nil
 			}
 		}
-		w.report(ops, w.exec("COMMIT"))
+		w.report(ops, w.session.commit(notices{}))
 		return nil
 	}, done: make(chan struct{})}
 	if err := w.submit(t.Context(), outer); err != nil {
@@ -164,7 +164,7 @@ func checkGroup(t *testing.T, first, others durability, shared bool) {
 				t.Error("durable, and committed without a sync")
 			}
 			var setting int
-			err = tx.w.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&setting)
+			err = tx.w.session.(*sqliteSession).conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&setting)
 			if (setting == 2) != tx.w.full {
 				t.Errorf("PRAGMA synchronous = %d, want full: %v", setting, tx.w.full)
 			}
@@ -223,7 +223,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		insertLog, selectLog, selectEnded, deleteExecution, selectSecretsFrom, updateSecrets,
 	} {
 		parameters := make([]any, strings.Count(query, "$"))
-		rows, err := s.readDB.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, parameters...)
+		rows, err := s.reader.(*sqliteReader).db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, parameters...)
 		if err != nil {
 			t.Errorf("EXPLAIN %s = %v, want a plan", query, err)
 			continue
