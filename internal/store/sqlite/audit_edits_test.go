@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -51,6 +52,18 @@ func auditedFile(t *testing.T) (path string, signer audit.Signer, anchors map[st
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "store.db")
 	s := mustOpen(t, path)
+	signer, anchors = fillAudited(t, s)
+	if err := s.Scrub(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path, signer, anchors
+}
+
+func fillAudited(t *testing.T, s *Store) (signer audit.Signer, anchors map[string]audit.Anchor) {
+	t.Helper()
 	for _, keys := range []string{firstKey, firstKey + "," + secondKey, secondKey} {
 		signer = auditSigner(t, keys)
 		if err := s.SignAudit(t.Context(), signer, nil, false); err != nil {
@@ -73,13 +86,7 @@ func auditedFile(t *testing.T) (path string, signer audit.Signer, anchors map[st
 	for _, h := range due {
 		anchors[h.Tenant] = h.Anchor
 	}
-	if err := s.Scrub(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path, signer, anchors
+	return signer, anchors
 }
 
 func mustOpen(t testing.TB, path string) *Store {
@@ -107,6 +114,11 @@ func checkFile(t *testing.T, path string, signer audit.Signer, anchors map[strin
 	t.Helper()
 	s := mustOpen(t, path)
 	defer func() { _ = s.Close() }()
+	return checkStore(t, s, signer, anchors)
+}
+
+func checkStore(t *testing.T, s *Store, signer audit.Signer, anchors map[string]audit.Anchor) (entries int64, broken []error) {
+	t.Helper()
 	reports, broken, err := audit.CheckAll(t.Context(), s.Audit(), signer, anchors)
 	if err != nil {
 		broken = append(broken, err)
@@ -136,22 +148,35 @@ func TestEditsOfTheDatabaseAreFound(t *testing.T) {
 	edited := filepath.Join(t.TempDir(), "edited.db")
 	rapid.Check(t, func(r *rapid.T) {
 		copyFile(t, path, edited)
-		edit := randomEdit(r, edited)
+		edit := editAuditIn(r, edited)
 		if _, broken := checkFile(t, edited, signer, anchors); len(broken) == 0 {
 			r.Fatalf("%s: the log counts as unchanged, want %v", edit, audit.ErrBroken)
 		}
 	})
 }
 
-// randomEdit changes the database at path, and says how.
-func randomEdit(r *rapid.T, path string) string {
+// editAuditIn changes the audit tables of the database at path, and says how.
+func editAuditIn(r *rapid.T, path string) string {
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		r.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
+	return randomEdit(r, db)
+}
+
+// numbered gives the question marks of a query numbers, which all databases know.
+func numbered(query string) string {
+	for n := 1; strings.Contains(query, "?"); n++ {
+		query = strings.Replace(query, "?", "$"+strconv.Itoa(n), 1)
+	}
+	return query
+}
+
+// randomEdit changes a database, and says how.
+func randomEdit(r *rapid.T, db *sql.DB) string {
 	run := func(query string, args ...any) string {
-		result, err := db.ExecContext(context.Background(), query, args...)
+		result, err := db.ExecContext(context.Background(), numbered(query), args...)
 		if err != nil {
 			r.Skip(err) // a value that the schema refuses
 		}
@@ -211,12 +236,20 @@ func changeByte(r *rapid.T, db *sql.DB, run func(string, ...any) string) string 
 	for i := range key {
 		into[i] = &key[i]
 	}
-	var value []byte
-	var kind string
+	var former any
 	places := strings.Join(keys, ", ")
-	query := "SELECT " + places + ", CAST(" + column + " AS BLOB), typeof(" + column + ") FROM " + table + " ORDER BY " + places + " LIMIT 1 OFFSET ?"
-	if err := db.QueryRowContext(context.Background(), query, row).Scan(append(into, &value, &kind)...); err != nil {
+	query := "SELECT " + places + ", " + column + " FROM " + table + " ORDER BY " + places + " LIMIT 1 OFFSET ?"
+	if err := db.QueryRowContext(context.Background(), numbered(query), row).Scan(append(into, &former)...); err != nil {
 		r.Fatal(err)
+	}
+	var value []byte
+	switch former := former.(type) {
+	case int64:
+		value = strconv.AppendInt(nil, former, 10)
+	case string:
+		value = []byte(former)
+	case []byte:
+		value = bytes.Clone(former)
 	}
 	if len(value) == 0 {
 		value = []byte{0}
@@ -224,14 +257,14 @@ func changeByte(r *rapid.T, db *sql.DB, run func(string, ...any) string) string 
 	at := rapid.IntRange(0, len(value)-1).Draw(r, "byte")
 	value[at] ^= byte(rapid.IntRange(1, 255).Draw(r, "bits"))
 	var changed any = value
-	switch kind {
-	case "integer":
+	switch former.(type) {
+	case int64:
 		number, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil {
 			number = int64(value[at]) + 1000
 		}
 		changed = number
-	case "text":
+	case string:
 		changed = string(value)
 	}
 	return run("UPDATE "+table+" SET "+column+" = ? WHERE ("+strings.Join(keys, ", ")+") = (SELECT "+strings.TrimSuffix(strings.Repeat("?, ", len(keys)), ", ")+")", append([]any{changed}, key...)...)

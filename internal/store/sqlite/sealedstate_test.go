@@ -47,11 +47,24 @@ func sealedFile(t *testing.T) (path, old string, ring *vault.Keyring) {
 	t.Helper()
 	path, old = filepath.Join(t.TempDir(), "store.db"), filepath.Join(t.TempDir(), "old.db")
 	s := mustOpen(t, path)
+	ring = fillSealed(t, s, func() { copyFile(t, path, old) })
+	if err := s.Scrub(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path, old, ring
+}
+
+// fillSealed makes versions of secrets. It has them copied before the last change.
+func fillSealed(t *testing.T, s *Store, copyOld func()) *vault.Keyring {
+	t.Helper()
 	first := keyring(t, firstKey)
 	if err := s.SignAudit(t.Context(), audit.NewSigner(first), nil, true); err != nil {
 		t.Fatal(err)
 	}
-	ring = keyring(t, firstKey+","+secondKey)
+	ring := keyring(t, firstKey+","+secondKey)
 	check := func(what string) {
 		t.Helper()
 		if err := s.CheckSealed(t.Context(), audit.NewSigner(ring)); err != nil {
@@ -84,17 +97,21 @@ func sealedFile(t *testing.T) (path, old string, ring *vault.Keyring) {
 		if err := s.Scrub(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		copyFile(t, path, old)
+		copyOld()
 		putSecret(t, s, ring, name, "id-of-"+name)
 	}
 	check("more secrets were set")
-	if err := s.Scrub(t.Context()); err != nil {
-		t.Fatal(err)
+	return ring
+}
+
+// checkSealed opens all values, and verifies them as a set.
+func checkSealed(t *testing.T, s *Store, ring *vault.Keyring) error {
+	t.Helper()
+	use, err := store.FindSealed(t.Context(), s, ring)
+	if err == nil && len(use.Damaged)+len(use.Missing) > 0 {
+		err = audit.ErrBroken
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path, old, ring
+	return errors.Join(err, s.CheckSealed(t.Context(), audit.NewSigner(ring)))
 }
 
 // TestEditsOfSealedValuesAreFound edits stored values and what vouches for them at random.
@@ -111,18 +128,14 @@ func TestEditsOfSealedValuesAreFound(t *testing.T) {
 			}
 			putSecret(t, s, ring, "another", "id-of-another")
 		}
-		use, err := store.FindSealed(t.Context(), s, ring)
-		if err == nil && len(use.Damaged)+len(use.Missing) > 0 {
-			err = audit.ErrBroken
-		}
-		return errors.Join(err, s.CheckSealed(t.Context(), audit.NewSigner(ring)))
+		return checkSealed(t, s, ring)
 	}
 	if err := check(path, false); err != nil {
 		t.Fatalf("unchanged values: %v, want nil", err)
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		copyFile(t, path, edited)
-		edit, changes := sealedEdit(r, old)
+		edit, changes := sealedEdit(r, editsOfSQLite(old))
 		changeFile(r, edited, changes)
 		if err := check(edited, rapid.Bool().Draw(r, "the server goes on")); err == nil {
 			r.Fatalf("%s: the values count as unchanged, want %v", edit, audit.ErrBroken)
@@ -130,25 +143,9 @@ func TestEditsOfSealedValuesAreFound(t *testing.T) {
 	})
 }
 
-// TestForgedSumIsNotVouchedFor deletes a value, and makes the sum that of the others. The
-// next changes by the server do not make it valid.
-func TestForgedSumIsNotVouchedFor(t *testing.T) {
-	t.Parallel()
-	path, _, ring := sealedFile(t)
-	s := mustOpen(t, path)
-	forge := func(query string, args ...any) {
-		t.Helper()
-		db, err := sql.Open("sqlite", dsn(path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+// forgeSum deletes a value, and makes the sum that of the others.
+func forgeSum(t *testing.T, s *Store, forge func(query string, args ...any)) {
+	t.Helper()
 	forge("DELETE FROM secret_versions WHERE seq = (SELECT max(seq) FROM secret_versions WHERE sealed IS NOT NULL)")
 	var sum audit.Sum
 	if err := s.writer.do(t.Context(), survivesCrash, func(t *tx) (err error) {
@@ -158,21 +155,44 @@ func TestForgedSumIsNotVouchedFor(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
 	forge("UPDATE sealed_state SET sum = $1", sum.Bytes())
-	s = mustOpen(t, path)
-	defer func() { _ = s.Close() }()
-	if err := s.SignAudit(t.Context(), audit.NewSigner(ring), nil, false); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// checkNotVouchedFor has the server change values after a sum was forged. It is not valid
+// before or after.
+func checkNotVouchedFor(t *testing.T, s *Store, ring *vault.Keyring) {
+	t.Helper()
 	for i := range 3 {
 		if err := s.CheckSealed(t.Context(), audit.NewSigner(ring)); !errors.Is(err, audit.ErrBroken) {
 			t.Errorf("CheckSealed() after a forged sum and %d changes = %v, want %v", i, err, audit.ErrBroken)
 		}
 		putSecret(t, s, ring, fmt.Sprint("after_", i), fmt.Sprint("id-after-", i))
 	}
+}
+
+// TestForgedSumIsNotVouchedFor in a file, where a server starts again after it.
+func TestForgedSumIsNotVouchedFor(t *testing.T) {
+	t.Parallel()
+	path, _, ring := sealedFile(t)
+	s := mustOpen(t, path)
+	forgeSum(t, s, func(query string, args ...any) {
+		db, err := sql.Open("sqlite", dsn(path))
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), query, args...)
+		}
+		if err = errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, path)
+	defer func() { _ = s.Close() }()
+	if err := s.SignAudit(t.Context(), audit.NewSigner(ring), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	checkNotVouchedFor(t, s, ring)
 }
 
 // changeFile runs statements on a database.
@@ -183,6 +203,10 @@ func changeFile(r *rapid.T, path string, statements []string) {
 	}
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
+	change(r, db, statements)
+}
+
+func change(r *rapid.T, db *sql.DB, statements []string) {
 	for _, statement := range statements {
 		result, err := db.Exec(statement) //nolint:noctx // rapid has no context
 		if err != nil {
@@ -194,13 +218,32 @@ func changeFile(r *rapid.T, path string, statements []string) {
 	}
 }
 
+// A dialect has the edits that databases have different words for.
+type dialect struct {
+	// changed is a column with one byte changed.
+	changed func(column string, at, value int) string
+	// old puts former values back, and what vouched for them.
+	old []string
+}
+
+func editsOfSQLite(old string) dialect {
+	return dialect{
+		changed: func(column string, at, value int) string {
+			return fmt.Sprintf("CAST(substr(%s, 1, %d) || char(%d) || substr(%[1]s, %d) AS BLOB)", column, at-1, value%127+1, at+1)
+		},
+		old: []string{
+			"ATTACH '" + old + "' AS old",
+			"DELETE FROM secret_versions", "INSERT INTO secret_versions SELECT * FROM old.secret_versions",
+			"DELETE FROM sealed_state", "INSERT INTO sealed_state SELECT * FROM old.sealed_state",
+		},
+	}
+}
+
 // sealedEdit names an edit, and has its statements.
-func sealedEdit(r *rapid.T, old string) (string, []string) {
+func sealedEdit(r *rapid.T, d dialect) (string, []string) {
 	version := fmt.Sprintf(" WHERE seq = (SELECT seq FROM secret_versions WHERE sealed IS NOT NULL LIMIT 1 OFFSET %d)", rapid.IntRange(0, 3).Draw(r, "version"))
 	at, bits := rapid.IntRange(1, 100).Draw(r, "byte"), rapid.IntRange(1, 255).Draw(r, "byte value")
-	changed := func(column string) string {
-		return fmt.Sprintf("CAST(substr(%s, 1, %d) || char(%d) || substr(%[1]s, %d) AS BLOB)", column, at-1, bits%127+1, at+1)
-	}
+	changed := func(column string) string { return d.changed(column, at, bits) }
 	edit := rapid.SampledFrom([]string{"byte", "deleted", "destroyed", "swapped", "added", "id", "sum", "changes", "old values"}).Draw(r, "edit")
 	switch edit {
 	case "byte":
@@ -222,9 +265,5 @@ func sealedEdit(r *rapid.T, old string) (string, []string) {
 	case "changes":
 		return edit, []string{fmt.Sprintf("UPDATE sealed_state SET changes = changes + %d", bits)}
 	}
-	return edit, []string{ // with what vouched for them
-		"ATTACH '" + old + "' AS old",
-		"DELETE FROM secret_versions", "INSERT INTO secret_versions SELECT * FROM old.secret_versions",
-		"DELETE FROM sealed_state", "INSERT INTO sealed_state SELECT * FROM old.sealed_state",
-	}
+	return edit, d.old
 }
