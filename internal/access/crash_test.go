@@ -15,6 +15,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -36,7 +37,7 @@ func openIn(ctx context.Context, dir string) (*access.Service, *sqlite.Store, er
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(dir, "store.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(ctx, filepath.Join(dir, "store.db"), sqlite.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

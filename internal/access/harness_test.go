@@ -13,6 +13,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/access"
 	"github.com/qhubctl/qhubctl/internal/plaintext"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -60,7 +61,7 @@ func open(t testing.TB, change ...func(*access.Options)) *platform {
 	p := &platform{TB: t, clock: &clock{now: time.Now().Truncate(time.Second)}, executions: &running{}}
 	ring, err := vault.FromText([]byte(firstKey))
 	p.must(err)
-	p.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
+	p.db, err = sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
 	p.must(err)
 	t.Cleanup(func() { p.must(p.db.Close()) })
 	o := access.Options{Store: p.db.Access(), Keyring: ring, Executions: p.executions, Now: p.Now}

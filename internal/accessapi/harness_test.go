@@ -19,6 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -62,7 +63,7 @@ func serve(t testing.TB) *platform {
 	p := &platform{TB: t}
 	ring, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
 	p.must(err)
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
 	p.must(err)
 	t.Cleanup(func() { p.must(db.Close()) })
 	p.Service, err = access.Open(t.Context(), access.Options{

@@ -21,6 +21,7 @@ import (
 type auditVerify struct {
 	file, data, anchor, save, key, output string
 	masterKey                             masterKey
+	database                              database
 }
 
 func newAuditVerify(streams *term.Streams) *cobra.Command {
@@ -46,6 +47,7 @@ database of a platform, with the master key. The server may run meanwhile.`,
 	flags := command.Flags()
 	flags.StringVar(&o.file, "file", "", "check this `FILE` of audit export instead, without a platform")
 	flags.StringVar(&o.data, "data", "", "check all logs in this data `FOLDER` of a platform")
+	flags.Var(&o.database, "database", "where the state of the platform is, as for qhubctl server (default: $"+configPrefix+"DATABASE)")
 	flags.StringVar(&o.anchor, "anchor", "", "an entry that the log must have: NUMBER:HASH, or @FILE with it")
 	flags.StringVar(&o.save, "save", "", "write the anchor of the last entry to this `FILE`")
 	flags.StringVar(&o.key, "key", "", "the id of the key that must have signed the log")
@@ -58,6 +60,8 @@ database of a platform, with the master key. The server may run meanwhile.`,
 		switch {
 		case o.file != "" && o.data != "", o.data != "" && o.anchor+o.save+o.key != "":
 			return usagef("--data checks all logs; give neither --file, --anchor, --key nor --save with it")
+		case o.data == "" && o.database.text != "":
+			return usagef("--database belongs to --data, which names the data folder of a platform")
 		case o.file == "" && o.data == "":
 			return onPlatformRun(cmd, args)
 		}
@@ -206,7 +210,10 @@ func readAnchor(text string) (audit.Anchor, error) {
 
 // ofData checks all logs and all sealed values of a platform.
 func (o *auditVerify) ofData(ctx context.Context, streams *term.Streams) error {
-	keys := keysOptions{data: o.data, masterKey: o.masterKey}
+	keys := keysOptions{data: o.data, masterKey: o.masterKey, database: o.database}
+	if err := keys.findDatabase(); err != nil {
+		return err
+	}
 	return keys.with(ctx, func(k *openedKeys) error {
 		anchors, err := audit.ReadAnchors(filepath.Join(o.data, audit.AnchorsName))
 		if err != nil {

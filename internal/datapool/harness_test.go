@@ -19,6 +19,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/blob/filestore"
 	"github.com/qhubctl/qhubctl/internal/datapool"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -41,7 +42,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, dir: t.TempDir()}
 	ring, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
 	f.must(err)
-	db, err := sqlite.Open(t.Context(), filepath.Join(f.dir, "store.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(t.Context(), filepath.Join(f.dir, "store.db"), sqlite.Options{})
 	f.must(err)
 	t.Cleanup(func() { f.must(db.Close()) })
 	now := func() time.Time { return time.Now().Add(time.Duration(f.advance.Load())) }

@@ -23,6 +23,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/platformapi"
 	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -54,7 +55,7 @@ func serve(t testing.TB) *platform {
 	ring, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
 	p.must(err)
 	dir := t.TempDir()
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "store.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(t.Context(), filepath.Join(dir, "store.db"), sqlite.Options{})
 	p.must(err)
 	t.Cleanup(func() { p.must(db.Close()) })
 	now := func() time.Time { return time.Now().Add(time.Duration(p.advance.Load())) }

@@ -71,7 +71,7 @@ func (e *Engine) submit(ctx context.Context, serviceID string, s Submission) (st
 
 // maxPinTries is how often a request is checked again because a stored secret was
 // destroyed before the execution pinned it.
-const maxPinTries = 5
+const maxPinTries = 25
 
 // submitTo submits a request to a revision.
 func (e *Engine) submitTo(ctx context.Context, r *revision, s Submission) (store.Accepted, error) {

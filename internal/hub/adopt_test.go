@@ -19,6 +19,7 @@ import (
 // TestImport takes over the folder of a `qhubctl serve` that was killed while one execution
 // ran and another one waited with a secret.
 func TestImport(t *testing.T) {
+	ofFile(t)
 	folder, err := testenv.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

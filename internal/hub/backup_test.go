@@ -17,6 +17,7 @@ import (
 // with each backup in another folder: services answer, callers are known, and each
 // execution that had succeeded has its result.
 func TestBackup(t *testing.T) {
+	ofFile(t)
 	folder, err := testenv.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

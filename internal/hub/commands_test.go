@@ -27,7 +27,7 @@ func TestCommands(t *testing.T) {
 		t.Helper()
 		command := exec.CommandContext(t.Context(), program, args...)
 		command.Dir = work
-		command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home, "PIP_FIND_LINKS=" + os.Getenv("PIP_FIND_LINKS")}
+		command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home, "PIP_FIND_LINKS=" + os.Getenv("PIP_FIND_LINKS"), databaseVariable + "=" + os.Getenv(databaseVariable)}
 		var out, said bytes.Buffer
 		command.Stdout, command.Stderr = &out, &said
 		_ = command.Run()

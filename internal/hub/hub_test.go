@@ -21,8 +21,10 @@ import (
 	"github.com/qhubctl/qhubctl/internal/builder"
 	"github.com/qhubctl/qhubctl/internal/hub"
 	"github.com/qhubctl/qhubctl/internal/platformapi/platformapitest"
+	"github.com/qhubctl/qhubctl/internal/postgrestest"
 	"github.com/qhubctl/qhubctl/internal/sandbox"
 	"github.com/qhubctl/qhubctl/internal/server"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
 )
 
 // TestMain is a preparation when a builder has started it as one.
@@ -112,6 +114,54 @@ type platform struct {
 	stop     func()
 }
 
+// databaseVariable names the database for commands.
+const databaseVariable = "QHUBCTL_SERVER_DATABASE"
+
+// databaseOf is the file with the state of a data folder.
+func databaseOf(dir string) string { return filepath.Join(dir, server.DatabaseName) }
+
+// asked is the database that stands for the file of a data folder; nil for the file.
+func asked(t testing.TB, dir string) *server.Database {
+	t.Helper()
+	url, err := postgrestest.Asked(t.Context(), databaseOf(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url == "" {
+		return nil
+	}
+	at, err := sqlite.ParseConnectionString(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server.Database{At: at}
+}
+
+// askDatabase is the same for programs that the test starts.
+func askDatabase(t testing.TB, dir string) {
+	t.Helper()
+	url, err := postgrestest.Asked(t.Context(), databaseOf(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url == "" {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "database")
+	if err := os.WriteFile(path, []byte(url), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(databaseVariable, "@"+path)
+}
+
+// ofFile skips a test of what only a state in a file has.
+func ofFile(t testing.TB) {
+	t.Helper()
+	if os.Getenv(postgrestest.Variable) != "" {
+		t.Skip("this test is of a state in a file")
+	}
+}
+
 // concurrency is how many executions of a platform run at once.
 const concurrency = 8
 
@@ -130,6 +180,7 @@ func startWith(t testing.TB, dir string, further func(*hub.RunOptions)) *platfor
 	if err != nil {
 		t.Fatal(err)
 	}
+	database := asked(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan hub.Started, 1), make(chan error, 1)
 	go func() {
@@ -137,7 +188,7 @@ func startWith(t testing.TB, dir string, further func(*hub.RunOptions)) *platfor
 			Dir: dir, Prepare: []string{self, "prepare"},
 			Server: server.Options{
 				Host: "127.0.0.1", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Reporter: reporter{t}, Concurrency: concurrency,
-				Sandbox: server.SandboxOptions{Required: true},
+				Sandbox: server.SandboxOptions{Required: true}, Database: database,
 			},
 			Started: func(s hub.Started) error { started <- s; return nil },
 		}

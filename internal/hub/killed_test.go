@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,9 @@ func startProcess(t *testing.T, program, dir string, options ...string) (p *plat
 	t.Helper()
 	if err := confined(); err != nil {
 		t.Skipf("this machine cannot confine builds: %v", err)
+	}
+	if !slices.Contains(options, "--database") {
+		askDatabase(t, dir)
 	}
 	command := exec.Command(program, append([]string{"server", "--data", dir, "--listen", "127.0.0.1:0"}, options...)...)
 	var log strings.Builder

@@ -13,6 +13,7 @@ import (
 
 	"github.com/qhubctl/qhubctl/internal/registry"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 )
 
 // many is how many services a platform has that is measured.
@@ -26,7 +27,7 @@ func TestManyServices(t *testing.T) {
 	owner := p.call(p.owner, http.MethodGet, "/qc-catalog/services/"+s.id, nil, http.StatusOK).text("serviceDefinitions", "context")
 	alone := p.heap()
 	p.stop()
-	addServices(t, filepath.Join(p.dir, "executions.db"), owner, s)
+	addServices(t, databaseOf(p.dir), owner, s)
 	begun := time.Now()
 	p = start(t, p.dir)
 	if took := time.Since(begun); took > 10*time.Second { // 0.1 s on an idle machine
@@ -57,7 +58,7 @@ func (p *platform) heap() int64 {
 func addServices(t testing.TB, path, tenant string, like deployed) {
 	t.Helper()
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, path, sqlite.Options{})
+	db, err := sqlitetest.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func BenchmarkGateway(b *testing.B) {
 			if services > 1 {
 				owner := p.call(p.owner, http.MethodGet, "/qc-catalog/services/"+s.id, nil, http.StatusOK).text("serviceDefinitions", "context")
 				p.stop()
-				addServices(b, filepath.Join(p.dir, "executions.db"), owner, s)
+				addServices(b, databaseOf(p.dir), owner, s)
 				p = start(b, p.dir)
 			}
 			p.run(p.owner, p.url+s.path(), document{"name": "you"})

@@ -14,7 +14,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/qhubctl/qhubctl/internal/server"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 )
 
 // TestDeployAndCall goes from nothing to a call with a key, by the calls of the
@@ -268,7 +269,7 @@ func TestEndsExecutionsOfDeletedServices(t *testing.T) {
 		last = p.call(p.owner, http.MethodPost, s.endpoint, document{"hold": "x"}, http.StatusCreated).text("id")
 	}
 	p.stop()
-	db, err := server.OpenStore(t.Context(), p.dir, server.StoreOptions{})
+	db, err := sqlitetest.Open(t.Context(), databaseOf(p.dir), sqlite.Options{})
 	if err == nil {
 		err = errors.Join(db.DeleteService(t.Context(), s.id), db.Close())
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/secretstore"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/testenv"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
@@ -95,7 +96,7 @@ func fillValues(t *testing.T, dir string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "executions.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(t.Context(), databaseOf(dir), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func wantOpen(t *testing.T, dir string, by uint32) uint32 {
 		t.Fatal(err)
 	}
 	defer ring.Clear()
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "executions.db"), sqlite.Options{})
+	db, err := sqlitetest.Open(t.Context(), databaseOf(dir), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/qhubctl/qhubctl/internal/secretstore"
 	"github.com/qhubctl/qhubctl/internal/signature"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
+	"github.com/qhubctl/qhubctl/internal/store/sqlite/sqlitetest"
 	"github.com/qhubctl/qhubctl/internal/vault"
 )
 
@@ -67,7 +68,7 @@ func serve(t testing.TB) *platform {
 	p := &platform{TB: t}
 	ring, err := vault.FromText([]byte("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
 	p.must(err)
-	p.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
+	p.db, err = sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
 	p.must(err)
 	t.Cleanup(func() { p.must(p.db.Close()) })
 	identity, err := access.Open(t.Context(), access.Options{Store: p.db.Access(), Keyring: ring})

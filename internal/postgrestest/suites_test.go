@@ -1,0 +1,27 @@
+package postgrestest_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/qhubctl/qhubctl/internal/postgrestest"
+)
+
+// TestSuitesOnPostgres runs the tests of packages that keep a state, on Postgres.
+func TestSuitesOnPostgres(t *testing.T) {
+	if testing.Short() || os.Getenv(postgrestest.Variable) != "" {
+		t.Skip("the tests of other packages are not run by -short")
+	}
+	server := postgrestest.Start(t)
+	packages := []string{"access", "accessapi", "datapool", "datapoolapi", "secretstore", "secretsapi", "hub"}
+	for _, name := range packages {
+		t.Run(name, func(t *testing.T) {
+			test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "../"+name)
+			test.Env = append(os.Environ(), postgrestest.Variable+"="+server.URL())
+			if out, err := test.CombinedOutput(); err != nil {
+				t.Errorf("go test ./internal/%s on Postgres = %v\n%s", name, err, out)
+			}
+		})
+	}
+}
