@@ -219,38 +219,53 @@ func (o *auditVerify) ofData(ctx context.Context, streams *term.Streams) error {
 		if err != nil {
 			return err
 		}
-		reports, broken, err := audit.CheckAll(ctx, k.executions.Audit(), audit.NewSigner(k.ring), anchors.All())
+		reports, sealed, problems, err := k.check(ctx, anchors)
 		if err != nil {
 			return err
 		}
-		problems := make([]string, 0, len(broken))
-		for _, err := range broken {
-			problems = append(problems, err.Error())
-		}
-		if err := k.executions.CheckSealed(ctx, audit.NewSigner(k.ring)); errors.Is(err, audit.ErrBroken) {
-			problems = append(problems, err.Error())
-		} else if err != nil {
+		if err := sayLogs(streams, o.output, reports, sealed, anchors); err != nil {
 			return err
 		}
-		use, err := store.FindSealed(ctx, k.executions, k.ring)
-		if err != nil {
-			return fmt.Errorf("cannot read the sealed values: %w", err)
-		}
-		for _, owner := range use.Damaged {
-			problems = append(problems, fmt.Sprintf("%s: the sealed value was changed, or is of another place", owner))
-		}
-		for owner, missing := range use.Missing {
-			problems = append(problems, fmt.Sprintf("%s: %v", owner, missing))
-		}
-		if err := sayLogs(streams, o.output, reports, use.Sealed(), anchors); err != nil {
-			return err
-		}
-		slices.Sort(problems)
-		if len(problems) > 0 {
-			return &exitError{exitFailed, fmt.Errorf("the database was changed: %s", strings.Join(problems, "; "))}
-		}
-		return nil
+		return problems.err()
 	})
+}
+
+// databaseProblems are those that a check of a database has found.
+type databaseProblems []string
+
+func (p databaseProblems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return &exitError{exitFailed, fmt.Errorf("the database was changed: %s", strings.Join(p, "; "))}
+}
+
+// check verifies all audit logs, and opens all sealed values.
+func (k *openedKeys) check(ctx context.Context, anchors *audit.Anchors) (reports []audit.Report, sealed int, problems databaseProblems, err error) {
+	reports, broken, err := audit.CheckAll(ctx, k.executions.Audit(), audit.NewSigner(k.ring), anchors.All())
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	for _, err := range broken {
+		problems = append(problems, err.Error())
+	}
+	if err := k.executions.CheckSealed(ctx, audit.NewSigner(k.ring)); errors.Is(err, audit.ErrBroken) {
+		problems = append(problems, err.Error())
+	} else if err != nil {
+		return nil, 0, nil, err
+	}
+	use, err := store.FindSealed(ctx, k.executions, k.ring)
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("cannot read the sealed values: %w", err)
+	}
+	for _, owner := range use.Damaged {
+		problems = append(problems, fmt.Sprintf("%s: the sealed value was changed, or is of another place", owner))
+	}
+	for owner, missing := range use.Missing {
+		problems = append(problems, fmt.Sprintf("%s: %v", owner, missing))
+	}
+	slices.Sort(problems)
+	return reports, use.Sealed(), problems, nil
 }
 
 func sayLogs(streams *term.Streams, output string, reports []audit.Report, sealed int, anchors *audit.Anchors) error {

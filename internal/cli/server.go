@@ -76,7 +76,7 @@ that before the file. qhubctl server config shows the values in force.`,
 		},
 	}
 	o.flags(command)
-	command.AddCommand(newServerConfig(streams, &o, command), newServerBackup(streams, &o, command), newServerRestore(streams, &o, command), newServerImport(streams, &o, command))
+	command.AddCommand(newServerConfig(streams, &o, command), newServerBackup(streams, &o, command), newServerRestore(streams, &o, command), newServerImport(streams, &o, command), newServerMigrate(streams))
 	return command
 }
 

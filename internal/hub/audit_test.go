@@ -67,6 +67,9 @@ func TestAuditOfAPlatform(t *testing.T) {
 		t.Errorf("the file of anchors is %q, %v, want anchors", anchors, err)
 	}
 
+	if os.Getenv(databaseVariable) != "" {
+		return // the edits are of a file
+	}
 	// One byte of a sealed value, far from its beginning, which a look at its key shows not.
 	edit(t, p.dir, "UPDATE secret_versions SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB)")
 	if _, said := c.run(1, "", "audit", "verify", "--data", p.dir); !strings.Contains(said, "stored-secret-SERVICE") {

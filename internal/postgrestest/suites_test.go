@@ -8,6 +8,9 @@ import (
 	"github.com/qhubctl/qhubctl/internal/postgrestest"
 )
 
+// apart are tests that say little of the state and take long.
+const apart = "Console|README|Readme|Document|OpenAPI|Many|Build|Published|RewrapUnderLoad"
+
 // TestSuitesOnPostgres runs the tests of packages that keep a state, on Postgres.
 func TestSuitesOnPostgres(t *testing.T) {
 	if testing.Short() || os.Getenv(postgrestest.Variable) != "" {
@@ -17,7 +20,7 @@ func TestSuitesOnPostgres(t *testing.T) {
 	packages := []string{"access", "accessapi", "datapool", "datapoolapi", "secretstore", "secretsapi", "hub"}
 	for _, name := range packages {
 		t.Run(name, func(t *testing.T) {
-			test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "../"+name)
+			test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-skip", apart, "../"+name)
 			test.Env = append(os.Environ(), postgrestest.Variable+"="+server.URL())
 			if out, err := test.CombinedOutput(); err != nil {
 				t.Errorf("go test ./internal/%s on Postgres = %v\n%s", name, err, out)

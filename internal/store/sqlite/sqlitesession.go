@@ -142,12 +142,12 @@ func (s *sqliteSession) rows(query string, args []any, each func(scanner) error)
 }
 
 func (s *sqliteSession) takeSealed(each func(sealedChange)) error {
-	any := false
+	taken := false
 	err := s.rows(selectSealedChanges, nil, scanChanges(func(c sealedChange) {
-		any = true
+		taken = true
 		each(c)
 	}))
-	if err == nil && any {
+	if err == nil && taken {
 		_, err = s.exec(deleteSealedChanges, nil)
 	}
 	return err
