@@ -147,7 +147,7 @@ func explainMove(err error) error {
 	return err
 }
 
-// checkedLogs are what was verified in Postgres.
+// checkedLogs are the logs and values that were verified in Postgres.
 type checkedLogs struct {
 	Accounts []audit.Report
 	Sealed   int

@@ -186,7 +186,7 @@ func (c *copying) names(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// table copies a table, and compares what is there then.
+// table copies a table, reads it back and compares both.
 func (c *copying) table(ctx context.Context, name string) error {
 	columns, err := c.columns(ctx, name)
 	if err != nil {
@@ -296,7 +296,7 @@ func (c *copying) numbers(ctx context.Context, name string) error {
 	return err
 }
 
-// empty takes back what was copied.
+// empty removes the copied rows.
 func (c *copying) empty(ctx context.Context, conn *pgx.Conn) error {
 	names := make([]string, len(c.tables))
 	for i, t := range c.tables {
