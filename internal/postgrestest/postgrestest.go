@@ -111,10 +111,7 @@ func (s *Server) command(ctx context.Context, name string, args ...string) *exec
 	c := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...) //nolint:forbidigo // a program of PostgreSQL, with the variables below
 	c.Dir = s.dir
 	c.Env = []string{"LC_ALL=C.UTF-8", "PATH=" + os.Getenv("PATH")}
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C in a terminal ends the test, which ends the server
-	if os.Getuid() == 0 {
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: serverUser, Gid: serverUser}
-	}
+	apart(c)
 	return c
 }
 

@@ -28,21 +28,14 @@ func TestPostgresPooled(t *testing.T) {
 				t.Fatal(err)
 			}
 			direct.Path = "/" + name
-			pooled := connection(t, through(direct.String())+"?default_query_exec_mode=exec")
+			pooled := through(direct.String()) + "?default_query_exec_mode=exec"
 			o := sqlite.PostgresOptions{Poll: poll}
 			if name == "notified" {
 				o.Direct = connection(t, direct.String())
 			}
 			stores := make([]*sqlite.Store, 2)
 			for i := range stores {
-				if stores[i], err = sqlite.OpenPostgres(t.Context(), pooled, o); err != nil {
-					t.Fatal(err)
-				}
-				defer func() {
-					if err := stores[i].Close(); err != nil {
-						t.Errorf("Close() = %v, want nil", err)
-					}
-				}()
+				stores[i] = openPostgres(t, pooled, o)
 			}
 			checkLife(t, stores[1])
 			queue := stores[1].WatchQueue()
