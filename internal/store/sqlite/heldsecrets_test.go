@@ -21,11 +21,12 @@ type held struct {
 	*testing.T
 	*Store
 	ring *vault.Keyring
+	blob string // the type of bytes in the database
 }
 
 func newHeld(t *testing.T) *held {
 	t.Helper()
-	h := &held{t, mustOpen(t, filepath.Join(t.TempDir(), "store.db")), keyring(t, firstKey)}
+	h := &held{t, mustOpen(t, filepath.Join(t.TempDir(), "store.db")), keyring(t, firstKey), "BLOB"}
 	t.Cleanup(func() { _ = h.Close() })
 	h.must(h.SignAudit(t.Context(), audit.NewSigner(h.ring), nil, true))
 	h.must(h.CreateService(t.Context(), registry.Service{ID: "s", Tenant: "t", Name: "n"}, h.version("v", "a1")))

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -107,6 +110,117 @@ func TestEditsOfSealedValuesInPostgresAreFound(t *testing.T) {
 			r.Fatalf("%s: the values count as unchanged, want %v", edit, audit.ErrBroken)
 		}
 	})
+}
+
+// TestEditsOfEveryColumnInPostgresAreFound as in a file. Somebody edits while the server
+// runs, which changes a secret afterwards.
+func TestEditsOfEveryColumnInPostgresAreFound(t *testing.T) {
+	s, db := openPostgresInside(t, postgrestest.Start(t).Schema(t))
+	db.SetMaxOpenConns(1)
+	h := &held{t, s, keyring(t, firstKey), "BYTEA"}
+	h.fillWatched()
+	h.must(checkSealed(t, s, h.ring))
+	all := []string{"audit", "audit_heads", "sealed_state"}
+	for _, table := range watchedTables {
+		all = append(all, table.name)
+	}
+	back := keepTables(t, db, "kept_", all...)
+	back = append([]string{"SET session_replication_role = replica"}, back...)
+	for _, table := range watchedTables {
+		for _, e := range editsInPostgres(t, db, table.name) {
+			tried := 0
+			for row := range 5 {
+				statement := fmt.Sprintf("%s AND ctid = (SELECT ctid FROM %s ORDER BY 1 LIMIT 1 OFFSET %d)", e.statement, table.name, row)
+				// The triggers run, unless a row that refers to the edited one prevents it.
+				mustExec(t, db, "SET session_replication_role = DEFAULT")
+				result, err := db.ExecContext(t.Context(), statement)
+				if err != nil {
+					mustExec(t, db, "SET session_replication_role = replica")
+					result, err = db.ExecContext(t.Context(), statement)
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+				if n, err := result.RowsAffected(); n == 0 || err != nil {
+					continue
+				}
+				tried++
+				putSecret(t, s, h.ring, "after", fmt.Sprint("id-after-", e.column, row))
+				err = checkSealed(t, s, h.ring)
+				if unused := slices.Contains(unwatched[table.name], e.column); unused == (err != nil) {
+					t.Errorf("%s: checkSealed() = %v, want an error unless it is the last use", statement, err)
+				}
+				mustExec(t, db, back...)
+			}
+			if tried == 0 {
+				t.Errorf("%s changes no row, so it shows nothing", e.statement)
+			}
+		}
+	}
+}
+
+// TestSignaturesMoveToPostgres: the sum of a file is that of its copy, so both databases
+// write rows alike. The texts have all characters that JSON writes in another way.
+func TestSignaturesMoveToPostgres(t *testing.T) {
+	server := postgrestest.Start(t)
+	path := filepath.Join(t.TempDir(), "store.db")
+	h := &held{t, mustOpen(t, path), keyring(t, firstKey), "BLOB"}
+	h.fillWatched()
+	texts := []string{"\u2028\u2029\ufffd\U0001f511</script>", strings.Repeat("a", 5000)}
+	for c := rune(1); c < 0x180; c++ {
+		texts = append(texts, string(c))
+	}
+	h.must(h.writer.do(t.Context(), survivesPowerLoss, func(t *tx) error {
+		_, err := t.exec("UPDATE secrets SET expires_at = 9223372036854775807, created_at = -9223372036854775808")
+		for i, text := range texts {
+			if err == nil {
+				_, err = t.exec("INSERT INTO secret_bindings SELECT $1, $2, min(seq) FROM secrets", text, i)
+			}
+		}
+		return err
+	}))
+	putSecret(t, h.Store, h.ring, "last", "id-of-last")
+	h.must(checkSealed(t, h.Store, h.ring))
+	h.must(h.Close())
+	at, err := ParseConnectionString(server.Schema(t))
+	h.must(err)
+	if _, err := CopyToPostgres(t.Context(), path, at, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenPostgres(t.Context(), at, PostgresOptions{})
+	h.must(err)
+	defer func() { _ = s.Close() }()
+	if err := checkSealed(t, s, h.ring); err != nil {
+		t.Errorf("checkSealed() of the copy = %v, want nil", err)
+	}
+}
+
+type columnEdit struct{ column, statement string }
+
+// editsInPostgres delete rows of a table, and change each of its columns.
+func editsInPostgres(t *testing.T, db *sql.DB, table string) []columnEdit {
+	t.Helper()
+	edits := []columnEdit{{"", "DELETE FROM " + table + " WHERE true"}}
+	rows, err := db.QueryContext(t.Context(), "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1", table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drain(rows, func(row scanner) error {
+		var column, kind string
+		err := row.Scan(&column, &kind)
+		change := column + " || 'x'"
+		switch kind {
+		case "bigint":
+			change = column + " + 1000"
+		case "bytea":
+			change = fmt.Sprintf("set_byte(%s, length(%[1]s) - 1, (get_byte(%[1]s, length(%[1]s) - 1) + 1) %% 256)", column)
+		}
+		edits = append(edits, columnEdit{column, "UPDATE " + table + " SET " + column + " = " + change + " WHERE " + column + " IS NOT NULL"})
+		return err
+	}); err != nil || len(edits) < 4 {
+		t.Fatalf("%s has the columns %v, %v; want some", table, edits, err)
+	}
+	return edits
 }
 
 // TestForgedSumInPostgresIsNotVouchedFor by the server.

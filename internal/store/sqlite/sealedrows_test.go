@@ -26,7 +26,17 @@ var unwatched = map[string][]string{"secrets": {"used_at"}, "secret_versions": {
 func watchedFile(t *testing.T) (path string, ring *vault.Keyring) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "store.db")
-	h := &held{t, mustOpen(t, path), keyring(t, firstKey)}
+	h := &held{t, mustOpen(t, path), keyring(t, firstKey), "BLOB"}
+	h.fillWatched()
+	h.must(h.Scrub(t.Context()))
+	h.must(h.Close())
+	return path, h.ring
+}
+
+// fillWatched makes rows in all tables that the sum covers, and changes each.
+func (h *held) fillWatched() {
+	h.Helper()
+	t := h.T
 	h.must(h.SignAudit(t.Context(), audit.NewSigner(h.ring), nil, true))
 	h.must(h.CreateService(t.Context(), registry.Service{ID: "s", Tenant: "t", Name: "n"}, h.version("v", "a1")))
 	for i := range 4 {
@@ -42,12 +52,9 @@ func watchedFile(t *testing.T) (path string, ring *vault.Keyring) {
 	h.insert("INSERT INTO stored_secrets (tenant_id, name, sealed, changed_at) VALUES ('t', 'provider/IBM', $1, 1)", vault.SecretOwner("t", "provider/IBM"))
 	h.insert("INSERT INTO tenants VALUES ('t', 'USER', 'n', '', '', '', 1)")
 	h.insert("INSERT INTO applications VALUES ('a', 't', 'n', 1)")
-	h.insert("INSERT INTO access_keys VALUES (1, 'k', 'a', x'0102', $1, 5, 6, 7, 8)", vault.AccessKeyOwner("k"))
-	h.insert("INSERT INTO signing_keys VALUES (1, 'k', x'0102', $1, 5)", vault.SigningKeyOwner("k"))
+	h.insert("INSERT INTO access_keys VALUES (1, 'k', 'a', CAST('12' AS "+h.blob+"), $1, 5, 6, 7, 8)", vault.AccessKeyOwner("k"))
+	h.insert("INSERT INTO signing_keys VALUES (1, 'k', CAST('12' AS "+h.blob+"), $1, 5)", vault.SigningKeyOwner("k"))
 	h.want("v", "SECRET_A value a1")
-	h.must(h.Scrub(t.Context()))
-	h.must(h.Close())
-	return path, h.ring
 }
 
 // insert adds a row, with a sealed value of an owner.
