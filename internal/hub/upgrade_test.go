@@ -17,6 +17,7 @@ import (
 // TestSecretsOfFormerPrograms upgrades a data folder in which the secrets of environments
 // and the tokens of providers have one seal each, and are no stored secrets.
 func TestSecretsOfFormerPrograms(t *testing.T) {
+	ofFile(t)
 	const value, token = "the-value-of-a-former-program", "the-token-of-a-former-program"
 	p := start(t, filepath.Join(t.TempDir(), "data"))
 	s := p.deploy("greeter", "1.0.0", greeter(t, "hello"), "SUCCESS")

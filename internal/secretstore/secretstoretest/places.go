@@ -229,6 +229,7 @@ func owners(f *fixture) {
 		return sealed, false, nil
 	}))
 	slices.Sort(found)
+	found = slices.Compact(found) // a repeated transaction visits them again
 	if want := []string{"one", "three", "two"}; !slices.Equal(found, want) {
 		f.Errorf("Reseal visits %q, want %q", found, want)
 	}

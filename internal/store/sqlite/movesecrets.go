@@ -22,11 +22,12 @@ func (s *Store) MoveFormerSecrets(ctx context.Context, split func(secretstore.Fo
 	var failed []error
 	for after := int64(0); ; {
 		var ended bool
+		next := after
 		err := s.writer.do(ctx, survivesPowerLoss, func(t *tx) error {
 			var name string
 			var sealed []byte
 			f := secretstore.FormerSet{}
-			err := t.row(selectStoredSecrets, []any{after}, &after, &f.Tenant, &name, &sealed)
+			err := t.row(selectStoredSecrets, []any{after}, &next, &f.Tenant, &name, &sealed)
 			if ended = errors.Is(err, store.ErrNotFound); ended {
 				t.steady = true
 				return nil
@@ -35,8 +36,9 @@ func (s *Store) MoveFormerSecrets(ctx context.Context, split func(secretstore.Fo
 				return err
 			}
 			f.Owner, f.Sealed = vault.SecretOwner(f.Tenant, name), bytes.Clone(sealed)
-			return t.moveFormer(f, name, after, split)
+			return t.moveFormer(f, name, next, split)
 		})
+		after = next
 		broken, ok := errors.AsType[*formerError](err)
 		switch {
 		case ok:

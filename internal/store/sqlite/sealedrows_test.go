@@ -228,3 +228,25 @@ func TestSumsOfFormerProgramsAreRaised(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeatedMovesLeaveNoSet of former programs behind, where each transaction runs twice.
+func TestRepeatedMovesLeaveNoSet(t *testing.T) {
+	t.Parallel()
+	h := newHeld(t)
+	for _, name := range []string{"provider/IBM", "provider/AWS", "provider/OTHER"} {
+		h.insert("INSERT INTO stored_secrets (tenant_id, name, sealed, changed_at) VALUES ('t', '"+name+"', $1, 1)", vault.SecretOwner("t", name))
+	}
+	h.must(h.RepeatGroups(t.Context()))
+	moved, err := h.MoveFormerSecrets(t.Context(), func(f secretstore.FormerSet) ([]secretstore.NewVersion, error) {
+		place := secretstore.ForProvider(f.Tenant, f.Provider)
+		sealed, err := h.ring.Seal(place.Owner("id-"+f.Provider), secretstore.Sealable(plaintext.FromString("token")))
+		return []secretstore.NewVersion{{Place: place, ID: "id-" + f.Provider, Sealed: sealed, Override: secretstore.OverrideNone}}, err
+	})
+	if moved != 3 || err != nil {
+		t.Errorf("MoveFormerSecrets() = %d, %v, want 3 sets", moved, err)
+	}
+	if tokens, err := h.Access().ProviderTokens(t.Context(), "t"); len(tokens) != 3 || err != nil {
+		t.Errorf("ProviderTokens() = %d, %v, want 3", len(tokens), err)
+	}
+	h.must(h.CheckSealed(t.Context(), audit.NewSigner(h.ring)))
+}
