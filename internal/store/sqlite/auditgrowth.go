@@ -66,7 +66,7 @@ func (w *writer) checkWritten(t *tx) error {
 	if s.checked {
 		return nil
 	}
-	if w.several {
+	if w.several { // their commits are not counted
 		clear(s.written)
 		s.checked = true
 		return nil
