@@ -45,8 +45,8 @@ type panicError struct{ cause any }
 func (e *panicError) Error() string { return "a panic" }
 
 // recoverTo turns a panic into an error. It must be deferred itself.
-func recoverTo(err *error) {
-	if cause := recover(); cause != nil {
+func recoverTo(err *error) { //nolint:gocritic // it sets a result
+	if cause := recover(); cause != nil { //nolint:revive // see above
 		*err = &panicError{cause}
 	}
 }

@@ -46,7 +46,8 @@ func (e *Engine) openEarly(r *revision, x execution.Execution, pins map[string]i
 	return a
 }
 
-// openEarly returns what was begun when the execution was accepted, or begins now.
+// openEarly returns the secrets that were begun when the execution was accepted, or begins
+// now.
 func (t *task) openEarly(pins map[string]int64) *early {
 	a := t.early
 	if a == nil || a.revision != t.revision {

@@ -13,8 +13,8 @@ import (
 
 // BenchmarkStoredSecrets calls a service with and without ten stored secrets, in turns. It
 // reports the CPU time of this process for each execution, which has the server and the
-// client, and the medians of the times from the request until run begins and until the end
-// is known.
+// client. It also reports medians: the time from the request until run begins, and until
+// the client knows the end.
 func BenchmarkStoredSecrets(b *testing.B) {
 	p := start(b, filepath.Join(b.TempDir(), "data"))
 	content := built(b, "many")

@@ -16,7 +16,7 @@ type growth struct {
 	signed bool
 }
 
-// growing returns a chain that is to get more entries. It checks the head that is there.
+// growing returns a chain that gets more entries. It checks the head that is there.
 func (t *tx) growing(tenant string) (*growth, error) {
 	w := t.w
 	if g, ok := w.signing.grown[tenant]; ok {

@@ -21,7 +21,7 @@ func TestChainsGrow(t *testing.T) {
 	signer := auditSigner(t, firstKey)
 	stores := [2]*Store{mustOpen(t, path), mustOpen(t, path)}
 	for _, s := range stores {
-		defer func() { _ = s.Close() }()
+		t.Cleanup(func() { _ = s.Close() })
 		if err := s.SignAudit(t.Context(), signer, nil, true); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/qhubctl/qhubctl/internal/vault"
@@ -157,7 +158,7 @@ func (s *postgresSession) takeSealed(each func(sealedChange)) error {
 func (s *postgresSession) holdSealed() error {
 	noted, err := s.noted()
 	if len(noted) > 0 {
-		s.held.next, s.held.taken = append(s.held.all[:len(s.held.all):len(s.held.all)], noted...), true
+		s.held.next, s.held.taken = slices.Concat(s.held.all, noted), true
 	}
 	return err
 }

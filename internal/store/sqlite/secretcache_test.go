@@ -134,7 +134,7 @@ func TestTheCacheHearsOtherProcesses(t *testing.T) {
 		c.Helper()
 		for range 2 {
 			c.must(c.store.writer.do(t.Context(), survivesCrash, func(t *tx) error {
-				t.w.session.(*sqliteSession).versionAt, t.steady = time.Time{}, true //nolint:forcetypeassert // it is in a file
+				t.w.session.(*sqliteSession).versionAt, t.steady = time.Time{}, true
 				return nil
 			}))
 		}

@@ -3,7 +3,7 @@ package secret
 import (
 	"encoding/binary"
 	"errors"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // see newPad
 	"strings"
 	"sync/atomic"
 )

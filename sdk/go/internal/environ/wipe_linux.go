@@ -20,7 +20,7 @@ func endOf(arguments []string) int64 {
 		return 0
 	}
 	last := arguments[len(arguments)-1]
-	return int64(uintptr(unsafe.Pointer(unsafe.StringData(last)))) + int64(len(last)) + 1
+	return int64(uintptr(unsafe.Pointer(unsafe.StringData(last)))) + int64(len(last)) + 1 //nolint:gosec // nothing is read by it
 }
 
 // wipe overwrites the values of variables in the initial environment block of the
@@ -49,7 +49,7 @@ func wipe(taken map[string]string) {
 // overwrite puts stars over the values in the block. It writes variables that follow each
 // other together.
 func overwrite(memory int, address int64, block []byte, taken map[string]string) {
-	begin, end := 0, 0 // of what is to be written
+	begin, end := 0, 0 // of the bytes to write
 	write := func() {
 		if begin < end {
 			_, _ = syscall.Pwrite(memory, block[begin:end], address+int64(begin)) // best effort, see wipe
@@ -103,7 +103,7 @@ func wordOf(b []byte) int64 {
 	if strconv.IntSize == 32 {
 		return int64(binary.NativeEndian.Uint32(b))
 	}
-	return int64(binary.NativeEndian.Uint64(b)) //nolint:gosec // an address of this process
+	return int64(binary.NativeEndian.Uint64(b))
 }
 
 // statedBlock returns the bounds that /proc/self/stat has in its fields 50 and 51. It takes
