@@ -95,8 +95,8 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 	cd bench && $(GO) run ./figures < ../bin/figures.txt
 
 .PHONY: attack
-attack: ## attack the sandbox in every way, as root and as an ordinary user (some minutes)
-	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser|RewrapUnderLoad' ./internal/runner/... ./internal/cli ./internal/hub
+attack: ## attack the sandbox in every way, and run all other tests that take minutes
+	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser|RewrapUnderLoad|LibrariesIn|NothingElse' ./internal/runner/... ./internal/cli ./internal/hub ./internal/leak ./internal/redact
 
 .PHONY: field
 field: ## run services with twenty popular packages, by run, warm and cold (some minutes)

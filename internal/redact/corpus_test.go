@@ -7,22 +7,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/qhubctl/qhubctl/internal/redact/redacttest"
+	"github.com/qhubctl/qhubctl/internal/testenv"
 )
 
-// corpusVariable sets how many megabytes of installed source code and logs
-// TestNothingElseIsMasked reads.
-const corpusVariable = "QHUBCTL_TEST_CORPUS_MB"
+// scripts are packages with minified JavaScript and source maps.
+var scripts = []string{"--no-deps", "swagger-ui-bundle==1.1.0", "bokeh==3.8.0"}
 
-// corpus calls use with files of the Go tree, of Python's library and of
-// /var/log and /usr/share, up to so many bytes in all.
-func corpus(t *testing.T, size int, use func(path string, text []byte)) {
+// corpus calls use with files of the Go tree, of Python's library, of /var/log, of
+// /usr/share, and of these folders, up to so many bytes in all.
+func corpus(t *testing.T, size int, use func(path string, text []byte), more ...string) {
 	t.Helper()
-	roots := []string{"/usr/share", "/var/log"}
+	roots := append([]string{"/usr/share", "/var/log"}, more...)
 	for _, command := range [][]string{{"go", "env", "GOROOT"}, {"python3", "-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"}} {
 		if out, err := exec.Command(command[0], command[1:]...).Output(); err == nil {
 			roots = append([]string{strings.TrimSpace(string(out))}, roots...)
@@ -35,7 +34,7 @@ func corpus(t *testing.T, size int, use func(path string, text []byte)) {
 				return nil //nolint:nilerr // what cannot be read is left out
 			}
 			text, err := os.ReadFile(path)
-			if err != nil || len(text) > 4<<20 {
+			if err != nil || len(text) > 16<<20 {
 				return nil //nolint:nilerr // see above
 			}
 			use(path, text)
@@ -52,14 +51,19 @@ func corpus(t *testing.T, size int, use func(path string, text []byte)) {
 // no secret stay unchanged.
 func TestNothingElseIsMasked(t *testing.T) {
 	size := 20
-	if text := os.Getenv(corpusVariable); text != "" {
-		var err error
-		if size, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	var more []string
 	if testing.Short() {
 		size = 2
+	}
+	if testenv.Everything() {
+		size = 120
+		for _, packages := range [][]string{redacttest.Libraries, scripts} {
+			venv, err := testenv.Venv("corpus", packages...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = append(more, filepath.Join(venv, "lib"))
+		}
 	}
 	rng := rand.New(rand.NewPCG(20, 20))
 	secrets := make([][]byte, 20)
@@ -86,6 +90,6 @@ func TestNothingElseIsMasked(t *testing.T) {
 			}
 			t.Errorf("%s of %d bytes is changed at %d", path, len(text), at)
 		}
-	})
+	}, more...)
 	t.Logf("%d bytes", total)
 }

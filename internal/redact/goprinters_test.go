@@ -56,20 +56,17 @@ func TestGoPrinters(t *testing.T) {
 			fmt.Fprintf(out, "%q %+q %x % X %v %#v %U\n", secret, secret, secret, secret, []byte(secret[:0]), map[string]string{"t": secret}, []rune(secret)[:1])
 		},
 	}
-	for _, s := range printedSecrets() {
-		if s.shown == "" {
-			s.shown = s.value
-		}
-		m := newMasker([]byte(s.value))
+	for _, s := range redacttest.PrintedSecrets() {
+		m := newMasker([]byte(s.Value))
 		for name, printed := range printers {
 			var out bytes.Buffer
-			printed(&out, s.value)
-			if redacttest.FindStretch(out.String(), s.shown) == "" {
-				t.Errorf("%s does not show the secret %s without the masker", name, s.name)
+			printed(&out, s.Value)
+			if redacttest.FindStretch(out.String(), s.Shown) == "" {
+				t.Errorf("%s does not show the secret %s without the masker", name, s.Name)
 			}
 			for _, size := range []int{1, 50, out.Len()} {
-				if left := redacttest.FindStretch(string(maskInPieces(t, m, out.Bytes(), size)), s.shown); left != "" {
-					t.Errorf("%s with the secret %s in pieces of %d leaves %s", name, s.name, size, left)
+				if left := redacttest.FindStretch(string(maskInPieces(t, m, out.Bytes(), size)), s.Shown); left != "" {
+					t.Errorf("%s with the secret %s in pieces of %d leaves %s", name, s.Name, size, left)
 				}
 			}
 		}

@@ -56,9 +56,15 @@ class Echo(BaseHTTPRequestHandler):
         print(self.requestline, dict(self.headers))
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-address = f"127.0.0.1:{server.server_address[1]}"
+address = ""
+
+
+def serve():
+    """Start the server that the libraries ask. A service must not do so when it is imported."""
+    global address
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"127.0.0.1:{server.server_address[1]}"
 
 
 def printed(function):
@@ -297,7 +303,8 @@ def standard_library(secret):
     raise RuntimeError({"token": secret})
 
 
-for name, secret in json.load(sys.stdin):
+def print_all(name, secret):
+    """Have each library print a secret, each behind a line with its name."""
     for case in cases:
         print(f"\n@@@ {case.__name__} {name}", flush=True)
         try:
@@ -305,4 +312,10 @@ for name, secret in json.load(sys.stdin):
         except Exception:
             traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
-print("\n@@@ end of all", flush=True)
+    print("\n@@@ end of all", flush=True)
+
+
+if __name__ == "__main__":
+    serve()
+    for name, secret in json.load(sys.stdin):
+        print_all(name, secret)
