@@ -59,8 +59,9 @@ func (v *view) read(places []int, from int, final bool) {
 }
 
 func (v *view) isTrigger(at int) bool {
-	c := v.parent.text[at-v.parent.base]
-	return c == triggers[v.kind] || v.kind == viewWide && c == escape || v.kind.isJoin() && c == '\\'
+	text, i := v.parent.text, at-v.parent.base
+	c := text[i]
+	return c == triggers[v.kind] || v.kind == viewWide && c == escape || v.kind.isJoin() && (c == '\\' || isSeam(text, i))
 }
 
 // take reads what begins at a place of the parent.

@@ -24,6 +24,9 @@ func (v *view) judgeLine(at int, final bool, e *edit) verdict {
 	i := at - base
 	next := i + 1
 	*e = edit{start: at, end: base + next}
+	if seamFlags[text[i]]&2 != 0 {
+		return v.judgeSeam(text, i, closed, e)
+	}
 	if besideEmpty(text, i) {
 		return dead
 	}

@@ -10,6 +10,7 @@ type survey struct {
 	places      [viewJoin + 1][]int // where escapes and lines may be, by the kind of the view
 	forms       []span              // runs in which forms may stand
 	runs, spans []span              // runs of digits, and of pairs with separators between them
+	seams       int                 // how many places are separators between digits
 }
 
 // look surveys the new content and has all views read it that decode
@@ -162,16 +163,17 @@ func (v *view) looked(g *gate, at, blocks int) {
 	}
 	for words := threesOf(g.runs[:], (blocks+3)/4+1); words != 0; words &= words - 1 {
 		i := bits.TrailingZeros64(words)
-		for groups := three(g.runs[:], i); groups != 0; groups &= groups - 1 {
-			start := at + 4*(64*(i-1)+bits.TrailingZeros64(groups))
+		for groups := three(g.runs[:], i); groups != 0; {
+			next := bits.TrailingZeros64(groups) + 1
+			start := at + 4*(64*(i-1)+next-1)
 			if start+4 > v.run.first-v.base && start < len(text) {
 				v.runAt(max(start, v.run.first-v.base))
 			}
-			if done := (v.run.first - v.base - start) / 4; done > 1 {
-				groups &= ^uint64(0) << min(bits.TrailingZeros64(groups)+done-1, 63)
-			}
+			next = max(next, next-1+(v.run.first-v.base-start)/4)
+			groups &= ^uint64(0) << next
 		}
 	}
+	s.sortSeams(lines)
 	for words := threesOf(g.pairs[:], (blocks+7)/8+1); words != 0; words &= words - 1 {
 		i := bits.TrailingZeros64(words)
 		for groups := three(g.pairs[:], i); groups != 0; groups &= groups - 1 {
@@ -244,6 +246,7 @@ func (v *view) goOn(from int) {
 		end := digitsUntil(v.text, from)
 		if r.first = v.base + end; end < len(v.text) {
 			v.found.runs = append(v.found.runs, span{r.start, r.first})
+			v.seamAt(max(0, r.start-v.base), end)
 		}
 	}
 	if r.spanStart < v.base+from {
@@ -269,6 +272,7 @@ func (v *view) runAt(at int) {
 		r.first++
 	} else if end < len(v.text) && end-start >= minJoined {
 		v.found.runs = append(v.found.runs, span{v.base + start, v.base + end})
+		v.seamAt(start, end)
 	}
 }
 

@@ -295,7 +295,7 @@ func breaker(rng *rand.Rand) lineBreaker {
 		return lineBreaker{width: 1 << 30}
 	}
 	width := []int{76, 64, 60, 72, 16, 16 + rng.IntN(100)}[rng.IntN(6)]
-	separator := []string{"\n", "\r\n", "\n    ", "\n\t", "\n ", "'\n  '", "\",\n\"", "\" +\n    \"", "\" \\\n  \"", "',\n '", `\n`}[rng.IntN(11)]
+	separator := []string{"\n", "\r\n", "\n    ", "\n\t", "\n ", "'\n  '", "\",\n\"", "\" +\n    \"", "\" \\\n  \"", "',\n '", `\n`, `', '`, `","`, ", ", " "}[rng.IntN(15)]
 	return lineBreaker{width, separator, fmt.Sprintf(" broken at %d by %q", width, separator)}
 }
 
