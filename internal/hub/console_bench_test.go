@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -36,8 +37,15 @@ func BenchmarkConsole(b *testing.B) {
 	execution := v.call(v.owner, http.MethodPost, v.endpoint, document{"$secrets": document{"db_password": "the-password-of-a-benchmark"}, "$tags": []string{"nightly"}}, http.StatusCreated).text("id")
 	v.result(v.owner, v.endpoint, execution)
 	pool := v.newPool(v.owner, "models", map[string]string{"weights.csv": "1,2,3"})
+	rare := v.deploy("rare", "1.0.0", teller(b), "SUCCESS")
 	v.stop()
-	copyExecutions(b, filepath.Join(dir, server.DatabaseName), executions)
+	copyExecutions(b, filepath.Join(dir, server.DatabaseName), executions, map[string]string{
+		// Few have failed, or ran another service.
+		"status":         "CASE WHEN i % 200000 = 7 THEN 'FAILED' WHEN i % 3 = 0 THEN 'CANCELLED' ELSE e.status END",
+		"service_id":     "CASE WHEN i % 100000 = 3 THEN '" + rare.version + "' ELSE e.service_id END",
+		"application_id": "CASE WHEN i % 2 = 0 THEN '" + v.app + "' WHEN i % 100000 = 11 THEN 'deleted' ELSE e.application_id END",
+		"tags":           "CASE WHEN i % 100000 = 3 THEN '[\"release\"]' WHEN i % 2 = 1 THEN e.tags ELSE '' END",
+	})
 	owner := v.owner
 	v.platform = start(b, dir)
 	visitor := v.visitor()
@@ -46,7 +54,7 @@ func BenchmarkConsole(b *testing.B) {
 	}
 	for b.Loop() {
 		slowest := time.Duration(0)
-		for _, path := range pagesOf(v.deployed, v.app, pool, execution) {
+		for _, path := range slices.Concat(pagesOf(v.deployed, v.app, pool, execution), filteredLists(v.app, v.id, rare.id)) {
 			var took []time.Duration
 			for range rounds {
 				began := time.Now()
@@ -63,10 +71,28 @@ func BenchmarkConsole(b *testing.B) {
 	}
 }
 
-// copyExecutions copies the execution of a store that no platform has open, n times.
-func copyExecutions(b *testing.B, path string, n int) {
+// filteredLists are lists by each filter that most executions, or few, have, and by each two.
+func filteredLists(app, service, rare string) (paths []string) {
+	filters := []string{
+		"status=FAILED", "status=CANCELLED", "status=RUNNING", "serviceId=" + service, "serviceId=" + rare, "applicationId=" + app, "applicationId=deleted",
+		"tags=nightly", "tags=release", "tags=none", "since=1h", "since=168h", "page=100",
+	}
+	for i, a := range filters {
+		paths = append(paths, "/executions?"+a)
+		for _, b := range filters[i+1:] {
+			if nameA, _, _ := strings.Cut(a, "="); !strings.HasPrefix(b, nameA+"=") {
+				paths = append(paths, "/executions?"+a+"&"+b)
+			}
+		}
+	}
+	return paths
+}
+
+// copyExecutions copies the execution of a store that no platform has open, n times, one
+// for each second before it. Some columns get another value, by the number i of the copy.
+func copyExecutions(b *testing.B, path string, n int, others map[string]string) {
 	b.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(off)")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(off)&_pragma=cache_size(-400000)")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -86,25 +112,33 @@ func copyExecutions(b *testing.B, path string, n int) {
 		if err := rows.Scan(&name); err != nil {
 			b.Fatal(err)
 		}
-		value := "e." + name
+		value := cmp.Or(others[name], "e."+name)
 		switch name {
 		case "seq":
 			value = "e.seq + i"
 		case "id":
 			value = "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-7' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
 		case "created_at", "started_at", "ended_at":
-			value = "e." + name + " + i"
+			value = fmt.Sprintf("e.%s - (%d - i) * 1000000", name, n)
 		}
 		columns, values = append(columns, name), append(values, value)
 	}
 	if err := rows.Err(); err != nil {
 		b.Fatal(err)
 	}
-	statement := fmt.Sprintf( //nolint:gosec // of names of columns
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) INSERT INTO executions (%s) SELECT %s FROM n, executions AS e WHERE e.seq = (SELECT max(seq) FROM executions)",
-		strings.Join(columns, ", "), strings.Join(values, ", "))
-	if _, err := db.ExecContext(b.Context(), statement, n); err != nil {
-		b.Fatal(err)
+	for _, statement := range []string{
+		fmt.Sprintf(
+			"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO executions (%s) SELECT %s FROM n, executions AS e WHERE e.seq = (SELECT max(seq) FROM executions)",
+			n, strings.Join(columns, ", "), strings.Join(values, ", ")),
+		`INSERT INTO execution_tags (service_id, tag, execution_seq, tenant_id, created_at)
+			SELECT service_id, json_extract(tags, '$[0]'), seq, tenant_id, created_at FROM executions WHERE tags <> '' ON CONFLICT DO NOTHING`,
+	} {
+		if _, err := db.ExecContext(b.Context(), statement); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err == nil {
+		b.Logf("the database has %d MiB", info.Size()>>20)
 	}
 }
 

@@ -126,6 +126,14 @@ func formerSecrets(t *testing.T, dir, account string, sets map[string]vault.Secr
 	exec("DELETE FROM secrets")
 	exec("UPDATE sealed_state SET sum = $1, key = $2, signature = $3", state.Sum.Bytes(), state.Key, state.Signature)
 	exec("ALTER TABLE sealed_state DROP COLUMN form")
+	// Lists of executions had fewer indexes.
+	for _, index := range []string{"executions_by_kind", "executions_by_caller", "execution_tags_by_caller"} {
+		exec("DROP INDEX " + index)
+	}
+	exec("CREATE INDEX executions_by_caller ON executions (tenant_id, seq) WHERE tenant_id <> ''")
+	for _, column := range []string{"execution_tags DROP COLUMN tenant_id", "execution_tags DROP COLUMN created_at"} {
+		exec("ALTER TABLE " + column)
+	}
 	exec("DELETE FROM goose_db_version WHERE version_id >= 92")
 }
 

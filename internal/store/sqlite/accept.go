@@ -140,7 +140,7 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 		}
 	}
 	for _, tag := range e.Tags {
-		if err := t.later(insertTag, e.ServiceID, tag, seq); err != nil {
+		if err := t.later(insertTag, e.ServiceID, tag, seq, e.TenantID, micros(t.now)); err != nil {
 			return err
 		}
 	}

@@ -130,6 +130,13 @@ func BenchmarkClaim(b *testing.B) {
 	})
 }
 
+// Ids of a platform, as long as real ones.
+const (
+	benchService     = "5b0c8f4e-6c0f-4f0e-9a52-5a2f6a3f1c11"
+	benchTenant      = "0d0f3f53-1b9c-4f8a-8f0e-2f0c3f6b7a22"
+	benchApplication = "c7a3a1c4-5a62-4c3b-8d0b-9b1d2e3f4a33"
+)
+
 // BenchmarkLife is a whole life: accept with a claim, start, finish, with secrets
 // that are destroyed and scrubbed.
 func BenchmarkLife(b *testing.B) {
@@ -137,7 +144,9 @@ func BenchmarkLife(b *testing.B) {
 		sealed := sealedSecrets(b)
 		b.ResetTimer()
 		inParallel(16, b.N, func() {
-			e := execution.Execution{ID: execution.NewID(), ServiceID: "bench", Type: execution.Managed}
+			e := execution.Execution{
+				ID: execution.NewID(), ServiceID: benchService, Type: execution.Managed, TenantID: benchTenant, ApplicationID: benchApplication,
+			}
 			_, err := s.Accept(b.Context(), store.NewExecution{
 				Execution: e, Request: []byte(`{"data":1}`), Secrets: sealed,
 				Claim: &store.Lease{Owner: "bench", Lease: time.Hour},

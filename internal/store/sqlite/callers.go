@@ -2,32 +2,15 @@ package sqlite
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
-	"github.com/qhubctl/qhubctl/internal/store"
 )
 
 const (
-	ofCaller = ` FROM executions
-	WHERE tenant_id = $1 AND tenant_id <> '' AND ($2 = '*' OR application_id = $2) AND ($3 = '' OR parent_id = $3)
-		AND ($4 = '' OR service_id IN (SELECT value FROM json_each($4)))
-		AND ($5 = '' OR seq IN (SELECT execution_seq FROM execution_tags t WHERE t.execution_seq = seq AND t.tag IN (SELECT value FROM json_each($5))))
-		AND ($6 = '' OR EXISTS (SELECT 1 FROM json_each($6) p WHERE lower(executions.id) LIKE lower(p.value) ESCAPE '\'))
-		AND created_at > $7 AND (CAST($8 AS BIGINT) = 0 OR created_at < $8)
-		AND ($11 = '' OR status IN (SELECT value FROM json_each($11)))`
-
-	countOfCaller = `SELECT count(*) FROM (SELECT 1` + ofCaller + ` LIMIT $9 OFFSET $10) AS counted`
-
-	selectOfCaller = `SELECT ` + listColumns + ofCaller + ` ORDER BY %s LIMIT $9 OFFSET $10`
-
 	countSince = `SELECT count(*) FROM executions WHERE service_id IN (SELECT value FROM json_each($1)) AND created_at >= $2`
 
 	insertKept = `INSERT INTO execution_inputs (execution_seq, document) VALUES ($1, $2)`
@@ -44,11 +27,6 @@ const (
 	SELECT ` + listColumns + ` FROM executions WHERE id IN (SELECT id FROM tree) AND tenant_id = $2 ORDER BY seq`
 )
 
-// orders are the columns by which lists are sorted.
-var orders = map[store.Order]string{
-	store.ByCreation: "seq", store.ByStart: "started_at", store.ByEnd: "ended_at", store.ByStatus: "status", store.ByService: "service_id",
-}
-
 // listOf is a JSON list for a query; empty for nil.
 func listOf(all []string) (string, error) {
 	if all == nil {
@@ -56,55 +34,6 @@ func listOf(all []string) (string, error) {
 	}
 	text, err := json.Marshal(all)
 	return string(text), err
-}
-
-// patterns are those of LIKE for names with asterisks.
-func patterns(names []string) []string {
-	var all []string
-	for _, name := range names {
-		all = append(all, strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`).Replace(name))
-	}
-	return all
-}
-
-// ListOfCaller returns a part of what a caller has started, and how much there is.
-func (s *Store) ListOfCaller(ctx context.Context, q store.CallerQuery) (list []execution.Execution, total int, err error) {
-	order, known := orders[q.Order]
-	if q.Tenant == "" || q.Limit < 1 || q.Offset < 0 || !known {
-		return nil, 0, fmt.Errorf("%w list: it needs a tenant, a limit and an order", store.ErrInvalid)
-	}
-	if !q.Ascending {
-		order += " DESC"
-	}
-	if q.Order == store.ByStart || q.Order == store.ByEnd {
-		order += map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[q.Ascending] // none is the smallest
-	}
-	if q.Order != store.ByCreation {
-		order += ", seq DESC"
-	}
-	args := []any{q.Tenant, q.Application, string(q.Execution)}
-	for _, names := range [][]string{q.Services, q.Tags, patterns(q.IDs)} {
-		text, err := listOf(names)
-		if err != nil {
-			return nil, 0, fmt.Errorf("list executions: %w", err)
-		}
-		args = append(args, text)
-	}
-	statuses, err := listOf(q.Statuses)
-	if err != nil {
-		return nil, 0, fmt.Errorf("list executions: %w", err)
-	}
-	part := func(limit, offset int) []any {
-		return append(slices.Clip(args), stamp(q.CreatedAfter), stamp(q.CreatedBefore), limit, offset, statuses)
-	}
-	if err := s.readOne(ctx, countOfCaller, part(cmp.Or(q.CountTo, math.MaxInt32), 0), &total); err != nil {
-		return nil, 0, fmt.Errorf("count executions: %w", err)
-	}
-	list, err = s.listed(ctx, fmt.Sprintf(selectOfCaller, order), part(q.Limit, q.Offset)...)
-	if err != nil {
-		return nil, 0, fmt.Errorf("list executions: %w", err)
-	}
-	return list, total, nil
 }
 
 func (s *Store) listed(ctx context.Context, query string, args ...any) (list []execution.Execution, err error) {

@@ -96,7 +96,7 @@ func adopt(ctx context.Context, tx *sql.Tx, a Adoption, copied func([]execution.
 		args  []any
 	}{
 		{adoptExecutions, []any{base, a.Service, a.Revision, a.Tenant}}, {adoptRequests, []any{base}},
-		{adoptTags, []any{base, a.Service}}, {adoptLogs, []any{base}},
+		{adoptTags, []any{base, a.Service, a.Tenant}}, {adoptLogs, []any{base}},
 	} {
 		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
 			return n, classify(err)

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,5 +65,60 @@ func writeOldLog(t *testing.T, path string, id execution.ID, lines []store.LogLi
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOldExecutionsInLists lists executions that an older program has accepted, by what it
+// had no index for.
+func TestOldExecutionsInLists(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	db, err := sql.Open("sqlite", dsn(path, "foreign_keys(on)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider, err := newMigrator(db)
+	if err == nil {
+		_, err = provider.UpTo(t.Context(), 93)
+	}
+	for _, statement := range []string{
+		`INSERT INTO executions (seq, id, service_id, service_revision, status, type, created_at, ended_at, tags, service_definition_id, application_id, tenant_id) VALUES
+			(1, 'one', 's', 'r', 'FAILED', 'MANAGED', 100, 200, '["red"]', '', 'a', 't'),
+			(2, 'two', 's', 'r', 'SUCCEEDED', 'MANAGED', 101, 201, '["red"]', '', '', 't'),
+			(3, 'three', 's', 'r', 'FAILED', 'MANAGED', 102, 202, '["red"]', '', '', 'other'),
+			(4, 'four', 's', 'r', 'PENDING', 'MANAGED', 103, NULL, '', '', '', 't')`,
+		`INSERT INTO execution_tags (service_id, tag, execution_seq) VALUES ('s', 'red', 1), ('s', 'red', 2), ('s', 'red', 3)`,
+	} {
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), statement)
+		}
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for name, test := range map[string]struct {
+		q    store.CallerQuery
+		want []execution.ID
+	}{
+		"all":         {store.CallerQuery{Application: "*"}, []execution.ID{"four", "two", "one"}},
+		"failed":      {store.CallerQuery{Application: "*", Statuses: []string{"FAILED"}}, []execution.ID{"one"}},
+		"pending":     {store.CallerQuery{Application: "*", Statuses: []string{"PENDING"}}, []execution.ID{"four"}},
+		"tagged":      {store.CallerQuery{Application: "*", Tags: []string{"red"}}, []execution.ID{"two", "one"}},
+		"application": {store.CallerQuery{Application: "a"}, []execution.ID{"one"}},
+	} {
+		test.q.Tenant, test.q.Limit = "t", 10
+		list, total, err := s.ListOfCaller(t.Context(), test.q)
+		var got []execution.ID
+		for _, e := range list {
+			got = append(got, e.ID)
+		}
+		if err != nil || total != len(test.want) || !slices.Equal(got, test.want) {
+			t.Errorf("ListOfCaller(%s) = %q of %d, %v, want %q", name, got, total, err, test.want)
+		}
 	}
 }

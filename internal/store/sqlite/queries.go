@@ -33,7 +33,7 @@ const (
 
 	insertSecrets = `INSERT INTO execution_secrets (execution_seq, sealed) VALUES ($1, $2)`
 
-	insertTag = `INSERT INTO execution_tags (service_id, tag, execution_seq) VALUES ($1, $2, $3)
+	insertTag = `INSERT INTO execution_tags (service_id, tag, execution_seq, tenant_id, created_at) VALUES ($1, $2, $3, $4, $5)
 	ON CONFLICT DO NOTHING`
 
 	insertIdempotencyKey = `INSERT INTO idempotency_keys (service_id, idempotency_key, mac, execution_seq)
@@ -187,8 +187,9 @@ const (
 	adoptRequests = `INSERT INTO main.execution_requests (execution_seq, payload)
 	SELECT $1 + execution_seq, payload FROM source.execution_requests`
 
-	adoptTags = `INSERT INTO main.execution_tags (service_id, tag, execution_seq)
-	SELECT $2, tag, $1 + execution_seq FROM source.execution_tags`
+	adoptTags = `INSERT INTO main.execution_tags (service_id, tag, execution_seq, tenant_id, created_at)
+	SELECT $2, t.tag, $1 + t.execution_seq, $3, e.created_at
+	FROM source.execution_tags t JOIN source.executions e ON e.seq = t.execution_seq`
 
 	adoptLogs = `INSERT INTO main.execution_log_parts (execution_seq, last, lines, text)
 	SELECT $1 + execution_seq, last, lines, text FROM source.execution_log_parts`
