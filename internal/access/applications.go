@@ -195,6 +195,7 @@ func (s *Service) IssueToken(ctx context.Context, id string, secret plaintext.By
 	given := sha256.Sum256(secret.Reveal())
 	same := subtle.ConstantTimeCompare(stored[:], given[:]) == 1
 	if !same || expired(key.ExpiresAt, now) {
+		s.rejected.note(network(address), now)
 		if !s.failures.allow(network(address), now) {
 			return plaintext.Bytes{}, ErrTooManyFailures
 		}

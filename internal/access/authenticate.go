@@ -53,7 +53,14 @@ func (s *Service) Authenticate(r *http.Request) (Principal, error) {
 
 // failed counts a failure of an address.
 func (s *Service) failed(r *http.Request, err error, now time.Time) error {
-	if errors.Is(err, ErrUnauthenticated) && !s.failures.allow(network(s.Address(r)), now) {
+	if !errors.Is(err, ErrUnauthenticated) {
+		return err
+	}
+	from := network(s.Address(r))
+	if credential(r) != "" {
+		s.rejected.note(from, now)
+	}
+	if !s.failures.allow(from, now) {
 		return ErrTooManyFailures
 	}
 	return err

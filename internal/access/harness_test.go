@@ -68,6 +68,9 @@ func open(t testing.TB, change ...func(*access.Options)) *platform {
 	for _, f := range change {
 		f(&o)
 	}
+	if o.Operator != "" {
+		o.Audit = p.db.Audit()
+	}
 	p.Service, err = access.Open(t.Context(), o)
 	p.must(err)
 	t.Cleanup(func() { p.must(p.Close()) })

@@ -49,6 +49,9 @@ type Options struct {
 	Address func(*http.Request) string
 	// Audit records logins. Nil: they are not recorded.
 	Audit audit.Store
+	// Operator is the name of the user whose audit log has the logins that were rejected.
+	// Empty: they are not recorded.
+	Operator string
 	// Now is the clock. Nil: the system's.
 	Now func() time.Time
 	Log *slog.Logger
@@ -65,6 +68,7 @@ type Service struct {
 	redeeming limiter // by address
 	issuing   limiter // by access key
 	logins    limiter // by token
+	rejected  rejected
 
 	usedMu sync.Mutex
 	used   map[string]time.Time
@@ -108,7 +112,7 @@ func (s *Service) Close() error {
 	s.stop()
 	<-s.done
 	s.signer.clear()
-	return s.flushUses(context.Background())
+	return errors.Join(s.flushUses(context.Background()), s.recordRejected(context.Background()))
 }
 
 func (s *Service) work(ctx context.Context) {
@@ -135,6 +139,7 @@ func (s *Service) doChores(ctx context.Context) error {
 	}
 	return errors.Join(
 		s.flushUses(ctx),
+		s.recordRejected(ctx),
 		s.Store.HideSecrets(ctx, hide, now.Add(-2*AccessTokenLifetime)),
 		s.rotateSigningKey(ctx),
 	)

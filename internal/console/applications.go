@@ -45,5 +45,5 @@ func applicationPage(v *visit) (view, error) {
 			d.offers = append(d.offers, s)
 		}
 	}
-	return view{d.Name, applicationBody(d)}, nil
+	return view{"Application " + d.Name, applicationBody(d)}, nil
 }

@@ -103,17 +103,24 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.pages.ServeHTTP(w, r)
 		return
 	}
-	if r.Header.Get(headerToken) == "" && r.Header.Get("Authorization") == "" {
-		if s, ok := c.sessions.of(r); ok {
-			defer s.Token.Clear()
-			if !s.honest(r) {
-				http.Error(w, "This request needs the CSRF word of the session in "+csrfHeader+".", http.StatusForbidden)
-				return
-			}
-			r = s.request(r)
-		}
+	if r.Header.Get(headerToken) != "" || r.Header.Get("Authorization") != "" {
+		c.Platform.ServeHTTP(w, r)
+		return
 	}
-	c.Platform.ServeHTTP(w, r)
+	as := r
+	if s, ok := c.sessions.of(r); ok {
+		defer s.Token.Clear()
+		if !s.honest(r) {
+			http.Error(w, "This request needs the CSRF word of the session in "+csrfHeader+".", http.StatusForbidden)
+			return
+		}
+		as = s.request(r)
+	}
+	if forPerson(r) {
+		c.show(w, as, r)
+		return
+	}
+	c.Platform.ServeHTTP(w, as)
 }
 
 // request is a request with the credential of a session instead of its cookies.

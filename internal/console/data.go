@@ -72,6 +72,41 @@ type resource struct {
 	Unit   string      `json:"unit"`
 }
 
+// text is a limit in words.
+func (r resource) text() string {
+	n, err := r.Amount.Float64()
+	switch {
+	case err == nil && r.Type == "cpu" && r.Unit == "m":
+		return counted(n/1000, "processor")
+	case err == nil && r.Type == "memory" && r.Unit == "M":
+		return humanize.Ftoa(n) + " MB of memory"
+	case err == nil && r.Type == "gpu":
+		return counted(n, "GPU")
+	default:
+		return strings.TrimSpace(r.Type + " " + r.Amount.String() + " " + r.Unit)
+	}
+}
+
+// counted is a number of things.
+func counted(n float64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return humanize.Ftoa(n) + " " + thing + "s"
+}
+
+// runs says in words what runs the version.
+func (d definition) runs() string {
+	switch runtime := d.Runtime.Runtime; runtime {
+	case "PYTHON_TEMPLATE":
+		return "Python"
+	case "GO_TEMPLATE":
+		return "Go"
+	default:
+		return runtime
+	}
+}
+
 // path is the address of the version at this server, without scheme and host.
 func (d definition) path() string {
 	_, rest, _ := strings.Cut(d.Endpoint, "://")
@@ -83,7 +118,7 @@ func (d definition) resources() string {
 	var parts []string
 	for _, r := range d.Resources {
 		if r.Amount != "0" {
-			parts = append(parts, r.Type+" "+r.Amount.String()+" "+r.Unit)
+			parts = append(parts, r.text())
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -118,6 +153,13 @@ type execution struct {
 	CreatedAt   moment   `json:"createdAt"`
 	StartedAt   moment   `json:"startedAt"`
 	EndedAt     moment   `json:"endedAt"`
+	StartedBy   starter  `json:"startedBy"`
+}
+
+// starter names the person, the application or the execution that has started an execution.
+type starter struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
 }
 
 func (e execution) final() bool {

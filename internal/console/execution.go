@@ -4,19 +4,27 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/qhubctl/qhubctl/internal/web"
 )
 
 // executionDetails is an execution with all that its page shows.
 type executionDetails struct { //nolint:recvcheck // templates take values
 	execution
-	times                  timeline
-	serviceName, startedBy string
-	// rerun says that its input was kept, so that it can run again.
-	rerun   bool
+	names
+	times timeline
+	// version and revision are what ran; their names are empty if they were deleted.
+	version  string
+	revision fact
+	// kept says that its input was kept, so that it can run again.
+	kept    bool
+	input   value
 	result  value
 	files   []file
 	problem problem
@@ -27,6 +35,8 @@ type timeline struct {
 	AcceptedAt *time.Time `json:"acceptedAt"`
 	StartedAt  *time.Time `json:"startedAt"`
 	EndedAt    *time.Time `json:"endedAt"`
+	StartedBy  starter    `json:"startedBy"`
+	Revision   string     `json:"revisionId"`
 }
 
 type file struct{ name, path string }
@@ -70,21 +80,7 @@ func (d executionDetails) steps() []step {
 func (p *problem) title() string { return cmp.Or(p.Title, "The execution failed") }
 
 // hint says what to do about the problem of an execution.
-func (p *problem) hint() string {
-	text := strings.ToLower(p.Title + " " + p.Detail)
-	for _, h := range []struct{ word, hint string }{
-		{"secret", "Set the secret on the page Secrets, or send it with the request. Then run it again."},
-		{"memory", "Give the service more memory, or have it use less: see its limits on its page."},
-		{"time", "Raise the service's time limit, or have it do less at once."},
-		{"server stopped", "The server ended while it ran. Start it again."},
-		{"no space", "The disk of the server is full: see the page Server."},
-	} {
-		if strings.Contains(text, h.word) {
-			return h.hint
-		}
-	}
-	return "The end of the log below shows where the service failed. Fix it, deploy it with qhubctl up, and run it again."
-}
+func (p *problem) hint() string { return web.AdviceFor(p.Title, p.Detail) }
 
 func executionPage(v *visit) (view, error) {
 	path := catalog + "/service-executions/" + url.PathEscape(v.r.PathValue("id"))
@@ -95,24 +91,55 @@ func executionPage(v *visit) (view, error) {
 	if err := v.get(path+"/timeline", nil, &d.times); err != nil {
 		return view{}, err
 	}
-	names, err := v.readNames()
-	if err != nil {
+	var err error
+	if d.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
-	d.serviceName, d.startedBy = names.serviceName(d.Service), names.applicationName(d.Application)
+	d.people = v.people()
+	if err := d.readVersion(v); err != nil {
+		return view{}, err
+	}
 	var job struct {
 		Input *string `json:"input"`
 	}
 	if err := v.get(catalog+"/service-jobs/"+url.PathEscape(d.ID), nil, &job); err != nil {
 		return view{}, err
 	}
-	d.rerun = job.Input != nil && d.final()
+	if d.kept = job.Input != nil; d.kept {
+		d.input = parse([]byte(*job.Input))
+	}
 	if d.final() && d.Status != "CANCELLED" {
 		if err := d.readResult(v, path); err != nil {
 			return view{}, err
 		}
 	}
 	return view{"Execution " + d.short(), executionBody(d)}, nil
+}
+
+// readVersion reads the names of the version and the revision that ran. A service of
+// another account shows neither.
+func (d *executionDetails) readVersion(v *visit) error {
+	versions, err := list[definition](v.caller, servicePath(d.Service, "/versions"), nil, 100)
+	if statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusForbidden {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		if version.ID == d.Definition {
+			d.version = version.Version
+		}
+	}
+	var r revision
+	err = v.get(servicePath(d.Service, "/revisions/"+url.PathEscape(d.times.Revision)), nil, &r)
+	switch {
+	case err == nil:
+		d.revision = fact{value: strconv.Itoa(r.Number), path: "/services/" + url.PathEscape(d.Service) + "/revisions/" + url.PathEscape(r.ID)}
+	case statusOf(err) != http.StatusNotFound && statusOf(err) != http.StatusForbidden:
+		return err
+	}
+	return nil
 }
 
 // readResult reads the result, or the problem, and the names of the files.

@@ -76,6 +76,7 @@ func executionsPage(v *visit) (view, error) {
 	if p.names, err = v.readNames(); err != nil {
 		return view{}, err
 	}
+	p.people = v.people()
 	query := url.Values{"size": {strconv.Itoa(executionsPerPage)}, "countTo": {strconv.Itoa(countedExecutions)}}
 	for _, name := range []string{"serviceId", "status", "applicationId", "tags", "page"} {
 		if value := p.query.Get(name); value != "" {

@@ -44,10 +44,25 @@ func (n *names) serviceName(id string) string {
 	return "a service of another account"
 }
 
-func (n *names) applicationName(id string) string {
-	if id == "" {
-		return "a member"
+// starter names the starter of an execution.
+func (n *names) starter(s starter) fact {
+	switch f := n.named(strings.ToLower(s.Kind), s.ID); {
+	case s.ID == "":
+		return fact{value: "a member"}
+	case s.Kind == "APPLICATION" && f.path == "":
+		return fact{value: "a deleted application"}
+	case s.Kind == "PERSON" && f.value == s.ID:
+		return fact{value: "a former member"}
+	case s.Kind == "EXECUTION":
+		f.name = "execution"
+		return f
+	default:
+		f.name = ""
+		return f
 	}
+}
+
+func (n *names) applicationName(id string) string {
 	if f := n.named("application", id); f.path != "" {
 		return f.value
 	}

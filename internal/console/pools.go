@@ -26,5 +26,5 @@ func poolPage(v *visit) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{p.Name, poolBody(p, files)}, nil
+	return view{"Data pool " + p.Name, poolBody(p, files)}, nil
 }

@@ -145,5 +145,5 @@ func secretPage(v *visit) (view, error) {
 		return view{}, err
 	}
 	d.people = v.people()
-	return view{d.Name, secretBody(d)}, nil
+	return view{"Secret " + d.Name, secretBody(d)}, nil
 }

@@ -90,7 +90,7 @@ func servicePage(v *visit) (view, error) {
 		return view{}, err
 	}
 	d.findings = c.Findings
-	return view{d.title(), serviceBody(d)}, nil
+	return view{"Service " + d.title(), serviceBody(d)}, nil
 }
 
 // revisionDetails is a revision with the log of its build.

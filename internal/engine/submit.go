@@ -130,7 +130,7 @@ func (e *Engine) newExecution(r *revision, s Submission, request *acceptedReques
 	a := store.NewExecution{
 		Execution: execution.Execution{
 			ID: execution.NewID(), ServiceID: r.service, ServiceRevision: r.ID, Type: execution.Managed, Tags: request.Tags,
-			TenantID: s.Caller.Tenant, ApplicationID: s.Caller.Application, ParentID: s.Caller.Execution,
+			TenantID: s.Caller.Tenant, ApplicationID: s.Caller.Application, ParentID: s.Caller.Execution, PersonID: s.Caller.Person,
 		},
 		Queue: e.config.Queue, Kept: s.Kept, Pins: request.versions(),
 	}

@@ -64,10 +64,10 @@ type Execution struct {
 	Tags                []string
 	ServiceDefinitionID string // empty: none
 	ApplicationID       string // empty: none
-	// TenantID is the tenant that has started it, and ParentID the execution that
-	// has; empty: none. Neither is a part of the document.
-	TenantID string
-	ParentID ID
+	// TenantID is the tenant that has started it, PersonID the member of it that has,
+	// and ParentID the execution that has; empty: none. None is a part of the document.
+	TenantID, PersonID string
+	ParentID           ID
 
 	// CancelRequested is set when a caller cancels a running execution; it
 	// stays set in any final state.

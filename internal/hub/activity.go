@@ -63,6 +63,8 @@ type timeline struct {
 	AcceptedAt *time.Time `json:"acceptedAt"`
 	StartedAt  *time.Time `json:"startedAt" nullable:"true" doc:"Null: it has not started."`
 	EndedAt    *time.Time `json:"endedAt" nullable:"true" doc:"Null: it has not ended."`
+	StartedBy  starter    `json:"startedBy"`
+	Revision   string     `json:"revisionId" doc:"The revision of the service that runs, or has run."`
 }
 
 func (h *Hub) executionTimeline(ctx context.Context, in *ByExecution) (*platformapi.Body[timeline], error) {
@@ -77,7 +79,7 @@ func (h *Hub) executionTimeline(ctx context.Context, in *ByExecution) (*platform
 		at = at.UTC()
 		return &at
 	}
-	return &platformapi.Body[timeline]{Body: timeline{moment(e.CreatedAt), moment(e.StartedAt), moment(e.EndedAt)}}, nil
+	return &platformapi.Body[timeline]{Body: timeline{moment(e.CreatedAt), moment(e.StartedAt), moment(e.EndedAt), starterOf(e), e.ServiceRevision}}, nil
 }
 
 // executionEvents has the API of the execution's version send the events, as if whoever

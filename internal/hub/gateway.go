@@ -85,6 +85,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if token := r.Header.Get(parentHeader); token != "" && r.Method == http.MethodPost {
 		ctx = g.hub.inParent(ctx, token)
 	}
+	if r.Header.Get(storeInputHeader) == "true" && caller.Kind == access.Person {
+		ctx = context.WithValue(ctx, storeInputKey{}, true)
+	}
 	if r.Method == http.MethodPost {
 		var end func()
 		ctx, w, end = g.hub.repeats.watch(ctx, w)

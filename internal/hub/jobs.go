@@ -48,7 +48,7 @@ type executionsQuery struct {
 	ApplicationID string `query:"applicationId" doc:"Executions of this application only."`
 }
 
-type executionPage = platformapi.Body[platformapi.Page[execution.Execution]]
+type executionPage = platformapi.Body[platformapi.Page[listedExecution]]
 
 // listJobs lists what the tenant has started itself.
 func (h *Hub) listJobs(ctx context.Context, in *JobsQuery) (*executionPage, error) {
@@ -120,10 +120,11 @@ func (h *Hub) list(ctx context.Context, in *JobsQuery, application string) (*exe
 		return nil, err
 	}
 	services := map[string]string{} // by version
+	shown := make([]listedExecution, len(list))
 	for i := range list {
-		list[i] = h.shownIn(ctx, services, list[i])
+		shown[i] = listedExecution{h.shownIn(ctx, services, list[i])}
 	}
-	return platformapi.PageOf(&in.PageQuery, list, total), nil
+	return platformapi.PageOf(&in.PageQuery, shown, total), nil
 }
 
 // shownIn is an execution as the platform shows it. The service of one that was deleted

@@ -66,6 +66,7 @@ func (h *Hub) register(api *platformapi.API) {
 	platformapi.Alias[execution.LogEntry, logView](api)
 	platformapi.Alias[runtimeBody, runtimeView](api)
 	platformapi.Alias[job, jobView](api)
+	platformapi.Alias[listedExecution, listedExecutionView](api)
 	h.serviceRoutes(api)
 	h.textRoutes(api)
 	h.marketplaceRoutes(api)

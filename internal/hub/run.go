@@ -108,7 +108,7 @@ func serve(ctx context.Context, o RunOptions, s *server.Server, revisions *Revis
 	}
 	identity, err := access.Open(ctx, access.Options{
 		Store: s.Store().Access(), Keyring: s.Keyring(), Executions: &running{s.Engine()},
-		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Audit: s.Store().Audit(), Log: o.Server.Log,
+		RevealAccessKeys: o.RevealAccessKeys, Address: o.address(), Audit: s.Store().Audit(), Operator: ownerName, Log: o.Server.Log,
 	})
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func callerOf(p access.Principal) store.Caller {
 	case access.Execution:
 		return store.Caller{Tenant: p.Tenant, Execution: execution.ID(p.ID)}
 	default:
-		return store.Caller{Tenant: p.Tenant}
+		return store.Caller{Tenant: p.Tenant, Person: p.ID}
 	}
 }
 
@@ -74,6 +74,9 @@ func (s *scoped) Submit(ctx context.Context, given engine.Submission) (store.Acc
 		e, err := s.Get(ctx, id)
 		made(ctx, id)
 		return store.Accepted{Execution: e, Replayed: true}, err
+	}
+	if ctx.Value(storeInputKey{}) != nil {
+		given.Kept = keepInput(given.Body)
 	}
 	accepted, err := s.Service.Submit(ctx, given)
 	if err == nil {

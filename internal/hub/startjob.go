@@ -257,6 +257,31 @@ func (b *jobBody) keep() (kept, error) {
 	return kept{Input: text, Secrets: slices.Sorted(maps.Keys(secrets))}, nil
 }
 
+// storeInputHeader asks to keep the input of an execution of the Service API, as storeInput
+// does for a job. The form of a service sends it.
+const storeInputHeader = "X-Store-Input"
+
+type storeInputKey struct{}
+
+// keepInput is what an execution keeps of its request; nil if that has a secret outside
+// $secrets, or is not an object.
+func keepInput(body []byte) []byte {
+	var request jobBody
+	if json.Unmarshal(body, &request.Input) != nil {
+		return nil
+	}
+	defer request.Input.clear()
+	former, err := request.keep()
+	if err != nil {
+		return nil
+	}
+	text, err := json.Marshal(former)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // shows reports whether a text has a secret in any form.
 func shows(name string, value, text []byte) bool {
 	masker := redact.New([]redact.Secret{masking.Secret(plaintext.Named{Name: name, Value: plaintext.New(bytes.Clone(value))})})

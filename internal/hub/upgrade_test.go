@@ -131,7 +131,7 @@ func formerSecrets(t *testing.T, dir, account string, sets map[string]vault.Secr
 		exec("DROP INDEX " + index)
 	}
 	exec("CREATE INDEX executions_by_caller ON executions (tenant_id, seq) WHERE tenant_id <> ''")
-	for _, column := range []string{"execution_tags DROP COLUMN tenant_id", "execution_tags DROP COLUMN created_at"} {
+	for _, column := range []string{"execution_tags DROP COLUMN tenant_id", "execution_tags DROP COLUMN created_at", "executions DROP COLUMN person_id"} {
 		exec("ALTER TABLE " + column)
 	}
 	exec("DELETE FROM goose_db_version WHERE version_id >= 92")

@@ -245,6 +245,8 @@ type ListQuery struct {
 type Caller struct {
 	Tenant, Application string
 	Execution           execution.ID
+	// Person is the member of the tenant that acts. All members see the same.
+	Person string
 }
 
 // Has reports whether the caller has started an execution.

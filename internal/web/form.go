@@ -22,6 +22,8 @@ type view struct {
 	// Console says that the server has a console.
 	Console                    bool
 	Name, Version, Description string
+	// Advices are about failed executions.
+	Advices                    []Advice
 	Inputs, Secrets, DataPools []field
 }
 
@@ -61,7 +63,7 @@ type option struct {
 }
 
 func newView(s Service) view {
-	v := view{Console: s.Console, Name: s.Name, Version: s.Version, Description: s.Description}
+	v := view{Console: s.Console, Advices: advices, Name: s.Name, Version: s.Version, Description: s.Description}
 	if v.Description == "" {
 		v.Description = s.Signature.Description
 	}

@@ -113,7 +113,7 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 	var seq int64
 	err := t.row(insertExecution, []any{
 		string(e.ID), e.ServiceID, e.ServiceRevision, string(e.Type), micros(t.now), tags,
-		e.ServiceDefinitionID, e.ApplicationID, e.TenantID, string(e.ParentID), owner, lease,
+		e.ServiceDefinitionID, e.ApplicationID, e.TenantID, string(e.ParentID), e.PersonID, owner, lease,
 	}, &seq)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.ErrExists // the conflict left nothing to return

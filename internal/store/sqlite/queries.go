@@ -9,7 +9,7 @@ package sqlite
 // the two large ones.
 const (
 	listColumns = `id, service_id, service_revision, status, type, created_at, started_at, ended_at,
-	tags, service_definition_id, application_id, tenant_id, parent_id, cancel_requested`
+	tags, service_definition_id, application_id, tenant_id, parent_id, person_id, cancel_requested`
 	allColumns = listColumns + `, problem, result`
 	// returningAll makes a change return the whole new row.
 	returningAll = ` RETURNING ` + allColumns
@@ -24,8 +24,8 @@ const (
 
 	insertExecution = `INSERT INTO executions
 	(id, service_id, service_revision, status, type, created_at, tags,
-	 service_definition_id, application_id, tenant_id, parent_id, owner, lease_expires_at)
-	VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	 service_definition_id, application_id, tenant_id, parent_id, person_id, owner, lease_expires_at)
+	VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 	ON CONFLICT (id) DO NOTHING
 	RETURNING seq`
 

@@ -24,7 +24,7 @@ func (r *executionRow) listed() []any {
 	e := &r.e
 	return []any{
 		&e.ID, &e.ServiceID, &e.ServiceRevision, &e.Status, &e.Type, &r.created, &r.started, &r.ended,
-		&r.tags, &e.ServiceDefinitionID, &e.ApplicationID, &e.TenantID, &e.ParentID, &r.cancelledRequested,
+		&r.tags, &e.ServiceDefinitionID, &e.ApplicationID, &e.TenantID, &e.ParentID, &e.PersonID, &r.cancelledRequested,
 	}
 }
 

@@ -17,7 +17,7 @@ func checkAccept(f *fixture) {
 	a.Execution = execution.Execution{
 		ID: a.Execution.ID, ServiceID: service, ServiceRevision: "r7", Type: execution.Workflow,
 		Tags: []string{"b", "a", "ü\"\\"}, ServiceDefinitionID: "definition", ApplicationID: "application",
-		TenantID: "tenant", ParentID: "3f0c5bb4-2a0f-4b5e-9f0e-6f6f6f6f6f6f",
+		TenantID: "tenant", PersonID: "person", ParentID: "3f0c5bb4-2a0f-4b5e-9f0e-6f6f6f6f6f6f",
 		// The store sets these fields, and ignores those of the caller:
 		Status: execution.Succeeded, CreatedAt: time.Unix(1, 0), EndedAt: time.Unix(2, 0), CancelRequested: true,
 	}

@@ -6,6 +6,7 @@ import { base, current, follow, local, stateOf, fromHere } from "./execution.js"
 const $ = (id) => document.getElementById(id);
 const form = $("form");
 const json = { Accept: "application/json" };
+const inConsole = $("execution-page") !== null;
 
 const problem = async (response) => {
   try {
@@ -40,8 +41,8 @@ async function start() {
     showErrors(form, [{ path: error.field.dataset.path, message: error.message }]);
     return;
   }
-  const response = await fetch(base, { method: "POST", headers: { ...json, ...fromHere(), "Content-Type": "application/json" }, body: text });
-  if (response.status === 401 && document.getElementById("execution-page")) return askToSignIn();
+  const response = await fetch(base, { method: "POST", headers: { ...json, ...fromHere(), ...(inConsole ? { "X-Store-Input": "true" } : {}), "Content-Type": "application/json" }, body: text });
+  if (response.status === 401 && inConsole) return askToSignIn();
   if (response.status !== 201) {
     const { title, detail, errors = [] } = await problem(response);
     const rest = showErrors(form, errors);

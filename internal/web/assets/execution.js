@@ -29,7 +29,7 @@ export function stateOf(status) {
 }
 
 /** A time of the API, which is UTC, in words of this place. */
-export const local = (time) => new Date(time.replace(" ", "T") + "Z").toLocaleString();
+export const local = (time) => new Date(time.replace(" ", "T") + "Z").toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 /** Shows an execution and follows it to its end. changed is told of its states. */
 export function follow(execution, changed) {
@@ -74,7 +74,7 @@ function line(entry) {
   const log = $("log");
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   const row = make("div", { className: "line" },
-    make("time", { dateTime: entry.timestamp, textContent: new Date(entry.timestamp).toLocaleTimeString() }),
+    make("time", { dateTime: entry.timestamp, textContent: new Date(entry.timestamp).toLocaleTimeString(), title: new Date(entry.timestamp).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" }) }),
     make("span", { textContent: entry.message }));
   row.dataset.severity = entry.severity;
   log.append(row);
@@ -87,6 +87,13 @@ function line(entry) {
 // Numbers keep their digits where the browser knows how.
 const exact = (_, value, context) => (typeof value === "number" && JSON.rawJSON && context?.source ? JSON.rawJSON(context.source) : value);
 
+/** Shows what to do about a problem: the first advice whose word it has. */
+function advise(problem) {
+  const advices = document.querySelectorAll("#advices li");
+  const place = $("problem-advice");
+  if (place) place.textContent = [...advices].find((advice) => problem.includes(advice.dataset.word))?.textContent ?? "";
+}
+
 async function result(execution) {
   const response = await fetch(`${base}${execution.id}/result`, { headers: { Accept: "application/json" } });
   if (!response.ok || execution.id !== shown) return;
@@ -95,6 +102,7 @@ async function result(execution) {
     $("problem").hidden = false;
     $("problem-title").textContent = members.title ?? "Failed";
     $("problem-detail").textContent = members.detail ?? "";
+    advise(`${members.title ?? ""} ${members.detail ?? ""}`.toLowerCase());
     for (const name of ["type", "status", "title", "detail"]) delete members[name];
   }
   const files = Object.entries(links).filter(([name]) => name !== "status");
