@@ -121,6 +121,9 @@ type Reporter interface {
 
 const completeFile = "complete"
 
+// Root is the folder of the files of a revision.
+func (b *Builder) Root(revision string) string { return b.workDir(revision) }
+
 func (b *Builder) workDir(revision string) string { return filepath.Join(b.Dir, revision, "work") }
 
 // Build makes a revision. An error of type [*FailedError] is the archive's fault.

@@ -48,7 +48,7 @@ func (s service) access() string {
 	case "ACCESSIBLE":
 		return "the account"
 	default:
-		return "no application yet: the service is not published"
+		return "members only: it is not published to applications"
 	}
 }
 

@@ -37,6 +37,11 @@ func (v *visit) people() map[string]string {
 	return all
 }
 
+// serviceFact is the name of a service, with its page if the account has it.
+func (n *names) serviceFact(id string) fact {
+	return fact{value: n.serviceName(id), path: n.named("service", id).path}
+}
+
 func (n *names) serviceName(id string) string {
 	if f := n.named("service", id); f.path != "" {
 		return f.value

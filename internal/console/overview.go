@@ -44,8 +44,8 @@ type glance struct {
 	service
 	newest   string
 	activity activity
-	// missing counts the secrets that somebody must see to.
-	missing int
+	// secrets says which secrets somebody must see to.
+	secrets string
 }
 
 func (g glance) version() string {
@@ -54,8 +54,6 @@ func (g glance) version() string {
 	}
 	return "version " + g.newest
 }
-
-func (g glance) problems() string { return strconv.Itoa(g.missing) }
 
 // activity is what the latest executions of a service were like.
 type activity struct {
@@ -176,7 +174,7 @@ func overview(v *visit) (view, error) {
 		if len(versions) > 0 {
 			g.newest = versions[0].Version
 		}
-		g.missing, err = v.problems(s.ID)
+		g.secrets, err = v.problems(s.ID)
 		if err != nil {
 			return view{}, err
 		}
@@ -199,14 +197,20 @@ func (v *visit) check(service string) (checked, error) {
 	return c, err
 }
 
-// problems counts the secrets of a service that somebody must see to.
-func (v *visit) problems(service string) (int, error) {
+// problems says in words which secrets of a service somebody must see to.
+func (v *visit) problems(service string) (string, error) {
 	c, err := v.check(service)
-	n := 0
+	counts := map[string]int{}
 	for _, f := range c.Findings {
 		if f.Problem {
-			n++
+			counts[strings.ToLower(f.Status)]++
 		}
 	}
-	return n, err
+	var parts []string
+	for _, status := range []string{"missing", "expired", "expiring", "unused"} {
+		if n := counts[status]; n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+status)
+		}
+	}
+	return strings.Join(parts, ", "), err
 }

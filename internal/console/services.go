@@ -47,10 +47,12 @@ func (f finding) text() string {
 // source says where the value comes from.
 func (f finding) source() string {
 	switch {
+	case f.Status == "UNUSED":
+		return "it is stored, but no parameter has this name"
 	case f.From != "":
 		return "the " + strings.ToLower(f.From)
 	case f.Status == "MISSING":
-		return "it is not stored: each request must bring it"
+		return "it is not stored: set it, or send it with each request"
 	default:
 		return "a request may bring it"
 	}

@@ -34,6 +34,8 @@ type logWriter struct {
 	failed   func(lost int, err error)
 	panicked func(what, trace string)
 	limit    int64
+	// root is the folder of the service with a slash, which lines leave out.
+	root string
 	// exceeded is called once, when the log passes its limit.
 	exceeded func()
 
@@ -73,6 +75,13 @@ func (e *Engine) openLogWriter(id execution.ID, masker func() *redact.Masker, li
 		e.log.Error("a panic has ended the log of an execution", "execution", id, "panic", what, "stack", trace)
 	}
 	return lw
+}
+
+// hideRoot has lines show paths below a folder as relative ones.
+func (lw *logWriter) hideRoot(folder string) {
+	if folder != "" {
+		lw.root = folder + "/"
+	}
 }
 
 func newLogWriter(masker func() *redact.Masker, limit int64) *logWriter {

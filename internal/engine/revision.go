@@ -17,6 +17,9 @@ type Revision struct {
 	// Name, Version and Description are shown to people.
 	Name, Version, Description string
 	Signature                  *signature.Signature
+	// Root is the folder of the service's files. Logs show paths below it as relative ones.
+	// Empty: they show all paths in full.
+	Root string
 	// Runner starts the executions. The engine closes it when the engine closes;
 	// under [FollowNewest] also when another revision is active and the last
 	// execution has ended. Nil: Load makes a runner.

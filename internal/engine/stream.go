@@ -210,6 +210,9 @@ func (l *lineWriter) flush() {
 func (l *lineWriter) entry(line []byte, at time.Time) execution.LogEntry {
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	text = strings.ReplaceAll(text, "\x00", "\uFFFD")
+	if l.logWriter.root != "" {
+		text = strings.ReplaceAll(text, l.logWriter.root, "")
+	}
 	return execution.LogEntry{Message: text, Severity: severityOf(text, l.severity), Timestamp: at}
 }
 

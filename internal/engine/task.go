@@ -296,6 +296,7 @@ func (t *task) perform(p *prepared) (outcome, runner.Run, error) {
 	}
 	logWriter := t.engine.openLogWriter(t.id, p.logMasker, maxLog(t.revision.Limits), func() { t.stop(forItsLog) })
 	defer logWriter.close()
+	logWriter.hideRoot(t.revision.Root)
 	p.job.Admit = sync.OnceValue(func() error {
 		err := t.admission.wait()
 		p.makeMaskers()

@@ -55,9 +55,9 @@ func TestConsolePictures(t *testing.T) {
 			p.runs(teller, document{"$secrets": document{"api_token": fmt.Sprint("token ", i, " of a picture"), "db_password": "password of a picture"}})
 		}
 	}
-	last := p.runs(forecast, document{"data": document{"place": "Oslo", "days": 5}, "$tags": []string{"nightly"}})
+	last := p.job(document{"serviceId": forecast.id, "input": document{"data": document{"place": "Oslo", "days": 5}}, "tags": []string{"nightly"}, "storeInput": true}).text("id")
 	step("the services", chromedp.EmulateViewport(1200, 400), chromedp.Navigate(p.url+"/"), shown("h2", "forecast"), take("services"))
-	step("an execution", chromedp.EmulateViewport(1200, 1080), chromedp.Navigate(p.url+"/executions/"+last), shown(".line", "[redacted]"), take("execution"))
+	step("an execution", chromedp.EmulateViewport(1200, 1490), chromedp.Navigate(p.url+"/executions/"+last), shown(".line", "[redacted]"), take("execution"))
 	step("secrets", chromedp.EmulateViewport(1200, 760), chromedp.Navigate(p.url+"/secrets?serviceId="+forecast.id), shown("td", "stored"), take("secrets"))
 }
 

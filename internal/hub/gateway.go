@@ -213,7 +213,7 @@ func (g *gateway) newAPI(base, service string, version registry.Version) *httpap
 				return web.Service{}, errors.New("the service has no revision")
 			}
 			request, err := r.RequestSignature(ctx)
-			return web.Service{Name: r.Name, Version: r.Version, Description: r.Description, Signature: r.Signature, Request: request, Console: true}, err
+			return web.Service{Name: r.Name, Version: r.Version, Description: r.Description, Signature: r.Signature, Request: request, Console: true, ID: service}, err
 		}),
 	})
 }

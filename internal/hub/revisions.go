@@ -78,7 +78,7 @@ func (h *Hub) engineRevision(ctx context.Context, r registry.Revision) (*engine.
 	}
 	return &engine.Revision{
 		ID: r.ID, Name: cmp.Or(s.DisplayName, s.Name), Version: v.Version, Description: cmp.Or(s.Description, r.Manifest.Description),
-		Signature: described, Limits: h.builder.LimitsOf(r.Manifest.Limits),
+		Signature: described, Root: h.builder.Root(r.ID), Limits: h.builder.LimitsOf(r.Manifest.Limits),
 		// An execution acts for the tenant that owns its service.
 		Resolvers: engine.Resolvers{Pools: pools, Stored: stored, Secrets: inEnvironment, Environment: inEnvironment.all, Record: recordUse(s.Tenant, s.ID), Token: func(_ context.Context, e execution.Execution) (plaintext.Bytes, error) {
 			return h.Access.ExecutionToken(e.ID.String(), s.Tenant, e.ApplicationID)

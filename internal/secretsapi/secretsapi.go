@@ -4,7 +4,6 @@ package secretsapi
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -158,6 +157,7 @@ type secretView struct {
 	Bindings    []bindingView        `json:"bindings" doc:"The parameters that get a secret of the account."`
 	Versions    []versionView        `json:"versions,omitempty" doc:"The newest first. Absent in lists."`
 	Rotation    *rotationView        `json:"rotation,omitempty" doc:"Where new values come from. Absent in lists."`
+	Warnings    []string             `json:"warnings,omitempty" doc:"Doubts about a new version, in words. Present after a change only."`
 }
 
 func (r routes) version(v secretstore.Version) versionView {
@@ -318,38 +318,6 @@ func (r routes) changes(api *platformapi.API) {
 	}) (*none, error) {
 		return nil, r.Delete(ctx, access.From(ctx), in.address(), in.Name, in.Version)
 	})
-}
-
-// put adds a version to a secret.
-func (r routes) put(ctx context.Context, in *ByName, w http.ResponseWriter, q *http.Request, add func(context.Context, access.Principal, secretstore.Address, string, secretstore.Value) (secretstore.Secret, error)) error {
-	var b body
-	err := readJSON(w, q, &b)
-	defer clear(b.Value)
-	if err != nil {
-		return err
-	}
-	if (b.Value == nil) == (b.Reference == "") {
-		return platformapi.NewProblem(http.StatusBadRequest, "Send the member value, or the member reference in its place.")
-	}
-	v, err := b.read()
-	if err != nil {
-		return err
-	}
-	v.Secret, v.Reference = plaintext.New(b.Value), b.Reference
-	s, err := add(ctx, access.From(ctx), in.address(), in.Name, v)
-	if err != nil {
-		return err
-	}
-	return platformapi.WriteJSON(w, http.StatusOK, r.view(s))
-}
-
-// readJSON reads a body with values.
-func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	err := platformapi.ReadJSON(w, r, into)
-	if errors.Is(err, errNoText) {
-		return errNoText
-	}
-	return err
 }
 
 func (r routes) importAll(ctx context.Context, in *Of, w http.ResponseWriter, q *http.Request) error {

@@ -21,6 +21,7 @@ type view struct {
 	Alone bool
 	// Console says that the server has a console.
 	Console                    bool
+	ID                         string
 	Name, Version, Description string
 	// Advices are about failed executions.
 	Advices                    []Advice
@@ -63,7 +64,7 @@ type option struct {
 }
 
 func newView(s Service) view {
-	v := view{Console: s.Console, Advices: advices, Name: s.Name, Version: s.Version, Description: s.Description}
+	v := view{Console: s.Console, ID: s.ID, Advices: advices, Name: s.Name, Version: s.Version, Description: s.Description}
 	if v.Description == "" {
 		v.Description = s.Signature.Description
 	}

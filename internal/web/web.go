@@ -48,8 +48,10 @@ type Service struct {
 	// Signature is the service's, Request the one of a request, which may leave out
 	// parameters that the server has.
 	Signature, Request *signature.Signature
-	// Console says that the server has a console, with a page for each execution.
+	// Console says that the server has a console, with a page for each execution. ID names
+	// the service in it.
 	Console bool
+	ID      string
 }
 
 // A Describer returns the service at the time when a page is requested, or an error.

@@ -6,8 +6,11 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
 /** The word that a request needs to change something. */
 const csrf = () => document.cookie.match(/(?:^|; )qhubctl_csrf=([^;]*)/)?.[1] ?? "";
 
+/** Says something in a corner of the page, until it is clicked or was there to read. */
 function say(text, bad = false) {
   const place = $("#said");
+  clearTimeout(say.timer);
+  if (!bad) say.timer = setTimeout(() => { place.textContent = ""; }, 10_000);
   place.textContent = text;
   place.classList.toggle("bad", bad);
 }
@@ -56,7 +59,7 @@ async function act(form, submitter) {
   const values = {};
   for (const input of form.elements) {
     const name = input.name || input.dataset.name;
-    if (name) values[name] = input.dataset.type === "number" ? Number(input.value) : input.value;
+    if (name) values[name] = input.dataset.type === "number" ? Number(input.value) : secrets.get(input) ?? input.value;
   }
   if (form.dataset.known?.split(" ").includes(`${values.serviceId}/${values.name}`) && !(await ask(fill(form.dataset.knownQuestion, values), "Replace"))) return;
   const done = fill(form.dataset.done ?? "", values);
@@ -84,20 +87,64 @@ async function act(form, submitter) {
   } finally {
     if (submitter) submitter.disabled = false;
   }
-  for (const input of all("[data-secret]", form)) input.value = "";
+  for (const input of all("[data-secret]", form)) forget(input);
   if (response.status === 401) return location.assign(`/sign-in?lost=1&to=${encodeURIComponent(location.pathname + location.search)}`);
   if (!response.ok) return showError(form, await problemOf(response));
   showError(form, "");
   const then = form.dataset.then;
-  if (done && then !== "show") sessionStorage.setItem("done", done);
-  if (then === "reload") return location.reload();
   const answer = response.status === 204 ? {} : await response.json();
+  const warnings = (answer.warnings ?? []).map((warning) => `Warning: ${warning}`);
+  if (done && then !== "show") sessionStorage.setItem("done", [done, ...warnings].join("\n"));
+  if (then === "reload") return location.reload();
   if (then !== "show") return location.assign(fillAddress(then, answer));
   const shown = $("#shown");
   for (const place of all("[data-shown]", shown)) place.textContent = answer[place.dataset.shown] ?? "";
   shown.hidden = false;
   shown.scrollIntoView({ block: "nearest" });
 }
+
+// Secrets with line ends, which the field of a password cannot hold. The field shows dots.
+
+const secrets = new WeakMap();
+
+function keep(input, text, from) {
+  const lines = text.split("\n").length;
+  input.value = "•".repeat(12);
+  secrets.set(input, text);
+  $("[data-secret-note]", input.closest("[data-secret-field]")).textContent = `${lines} ${lines === 1 ? "line" : "lines"} ${from}. Type to replace them.`;
+}
+
+function forget(input) {
+  input.value = "";
+  secrets.delete(input);
+}
+
+for (const input of all("[data-secret]")) {
+  const note = $("[data-secret-note]", input.closest("[data-secret-field]"));
+  const usual = note.textContent;
+  input.addEventListener("beforeinput", () => { if (secrets.has(input)) forget(input); });
+  input.addEventListener("input", () => { note.textContent = usual; });
+  input.addEventListener("paste", (event) => {
+    const text = event.clipboardData.getData("text/plain").replace(/\r\n/g, "\n").replace(/\n$/, "");
+    if (!text.includes("\n")) return;
+    event.preventDefault();
+    keep(input, text, "pasted");
+  });
+  const file = $("[data-secret-file]", input.closest("[data-secret-field]"));
+  file.addEventListener("change", async () => {
+    if (!file.files.length) return;
+    const { name } = file.files[0];
+    const bytes = await file.files[0].arrayBuffer();
+    file.value = "";
+    try {
+      keep(input, new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r?\n$/, ""), `of ${name}`);
+    } catch {
+      forget(input);
+      showError(input.form, `${name} is not UTF-8 text. Encode it, as base64 for example, and decode it in the service.`);
+    }
+  });
+}
+addEventListener("pagehide", () => { for (const input of all("[data-secret]")) forget(input); });
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -107,7 +154,13 @@ document.addEventListener("submit", (event) => {
 });
 
 if ($("#said")) {
-  say(sessionStorage.getItem("done") ?? "");
+  const [done, ...warnings] = (sessionStorage.getItem("done") ?? "").split("\n");
+  say(done);
+  for (const warning of warnings.reverse()) { // they stay, and hide nothing
+    const place = $("#warning").content.firstElementChild.cloneNode();
+    place.textContent = warning;
+    $("main > .title").after(place);
+  }
   sessionStorage.removeItem("done");
 }
 
@@ -116,6 +169,7 @@ document.addEventListener("change", (event) => {
   event.target.closest("form[data-submit-on-change]")?.requestSubmit();
 });
 
+$("#said")?.addEventListener("click", () => { $("#said").textContent = ""; });
 document.addEventListener("click", async (event) => {
   const name = event.target.closest("[data-copy]")?.dataset.copy;
   if (!name) return;
