@@ -16,7 +16,7 @@ import (
 )
 
 // startProcess runs the program as its users do, with more options. kill is kill -9.
-func startProcess(t *testing.T, program, dir string, options ...string) (p *platform, kill func()) {
+func startProcess(t testing.TB, program, dir string, options ...string) (p *platform, kill func()) {
 	t.Helper()
 	if err := confined(); err != nil {
 		t.Skipf("this machine cannot confine builds: %v", err)

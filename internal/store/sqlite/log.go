@@ -23,10 +23,7 @@ func (s *Store) AppendLog(ctx context.Context, id execution.ID, entries ...execu
 	err = s.writer.do(ctx, survivesCrash, func(t *tx) error {
 		t.steady = true
 		var seq int64
-		if err := t.row(selectSeq, []any{string(id)}, &seq); err != nil {
-			return err
-		}
-		if err := t.row(selectLastLog, []any{seq}, &last); err != nil {
+		if err := t.row(selectLastLog, []any{string(id)}, &seq, &last); err != nil {
 			return err
 		}
 		for _, part := range parts {

@@ -62,6 +62,7 @@ func OpenPostgres(ctx context.Context, at ConnectionString, options PostgresOpti
 	}
 	if err == nil {
 		s.listener, err = startListener(ctx, p, &s.Signals)
+		session.listener.Store(s.listener)
 	}
 	if err != nil {
 		if s.writer != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,13 +42,15 @@ const beginTransaction = `SELECT txid_current(), set_config('synchronous_commit'
 // postgresSession is the connection of a writer to Postgres. Statements without a result,
 // such as SAVEPOINT, wait for the next one and share its round trip.
 type postgresSession struct {
-	p       *postgres
-	conn    *pgx.Conn // nil: none
-	pending []step
-	sent    bool      // of the transaction
-	number  int64     // of the transaction
-	since   time.Time // the connection is lost; zero: it is not
-	back    time.Time // it was lost, and is there again since then
+	p *postgres
+	// listener knows whether another store listens. Nil: it is not there yet.
+	listener atomic.Pointer[listener]
+	conn     *pgx.Conn // nil: none
+	pending  []step
+	sent     bool      // of the transaction
+	number   int64     // of the transaction
+	since    time.Time // the connection is lost; zero: it is not
+	back     time.Time // it was lost, and is there again since then
 	// ahead is how far the clock of the server is ahead.
 	ahead time.Duration
 	held  heldChanges
@@ -313,7 +316,7 @@ func (s *postgresSession) commit(n notices) error {
 		s.finish() // no operation has asked for anything
 		return nil
 	}
-	for _, payload := range n.payloads(s.p.self) {
+	for _, payload := range s.payloads(n) {
 		s.pending = append(s.pending, step{query: "SELECT pg_notify($1, $2)", args: []any{s.p.channel, payload}, into: []any{nil}})
 	}
 	tag, number := "", s.number
@@ -362,6 +365,14 @@ func (s *postgresSession) settle(number int64, lost error) error {
 		}
 	}
 	return fmt.Errorf("%w: whether it was written is not known: %w", store.ErrUnavailable, errors.Unwrap(lost))
+}
+
+// payloads are the notifications of a commit, if another store may listen.
+func (s *postgresSession) payloads(n notices) []string {
+	if !s.listener.Load().wanted() {
+		return nil
+	}
+	return n.payloads(s.p.self)
 }
 
 // payloads are the notifications of a commit: the sender, a semicolon, and the changes.

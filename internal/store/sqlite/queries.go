@@ -145,7 +145,7 @@ const (
 
 	selectSeq = `SELECT seq FROM executions WHERE id = $1`
 
-	selectLastLog = `SELECT coalesce(max(last), 0) FROM execution_log_parts WHERE execution_seq = $1`
+	selectLastLog = `SELECT seq, (SELECT coalesce(max(last), 0) FROM execution_log_parts WHERE execution_seq = seq) FROM executions WHERE id = $1`
 
 	insertLog = `INSERT INTO execution_log_parts (execution_seq, last, lines, text) VALUES ($1, $2, $3, $4)`
 
