@@ -21,7 +21,7 @@ func (s *Store) Accept(ctx context.Context, a store.NewExecution) (accepted stor
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("%w acceptance: write the tags: %w", store.ErrInvalid, err)
 	}
-	err = s.writer.do(ctx, survivesPowerLoss, func(t *tx) (err error) {
+	err = s.writer.doAsked(ctx, survivesPowerLoss, func(t *tx) *question { return t.askAccept(a, tags, &accepted) }, func(t *tx) (err error) {
 		t.steady = true
 		accepted, err = accept(t, a, tags)
 		return err
@@ -43,11 +43,7 @@ func accept(t *tx, a store.NewExecution, tags string) (store.Accepted, error) {
 	if err != nil {
 		return store.Accepted{}, err
 	}
-	e := a.Execution
-	e.Status = execution.Pending
-	e.CreatedAt = fromMicros(nullInt(micros(t.now)))
-	e.StartedAt, e.EndedAt, e.CancelRequested, e.Problem, e.Result = time.Time{}, time.Time{}, false, nil, nil
-	e.Tags = slices.Clone(e.Tags)
+	e := t.pending(a)
 	var owner, lease any
 	if claim {
 		owner, lease = a.Claim.Owner, micros(t.now.Add(a.Claim.Lease))
@@ -55,12 +51,53 @@ func accept(t *tx, a store.NewExecution, tags string) (store.Accepted, error) {
 	if err := insert(t, a, e, tags, owner, lease); err != nil {
 		return store.Accepted{}, err
 	}
+	return t.accepted(e, claim), nil
+}
+
+// pending is a new execution as it is written.
+func (t *tx) pending(a store.NewExecution) execution.Execution {
+	e := a.Execution
+	e.Status = execution.Pending
+	e.CreatedAt = fromMicros(nullInt(micros(t.now)))
+	e.StartedAt, e.EndedAt, e.CancelRequested, e.Problem, e.Result = time.Time{}, time.Time{}, false, nil, nil
+	e.Tags = slices.Clone(e.Tags)
+	return e
+}
+
+func (t *tx) accepted(e execution.Execution, claim bool) store.Accepted {
 	if claim {
 		t.w.leased.add(e)
 	}
 	t.queue = !claim
 	t.changed = append(t.changed, e.ID)
-	return store.Accepted{Execution: e, Claimed: claim}, nil
+	return store.Accepted{Execution: e, Claimed: claim}
+}
+
+// askAccept is accept in one query, of an execution without an idempotency key. It has no
+// row if the queue is full, or the id is known.
+func (t *tx) askAccept(a store.NewExecution, tags string, accepted *store.Accepted) *question {
+	if a.Idempotency != nil {
+		return nil
+	}
+	e, claim := t.pending(a), store.Lease{}
+	if a.Claim != nil {
+		claim = *a.Claim
+	}
+	var seq int64
+	var claimed bool
+	return &question{
+		query: insertPlaced, into: []any{&seq, &claimed},
+		args: []any{
+			string(e.ID), e.ServiceID, e.ServiceRevision, string(e.Type), micros(t.now), tags,
+			e.ServiceDefinitionID, e.ApplicationID, e.TenantID, string(e.ParentID), claim.Owner, micros(t.now.Add(claim.Lease)),
+			a.Claim != nil, claim.Concurrency, a.Queue.PerService, a.Queue.Total,
+		},
+		then: func(t *tx) error {
+			t.steady = true
+			*accepted = t.accepted(e, claimed)
+			return t.insertParts(seq, a, e)
+		},
+	}
 }
 
 // replay finds the execution that was accepted with the same idempotency key.
@@ -121,6 +158,11 @@ func insert(t *tx, a store.NewExecution, e execution.Execution, tags string, own
 	if err != nil {
 		return err
 	}
+	return t.insertParts(seq, a, e)
+}
+
+// insertParts writes what belongs to the row of an execution.
+func (t *tx) insertParts(seq int64, a store.NewExecution, e execution.Execution) error {
 	if len(a.Request) > 0 {
 		if err := t.later(insertRequest, seq, a.Request); err != nil {
 			return err

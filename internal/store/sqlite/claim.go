@@ -110,7 +110,7 @@ func take(t *tx, seq int64, owner string, lease time.Duration) (store.Claimed, e
 
 // Start implements [store.Queue].
 func (s *Store) Start(ctx context.Context, id execution.ID, owner string) (started execution.Execution, err error) {
-	err = s.writer.do(ctx, s.startSurvives, func(t *tx) (err error) {
+	err = s.writer.doAsked(ctx, s.startSurvives, func(t *tx) *question { return t.askStart(id, owner, &started) }, func(t *tx) (err error) {
 		t.steady = true
 		started, err = t.begin(id, owner)
 		if errors.Is(err, store.ErrNotFound) {

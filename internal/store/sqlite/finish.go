@@ -45,7 +45,7 @@ func (t *tx) writeEnd(
 	var r executionRow
 	var row endRow
 	args := append([]any{string(to), micros(t.now), problem, encodeResult(result)}, key...)
-	into := append([]any{&row.cancelRequested, &row.seq, &row.waiting}, r.all()...)
+	into := append(row.into(), r.all()...)
 	if err := t.row(query+returningEnd+`, `+allColumns, args, into...); err != nil {
 		return execution.Execution{}, err
 	}
@@ -62,6 +62,8 @@ type endRow struct {
 	seq             int64
 	waiting         sql.NullInt64
 }
+
+func (r *endRow) into() []any { return []any{&r.cancelRequested, &r.seq, &r.waiting} }
 
 // ended destroys the secrets of an ended execution and records which watches to notify.
 func (t *tx) ended(id execution.ID, row endRow) error {
@@ -81,7 +83,7 @@ func (s *Store) Finish(ctx context.Context, c store.FinishParams) (finished exec
 	if c.With != nil {
 		durable = survivesPowerLoss // contents that it replaces are removed afterwards
 	}
-	err = s.writer.do(ctx, durable, func(t *tx) (err error) {
+	err = s.writer.doAsked(ctx, durable, func(t *tx) *question { return t.askFinish(c, &finished) }, func(t *tx) (err error) {
 		t.steady = true
 		if err := t.changeWith(c.With); err != nil {
 			return err

@@ -135,6 +135,7 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 	if err := w.begin(full); err != nil {
 		return ops, nil, err
 	}
+	var asked []*op
 	for i := 0; i < len(ops); i++ {
 		run := w.runOp
 		if i == 0 {
@@ -142,13 +143,19 @@ func (w *writer) transaction(ops []*op) (done, left []*op, err error) {
 			// else yet, so the first needs no savepoint.
 			run = w.runAlone
 		}
-		if err := run(ops[i]); err != nil || i == 0 && ops[i].err != nil {
+		if w.asks(ops[i]) {
+			asked = append(asked, ops[i])
+		} else if err := run(ops[i]); err != nil || i == 0 && ops[i].err != nil {
 			w.session.rollback()
 			return ops[:i+1], ops[i+1:], err
 		}
 		if i+1 == len(ops) {
 			ops = w.collect(ops, w.full)
 		}
+	}
+	if err := w.answer(asked); err != nil {
+		w.session.rollback()
+		return ops, nil, err
 	}
 	steady := !slices.ContainsFunc(ops, func(j *op) bool { return !j.tx.steady })
 	if err := w.signHeads(steady); err != nil {

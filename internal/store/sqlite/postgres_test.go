@@ -383,6 +383,18 @@ func checkLife(t *testing.T, s *sqlite.Store) {
 	if err != nil || !again.Replayed || again.Execution.Status != execution.Failed {
 		t.Errorf("Accept() again = %+v, %v, want the one that has failed", again, err)
 	}
+	plain := newExecution() // without a key, it takes one query
+	plain.Claim, plain.Queue = &store.Lease{Owner: "w", Lease: time.Minute, Concurrency: 9}, a.Queue
+	accepted, err := s.Accept(t.Context(), plain)
+	if err == nil && accepted.Claimed {
+		_, err = s.Start(t.Context(), plain.Execution.ID, "w")
+	}
+	if err == nil {
+		_, err = s.Finish(t.Context(), store.FinishParams{ID: plain.Execution.ID, Owner: "w", Status: execution.Succeeded})
+	}
+	if err != nil || !accepted.Claimed {
+		t.Errorf("an execution that is claimed at once: %+v, %v, want nil", accepted, err)
+	}
 	lines, err := s.ReadLog(t.Context(), a.Execution.ID, 0, 10)
 	page, listErr := s.List(t.Context(), store.ListQuery{ServiceID: "s", Tag: "t"})
 	if err != nil || listErr != nil || len(lines) != 1 || len(page.Executions) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,7 @@ type step struct {
 	args     []any
 	into     []any
 	deferred bool // of an operation that did not wait for its outcome
+	question *question
 }
 
 func (s *postgresSession) connect(ctx context.Context) error {
@@ -177,7 +179,7 @@ func (s *postgresSession) send(query string, args []any, take func(pgx.Rows) err
 }
 
 func (s *postgresSession) exchange(query string, args []any, take func(pgx.Rows) error) (err error) {
-	if len(s.pending) == 0 {
+	if len(s.pending) == 0 && query != "" {
 		rows, err := s.conn.Query(s.ctx, query, args...)
 		if err != nil {
 			return err
@@ -188,7 +190,9 @@ func (s *postgresSession) exchange(query string, args []any, take func(pgx.Rows)
 	for _, step := range s.pending {
 		batch.Queue(step.query, step.args...)
 	}
-	batch.Queue(query, args...)
+	if query != "" {
+		batch.Queue(query, args...)
+	}
 	steps := s.pending
 	s.pending, s.sent = nil, true
 	results := s.conn.SendBatch(s.ctx, batch)
@@ -203,6 +207,11 @@ func (s *postgresSession) exchange(query string, args []any, take func(pgx.Rows)
 		} else {
 			err = results.QueryRow().Scan(step.into...)
 		}
+		if q := step.question; q != nil {
+			if q.missing = errors.Is(err, pgx.ErrNoRows); q.missing {
+				err = nil
+			}
+		}
 		if err != nil && step.deferred && !errors.Is(s.p.classify(err), store.ErrUnavailable) {
 			s.eager = 2
 			return &repeatableError{err}
@@ -211,12 +220,38 @@ func (s *postgresSession) exchange(query string, args []any, take func(pgx.Rows)
 			return err
 		}
 	}
+	if query == "" {
+		return nil
+	}
 	rows, err := results.Query()
 	if err != nil {
 		return err
 	}
 	return closed(rows, take(rows))
 }
+
+func (s *postgresSession) ask(q *question) bool {
+	if s.eager > 0 {
+		return false
+	}
+	s.pending = append(s.pending, step{query: inPostgres(q.query), args: q.args, into: q.into, deferred: true, question: q})
+	return true
+}
+
+func (s *postgresSession) answer() error {
+	if !slices.ContainsFunc(s.pending, func(p step) bool { return p.question != nil }) {
+		return nil
+	}
+	if s.conn == nil {
+		return s.lost(store.ErrUnavailable)
+	}
+	if err := s.exchange("", nil, nil); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+func (s *postgresSession) doubt() { s.eager = 2 }
 
 // closed closes rows; an error of theirs comes first.
 func closed(rows pgx.Rows, err error) error {

@@ -29,6 +29,12 @@ type session interface { //nolint:interfacebloat // all that a database does for
 	// later is exec for a statement whose outcome nothing depends on. It may run with the
 	// next one. If it fails then, the transaction is repeatable, and runs it at once.
 	later(query string, args []any) error
+	// ask runs a query for at most one row with those of other operations, or returns false.
+	// answer waits for all of them.
+	ask(*question) bool
+	answer() error
+	// doubt has each operation of the next transactions run alone.
+	doubt()
 	// row runs a query for one row and scans it. No row is store.ErrNotFound.
 	row(query string, args, into []any) error
 	// rows runs a query and calls each for every row. each must not use the session.

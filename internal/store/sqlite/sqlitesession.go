@@ -117,6 +117,11 @@ func (s *sqliteSession) later(query string, args []any) error {
 	return err
 }
 
+// ask refuses: a query of SQLite has no round trip that others could share.
+func (s *sqliteSession) ask(*question) bool { return false }
+func (s *sqliteSession) answer() error      { return nil }
+func (s *sqliteSession) doubt()             {}
+
 func (s *sqliteSession) row(query string, args, into []any) error {
 	stmt, err := s.prepared(query)
 	if err != nil {

@@ -59,6 +59,9 @@ type op struct {
 	run        func(*tx) error
 	// outside, instead of run, is called between transactions.
 	outside func() error
+	// ask, unless it is nil, returns the question that may do the same as run; nil: none.
+	ask      func(*tx) *question
+	question *question
 
 	state atomic.Int32
 	tx    tx
