@@ -54,7 +54,7 @@ func accept(t *tx, a store.NewExecution, tags string) (store.Accepted, error) {
 	return t.accepted(e, claim), nil
 }
 
-// pending is a new execution as it is written.
+// pending is a new execution with the values that the store gives it.
 func (t *tx) pending(a store.NewExecution) execution.Execution {
 	e := a.Execution
 	e.Status = execution.Pending

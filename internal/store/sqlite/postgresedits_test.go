@@ -130,7 +130,7 @@ func TestEditsOfEveryColumnInPostgresAreFound(t *testing.T) {
 		for _, e := range editsInPostgres(t, db, table.name) {
 			tried := 0
 			for row := range 5 {
-				statement := fmt.Sprintf("%s AND ctid = (SELECT ctid FROM %s ORDER BY 1 LIMIT 1 OFFSET %d)", e.statement, table.name, row) //nolint:gosec // of this test
+				statement := fmt.Sprintf("%s AND ctid = (SELECT ctid FROM %s ORDER BY 1 LIMIT 1 OFFSET %d)", e.statement, table.name, row) //nolint:gosec // all parts are of this test
 				// The triggers run, unless a row that refers to the edited one prevents it.
 				mustExec(t, db, "SET session_replication_role = DEFAULT")
 				result, err := db.ExecContext(t.Context(), statement)
