@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/store"
@@ -46,6 +47,9 @@ func (s *postgresSession) commit(n notices) error {
 	return nil
 }
 
+// numberNotGiven is the code for a number of a transaction that is in the future.
+const numberNotGiven = "22023"
+
 // settle finds out whether a commit has happened whose answer was lost.
 func (s *postgresSession) settle(number int64, lost error) error {
 	for repeatable(lost) {
@@ -53,7 +57,10 @@ func (s *postgresSession) settle(number int64, lost error) error {
 		s.renew()
 		lost = s.reconnect()
 		if lost == nil {
-			if lost = s.conn.QueryRow(s.ctx, "SELECT txid_status($1)", number).Scan(&status); lost != nil {
+			lost = s.conn.QueryRow(s.ctx, "SELECT txid_status($1)", number).Scan(&status)
+			if failure, ok := errors.AsType[*pgconn.PgError](lost); ok && failure.Code == numberNotGiven {
+				lost = nil // a crash has forgotten the transaction, and that it had the number
+			} else if lost != nil {
 				lost = s.failed(lost)
 			} else if status != nil && *status == "in progress" {
 				lost = &repeatableError{store.ErrBusy} // the server has not noticed yet
@@ -71,7 +78,7 @@ func (s *postgresSession) settle(number int64, lost error) error {
 			return &repeatableError{fmt.Errorf("%w: the connection was lost before the commit", store.ErrUnavailable)}
 		}
 	}
-	return fmt.Errorf("%w: whether it was written is not known: %w", store.ErrUnavailable, errors.Unwrap(lost))
+	return fmt.Errorf("%w: whether it was written is not known: %w", store.ErrUnavailable, lost)
 }
 
 // payloads are the notifications of a commit, if another store may listen.
