@@ -89,7 +89,7 @@ func (t *tx) askAccept(a store.NewExecution, tags string, accepted *store.Accept
 		query: insertPlaced, into: []any{&seq, &claimed},
 		args: []any{
 			string(e.ID), e.ServiceID, e.ServiceRevision, string(e.Type), micros(t.now), tags,
-			e.ServiceDefinitionID, e.ApplicationID, e.TenantID, string(e.ParentID), claim.Owner, micros(t.now.Add(claim.Lease)),
+			e.ServiceDefinitionID, e.ApplicationID, e.TenantID, string(e.ParentID), e.PersonID, claim.Owner, micros(t.now.Add(claim.Lease)),
 			a.Claim != nil, claim.Concurrency, a.Queue.PerService, a.Queue.Total,
 		},
 		then: func(t *tx) error {

@@ -9,14 +9,14 @@ import (
 const insertPlaced = `WITH load AS (
 		SELECT coalesce(max(waiting), 0) AS waiting, coalesce(max(active), 0) AS active FROM service_load WHERE service_id = $2
 	), decided AS (
-		SELECT waiting, CAST($13 AS BOOLEAN) AND waiting = 0 AND (CAST($14 AS BIGINT) = 0 OR active < CAST($14 AS BIGINT)) AS claimed FROM load
+		SELECT waiting, CAST($14 AS BOOLEAN) AND waiting = 0 AND (CAST($15 AS BIGINT) = 0 OR active < CAST($15 AS BIGINT)) AS claimed FROM load
 	)
 	INSERT INTO executions
 	(id, service_id, service_revision, status, type, created_at, tags,
-	 service_definition_id, application_id, tenant_id, parent_id, owner, lease_expires_at)
-	SELECT $1, $2, $3, 'PENDING', $4, CAST($5 AS BIGINT), $6, $7, $8, $9, $10, CASE WHEN claimed THEN CAST($11 AS TEXT) END, CASE WHEN claimed THEN CAST($12 AS BIGINT) END
-	FROM decided WHERE claimed OR (CAST($15 AS BIGINT) = 0 OR waiting < CAST($15 AS BIGINT))
-		AND (CAST($16 AS BIGINT) = 0 OR (SELECT coalesce(sum(l.waiting), 0) FROM service_load l) < CAST($16 AS BIGINT))
+	 service_definition_id, application_id, tenant_id, parent_id, person_id, owner, lease_expires_at)
+	SELECT $1, $2, $3, 'PENDING', $4, CAST($5 AS BIGINT), $6, $7, $8, $9, $10, $11, CASE WHEN claimed THEN CAST($12 AS TEXT) END, CASE WHEN claimed THEN CAST($13 AS BIGINT) END
+	FROM decided WHERE claimed OR (CAST($16 AS BIGINT) = 0 OR waiting < CAST($16 AS BIGINT))
+		AND (CAST($17 AS BIGINT) = 0 OR (SELECT coalesce(sum(l.waiting), 0) FROM service_load l) < CAST($17 AS BIGINT))
 	ON CONFLICT (id) DO NOTHING
 	RETURNING seq, owner IS NOT NULL`
 
