@@ -64,7 +64,7 @@ func severityOf(line string, otherwise execution.Severity) execution.Severity {
 	return found
 }
 
-// inJSON reads log/slog as JSON: {"time":"…","level":"INFO"
+// inJSON reads log/slog as JSON, which begins {"time":"…","level":"INFO".
 func inJSON(head string) execution.Severity {
 	rest, ok := strings.CutPrefix(head, `{"time":"`)
 	if !ok {
@@ -117,8 +117,9 @@ func afterTime(head string) execution.Severity {
 	return levelWord(strings.TrimPrefix(rest, "["))
 }
 
-// betweenBars reads the form of loguru, and of the SDK without it, in which the time may
-// stand directly before the bar: 2026-01-31 12:00:00.123 | INFO     | module:function:1 - text
+// betweenBars reads the form of loguru, and of the SDK without it:
+// 2026-01-31 12:00:00.123 | INFO     | module:function:1 - text. The time may stand
+// directly before the bar.
 func betweenBars(clock string, end int) execution.Severity {
 	if level := behindBar(strings.TrimLeft(clock[end:], " ")); level != "" {
 		return level
