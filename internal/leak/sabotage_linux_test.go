@@ -45,7 +45,7 @@ var sabotages = []sabotage{
 	{layer: "pieces of the log", way: "split", by: returns, edits: []edit{{
 		"internal/engine/stream.go",
 		"if broken(`log`)",
-		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.logWriter.masker.Bytes(p)) }; if broken(`log`)",
+		"if broken(`pieces of the log`) { return s.lines.Write(s.lines.logWriter.masker().Bytes(p)) }; if broken(`log`)",
 	}}},
 	{layer: "result", way: "result_value", by: returns, edits: []edit{{
 		"internal/engine/collect.go",
