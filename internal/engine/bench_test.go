@@ -26,6 +26,9 @@ type idle struct {
 }
 
 func (r *idle) Start(_ context.Context, job runner.Job) (runner.Run, error) {
+	if err := job.Admit(); err != nil {
+		return nil, err
+	}
 	if r.started != nil {
 		r.started <- job.ID
 	}

@@ -88,7 +88,10 @@ func newFleet(b *testing.B, services, active int) *fleet {
 // hands them over.
 type gate struct{ started chan *idleRun }
 
-func (r *gate) Start(context.Context, runner.Job) (runner.Run, error) {
+func (r *gate) Start(_ context.Context, job runner.Job) (runner.Run, error) {
+	if err := job.Admit(); err != nil {
+		return nil, err
+	}
 	run := &idleRun{stopped: make(chan struct{})}
 	r.started <- run
 	return run, nil

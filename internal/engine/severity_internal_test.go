@@ -48,9 +48,10 @@ func TestSeverityProperty(t *testing.T) {
 	named := 0
 	rapid.Check(t, func(r *rapid.T) {
 		line := strings.Join(rapid.SliceOfN(pieces, 0, 14).Draw(r, "pieces"), "")
-		if begin := rapid.SampledFrom([]string{"", "2026-01-31 12:00:00", "2026-01-31T12:00:00.1", "2026/01/31 12:00:00"}).Draw(r, "begin"); begin != "" {
-			line = begin + line
-		}
+		line = rapid.SampledFrom([]string{
+			"", "2026-01-31 12:00:00", "2026-01-31T12:00:00.1", "2026/01/31 12:00:00", "2026/01/31 12:00:00 INFO", "2026-01-31 12:00:00|INFO",
+			"2026-01-31 12:00:00 - name - INFO", "INFO", "[INFO", "time=1 level=INFO", `{"time":"1","level":"INFO"`,
+		}).Draw(r, "begin") + line
 		want := severityByPatterns(line)
 		if want != "" {
 			named++
