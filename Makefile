@@ -96,7 +96,7 @@ figures: build ## measure serving and growth, and write that into the docs (BENC
 
 .PHONY: attack
 attack: ## attack the sandbox in every way, and run all other tests that take minutes
-	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser|RewrapUnderLoad|LibrariesIn|NothingElse' ./internal/runner/... ./internal/cli ./internal/hub ./internal/leak ./internal/redact
+	QHUBCTL_TEST_EVERYTHING=1 $(GO) test -timeout 20m -run 'Hostile|AsOrdinaryUser|RewrapUnderLoad|LibrariesIn|NothingElse|SuitesOnPostgres' ./internal/runner/... ./internal/cli ./internal/hub ./internal/leak ./internal/redact ./internal/postgrestest
 
 .PHONY: field
 field: ## run services with twenty popular packages, by run, warm and cold (some minutes)

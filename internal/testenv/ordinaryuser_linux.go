@@ -13,20 +13,6 @@ import (
 // outsider is a user id that no account has.
 const outsider = 4242
 
-// everything is the variable by which `make attack` asks for all attacks.
-const everything = "QHUBCTL_TEST_EVERYTHING"
-
-// Everything reports whether tests that repeat others, and take minutes, are wanted.
-func Everything() bool { return os.Getenv(everything) != "" }
-
-// NeedEverything skips a test unless [Everything] is wanted.
-func NeedEverything(t *testing.T) {
-	t.Helper()
-	if !Everything() {
-		t.Skip("make attack does it: it repeats other tests, and takes minutes")
-	}
-}
-
 // An OrdinaryUser runs tests of this program again, as a user without privileges.
 type OrdinaryUser struct {
 	// Home is a folder for what the tests need. [OrdinaryUser.Run] gives it to the
