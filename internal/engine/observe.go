@@ -81,6 +81,30 @@ func (e *Engine) endCancel(id execution.ID) {
 	}
 }
 
+// writeCancel is write for a cancellation. The task does not report an end that another
+// call of Cancel has reported, which has not found the task yet.
+func (t *task) writeCancel(change func() (execution.Execution, error)) error {
+	return t.write(func() (execution.Execution, error) {
+		now, err := change()
+		if err == nil && now.Status == execution.Cancelled && now.StartedAt.IsZero() && t.engine.claimReport(now.ID) {
+			t.mu.Lock()
+			t.reported = true
+			t.mu.Unlock()
+		}
+		return now, err
+	})
+}
+
+// claimReport leaves it to the caller to report that an execution was cancelled while it
+// waited, and says whether another call has done so.
+func (e *Engine) claimReport(id execution.ID) (reported bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.cancels[id]
+	reported, c.reported = c.reported, true
+	return reported
+}
+
 // cancelledWaiting reports the end of an execution that a call of Cancel found
 // waiting and has ended, unless another call has reported it. worked says that
 // this engine has a task for the execution: then the task reports the end.
@@ -88,12 +112,7 @@ func (e *Engine) cancelledWaiting(before execution.Status, now execution.Executi
 	if before != execution.Pending || now.Status != execution.Cancelled || !now.StartedAt.IsZero() {
 		return
 	}
-	e.mu.Lock()
-	c := e.cancels[now.ID]
-	reported := c.reported || worked
-	c.reported = true
-	e.mu.Unlock()
-	if !reported {
+	if !e.claimReport(now.ID) && !worked {
 		e.reportChange(before, now)
 	}
 }

@@ -136,9 +136,9 @@ func (s *Service) Cancel(ctx context.Context, id execution.ID) (execution.Execut
 		}
 		e.notifyStarted(id)
 		if t = e.task(id); t != nil { // it was claimed meanwhile
-			_ = t.write(func() (execution.Execution, error) { return cancelled, nil })
+			_ = t.writeCancel(func() (execution.Execution, error) { return cancelled, nil })
 		}
-	} else if err := t.write(cancel); err != nil {
+	} else if err := t.writeCancel(cancel); err != nil {
 		return cancelled, err
 	}
 	e.cancelledWaiting(found.Status, cancelled, t != nil)

@@ -48,6 +48,8 @@ type task struct {
 	// writes counts store calls in flight. While it is non-zero, state may be
 	// stale: the store reports a change to others before the call returns.
 	writes int
+	// reported says that the observer knows the end.
+	reported bool
 
 	// early is nil once it is taken.
 	early *early
@@ -88,7 +90,9 @@ func (t *task) write(change func() (execution.Execution, error)) error {
 		e.CancelRequested = e.CancelRequested || t.state.CancelRequested && !e.Status.Final()
 		before := t.state.Status
 		t.state = e
-		t.engine.reportChange(before, e)
+		if !t.reported {
+			t.engine.reportChange(before, e)
+		}
 	}
 	if t.state.Status.Final() {
 		t.markDone()
