@@ -65,11 +65,16 @@ func (p *prepared) clearSecrets() {
 // The values must stay unchanged meanwhile.
 func (p *prepared) makeMaskers() {
 	p.making.Do(func() {
-		go func() {
+		work := func() {
 			defer close(p.masked)
 			defer func() { p.panicked = recover() }()
 			p.maskers = p.set.Maskers()
-		}()
+		}
+		if p.set.Empty() {
+			work()
+			return
+		}
+		go work()
 	})
 }
 

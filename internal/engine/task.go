@@ -240,6 +240,14 @@ func (t *task) do() {
 		ctx = record(ctx, t.claimed.Execution, p.used)
 	}
 	t.admission = t.admit(ctx, p.pins)
+	if len(p.used) == 0 {
+		// The write is short without an audit entry: to wake another processor for the
+		// process would take as long.
+		if err := t.admission.wait(); err != nil {
+			t.notStarted(err)
+			return
+		}
+	}
 	end, run, err := t.perform(p)
 	if err != nil {
 		t.notStarted(err)

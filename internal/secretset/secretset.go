@@ -44,6 +44,9 @@ func (s *Set) Mask(values []plaintext.Named, described *signature.Signature) {
 	}
 }
 
+// Empty reports whether there is nothing to mask.
+func (s *Set) Empty() bool { return len(s.values) == 0 }
+
 // Err returns an error if all secrets together are too large or have too many parts.
 func (s *Set) Err() error {
 	switch {
