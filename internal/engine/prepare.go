@@ -65,16 +65,16 @@ func (p *prepared) clearSecrets() {
 // The values must stay unchanged meanwhile.
 func (p *prepared) makeMaskers() {
 	p.making.Do(func() {
-		work := func() {
+		build := func() {
 			defer close(p.masked)
 			defer func() { p.panicked = recover() }()
 			p.maskers = p.set.Maskers()
 		}
 		if p.set.Empty() {
-			work()
+			build()
 			return
 		}
-		go work()
+		go build()
 	})
 }
 
