@@ -8,47 +8,23 @@ import (
 	"github.com/qhubctl/qhubctl/internal/store"
 )
 
-// An admission is the write that makes an execution RUNNING. It goes on while the process
-// is prepared, and nothing of the service runs before it has succeeded: an execution that
-// another engine has taken over must not run twice.
-type admission struct {
-	done chan struct{}
-	err  error
-}
-
-// admit begins the write for an execution with these pins of stored secrets.
-func (t *task) admit(ctx context.Context, pins map[string]int64) *admission {
-	a := &admission{done: make(chan struct{})}
-	go func() {
-		defer close(a.done)
-		defer recoverTo(&a.err)
-		a.err = t.write(func() (execution.Execution, error) { return t.engine.store.Start(ctx, t.id, t.engine.owner) })
-		if a.err == nil && len(pins) > 0 && t.revision.Resolvers.Stored != nil {
+// admit begins the write that makes an execution with these pins of stored secrets RUNNING.
+// It goes on while the process is prepared, and nothing of the service runs before it has
+// succeeded: an execution that another engine has taken over must not run twice.
+func (t *task) admit(ctx context.Context, pins map[string]int64) *pending[struct{}] {
+	return begin(func() (none struct{}, err error) {
+		err = t.write(func() (execution.Execution, error) { return t.engine.store.Start(ctx, t.id, t.engine.owner) })
+		if err == nil && len(pins) > 0 && t.revision.Resolvers.Stored != nil {
 			t.revision.Resolvers.Stored.Used(t.claimed.Execution, pins)
 		}
-	}()
-	return a
+		return none, err
+	})
 }
 
-// wait returns the error of the write. A nil admission has none.
-func (a *admission) wait() error {
-	if a == nil {
-		return nil
-	}
-	<-a.done
-	return a.err
-}
-
-// panicError is a panic on the way. Its text does not have the value.
-type panicError struct{ cause any }
-
-func (e *panicError) Error() string { return "a panic" }
-
-// recoverTo turns a panic into an error. It must be deferred itself.
-func recoverTo(err *error) { //nolint:gocritic // it sets a result
-	if cause := recover(); cause != nil { //nolint:revive // see above
-		*err = &panicError{cause}
-	}
+// admitted waits for the write. There is no error before it has begun.
+func (t *task) admitted() error {
+	_, err := t.admission.wait()
+	return err
 }
 
 // notStarted handles an error of the write that makes an execution RUNNING.

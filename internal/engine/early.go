@@ -13,36 +13,21 @@ import (
 type early struct {
 	revision *revision
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when pins is made
-	pins     pinned
-	pinsErr  error
-	made     chan struct{} // closed when token is made; nil if the service gets none
-	token    plaintext.Bytes
-	tokenErr error
+	pins     *pending[pinned]          // nil: there are none
+	token    *pending[plaintext.Bytes] // nil: the service gets none
 }
 
 // openEarly begins to open the versions of stored secrets that an execution has pinned,
 // and to make its token.
 func (e *Engine) openEarly(r *revision, x execution.Execution, pins map[string]int64) *early {
 	ctx, cancel := context.WithCancel(e.ctx)
-	a := &early{revision: r, cancel: cancel, done: make(chan struct{})}
+	a := &early{revision: r, cancel: cancel}
 	if r.Resolvers.Token != nil {
-		a.made = make(chan struct{})
-		go func() {
-			defer close(a.made)
-			defer recoverTo(&a.tokenErr)
-			a.token, a.tokenErr = r.Resolvers.Token(ctx, x)
-		}()
+		a.token = begin(func() (plaintext.Bytes, error) { return r.Resolvers.Token(ctx, x) })
 	}
-	if len(pins) == 0 || r.Resolvers.Stored == nil {
-		close(a.done)
-		return a
+	if len(pins) > 0 && r.Resolvers.Stored != nil {
+		a.pins = begin(func() (pinned, error) { return r.Resolvers.Stored.Open(ctx, x, pins) })
 	}
-	go func() {
-		defer close(a.done)
-		defer recoverTo(&a.pinsErr)
-		a.pins, a.pinsErr = r.Resolvers.Stored.Open(ctx, x, pins)
-	}()
 	return a
 }
 
@@ -59,21 +44,12 @@ func (t *task) openEarly(pins map[string]int64) *early {
 	return a
 }
 
-// stored returns the opened secrets by parameter. What the caller takes out of the map is
-// its own.
-func (a *early) stored() (pinned, error) {
-	<-a.done
-	return a.pins, a.pinsErr
-}
-
 // takeToken returns the token, which is then the caller's; ok is false if there is none.
 func (a *early) takeToken() (token plaintext.Bytes, ok bool, err error) {
-	if a.made == nil {
-		return token, false, nil
-	}
-	<-a.made
-	token, a.token = a.token, plaintext.Bytes{}
-	return token, true, a.tokenErr
+	ok = a.token != nil
+	token, err = a.token.wait()
+	a.token = nil
+	return token, ok, err
 }
 
 // discard wipes what nothing has taken.
@@ -82,10 +58,8 @@ func (a *early) discard() {
 		return
 	}
 	a.cancel()
-	<-a.done
-	a.pins.clear()
-	if a.made != nil {
-		<-a.made
-		a.token.Clear()
-	}
+	pins, _ := a.pins.wait()
+	pins.clear()
+	token, _ := a.token.wait()
+	token.Clear()
 }

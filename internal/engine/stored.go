@@ -86,7 +86,7 @@ func (p pinned) clear() {
 // openPins returns the stored secrets of an execution. The caller takes what it uses out of
 // the map.
 func (t *task) openPins(early *early) (pinned, *execution.Problem) {
-	opened, err := early.stored()
+	opened, err := early.pins.wait()
 	if err == nil {
 		return opened, nil
 	}

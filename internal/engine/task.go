@@ -54,7 +54,7 @@ type task struct {
 	// early is nil once it is taken.
 	early *early
 	// admission is nil until the execution is prepared.
-	admission *admission
+	admission *pending[struct{}]
 
 	// cleaned is closed when the folder of the execution is empty; nil while the
 	// execution runs.
@@ -243,7 +243,7 @@ func (t *task) do() {
 	if len(p.used) == 0 {
 		// The write is short without an audit entry: to wake another processor for the
 		// process would take as long.
-		if err := t.admission.wait(); err != nil {
+		if err := t.admitted(); err != nil {
 			t.notStarted(err)
 			return
 		}
@@ -276,7 +276,7 @@ func (t *task) discard(run runner.Run, masker *redact.Masker) <-chan struct{} {
 // program. A panic must not end the server and all its executions, and its value
 // must not be printed.
 func (t *task) failOnPanic(cause any) {
-	err := t.admission.wait()
+	err := t.admitted()
 	if _, panicked := errors.AsType[*panicError](err); err != nil && !panicked {
 		t.notStarted(err)
 		return
@@ -304,13 +304,13 @@ func (t *task) pause() {
 // which is nil if no process was started. An error is that of the admission.
 func (t *task) perform(p *prepared) (outcome, runner.Run, error) {
 	if t.reason() == cancelledByCaller {
-		return outcome{status: execution.Cancelled}, nil, t.admission.wait()
+		return outcome{status: execution.Cancelled}, nil, t.admitted()
 	}
 	logWriter := t.engine.openLogWriter(t.id, p.logMasker, maxLog(t.revision.Limits), func() { t.stop(forItsLog) })
 	defer logWriter.close()
 	logWriter.hideRoot(t.revision.Root)
 	p.job.Admit = sync.OnceValue(func() error {
-		err := t.admission.wait()
+		err := t.admitted()
 		p.makeMaskers()
 		if err == nil {
 			for _, notice := range p.notices {
