@@ -13,18 +13,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/qhubctl/qhubctl/internal/access"
-	"github.com/qhubctl/qhubctl/internal/audit"
-	"github.com/qhubctl/qhubctl/internal/audit/audittest"
-	"github.com/qhubctl/qhubctl/internal/datapool"
-	"github.com/qhubctl/qhubctl/internal/datapool/datapooltest"
 	"github.com/qhubctl/qhubctl/internal/execution"
 	"github.com/qhubctl/qhubctl/internal/postgrestest"
-	"github.com/qhubctl/qhubctl/internal/registry"
-	"github.com/qhubctl/qhubctl/internal/registry/registrytest"
-	"github.com/qhubctl/qhubctl/internal/secretstore/secretstoretest"
 	"github.com/qhubctl/qhubctl/internal/store"
 	"github.com/qhubctl/qhubctl/internal/store/sqlite"
-	"github.com/qhubctl/qhubctl/internal/store/storetest"
 )
 
 func connection(t testing.TB, text string) sqlite.ConnectionString {
@@ -55,25 +47,8 @@ func openPostgres(t testing.TB, at string, o sqlite.PostgresOptions) *sqlite.Sto
 func TestPostgres(t *testing.T) {
 	server := postgrestest.Start(t)
 	open := func(t *testing.T) *sqlite.Store { return openPostgres(t, server.Schema(t), sqlite.PostgresOptions{}) }
-	t.Run("Store", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
-			return openPostgres(t, server.Schema(t), sqlite.PostgresOptions{Now: now})
-		})
-	})
-	t.Run("Registry", func(t *testing.T) {
-		registrytest.Run(t, func(t *testing.T) registry.Store { return open(t) })
-	})
-	t.Run("Audit", func(t *testing.T) {
-		audittest.Run(t, func(t *testing.T) audit.Store { return open(t).Audit() })
-	})
-	t.Run("DataPools", func(t *testing.T) {
-		datapooltest.Run(t, func(t *testing.T) (datapool.Store, func(string) string) {
-			s := open(t)
-			return s.DataPools(), func(name string) string { return makeUser(t, s, name) }
-		})
-	})
-	t.Run("Secrets", func(t *testing.T) {
-		secretstoretest.Run(t, func(t *testing.T) *secretstoretest.World { return secretWorld(t, open(t)) })
+	runSuites(t, func(t *testing.T, now func() time.Time) *sqlite.Store {
+		return openPostgres(t, server.Schema(t), sqlite.PostgresOptions{Now: now})
 	})
 	t.Run("ChangesWithTheEnd", func(t *testing.T) { checkPoolsChangeWithTheEnd(t, open(t)) })
 	for name, check := range map[string]func(*testing.T, *postgrestest.Server){

@@ -28,9 +28,16 @@ func TestRepeatedGroups(t *testing.T) {
 		}
 		return s
 	}
-	fresh := func(t *testing.T) *sqlite.Store { return repeating(t, nil) }
+	runSuites(t, repeating)
+}
+
+// runSuites runs the suites of all stores. Open makes one with a clock; nil is that of the
+// machine.
+func runSuites(t *testing.T, open func(t *testing.T, now func() time.Time) *sqlite.Store) {
+	t.Helper()
+	fresh := func(t *testing.T) *sqlite.Store { return open(t, nil) }
 	t.Run("Store", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { return repeating(t, now) })
+		storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { return open(t, now) })
 	})
 	t.Run("Registry", func(t *testing.T) {
 		registrytest.Run(t, func(t *testing.T) registry.Store { return fresh(t) })
